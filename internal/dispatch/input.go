@@ -1,0 +1,141 @@
+package dispatch
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+	"github.com/containernetworking/cni/pkg/utils"
+	"github.com/containernetworking/cni/pkg/version"
+	"github.com/vishvananda/netns"
+)
+
+// verb says what a command takes: the environment variables it cannot do without, and the first version of the
+// specification that has it.
+type verb struct {
+	name     string
+	required []string
+	since    string
+}
+
+var verbs = map[string]verb{
+	"ADD":     {"ADD", []string{"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"}, "0.1.0"},
+	"DEL":     {"DEL", []string{"CNI_CONTAINERID", "CNI_IFNAME"}, "0.1.0"},
+	"CHECK":   {"CHECK", []string{"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"}, "0.4.0"},
+	"GC":      {"GC", []string{"CNI_PATH"}, "1.1.0"},
+	"STATUS":  {"STATUS", nil, "1.1.0"},
+	"VERSION": {"VERSION", nil, "0.1.0"},
+}
+
+// environment reads the CNI_* variables. What a verb requires must be there and well formed; the error names the variable.
+func (i *invocation) environment(v verb) (*skel.CmdArgs, *types.Error) {
+	args := &skel.CmdArgs{
+		ContainerID:   i.p.Getenv("CNI_CONTAINERID"),
+		Netns:         i.p.Getenv("CNI_NETNS"),
+		IfName:        i.p.Getenv("CNI_IFNAME"),
+		Args:          i.p.Getenv("CNI_ARGS"),
+		Path:          i.p.Getenv("CNI_PATH"),
+		NetnsOverride: i.p.Getenv("CNI_NETNS_OVERRIDE"),
+	}
+	var missing []string
+	for _, name := range v.required {
+		if i.p.Getenv(name) == "" {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) > 0 {
+		return nil, types.NewError(types.ErrInvalidEnvironmentVariables,
+			fmt.Sprintf("required environment variables missing for %s: %s", v.name, strings.Join(missing, ", ")), "")
+	}
+	if slices.Contains(v.required, "CNI_CONTAINERID") {
+		if err := utils.ValidateContainerID(args.ContainerID); err != nil {
+			return nil, invalid("CNI_CONTAINERID", args.ContainerID, err)
+		}
+		if err := utils.ValidateInterfaceName(args.IfName); err != nil {
+			return nil, invalid("CNI_IFNAME", args.IfName, err)
+		}
+	}
+	return args, nil
+}
+
+func invalid(name, value string, err *types.Error) *types.Error {
+	return types.NewError(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("%s %q is invalid: %s", name, value, err.Msg), err.Details)
+}
+
+// config reads standard input and checks what holds for every plugin: it is a JSON object with a good network name, in
+// a version that has the verb.
+func (i *invocation) config(v verb) ([]byte, *types.Error) {
+	data, err := io.ReadAll(i.p.Stdin)
+	if err != nil {
+		return nil, types.NewError(types.ErrIOFailure, fmt.Sprintf("read network configuration from standard input: %v", err), "")
+	}
+	var conf struct {
+		CNIVersion *string `json:"cniVersion"`
+		Name       string  `json:"name"`
+	}
+	if err := json.Unmarshal(data, &conf); err != nil {
+		return nil, types.NewError(types.ErrDecodingFailure, fmt.Sprintf("decode network configuration: %v", err), "")
+	}
+	// No version means the first one.
+	i.cniVersion = "0.1.0"
+	if conf.CNIVersion != nil && *conf.CNIVersion != "" {
+		i.cniVersion = *conf.CNIVersion
+	}
+	if err := i.checkVersion(v); err != nil {
+		return nil, err
+	}
+	if conf.Name == "" {
+		return nil, types.NewError(types.ErrInvalidNetworkConfig, "network configuration has no name; set \"name\"", "")
+	}
+	if err := utils.ValidateNetworkName(conf.Name); err != nil {
+		return nil, types.NewError(types.ErrInvalidNetworkConfig,
+			fmt.Sprintf("network name %q is invalid: it must start with a letter or digit, followed by letters, digits, '_', '.' or '-'", conf.Name), "")
+	}
+	return data, nil
+}
+
+func (i *invocation) checkVersion(v verb) *types.Error {
+	asked := i.cniVersion
+	if !slices.Contains(Versions(), asked) {
+		// The error has to be in a version that exists.
+		i.cniVersion = version.Current()
+		return types.NewError(types.ErrIncompatibleCNIVersion,
+			fmt.Sprintf("cniVersion %q is not supported; supported are %s", asked, strings.Join(Versions(), ", ")), "")
+	}
+	if ok, err := version.GreaterThanOrEqualTo(asked, v.since); err != nil || !ok {
+		return types.NewError(types.ErrIncompatibleCNIVersion,
+			fmt.Sprintf("cniVersion %s has no %s, which came with %s", asked, v.name, v.since), "")
+	}
+	return nil
+}
+
+// netns refuses a namespace that is the plugin's own, and, where the plugin works inside it, one that does not exist. It
+// does so before the verb runs. A DEL for a namespace that is gone goes ahead.
+func (i *invocation) netns(v verb, args *skel.CmdArgs) *types.Error {
+	if args.Netns == "" {
+		return nil
+	}
+	pod, err := netns.GetFromPath(args.Netns)
+	if err != nil {
+		if v.name == "ADD" && i.plugin.EntersNetNS {
+			return types.NewError(types.ErrInvalidEnvironmentVariables,
+				fmt.Sprintf("CNI_NETNS %s: network namespace does not exist: %v; the runtime has removed the sandbox, or names a wrong path", args.Netns, err), "")
+		}
+		return nil
+	}
+	defer func() { _ = pod.Close() }()
+	own, err := netns.Get()
+	if err != nil {
+		return types.NewError(types.ErrIOFailure, fmt.Sprintf("open the plugin's own network namespace: %v", err), "")
+	}
+	defer func() { _ = own.Close() }()
+	if pod.Equal(own) && args.NetnsOverride != "1" && !strings.EqualFold(args.NetnsOverride, "true") {
+		return types.NewError(types.ErrInvalidEnvironmentVariables,
+			fmt.Sprintf("CNI_NETNS %s is the plugin's own network namespace; set CNI_NETNS_OVERRIDE=1 if that is meant", args.Netns), "")
+	}
+	return nil
+}

@@ -1,0 +1,36 @@
+// Package hostlock serialises processes of one host by a lock on a file.
+package hostlock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// ErrBusy: others held the lock all the time that the caller was willing to wait.
+var ErrBusy = errors.New("lock is held by others")
+
+// poll is how often a waiter looks again.
+const poll = 5 * time.Millisecond
+
+// Acquire takes the exclusive lock (flock(2)) on the file at path, making the file and its directory as needed, and
+// returns what gives it back. It waits until ctx ends, and then returns an error that wraps ErrBusy. The kernel gives
+// the lock back when the process ends, however it does.
+func Acquire(ctx context.Context, path string) (release func(), err error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make directory of lock file: %w", err)
+	}
+	l := flock.New(path)
+	if _, err := l.TryLockContext(ctx, poll); err != nil {
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("lock %s: %w: %w", path, ErrBusy, ctx.Err())
+		}
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
+	return func() { _ = l.Unlock() }, nil
+}

@@ -1,0 +1,208 @@
+// Package ipam allocates addresses from blocks that nodes own, in a store that every node shares.
+//
+// The store knows compare-and-swap on one row and nothing larger, so every operation is a sequence of single writes
+// in an order that leaves no harm wherever it is cut: a handle is counted up before its block is written and counted
+// down after, a claim is pending before its block exists and confirmed after, and whoever meets what a crash left
+// behind heals it.
+package ipam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"time"
+
+	"calico-cni/internal/undo"
+	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/ipam/pool"
+)
+
+// Allocator assigns and releases addresses in a store.
+type Allocator struct {
+	Store Store
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Request asks for one address of each family that is wanted, all or none.
+type Request struct {
+	// Node is the node that the addresses are for, Handle the ID that they will be released by.
+	Node, Handle string
+	// Owner describes the holder and is stored with each address: pod, namespace, node, timestamp. It must differ from
+	// request to request, as a timestamp makes it, for a failed request is undone by it.
+	Owner map[string]string
+	// NamespaceLabels are what namespace selectors of pools look at.
+	NamespaceLabels map[string]string
+	// Wants has one entry a family.
+	Wants []Want
+}
+
+// Want is one wanted address.
+type Want struct {
+	IPv6 bool
+	// Pools are names or CIDRs of the pools that may serve; empty leaves the choice to the selectors.
+	Pools []string
+	// Addr is the very address wanted; the zero value leaves the choice to the allocator.
+	Addr netip.Addr
+}
+
+// Assigned is one address that the request now holds.
+type Assigned struct {
+	Addr netip.Addr
+	// Block is the block that it is from.
+	Block netip.Prefix
+}
+
+// Assign gives the request an address of every family that it wants, in the order of its wants. When it cannot have
+// all, it keeps none, and the error wraps ErrNoAddress, ErrAddrTaken, pool.ErrUnknownPool or what the store returned.
+func (a *Allocator) Assign(ctx context.Context, view View, r Request) (got []Assigned, err error) {
+	var u undo.Stack
+	defer func() { u.OnError(ctx, &err) }()
+
+	s := &search{a: a, view: view, request: r, counted: map[netip.Prefix]int{}}
+	places, counts := make([]place, len(r.Wants)), map[netip.Prefix]int{}
+	for i, w := range r.Wants {
+		if places[i], err = s.find(ctx, w); err != nil {
+			return nil, err
+		}
+		counts[places[i].cidr]++
+	}
+	if err := s.countUp(ctx, counts); err != nil {
+		return nil, err
+	}
+	u.Push(s.withdraw)
+	for _, p := range places {
+		assigned, err := s.take(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		got = append(got, assigned)
+	}
+	return got, nil
+}
+
+// place is where a wanted address can be had: a block that had room when it was read.
+type place struct {
+	want Want
+	cidr netip.Prefix
+	row  Row[block.Block]
+}
+
+// take writes the allocation into the block. When somebody else wrote first and took the last address, it looks for another block.
+func (s *search) take(ctx context.Context, p place) (Assigned, error) {
+	var got Assigned
+	err := retry(ctx, "assign address from block "+p.cidr.String(), func() error {
+		b := p.row.Value.Clone()
+		b.Thaw(s.a.Now(), s.view.Config.Cooldown)
+		h, err := s.pick(&b, p.want)
+		if errors.Is(err, errFull) {
+			if p, err = s.move(ctx, p); err != nil {
+				return err
+			}
+			return ErrConflict
+		}
+		if err != nil {
+			return err
+		}
+		b.Sequence++
+		_, err = s.a.Store.Blocks().Update(ctx, p.cidr, Row[block.Block]{Value: b, Rev: p.row.Rev})
+		if err == nil {
+			got = Assigned{Addr: h.Addr, Block: p.cidr}
+			return nil
+		}
+		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if p, err = s.again(ctx, p); err != nil {
+			return err
+		}
+		return ErrConflict
+	})
+	return got, err
+}
+
+// again reads the block of a place anew, after another's write; a block that is gone, or no longer ours, is moved away from.
+func (s *search) again(ctx context.Context, p place) (place, error) {
+	row, err := get(ctx, s.a.Store.Blocks(), p.cidr)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return s.move(ctx, p)
+	case err != nil:
+		return place{}, err
+	case row.Value.Affinity != p.row.Value.Affinity:
+		return s.move(ctx, p)
+	}
+	p.row = row
+	return p, nil
+}
+
+// move finds another place for a want, and moves the handle's count along: up there before down here.
+func (s *search) move(ctx context.Context, from place) (place, error) {
+	to, err := s.find(ctx, from.want)
+	if err != nil || to.cidr == from.cidr {
+		return to, err
+	}
+	if err := s.countUp(ctx, map[netip.Prefix]int{to.cidr: 1}); err != nil {
+		return place{}, err
+	}
+	s.counted[from.cidr]--
+	return to, s.a.count(ctx, s.request.Handle, map[netip.Prefix]int{from.cidr: -1})
+}
+
+// errFull: the block has nothing for the want, now that it is looked at closely.
+var errFull = errors.New("block is full")
+
+// pick allocates in the value of a block, and in that alone.
+func (s *search) pick(b *block.Block, w Want) (block.Holding, error) {
+	owner := block.Attribute{Handle: s.request.Handle, Owner: s.request.Owner}
+	if w.Addr.IsValid() {
+		h, err := b.AssignAddr(w.Addr, owner)
+		if errors.Is(err, block.ErrTaken) {
+			return h, fmt.Errorf("%w: %w; choose another address, or release it", ErrAddrTaken, err)
+		}
+		return h, err
+	}
+	h, ok := b.Assign(owner, s.view.reserved)
+	if !ok {
+		return h, errFull
+	}
+	return h, nil
+}
+
+// countUp raises the handle and remembers what was raised for certain. When a write may have gone through unnoticed,
+// the handle counts too much until its release settles it; to lower it on suspicion could make it count too little.
+func (s *search) countUp(ctx context.Context, counts map[netip.Prefix]int) error {
+	if err := s.a.count(ctx, s.request.Handle, counts); err != nil {
+		return err
+	}
+	for cidr, n := range counts {
+		s.counted[cidr] += n
+	}
+	return nil
+}
+
+// withdraw undoes the request: what it may hold in the blocks that it counted, and then the counts.
+func (s *search) withdraw(ctx context.Context) error {
+	mine := func(o block.Attribute) bool {
+		return block.SameHandle(o.Handle, s.request.Handle) && maps.Equal(o.Owner, s.request.Owner)
+	}
+	down := map[netip.Prefix]int{}
+	for cidr, n := range s.counted {
+		// No cooldown: the address was never in use.
+		if _, err := s.a.releaseFrom(ctx, cidr, s.request.Handle, mine, 0); err != nil {
+			return fmt.Errorf("withdraw from block %s what handle %s was given: %w", cidr, s.request.Handle, err)
+		}
+		down[cidr] = -n
+	}
+	return s.a.count(ctx, s.request.Handle, down)
+}
+
+// poolQuery is what a want means to the choice of pools.
+func (s *search) poolQuery(w Want) pool.Query {
+	return pool.Query{
+		IPv6: w.IPv6, Use: pool.Workload, Requested: w.Pools,
+		NodeLabels: s.view.NodeLabels, NamespaceLabels: s.request.NamespaceLabels,
+	}
+}

@@ -1,0 +1,163 @@
+package block
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Holding is one allocated address, with what a careful release of it has to name.
+type Holding struct {
+	Addr netip.Addr
+	// Sequence is the block's sequence number when the address was allocated; 0 when the block does not say.
+	Sequence int64
+}
+
+// Assign allocates the address that has been free for longest and that skip does not refuse, and returns it. It
+// returns false, and changes nothing, when there is none. Addresses refused keep their place in the queue.
+func (b *Block) Assign(owner Attribute, skip func(netip.Addr) bool) (Holding, bool) {
+	for i, o := range b.Unallocated {
+		if addr := b.Addr(o); skip == nil || !skip(addr) {
+			return b.take(i, o, addr, owner), true
+		}
+	}
+	return Holding{}, false
+}
+
+// AssignAddr allocates one address by name. It returns an error that wraps ErrOutside or ErrTaken, and changes nothing, when it cannot.
+func (b *Block) AssignAddr(addr netip.Addr, owner Attribute) (Holding, error) {
+	o, err := b.Ordinal(addr)
+	if err != nil {
+		return Holding{}, err
+	}
+	i := slices.Index(b.Unallocated, o)
+	if i < 0 {
+		return Holding{}, fmt.Errorf("%w: %s of block %s is held by %s", ErrTaken, addr, b.CIDR, b.describe(o))
+	}
+	return b.take(i, o, addr, owner), nil
+}
+
+func (b *Block) take(queued, ordinal int, addr netip.Addr, owner Attribute) Holding {
+	b.Unallocated = slices.Delete(b.Unallocated, queued, queued+1)
+	b.Allocations[ordinal] = b.attribute(owner)
+	if b.SequenceAt == nil {
+		b.SequenceAt = map[int]int64{}
+	}
+	b.SequenceAt[ordinal] = b.Sequence
+	return Holding{Addr: addr, Sequence: b.Sequence}
+}
+
+// attribute returns the index of an attribute equal to a, appending it when there is none.
+func (b *Block) attribute(a Attribute) int {
+	if i := slices.IndexFunc(b.Attributes, a.equal); i >= 0 {
+		return i
+	}
+	b.Attributes = append(b.Attributes, a.clone())
+	return len(b.Attributes) - 1
+}
+
+// Held returns what a handle holds in the block, in the order of the addresses.
+func (b Block) Held(handle string) []Holding {
+	return b.HeldBy(func(a Attribute) bool { return SameHandle(a.Handle, handle) })
+}
+
+// HeldBy returns what the owners that match hold in the block, in the order of the addresses.
+func (b Block) HeldBy(match func(Attribute) bool) []Holding {
+	var held []Holding
+	for o, a := range b.Allocations {
+		if a != Free && !b.Attributes[a].cooling() && match(b.Attributes[a]) {
+			held = append(held, Holding{Addr: b.Addr(o), Sequence: b.SequenceAt[o]})
+		}
+	}
+	return held
+}
+
+// Holder returns the attribute of an allocated or cooling address, and false for a free one or one outside.
+func (b Block) Holder(addr netip.Addr) (Attribute, bool) {
+	o, err := b.Ordinal(addr)
+	if err != nil || b.Allocations[o] == Free {
+		return Attribute{}, false
+	}
+	return b.Attributes[b.Allocations[o]], true
+}
+
+// Release gives back one holding of a handle, at now. It changes nothing and returns false when the address is free,
+// cooling, held by another handle, or was allocated at another sequence number than the holding says: somebody
+// released it, and perhaps took it again, in the meantime. With a cooldown the address is not free at once: it cools.
+func (b *Block) Release(handle string, h Holding, now time.Time, cooldown time.Duration) bool {
+	o, err := b.Ordinal(h.Addr)
+	if err != nil || b.Allocations[o] == Free || b.SequenceAt[o] != h.Sequence {
+		return false
+	}
+	if a := b.Attributes[b.Allocations[o]]; a.cooling() || !SameHandle(a.Handle, handle) {
+		return false
+	}
+	delete(b.SequenceAt, o)
+	if cooldown > 0 {
+		b.Allocations[o] = b.attribute(Attribute{ReleasedAt: now})
+	} else {
+		b.free(o)
+	}
+	b.compact()
+	return true
+}
+
+// Thaw frees the addresses whose cooldown is over at now, longest released first, and returns how many.
+func (b *Block) Thaw(now time.Time, cooldown time.Duration) int {
+	var due []int
+	for o, a := range b.Allocations {
+		if a != Free && b.Attributes[a].cooling() && !b.Attributes[a].ReleasedAt.Add(cooldown).After(now) {
+			due = append(due, o)
+		}
+	}
+	released := func(o int) time.Time { return b.Attributes[b.Allocations[o]].ReleasedAt }
+	slices.SortStableFunc(due, func(x, y int) int { return released(x).Compare(released(y)) })
+	for _, o := range due {
+		b.free(o)
+	}
+	if len(due) > 0 {
+		b.compact()
+	}
+	return len(due)
+}
+
+func (b *Block) free(ordinal int) {
+	b.Allocations[ordinal] = Free
+	b.Unallocated = append(b.Unallocated, ordinal)
+}
+
+// compact drops the attributes that no ordinal points to and renumbers the others, keeping their order.
+func (b *Block) compact() {
+	used := make([]bool, len(b.Attributes))
+	for _, a := range b.Allocations {
+		if a != Free {
+			used[a] = true
+		}
+	}
+	index, kept := make([]int, len(used)), b.Attributes[:0:0]
+	for i, a := range b.Attributes {
+		if used[i] {
+			index[i] = len(kept)
+			kept = append(kept, a)
+		}
+	}
+	for o, a := range b.Allocations {
+		if a != Free {
+			b.Allocations[o] = index[a]
+		}
+	}
+	b.Attributes = kept
+}
+
+func (b Block) describe(ordinal int) string {
+	a := b.Attributes[b.Allocations[ordinal]]
+	switch {
+	case a.cooling():
+		return "nobody, but cooling since " + a.ReleasedAt.UTC().Format(time.RFC3339)
+	case a.Owner["pod"] != "":
+		return fmt.Sprintf("pod %s/%s (handle %s)", a.Owner["namespace"], a.Owner["pod"], a.Handle)
+	default:
+		return "handle " + a.Handle
+	}
+}

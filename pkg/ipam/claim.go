@@ -1,0 +1,150 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"calico-cni/pkg/ipam/block"
+)
+
+// errNotOurs: a block belongs to somebody else.
+var errNotOurs = errors.New("block belongs to another")
+
+// claim makes a block the node's, or returns errNotOurs when somebody owns it. The affinity is pending before the
+// block exists and confirmed only after, so that a crash leaves nothing that looks owned and is not.
+func (a *Allocator) claim(ctx context.Context, node string, cidr netip.Prefix) (Row[block.Block], error) {
+	row, err := get(ctx, a.Store.Blocks(), cidr)
+	switch {
+	case errors.Is(err, ErrNotFound):
+	case err != nil:
+		return row, err
+	case row.Value.Affinity != hostAffinity(node):
+		return row, errNotOurs
+	}
+	key := AffinityKey{node, cidr}
+	affinity, err := a.pend(ctx, key)
+	if err != nil {
+		return row, err
+	}
+	return a.heal(ctx, AffinityRow{key, affinity})
+}
+
+// pend returns the affinity as pending, making it or setting it back.
+func (a *Allocator) pend(ctx context.Context, key AffinityKey) (Row[Affinity], error) {
+	t := a.Store.Affinities()
+	var row Row[Affinity]
+	err := retry(ctx, "claim block "+key.CIDR.String(), func() (err error) {
+		row, err = create(ctx, t, key, Affinity{State: Pending})
+		if !errors.Is(err, ErrExists) {
+			return err
+		}
+		if row, err = get(ctx, t, key); err != nil {
+			return missing(err)
+		}
+		row.Value.State = Pending
+		row, err = t.Update(ctx, key, row)
+		return missing(err)
+	})
+	return row, err
+}
+
+// heal brings an affinity and its block to where they agree, from wherever a claim or a release of it was cut off, and
+// returns the block. It returns errNotOurs when that is without the block: it belongs to another, or was being released.
+func (a *Allocator) heal(ctx context.Context, affinity AffinityRow) (Row[block.Block], error) {
+	key := affinity.Key
+	var row Row[block.Block]
+	err := retry(ctx, "claim block "+key.CIDR.String(), func() (err error) {
+		if affinity.Deleted || affinity.Value.State == PendingDeletion {
+			if err := a.unclaim(ctx, affinity); err != nil {
+				return err
+			}
+			return errNotOurs
+		}
+		row, err = get(ctx, a.Store.Blocks(), key.CIDR)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			if affinity.Row, err = a.unconfirm(ctx, affinity); err != nil {
+				return err
+			}
+			row, err = create(ctx, a.Store.Blocks(), key.CIDR, block.New(key.CIDR, hostAffinity(key.Node), a.Now()))
+			if err != nil {
+				return missing(err)
+			}
+		case err != nil:
+			return err
+		case row.Value.Affinity != hostAffinity(key.Node):
+			if err := remove(ctx, a.Store.Affinities(), key, affinity.Row); err != nil {
+				return ignore(err, ErrConflict)
+			}
+			return errNotOurs
+		case affinity.Value.State == Pending:
+			// A new revision makes whoever decided on the old one, to take the block over, think again.
+			row.Value.Sequence++
+			if row, err = a.Store.Blocks().Update(ctx, key.CIDR, row); err != nil {
+				return missing(err)
+			}
+		}
+		affinity.Row, err = a.confirm(ctx, affinity)
+		return err
+	})
+	return row, err
+}
+
+// unconfirm makes sure that a claim is pending while its block does not exist.
+func (a *Allocator) unconfirm(ctx context.Context, affinity AffinityRow) (Row[Affinity], error) {
+	if affinity.Value.State == Pending {
+		return affinity.Row, nil
+	}
+	return a.pend(ctx, affinity.Key)
+}
+
+// confirm ends a claim. It returns the affinity as it is now and ErrConflict when somebody changed it meanwhile.
+func (a *Allocator) confirm(ctx context.Context, affinity AffinityRow) (Row[Affinity], error) {
+	if affinity.Value.State == Confirmed {
+		return affinity.Row, nil
+	}
+	affinity.Value.State = Confirmed
+	row, err := a.Store.Affinities().Update(ctx, affinity.Key, affinity.Row)
+	if err == nil || !errors.Is(missing(err), ErrConflict) {
+		return row, err
+	}
+	row, err = get(ctx, a.Store.Affinities(), affinity.Key)
+	if errors.Is(err, ErrNotFound) {
+		row, err = a.pend(ctx, affinity.Key)
+	}
+	if err != nil {
+		return row, err
+	}
+	return row, ErrConflict
+}
+
+// unclaim finishes the release of a claim: the block is deleted when it is empty, else left to nobody; then the
+// affinity goes. A block that others' addresses keep alive is deleted by the release of the last of them.
+func (a *Allocator) unclaim(ctx context.Context, affinity AffinityRow) error {
+	key := affinity.Key
+	row, err := get(ctx, a.Store.Blocks(), key.CIDR)
+	switch {
+	case errors.Is(err, ErrNotFound):
+	case err != nil:
+		return err
+	case row.Value.Affinity == hostAffinity(key.Node):
+		row.Value = row.Value.Clone()
+		row.Value.Affinity = ""
+		if err := a.putBlock(ctx, key.CIDR, row); err != nil {
+			return err
+		}
+	}
+	if affinity.Deleted {
+		return finish(ctx, a.Store.Affinities(), key, affinity.Row)
+	}
+	return ignore(remove(ctx, a.Store.Affinities(), key, affinity.Row), ErrConflict)
+}
+
+// missing turns "gone" into "changed": what was there a moment ago has to be looked at again.
+func missing(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return errors.Join(ErrConflict, err)
+	}
+	return err
+}

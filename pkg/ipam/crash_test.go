@@ -1,0 +1,236 @@
+package ipam_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/ipam/memstore"
+)
+
+// errCrashed is what a process that no longer exists gets from the store.
+var errCrashed = errors.New("crashed")
+
+// crashing is a store that its caller loses at the n-th call: before the call takes effect, or after. Calls before
+// that go through, calls after it do not.
+type crashing struct {
+	*memstore.Store
+	left  int
+	after bool
+	// survives lets the calls after the n-th go through again: a fault of that one call, not a crash.
+	survives bool
+	trace    []string
+}
+
+// call runs one call of the store unless the crash came first.
+func (c *crashing) call(what string, f func() error) error {
+	c.trace = append(c.trace, what)
+	c.left--
+	switch {
+	case c.left < 0 && !c.survives:
+		return errCrashed
+	case c.left == 0:
+		if c.after {
+			_ = f()
+		}
+		return errCrashed
+	}
+	return f()
+}
+
+func (c *crashing) Blocks() ipam.Table[netip.Prefix, block.Block] {
+	return crashingTable[netip.Prefix, block.Block]{c, c.Store.Blocks(), "block"}
+}
+
+func (c *crashing) Affinities() ipam.Table[ipam.AffinityKey, ipam.Affinity] {
+	return crashingTable[ipam.AffinityKey, ipam.Affinity]{c, c.Store.Affinities(), "affinity"}
+}
+
+func (c *crashing) Handles() ipam.Table[string, ipam.Handle] {
+	return crashingTable[string, ipam.Handle]{c, c.Store.Handles(), "handle"}
+}
+
+func (c *crashing) AffinitiesOf(ctx context.Context, node string, cached bool) (rows []ipam.AffinityRow, err error) {
+	err = c.call("list affinities", func() (err error) { rows, err = c.Store.AffinitiesOf(ctx, node, cached); return err })
+	return rows, err
+}
+
+type crashingTable[K comparable, T any] struct {
+	c    *crashing
+	in   ipam.Table[K, T]
+	kind string
+}
+
+func (t crashingTable[K, T]) Get(ctx context.Context, k K) (row ipam.Row[T], err error) {
+	err = t.c.call("get "+t.kind, func() (err error) { row, err = t.in.Get(ctx, k); return err })
+	return row, err
+}
+
+func (t crashingTable[K, T]) Create(ctx context.Context, k K, v T) (row ipam.Row[T], err error) {
+	err = t.c.call("create "+t.kind, func() (err error) { row, err = t.in.Create(ctx, k, v); return err })
+	return row, err
+}
+
+func (t crashingTable[K, T]) Update(ctx context.Context, k K, r ipam.Row[T]) (row ipam.Row[T], err error) {
+	err = t.c.call("update "+t.kind, func() (err error) { row, err = t.in.Update(ctx, k, r); return err })
+	return row, err
+}
+
+func (t crashingTable[K, T]) Delete(ctx context.Context, k K, r ipam.Row[T]) error {
+	return t.c.call("delete "+t.kind, func() error { return t.in.Delete(ctx, k, r) })
+}
+
+// scenario is an operation to be cut off at each of its store calls, on a store that prepare made.
+type scenario struct {
+	prepare func(*testing.T, *memstore.Store)
+	run     func(*ipam.Allocator) error
+}
+
+func scenarios() map[string]scenario {
+	none := func(*testing.T, *memstore.Store) {}
+	assign := func(r ipam.Request) func(*ipam.Allocator) error {
+		return func(a *ipam.Allocator) error { _, err := assignWith(a, r); return err }
+	}
+	return map[string]scenario{
+		"first assignment of a node": {none, assign(dual("a", "victim"))},
+		"assignment from a block that is there": {
+			func(t *testing.T, s *memstore.Store) { mustAssign(t, s, dual("a", "other")) }, assign(dual("a", "victim")),
+		},
+		"assignment that has to pass over a full block": {
+			func(t *testing.T, s *memstore.Store) {
+				for i := range 4 {
+					mustAssign(t, s, only4("a", fmt.Sprint("other", i)))
+				}
+			}, assign(only4("a", "victim")),
+		},
+		"assignment of which one family fails": {
+			func(_ *testing.T, s *memstore.Store) { s.IPPools = s.IPPools[:1] }, assign(dual("a", "victim")),
+		},
+		"second assignment for one handle": {
+			func(t *testing.T, s *memstore.Store) { mustAssign(t, s, dual("a", "victim")) }, assign(dual("a", "victim")),
+		},
+		"release": {
+			func(t *testing.T, s *memstore.Store) { mustAssign(t, s, dual("a", "victim")) },
+			func(a *ipam.Allocator) error { return release(a, "victim") },
+		},
+		"release from a block that nobody owns": {
+			func(t *testing.T, s *memstore.Store) {
+				mustAssign(t, s, dual("a", "victim"))
+				disown(t, s, "a")
+			},
+			func(a *ipam.Allocator) error { return release(a, "victim") },
+		},
+	}
+}
+
+// TestCrashAtAnyStoreCallLeaksNothing cuts every scenario off at every store call it makes, before and after the call
+// takes effect. What is left must satisfy the invariants; the runtime's DEL must then leave nothing of the victim, and
+// the next ADD of the node must work and use the blocks that are there.
+func TestCrashAtAnyStoreCallLeaksNothing(t *testing.T) {
+	for name, sc := range scenarios() {
+		t.Run(name, func(t *testing.T) {
+			for n := 1; ; n++ {
+				finished := true
+				for _, after := range []bool{false, true} {
+					s := newStore()
+					sc.prepare(t, s)
+					c := &crashing{Store: s, left: n, after: after}
+					err := sc.run(&ipam.Allocator{Store: c, Now: clock()})
+					finished = finished && len(c.trace) < n
+					at := fmt.Sprintf("crash at call %d (after it: %v), trace:\n%s\nerror: %v", n, after, strings.Join(c.trace, "\n"), err)
+					recover4(t, s, at)
+				}
+				if finished {
+					return
+				}
+				if n > 200 {
+					t.Fatal("the operation never ends")
+				}
+			}
+		})
+	}
+}
+
+// recover4 does what a cluster does after a crash, and checks after each step.
+func recover4(t *testing.T, s *memstore.Store, at string) {
+	t.Helper()
+	check := func(when string) {
+		t.Helper()
+		if bad := s.Check(); len(bad) > 0 {
+			t.Fatalf("%s: %s\n%s\nstore:\n%s", when, strings.Join(bad, "\n"), at, s)
+		}
+	}
+	check("right after the crash")
+	for range 2 {
+		if err := release(&ipam.Allocator{Store: s, Now: clock()}, "victim"); err != nil {
+			t.Fatalf("DEL after the crash: %v\n%s\nstore:\n%s", err, at, s)
+		}
+		check("after DEL")
+		if strings.Contains(s.String(), "victim") {
+			t.Fatalf("DEL left something of the victim\n%s\nstore:\n%s", at, s)
+		}
+	}
+	blocks := countBlocks(s)
+	mustAssign(t, s, only4("a", "next"))
+	check("after the next ADD")
+	for _, line := range strings.Split(s.String(), "\n") {
+		if strings.HasPrefix(line, "affinity a 10.") && !strings.HasSuffix(line, string(ipam.Confirmed)) {
+			t.Fatalf("the next ADD left a half-made claim: %s\n%s\nstore:\n%s", line, at, s)
+		}
+	}
+	if now := countBlocks(s); now > blocks+1 {
+		t.Fatalf("%d blocks became %d\n%s\nstore:\n%s", blocks, now, at, s)
+	}
+}
+
+func countBlocks(s *memstore.Store) int {
+	return len(slices.DeleteFunc(strings.Split(s.String(), "\n"), func(l string) bool { return !strings.HasPrefix(l, "block ") }))
+}
+
+// TestAFailedAssignmentLeavesNothingBehind lets one store call fail, each in turn, and the process live on: an
+// assignment that then fails must have undone what it did, with no DEL to help.
+func TestAFailedAssignmentLeavesNothingBehind(t *testing.T) {
+	for name, prepare := range map[string]func(*memstore.Store){
+		"on an empty cluster": func(*memstore.Store) {},
+		"beside another pod":  func(s *memstore.Store) { mustAssign(t, s, dual("a", "other")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			failed := 0
+			for n := 1; n < 100; n++ {
+				s := newStore()
+				prepare(s)
+				c := &crashing{Store: s, left: n, survives: true}
+				_, err := assignWith(&ipam.Allocator{Store: c, Now: clock()}, dual("a", "victim"))
+				if err == nil {
+					continue
+				}
+				failed++
+				if strings.Contains(s.String(), "victim") || len(s.Check()) > 0 {
+					t.Fatalf("call %d failed: %v\ntrace:\n%s\nstore:\n%s\nbroken: %v", n, err, strings.Join(c.trace, "\n"), s, s.Check())
+				}
+			}
+			if failed < 5 {
+				t.Errorf("only %d calls could fail: the test is not looking", failed)
+			}
+		})
+	}
+}
+
+func TestABlockThatNobodyOwnsGoesWithItsLastAddress(t *testing.T) {
+	s := newStore()
+	mustAssign(t, s, only4("a", "net.1"))
+	mustAssign(t, s, only4("a", "net.2"))
+	disown(t, s, "a")
+	mustRelease(t, s, "net.1")
+	if countBlocks(s) != 1 {
+		t.Fatalf("the block went with an address still in it:\n%s", s)
+	}
+	mustRelease(t, s, "net.2")
+	wantStore(t, s, "")
+}

@@ -1,0 +1,124 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"calico-cni/pkg/ipam/block"
+)
+
+// Holder is a handle as it was looked up, or the fact that there is none.
+type Holder struct {
+	id    string
+	found bool
+	row   Row[Handle]
+}
+
+// Held reports whether the handle exists.
+func (h Holder) Held() bool { return h.found }
+
+// Lookup reads a handle. That there is none is an answer, not an error.
+func (a *Allocator) Lookup(ctx context.Context, handle string) (Holder, error) {
+	row, err := get(ctx, a.Store.Handles(), handle)
+	if errors.Is(err, ErrNotFound) {
+		return Holder{id: handle}, nil
+	}
+	return Holder{id: handle, found: err == nil, row: row}, err
+}
+
+// Release gives back everything that a handle holds and deletes the handle. It returns the addresses that it
+// released; a handle that does not exist holds nothing, which is a success. A released address rests for cooldown.
+func (a *Allocator) Release(ctx context.Context, h Holder, cooldown time.Duration) ([]netip.Addr, error) {
+	var released []netip.Addr
+	err := retry(ctx, "release handle "+h.id, func() error {
+		if !h.found {
+			return nil
+		}
+		freed, err := a.releaseAll(ctx, h.id, h.row.Value, cooldown)
+		released = append(released, freed...)
+		if err != nil {
+			return err
+		}
+		// Whatever the handle still counts, its blocks no longer hold. If somebody counted up since, this conflicts.
+		err = remove(ctx, a.Store.Handles(), h.id, h.row)
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		if h, err = a.Lookup(ctx, h.id); err != nil {
+			return err
+		}
+		return ErrConflict
+	})
+	return released, err
+}
+
+// releaseAll releases from every block that the handle counts, side by side.
+func (a *Allocator) releaseAll(ctx context.Context, handle string, h Handle, cooldown time.Duration) ([]netip.Addr, error) {
+	var (
+		mu    sync.Mutex
+		freed []netip.Addr
+		g     errgroup.Group
+	)
+	mine := func(o block.Attribute) bool { return block.SameHandle(o.Handle, handle) }
+	for _, cidr := range slices.SortedFunc(maps.Keys(h.Counts), netip.Prefix.Compare) {
+		g.Go(func() error {
+			addrs, err := a.releaseFrom(ctx, cidr, handle, mine, cooldown)
+			if err != nil {
+				return fmt.Errorf("release handle %s from block %s: %w", handle, cidr, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			freed = append(freed, addrs...)
+			return nil
+		})
+	}
+	err := g.Wait()
+	slices.SortFunc(freed, netip.Addr.Compare)
+	return freed, err
+}
+
+// releaseFrom releases from one block what owners that match hold there. A block that is gone holds nothing. A block
+// that no node owns is deleted with its last address.
+func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle string, match func(block.Attribute) bool, cooldown time.Duration) ([]netip.Addr, error) {
+	var freed []netip.Addr
+	err := retry(ctx, "release from block "+cidr.String(), func() error {
+		freed = nil
+		row, err := get(ctx, a.Store.Blocks(), cidr)
+		if err != nil {
+			return ignore(err, ErrNotFound)
+		}
+		b := row.Value.Clone()
+		for _, h := range b.HeldBy(match) {
+			if b.Release(handle, h, a.Now(), cooldown) {
+				freed = append(freed, h.Addr)
+			}
+		}
+		if len(freed) == 0 {
+			return nil
+		}
+		b.Thaw(a.Now(), cooldown)
+		return a.putBlock(ctx, cidr, Row[block.Block]{Value: b, Rev: row.Rev})
+	})
+	return freed, err
+}
+
+// putBlock writes a block back after a release, or deletes it when it is empty and nobody owns it.
+func (a *Allocator) putBlock(ctx context.Context, cidr netip.Prefix, row Row[block.Block]) error {
+	row.Value.Sequence++
+	if row.Value.Affinity == "" && row.Value.Empty() {
+		return remove(ctx, a.Store.Blocks(), cidr, row)
+	}
+	_, err := a.Store.Blocks().Update(ctx, cidr, row)
+	if errors.Is(err, ErrNotFound) {
+		return ErrConflict
+	}
+	return err
+}
