@@ -171,6 +171,15 @@ func (s *search) pick(b *block.Block, w Want) (block.Holding, error) {
 	return h, nil
 }
 
+// Withdraw takes an assignment back as if it had never been: no cooldown, and nothing else that the handle holds is touched.
+func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned) error {
+	s := &search{a: a, request: r, counted: map[netip.Prefix]int{}}
+	for _, g := range got {
+		s.counted[g.Block]++
+	}
+	return s.withdraw(ctx)
+}
+
 // countUp raises the handle and remembers what was raised for certain. When a write may have gone through unnoticed,
 // the handle counts too much until its release settles it; to lower it on suspicion could make it count too little.
 func (s *search) countUp(ctx context.Context, counts map[netip.Prefix]int) error {

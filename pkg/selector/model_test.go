@@ -159,7 +159,7 @@ func TestStringParsesBackToAnEqualSelector(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
-		"", "all()", "!has(a) && b in {'x', \"y\"} || !(c not in {} && d starts with 'e')", "a == 'b", "((((", "a contains ''", "!!!!global()",
+		"", "all()", "!has(a) && b in {'x', \"y\"} || !(c not in {} && d starts with 'e')", "a == 'b", "((((", "a contains ''", "!!!!global()", "has(a) && (has(b) && has(c))", "(has(a) || has(b)) || has(c)",
 	} {
 		f.Add(seed)
 	}

@@ -45,6 +45,8 @@ type Pool struct {
 	BlockSize int
 	// Disabled, Deleting (a deletion timestamp is set) and Refused (its condition Allocatable is False) pools assign nothing new.
 	Disabled, Deleting, Refused bool
+	// Broken says why nothing can be assigned from a pool that contradicts the data model; nil in a sound pool.
+	Broken error
 	// Manual pools serve only requests that name them.
 	Manual bool
 	// Node and Namespace select whom an automatic pool serves.
@@ -71,6 +73,8 @@ func (p Pool) Validate() error {
 // unusable says why the pool assigns nothing to anybody, or "".
 func (p Pool) unusable() string {
 	switch {
+	case p.Broken != nil:
+		return p.Broken.Error()
 	case p.Disabled:
 		return "disabled"
 	case p.Deleting:

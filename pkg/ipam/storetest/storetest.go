@@ -29,7 +29,7 @@ func Run(t *testing.T, open func(testing.TB) ipam.Store) {
 	})
 	t.Run("affinities", func(t *testing.T) {
 		table(t, func(t testing.TB) ipam.Table[ipam.AffinityKey, ipam.Affinity] { return open(t).Affinities() },
-			func(i int) ipam.AffinityKey { return ipam.AffinityKey{Node: "node.Table-1", CIDR: cidrs(i)} },
+			func(i int) ipam.AffinityKey { return ipam.AffinityKey{Node: "node.table-1", CIDR: cidrs(i)} },
 			func(int) ipam.Affinity { return ipam.Affinity{State: ipam.Pending} },
 			func(int) ipam.Affinity { return ipam.Affinity{State: ipam.Confirmed} })
 	})

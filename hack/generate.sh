@@ -1,0 +1,13 @@
+#!/bin/sh
+# generate.sh DIR: writes what is generated beneath DIR, a copy of the tree or the tree itself:
+# deepcopy functions into pkg/apis/crd/v1, the CustomResourceDefinitions into deploy/crds.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+out=$1
+cd "$root"
+go tool -modfile=hack/tools/go.mod controller-gen \
+	object crd:crdVersions=v1 paths=./pkg/apis/... \
+	output:object:dir="$out/pkg/apis/crd/v1" output:crd:dir="$out/deploy/crds"
+# A free address is null in a block, and controller-gen has no marker that allows null in a list.
+sed -i '/^              allocations:$/,/^                type: array$/ s/^                  type: integer$/                  nullable: true\n                  type: integer/' \
+	"$out/deploy/crds/crd.projectcalico.org_ipamblocks.yaml"

@@ -1,0 +1,5 @@
+// Package buildinfo holds what the build says about the binaries.
+package buildinfo
+
+// Version is set by the linker: -X calico-cni/internal/buildinfo.Version=v1.2.3.
+var Version = "unversioned"

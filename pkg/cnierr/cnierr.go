@@ -1,0 +1,66 @@
+// Package cnierr gives each error of the plugins its CNI code, in this one place.
+//
+// Codes below 100 are the specification's (CNI 1.1.0, section 5); 11 is for what a retry cures. Our own:
+//
+//	100  internal: none of the others
+//	101  the API server refuses the request itself: permissions, or an object that breaks the data model
+//	102  an annotation, a pool or an address asked for cannot be had, and waiting does not help
+package cnierr
+
+import (
+	"errors"
+	"io/fs"
+
+	"github.com/containernetworking/cni/pkg/types"
+
+	"calico-cni/internal/hostlock"
+	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/pool"
+	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/workload"
+)
+
+// Our own codes.
+const (
+	Internal    uint = 100
+	Refused     uint = 101
+	Unavailable uint = 102
+)
+
+// From returns the CNI error of an error of the plugins.
+func From(err error) *types.Error { return types.NewError(code(err), err.Error(), "") }
+
+func code(err error) uint {
+	switch {
+	case is(err, netconf.ErrDecode):
+		return types.ErrDecodingFailure
+	case is(err, netconf.ErrInvalid, ipamplugin.ErrNoFamily):
+		return types.ErrInvalidNetworkConfig
+	case is(err, netconf.ErrUnsupported):
+		return types.ErrUnsupportedField
+	case is(err, workload.ErrInvalidArgs, dataplane.ErrNoNetNS, dataplane.ErrIfNameTaken):
+		return types.ErrInvalidEnvironmentVariables
+	case is(err, kube.ErrKubeconfig) && !is(err, fs.ErrNotExist):
+		return types.ErrIOFailure
+	case is(err, kube.ErrForbidden, kube.ErrInvalid, kube.ErrMalformed, ipam.ErrMalformed):
+		return Refused
+	case is(err, netconf.ErrAnnotation, pool.ErrUnknownPool, ipam.ErrAddrTaken):
+		return Unavailable
+	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrConflict, ipamplugin.ErrNotUp, kube.ErrNotFound,
+		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, hostlock.ErrBusy, dataplane.ErrRouteConflict):
+		return types.ErrTryAgainLater
+	}
+	return Internal
+}
+
+func is(err error, targets ...error) bool {
+	for _, target := range targets {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,57 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"calico-cni/pkg/dataplane"
+)
+
+const (
+	// leastIPv6MTU is the least MTU on which IPv6 runs (RFC 8200, section 5); below it the kernel turns IPv6 off.
+	leastIPv6MTU = 1280
+	// aliasSize is the room for an alias in the kernel (IFALIASZ in linux/if.h), with a byte for its end.
+	aliasSize = 256
+)
+
+// validate refuses what the kernel would refuse halfway, or worse, take for something else.
+func validate(spec dataplane.Spec) error {
+	switch {
+	case spec.Owner == "" || len(spec.Owner) >= aliasSize:
+		return fmt.Errorf("owner %q: want a container ID of 1 to %d bytes", spec.Owner, aliasSize-1)
+	case len(spec.Addrs) == 0:
+		return errors.New("no address for the pod: want at least one")
+	case spec.MTU < 0 || spec.Queues < 0:
+		return fmt.Errorf("MTU %d, %d queues: want neither below 0", spec.MTU, spec.Queues)
+	case spec.MTU > 0 && spec.MTU < leastIPv6MTU && uses6(spec):
+		return fmt.Errorf("MTU %d: IPv6 needs at least %d; raise the MTU or leave IPv6 out", spec.MTU, leastIPv6MTU)
+	}
+	for _, name := range []string{spec.IfName, spec.HostIfName} {
+		if name == "" || name == "lo" || len(name) >= unix.IFNAMSIZ {
+			return fmt.Errorf("interface name %q: want 1 to %d bytes, and not lo", name, unix.IFNAMSIZ-1)
+		}
+	}
+	for _, addr := range spec.Addrs {
+		if !addr.IsValid() || addr.Is4In6() || addr.Zone() != "" {
+			return fmt.Errorf("address %s: want a plain IPv4 or IPv6 address", addr)
+		}
+	}
+	return nil
+}
+
+func uses4(spec dataplane.Spec) bool { return slices.ContainsFunc(spec.Addrs, netip.Addr.Is4) }
+func uses6(spec dataplane.Spec) bool { return slices.ContainsFunc(spec.Addrs, netip.Addr.Is6) }
+
+// single returns the prefix that holds addr alone: /32 or /128.
+func single(addr netip.Addr) *net.IPNet {
+	return prefix(addr, addr.BitLen())
+}
+
+func prefix(addr netip.Addr, bits int) *net.IPNet {
+	return &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(bits, addr.BitLen())}
+}

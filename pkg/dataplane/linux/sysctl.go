@@ -1,0 +1,127 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"calico-cni/pkg/dataplane"
+)
+
+// ErrNoIPv6: the kernel runs without IPv6, but the pod has an IPv6 address.
+var ErrNoIPv6 = errors.New("the kernel has no IPv6")
+
+// sysctlTree is the directory of the kernel's parameters, /proc/sys outside of tests.
+type sysctlTree string
+
+// sysctl is one kernel parameter as it shall be.
+type sysctl struct {
+	// file is relative to the tree.
+	file, value string
+	// optional ones may fail: not every kernel has them, and packets pass without.
+	optional bool
+}
+
+// hostSysctls are those of the host's end of a pair: it answers for every address the pod asks for (proxy_arp,
+// proxy_ndp) at once (proxy_delay), forwards, serves loopback addresses of the host to the pod (route_localnet),
+// and takes no configuration from it (accept_ra).
+func hostSysctls(spec dataplane.Spec) []sysctl {
+	v4 := filepath.Join("net/ipv4/conf", spec.HostIfName)
+	v6 := filepath.Join("net/ipv6/conf", spec.HostIfName)
+	var all []sysctl
+	if uses4(spec) {
+		all = append(all,
+			sysctl{file: v4 + "/route_localnet", value: "1"},
+			sysctl{file: filepath.Join("net/ipv4/neigh", spec.HostIfName, "proxy_delay"), value: "0", optional: true},
+			sysctl{file: v4 + "/proxy_arp", value: "1"},
+			sysctl{file: v4 + "/forwarding", value: "1"})
+	}
+	if uses6(spec) {
+		all = append(all,
+			sysctl{file: v6 + "/accept_dad", value: "0"},
+			sysctl{file: v6 + "/disable_ipv6", value: "0"},
+			sysctl{file: v6 + "/proxy_ndp", value: "1"},
+			sysctl{file: v6 + "/forwarding", value: "1"})
+	}
+	return append(all, sysctl{file: v6 + "/accept_ra", value: "0", optional: true})
+}
+
+// podSysctls are those of the pod, for interfaces to come: they are set before the pair is made.
+func podSysctls(spec dataplane.Spec) []sysctl {
+	forwarding := "0"
+	if spec.AllowIPForwarding {
+		forwarding = "1"
+	}
+	var all []sysctl
+	if uses4(spec) {
+		all = append(all, sysctl{file: "net/ipv4/ip_forward", value: forwarding})
+	}
+	if uses6(spec) {
+		for _, conf := range []string{"all", "default", "lo"} {
+			dir := filepath.Join("net/ipv6/conf", conf)
+			all = append(all,
+				sysctl{file: dir + "/accept_dad", value: "0"},
+				sysctl{file: dir + "/disable_ipv6", value: "0"})
+		}
+		all = append(all, sysctl{file: "net/ipv6/conf/all/forwarding", value: forwarding})
+	}
+	return all
+}
+
+// hasIPv6 tells whether the kernel runs IPv6 at all; booted with ipv6.disable=1 it has no such directory.
+func (t sysctlTree) hasIPv6() (bool, error) {
+	_, err := os.Stat(filepath.Join(string(t), "net/ipv6"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// set writes the parameters in their order and stops at the first that fails, unless it is optional.
+func (t sysctlTree) set(all []sysctl) error {
+	for _, s := range all {
+		if err := t.write(s); err != nil && !s.optional {
+			return err
+		}
+	}
+	return nil
+}
+
+// read returns the parameters with the values they have.
+func (t sysctlTree) read(all []sysctl) ([]sysctl, error) {
+	now := make([]sysctl, 0, len(all))
+	for _, s := range all {
+		data, err := os.ReadFile(filepath.Join(string(t), s.file))
+		if err != nil {
+			return nil, fmt.Errorf("read sysctl: %w", err)
+		}
+		s.value = strings.TrimSpace(string(data))
+		now = append(now, s)
+	}
+	return now, nil
+}
+
+// write leaves alone what has the value already: a write to conf/all spreads to every interface, also one that changes nothing.
+func (t sysctlTree) write(s sysctl) (err error) {
+	// Without O_CREATE: what the kernel does not offer is an error.
+	f, err := os.OpenFile(filepath.Join(string(t), s.file), os.O_RDWR, 0)
+	if err != nil {
+		return fmt.Errorf("set sysctl to %s: %w", s.value, err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	now, err := io.ReadAll(f)
+	if err != nil {
+		return fmt.Errorf("read sysctl: %w", err)
+	}
+	if strings.TrimSpace(string(now)) == s.value {
+		return nil
+	}
+	if _, err := f.WriteAt([]byte(s.value), 0); err != nil {
+		return fmt.Errorf("set sysctl to %s: %w", s.value, err)
+	}
+	return nil
+}

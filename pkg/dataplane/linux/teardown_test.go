@@ -1,0 +1,166 @@
+package linux_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/dataplane/linux"
+)
+
+func TestTeardownLeavesTheHostAsItWas(t *testing.T) {
+	for _, family := range families {
+		t.Run(family.name, func(t *testing.T) {
+			node, pod := newNode(t), newPod(t)
+			d, spec := linux.New(""), specFor(pod, family.addrs...)
+			before := state(t, node)
+			mustSetup(t, node, d, spec)
+			for _, nth := range []string{"first", "second"} {
+				if err := teardown(t, node, d, targetOf(spec)); err != nil {
+					t.Errorf("%s Teardown: %v", nth, err)
+				}
+				wantSame(t, "host after the "+nth, before, node)
+				if now := state(t, pod); strings.Contains(now, ifName) {
+					t.Errorf("pod still has its interface after the %s:\n%s", nth, now)
+				}
+			}
+		})
+	}
+}
+
+func TestTeardownFromTheHostSideAlone(t *testing.T) {
+	plain := filepath.Join(t.TempDir(), "unmounted")
+	must(t, os.WriteFile(plain, nil, 0o600))
+	for _, path := range []string{"", plain, filepath.Join(t.TempDir(), "absent")} {
+		node, pod := newNode(t), newPod(t)
+		d, spec := linux.New(""), specFor(pod, addr4, addr6)
+		before := state(t, node)
+		mustSetup(t, node, d, spec)
+		target := targetOf(spec)
+		target.NetNS = path
+		if err := teardown(t, node, d, target); err != nil {
+			t.Errorf("%q: %v", path, err)
+		}
+		wantSame(t, "host", before, node)
+	}
+}
+
+func TestTeardownAfterTheNamespaceIsGone(t *testing.T) {
+	node, pod := newNode(t), newPod(t)
+	d, spec := linux.New(""), specFor(pod, addr4, addr6)
+	before := state(t, node)
+	mustSetup(t, node, d, spec)
+	pod.Close()
+	if err := teardown(t, node, d, targetOf(spec)); err != nil {
+		t.Error(err)
+	}
+	wantSame(t, "host", before, node)
+}
+
+func TestTeardownOfAnOldSandboxSparesTheNewOne(t *testing.T) {
+	node, old, pod := newNode(t), newPod(t), newPod(t)
+	d := linux.New("")
+	first, second := specFor(old, addr4, addr6), specFor(pod, addr4, addr6)
+	second.Owner = "sandbox-2"
+	mustSetup(t, node, d, first)
+	mustSetup(t, node, d, second)
+	beforeNode, beforePod := state(t, node), state(t, pod)
+	if err := teardown(t, node, d, targetOf(first)); err != nil {
+		t.Error(err)
+	}
+	wantSame(t, "host", beforeNode, node)
+	wantSame(t, "pod", beforePod, pod)
+}
+
+func TestTeardownWithoutOwnerSparesUnmarkedInterfaces(t *testing.T) {
+	node := newNode(t)
+	addLink(t, node, hostIfName)
+	before := state(t, node)
+	if err := teardown(t, node, linux.New(""), dataplane.Target{HostIfName: hostIfName}); err != nil {
+		t.Error(err)
+	}
+	wantSame(t, "host", before, node)
+}
+
+func TestTeardownSparesWhatSetupNeverMakes(t *testing.T) {
+	node, pod := newNode(t), newPod(t)
+	addLink(t, pod, ifName)
+	before := state(t, pod)
+	for _, name := range []string{ifName, "lo"} {
+		if err := teardown(t, node, linux.New(""), dataplane.Target{Owner: "sandbox-1", NetNS: pod.Path, IfName: name}); err != nil {
+			t.Error(err)
+		}
+		wantSame(t, "pod", before, pod)
+	}
+}
+
+// A path such as /proc/<pid>/ns/net may come to name the host's namespace, whose eth0 may be a veth as well.
+func TestTeardownSparesTheHostsOwnVeth(t *testing.T) {
+	node := newNode(t)
+	node.Do(func() {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = ifName
+		must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "uplink"}))
+	})
+	if err := teardown(t, node, linux.New(""), dataplane.Target{Owner: "sandbox-1", NetNS: node.Path, IfName: ifName}); err != nil {
+		t.Error(err)
+	}
+	if got := state(t, node); !strings.Contains(got, "link "+ifName) {
+		t.Errorf("the host's veth is gone:\n%s", got)
+	}
+}
+
+func TestTeardownThatCannotEnterThePodStillClearsTheHost(t *testing.T) {
+	node, pod := newNode(t), newPod(t)
+	d, spec := linux.New(""), specFor(pod, addr4)
+	before := state(t, node)
+	mustSetup(t, node, d, spec)
+	target := targetOf(spec)
+	target.NetNS = strings.Repeat("n", 5000) // ENAMETOOLONG: neither there nor known to be absent.
+	if err := teardown(t, node, d, target); err == nil {
+		t.Error("Teardown kept the error to itself")
+	}
+	wantSame(t, "host", before, node)
+}
+
+func TestTeardownHeedsTheContext(t *testing.T) {
+	node, pod := newNode(t), newPod(t)
+	d, spec := linux.New(""), specFor(pod, addr4)
+	mustSetup(t, node, d, spec)
+	before := state(t, node)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	var err error
+	node.Do(func() { err = d.Teardown(ctx, targetOf(spec)) })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v, want context.Canceled", err)
+	}
+	wantSame(t, "host", before, node)
+}
+
+func BenchmarkSetupTeardown(b *testing.B) {
+	for _, family := range families {
+		b.Run(family.name, func(b *testing.B) {
+			node, pod := newNode(b), newPod(b)
+			d, spec := linux.New(""), specFor(pod, family.addrs...)
+			var inSetup time.Duration
+			node.Do(func() {
+				for b.Loop() {
+					start := time.Now()
+					_, err := d.Setup(b.Context(), spec)
+					inSetup += time.Since(start)
+					must(b, err)
+					must(b, d.Teardown(b.Context(), targetOf(spec)))
+				}
+			})
+			b.ReportMetric(float64(inSetup.Microseconds())/float64(b.N), "setup-µs/op")
+		})
+	}
+}

@@ -1,0 +1,131 @@
+package crdstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/pool"
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/selector"
+)
+
+// singleton is the name of the one IPAMConfig and the one ClusterInformation of a cluster.
+const singleton = "default"
+
+// Ready implements ipam.Cluster. A cluster without ClusterInformation is ready: nobody has locked it.
+func (s *Store) Ready(ctx context.Context) error {
+	info, err := s.cluster.Get(ctx, singleton)
+	switch {
+	case errors.Is(err, kube.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	case info.Spec.DatastoreReady != nil && !*info.Spec.DatastoreReady:
+		return fmt.Errorf("%w: ClusterInformation default says datastoreReady false: an upgrade or migration is in progress, "+
+			"or was not finished (calicoctl datastore migrate unlock)", ipam.ErrNotReady)
+	}
+	return nil
+}
+
+// Config implements ipam.Cluster. A cluster without IPAMConfig has the defaults.
+func (s *Store) Config(ctx context.Context) (ipam.Config, error) {
+	o, err := s.configs.Get(ctx, singleton)
+	if errors.Is(err, kube.ErrNotFound) {
+		return ipam.DefaultConfig(), nil
+	}
+	if err != nil {
+		return ipam.Config{}, err
+	}
+	c := ipam.Config{
+		StrictAffinity:     o.Spec.StrictAffinity,
+		AutoAllocateBlocks: o.Spec.AutoAllocateBlocks,
+		MaxBlocksPerHost:   o.Spec.MaxBlocksPerHost,
+		Cooldown:           time.Duration(o.Spec.IPCooldownSeconds) * time.Second,
+	}
+	if c.MaxBlocksPerHost == 0 {
+		c.MaxBlocksPerHost = ipam.DefaultMaxBlocksPerHost
+	}
+	return c, nil
+}
+
+// Pools implements ipam.Cluster. A pool that contradicts the data model is refused on its own, with a reason.
+func (s *Store) Pools(ctx context.Context) ([]pool.Pool, error) {
+	list, err := s.pools.List(ctx, kube.ListOptions{Cached: true})
+	if err != nil {
+		return nil, err
+	}
+	pools := make([]pool.Pool, 0, len(list))
+	for i := range list {
+		pools = append(pools, decodePool(&list[i]))
+	}
+	return pools, nil
+}
+
+func decodePool(o *v1.IPPool) pool.Pool {
+	p := pool.Pool{
+		Name: o.Name, BlockSize: o.Spec.BlockSize,
+		Disabled: o.Spec.Disabled, Deleting: o.DeletionTimestamp != nil, Manual: o.Spec.AssignmentMode == v1.AssignmentManual,
+	}
+	for _, c := range o.Status.Conditions {
+		p.Refused = p.Refused || c.Type == v1.PoolAllocatable && c.Status == metav1.ConditionFalse
+	}
+	for _, use := range o.Spec.AllowedUses {
+		p.Uses = append(p.Uses, pool.Use(use))
+	}
+	cidr, err := netip.ParsePrefix(o.Spec.CIDR)
+	p.CIDR = cidr.Masked()
+	if p.BlockSize == 0 {
+		p.BlockSize = pool.DefaultBlockSizeV4
+		if cidr.Addr().Is6() {
+			p.BlockSize = pool.DefaultBlockSizeV6
+		}
+	}
+	var nodeErr, namespaceErr error
+	p.Node, nodeErr = selector.Parse(o.Spec.NodeSelector)
+	p.Namespace, namespaceErr = selector.Parse(o.Spec.NamespaceSelector)
+	p.Broken = errors.Join(err, p.Validate(), nodeErr, namespaceErr)
+	return p
+}
+
+// Reservations implements ipam.Cluster.
+func (s *Store) Reservations(ctx context.Context) ([]netip.Prefix, error) {
+	list, err := s.reservations.List(ctx, kube.ListOptions{Cached: true})
+	if err != nil {
+		return nil, err
+	}
+	var reserved []netip.Prefix
+	for _, o := range list {
+		for _, text := range o.Spec.ReservedCIDRs {
+			cidr, err := parseReserved(text)
+			if err != nil {
+				return nil, malformed("IPReservation", o.Name, "reservedCIDRs: %v", err)
+			}
+			reserved = append(reserved, cidr)
+		}
+	}
+	return reserved, nil
+}
+
+func parseReserved(text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(addr, addr.BitLen()), nil
+	}
+	cidr, err := netip.ParsePrefix(text)
+	return cidr.Masked(), err
+}
+
+// NodeLabels implements ipam.Cluster.
+func (s *Store) NodeLabels(ctx context.Context, node string) (map[string]string, error) {
+	meta, err := s.client.Node(ctx, node)
+	if err != nil {
+		return nil, fmt.Errorf("read labels of the node, which pools select by: %w", err)
+	}
+	return meta.Labels, nil
+}

@@ -1,0 +1,123 @@
+package crdstore
+
+import (
+	"crypto/sha256"
+	"crypto/sha3"
+	"encoding/base32"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"calico-cni/pkg/ipam"
+
+	v1 "calico-cni/pkg/apis/crd/v1"
+)
+
+// maxName is the longest name that an object may have, plus one.
+const maxName = 253
+
+// cidrName turns a CIDR into a name: "10.0.0.64/26" into "10-0-0-64-26".
+func cidrName(cidr netip.Prefix) string {
+	return strings.NewReplacer(".", "-", ":", "-", "/", "-").Replace(cidr.String())
+}
+
+// affinityName is "<node>-<cidr>"; a name that would be too long has the node cut and a hash at its end.
+func affinityName(node string, cidr netip.Prefix) string {
+	c := cidrName(cidr)
+	name := node + "-" + c
+	if len(name) < maxName {
+		return name
+	}
+	sum := sha256.Sum256([]byte(node + c))
+	return node[:maxName-1-len(c)-13] + "-" + c + "-" + hex.EncodeToString(sum[:])[:11]
+}
+
+// hostnameHash is the label value that stands for a node: a node's name may be longer than a label value may be.
+func hostnameHash(node string) string {
+	sum := sha3.Sum256([]byte(node))
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])
+}
+
+func malformed(kind, name, format string, a ...any) error {
+	return fmt.Errorf("%w: %s %s: %s; repair or delete the object", ipam.ErrMalformed, kind, name, fmt.Sprintf(format, a...))
+}
+
+func parseCIDR(kind, name, text string) (netip.Prefix, error) {
+	cidr, err := netip.ParsePrefix(text)
+	if err != nil {
+		return cidr, malformed(kind, name, "cidr %q: %v", text, err)
+	}
+	return cidr.Masked(), nil
+}
+
+type affinityCodec struct{}
+
+func (affinityCodec) name(k ipam.AffinityKey) string { return affinityName(k.Node, k.CIDR) }
+
+func (affinityCodec) decode(o *v1.BlockAffinity) (ipam.Affinity, bool, error) {
+	a := ipam.Affinity{State: ipam.State(o.Spec.State), Created: o.CreationTimestamp.Time}
+	if a.State == "" {
+		a.State = ipam.Confirmed
+	}
+	return a, o.Spec.Deleted == v1.DeletedTrue, nil
+}
+
+func (affinityCodec) fill(o *v1.BlockAffinity, k ipam.AffinityKey, a ipam.Affinity, deleted bool) {
+	o.APIVersion, o.Kind, o.Name = v1.GroupVersion.String(), "BlockAffinity", affinityName(k.Node, k.CIDR)
+	o.Spec.Node, o.Spec.CIDR, o.Spec.State, o.Spec.Type = k.Node, k.CIDR.String(), string(a.State), v1.AffinityTypeHost
+	o.Spec.Deleted = v1.DeletedFalse
+	if deleted {
+		o.Spec.Deleted = v1.DeletedTrue
+	}
+	if o.Labels == nil {
+		o.Labels = map[string]string{}
+	}
+	o.Labels[v1.LabelHostnameHash], o.Labels[v1.LabelAffinityType] = hostnameHash(k.Node), v1.AffinityTypeHost
+	o.Labels[v1.LabelIPVersion] = "4"
+	if k.CIDR.Addr().Is6() {
+		o.Labels[v1.LabelIPVersion] = "6"
+	}
+}
+
+func (affinityCodec) revision(o *v1.BlockAffinity) (uid, resourceVersion string) {
+	return string(o.UID), o.ResourceVersion
+}
+
+func (affinityCodec) clone(o *v1.BlockAffinity) *v1.BlockAffinity { return o.DeepCopy() }
+
+func affinityKey(o *v1.BlockAffinity) (ipam.AffinityKey, error) {
+	cidr, err := parseCIDR("BlockAffinity", o.Name, o.Spec.CIDR)
+	return ipam.AffinityKey{Node: o.Spec.Node, CIDR: cidr}, err
+}
+
+type handleCodec struct{}
+
+func (handleCodec) name(id string) string { return strings.ToLower(id) }
+
+func (handleCodec) decode(o *v1.IPAMHandle) (ipam.Handle, bool, error) {
+	h := ipam.Handle{ID: o.Spec.HandleID, Counts: map[netip.Prefix]int{}}
+	for text, n := range o.Spec.Block {
+		cidr, err := parseCIDR("IPAMHandle", o.Name, text)
+		if err != nil {
+			return h, false, err
+		}
+		h.Counts[cidr] += n
+	}
+	return h, o.Spec.Deleted, nil
+}
+
+func (handleCodec) fill(o *v1.IPAMHandle, id string, h ipam.Handle, deleted bool) {
+	o.APIVersion, o.Kind, o.Name = v1.GroupVersion.String(), "IPAMHandle", strings.ToLower(id)
+	o.Spec.HandleID, o.Spec.Deleted = h.ID, deleted
+	o.Spec.Block = make(map[string]int, len(h.Counts))
+	for cidr, n := range h.Counts {
+		o.Spec.Block[cidr.String()] = n
+	}
+}
+
+func (handleCodec) revision(o *v1.IPAMHandle) (uid, resourceVersion string) {
+	return string(o.UID), o.ResourceVersion
+}
+
+func (handleCodec) clone(o *v1.IPAMHandle) *v1.IPAMHandle { return o.DeepCopy() }

@@ -1,0 +1,142 @@
+// Package crdstore is the ipam.Store and the ipam.Cluster of a Kubernetes cluster: the objects of
+// crd.projectcalico.org/v1, as Calico reads and writes them. An update keeps whatever an object holds beside the
+// fields that the allocator knows: labels, annotations, finalizers, and fields of newer writers.
+package crdstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/kube"
+)
+
+// Store implements ipam.Store and ipam.Cluster on an API server.
+type Store struct {
+	client       *kube.Client
+	blocks       ipam.Table[netip.Prefix, block.Block]
+	affinities   table[ipam.AffinityKey, ipam.Affinity, v1.BlockAffinity]
+	handles      ipam.Table[string, ipam.Handle]
+	pools        kube.Resource[v1.IPPool]
+	configs      kube.Resource[v1.IPAMConfig]
+	reservations kube.Resource[v1.IPReservation]
+	cluster      kube.Resource[v1.ClusterInformation]
+}
+
+// New returns the store of the cluster that the client speaks to.
+func New(c *kube.Client) *Store {
+	gv := v1.GroupVersion.String()
+	return &Store{
+		client: c,
+		blocks: table[netip.Prefix, block.Block, v1.IPAMBlock]{
+			kube.NewResource[v1.IPAMBlock](c, gv, v1.IPAMBlocks), blockCodec{},
+		},
+		affinities: table[ipam.AffinityKey, ipam.Affinity, v1.BlockAffinity]{
+			kube.NewResource[v1.BlockAffinity](c, gv, v1.BlockAffinities), affinityCodec{},
+		},
+		handles: table[string, ipam.Handle, v1.IPAMHandle]{
+			kube.NewResource[v1.IPAMHandle](c, gv, v1.IPAMHandles), handleCodec{},
+		},
+		pools:        kube.NewResource[v1.IPPool](c, gv, v1.IPPools),
+		configs:      kube.NewResource[v1.IPAMConfig](c, gv, v1.IPAMConfigs),
+		reservations: kube.NewResource[v1.IPReservation](c, gv, v1.IPReservations),
+		cluster:      kube.NewResource[v1.ClusterInformation](c, gv, v1.ClusterInformations),
+	}
+}
+
+// Blocks implements ipam.Store.
+func (s *Store) Blocks() ipam.Table[netip.Prefix, block.Block] { return s.blocks }
+
+// Affinities implements ipam.Store.
+func (s *Store) Affinities() ipam.Table[ipam.AffinityKey, ipam.Affinity] { return s.affinities }
+
+// Handles implements ipam.Store.
+func (s *Store) Handles() ipam.Table[string, ipam.Handle] { return s.handles }
+
+// AffinitiesOf implements ipam.Store by the labels that every writer since 2025 sets.
+func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]ipam.AffinityRow, error) {
+	selector := v1.LabelHostnameHash + "=" + hostnameHash(node) + "," + v1.LabelAffinityType + "=" + v1.AffinityTypeHost
+	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: selector, Cached: cached})
+	if err != nil {
+		return nil, translate(err)
+	}
+	var rows []ipam.AffinityRow
+	for i := range list {
+		key, err := affinityKey(&list[i])
+		if err != nil {
+			return nil, err
+		}
+		if key.Node != node {
+			continue
+		}
+		row, err := s.affinities.row(&list[i])
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, ipam.AffinityRow{Key: key, Row: row})
+	}
+	return rows, nil
+}
+
+// codec turns one kind of value into its object and back. name is the object's name; fill writes the value into an
+// object and leaves alone what the value does not know.
+type codec[K comparable, T, O any] interface {
+	name(key K) string
+	decode(object *O) (value T, deleted bool, err error)
+	fill(object *O, key K, value T, deleted bool)
+	revision(object *O) (uid, resourceVersion string)
+	clone(object *O) *O
+}
+
+// table is an ipam.Table of the objects of one kind. The revision of a row is the object as it was read.
+type table[K comparable, T, O any] struct {
+	resource kube.Resource[O]
+	codec    codec[K, T, O]
+}
+
+func (t table[K, T, O]) Get(ctx context.Context, key K) (ipam.Row[T], error) {
+	return t.answer(t.resource.Get(ctx, t.codec.name(key)))
+}
+
+func (t table[K, T, O]) Create(ctx context.Context, key K, value T) (ipam.Row[T], error) {
+	object := new(O)
+	t.codec.fill(object, key, value, false)
+	return t.answer(t.resource.Create(ctx, t.codec.name(key), object))
+}
+
+func (t table[K, T, O]) Update(ctx context.Context, key K, row ipam.Row[T]) (ipam.Row[T], error) {
+	object := t.codec.clone(row.Rev.(*O))
+	t.codec.fill(object, key, row.Value, row.Deleted)
+	return t.answer(t.resource.Update(ctx, t.codec.name(key), object))
+}
+
+func (t table[K, T, O]) Delete(ctx context.Context, key K, row ipam.Row[T]) error {
+	uid, resourceVersion := t.codec.revision(row.Rev.(*O))
+	return translate(t.resource.Delete(ctx, t.codec.name(key), uid, resourceVersion))
+}
+
+func (t table[K, T, O]) answer(object *O, err error) (ipam.Row[T], error) {
+	if err != nil {
+		return ipam.Row[T]{}, translate(err)
+	}
+	return t.row(object)
+}
+
+func (t table[K, T, O]) row(object *O) (ipam.Row[T], error) {
+	value, deleted, err := t.codec.decode(object)
+	return ipam.Row[T]{Value: value, Deleted: deleted, Rev: object}, err
+}
+
+// translate gives an error of the API the sentinel that the allocator goes by, and keeps its own.
+func translate(err error) error {
+	for from, to := range map[error]error{kube.ErrNotFound: ipam.ErrNotFound, kube.ErrExists: ipam.ErrExists, kube.ErrConflict: ipam.ErrConflict} {
+		if errors.Is(err, from) {
+			return fmt.Errorf("%w: %w", to, err)
+		}
+	}
+	return err
+}

@@ -1,0 +1,42 @@
+package ipamplugin
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+)
+
+// NamespaceNameLabel is a label that every namespace has for selectors, its name.
+const NamespaceNameLabel = "projectcalico.org/name"
+
+// Result is the CNI result of a grant, as IPAM plugins give it: no interfaces, an address with the prefix length of its
+// block, or of a host when it was asked for by name, and a route for each.
+func (g Grant) Result() *current.Result {
+	r := &current.Result{CNIVersion: current.ImplementedSpecVersion}
+	for _, got := range g.Assigned {
+		bits := got.Block.Bits()
+		if slices.Contains(g.Requested, got.Addr) {
+			bits = got.Addr.BitLen()
+		}
+		address := ipNet(netip.PrefixFrom(got.Addr, bits))
+		r.IPs = append(r.IPs, &current.IPConfig{Address: address})
+		r.Routes = append(r.Routes, &types.Route{Dst: address})
+	}
+	return r
+}
+
+func ipNet(p netip.Prefix) net.IPNet {
+	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}
+
+// NamespaceLabels are the labels of a namespace as pools select by them: its own, and its name.
+func NamespaceLabels(name string, labels map[string]string) map[string]string {
+	out := map[string]string{NamespaceNameLabel: name}
+	for k, v := range labels {
+		out[k] = v
+	}
+	return out
+}

@@ -1,0 +1,127 @@
+package netconf
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+)
+
+// IPAM is the section "ipam". Of an IPAM plugin other than calico-ipam the section is that plugin's business: only Type is
+// read of it, and Name and Subnet of host-local's.
+type IPAM struct {
+	// Type names the IPAM plugin.
+	Type string
+	// Name and Subnet are host-local's; Subnet may be "usePodCidr" or "usePodCidrIPv6".
+	Name, Subnet string
+	// AssignIPv4 is true unless configured "false", AssignIPv6 false unless configured "true".
+	AssignIPv4, AssignIPv6 bool
+	// IPv4Pools and IPv6Pools are names or CIDRs of the pools to use; empty means all that select the node.
+	IPv4Pools, IPv6Pools []string
+	// Exec has calico-ipam run as a process of its own rather than within calico.
+	Exec bool
+}
+
+func parseIPAM(section json.RawMessage) (IPAM, error) {
+	ipam := IPAM{AssignIPv4: true}
+	var wire struct {
+		Type string `json:"type"`
+	}
+	if err := decode(section, "ipam.", &wire); err != nil {
+		return ipam, err
+	}
+	ipam.Type = wire.Type
+	switch wire.Type {
+	case "":
+		return ipam, invalid("ipam.type", "", "want calico-ipam or the name of another IPAM plugin")
+	case CalicoIPAM:
+		return ipam.block(section)
+	case "host-local":
+		return ipam.hostLocal(section)
+	}
+	if strings.ContainsAny(wire.Type, "/\\") {
+		return ipam, invalid("ipam.type", wire.Type, "want the name of a plugin, not a path")
+	}
+	return ipam, nil
+}
+
+func (i IPAM) hostLocal(section json.RawMessage) (IPAM, error) {
+	var wire struct {
+		Name   string `json:"name"`
+		Subnet string `json:"subnet"`
+	}
+	err := decode(section, "ipam.", &wire)
+	i.Name, i.Subnet = wire.Name, wire.Subnet
+	return i, err
+}
+
+func (i IPAM) block(section json.RawMessage) (IPAM, error) {
+	var wire struct {
+		AssignIPv4 json.RawMessage `json:"assign_ipv4"`
+		AssignIPv6 json.RawMessage `json:"assign_ipv6"`
+		IPv4Pools  []string        `json:"ipv4_pools"`
+		IPv6Pools  []string        `json:"ipv6_pools"`
+		Exec       bool            `json:"exec"`
+	}
+	if err := decode(section, "ipam.", &wire); err != nil {
+		return i, err
+	}
+	i.IPv4Pools, i.IPv6Pools, i.Exec = wire.IPv4Pools, wire.IPv6Pools, wire.Exec
+	var err error
+	if i.AssignIPv4, err = parseFlag("ipam.assign_ipv4", wire.AssignIPv4, true); err != nil {
+		return i, err
+	}
+	if i.AssignIPv6, err = parseFlag("ipam.assign_ipv6", wire.AssignIPv6, false); err != nil {
+		return i, err
+	}
+	if n, cure := checkPools(i.IPv4Pools, netip.Addr.Is4); cure != "" {
+		return i, invalid(fmt.Sprintf("ipam.ipv4_pools[%d]", n), i.IPv4Pools[n], cure)
+	}
+	if n, cure := checkPools(i.IPv6Pools, netip.Addr.Is6); cure != "" {
+		return i, invalid(fmt.Sprintf("ipam.ipv6_pools[%d]", n), i.IPv6Pools[n], cure)
+	}
+	return i, nil
+}
+
+// parseFlag reads a boolean that Calico spells as a string; a JSON boolean does as well, and "" is the default.
+func parseFlag(field string, raw json.RawMessage, byDefault bool) (bool, error) {
+	var value any
+	if raw != nil {
+		if err := json.Unmarshal(raw, &value); err != nil {
+			return false, decodeError(err, field)
+		}
+	}
+	switch v := value.(type) {
+	case nil:
+		return byDefault, nil
+	case bool:
+		return v, nil
+	case string:
+		switch strings.ToLower(v) {
+		case "":
+			return byDefault, nil
+		case "true":
+			return true, nil
+		case "false":
+			return false, nil
+		}
+	}
+	return false, invalid(field, raw, `want "true" or "false"`)
+}
+
+// checkPools returns the index of the first element that is neither a name nor a CIDR of the family, and what it should
+// be; no cure means that all are well.
+func checkPools(pools []string, family func(netip.Addr) bool) (n int, cure string) {
+	for n, pool := range pools {
+		if pool == "" {
+			return n, "want the name or the CIDR of an IPPool"
+		}
+		if !strings.Contains(pool, "/") {
+			continue
+		}
+		if prefix, err := netip.ParsePrefix(pool); err != nil || !family(prefix.Addr()) {
+			return n, "want the name of an IPPool, or its CIDR, of this IP family"
+		}
+	}
+	return 0, ""
+}

@@ -1,0 +1,100 @@
+package netconf
+
+import (
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	current "github.com/containernetworking/cni/pkg/types/100"
+)
+
+// Parse reads the network configuration of standard input, validates it and fills in the defaults. An error wraps
+// ErrDecode, ErrInvalid or ErrUnsupported, and is a *FieldError where one field is to blame. Keys that Parse does not
+// know are tolerated.
+//
+// Source: CNI specification 1.1.0, section 1; Calico's configuration reference.
+func Parse(stdin []byte) (*NetConf, error) {
+	conf, other := &NetConf{}, foreign{}
+	if err := cmp.Or(decode(stdin, "", conf), decode(stdin, "", &other)); err != nil {
+		return nil, err
+	}
+	if err := other.refuse(conf.DatastoreType); err != nil {
+		return nil, err
+	}
+	conf.normalize()
+	if err := conf.validate(); err != nil {
+		return nil, err
+	}
+	var err error
+	if conf.IPAM, err = parseIPAM(conf.RawIPAM); err != nil {
+		return nil, err
+	}
+	return conf, nil
+}
+
+// PrevResult decodes the result of the previous plugin in the chain, of CNI version 0.3.0 or later, as one of the newest
+// version. It is nil when there is none. An error wraps ErrDecode.
+func (c *NetConf) PrevResult() (*current.Result, error) {
+	if c.RawPrevResult == nil {
+		return nil, nil
+	}
+	// Since 0.3.0 results only gained keys, but for the version of an address, which the address itself tells.
+	result := &current.Result{}
+	if err := decode(c.RawPrevResult, "prevResult.", result); err != nil {
+		return nil, err
+	}
+	result.CNIVersion = current.ImplementedSpecVersion
+	return result, nil
+}
+
+// decode decodes JSON; an error names the field, below the given path.
+func decode(data []byte, path string, into any) error {
+	if len(data) == 0 && path != "" {
+		return nil
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return decodeError(err, path)
+	}
+	return nil
+}
+
+// decodeError retells an error of encoding/json without the values that it may quote: they may be secrets.
+func decodeError(err error, path string) error {
+	var wrongType *json.UnmarshalTypeError
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &wrongType):
+		return &FieldError{ErrDecode, fieldPath(path, wrongType.Field), "", "want " + jsonType(wrongType.Type)}
+	case errors.As(err, &syntax):
+		return fmt.Errorf("%w: byte %d: %w: want one JSON object", ErrDecode, syntax.Offset, syntax)
+	}
+	return fmt.Errorf("%w: %s: want the format of the CNI specification", ErrDecode, fieldPath(path, ""))
+}
+
+func fieldPath(path, field string) string {
+	if full := strings.TrimSuffix(path+field, "."); full != "" {
+		return full
+	}
+	return "the configuration"
+}
+
+// jsonType names the JSON that a Go type is decoded from.
+func jsonType(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.String:
+		return "a string"
+	case reflect.Bool:
+		return "true or false, without quotes"
+	case reflect.Float32, reflect.Float64:
+		return "a number"
+	case reflect.Int, reflect.Int64, reflect.Uint32, reflect.Uint64:
+		return "a whole number"
+	case reflect.Slice:
+		return "a list"
+	default:
+		return "an object"
+	}
+}

@@ -1,0 +1,175 @@
+package netconf
+
+import (
+	"cmp"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// normalize fills in the defaults, and leaves one spelling of what has several.
+func (c *NetConf) normalize() {
+	c.CNIVersion = cmp.Or(c.CNIVersion, DefaultCNIVersion)
+	c.NumQueues = cmp.Or(c.NumQueues, DefaultNumQueues)
+	c.DeviceType = cmp.Or(c.DeviceType, "veth")
+	c.NodenameFile = cmp.Or(c.NodenameFile, DefaultNodenameFile)
+	c.IPAMLockFile = cmp.Or(c.IPAMLockFile, DefaultIPAMLockFile)
+	c.DatastoreType = cmp.Or(c.DatastoreType, kubernetesDatastore)
+	c.CalicoAPIGroup = cmp.Or(c.CalicoAPIGroup, crdGroup)
+	c.LogLevel = cmp.Or(c.LogLevel, "info")
+	if level, ok := parseLevel(c.LogLevel); ok {
+		c.LogLevel = level
+	}
+	c.LogFileMaxSize = cmp.Or(c.LogFileMaxSize, DefaultLogFileMaxSize)
+	c.LogFileMaxAge = cmp.Or(c.LogFileMaxAge, DefaultLogFileMaxAge)
+	c.LogFileMaxCount = cmp.Or(c.LogFileMaxCount, DefaultLogFileMaxCount)
+	c.EndpointStatusDir = cmp.Or(c.EndpointStatusDir, DefaultEndpointStatusDir)
+	if string(c.RawPrevResult) == "null" {
+		c.RawPrevResult = nil
+	}
+}
+
+// validate returns the first fault of a normalized configuration.
+func (c *NetConf) validate() error {
+	return cmp.Or(c.checkName(), c.checkDevice(), c.checkDatastore(), c.checkLog(), c.checkWaits(), c.checkRequests())
+}
+
+// checkName holds the name to section 1 of the CNI specification 1.1.0.
+func (c *NetConf) checkName() error {
+	for i, r := range c.Name {
+		alphanumeric := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
+		if !alphanumeric && (i == 0 || !strings.ContainsRune("_.-", r)) {
+			return invalid("name", c.Name, "want a letter or digit, then letters, digits and any of _.-")
+		}
+	}
+	if c.Name == "" {
+		return invalid("name", c.Name, "want the name of the network")
+	}
+	return nil
+}
+
+// checkDevice knows what the kernel takes: ETH_MIN_MTU, and the bounds of rtnl_create_link for queues.
+func (c *NetConf) checkDevice() error {
+	switch {
+	case c.MTU != 0 && (c.MTU < 68 || c.MTU > 65535):
+		return invalid("mtu", c.MTU, "want 68 to 65535, or 0 to take it from the file that the node agent writes")
+	case c.NumQueues < 1 || c.NumQueues > 4096:
+		return invalid("num_queues", c.NumQueues, "want 1 to 4096")
+	case c.DeviceType != "veth" && c.DeviceType != "netkit":
+		return invalid("device_type", c.DeviceType, `want "veth" or "netkit"`)
+	}
+	return nil
+}
+
+func (c *NetConf) checkDatastore() error {
+	switch {
+	case c.DatastoreType != kubernetesDatastore:
+		return invalid("datastore_type", c.DatastoreType, `want "kubernetes"`)
+	case c.CalicoAPIGroup == v3Group:
+		return unsupported("calico_api_group", c.CalicoAPIGroup, fmt.Sprintf("want %q", crdGroup))
+	case c.CalicoAPIGroup != crdGroup:
+		return invalid("calico_api_group", c.CalicoAPIGroup, fmt.Sprintf("want %q", crdGroup))
+	case c.Burst < 0:
+		return invalid("burst", c.Burst, "want 0 for the default, or more")
+	}
+	return nil
+}
+
+func (c *NetConf) checkLog() error {
+	_, ok := parseLevel(c.LogLevel)
+	switch {
+	case !ok:
+		return invalid("log_level", c.LogLevel, `want "debug", "info", "warning" or "error"`)
+	case c.LogFileMaxSize < 0:
+		return invalid("log_file_max_size", c.LogFileMaxSize, "want megabytes, or 0 for the default")
+	case c.LogFileMaxAge < 0:
+		return invalid("log_file_max_age", c.LogFileMaxAge, "want days, or 0 for the default")
+	case c.LogFileMaxCount < 0:
+		return invalid("log_file_max_count", c.LogFileMaxCount, "want a number of files, or 0 for the default")
+	}
+	return nil
+}
+
+// parseLevel takes the four levels and the names that other loggers have for them, whatever their case.
+func parseLevel(name string) (level string, ok bool) {
+	switch level := strings.ToLower(name); level {
+	case "debug", "info", "warning", "error":
+		return level, true
+	case "trace":
+		return "debug", true
+	case "warn":
+		return "warning", true
+	case "fatal", "panic":
+		return "error", true
+	}
+	return "", false
+}
+
+// Level returns LogLevel for slog.
+func (c *NetConf) Level() slog.Level {
+	switch c.LogLevel {
+	case "debug":
+		return slog.LevelDebug
+	case "warning":
+		return slog.LevelWarn
+	case "error":
+		return slog.LevelError
+	}
+	return slog.LevelInfo
+}
+
+func (c *NetConf) checkWaits() error {
+	if seconds := c.PolicySetupTimeoutSeconds; seconds < 0 || seconds > maxSeconds {
+		return invalid("policy_setup_timeout_seconds", seconds, fmt.Sprintf("want seconds up to %d, or 0 not to wait", maxSeconds))
+	}
+	for i, gate := range c.ReadinessGates {
+		u, err := url.Parse(gate)
+		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+			// A URL may hold a password, and one that does not parse cannot be relieved of it.
+			return &FieldError{ErrInvalid, fmt.Sprintf("readiness_gates[%d]", i), "", "want an http or https URL"}
+		}
+	}
+	return nil
+}
+
+// maxSeconds is a day: nobody waits longer for one pod, and a time.Duration holds it.
+const maxSeconds = 24 * 60 * 60
+
+func (c *NetConf) checkRequests() error {
+	field, ips := c.requestedIPs()
+	for i, ip := range ips {
+		if _, ok := parseAddr(ip); !ok {
+			return invalid(fmt.Sprintf("%s[%d]", field, i), ip, "want an IP address, with or without prefix length")
+		}
+	}
+	if mac := c.RuntimeConfig.MAC; mac != "" {
+		if _, ok := parseMAC(mac); !ok {
+			return invalid("runtimeConfig.mac", mac, wantMAC)
+		}
+	}
+	return nil
+}
+
+// parseAddr reads an address, or the address of a CIDR.
+func parseAddr(text string) (netip.Addr, bool) {
+	if strings.Contains(text, "/") {
+		prefix, err := netip.ParsePrefix(text)
+		return prefix.Addr().Unmap(), err == nil
+	}
+	addr, err := netip.ParseAddr(text)
+	return addr.Unmap(), err == nil && addr.Zone() == ""
+}
+
+const wantMAC = "want a unicast MAC address of six bytes, such as 0a:58:0a:00:00:05"
+
+// parseMAC refuses what the kernel would: multicast and all zeros (is_valid_ether_addr).
+func parseMAC(text string) (net.HardwareAddr, bool) {
+	mac, err := net.ParseMAC(text)
+	if err != nil || len(mac) != 6 || mac[0]&1 != 0 {
+		return nil, false
+	}
+	return mac, mac.String() != "00:00:00:00:00:00"
+}

@@ -1,0 +1,99 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+
+	"github.com/containernetworking/cni/pkg/skel"
+	"golang.org/x/sync/errgroup"
+
+	"calico-cni/pkg/kube"
+)
+
+// Del detaches the pod. It does all it can and fails only at the end: the interface goes first, for that needs no API;
+// then the addresses, then the annotations. What is not there is gone already.
+func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	started := p.Now()
+	a, err := p.attachment(args)
+	if err != nil {
+		return err
+	}
+	var released []netip.Addr
+	defer func() { a.log(ctx, "DEL", started, released, err) }()
+
+	local := a.Dataplane.Teardown(ctx, a.target())
+	released, remote := a.forget(ctx)
+	return errors.Join(local, remote)
+}
+
+// forget takes the attachment out of the cluster: its addresses, and beside that what the pod says of them.
+func (a *attachment) forget(ctx context.Context) (released []netip.Addr, err error) {
+	var delegated, freed, cleared error
+	if !a.blockIPAM() {
+		delegated = a.delegateDel(ctx)
+	}
+	if !a.blockIPAM() && !a.id.Kubernetes() {
+		return nil, delegated
+	}
+	if err := a.connect(); err != nil {
+		return nil, errors.Join(delegated, err)
+	}
+	var g errgroup.Group
+	if a.blockIPAM() {
+		g.Go(func() error { released, freed = a.release(ctx); return nil })
+	}
+	if a.id.Kubernetes() {
+		g.Go(func() error { cleared = a.clear(ctx); return nil })
+	}
+	_ = g.Wait()
+	return released, errors.Join(delegated, freed, cleared)
+}
+
+func (a *attachment) release(ctx context.Context) ([]netip.Addr, error) {
+	allocations := a.allocations()
+	held, err := allocations.Lookup(ctx, a.conf.Name, a.id)
+	if err != nil {
+		return nil, err
+	}
+	return allocations.Release(ctx, held)
+}
+
+// clear empties the annotations of the pod, unless they are those of another container: a DEL for an old sandbox must
+// not unplug the new one.
+func (a *attachment) clear(ctx context.Context) error {
+	var err error
+	for range maxPatches {
+		var pod kube.Meta
+		pod, err = a.client.Pod(ctx, a.id.Namespace, a.id.Pod)
+		if err != nil || !a.announcedBy(pod) {
+			break
+		}
+		err = a.client.AnnotatePod(ctx, a.id.Namespace, pod, map[string]string{annotationPodIP: "", annotationPodIPs: ""})
+		// Somebody wrote to the pod since: look again whose container it is now.
+		if !errors.Is(err, kube.ErrConflict) {
+			break
+		}
+	}
+	if errors.Is(err, kube.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// announcedBy reports whether the pod's annotations hold addresses of this container.
+func (a *attachment) announcedBy(pod kube.Meta) bool {
+	if a.id.PodUID != "" && pod.UID != a.id.PodUID {
+		return false
+	}
+	owner := pod.Annotations[annotationContainerID]
+	if owner != "" && owner != a.id.ContainerID {
+		return false
+	}
+	return pod.Annotations[annotationPodIP] != "" || pod.Annotations[annotationPodIPs] != ""
+}
+
+// maxPatches bounds how often a patch of the pod is tried again. The kubelet writes to a dying pod a few times.
+const maxPatches = 10

@@ -1,0 +1,61 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/netconf"
+)
+
+// facts are what the cluster says before anything is written.
+type facts struct {
+	node           string
+	pod, namespace kube.Meta
+	annotations    netconf.Annotations
+	// view is what block IPAM needs; empty with another IPAM plugin.
+	view ipam.View
+}
+
+// gather reads all facts in one parallel round.
+func (a *attachment) gather(ctx context.Context, node string) (facts, error) {
+	f := facts{node: node}
+	g, ctx := errgroup.WithContext(ctx)
+	if a.id.Kubernetes() {
+		g.Go(func() (err error) { f.pod, err = a.client.Pod(ctx, a.id.Namespace, a.id.Pod); return err })
+		g.Go(func() (err error) { f.namespace, err = a.client.Namespace(ctx, a.id.Namespace); return err })
+	}
+	if a.blockIPAM() {
+		g.Go(func() (err error) { f.view, err = a.allocations().Gather(ctx, node); return err })
+	}
+	if err := g.Wait(); err != nil {
+		return f, a.explain(err)
+	}
+	if a.id.PodUID != "" && f.pod.UID != a.id.PodUID {
+		return f, fmt.Errorf("pod %s/%s of UID %s: %w: another pod of its name, of UID %s, has taken its place",
+			a.id.Namespace, a.id.Pod, a.id.PodUID, kube.ErrNotFound, f.pod.UID)
+	}
+	return f, a.annotations(&f)
+}
+
+func (a *attachment) annotations(f *facts) (err error) {
+	if f.annotations, err = a.conf.Annotations(f.pod.Annotations, f.namespace.Annotations); err != nil {
+		return err
+	}
+	if f.annotations.IPAddrsNoIPAM != nil {
+		return fmt.Errorf("%w: annotation cni.projectcalico.org/ipAddrsNoIpam is not supported yet; use ipAddrs, or remove it", netconf.ErrUnsupported)
+	}
+	return nil
+}
+
+// explain tells a pod that is gone from anything else that is.
+func (a *attachment) explain(err error) error {
+	if errors.Is(err, kube.ErrNotFound) && a.id.Kubernetes() {
+		return fmt.Errorf("%w; the pod %s/%s was deleted, or is a static pod whose mirror is not there yet", err, a.id.Namespace, a.id.Pod)
+	}
+	return err
+}

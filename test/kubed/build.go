@@ -1,0 +1,93 @@
+package kubed
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// killDelay is how long an interrupted go command may take to stop its compilers.
+const killDelay = 10 * time.Second
+
+// build compiles the module's main package to output.
+func (b Builder) build(ctx context.Context, output string) error {
+	progress := newProgress(b.Progress)
+	defer progress.close()
+	progress.phase("finding what is to compile")
+	stale, err := b.stale(ctx, progress)
+	if err != nil {
+		return err
+	}
+	progress.compile(stale)
+	args := append([]string{"build", "-v", "-o", output}, b.Flags...)
+	if err := b.run(ctx, progress.line, nil, append(args, ".")...); err != nil {
+		return fmt.Errorf("build kubed: %w", err)
+	}
+	progress.phase("built")
+	return nil
+}
+
+// stale returns the packages that the build cache lacks. It downloads the modules that are missing.
+func (b Builder) stale(ctx context.Context, progress *progress) ([]string, error) {
+	var out strings.Builder
+	// The main package itself is always stale to `go list`, because it is not installed.
+	args := append([]string{"list", "-deps", "-f", `{{if and .Stale (ne .Name "main")}}{{.ImportPath}}{{end}}`}, b.Flags...)
+	if err := b.run(ctx, progress.line, &out, append(args, ".")...); err != nil {
+		return nil, fmt.Errorf("list packages of kubed: %w", err)
+	}
+	return strings.Fields(out.String()), nil
+}
+
+// run executes a go command, gives each line of its standard error to line, and everything it printed there to
+// the error if it fails.
+func (b Builder) run(ctx context.Context, line func(string) bool, stdout io.Writer, args ...string) error {
+	cmd := b.goCommand(ctx, args...)
+	cmd.Stdout = stdout
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = killDelay
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("%w: is Go installed?", err)
+	}
+	var rest []string
+	for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
+		if !line(scanner.Text()) {
+			rest = append(rest, scanner.Text())
+		}
+	}
+	err = cmd.Wait()
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return ctx.Err()
+	}
+	return &OutputError{Err: err, Output: strings.Join(rest, "\n")}
+}
+
+// OutputError is the error of a go command, with what the command said.
+type OutputError struct {
+	Err    error
+	Output string
+}
+
+func (e *OutputError) Error() string { return e.Err.Error() + "\n" + e.Output }
+
+func (e *OutputError) Unwrap() error { return e.Err }
+
+// withStderr adds what a command wrote to standard error to the error of its Output method.
+func withStderr(err error) error {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return &OutputError{Err: err, Output: string(exit.Stderr)}
+	}
+	return err
+}

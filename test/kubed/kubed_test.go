@@ -1,0 +1,262 @@
+package kubed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+const (
+	goMod = "module example.test/tiny\n\ngo 1.26.0\n"
+	hello = "package main\n\nimport \"example.test/tiny/word\"\n\nfunc main() { print(word.Word) }\n"
+	word  = "package word\n\nconst Word = \"hello\"\n"
+)
+
+// tiny returns a builder of a module that builds in no time, with a cache of its own.
+func tiny(t *testing.T) (Builder, *output) {
+	t.Helper()
+	out := new(output)
+	b := Builder{Module: t.TempDir(), Cache: filepath.Join(t.TempDir(), "cache"), Flags: []string{"-trimpath"}, Progress: out}
+	write(t, b, "go.mod", goMod)
+	write(t, b, "main.go", hello)
+	write(t, b, "word/word.go", word)
+	return b, out
+}
+
+func TestPathBuildsOnceAndThenFindsTheBinary(t *testing.T) {
+	b, out := tiny(t)
+	first := path(t, b)
+	if got := run(t, first); got != "hello" {
+		t.Errorf("binary says %q, want hello", got)
+	}
+	if !strings.Contains(out.String(), "kubed: linking") {
+		t.Errorf("no word of the build in %q", out)
+	}
+	out.Reset()
+	if second := path(t, b); second != first || out.String() != "" {
+		t.Errorf("second path is %s, said %q; want %s and silence", second, out, first)
+	}
+}
+
+func TestPathFollowsWhatTheBinaryIsMadeFrom(t *testing.T) {
+	b, _ := tiny(t)
+	before := path(t, b)
+	for _, change := range []struct {
+		name    string
+		change  func()
+		differs bool
+	}{
+		{"test file", func() { write(t, b, "main_test.go", "package main\n") }, false},
+		{"source file", func() { write(t, b, "word/word.go", strings.Replace(word, "hello", "bye", 1)) }, true},
+		{"new file", func() { write(t, b, "data.txt", "x") }, true},
+		{"flags", func() { b.Flags = append(b.Flags, "-ldflags=-s") }, true},
+	} {
+		change.change()
+		after := path(t, b)
+		if (after != before) != change.differs {
+			t.Errorf("%s: path was %s and is %s", change.name, before, after)
+		}
+		before = after
+	}
+	if got := run(t, before); got != "bye" {
+		t.Errorf("binary says %q, want bye", got)
+	}
+}
+
+func TestPathNeverReturnsADamagedBinary(t *testing.T) {
+	for name, damage := range map[string]func(file string) error{
+		"cut off":    func(file string) error { return os.Truncate(file, 1000) },
+		"empty":      func(file string) error { return os.Truncate(file, 0) },
+		"overwrite":  func(file string) error { return flip(file) },
+		"gone":       os.Remove,
+		"no digest":  func(file string) error { return os.Remove(file + ".sha256") },
+		"other file": func(file string) error { return os.WriteFile(file, []byte("#!/bin/sh\n"), 0o755) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, _ := tiny(t)
+			if err := damage(path(t, b)); err != nil {
+				t.Fatal(err)
+			}
+			if got := run(t, path(t, b)); got != "hello" {
+				t.Errorf("binary says %q, want hello", got)
+			}
+		})
+	}
+}
+
+func TestPathsAtOnceBuildOnce(t *testing.T) {
+	b, _ := tiny(t)
+	outs := make([]output, 4)
+	paths := make([]string, len(outs))
+	var all sync.WaitGroup
+	for i := range outs {
+		all.Go(func() {
+			b := b
+			b.Progress = &outs[i]
+			paths[i], _ = b.Path(t.Context())
+		})
+	}
+	all.Wait()
+	builds := 0
+	for i := range outs {
+		builds += strings.Count(outs[i].String(), "finding what is to compile")
+		if paths[i] == "" || paths[i] != paths[0] {
+			t.Errorf("paths differ: %q", paths)
+		}
+	}
+	if builds != 1 {
+		t.Errorf("%d builds, want 1", builds)
+	}
+}
+
+func TestPathSaysThatItWaitsAndCanBeInterrupted(t *testing.T) {
+	b, out := tiny(t)
+	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	other := flock.New(filepath.Join(b.Cache, "kubed.lock"))
+	if err := other.Lock(); err != nil {
+		t.Fatal(err)
+	}
+	defer other.Unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	out.onWrite = cancel
+	if _, err := b.Path(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v, want context canceled", err)
+	}
+	if want := "kubed: another process is building, waiting for it\n"; out.String() != want {
+		t.Errorf("said %q, want %q", out, want)
+	}
+}
+
+func TestInterruptedBuildLeavesNothing(t *testing.T) {
+	b, out := tiny(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	out.onWrite = cancel
+	if _, err := b.Path(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v, want context canceled", err)
+	}
+	wantCache(t, b, "kubed.lock")
+}
+
+func TestFailedBuildShowsTheCompilersOutput(t *testing.T) {
+	b, _ := tiny(t)
+	write(t, b, "word/word.go", "package word\n\nconst Word = missing\n")
+	_, err := b.Path(t.Context())
+	failed, ok := errors.AsType[*OutputError](err)
+	if !ok || !strings.Contains(failed.Output, "word/word.go:3:14: undefined: missing") {
+		t.Errorf("error is %v, want the compiler's", err)
+	}
+	if strings.Contains(err.Error(), "\nexample.test/tiny/word") {
+		t.Errorf("error has lines of progress: %v", err)
+	}
+	wantCache(t, b, "kubed.lock")
+}
+
+func TestBuildSweepsDeadBuildsAndBinariesLongUnused(t *testing.T) {
+	b, _ := tiny(t)
+	for i, name := range []string{"building-dead", "kubed-oldest", "kubed-older", "kubed-old", "kubed-new"} {
+		dir := filepath.Join(b.Cache, name)
+		used := time.Now().Add(time.Duration(i-10) * time.Hour)
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chtimes(dir, used, used)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	built := path(t, b)
+	wantCache(t, b, "kubed-new", "kubed-old", filepath.Base(filepath.Dir(built)), "kubed.lock")
+}
+
+// path returns the builder's path, or fails the test.
+func path(t *testing.T, b Builder) string {
+	t.Helper()
+	p, err := b.Path(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// run returns what the binary prints.
+func run(t *testing.T, binary string) string {
+	t.Helper()
+	out, err := exec.Command(binary).CombinedOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// write writes a file of the module.
+func write(t *testing.T, b Builder, name, content string) {
+	t.Helper()
+	file := filepath.Join(b.Module, name)
+	err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// flip changes one byte in the middle of a file.
+func flip(file string) error {
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	data[len(data)/2] ^= 1
+	return os.WriteFile(file, data, 0o755)
+}
+
+// wantCache compares the names in the cache.
+func wantCache(t *testing.T, b Builder, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(b.Cache)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, entry := range entries {
+		got = append(got, entry.Name())
+	}
+	slices.Sort(want)
+	if !slices.Equal(got, want) {
+		t.Errorf("cache has %q, want %q", got, want)
+	}
+}
+
+// output is a buffer that may call a function at the first write, for several goroutines.
+type output struct {
+	mu      sync.Mutex
+	buf     bytes.Buffer
+	onWrite func()
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.onWrite != nil {
+		o.onWrite()
+	}
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func (o *output) Reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.buf.Reset()
+}
