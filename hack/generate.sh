@@ -3,11 +3,20 @@
 # deepcopy functions into pkg/apis/crd/v1, the CustomResourceDefinitions into deploy/crds.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
-out=$1
+out=$(cd "$1" && pwd)
+mkdir -p "$out/pkg/apis/crd/v1" "$out/deploy/crds"
 cd "$root"
 go tool -modfile=hack/tools/go.mod controller-gen \
 	object crd:crdVersions=v1 paths=./pkg/apis/... \
 	output:object:dir="$out/pkg/apis/crd/v1" output:crd:dir="$out/deploy/crds"
+
 # A free address is null in a block, and controller-gen has no marker that allows null in a list.
-sed -i '/^              allocations:$/,/^                type: array$/ s/^                  type: integer$/                  nullable: true\n                  type: integer/' \
-	"$out/deploy/crds/crd.projectcalico.org_ipamblocks.yaml"
+blocks=$out/deploy/crds/crd.projectcalico.org_ipamblocks.yaml
+sed '/^              allocations:$/,/^                type: array$/ s/^                  type: integer$/                  nullable: true\n&/' \
+	"$blocks" >"$blocks.new"
+if cmp -s "$blocks" "$blocks.new"; then
+	rm "$blocks.new"
+	echo "no list of allocations in $blocks: mend the expression in $0" >&2
+	exit 1
+fi
+mv "$blocks.new" "$blocks"

@@ -30,6 +30,9 @@ var crdResource = schema.GroupVersionResource{
 
 // ApplyCRDs applies the CustomResourceDefinitions in all .yaml files of the root of files, and returns when
 // every one of them is served. Applying them again changes nothing.
+//
+// For the first two seconds of a CRD's life the server holds each creation of its objects for two seconds, so
+// that in a cluster of several servers the others know the CRD by then.
 func (s *Server) ApplyCRDs(ctx context.Context, files fs.FS) error {
 	crds, err := readCRDs(files)
 	if err != nil {

@@ -132,7 +132,7 @@ func (s server) names() []string {
 // listen opens the port, and keeps its number for the next start.
 func (s server) listen() (net.Listener, error) {
 	file := filepath.Join(s.dir, "port")
-	if false {
+	if s.port == 0 {
 		if last, err := os.ReadFile(file); err == nil {
 			if l, err := net.Listen("tcp", net.JoinHostPort(s.address.String(), string(last))); err == nil {
 				return l, nil

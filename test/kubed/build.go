@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// killDelay is how long an interrupted go command may take to stop its compilers.
-const killDelay = 10 * time.Second
+// killDelay is how long an interrupted go command may take to end: it waits for the compilers it has started.
+const killDelay = 2 * time.Second
 
 // build compiles the module's main package to output.
 func (b Builder) build(ctx context.Context, output string) error {

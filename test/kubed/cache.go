@@ -61,10 +61,10 @@ func digest(file string) ([]byte, error) {
 	return fmt.Appendf(nil, "%x  %s\n", h.Sum(nil), filepath.Base(file)), nil
 }
 
-// sweep removes the remains of builds that were killed, and all binaries but current and the ones used last.
-// The caller holds the cache's lock, so no build is under way. A process that runs a binary keeps it: the
-// kernel frees it when the process ends.
-func sweep(cache, current string) error {
+// sweep removes the remains of builds that were killed, and all binaries but the ones used last. The caller
+// holds the cache's lock, so no build is under way. A process that runs a binary keeps it: the kernel frees it
+// when the process ends.
+func sweep(cache string) error {
 	dead, err := filepath.Glob(filepath.Join(cache, "building-*"))
 	if err != nil {
 		return fmt.Errorf("sweep cache of kubed: %w", err)
@@ -79,7 +79,6 @@ func sweep(cache, current string) error {
 			used[dir] = info.ModTime()
 		}
 	}
-	used[current] = time.Now()
 	slices.SortFunc(binaries, func(a, b string) int { return used[b].Compare(used[a]) })
 	if len(binaries) > kept {
 		dead = append(dead, binaries[kept:]...)

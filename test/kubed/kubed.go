@@ -96,7 +96,7 @@ func (b Builder) Path(ctx context.Context) (string, error) {
 	if err := b.install(ctx, dir); err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, binaryName), sweep(b.Cache, dir)
+	return filepath.Join(dir, binaryName), sweep(b.Cache)
 }
 
 // lock takes the lock of the cache, and says so when it has to wait for it.

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -144,6 +145,33 @@ func TestInterruptedBuildLeavesNothing(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	out.onWrite = cancel
 	if _, err := b.Path(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v, want context canceled", err)
+	}
+	wantCache(t, b, "kubed.lock")
+}
+
+func TestBuildInterruptedInTheCompilerLeavesNothing(t *testing.T) {
+	b, _ := tiny(t)
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// Every tool of the go command is `cat` of the pipe, which ends when the pipe is closed.
+	b.Flags = append(b.Flags, "-toolexec=cat "+pipe)
+	ctx, cancel := context.WithCancel(t.Context())
+	failed := make(chan error)
+	go func() {
+		_, err := b.Path(ctx)
+		failed <- err
+	}()
+	// Opening waits for a reader, which is the first tool.
+	w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	cancel()
+	if err := <-failed; !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v, want context canceled", err)
 	}
 	wantCache(t, b, "kubed.lock")

@@ -6,12 +6,18 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,path=blockaffinities,singular=blockaffinity
+// +kubebuilder:printcolumn:name=Node,type=string,JSONPath=.spec.node
+// +kubebuilder:printcolumn:name=CIDR,type=string,JSONPath=.spec.cidr
+// +kubebuilder:printcolumn:name=State,type=string,JSONPath=.spec.state
+// +kubebuilder:printcolumn:name=Age,type=date,JSONPath=.metadata.creationTimestamp
 type BlockAffinity struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Spec is the whole of the object.
 	Spec BlockAffinitySpec `json:"spec,omitempty"`
+
+	Unknown Unknown `json:"-"`
 }
 
 // BlockAffinitySpec is the content of a claim.
@@ -43,14 +49,25 @@ type BlockAffinityList struct {
 }
 
 // UnmarshalJSON keeps the fields that the type does not know.
-func (s *BlockAffinitySpec) UnmarshalJSON(data []byte) (err error) {
+func (s *BlockAffinitySpec) UnmarshalJSON(data []byte) error {
 	type plain BlockAffinitySpec
-	s.Unknown, err = decodeKnown(data, (*plain)(s), "state", "node", "type", "cidr", "deleted")
-	return err
+	return decode(data, (*plain)(s), &s.Unknown)
 }
 
 // MarshalJSON writes the unknown fields as well.
 func (s BlockAffinitySpec) MarshalJSON() ([]byte, error) {
 	type plain BlockAffinitySpec
-	return encodeKnown(plain(s), s.Unknown)
+	return encode(plain(s), s.Unknown)
+}
+
+// UnmarshalJSON keeps the fields that the type does not know.
+func (o *BlockAffinity) UnmarshalJSON(data []byte) error {
+	type plain BlockAffinity
+	return decode(data, (*plain)(o), &o.Unknown)
+}
+
+// MarshalJSON writes the unknown fields as well.
+func (o BlockAffinity) MarshalJSON() ([]byte, error) {
+	type plain BlockAffinity
+	return encode(plain(o), o.Unknown)
 }

@@ -12,6 +12,8 @@ type ClusterInformation struct {
 
 	// Spec is the whole of the object.
 	Spec ClusterInformationSpec `json:"spec,omitempty"`
+
+	Unknown Unknown `json:"-"`
 }
 
 // ClusterInformationSpec is the description.
@@ -48,14 +50,25 @@ type ClusterInformationList struct {
 }
 
 // UnmarshalJSON keeps the fields that the type does not know.
-func (s *ClusterInformationSpec) UnmarshalJSON(data []byte) (err error) {
+func (s *ClusterInformationSpec) UnmarshalJSON(data []byte) error {
 	type plain ClusterInformationSpec
-	s.Unknown, err = decodeKnown(data, (*plain)(s), "clusterGUID", "clusterType", "calicoVersion", "datastoreReady", "variant")
-	return err
+	return decode(data, (*plain)(s), &s.Unknown)
 }
 
 // MarshalJSON writes the unknown fields as well.
 func (s ClusterInformationSpec) MarshalJSON() ([]byte, error) {
 	type plain ClusterInformationSpec
-	return encodeKnown(plain(s), s.Unknown)
+	return encode(plain(s), s.Unknown)
+}
+
+// UnmarshalJSON keeps the fields that the type does not know.
+func (o *ClusterInformation) UnmarshalJSON(data []byte) error {
+	type plain ClusterInformation
+	return decode(data, (*plain)(o), &o.Unknown)
+}
+
+// MarshalJSON writes the unknown fields as well.
+func (o ClusterInformation) MarshalJSON() ([]byte, error) {
+	type plain ClusterInformation
+	return encode(plain(o), o.Unknown)
 }

@@ -7,12 +7,17 @@ import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,path=ipamblocks,singular=ipamblock
+// +kubebuilder:printcolumn:name=CIDR,type=string,JSONPath=.spec.cidr
+// +kubebuilder:printcolumn:name=Affinity,type=string,JSONPath=.spec.affinity
+// +kubebuilder:printcolumn:name=Age,type=date,JSONPath=.metadata.creationTimestamp
 type IPAMBlock struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Spec is the whole of the block.
 	Spec IPAMBlockSpec `json:"spec,omitempty"`
+
+	Unknown Unknown `json:"-"`
 }
 
 // IPAMBlockSpec is the content of a block.
@@ -89,11 +94,9 @@ type IPAMBlockList struct {
 }
 
 // UnmarshalJSON keeps the fields that the type does not know.
-func (s *IPAMBlockSpec) UnmarshalJSON(data []byte) (err error) {
+func (s *IPAMBlockSpec) UnmarshalJSON(data []byte) error {
 	type plain IPAMBlockSpec
-	s.Unknown, err = decodeKnown(data, (*plain)(s), "cidr", "affinity", "affinityClaimTime", "allocations", "unallocated", "attributes",
-		"sequenceNumber", "sequenceNumberForAllocation", "deleted", "strictAffinity", "hostAffinity")
-	return err
+	return decode(data, (*plain)(s), &s.Unknown)
 }
 
 // MarshalJSON writes the required lists even when they are empty, and the unknown fields.
@@ -108,18 +111,29 @@ func (s IPAMBlockSpec) MarshalJSON() ([]byte, error) {
 	if s.Attributes == nil {
 		s.Attributes = []AllocationAttribute{}
 	}
-	return encodeKnown(plain(s), s.Unknown)
+	return encode(plain(s), s.Unknown)
 }
 
 // UnmarshalJSON keeps the fields that the type does not know.
-func (a *AllocationAttribute) UnmarshalJSON(data []byte) (err error) {
+func (a *AllocationAttribute) UnmarshalJSON(data []byte) error {
 	type plain AllocationAttribute
-	a.Unknown, err = decodeKnown(data, (*plain)(a), "handle_id", "secondary", "alternateOwnerAttrs", "releasedAt")
-	return err
+	return decode(data, (*plain)(a), &a.Unknown)
 }
 
 // MarshalJSON writes the unknown fields as well.
 func (a AllocationAttribute) MarshalJSON() ([]byte, error) {
 	type plain AllocationAttribute
-	return encodeKnown(plain(a), a.Unknown)
+	return encode(plain(a), a.Unknown)
+}
+
+// UnmarshalJSON keeps the fields that the type does not know.
+func (o *IPAMBlock) UnmarshalJSON(data []byte) error {
+	type plain IPAMBlock
+	return decode(data, (*plain)(o), &o.Unknown)
+}
+
+// MarshalJSON writes the unknown fields as well.
+func (o IPAMBlock) MarshalJSON() ([]byte, error) {
+	type plain IPAMBlock
+	return encode(plain(o), o.Unknown)
 }

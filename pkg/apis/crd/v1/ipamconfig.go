@@ -12,13 +12,15 @@ type IPAMConfig struct {
 
 	// Spec is the whole of the object.
 	Spec IPAMConfigSpec `json:"spec,omitempty"`
+
+	Unknown Unknown `json:"-"`
 }
 
 // IPAMConfigSpec is the configuration.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
-// +kubebuilder:validation:XValidation:rule="self.strictAffinity || self.autoAllocateBlocks",message="autoAllocateBlocks false takes strictAffinity true"
-// +kubebuilder:validation:XValidation:rule="self.strictAffinity || !has(self.maxBlocksPerHost) || self.maxBlocksPerHost == 0",message="maxBlocksPerHost takes strictAffinity true"
+// +kubebuilder:validation:XValidation:rule="self.strictAffinity || self.autoAllocateBlocks",message="without autoAllocateBlocks nodes need strictAffinity: set strictAffinity, or autoAllocateBlocks"
+// +kubebuilder:validation:XValidation:rule="self.strictAffinity || !has(self.maxBlocksPerHost) || self.maxBlocksPerHost == 0",message="maxBlocksPerHost needs strictAffinity: set strictAffinity, or maxBlocksPerHost 0"
 type IPAMConfigSpec struct {
 	// StrictAffinity forbids a node to borrow addresses from blocks of others.
 	StrictAffinity bool `json:"strictAffinity"`
@@ -52,14 +54,25 @@ type IPAMConfigList struct {
 }
 
 // UnmarshalJSON keeps the fields that the type does not know.
-func (s *IPAMConfigSpec) UnmarshalJSON(data []byte) (err error) {
+func (s *IPAMConfigSpec) UnmarshalJSON(data []byte) error {
 	type plain IPAMConfigSpec
-	s.Unknown, err = decodeKnown(data, (*plain)(s), "strictAffinity", "autoAllocateBlocks", "maxBlocksPerHost", "ipCooldownSeconds", "kubeVirtVMAddressPersistence")
-	return err
+	return decode(data, (*plain)(s), &s.Unknown)
 }
 
 // MarshalJSON writes the unknown fields as well.
 func (s IPAMConfigSpec) MarshalJSON() ([]byte, error) {
 	type plain IPAMConfigSpec
-	return encodeKnown(plain(s), s.Unknown)
+	return encode(plain(s), s.Unknown)
+}
+
+// UnmarshalJSON keeps the fields that the type does not know.
+func (o *IPAMConfig) UnmarshalJSON(data []byte) error {
+	type plain IPAMConfig
+	return decode(data, (*plain)(o), &o.Unknown)
+}
+
+// MarshalJSON writes the unknown fields as well.
+func (o IPAMConfig) MarshalJSON() ([]byte, error) {
+	type plain IPAMConfig
+	return encode(plain(o), o.Unknown)
 }

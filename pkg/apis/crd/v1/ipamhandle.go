@@ -12,6 +12,8 @@ type IPAMHandle struct {
 
 	// Spec is the whole of the object.
 	Spec IPAMHandleSpec `json:"spec,omitempty"`
+
+	Unknown Unknown `json:"-"`
 }
 
 // IPAMHandleSpec is the content of a handle.
@@ -39,10 +41,9 @@ type IPAMHandleList struct {
 }
 
 // UnmarshalJSON keeps the fields that the type does not know.
-func (s *IPAMHandleSpec) UnmarshalJSON(data []byte) (err error) {
+func (s *IPAMHandleSpec) UnmarshalJSON(data []byte) error {
 	type plain IPAMHandleSpec
-	s.Unknown, err = decodeKnown(data, (*plain)(s), "handleID", "block", "deleted")
-	return err
+	return decode(data, (*plain)(s), &s.Unknown)
 }
 
 // MarshalJSON writes the unknown fields as well.
@@ -51,5 +52,17 @@ func (s IPAMHandleSpec) MarshalJSON() ([]byte, error) {
 	if s.Block == nil {
 		s.Block = map[string]int{}
 	}
-	return encodeKnown(plain(s), s.Unknown)
+	return encode(plain(s), s.Unknown)
+}
+
+// UnmarshalJSON keeps the fields that the type does not know.
+func (o *IPAMHandle) UnmarshalJSON(data []byte) error {
+	type plain IPAMHandle
+	return decode(data, (*plain)(o), &o.Unknown)
+}
+
+// MarshalJSON writes the unknown fields as well.
+func (o IPAMHandle) MarshalJSON() ([]byte, error) {
+	type plain IPAMHandle
+	return encode(plain(o), o.Unknown)
 }

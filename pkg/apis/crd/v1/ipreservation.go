@@ -12,6 +12,8 @@ type IPReservation struct {
 
 	// Spec is the whole of the object.
 	Spec IPReservationSpec `json:"spec,omitempty"`
+
+	Unknown Unknown `json:"-"`
 }
 
 // IPReservationSpec lists what is set aside.
@@ -19,6 +21,9 @@ type IPReservation struct {
 // +kubebuilder:pruning:PreserveUnknownFields
 type IPReservationSpec struct {
 	// ReservedCIDRs are CIDRs or single addresses.
+	// +kubebuilder:validation:MaxItems=10000
+	// +kubebuilder:validation:items:MaxLength=50
+	// +kubebuilder:validation:items:XValidation:rule="isCIDR(self) || isIP(self)",message="must be a CIDR or an address"
 	// +optional
 	ReservedCIDRs []string `json:"reservedCIDRs,omitempty"`
 
@@ -35,14 +40,25 @@ type IPReservationList struct {
 }
 
 // UnmarshalJSON keeps the fields that the type does not know.
-func (s *IPReservationSpec) UnmarshalJSON(data []byte) (err error) {
+func (s *IPReservationSpec) UnmarshalJSON(data []byte) error {
 	type plain IPReservationSpec
-	s.Unknown, err = decodeKnown(data, (*plain)(s), "reservedCIDRs")
-	return err
+	return decode(data, (*plain)(s), &s.Unknown)
 }
 
 // MarshalJSON writes the unknown fields as well.
 func (s IPReservationSpec) MarshalJSON() ([]byte, error) {
 	type plain IPReservationSpec
-	return encodeKnown(plain(s), s.Unknown)
+	return encode(plain(s), s.Unknown)
+}
+
+// UnmarshalJSON keeps the fields that the type does not know.
+func (o *IPReservation) UnmarshalJSON(data []byte) error {
+	type plain IPReservation
+	return decode(data, (*plain)(o), &o.Unknown)
+}
+
+// MarshalJSON writes the unknown fields as well.
+func (o IPReservation) MarshalJSON() ([]byte, error) {
+	type plain IPReservation
+	return encode(plain(o), o.Unknown)
 }

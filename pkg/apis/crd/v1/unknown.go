@@ -3,11 +3,12 @@ package v1
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
+	"reflect"
 	"slices"
+	"strings"
 )
 
-// Unknown are the fields of a JSON object that its Go type does not have.
+// Unknown are the fields of a JSON object that its Go type does not have, each as it was read.
 //
 // +kubebuilder:object:generate=false
 type Unknown map[string]json.RawMessage
@@ -24,39 +25,71 @@ func (u Unknown) DeepCopy() Unknown {
 	return out
 }
 
-// decodeKnown decodes a JSON object into known, and returns the fields that are not among names. Names are compared as
-// encoding/json compares them, without regard to case, for such a field has been decoded into known already.
-func decodeKnown(data []byte, known any, names ...string) (Unknown, error) {
+// decode decodes a JSON object into known, a pointer to a struct, and sets unknown to the fields that the struct has no
+// place for. Names are compared as encoding/json compares them, without regard to case: that is how rows are read
+// whose writer spelt "deleted" as "Deleted".
+func decode(data []byte, known any, unknown *Unknown) error {
+	*unknown = nil
+	strict := json.NewDecoder(bytes.NewReader(data))
+	strict.DisallowUnknownFields()
+	if strict.Decode(known) == nil {
+		return nil // nearly every object ends here, read once
+	}
 	if err := json.Unmarshal(data, known); err != nil {
-		return nil, err
+		return err
 	}
 	var all Unknown
 	if err := json.Unmarshal(data, &all); err != nil {
-		return nil, err
+		return err
 	}
-	maps.DeleteFunc(all, func(k string, _ json.RawMessage) bool {
-		return slices.ContainsFunc(names, func(name string) bool { return equalFold(k, name) })
-	})
-	if len(all) == 0 {
-		return nil, nil
+	if all = without(all, reflect.TypeOf(known).Elem()); len(all) > 0 {
+		*unknown = all
 	}
-	return all, nil
+	return nil
 }
 
-// encodeKnown encodes known, an object, together with the unknown fields, sorted behind its own.
-func encodeKnown(known any, unknown Unknown) ([]byte, error) {
+// encode encodes known, a struct, and behind its fields the unknown ones, sorted by name. A field of known wins.
+func encode(known any, unknown Unknown) ([]byte, error) {
 	data, err := json.Marshal(known)
 	if err != nil || len(unknown) == 0 {
 		return data, err
+	}
+	unknown = without(unknown, reflect.TypeOf(known))
+	if len(unknown) == 0 {
+		return data, nil
 	}
 	rest, err := json.Marshal(map[string]json.RawMessage(unknown))
 	if err != nil {
 		return nil, err
 	}
-	if len(data) == len("{}") {
+	if string(data) == "{}" {
 		return rest, nil
 	}
 	return append(append(data[:len(data)-1], ','), rest[1:]...), nil
 }
 
-func equalFold(a, b string) bool { return bytes.EqualFold([]byte(a), []byte(b)) }
+// without returns the fields that a struct type has no place for.
+func without(fields Unknown, known reflect.Type) Unknown {
+	names := jsonNames(known)
+	out := make(Unknown, len(fields))
+	for name, value := range fields {
+		if !slices.ContainsFunc(names, func(known string) bool { return strings.EqualFold(known, name) }) {
+			out[name] = value
+		}
+	}
+	return out
+}
+
+// jsonNames lists the names in the json tags of a struct type, those of inlined structs among them.
+func jsonNames(t reflect.Type) (names []string) {
+	for field := range t.Fields() {
+		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case name == "" && options == "inline":
+			names = append(names, jsonNames(field.Type)...)
+		case name != "-":
+			names = append(names, name)
+		}
+	}
+	return names
+}

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -78,8 +79,8 @@ func TestEnsureRefusesFilesThatDoNotFit(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Ensure(dir, addrs, names, time.Now()); err == nil {
-			t.Errorf("%s: no error", name)
+		if _, err := Ensure(dir, addrs, names, time.Now()); err == nil || !strings.Contains(err.Error(), "to start afresh") {
+			t.Errorf("%s: error is %v, want one that names the cure", name, err)
 		}
 	}
 }

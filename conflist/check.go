@@ -1,0 +1,80 @@
+package conflist
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+
+	"github.com/containernetworking/cni/libcni"
+	"github.com/containernetworking/cni/pkg/utils"
+	"github.com/containernetworking/cni/pkg/version"
+)
+
+// check loads the configuration as a runtime does, which goes by the file's name.
+//
+// Source: CNI specification 1.1.0, section 1; containerd's go-cni and CRI-O's ocicni read *.conflist as a list, *.conf
+// and *.json as one plugin.
+func check(filename string, data []byte) error {
+	if err := checkJSON(data); err != nil {
+		return err
+	}
+	var name, cniVersion string
+	switch filepath.Ext(filename) {
+	case ".conflist":
+		l, err := libcni.NetworkConfFromBytes(data)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrInvalid, err)
+		}
+		if len(l.Plugins) == 0 {
+			return fmt.Errorf("%w: a %s file wants a list of plugins under %q", ErrInvalid, ".conflist", "plugins")
+		}
+		name, cniVersion = l.Name, l.CNIVersion
+	case ".conf", ".json":
+		p, err := libcni.NetworkPluginConfFromBytes(data)
+		if err != nil {
+			return fmt.Errorf("%w: %w; for a list of plugins use a name that ends in .conflist", ErrInvalid, err)
+		}
+		name, cniVersion = p.Network.Name, p.Network.CNIVersion
+	default:
+		return fmt.Errorf("%w: no runtime reads a file named %q; want .conflist, or .conf for a single plugin", ErrInvalid, filename)
+	}
+	return checkHead(name, cniVersion)
+}
+
+func checkHead(name, cniVersion string) error {
+	if err := utils.ValidateNetworkName(name); err != nil {
+		return fmt.Errorf("%w: name %q: want a letter or digit, then letters, digits and any of _.-", ErrInvalid, name)
+	}
+	if _, _, _, err := version.ParseVersion(cniVersion); cniVersion != "" && err != nil {
+		return fmt.Errorf("%w: cniVersion %q: want a version of the CNI specification such as %q", ErrInvalid, cniVersion, CNIVersion)
+	}
+	return nil
+}
+
+// checkJSON says where the text stops being JSON, without quoting it: it may hold a token.
+func checkJSON(data []byte) error {
+	var object map[string]json.RawMessage
+	err := json.Unmarshal(data, &object)
+	var syntax *json.SyntaxError
+	switch {
+	case errors.As(err, &syntax):
+		line, column := position(data, syntax.Offset)
+		return fmt.Errorf("%w: not JSON from line %d, column %d on; see the quotes and commas of the template there", ErrInvalid, line, column)
+	case err != nil:
+		return fmt.Errorf("%w: want one JSON object", ErrInvalid)
+	}
+	return nil
+}
+
+// position returns line and column, counted from 1 and in bytes, of the byte before offset.
+func position(data []byte, offset int64) (line, column int) {
+	line, column = 1, 1
+	for _, b := range data[:max(0, min(int(offset)-1, len(data)))] {
+		column++
+		if b == '\n' {
+			line, column = line+1, 1
+		}
+	}
+	return line, column
+}

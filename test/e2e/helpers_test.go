@@ -1,0 +1,155 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
+	corev1 "k8s.io/api/core/v1"
+
+	"calico-cni/test/node"
+)
+
+var install sync.Once
+
+// installed makes sure that the plugins and the two default pools are there.
+func installed(t *testing.T) {
+	t.Helper()
+	install.Do(func() {
+		if log, err := n.Install(t.Context(), "CNI_ASSIGN_IPV6=true"); err != nil {
+			t.Fatal(err, log)
+		}
+		must(t, n.CreatePool(t.Context(), "default-ipv4-ippool", "10.244.0.0/16", 26))
+		must(t, n.CreatePool(t.Context(), "default-ipv6-ippool", "fd00:10:244::/64", 122))
+	})
+	if _, err := os.Stat(filepath.Join(n.BinDir(), "calico")); err != nil {
+		t.Fatal("the plugins are not installed:", err)
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// newPod makes a pod that goes with its test, its network first.
+func newPod(t *testing.T, name string, options ...func(*corev1.Pod)) *node.Pod {
+	t.Helper()
+	installed(t)
+	p, err := n.CreatePod(t.Context(), name, options...)
+	must(t, err)
+	t.Cleanup(func() {
+		ctx := context.WithoutCancel(t.Context())
+		if a := del(t, p, nil); a.Exit != 0 {
+			t.Errorf("DEL at the end: %+v", a)
+		}
+		must(t, n.RemovePod(ctx, p))
+	})
+	return p
+}
+
+// call calls calico for a pod with changes to its configuration.
+func call(t *testing.T, command string, p *node.Pod, changes map[string]any, env ...string) node.Answer {
+	t.Helper()
+	config, err := n.Config(changes)
+	must(t, err)
+	c := node.Call{Plugin: "calico", Command: command, Pod: p, Config: config, Env: map[string]string{}}
+	for i := 0; i < len(env); i += 2 {
+		c.Env[env[i]] = env[i+1]
+	}
+	a, err := n.Run(context.WithoutCancel(t.Context()), c)
+	must(t, err)
+	return a
+}
+
+func del(t *testing.T, p *node.Pod, changes map[string]any) node.Answer {
+	t.Helper()
+	return call(t, "DEL", p, changes)
+}
+
+// add calls ADD and expects it to succeed.
+func add(t *testing.T, p *node.Pod, changes map[string]any, env ...string) *current.Result {
+	t.Helper()
+	a := call(t, "ADD", p, changes, env...)
+	if a.Exit != 0 {
+		t.Fatalf("ADD failed: %s\n%s", a.Stdout, a.Stderr)
+	}
+	result := &current.Result{}
+	if err := json.Unmarshal([]byte(a.Stdout), result); err != nil {
+		t.Fatalf("result %q: %v", a.Stdout, err)
+	}
+	return result
+}
+
+// addrs returns the addresses of a result.
+func addrs(t testing.TB, r *current.Result) []netip.Addr {
+	t.Helper()
+	var out []netip.Addr
+	for _, ip := range r.IPs {
+		addr, ok := netip.AddrFromSlice(ip.Address.IP)
+		if !ok {
+			t.Fatalf("address %v", ip.Address)
+		}
+		out = append(out, addr.Unmap())
+	}
+	return out
+}
+
+// state is what the plugins may leave behind on the node and in the cluster, as text: links, routes to pods,
+// handles, and what blocks and annotations hold. Blocks and affinities of the node may stay.
+func state(t testing.TB) string {
+	t.Helper()
+	ctx := context.WithoutCancel(t.Context())
+	var out []string
+	links, err := netlink.LinkList()
+	must(t, err)
+	for _, l := range links {
+		out = append(out, "link "+l.Attrs().Name)
+	}
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		routes, err := netlink.RouteList(nil, family)
+		must(t, err)
+		for _, r := range routes {
+			if r.Dst != nil && r.Gw == nil {
+				out = append(out, "route "+r.Dst.String())
+			}
+		}
+	}
+	handles, err := n.List(ctx, "ipamhandles")
+	must(t, err)
+	for name := range handles {
+		out = append(out, "handle "+name)
+	}
+	blocks, err := n.List(ctx, "ipamblocks")
+	must(t, err)
+	for name, spec := range blocks {
+		for _, a := range spec["attributes"].([]any) {
+			data, err := json.Marshal(a)
+			must(t, err)
+			out = append(out, "block "+name+" holds "+string(data))
+		}
+	}
+	slices.Sort(out)
+	return strings.Join(out, "\n")
+}
+
+// unchanged runs f and expects the state to be afterwards what it was before.
+func unchanged(t *testing.T, what string, f func()) {
+	t.Helper()
+	before := state(t)
+	f()
+	if diff := cmp.Diff(before, state(t)); diff != "" {
+		t.Errorf("%s left something behind (-before +after):\n%s", what, diff)
+	}
+}

@@ -1,0 +1,176 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"calico-cni/test/apiserver"
+	"calico-cni/test/sandbox"
+)
+
+// Name is the node's name.
+const Name = "node-1"
+
+// Network is the name of the network that the default configuration makes.
+const Network = "k8s-pod-network"
+
+// Node is a node with the plugins installed.
+type Node struct {
+	Server *apiserver.Server
+	// Root is what the host's directories lie beneath.
+	Root string
+	// Tools holds the binaries of Build.
+	Tools string
+}
+
+// Options say how the node is made.
+type Options struct {
+	// Kubed is the binary of the API server, Tools the directory of Build.
+	Kubed, Tools string
+	// Deploy is the project's directory deploy.
+	Deploy string
+	// Dir is an empty directory for everything that the node keeps.
+	Dir string
+}
+
+// Start makes the node: network, API server, CRDs, service accounts with the roles of deploy/rbac, and the
+// file by which a node agent says that it is up. Pools and the installation are for the caller.
+func Start(ctx context.Context, o Options) (*Node, error) {
+	if err := sandbox.Network(); err != nil {
+		return nil, err
+	}
+	server, err := apiserver.Start(ctx, apiserver.Options{Kubed: o.Kubed, Dir: filepath.Join(o.Dir, "api")})
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{Server: server, Root: filepath.Join(o.Dir, "host"), Tools: o.Tools}
+	if err := n.prepare(ctx, o.Deploy); err != nil {
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) prepare(ctx context.Context, deploy string) error {
+	if err := n.Server.ApplyCRDs(ctx, os.DirFS(filepath.Join(deploy, "crds"))); err != nil {
+		return err
+	}
+	for _, namespace := range []string{"kube-system", "default"} {
+		if err := n.Server.CreateNamespace(ctx, namespace); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"calico-cni-plugin", "calico-cni-install"} {
+		if err := n.Server.CreateServiceAccount(ctx, "kube-system", name); err != nil {
+			return err
+		}
+		role, err := os.ReadFile(filepath.Join(deploy, "rbac", name+".yaml"))
+		if err != nil {
+			return err
+		}
+		if err := n.Server.BindClusterRole(ctx, role, "kube-system", name); err != nil {
+			return err
+		}
+	}
+	if _, err := n.Server.CreateNode(ctx, Name); err != nil {
+		return err
+	}
+	for _, dir := range []string{n.BinDir(), n.NetDir(), "/var/lib/calico"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return os.WriteFile("/var/lib/calico/nodename", []byte(Name+"\n"), 0o644)
+}
+
+// BinDir is the node's directory of plugins.
+func (n *Node) BinDir() string { return filepath.Join(n.Root, "opt/cni/bin") }
+
+// NetDir is the node's directory of network configurations.
+func (n *Node) NetDir() string { return filepath.Join(n.Root, "etc/cni/net.d") }
+
+// Kubeconfig is the plugins' kubeconfig.
+func (n *Node) Kubeconfig() string { return filepath.Join(n.NetDir(), "calico-kubeconfig") }
+
+// Install runs the binary `install` under its own service account, with further settings "NAME=value", and returns its log.
+func (n *Node) Install(ctx context.Context, settings ...string) (string, error) {
+	source := filepath.Join(n.Root, "image")
+	if err := os.MkdirAll(source, 0o755); err != nil {
+		return "", err
+	}
+	for _, name := range []string{"calico", "calico-ipam", "portmap"} {
+		if err := os.Link(filepath.Join(n.Tools, name), filepath.Join(source, name)); err != nil && !os.IsExist(err) {
+			data, err := os.ReadFile(filepath.Join(n.Tools, name))
+			if err != nil {
+				return "", err
+			}
+			if err := os.WriteFile(filepath.Join(source, name), data, 0o755); err != nil {
+				return "", err
+			}
+		}
+	}
+	credentials := filepath.Join(n.Root, "install-kubeconfig")
+	if err := n.Server.WriteKubeconfig(ctx, credentials, "kube-system", "calico-cni-install"); err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(ctx, filepath.Join(n.Tools, "install"))
+	cmd.Env = append([]string{
+		"KUBECONFIG=" + credentials, "CNI_HOST_ROOT=" + n.Root, "CNI_BIN_SOURCE=" + source, "CNI_NET_DIR=" + n.NetDir(),
+		"KUBERNETES_NODE_NAME=" + Name, "SLEEP=false", "CNI_MTU=1450", "CNI_NAMESPACE=kube-system",
+	}, settings...)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("run install: %w: %s", err, out)
+	}
+	return string(out), nil
+}
+
+// CreatePool makes an IPPool; change may alter it before.
+func (n *Node) CreatePool(ctx context.Context, name, cidr string, blockSize int, change ...func(spec map[string]any)) error {
+	spec := map[string]any{"cidr": cidr, "blockSize": int64(blockSize), "nodeSelector": "all()"}
+	for _, f := range change {
+		f(spec)
+	}
+	return n.Create(ctx, "IPPool", "ippools", name, spec)
+}
+
+// Create makes an object of crd.projectcalico.org/v1.
+func (n *Node) Create(ctx context.Context, kind, plural, name string, spec map[string]any) error {
+	object := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "crd.projectcalico.org/v1", "kind": kind, "metadata": map[string]any{"name": name}, "spec": spec,
+	}}
+	if _, err := n.Server.Dynamic().Resource(resource(plural)).Create(ctx, object, metav1.CreateOptions{}); err != nil {
+		return fmt.Errorf("create %s %s: %w", kind, name, err)
+	}
+	return nil
+}
+
+// Delete removes an object of crd.projectcalico.org/v1.
+func (n *Node) Delete(ctx context.Context, plural, name string) error {
+	return n.Server.Dynamic().Resource(resource(plural)).Delete(ctx, name, metav1.DeleteOptions{})
+}
+
+// List returns the specs of all objects of a plural name, by name.
+func (n *Node) List(ctx context.Context, plural string) (map[string]map[string]any, error) {
+	list, err := n.Server.Dynamic().Resource(resource(plural)).List(ctx, metav1.ListOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", plural, err)
+	}
+	out := map[string]map[string]any{}
+	for _, item := range list.Items {
+		spec, _, _ := unstructured.NestedMap(item.Object, "spec")
+		out[item.GetName()] = spec
+	}
+	return out, nil
+}
+
+func resource(plural string) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: plural}
+}
+

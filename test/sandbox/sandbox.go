@@ -1,0 +1,97 @@
+// Package sandbox runs a program as the first process of a machine of its own: network, mount and process namespaces
+// that play a node. Whatever the program makes there (links, routes, sysctls, mounts, processes) ends with it, however
+// it ends, and nothing of the host is touched.
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// marker is the environment variable by which the program knows that it is inside.
+const marker = "CALICO_CNI_SANDBOX"
+
+// Inside reports whether the process is the sandbox's first.
+func Inside() bool { return os.Getenv(marker) != "" && os.Getpid() == 1 }
+
+// Run runs this program again, with the same arguments, as the first process of a sandbox, and returns its exit code.
+// env is added to its environment. Called inside, it is an error. It takes root.
+//
+// SIGINT and SIGTERM are passed on. When this process dies, the kernel kills the sandbox.
+func Run(env ...string) (exit int, err error) {
+	if os.Geteuid() != 0 {
+		return 1, errors.New("make namespaces: this takes root; run it as root")
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return 1, fmt.Errorf("find this program: %w", err)
+	}
+	// The death signal is tied to the thread that starts the child, so this thread must live as long as the child.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command(program, os.Args[1:]...)
+	cmd.Env = append(append(os.Environ(), marker+"=1"), env...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return 1, fmt.Errorf("start sandbox: %w", err)
+	}
+	go func() {
+		for s := range signals {
+			_ = cmd.Process.Signal(s)
+		}
+	}()
+	err = cmd.Wait()
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		return max(ended.ExitCode(), 1), nil
+	}
+	return 0, err
+}
+
+// Enter makes the sandbox a node: processes, network and temporary files of its own, and empty directories where nodes
+// keep state. It must be called once, inside, before anything else.
+func Enter() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return fmt.Errorf("make mounts private: %w", err)
+	}
+	if err := unix.Mount("proc", "/proc", "proc", 0, ""); err != nil {
+		return fmt.Errorf("mount /proc: %w", err)
+	}
+	for _, dir := range []string{"/run", "/var/lib", "/var/log"} {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
+			return fmt.Errorf("mount empty %s: %w", dir, err)
+		}
+	}
+	return writeFiles(map[string]string{
+		// Dual stack from the start, whatever the host's namespaces inherit.
+		"/proc/sys/net/ipv6/conf/all/disable_ipv6":     "0",
+		"/proc/sys/net/ipv6/conf/default/disable_ipv6": "0",
+		"/proc/sys/net/ipv4/ip_forward":                "1",
+		"/proc/sys/net/ipv6/conf/all/forwarding":       "1",
+	})
+}
+
+func writeFiles(files map[string]string) error {
+	for path, content := range files {
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
+			return fmt.Errorf("set %s: %w", strings.TrimPrefix(filepath.ToSlash(path), "/proc/sys/"), err)
+		}
+	}
+	return nil
+}
