@@ -52,7 +52,7 @@ func checkHead(name, cniVersion string) error {
 	return nil
 }
 
-// checkJSON says where the text stops being JSON, without quoting it: it may hold a token.
+// checkJSON says where the text stops being JSON.
 func checkJSON(data []byte) error {
 	var object map[string]json.RawMessage
 	err := json.Unmarshal(data, &object)

@@ -18,7 +18,7 @@ const (
 	CNIVersion = "1.0.0"
 )
 
-// ErrInvalid: what came out is not a configuration that a runtime would load.
+// ErrInvalid says that what came out is not a configuration that a runtime would load.
 var ErrInvalid = errors.New("invalid network configuration")
 
 // Values are what differs from cluster to cluster and from node to node.
@@ -53,17 +53,24 @@ type Values struct {
 // placeholders replaced. The result loads in a runtime: a list of plugins when the name ends in .conflist, a single
 // plugin when it ends in .conf or .json. An error wraps ErrInvalid and says what is wrong.
 func Render(filename, template string, v Values) ([]byte, error) {
-	data, err := v.list()
-	if template != "" {
-		data, err = expand(template, v)
-	}
+	// What is checked has no secret that an error could quote. Escaped as it is, the token makes no difference.
+	redacted := v
+	redacted.Token = "redacted"
+	data, err := redacted.fill(template)
 	if err != nil {
 		return nil, err
 	}
 	if err := check(filename, data); err != nil {
 		return nil, err
 	}
-	return data, nil
+	return v.fill(template)
+}
+
+func (v Values) fill(template string) ([]byte, error) {
+	if template == "" {
+		return v.list()
+	}
+	return expand(template, v)
 }
 
 type list struct {

@@ -5,10 +5,10 @@ package dispatch
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"runtime/debug"
 	"strings"
 
 	"github.com/containernetworking/cni/pkg/skel"
@@ -44,11 +44,13 @@ func Versions() []string {
 	return []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
 }
 
-// Run runs one invocation and returns the exit code of the process: 0, or 1 after an error was printed.
+// Run runs one invocation and returns the exit code of the process: 0, or 1 after an error was printed. A panic of a verb
+// is printed as an error of code 999, its stack on standard error.
 func Run(ctx context.Context, p Process, plugin Plugin) (exit int) {
 	i := invocation{p: p, plugin: plugin, cniVersion: version.Current()}
 	defer func() {
 		if r := recover(); r != nil {
+			_, _ = fmt.Fprintf(p.Stderr, "panic: %v\n%s", r, debug.Stack())
 			i.fail(types.NewError(types.ErrInternal, fmt.Sprintf("internal error: %v; please report it", r), ""))
 			exit = 1
 		}
@@ -68,7 +70,7 @@ type invocation struct {
 }
 
 func (i *invocation) run(ctx context.Context) *types.Error {
-	v, ok := verbs[i.p.Getenv("CNI_COMMAND")]
+	v, ok := verbOf(i.p.Getenv("CNI_COMMAND"))
 	if !ok {
 		return i.unknownCommand()
 	}
@@ -89,16 +91,14 @@ func (i *invocation) run(ctx context.Context) *types.Error {
 }
 
 func (i *invocation) call(ctx context.Context, v verb, args *skel.CmdArgs) *types.Error {
-	if v.name == "ADD" {
+	if v.name == "ADD" && i.plugin.Add != nil {
 		result, err := i.plugin.Add(ctx, args)
 		if err != nil {
 			return i.code(err)
 		}
 		return i.print(result)
 	}
-	f := map[string]func(context.Context, *skel.CmdArgs) error{
-		"DEL": i.plugin.Del, "CHECK": i.plugin.Check, "GC": i.plugin.GC, "STATUS": i.plugin.Status,
-	}[v.name]
+	f := i.plugin.verb(v.name)
 	if f == nil {
 		return types.NewError(types.ErrInvalidEnvironmentVariables, "CNI_COMMAND "+v.name+" is not supported by this plugin", "")
 	}
@@ -108,54 +108,32 @@ func (i *invocation) call(ctx context.Context, v verb, args *skel.CmdArgs) *type
 	return nil
 }
 
+// verb returns the function of a verb that has no result, nil where the plugin has none.
+func (p *Plugin) verb(name string) func(context.Context, *skel.CmdArgs) error {
+	switch name {
+	case "DEL":
+		return p.Del
+	case "CHECK":
+		return p.Check
+	case "GC":
+		return p.GC
+	case "STATUS":
+		return p.Status
+	}
+	return nil
+}
+
+// code gives an error its code: its own if it has one, as that of a delegate does, else the plugin's. What was said around
+// the former stays.
 func (i *invocation) code(err error) *types.Error {
 	var e *types.Error
-	if errors.As(err, &e) {
+	switch {
+	case !errors.As(err, &e):
+		return i.plugin.Code(err)
+	case err == error(e):
 		return e
 	}
-	return i.plugin.Code(err)
-}
-
-func (i *invocation) print(r types.Result) *types.Error {
-	converted, err := r.GetAsVersion(i.cniVersion)
-	if err != nil {
-		return types.NewError(types.ErrInternal, fmt.Sprintf("convert result to version %s: %v", i.cniVersion, err), "")
-	}
-	if err := converted.PrintTo(i.p.Stdout); err != nil {
-		return types.NewError(types.ErrIOFailure, fmt.Sprintf("write result: %v", err), "")
-	}
-	return nil
-}
-
-// version answers VERSION in the version that the input names; input is not required.
-func (i *invocation) version() *types.Error {
-	asked := struct {
-		CNIVersion string `json:"cniVersion"`
-	}{}
-	if data, err := io.ReadAll(i.p.Stdin); err == nil && json.Unmarshal(data, &asked) == nil && asked.CNIVersion != "" {
-		i.cniVersion = asked.CNIVersion
-	}
-	err := json.NewEncoder(i.p.Stdout).Encode(struct {
-		CNIVersion        string   `json:"cniVersion"`
-		SupportedVersions []string `json:"supportedVersions"`
-	}{i.cniVersion, Versions()})
-	if err != nil {
-		return types.NewError(types.ErrIOFailure, fmt.Sprintf("write version: %v", err), "")
-	}
-	return nil
-}
-
-// fail prints an error. Standard output that cannot be written leaves standard error to say so.
-func (i *invocation) fail(e *types.Error) {
-	err := json.NewEncoder(i.p.Stdout).Encode(struct {
-		CNIVersion string `json:"cniVersion"`
-		Code       uint   `json:"code"`
-		Msg        string `json:"msg"`
-		Details    string `json:"details,omitempty"`
-	}{i.cniVersion, e.Code, strings.ReplaceAll(e.Msg, "\n", "; "), e.Details})
-	if err != nil {
-		_, _ = fmt.Fprintf(i.p.Stderr, "write error to standard output: %v; the error was: %v\n", err, e)
-	}
+	return types.NewError(e.Code, err.Error(), "")
 }
 
 func (i *invocation) unknownCommand() *types.Error {

@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -22,14 +23,26 @@ type verb struct {
 	since    string
 }
 
-var verbs = map[string]verb{
-	"ADD":     {"ADD", []string{"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"}, "0.1.0"},
-	"DEL":     {"DEL", []string{"CNI_CONTAINERID", "CNI_IFNAME"}, "0.1.0"},
-	"CHECK":   {"CHECK", []string{"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"}, "0.4.0"},
-	"GC":      {"GC", []string{"CNI_PATH"}, "1.1.0"},
-	"STATUS":  {"STATUS", nil, "1.1.0"},
-	"VERSION": {"VERSION", nil, "0.1.0"},
+func verbOf(command string) (v verb, ok bool) {
+	switch command {
+	case "ADD":
+		return verb{command, []string{"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"}, "0.1.0"}, true
+	case "DEL":
+		return verb{command, []string{"CNI_CONTAINERID", "CNI_IFNAME"}, "0.1.0"}, true
+	case "CHECK":
+		return verb{command, []string{"CNI_CONTAINERID", "CNI_NETNS", "CNI_IFNAME"}, "0.4.0"}, true
+	case "GC":
+		return verb{command, []string{"CNI_PATH"}, "1.1.0"}, true
+	case "STATUS":
+		return verb{command, nil, "1.1.0"}, true
+	case "VERSION":
+		return verb{command, nil, "0.1.0"}, true
+	}
+	return verb{}, false
 }
+
+// attaches says that the verb is about one attachment.
+func (v verb) attaches() bool { return slices.Contains(v.required, "CNI_CONTAINERID") }
 
 // environment reads the CNI_* variables. What a verb requires must be there and well formed; the error names the variable.
 func (i *invocation) environment(v verb) (*skel.CmdArgs, *types.Error) {
@@ -51,7 +64,7 @@ func (i *invocation) environment(v verb) (*skel.CmdArgs, *types.Error) {
 		return nil, types.NewError(types.ErrInvalidEnvironmentVariables,
 			fmt.Sprintf("required environment variables missing for %s: %s", v.name, strings.Join(missing, ", ")), "")
 	}
-	if slices.Contains(v.required, "CNI_CONTAINERID") {
+	if v.attaches() {
 		if err := utils.ValidateContainerID(args.ContainerID); err != nil {
 			return nil, invalid("CNI_CONTAINERID", args.ContainerID, err)
 		}
@@ -78,7 +91,7 @@ func (i *invocation) config(v verb) ([]byte, *types.Error) {
 		Name       string  `json:"name"`
 	}
 	if err := json.Unmarshal(data, &conf); err != nil {
-		return nil, types.NewError(types.ErrDecodingFailure, fmt.Sprintf("decode network configuration: %v", err), "")
+		return nil, types.NewError(types.ErrDecodingFailure, "decode network configuration: "+undecodable(err), "")
 	}
 	// No version means the first one.
 	i.cniVersion = "0.1.0"
@@ -96,6 +109,18 @@ func (i *invocation) config(v verb) ([]byte, *types.Error) {
 			fmt.Sprintf("network name %q is invalid: it must start with a letter or digit, followed by letters, digits, '_', '.' or '-'", conf.Name), "")
 	}
 	return data, nil
+}
+
+// undecodable says what is wrong with JSON, without the names of Go types.
+func undecodable(err error) string {
+	var e *json.UnmarshalTypeError
+	switch {
+	case !errors.As(err, &e):
+		return err.Error()
+	case e.Field == "":
+		return "want one JSON object, not " + e.Value
+	}
+	return e.Field + ": want a string, not " + e.Value
 }
 
 func (i *invocation) checkVersion(v verb) *types.Error {
@@ -116,7 +141,7 @@ func (i *invocation) checkVersion(v verb) *types.Error {
 // netns refuses a namespace that is the plugin's own, and, where the plugin works inside it, one that does not exist. It
 // does so before the verb runs. A DEL for a namespace that is gone goes ahead.
 func (i *invocation) netns(v verb, args *skel.CmdArgs) *types.Error {
-	if args.Netns == "" {
+	if args.Netns == "" || !v.attaches() {
 		return nil
 	}
 	pod, err := netns.GetFromPath(args.Netns)

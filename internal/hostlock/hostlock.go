@@ -12,7 +12,7 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// ErrBusy: others held the lock all the time that the caller was willing to wait.
+// ErrBusy says that others held the lock all the time that the caller was willing to wait.
 var ErrBusy = errors.New("lock is held by others")
 
 // poll is how often a waiter looks again.

@@ -38,6 +38,18 @@ func NewNetNS(tb testing.TB) *NetNS {
 	return n
 }
 
+// Open returns the namespace that is mounted at, or linked from, a path.
+func Open(tb testing.TB, path string) *NetNS {
+	tb.Helper()
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		tb.Fatalf("open network namespace %s: %v", path, err)
+	}
+	n := &NetNS{Path: fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd), tb: tb, fd: fd}
+	tb.Cleanup(n.Close)
+	return n
+}
+
 // Close lets go of the namespace; the kernel removes it with all its links unless something else holds it.
 // A second call does nothing.
 func (n *NetNS) Close() {

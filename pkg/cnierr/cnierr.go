@@ -8,6 +8,7 @@
 package cnierr
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 
@@ -30,7 +31,8 @@ const (
 	Unavailable uint = 102
 )
 
-// From returns the CNI error of an error of the plugins.
+// From returns the CNI error of an error of the plugins. Of several that were joined, as when an undo fails too, one that
+// a retry does not cure decides, and faults of the configuration come before those of the environment and the cluster.
 func From(err error) *types.Error { return types.NewError(code(err), err.Error(), "") }
 
 func code(err error) uint {
@@ -45,12 +47,14 @@ func code(err error) uint {
 		return types.ErrInvalidEnvironmentVariables
 	case is(err, kube.ErrKubeconfig) && !is(err, fs.ErrNotExist):
 		return types.ErrIOFailure
-	case is(err, kube.ErrForbidden, kube.ErrInvalid, kube.ErrMalformed, ipam.ErrMalformed):
+	case is(err, kube.ErrForbidden, kube.ErrInvalid, kube.ErrMalformed, ipam.ErrMalformed, pool.ErrInvalid):
 		return Refused
 	case is(err, netconf.ErrAnnotation, pool.ErrUnknownPool, ipam.ErrAddrTaken):
 		return Unavailable
-	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrConflict, ipamplugin.ErrNotUp, kube.ErrNotFound,
-		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, hostlock.ErrBusy, dataplane.ErrRouteConflict):
+	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, ipamplugin.ErrNotUp,
+		kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
+		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, hostlock.ErrBusy, dataplane.ErrRouteConflict,
+		context.DeadlineExceeded, context.Canceled):
 		return types.ErrTryAgainLater
 	}
 	return Internal

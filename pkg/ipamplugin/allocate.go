@@ -100,7 +100,7 @@ func (a Allocations) Withdraw(ctx context.Context, g Grant) error {
 
 func (a Allocations) allocator() *ipam.Allocator { return &ipam.Allocator{Store: a.Store, Now: a.Now} }
 
-// ErrNoFamily: the configuration asks for no address at all.
+// ErrNoFamily says that the configuration asks for no address at all.
 var ErrNoFamily = errors.New("neither an IPv4 nor an IPv6 address is wanted; set ipam.assign_ipv4 or ipam.assign_ipv6 to \"true\"")
 
 // owner is what is stored with an address about its holder. The timestamp is in the form that every reader of these objects expects.

@@ -110,8 +110,12 @@ func (p *Plugin) command(args *skel.CmdArgs) (*command, error) {
 	return &command{Plugin: p, conf: conf, args: cniArgs, id: id}, err
 }
 
-func (c *command) connect() (err error) {
-	c.client, err = kube.Load(c.conf.Kubernetes.Kubeconfig, c.UserAgent)
+func (c *command) connect() error {
+	path, err := c.conf.KubeconfigPath()
+	if err != nil {
+		return err
+	}
+	c.client, err = kube.Load(path, c.UserAgent)
 	return err
 }
 
@@ -169,7 +173,7 @@ func RequestedAddrs(conf *netconf.NetConf, args workload.Args) []netip.Addr {
 	return nil
 }
 
-// ErrNotUp: something that the node has to provide before pods can come is not there yet. A retry cures it.
+// ErrNotUp says that something which the node has to provide before pods can come is not there yet. A retry cures it.
 var ErrNotUp = errors.New("node is not up")
 
 // NodeName returns the name of the Kubernetes node. The nodename file is the node agent's sign of life, so that its

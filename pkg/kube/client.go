@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -106,18 +105,6 @@ func codecs() runtime.NegotiatedSerializer {
 
 // Host returns the URL of the API server.
 func (c *Client) Host() string { return c.config.Host }
-
-// CA returns the certificates, in PEM, that the API server's is checked against; none means the system's.
-func (c *Client) CA() ([]byte, error) {
-	if len(c.config.CAData) > 0 || c.config.CAFile == "" {
-		return c.config.CAData, nil
-	}
-	data, err := os.ReadFile(c.config.CAFile)
-	if err != nil {
-		return nil, fmt.Errorf("read CA certificate of %s: %w", c.source, err)
-	}
-	return data, nil
-}
 
 // do makes the request and decodes the answer into out, unless out is nil. what names it in errors: "get ippools default".
 func (c *Client) do(ctx context.Context, r *rest.Request, what string, out any) error {

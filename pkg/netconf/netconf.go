@@ -172,3 +172,12 @@ func (c *NetConf) requestedIPs() (field string, ips []string) {
 	}
 	return "args.cni.ips", c.Args.CNI.IPs
 }
+
+// KubeconfigPath returns the path of the kubeconfig, or an error that wraps ErrInvalid when the configuration has none.
+// Not every command needs one: with another IPAM plugin and outside Kubernetes nobody asks the API server.
+func (c *NetConf) KubeconfigPath() (string, error) {
+	if c.Kubernetes.Kubeconfig == "" {
+		return "", invalid("kubernetes.kubeconfig", "", "want the path of a kubeconfig file; the install container writes one and its path into the configuration")
+	}
+	return c.Kubernetes.Kubeconfig, nil
+}

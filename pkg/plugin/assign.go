@@ -2,11 +2,9 @@ package plugin
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"slices"
 
-	"github.com/containernetworking/cni/pkg/invoke"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"calico-cni/internal/undo"
@@ -17,7 +15,7 @@ import (
 // has it. It pushes what gives them back.
 func (a *attachment) assign(ctx context.Context, f facts, u *undo.Stack) (*current.Result, error) {
 	if !a.blockIPAM() {
-		return a.delegate(ctx, u)
+		return a.delegate(ctx, f, u)
 	}
 	allocations := a.allocations()
 	grant, err := allocations.Assign(ctx, f.view, a.request(f))
@@ -54,30 +52,6 @@ func (a *attachment) request(f facts) ipamplugin.Request {
 		r.Name(ipamplugin.RequestedAddrs(a.conf, a.cniArgs))
 	}
 	return r
-}
-
-// delegate runs another IPAM plugin. The specification wants its DEL also after an ADD that failed.
-func (a *attachment) delegate(ctx context.Context, u *undo.Stack) (*current.Result, error) {
-	u.Push(func(ctx context.Context) error { return a.delegateDel(ctx) })
-	r, err := invoke.DelegateAdd(ctx, a.conf.IPAM.Type, a.args.StdinData, nil)
-	if err != nil {
-		return nil, fmt.Errorf("run IPAM plugin %s: %w", a.conf.IPAM.Type, err)
-	}
-	result, err := current.NewResultFromResult(r)
-	if err != nil {
-		return nil, fmt.Errorf("read result of IPAM plugin %s: %w", a.conf.IPAM.Type, err)
-	}
-	if len(result.IPs) == 0 {
-		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section ipam", a.conf.IPAM.Type)
-	}
-	return result, nil
-}
-
-func (a *attachment) delegateDel(ctx context.Context) error {
-	if err := invoke.DelegateDel(ctx, a.conf.IPAM.Type, a.args.StdinData, nil); err != nil {
-		return fmt.Errorf("run IPAM plugin %s: %w", a.conf.IPAM.Type, err)
-	}
-	return nil
 }
 
 // addresses returns the addresses of a result, IPv4 first.

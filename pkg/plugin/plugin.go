@@ -109,8 +109,12 @@ func (p *Plugin) attachment(args *skel.CmdArgs) (*attachment, error) {
 	return &attachment{Plugin: p, conf: conf, args: args, cniArgs: cniArgs, id: id, hostIfName: id.HostIfName(prefix)}, nil
 }
 
-func (a *attachment) connect() (err error) {
-	a.client, err = kube.Load(a.conf.Kubernetes.Kubeconfig, a.UserAgent)
+func (a *attachment) connect() error {
+	path, err := a.conf.KubeconfigPath()
+	if err != nil {
+		return err
+	}
+	a.client, err = kube.Load(path, a.UserAgent)
 	return err
 }
 

@@ -43,14 +43,23 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// newPod makes a pod that goes with its test, its network first.
-func newPod(t *testing.T, name string, options ...func(*corev1.Pod)) *node.Pod {
+func withoutCancel(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
+
+// newPodWithoutNetwork makes a pod that the test has to remove itself.
+func newPodWithoutNetwork(t *testing.T, name string, options ...func(*corev1.Pod)) *node.Pod {
 	t.Helper()
 	installed(t)
 	p, err := n.CreatePod(t.Context(), name, options...)
 	must(t, err)
+	return p
+}
+
+// newPod makes a pod that goes with its test, its network first.
+func newPod(t *testing.T, name string, options ...func(*corev1.Pod)) *node.Pod {
+	t.Helper()
+	p := newPodWithoutNetwork(t, name, options...)
 	t.Cleanup(func() {
-		ctx := context.WithoutCancel(t.Context())
+		ctx := withoutCancel(t.Context())
 		if a := del(t, p, nil); a.Exit != 0 {
 			t.Errorf("DEL at the end: %+v", a)
 		}

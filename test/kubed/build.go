@@ -1,7 +1,7 @@
 package kubed
 
 import (
-	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,35 +44,46 @@ func (b Builder) stale(ctx context.Context, progress *progress) ([]string, error
 	return strings.Fields(out.String()), nil
 }
 
-// run executes a go command, gives each line of its standard error to line, and everything it printed there to
-// the error if it fails.
-func (b Builder) run(ctx context.Context, line func(string) bool, stdout io.Writer, args ...string) error {
+// run executes a go command, gives each line of its standard error to progress, and those that are none of it
+// to the error if it fails.
+func (b Builder) run(ctx context.Context, progress func(line string) bool, stdout io.Writer, args ...string) error {
+	stderr := &lines{progress: progress}
 	cmd := b.goCommand(ctx, args...)
-	cmd.Stdout = stdout
+	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = killDelay
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("%w: is Go installed?", err)
-	}
-	var rest []string
-	for scanner := bufio.NewScanner(stderr); scanner.Scan(); {
-		if !line(scanner.Text()) {
-			rest = append(rest, scanner.Text())
-		}
-	}
-	err = cmd.Wait()
+	err := cmd.Run()
 	switch {
 	case err == nil:
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
 	}
-	return &OutputError{Err: err, Output: strings.Join(rest, "\n")}
+	return &OutputError{Err: err, Output: stderr.text()}
 }
+
+// lines is a writer that keeps the lines that are no progress.
+type lines struct {
+	progress func(line string) bool
+	begun    []byte // a line whose end is not written yet
+	kept     []string
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.begun = append(l.begun, p...)
+	for {
+		line, rest, ok := bytes.Cut(l.begun, []byte("\n"))
+		if !ok {
+			return len(p), nil
+		}
+		if text := string(line); !l.progress(text) {
+			l.kept = append(l.kept, text)
+		}
+		l.begun = rest
+	}
+}
+
+func (l *lines) text() string { return strings.Join(append(l.kept, string(l.begun)), "\n") }
 
 // OutputError is the error of a go command, with what the command said.
 type OutputError struct {

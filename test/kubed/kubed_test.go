@@ -156,8 +156,12 @@ func TestBuildInterruptedInTheCompilerLeavesNothing(t *testing.T) {
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Every tool of the go command is `cat` of the pipe, which ends when the pipe is closed.
-	b.Flags = append(b.Flags, "-toolexec=cat "+pipe)
+	// Instead of every tool the go command runs this, which ends when the pipe is closed.
+	tool := filepath.Join(t.TempDir(), "tool")
+	if err := os.WriteFile(tool, []byte("#!/bin/sh\nexec cat "+pipe+"\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	b.Flags = append(b.Flags, "-toolexec="+tool)
 	ctx, cancel := context.WithCancel(t.Context())
 	failed := make(chan error)
 	go func() {

@@ -21,7 +21,6 @@ func Build(ctx context.Context, dir string) error {
 	if _, err := output(ctx, root, "go", own...); err != nil {
 		return err
 	}
-	_, _ = output(ctx, root, "cp", "/tmp/bin/install", dir+"/install") // TEMPORARY
 	others := []string{
 		"build", "-trimpath", "-ldflags", "-s -w", "-o", dir + "/",
 		"github.com/containernetworking/plugins/plugins/meta/portmap", "github.com/containernetworking/cni/cnitool",

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -98,37 +99,66 @@ func (n *Node) NetDir() string { return filepath.Join(n.Root, "etc/cni/net.d") }
 // Kubeconfig is the plugins' kubeconfig.
 func (n *Node) Kubeconfig() string { return filepath.Join(n.NetDir(), "calico-kubeconfig") }
 
-// Install runs the binary `install` under its own service account, with further settings "NAME=value", and returns its log.
+// account is where the kubelet mounts a pod's service account.
+const account = "/run/secrets/kubernetes.io/serviceaccount"
+
+// Install runs the binary `install` as its container would be run: under its own service account, with the node's
+// directories mounted, and further settings "NAME=value". It returns the log.
 func (n *Node) Install(ctx context.Context, settings ...string) (string, error) {
-	source := filepath.Join(n.Root, "image")
-	if err := os.MkdirAll(source, 0o755); err != nil {
-		return "", err
-	}
+	image := filepath.Join(n.Root, "image")
 	for _, name := range []string{"calico", "calico-ipam", "portmap"} {
-		if err := os.Link(filepath.Join(n.Tools, name), filepath.Join(source, name)); err != nil && !os.IsExist(err) {
-			data, err := os.ReadFile(filepath.Join(n.Tools, name))
-			if err != nil {
-				return "", err
-			}
-			if err := os.WriteFile(filepath.Join(source, name), data, 0o755); err != nil {
-				return "", err
-			}
+		if err := copyFile(filepath.Join(image, name), filepath.Join(n.Tools, name)); err != nil {
+			return "", err
 		}
 	}
-	credentials := filepath.Join(n.Root, "install-kubeconfig")
-	if err := n.Server.WriteKubeconfig(ctx, credentials, "kube-system", "calico-cni-install"); err != nil {
+	if err := n.mountAccount(ctx); err != nil {
+		return "", err
+	}
+	api, err := url.Parse(n.Server.URL())
+	if err != nil {
 		return "", err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(n.Tools, "install"))
 	cmd.Env = append([]string{
-		"KUBECONFIG=" + credentials, "CNI_HOST_ROOT=" + n.Root, "CNI_BIN_SOURCE=" + source, "CNI_NET_DIR=" + n.NetDir(),
-		"KUBERNETES_NODE_NAME=" + Name, "SLEEP=false", "CNI_MTU=1450", "CNI_NAMESPACE=kube-system",
+		"KUBERNETES_SERVICE_HOST=" + api.Hostname(), "KUBERNETES_SERVICE_PORT=" + api.Port(),
+		"CNI_HOST_ROOT=" + n.Root, "CNI_BIN_SOURCE=" + image, "CNI_NET_DIR=" + n.NetDir(),
+		"KUBERNETES_NODE_NAME=" + Name, "SLEEP=false", "CNI_MTU=1450",
 	}, settings...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return string(out), fmt.Errorf("run install: %w: %s", err, out)
 	}
 	return string(out), nil
+}
+
+// mountAccount puts the installer's service account where a kubelet would.
+func (n *Node) mountAccount(ctx context.Context) error {
+	token, err := n.Server.Token(ctx, "kube-system", "calico-cni-install")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(account, 0o755); err != nil {
+		return err
+	}
+	for name, content := range map[string][]byte{
+		"token": []byte(token), "namespace": []byte("kube-system"), "ca.crt": n.Server.Config().CAData,
+	} {
+		if err := os.WriteFile(filepath.Join(account, name), content, 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func copyFile(to, from string) error {
+	data, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(to, data, 0o755)
 }
 
 // CreatePool makes an IPPool; change may alter it before.
@@ -145,7 +175,7 @@ func (n *Node) Create(ctx context.Context, kind, plural, name string, spec map[s
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "crd.projectcalico.org/v1", "kind": kind, "metadata": map[string]any{"name": name}, "spec": spec,
 	}}
-	if _, err := n.Server.Dynamic().Resource(resource(plural)).Create(ctx, object, metav1.CreateOptions{}); err != nil {
+	if _, err := n.Server.Dynamic().Resource(Resource(plural)).Create(ctx, object, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("create %s %s: %w", kind, name, err)
 	}
 	return nil
@@ -153,12 +183,12 @@ func (n *Node) Create(ctx context.Context, kind, plural, name string, spec map[s
 
 // Delete removes an object of crd.projectcalico.org/v1.
 func (n *Node) Delete(ctx context.Context, plural, name string) error {
-	return n.Server.Dynamic().Resource(resource(plural)).Delete(ctx, name, metav1.DeleteOptions{})
+	return n.Server.Dynamic().Resource(Resource(plural)).Delete(ctx, name, metav1.DeleteOptions{})
 }
 
 // List returns the specs of all objects of a plural name, by name.
 func (n *Node) List(ctx context.Context, plural string) (map[string]map[string]any, error) {
-	list, err := n.Server.Dynamic().Resource(resource(plural)).List(ctx, metav1.ListOptions{})
+	list, err := n.Server.Dynamic().Resource(Resource(plural)).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", plural, err)
 	}
@@ -170,7 +200,7 @@ func (n *Node) List(ctx context.Context, plural string) (map[string]map[string]a
 	return out, nil
 }
 
-func resource(plural string) schema.GroupVersionResource {
+// Resource names the objects of a plural name for a dynamic client.
+func Resource(plural string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: plural}
 }
-

@@ -21,7 +21,9 @@ func TestMain(m *testing.M) { apiserver.Main(m) }
 func cluster(t testing.TB) (*apiserver.Server, *kube.Client) {
 	t.Helper()
 	s := apiserver.ForTest(t)
-	crds.Do(func() { crdsErr = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds"))) })
+	crds.Do(func() {
+		crdsErr = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds")))
+	})
 	if crdsErr != nil {
 		t.Fatal(crdsErr)
 	}

@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,8 @@ func step(ctx context.Context, name string, target dataplane.Target, do func(dat
 	return do(target)
 }
 
-// removePodLink leaves alone what is no veth and no netkit, lo above all: this data plane did not make it.
+// removePodLink leaves alone what this data plane, or Calico's, did not make: an ADD that found its interface name
+// taken is followed by a DEL, which must not remove what the ADD spared.
 func removePodLink(target dataplane.Target) error {
 	if target.NetNS == "" || target.IfName == "" {
 		return nil
@@ -44,11 +46,28 @@ func removePodLink(target dataplane.Target) error {
 	if err != nil || link == nil {
 		return err
 	}
+	if ours, err := ns.madeHere(link); err != nil || !ours {
+		return err
+	}
+	return ns.pod.deleteLink(link)
+}
+
+// madeHere reports whether a link of the pod is one end of a pair whose other end is in the host's namespace and has
+// the MAC address of every host end. Its name does not count: the prefix may have been configured anew.
+func (p pair) madeHere(link netlink.Link) (bool, error) {
 	switch link.(type) {
 	case *netlink.Veth, *netlink.Netkit:
-		return ns.pod.deleteLink(link)
+	default:
+		return false, nil
 	}
-	return nil
+	peer, err := p.host.LinkByIndex(link.Attrs().ParentIndex)
+	if isGone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look up peer of interface %s: %w", link.Attrs().Name, err)
+	}
+	return bytes.Equal(peer.Attrs().HardwareAddr, hostMAC) && peer.Attrs().ParentIndex == link.Attrs().Index, nil
 }
 
 // removeHostLink leaves alone what carries another owner: a newer sandbox of the same pod has the same interface name.

@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 
+	"calico-cni/internal/nettest"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/dataplane/linux"
 )
@@ -163,4 +165,35 @@ func BenchmarkSetupTeardown(b *testing.B) {
 			b.ReportMetric(float64(inSetup.Microseconds())/float64(b.N), "setup-µs/op")
 		})
 	}
+}
+
+func TestTeardownLeavesAnInterfaceOfSomebodyElse(t *testing.T) {
+	for name, make := range map[string]func(node, pod *nettest.NetNS){
+		"veth to the host": func(_, pod *nettest.NetNS) {
+			link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "other0"}, PeerName: ifName, PeerNamespace: netlink.NsFd(netnsOf(t, pod))}
+			must(t, netlink.LinkAdd(link))
+		},
+		"bridge": func(_, pod *nettest.NetNS) {
+			pod.Do(func() { must(t, netlink.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: ifName}})) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			node, pod := newNode(t), newPod(t)
+			node.Do(func() { make(node, pod) })
+			before := state(t, pod)
+			if err := teardown(t, node, linux.New(""), targetOf(specFor(pod, addr4))); err != nil {
+				t.Fatal(err)
+			}
+			wantSame(t, "pod", before, pod)
+		})
+	}
+}
+
+// netnsOf opens a namespace until the test ends.
+func netnsOf(t *testing.T, n *nettest.NetNS) int {
+	t.Helper()
+	h, err := netns.GetFromPath(n.Path)
+	must(t, err)
+	t.Cleanup(func() { _ = h.Close() })
+	return int(h)
 }

@@ -108,10 +108,21 @@ func TestValidateRefusesPoolsThatCannotBeCut(t *testing.T) {
 		size int
 		good bool
 	}{
-		{"10.0.0.0/16", 26, true}, {"10.0.0.0/16", 20, true}, {"10.0.0.0/16", 32, true}, {"10.0.0.0/26", 26, true}, {"10.0.0.7/32", 32, true},
-		{"fd00::/48", 122, true}, {"fd00::/48", 116, true}, {"fd00::/48", 128, true},
-		{"10.0.0.0/16", 19, false}, {"10.0.0.0/16", 33, false}, {"10.0.0.0/28", 26, false}, {"10.0.0.1/16", 26, false},
-		{"fd00::/48", 26, false}, {"fd00::/48", 115, false}, {"fd00::/48", 129, false},
+		{"10.0.0.0/16", 26, true},
+		{"10.0.0.0/16", 20, true},
+		{"10.0.0.0/16", 32, true},
+		{"10.0.0.0/26", 26, true},
+		{"10.0.0.7/32", 32, true},
+		{"fd00::/48", 122, true},
+		{"fd00::/48", 116, true},
+		{"fd00::/48", 128, true},
+		{"10.0.0.0/16", 19, false},
+		{"10.0.0.0/16", 33, false},
+		{"10.0.0.0/28", 26, false},
+		{"10.0.0.1/16", 26, false},
+		{"fd00::/48", 26, false},
+		{"fd00::/48", 115, false},
+		{"fd00::/48", 129, false},
 	} {
 		err := Pool{Name: "p", CIDR: netip.MustParsePrefix(c.cidr), BlockSize: c.size}.Validate()
 		if (err == nil) != c.good || err != nil && !errors.Is(err, ErrInvalid) {
@@ -159,7 +170,7 @@ func TestWalkIsTheSameForANodeAndDiffersBetweenNodes(t *testing.T) {
 		}
 		return strings.Join(out, " ")
 	}
-	if first("node-1") != first("node-1") {
+	if once, again := first("node-1"), first("node-1"); once != again {
 		t.Error("one node walks in two ways")
 	}
 	distinct := map[string]bool{}

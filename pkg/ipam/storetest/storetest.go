@@ -85,6 +85,12 @@ func must[T any](t testing.TB) func(T, error) T {
 
 // table checks what holds for a table of any kind. key and the values are numbered so that each test has rows of its own.
 func table[K comparable, T any](t *testing.T, open func(testing.TB) ipam.Table[K, T], key func(int) K, first, second func(int) T) {
+	tableOfOne(t, open, key, first, second)
+	tableOfMany(t, open, key, first, second)
+}
+
+// tableOfOne checks what one user of a table sees.
+func tableOfOne[K comparable, T any](t *testing.T, open func(testing.TB) ipam.Table[K, T], key func(int) K, first, second func(int) T) {
 	ctx := context.Background()
 	t.Run("what was written is read", func(t *testing.T) {
 		s, k := open(t), key(1)
@@ -118,6 +124,22 @@ func table[K comparable, T any](t *testing.T, open func(testing.TB) ipam.Table[K
 		_, err = s.Create(ctx, k, second(3))
 		is(t, "create while a deletion has begun", err, ipam.ErrExists)
 	})
+	t.Run("a value handed out is the caller's own", func(t *testing.T) {
+		s, k := open(t), key(8)
+		row := must[ipam.Row[T]](t)(s.Create(ctx, k, first(8)))
+		switch v := any(row.Value).(type) {
+		case block.Block:
+			v.Allocations[0], v.Attributes[0].Owner["pod"] = 1, "changed"
+		case ipam.Handle:
+			v.Counts[netip.MustParsePrefix("10.9.0.0/26")] = 9
+		}
+		equal(t, "value", first(8), must[ipam.Row[T]](t)(s.Get(ctx, k)).Value)
+	})
+}
+
+// tableOfMany checks what keeps several users of a table apart.
+func tableOfMany[K comparable, T any](t *testing.T, open func(testing.TB) ipam.Table[K, T], key func(int) K, first, second func(int) T) {
+	ctx := context.Background()
 	t.Run("a stale revision neither updates nor deletes", func(t *testing.T) {
 		s, k := open(t), key(4)
 		stale := must[ipam.Row[T]](t)(s.Create(ctx, k, first(4)))
@@ -172,17 +194,6 @@ func table[K comparable, T any](t *testing.T, open func(testing.TB) ipam.Table[K
 		if won != 1 {
 			t.Errorf("%d writers won: %v", won, errs)
 		}
-	})
-	t.Run("a value handed out is the caller's own", func(t *testing.T) {
-		s, k := open(t), key(8)
-		row := must[ipam.Row[T]](t)(s.Create(ctx, k, first(8)))
-		switch v := any(row.Value).(type) {
-		case block.Block:
-			v.Allocations[0], v.Attributes[0].Owner["pod"] = 1, "changed"
-		case ipam.Handle:
-			v.Counts[netip.MustParsePrefix("10.9.0.0/26")] = 9
-		}
-		equal(t, "value", first(8), must[ipam.Row[T]](t)(s.Get(ctx, k)).Value)
 	})
 }
 

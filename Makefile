@@ -1,0 +1,60 @@
+# make demo   shows the product at work, on a node of its own
+# make test   runs every check there is
+# Both install what they need and take root: they make network namespaces.
+
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
+LDFLAGS  = -s -w -X calico-cni/internal/buildinfo.Version=$(VERSION)
+MODULES  = . test test/kube hack/tools hack/tools/lint
+
+.PHONY: help build demo test test-unit test-real lint verify generate tidy fmt system kubed
+
+help:            ## this list
+	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 20
+
+build:           ## the three binaries, static and stripped, into bin/
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+demo: system     ## a node, an API server, pods that talk, and the proof that nothing is left
+	cd test && $(GO) build -o ../bin/demo ./demo
+	cd test && ../bin/demo
+
+test: system verify lint test-unit test-real  ## everything; what continuous integration runs
+
+test-unit: system
+	CGO_ENABLED=1 $(GO) test -race ./...
+
+# The API server is built outside of `go test`, whose timeout is shorter than the build.
+test-real: system kubed
+	cd test && $(GO) test ./...
+	cd test/kube && $(GO) test ./internal/...
+
+kubed:           ## the API server for tests and demo, built once a machine (minutes) and kept in the user's cache
+	@cd test && $(GO) run ./cmd/kubed-build >/dev/null
+
+lint:            ## golangci-lint, with .golangci.yaml
+	$(GO) tool -modfile=hack/tools/lint/go.mod golangci-lint run ./...
+	cd test && $(GO) tool -modfile=../hack/tools/lint/go.mod golangci-lint run ./...
+
+verify:          ## fails when generated files, module files or formatting are not what they should be
+	./hack/verify-generated.sh
+	@for m in $(MODULES); do (cd $$m && $(GO) mod tidy -diff) || { echo "$$m: run 'make tidy'" >&2; exit 1; }; done
+	@files=$$($(GO) tool -modfile=hack/tools/go.mod gofumpt -l cmd pkg internal conflist test); \
+		[ -z "$$files" ] || { echo "run 'make fmt' for: $$files" >&2; exit 1; }
+
+generate:        ## deepcopy functions and CustomResourceDefinitions, from the types
+	./hack/generate.sh .
+
+tidy:
+	@for m in $(MODULES); do (cd $$m && $(GO) mod tidy); done
+
+fmt:
+	$(GO) tool -modfile=hack/tools/go.mod gofumpt -w cmd pkg internal conflist test
+
+# What Debian has and a bare machine may lack: ping for demo and tests, a C compiler for the race detector.
+system:
+	@missing=; \
+	command -v ping >/dev/null || missing="$$missing iputils-ping"; \
+	command -v nsenter >/dev/null || missing="$$missing util-linux"; \
+	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	[ -z "$$missing" ] || { echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; }

@@ -1,0 +1,39 @@
+// Command install puts the CNI plugins on a node, as an init container or beside the node agent.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"calico-cni/pkg/install"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	exit := run(ctx, slog.New(slog.NewTextHandler(os.Stderr, nil)))
+	stop()
+	os.Exit(exit)
+}
+
+func run(ctx context.Context, log *slog.Logger) int {
+	cfg, err := install.Parse(os.Args[1:], os.Getenv)
+	if errors.Is(err, pflag.ErrHelp) {
+		_, _ = fmt.Print(install.Usage())
+		return install.ExitOK
+	}
+	if err == nil {
+		err = install.Run(ctx, cfg, install.Deps{Tokens: tokens{cfg}, Hostname: os.Hostname, Now: time.Now, Log: log})
+	}
+	if err != nil {
+		log.Error("install", "error", err)
+	}
+	return install.ExitCode(err)
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// bin has the programs: install, calico and calico-ipam as they are released; TestMain fills it.
+var bin string
+
+func TestMain(m *testing.M) {
+	exit, err := buildAndRun(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		exit = 1
+	}
+	os.Exit(exit)
+}
+
+func buildAndRun(m *testing.M) (int, error) {
+	dir, err := os.MkdirTemp("", "cmd-install-test")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	bin = dir
+	cmd := exec.Command("go", "build", "-o", dir, ".", "../calico", "../calico-ipam")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("build programs: %w: %s", err, out)
+	}
+	return m.Run(), nil
+}
+
+// runInstall runs the program and returns its exit code and output.
+func runInstall(t *testing.T, env []string, args ...string) (exit int, stdout, stderr string) {
+	t.Helper()
+	var out, err bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "install"), args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = env, &out, &err
+	var exited *exec.ExitError
+	if e := cmd.Run(); e != nil && !errors.As(e, &exited) {
+		t.Fatal(e)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), err.String()
+}
+
+func TestHelp(t *testing.T) {
+	exit, stdout, stderr := runInstall(t, nil, "--help")
+	if exit != 0 || !strings.Contains(stdout, "Exit codes:") || stderr != "" {
+		t.Errorf("install --help: exit code %d, output %q, errors %q", exit, stdout, stderr)
+	}
+}
+
+func TestAWrongVariableIsExitCodeTwo(t *testing.T) {
+	for _, env := range []string{"CNI_MTU=big", "CNI_MTU=1"} {
+		exit, _, stderr := runInstall(t, []string{env, "KUBERNETES_SERVICE_HOST=10.96.0.1"})
+		if exit != 2 || !strings.Contains(stderr, "CNI_MTU") {
+			t.Errorf("%s: exit code %d, errors %q", env, exit, stderr)
+		}
+	}
+}
+
+// TestWithoutAnAPIServerTheBinariesAreInstalledAndNothingElse runs the real program with the real plugins.
+func TestWithoutAnAPIServerTheBinariesAreInstalledAndNothingElse(t *testing.T) {
+	root := t.TempDir()
+	for _, dir := range []string{"opt/cni/bin", "etc/cni/net.d", "sa"} {
+		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	kubeconfig := filepath.Join(root, "sa", "kubeconfig")
+	// Nobody listens on port 1.
+	text := `{"apiVersion": "v1", "kind": "Config", "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+		"clusters": [{"name": "k", "cluster": {"server": "https://127.0.0.1:1"}}], "users": [{"name": "u", "user": {"token": "installers-own-secret"}}]}`
+	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	exit, stdout, stderr := runInstall(t, []string{
+		"CNI_HOST_ROOT=" + root, "CNI_BIN_SOURCE=" + bin, "KUBECONFIG=" + kubeconfig, "CNI_NAMESPACE=kube-system",
+		"KUBERNETES_SERVICE_HOST=127.0.0.1", "KUBERNETES_SERVICE_PORT=1", "SKIP_TLS_VERIFY=true", "SLEEP=false",
+	})
+	if exit != 1 || stdout != "" || !strings.Contains(stderr, "request token of service account kube-system/calico-cni-plugin") ||
+		!strings.Contains(stderr, "https://127.0.0.1:1") || strings.Contains(stderr, "secret") {
+		t.Errorf("exit code %d, output %q, errors %q", exit, stdout, stderr)
+	}
+	var got []string
+	for _, dir := range []string{"opt/cni/bin", "etc/cni/net.d"} {
+		entries, err := os.ReadDir(filepath.Join(root, dir))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			got = append(got, e.Name())
+		}
+	}
+	if list := strings.Join(got, " "); list != "calico calico-ipam" {
+		t.Errorf("installed are %s; want calico calico-ipam", list)
+	}
+}

@@ -1,0 +1,199 @@
+package conflist
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"calico-cni/pkg/netconf"
+)
+
+const secret = "eyJhbGciOi.secret.c2lnbmF0dXJl"
+
+func values() Values {
+	return Values{
+		NodeName: "worker-1", Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", MTU: 1440, AssignIPv4: true,
+		LogLevel: "info", LogFilePath: "/var/log/calico/cni/cni.log", LogFileMaxSize: 100, LogFileMaxAge: 30, LogFileMaxCount: 10,
+		DatastoreType: "kubernetes", APIGroup: "crd.projectcalico.org/v1", ServiceHost: "10.96.0.1", ServicePort: "443", Token: secret,
+	}
+}
+
+func render(t rapid.TB, filename, template string, v Values) string {
+	t.Helper()
+	data, err := Render(filename, template, v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// plugin returns the first plugin's configuration as the runtime hands it over.
+func plugin(t rapid.TB, conflist string) []byte {
+	t.Helper()
+	var l struct {
+		CNIVersion string           `json:"cniVersion"`
+		Name       string           `json:"name"`
+		Plugins    []map[string]any `json:"plugins"`
+	}
+	if err := json.Unmarshal([]byte(conflist), &l); err != nil {
+		t.Fatal(err)
+	}
+	l.Plugins[0]["cniVersion"], l.Plugins[0]["name"] = l.CNIVersion, l.Name
+	data, err := json.Marshal(l.Plugins[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func TestTheBuiltInConfiguration(t *testing.T) {
+	want, err := os.ReadFile("testdata/default.conflist")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), render(t, "10-calico.conflist", "", values())); diff != "" {
+		t.Errorf("rendered (-want +got):\n%s", diff)
+	}
+}
+
+func TestThePluginUnderstandsTheBuiltInConfiguration(t *testing.T) {
+	v := values()
+	v.MTU, v.RequireMTUFile, v.AssignIPv4, v.AssignIPv6 = 0, true, false, true
+	got, err := netconf.Parse(plugin(t, render(t, "10-calico.conflist", "", v)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]any{
+		"version": "1.0.0", "name": "k8s-pod-network", "node": "worker-1", "mtu": 0, "mtu file": true, "ipv4": false, "ipv6": true,
+		"kubeconfig": "/etc/cni/net.d/calico-kubeconfig", "policy": "k8s", "log": "/var/log/calico/cni/cni.log", "level": "info",
+	}
+	if diff := cmp.Diff(want, map[string]any{
+		"version": got.CNIVersion, "name": got.Name, "node": got.Nodename, "mtu": got.MTU, "mtu file": got.RequireMTUFile,
+		"ipv4": got.IPAM.AssignIPv4, "ipv6": got.IPAM.AssignIPv6, "kubeconfig": got.Kubernetes.Kubeconfig, "policy": got.Policy.Type,
+		"log": got.LogFilePath, "level": got.LogLevel,
+	}); diff != "" {
+		t.Errorf("what the plugin reads (-want +got):\n%s", diff)
+	}
+}
+
+// all uses every placeholder of Calico's.
+const all = `{"cniVersion": "0.3.1", "name": "mine", "plugins": [{"type": "calico", "mtu": __CNI_MTU__, "require_mtu_file": __REQUIRE_MTU_FILE__,
+"log_file_max_size": __LOG_FILE_MAX_SIZE__, "log_file_max_age": __LOG_FILE_MAX_AGE__, "log_file_max_count": __LOG_FILE_MAX_COUNT__,
+"s": ["__LOG_LEVEL__", "__LOG_FILE_PATH__", "__DATASTORE_TYPE__", "__CALICO_API_GROUP__", "__KUBERNETES_NODE_NAME__", "__KUBECONFIG_FILEPATH__",
+"__SERVICEACCOUNT_TOKEN__", "https://__KUBERNETES_SERVICE_HOST__:__KUBERNETES_SERVICE_PORT__", "__LOG_LEVEL____LOG_LEVEL__"],
+"etcd": "__ETCD_ENDPOINTS____ETCD_DISCOVERY_SRV____ETCD_CA_CERT_FILE____ETCD_CERT_FILE____ETCD_KEY_FILE__"}]}`
+
+func TestCalicosPlaceholdersInATemplate(t *testing.T) {
+	want := `{"cniVersion": "0.3.1", "name": "mine", "plugins": [{"type": "calico", "mtu": 1440, "require_mtu_file": false,
+"log_file_max_size": 100, "log_file_max_age": 30, "log_file_max_count": 10,
+"s": ["info", "/var/log/calico/cni/cni.log", "kubernetes", "crd.projectcalico.org/v1", "worker-1", "/etc/cni/net.d/calico-kubeconfig",
+"` + secret + `", "https://10.96.0.1:443", "infoinfo"],
+"etcd": ""}]}`
+	if diff := cmp.Diff(want, render(t, "10-calico.conflist", all, values())); diff != "" {
+		t.Errorf("rendered (-want +got):\n%s", diff)
+	}
+	for name := range values().placeholders() {
+		if !strings.Contains(all, name) {
+			t.Errorf("this test lacks %s", name)
+		}
+	}
+}
+
+func TestASinglePluginInAConfFile(t *testing.T) {
+	const conf = `{"cniVersion": "0.3.1", "name": "mine", "type": "calico"}`
+	for _, name := range []string{"10-calico.conf", "10-calico.json"} {
+		if got := render(t, name, conf, values()); got != conf {
+			t.Errorf("%s: rendered %s", name, got)
+		}
+	}
+}
+
+func TestWhatNoRuntimeWouldLoadIsRefused(t *testing.T) {
+	list := func(s string) string { return `{"cniVersion": "1.0.0", "name": "net", "plugins": ` + s + `}` }
+	for _, tt := range []struct {
+		name, filename, template, want string
+	}{
+		{"unknown placeholders", "a.conflist", list(`[{"type": "__A__", "b": "__B_C__", "c": "__A__"}]`), `__A__, __B_C__ in the template`},
+		{"no JSON", "a.conflist", "{\"name\": \"net\",\n\"plugins\": [}", "line 2, column 13"},
+		{"cut off", "a.conflist", `{"name": "net"`, "line 1, column 14"},
+		{"number in text", "a.conflist", list(`[{"type": "calico", "mtu": __LOG_LEVEL__}]`), "not JSON"},
+		{"no object", "a.conflist", `[]`, "want one JSON object"},
+		{"two objects", "a.conflist", list(`[{"type": "calico"}]`) + "{}", "not JSON"},
+		{"no name", "a.conflist", `{"plugins": [{"type": "calico"}]}`, "no name"},
+		{"bad name", "a.conflist", `{"name": "a/b", "plugins": [{"type": "calico"}]}`, `name "a/b"`},
+		{"bad version", "a.conflist", `{"cniVersion": "one", "name": "net", "plugins": [{"type": "calico"}]}`, `cniVersion "one"`},
+		{"no plugins", "a.conflist", list(`[]`), "no plugins"},
+		{"plugins left out", "a.conflist", `{"name": "net"}`, `wants a list of plugins`},
+		{"plugin without type", "a.conflist", list(`[{"type": "calico"}, {"snat": true}]`), "plugin config 1"},
+		{"a single plugin as a list", "a.conflist", `{"name": "net", "type": "calico"}`, "wants a list of plugins"},
+		{"a list as a single plugin", "a.conf", list(`[{"type": "calico"}]`), "ends in .conflist"},
+		{"a name that nobody reads", "a.yaml", list(`[{"type": "calico"}]`), "a.yaml"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			data, err := Render(tt.filename, tt.template, values())
+			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), tt.want) || data != nil {
+				t.Errorf("Render = %s, %v; want ErrInvalid with %s", data, err, tt.want)
+			}
+		})
+	}
+}
+
+func TestNoErrorShowsTheToken(t *testing.T) {
+	for _, template := range []string{
+		`__SERVICEACCOUNT_TOKEN__`,
+		`{"name": "__SERVICEACCOUNT_TOKEN__/", "plugins": [{"type": "calico"}]}`,
+		`{"name": "net", "disableCheck": "__SERVICEACCOUNT_TOKEN__", "plugins": [{"type": "calico"}]}`,
+		`{"name": "net", "cniVersions": ["__SERVICEACCOUNT_TOKEN__"], "plugins": [{"type": "calico"}]}`,
+		`{"name": "net", "cniVersion": "__SERVICEACCOUNT_TOKEN__", "plugins": [{"type": "calico"}]}`,
+	} {
+		if _, err := Render("a.conflist", template, values()); err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("template %s: %v", template, err)
+		}
+	}
+}
+
+// TestValuesKeepTheirBytes: no value breaks out of its JSON string, in our list or in a template.
+func TestValuesKeepTheirBytes(t *testing.T) {
+	const template = `{"name": "net", "plugins": [{"type": "calico", "nodename": "__KUBERNETES_NODE_NAME__", "log_file_path": "__LOG_FILE_PATH__"}]}`
+	rapid.Check(t, func(rt *rapid.T) {
+		text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{`"`, `\`, `","type":"evil`, "__CNI_MTU__", "<&>", "\u2028", "a\nb"}))
+		v := values()
+		v.NodeName, v.LogFilePath = text.Draw(rt, "node"), text.Draw(rt, "path")
+		for _, tmpl := range []string{"", template} {
+			var got struct {
+				Type        string `json:"type"`
+				Nodename    string `json:"nodename"`
+				LogFilePath string `json:"log_file_path"`
+			}
+			if err := json.Unmarshal(plugin(rt, render(rt, "a.conflist", tmpl, v)), &got); err != nil {
+				rt.Fatal(err)
+			}
+			if got.Type != "calico" || got.Nodename != v.NodeName || got.LogFilePath != v.LogFilePath {
+				rt.Fatalf("with %q and %q the plugin reads %+v", v.NodeName, v.LogFilePath, got)
+			}
+		}
+	})
+}
+
+// FuzzRender: whatever the template, the result is refused or is JSON without placeholders.
+func FuzzRender(f *testing.F) {
+	f.Add(all, "a.conflist")
+	f.Add(`{"name": "n", "type": "calico", "mtu": __CNI_MTU__}`, "a.conf")
+	f.Add(`{"name": "__X__"}`, "a.json")
+	left := regexp.MustCompile(`__[A-Z][A-Z0-9]*__`)
+	f.Fuzz(func(t *testing.T, template, filename string) {
+		data, err := Render(filename, template, values())
+		switch {
+		case err != nil && (!errors.Is(err, ErrInvalid) || data != nil || strings.Contains(err.Error(), secret)):
+			t.Errorf("Render = %s, %v", data, err)
+		case err == nil && (!json.Valid(data) || left.Match(data)):
+			t.Errorf("Render lets through %s", data)
+		}
+	})
+}

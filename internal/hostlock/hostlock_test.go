@@ -1,0 +1,211 @@
+package hostlock_test
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"calico-cni/internal/hostlock"
+)
+
+// The test binary runs itself as another process of the host. What it then does, and to which lock file, is in these.
+const (
+	envRole = "HOSTLOCK_TEST_ROLE"
+	envLock = "HOSTLOCK_TEST_LOCK"
+)
+
+func TestMain(m *testing.M) {
+	var err error
+	switch os.Getenv(envRole) {
+	case "":
+		os.Exit(m.Run())
+	case "hold":
+		err = hold(os.Getenv(envLock))
+	case "count":
+		err = count(os.Getenv(envLock))
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+// hold takes the lock, says so, and keeps it until standard input ends.
+func hold(lock string) error {
+	if _, err := hostlock.Acquire(context.Background(), lock); err != nil {
+		return err
+	}
+	fmt.Println("held")
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+const (
+	rounds  = 50
+	writers = 4
+)
+
+// count adds rounds to the number in a file beside the lock, one at a time. Two who do it at once lose some.
+func count(lock string) error {
+	for range rounds {
+		release, err := hostlock.Acquire(context.Background(), lock)
+		if err != nil {
+			return err
+		}
+		n, err := number(lock)
+		if err != nil {
+			return err
+		}
+		runtime.Gosched()
+		if err := os.WriteFile(lock+".count", []byte(strconv.Itoa(n+1)), 0o600); err != nil {
+			return err
+		}
+		release()
+	}
+	return nil
+}
+
+func number(lock string) (int, error) {
+	data, err := os.ReadFile(lock + ".count")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(string(data))
+}
+
+func self(t *testing.T, role, lock string) *exec.Cmd {
+	t.Helper()
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), envRole+"="+role, envLock+"="+lock)
+	cmd.Stderr = os.Stderr
+	return cmd
+}
+
+func TestHoldersExcludeEachOther(t *testing.T) {
+	for name, writer := range map[string]func(t *testing.T, lock string) error{
+		"in one process":     func(_ *testing.T, lock string) error { return count(lock) },
+		"in several of them": func(t *testing.T, lock string) error { return self(t, "count", lock).Run() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			lock := filepath.Join(t.TempDir(), "lock")
+			if err := os.WriteFile(lock+".count", []byte("0"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			var wg sync.WaitGroup
+			for range writers {
+				wg.Go(func() {
+					if err := writer(t, lock); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if n, err := number(lock); n != writers*rounds || err != nil {
+				t.Errorf("counted to %d, %v, want %d", n, err, writers*rounds)
+			}
+		})
+	}
+}
+
+func TestWaiterIsToldThatTheLockIsBusyWhenItsContextEnds(t *testing.T) {
+	lock := filepath.Join(t.TempDir(), "lock")
+	release := acquire(t, lock)
+	wantBusy(t, lock)
+	release()
+	acquire(t, lock)()
+}
+
+func TestWaiterGetsTheLockWhenItIsReleased(t *testing.T) {
+	lock := filepath.Join(t.TempDir(), "lock")
+	release := acquire(t, lock)
+	done := make(chan error)
+	go func() {
+		_, err := hostlock.Acquire(context.Background(), lock)
+		done <- err
+	}()
+	release()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLockOfAKilledProcessIsFree(t *testing.T) {
+	lock := filepath.Join(t.TempDir(), "lock")
+	holder := self(t, "hold", lock)
+	// The pipe stays open, so that nothing but the signal ends the holder.
+	if _, err := holder.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	stdout, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "held\n" {
+		t.Fatalf("holder says %q: %v", line, err)
+	}
+	wantBusy(t, lock)
+
+	if err := holder.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Wait(); err == nil || err.Error() != "signal: killed" {
+		t.Errorf("holder ended with %v", err)
+	}
+	acquire(t, lock)()
+}
+
+func TestDirectoryOfTheLockIsMade(t *testing.T) {
+	acquire(t, filepath.Join(t.TempDir(), "var", "run", "calico", "ipam.lock"))()
+}
+
+func TestWhatCannotBeLockedIsNotBusy(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, path := range map[string]string{"directory in its place": dir, "file in place of its directory": filepath.Join(file, "lock")} {
+		if _, err := hostlock.Acquire(t.Context(), path); err == nil || errors.Is(err, hostlock.ErrBusy) {
+			t.Errorf("%s: %v, want an error other than ErrBusy", name, err)
+		}
+	}
+}
+
+// acquire takes a lock that is free, or will be at once.
+func acquire(t *testing.T, lock string) (release func()) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	release, err := hostlock.Acquire(ctx, lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return release
+}
+
+// wantBusy waits in vain for a lock that others hold.
+func wantBusy(t *testing.T, lock string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
+	defer cancel()
+	if _, err := hostlock.Acquire(ctx, lock); !errors.Is(err, hostlock.ErrBusy) || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("held by others: %v, want ErrBusy and the context's end", err)
+	}
+}

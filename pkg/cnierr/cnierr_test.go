@@ -1,0 +1,209 @@
+package cnierr_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"calico-cni/internal/hostlock"
+	"calico-cni/pkg/cnierr"
+	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/pool"
+	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/workload"
+)
+
+// table has every sentinel of the packages that cnierr maps, with its code.
+var table = []struct {
+	name string
+	err  error
+	code uint
+}{
+	{"netconf.ErrDecode", netconf.ErrDecode, 6},
+	{"netconf.ErrInvalid", netconf.ErrInvalid, 7},
+	{"netconf.ErrUnsupported", netconf.ErrUnsupported, 2},
+	{"netconf.ErrAnnotation", netconf.ErrAnnotation, 102},
+	{"workload.ErrInvalidArgs", workload.ErrInvalidArgs, 4},
+	{"dataplane.ErrNoNetNS", dataplane.ErrNoNetNS, 4},
+	{"dataplane.ErrIfNameTaken", dataplane.ErrIfNameTaken, 4},
+	{"dataplane.ErrRouteConflict", dataplane.ErrRouteConflict, 11},
+	{"kube.ErrKubeconfig", kube.ErrKubeconfig, 5},
+	{"kube.ErrNotFound", kube.ErrNotFound, 11},
+	{"kube.ErrExists", kube.ErrExists, 11},
+	{"kube.ErrConflict", kube.ErrConflict, 11},
+	{"kube.ErrUnauthorized", kube.ErrUnauthorized, 11},
+	{"kube.ErrForbidden", kube.ErrForbidden, 101},
+	{"kube.ErrInvalid", kube.ErrInvalid, 101},
+	{"kube.ErrUnavailable", kube.ErrUnavailable, 11},
+	{"kube.ErrMalformed", kube.ErrMalformed, 101},
+	{"ipam.ErrNotFound", ipam.ErrNotFound, 11},
+	{"ipam.ErrExists", ipam.ErrExists, 11},
+	{"ipam.ErrConflict", ipam.ErrConflict, 11},
+	{"ipam.ErrContended", ipam.ErrContended, 11},
+	{"ipam.ErrNotReady", ipam.ErrNotReady, 11},
+	{"ipam.ErrNoAddress", ipam.ErrNoAddress, 11},
+	{"ipam.ErrAddrTaken", ipam.ErrAddrTaken, 102},
+	{"ipam.ErrMalformed", ipam.ErrMalformed, 101},
+	{"pool.ErrUnknownPool", pool.ErrUnknownPool, 102},
+	{"pool.ErrInvalid", pool.ErrInvalid, 101},
+	{"ipamplugin.ErrNoFamily", ipamplugin.ErrNoFamily, 7},
+	{"ipamplugin.ErrNotUp", ipamplugin.ErrNotUp, 11},
+	{"hostlock.ErrBusy", hostlock.ErrBusy, 11},
+}
+
+func TestEverySentinelHasItsCode(t *testing.T) {
+	for _, row := range table {
+		for how, err := range map[string]error{
+			"as it is":                row.err,
+			"wrapped":                 fmt.Errorf("add pod: %w: deeper: %w", errors.New("why"), row.err),
+			"joined to an unknown":    errors.Join(errors.New("undo"), row.err),
+			"joined to a retryable":   errors.Join(fmt.Errorf("undo: %w", kube.ErrUnavailable), row.err),
+			"joined to its own twice": errors.Join(row.err, fmt.Errorf("twice: %w", row.err)),
+		} {
+			got := cnierr.From(err)
+			if got.Code != row.code || got.Msg != err.Error() || got.Details != "" {
+				t.Errorf("%s %s: code %d, want %d; message %q, want %q", row.name, how, got.Code, row.code, got.Msg, err)
+			}
+		}
+	}
+}
+
+func TestOtherErrorsHaveCodesToo(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		err  error
+		code uint
+	}{
+		{"of no known kind", errors.New("write sysctl"), 100},
+		{"deadline passed", fmt.Errorf("await link: %w", context.DeadlineExceeded), 11},
+		{"interrupted", fmt.Errorf("await link: %w", context.Canceled), 11},
+		{"kubeconfig not written yet", fmt.Errorf("%w /k: %w", kube.ErrKubeconfig, fs.ErrNotExist), 11},
+		{"kubeconfig not to be read", fmt.Errorf("%w /k: %w", kube.ErrKubeconfig, fs.ErrPermission), 5},
+		{"file missing otherwise", fmt.Errorf("open: %w", fs.ErrNotExist), 100},
+		{"pools without addresses", &ipam.NoAddressError{}, 11},
+		{"field of the configuration", &netconf.FieldError{Kind: netconf.ErrUnsupported}, 2},
+	} {
+		if got := cnierr.From(c.err).Code; got != c.code {
+			t.Errorf("%s: code %d, want %d", c.name, got, c.code)
+		}
+	}
+}
+
+// TestOfSeveralTheOneThatNoRetryCuresDecides has pairs of errors, the first of which decides in either order.
+func TestOfSeveralTheOneThatNoRetryCuresDecides(t *testing.T) {
+	for _, pair := range [][2]error{
+		{netconf.ErrDecode, netconf.ErrInvalid},
+		{netconf.ErrInvalid, netconf.ErrUnsupported},
+		{netconf.ErrUnsupported, workload.ErrInvalidArgs},
+		{workload.ErrInvalidArgs, kube.ErrForbidden},
+		{dataplane.ErrIfNameTaken, kube.ErrKubeconfig},
+		{kube.ErrKubeconfig, ipam.ErrMalformed},
+		{kube.ErrForbidden, ipam.ErrAddrTaken},
+		{pool.ErrInvalid, pool.ErrUnknownPool},
+		{ipam.ErrAddrTaken, ipam.ErrConflict},
+		{netconf.ErrAnnotation, context.Canceled},
+	} {
+		want := cnierr.From(pair[0]).Code
+		for _, err := range []error{errors.Join(pair[0], pair[1]), fmt.Errorf("%w: %w", pair[1], pair[0])} {
+			if got := cnierr.From(err).Code; got != want {
+				t.Errorf("%q: code %d, want %d", err, got, want)
+			}
+		}
+		if other := cnierr.From(pair[1]).Code; other == want {
+			t.Errorf("%v and %v both have code %d: this pair proves nothing", pair[0], pair[1], want)
+		}
+	}
+}
+
+// TestNoSentinelIsForgotten reads the source of the packages that cnierr imports: each exported variable Err… of theirs
+// is in the table, and nothing else.
+func TestNoSentinelIsForgotten(t *testing.T) {
+	var declared, listed []string
+	for _, pkg := range mapped(t) {
+		declared = append(declared, sentinels(t, pkg)...)
+	}
+	for _, row := range table {
+		listed = append(listed, row.name)
+	}
+	for _, name := range declared {
+		if !slices.Contains(listed, name) {
+			t.Errorf("%s has no row in the table: decide on its code", name)
+		}
+	}
+	for _, name := range listed {
+		if !slices.Contains(declared, name) {
+			t.Errorf("%s is in the table, but in none of the packages that cnierr maps", name)
+		}
+	}
+}
+
+const module = "calico-cni/"
+
+// mapped returns the packages of this module that cnierr imports, relative to the module's root.
+func mapped(t *testing.T) (pkgs []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "cnierr.go", nil, parser.ImportsOnly)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range file.Imports {
+		name, err := strconv.Unquote(spec.Path.Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if pkg, ours := strings.CutPrefix(name, module); ours {
+			pkgs = append(pkgs, pkg)
+		}
+	}
+	return pkgs
+}
+
+// sentinels returns the exported variables Err… of a package, as package.Name.
+func sentinels(t *testing.T, pkg string) (names []string) {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join("..", "..", pkg, "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no source of %s: %v", pkg, err)
+	}
+	for _, name := range files {
+		if strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decl := range file.Decls {
+			names = append(names, errorsIn(decl, path.Base(pkg))...)
+		}
+	}
+	return names
+}
+
+func errorsIn(decl ast.Decl, pkg string) (names []string) {
+	vars, ok := decl.(*ast.GenDecl)
+	if !ok || vars.Tok != token.VAR {
+		return nil
+	}
+	for _, spec := range vars.Specs {
+		for _, name := range spec.(*ast.ValueSpec).Names {
+			if strings.HasPrefix(name.Name, "Err") {
+				names = append(names, pkg+"."+name.Name)
+			}
+		}
+	}
+	return names
+}

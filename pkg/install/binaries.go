@@ -1,0 +1,148 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+
+	"calico-cni/internal/atomicfile"
+)
+
+// binaryMode is that of installed binaries.
+const binaryMode fs.FileMode = 0o755
+
+// writable is W_OK of access(2).
+const writable = 0x2
+
+// plugins are the binaries of this project: they have to be there, and they have to answer VERSION.
+var plugins = []string{"calico", "calico-ipam"}
+
+// binary is a file to install. sum is the SHA-256 of its bytes.
+type binary struct {
+	name string
+	path string
+	sum  [32]byte
+}
+
+// binaries brings every directory of the host that is there up to date. One at least has to hold all of them.
+func (i *installer) binaries(ctx context.Context) error {
+	wanted, err := i.wanted()
+	if err != nil {
+		return err
+	}
+	complete := false
+	for _, dir := range i.cfg.binDirs() {
+		ok, err := i.fillDir(ctx, dir, wanted)
+		if err != nil {
+			return err
+		}
+		complete = complete || ok
+	}
+	if !complete {
+		return fmt.Errorf("%w: none of %s holds them all and can be written; mount the runtime's binary directory at the first, read-write",
+			ErrBinaries, strings.Join(i.cfg.binDirs(), ", "))
+	}
+	return nil
+}
+
+// wanted lists the files of the source directory but for those to skip and the installer itself.
+func (i *installer) wanted() ([]binary, error) {
+	entries, err := os.ReadDir(i.cfg.BinSource)
+	if err != nil {
+		return nil, fmt.Errorf("list binaries to install: %w; set --bin-source", err)
+	}
+	var wanted []binary
+	missing := slices.DeleteFunc(slices.Clone(plugins), i.skips)
+	for _, e := range entries {
+		b := binary{name: e.Name(), path: filepath.Join(i.cfg.BinSource, e.Name())}
+		info, err := os.Stat(b.path)
+		if err != nil {
+			return nil, fmt.Errorf("look at binary to install: %w", err)
+		}
+		if !info.Mode().IsRegular() || b.name == "install" || strings.HasPrefix(b.name, ".") || i.skips(b.name) {
+			continue
+		}
+		if b.sum, err = sum(b.path); err != nil {
+			return nil, fmt.Errorf("read binary to install: %w", err)
+		}
+		wanted = append(wanted, b)
+		missing = slices.DeleteFunc(missing, func(name string) bool { return name == b.name })
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%w: %s lacks %s; set --bin-source, or leave them out by SKIP_CNI_BINARIES", ErrConfig, i.cfg.BinSource, strings.Join(missing, ", "))
+	}
+	return wanted, nil
+}
+
+func (i *installer) skips(name string) bool {
+	return slices.ContainsFunc(i.cfg.SkipBinaries, func(s string) bool { return strings.TrimSpace(s) == name })
+}
+
+// fillDir brings one directory up to date and says whether it then holds what is wanted. A directory that is absent or
+// cannot be written is left to the others; what can be written and is not is an error.
+func (i *installer) fillDir(ctx context.Context, dir string, wanted []binary) (complete bool, err error) {
+	if err := directory(dir); errors.Is(err, fs.ErrNotExist) {
+		i.deps.Log.Info("no such binary directory", "dir", dir)
+		return false, nil
+	} else if err != nil {
+		return false, err
+	}
+	if err := syscall.Access(dir, writable); err != nil {
+		lacking, checkErr := i.lacking(dir, wanted)
+		i.deps.Log.Warn("binary directory cannot be written", "dir", dir, "error", err, "lacking", lacking)
+		return len(lacking) == 0 && checkErr == nil, checkErr
+	}
+	i.sweep(dir)
+	lacking, err := i.lacking(dir, wanted)
+	if err != nil {
+		return false, err
+	}
+	for _, b := range wanted {
+		if !slices.Contains(lacking, b.name) {
+			continue
+		}
+		if _, err := atomicfile.CopyFile(filepath.Join(dir, b.name), b.path, binaryMode, i.checks(ctx, b)...); err != nil {
+			return false, err
+		}
+	}
+	i.deps.Log.Info("binaries are in place", "dir", dir, "written", lacking)
+	return true, nil
+}
+
+// lacking names the binaries that the directory does not hold as they should be. Without UpdateBinaries it is enough
+// that something of that name is there.
+func (i *installer) lacking(dir string, wanted []binary) ([]string, error) {
+	lacking := []string{}
+	for _, b := range wanted {
+		ok, err := i.holds(filepath.Join(dir, b.name), b)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			lacking = append(lacking, b.name)
+		}
+	}
+	return lacking, nil
+}
+
+func (i *installer) holds(path string, b binary) (bool, error) {
+	if !i.cfg.UpdateBinaries {
+		_, err := os.Lstat(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	source, err := os.Open(b.path)
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = source.Close() }()
+	return atomicfile.Holds(path, source, binaryMode)
+}

@@ -1,0 +1,235 @@
+package install
+
+import (
+	"bufio"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+func TestOlderBinariesAreReplaced(t *testing.T) {
+	h := newHost(t)
+	h.put("host/opt/cni/bin/calico", "v2")
+	h.write("host/opt/cni/bin/calico-ipam", "not executable")
+	h.write("host/opt/cni/bin/bridge", "somebody else's")
+	h.mustInstall()
+	h.checkTree(strings.Replace(installed, "-rwxr-xr-x opt/cni/bin/calico v1", "-rw-r--r-- opt/cni/bin/bridge\n-rwxr-xr-x opt/cni/bin/calico v1", 1))
+}
+
+func TestABusyBinaryIsReplacedAndRunsOn(t *testing.T) {
+	h := newHost(t)
+	h.put("host/opt/cni/bin/calico", "v2")
+	cmd := exec.Command(h.path("host/opt/cni/bin/calico"), "wait")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Wait() }()
+	defer func() { _ = cmd.Process.Kill() }()
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "waiting\n" {
+		t.Fatalf("the running plugin says %q, %v", line, err)
+	}
+	if _, err := os.OpenFile(h.path("host/opt/cni/bin/calico"), os.O_WRONLY, 0); !errors.Is(err, syscall.ETXTBSY) {
+		t.Fatalf("the binary is not busy: %v", err)
+	}
+	h.mustInstall()
+	h.checkTree(installed)
+	if err := cmd.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("the running plugin is gone: %v", err)
+	}
+}
+
+func TestABadBinaryIsRefused(t *testing.T) {
+	for name, want := range map[string]string{
+		"failing": "segment 7 is missing",
+		"old":     "speaks CNI versions",
+		"portmap": "exec format error",
+	} {
+		for _, plugin := range plugins {
+			t.Run(plugin+" "+name, func(t *testing.T) {
+				h := newHost(t)
+				h.put("host/opt/cni/bin/"+plugin, "v2")
+				h.put("image/"+plugin, name)
+				err := h.install()
+				if !errors.Is(err, ErrBadBinary) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), plugin) {
+					t.Errorf("Run = %v; want ErrBadBinary with %q", err, want)
+				}
+				tree := h.tree()
+				if !strings.Contains(tree, "opt/cni/bin/"+plugin+" v2\n") || strings.Contains(tree, "net.d") || strings.Contains(tree, "atomicfile") {
+					t.Errorf("want the old plugin, no temporary, no configuration:\n%s", tree)
+				}
+			})
+		}
+	}
+}
+
+func TestACopyThatDiffersIsRefused(t *testing.T) {
+	h := newHost(t)
+	b := binary{name: "calico", path: h.path("image/calico")}
+	var err error
+	if b.sum, err = sum(b.path); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.checkSum(h.path("image/calico-ipam")); err != nil {
+		t.Errorf("an equal copy is refused: %v", err)
+	}
+	if err := b.checkSum(h.path("image/portmap")); !errors.Is(err, ErrBadBinary) {
+		t.Errorf("checkSum = %v; want ErrBadBinary", err)
+	}
+}
+
+func TestWhichBinariesAreInstalled(t *testing.T) {
+	const (
+		dir    = "host/opt/cni/bin/"
+		listed = "-rwxr-xr-x opt/cni/bin/"
+		config = "-rw------- etc/cni/net.d/10-calico.conflist\n-rw------- etc/cni/net.d/calico-kubeconfig\n"
+	)
+	for _, tt := range []struct {
+		name   string
+		before func(h *host)
+		tree   string
+	}{
+		{"names to skip", func(h *host) { h.cfg.SkipBinaries = []string{"portmap", " calico-ipam"} }, listed + "calico v1\n"},
+		{"a plugin to skip is missing", func(h *host) {
+			h.cfg.SkipBinaries = []string{"calico"}
+			_ = os.Remove(h.path("image/calico"))
+		}, listed + "calico-ipam v1\n" + listed + "portmap portmap\n"},
+		{"no update", func(h *host) {
+			h.cfg.UpdateBinaries = false
+			h.put(dir+"calico", "v2")
+		}, listed + "calico v2\n" + listed + "calico-ipam v1\n" + listed + "portmap portmap\n"},
+		{"a directory and a hidden file in the image", func(h *host) {
+			_ = os.Mkdir(h.path("image/licences"), 0o755)
+			h.write("image/.hidden", "")
+		}, listed + "calico v1\n" + listed + "calico-ipam v1\n" + listed + "portmap portmap\n"},
+		{"links in the image", func(h *host) {
+			_ = os.Remove(h.path("image/calico-ipam"))
+			_ = os.Symlink("calico", h.path("image/calico-ipam"))
+		}, listed + "calico v1\n" + listed + "calico-ipam v1\n" + listed + "portmap portmap\n"},
+		{"a link on the host to one program of several names", func(h *host) {
+			h.write(dir+"cni", "many in one")
+			_ = os.Symlink("cni", h.path(dir+"portmap"))
+		}, listed + "calico v1\n" + listed + "calico-ipam v1\n-rw-r--r-- opt/cni/bin/cni\n" + listed + "portmap portmap\n"},
+		{
+			"a secondary directory", func(h *host) { _ = os.Mkdir(h.path("host/secondary-bin-dir"), 0o755) },
+			strings.TrimPrefix(installed, config) + strings.ReplaceAll(strings.TrimPrefix(installed, config), "opt/cni/bin", "secondary-bin-dir"),
+		},
+		{
+			"only a secondary directory", func(h *host) { _ = os.Rename(h.path("host/opt/cni/bin"), h.path("host/secondary-bin-dir")) },
+			strings.ReplaceAll(strings.TrimPrefix(installed, config), "opt/cni/bin", "secondary-bin-dir"),
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHost(t)
+			tt.before(h)
+			h.mustInstall()
+			h.checkTree(config + tt.tree)
+		})
+	}
+}
+
+func TestAnImageWithoutAPluginIsRefused(t *testing.T) {
+	h := newHost(t)
+	_ = os.Remove(h.path("image/calico-ipam"))
+	if err := h.install(); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "lacks calico-ipam") {
+		t.Errorf("Run = %v; want it to name calico-ipam", err)
+	}
+	h.checkTree("")
+}
+
+func TestAHostWithoutABinaryDirectoryIsRefused(t *testing.T) {
+	h := newHost(t)
+	_ = os.Remove(h.path("host/opt/cni/bin"))
+	if err := h.install(); !errors.Is(err, ErrBinaries) {
+		t.Errorf("Run = %v; want ErrBinaries", err)
+	}
+	h.checkTree("")
+}
+
+// mount mounts a tmpfs on the host's first binary directory, in a mount namespace of the test's own that ends with its
+// thread; fill then puts files there, and the flags hold afterwards.
+func (h *host) mount(options string, flags uintptr, fill func(dir string)) {
+	h.t.Helper()
+	dir := h.path("host/opt/cni/bin")
+	runtime.LockOSThread()
+	for _, step := range []func() error{
+		func() error { return syscall.Unshare(syscall.CLONE_FS | syscall.CLONE_NEWNS) },
+		func() error { return syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "") },
+		func() error { return syscall.Mount("tmpfs", dir, "tmpfs", 0, options) },
+		func() error { fill("host/opt/cni/bin"); return nil },
+		func() error { return syscall.Mount("", dir, "", syscall.MS_REMOUNT|flags, options) },
+	} {
+		if err := step(); err != nil {
+			h.t.Fatalf("mount a tmpfs (needs root): %v", err)
+		}
+	}
+	h.t.Cleanup(func() {
+		if err := syscall.Unmount(dir, syscall.MNT_DETACH); err != nil {
+			h.t.Error(err)
+		}
+	})
+}
+
+func TestAReadOnlyDirectoryCountsByWhatItHolds(t *testing.T) {
+	for _, tt := range []struct {
+		name      string
+		calico    string
+		noUpdate  bool
+		secondary bool
+		want      error
+	}{
+		{"the right binaries", "v1", false, false, nil},
+		{"another binary", "v2", false, false, ErrBinaries},
+		{"another binary, and no update asked for", "v2", true, false, nil},
+		{"another binary, and a second directory", "v2", false, true, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHost(t)
+			h.cfg.UpdateBinaries = !tt.noUpdate
+			if tt.secondary {
+				_ = os.Mkdir(h.path("host/secondary-bin-dir"), 0o755)
+			}
+			h.mount("size=64m", syscall.MS_RDONLY, func(dir string) {
+				h.put(filepath.Join(dir, "calico"), tt.calico)
+				h.put(filepath.Join(dir, "calico-ipam"), "v1")
+				h.put(filepath.Join(dir, "portmap"), "portmap")
+			})
+			if err := h.install(); !errors.Is(err, tt.want) {
+				t.Errorf("Run = %v; want %v", err, tt.want)
+			}
+			if !strings.Contains(h.log.String(), "level=WARN") || !strings.Contains(h.tree(), "opt/cni/bin/calico "+tt.calico) {
+				t.Errorf("want a warning, and calico as it was:\n%s%s", h.log.String(), h.tree())
+			}
+			if strings.Contains(h.tree(), "conflist") != (tt.want == nil) {
+				t.Errorf("configuration without binaries, or none with them:\n%s", h.tree())
+			}
+		})
+	}
+}
+
+func TestWhereTheContainerMayNotRunThemBinariesAreInstalledWithAWarning(t *testing.T) {
+	h := newHost(t)
+	h.mount("size=64m", syscall.MS_NOEXEC, func(string) {})
+	h.mustInstall()
+	h.checkTree(installed)
+	if !strings.Contains(h.log.String(), "checksum alone") {
+		t.Errorf("no warning:\n%s", h.log.String())
+	}
+}
+
+func TestAFullDiskNamesTheCure(t *testing.T) {
+	h := newHost(t)
+	h.mount("size=64k", 0, func(string) {})
+	if err := h.install(); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "free space") {
+		t.Errorf("Run = %v; want ENOSPC and its cure", err)
+	}
+	h.checkTree("")
+}

@@ -1,0 +1,185 @@
+package install
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+const (
+	kubernetesDatastore = "kubernetes"
+	crdGroup            = "crd.projectcalico.org/v1"
+)
+
+// Config is what the operator decides. Parse fills it from flags and environment.
+type Config struct {
+	// HostRoot is where the host's directories are mounted: opt/cni/bin, secondary-bin-dir and etc/cni/net.d below it.
+	HostRoot string
+	// BinSource is the directory of the binaries to install; SkipBinaries are names in it to leave out.
+	// UpdateBinaries replaces those that the host has already.
+	BinSource      string
+	SkipBinaries   []string
+	UpdateBinaries bool
+
+	// NetDir is the configuration directory as the host has it, for paths within the files; it is written through the
+	// mount below HostRoot. OldConfName is removed once ConfName is in place.
+	NetDir      string
+	ConfName    string
+	OldConfName string
+	// NetworkConfig is a template with Calico's placeholders, NetworkConfigFile the path of one, which goes first. With
+	// neither the configuration is conflist's own, from the fields below.
+	NetworkConfig     string
+	NetworkConfigFile string
+
+	// NodeName is the node's name in Kubernetes; empty takes the host's name, in lower case.
+	NodeName string
+	// MTU in bytes; 0 has the plugin take it from the file that the node agent writes.
+	MTU                    int
+	RequireMTUFile         bool
+	AssignIPv4, AssignIPv6 bool
+	// LogLevel and the rest are for the plugins' log; the size in MB, the age in days.
+	LogLevel        string
+	LogFilePath     string
+	LogFileMaxSize  int
+	LogFileMaxAge   int
+	LogFileMaxCount int
+	// DatastoreType and APIGroup have one value that is supported; empty means that.
+	DatastoreType string
+	APIGroup      string
+
+	// The API server as the plugins reach it. SkipTLSVerify has them take any certificate.
+	ServiceHost     string
+	ServicePort     string
+	ServiceProtocol string
+	SkipTLSVerify   bool
+	// Kubeconfig is the file with the installer's own credentials; empty takes the pod's service account.
+	Kubeconfig string
+	// ServiceAccount is whom the plugins act as, in Namespace, which is the pod's own when empty.
+	ServiceAccount string
+	Namespace      string
+	// ServiceAccountDir has ca.crt and namespace, as Kubernetes mounts them into pods.
+	ServiceAccountDir string
+
+	// Sleep keeps Run waiting after it has installed, for a container that is not an init container.
+	Sleep bool
+}
+
+// Validate returns all faults at once, each with the variable's name, as an error that wraps ErrConfig.
+func (c Config) Validate() error {
+	return invalid(
+		c.checkPaths(), c.checkNames(), c.checkServer(), c.checkPlugin(), c.checkLog(),
+	)
+}
+
+func (c Config) checkPaths() error {
+	return errors.Join(
+		absolute("CNI_HOST_ROOT", c.HostRoot),
+		absolute("CNI_BIN_SOURCE", c.BinSource),
+		absolute("CNI_NET_DIR", c.NetDir),
+		absolute("CNI_SERVICE_ACCOUNT_DIR", c.ServiceAccountDir),
+	)
+}
+
+func (c Config) checkNames() error {
+	var old error
+	if c.OldConfName != "" {
+		old = fileName("CNI_OLD_CONF_NAME", c.OldConfName)
+	}
+	var account error
+	if c.ServiceAccount == "" || strings.ContainsAny(c.ServiceAccount, "/ ") {
+		account = fmt.Errorf("CALICO_CNI_SERVICE_ACCOUNT %q: want the name of a service account", c.ServiceAccount)
+	}
+	name := fileName("CNI_CONF_NAME", c.ConfName)
+	if ext := filepath.Ext(c.ConfName); name == nil && ext != ".conflist" && ext != ".conf" && ext != ".json" {
+		name = fmt.Errorf("CNI_CONF_NAME %q: want a name that ends in .conflist, or no runtime reads it", c.ConfName)
+	}
+	return errors.Join(name, old, account)
+}
+
+func (c Config) checkServer() error {
+	var host, port, protocol error
+	if c.ServiceHost == "" {
+		host = errors.New("KUBERNETES_SERVICE_HOST is empty: want the address of the API server; Kubernetes sets it in every pod")
+	} else if strings.ContainsAny(c.ServiceHost, "/ ") {
+		host = fmt.Errorf("KUBERNETES_SERVICE_HOST %q: want a host name or an address, without scheme and path", c.ServiceHost)
+	}
+	if n, err := strconv.ParseUint(c.ServicePort, 10, 16); err != nil || n == 0 {
+		port = fmt.Errorf("KUBERNETES_SERVICE_PORT %q: want a port, 1 to 65535", c.ServicePort)
+	}
+	if c.ServiceProtocol != "https" && c.ServiceProtocol != "http" {
+		protocol = fmt.Errorf("KUBERNETES_SERVICE_PROTOCOL %q: want https or http", c.ServiceProtocol)
+	}
+	return errors.Join(host, port, protocol)
+}
+
+func (c Config) checkPlugin() error {
+	var mtu, families, datastore, group error
+	if c.MTU != 0 && (c.MTU < 68 || c.MTU > 65535) {
+		mtu = fmt.Errorf("CNI_MTU %d: want 68 to 65535, or 0 to take it from the file that the node agent writes", c.MTU)
+	}
+	if !c.AssignIPv4 && !c.AssignIPv6 {
+		families = errors.New("CNI_ASSIGN_IPV4 and CNI_ASSIGN_IPV6 are both false: want at least one address family")
+	}
+	if c.DatastoreType != "" && c.DatastoreType != kubernetesDatastore {
+		datastore = fmt.Errorf("DATASTORE_TYPE %q: only the Kubernetes datastore is supported: want %q", c.DatastoreType, kubernetesDatastore)
+	}
+	if c.APIGroup != "" && c.APIGroup != crdGroup {
+		group = fmt.Errorf("CALICO_API_GROUP %q: want %q", c.APIGroup, crdGroup)
+	}
+	return errors.Join(mtu, families, datastore, group)
+}
+
+// checkLog takes the levels that Calico takes.
+func (c Config) checkLog() error {
+	var faults []error
+	switch strings.ToLower(c.LogLevel) {
+	case "debug", "info", "warning", "error", "trace", "warn", "fatal", "panic":
+	default:
+		faults = append(faults, fmt.Errorf("LOG_LEVEL %q: want debug, info, warning or error", c.LogLevel))
+	}
+	for _, n := range []struct {
+		variable string
+		value    int
+	}{
+		{"LOG_FILE_MAX_SIZE", c.LogFileMaxSize},
+		{"LOG_FILE_MAX_AGE", c.LogFileMaxAge},
+		{"LOG_FILE_MAX_COUNT", c.LogFileMaxCount},
+	} {
+		if n.value < 0 {
+			faults = append(faults, fmt.Errorf("%s %d: want 0 for the default, or more", n.variable, n.value))
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// invalid joins faults under ErrConfig; nil when there are none.
+func invalid(faults ...error) error {
+	if err := errors.Join(faults...); err != nil {
+		return fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	return nil
+}
+
+func absolute(variable, path string) error {
+	if !filepath.IsAbs(path) {
+		return fmt.Errorf("%s %q: want an absolute path", variable, path)
+	}
+	return nil
+}
+
+func fileName(variable, name string) error {
+	if name == "" || name == "." || name == ".." || strings.Contains(name, "/") {
+		return fmt.Errorf("%s %q: want the name of a file in CNI_NET_DIR, without a path", variable, name)
+	}
+	return nil
+}
+
+// netDir is where the configuration directory is mounted.
+func (c Config) netDir() string { return filepath.Join(c.HostRoot, "etc/cni/net.d") }
+
+// binDirs are where the host's binary directories are mounted, as far as they are.
+func (c Config) binDirs() []string {
+	return []string{filepath.Join(c.HostRoot, "opt/cni/bin"), filepath.Join(c.HostRoot, "secondary-bin-dir")}
+}

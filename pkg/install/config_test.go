@@ -1,0 +1,238 @@
+package install
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+)
+
+func environment(e map[string]string) func(string) string {
+	return func(name string) string { return e[name] }
+}
+
+// calicos are the variables of Calico's installer that this one takes, with a value other than the default.
+var calicos = map[string]string{
+	"CNI_NET_DIR": "/n", "CNI_CONF_NAME": "1.conflist", "CNI_OLD_CONF_NAME": "0.conf", "SKIP_CNI_BINARIES": "a,b", "UPDATE_CNI_BINARIES": "false",
+	"CNI_NETWORK_CONFIG": "{}", "CNI_NETWORK_CONFIG_FILE": "/t", "SLEEP": "false", "CALICO_API_GROUP": "g", "LOG_LEVEL": "debug", "LOG_FILE_PATH": "/l",
+	"LOG_FILE_MAX_SIZE": "1", "LOG_FILE_MAX_AGE": "2", "LOG_FILE_MAX_COUNT": "3", "DATASTORE_TYPE": "d", "KUBERNETES_NODE_NAME": "w", "CNI_MTU": "0",
+	"KUBERNETES_SERVICE_HOST": "h", "KUBERNETES_SERVICE_PORT": "6443", "KUBERNETES_SERVICE_PROTOCOL": "http", "SKIP_TLS_VERIFY": "true",
+	"REQUIRE_MTU_FILE": "true", "KUBECONFIG": "/k", "CALICO_CNI_SERVICE_ACCOUNT": "s",
+}
+
+func defaults() Config {
+	return Config{
+		HostRoot: "/host", BinSource: "/opt/cni/bin", UpdateBinaries: true,
+		NetDir: "/etc/cni/net.d", ConfName: "10-calico.conflist", MTU: 1500, AssignIPv4: true,
+		LogLevel: "info", LogFilePath: "/var/log/calico/cni/cni.log", LogFileMaxSize: 100, LogFileMaxAge: 30, LogFileMaxCount: 10,
+		DatastoreType: "kubernetes", APIGroup: "crd.projectcalico.org/v1", ServicePort: "443", ServiceProtocol: "https",
+		ServiceAccount: "calico-cni-plugin", ServiceAccountDir: "/var/run/secrets/kubernetes.io/serviceaccount", Sleep: true,
+	}
+}
+
+func TestDefaultsAreCalicos(t *testing.T) {
+	got, err := Parse(nil, environment(map[string]string{"CNI_MTU": "", "SLEEP": ""}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(defaults(), got); diff != "" {
+		t.Errorf("Parse (-want +got):\n%s", diff)
+	}
+}
+
+func TestEveryVariableIsAlsoAFlagAndTheFlagWins(t *testing.T) {
+	fromEnv, err := Parse(nil, environment(calicos))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		HostRoot: "/host", BinSource: "/opt/cni/bin", SkipBinaries: []string{"a", "b"},
+		NetDir: "/n", ConfName: "1.conflist", OldConfName: "0.conf", NetworkConfig: "{}", NetworkConfigFile: "/t", NodeName: "w", RequireMTUFile: true,
+		AssignIPv4: true, LogLevel: "debug", LogFilePath: "/l", LogFileMaxSize: 1, LogFileMaxAge: 2, LogFileMaxCount: 3, DatastoreType: "d", APIGroup: "g",
+		ServiceHost: "h", ServicePort: "6443", ServiceProtocol: "http", SkipTLSVerify: true, Kubeconfig: "/k", ServiceAccount: "s",
+		ServiceAccountDir: "/var/run/secrets/kubernetes.io/serviceaccount",
+	}
+	if diff := cmp.Diff(want, fromEnv); diff != "" {
+		t.Errorf("Parse of the environment (-want +got):\n%s", diff)
+	}
+	var args []string
+	bad := map[string]string{}
+	for flag, variable := range newFlags(&Config{}).variable {
+		if value, ok := calicos[variable]; ok {
+			args = append(args, "--"+flag+"="+value)
+			bad[variable] = "overridden"
+		}
+	}
+	fromFlags, err := Parse(args, environment(bad))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(fromEnv, fromFlags); diff != "" {
+		t.Errorf("Parse of flags (-environment +flags):\n%s", diff)
+	}
+}
+
+func TestParseNamesEveryVariableThatIsMalformed(t *testing.T) {
+	_, err := Parse(nil, environment(map[string]string{"CNI_MTU": "1k", "SLEEP": "maybe", "LOG_FILE_MAX_AGE": "1.5"}))
+	checkFaults(t, err, `CNI_MTU "1k": want a whole number`, `SLEEP "maybe": want true or false`, `LOG_FILE_MAX_AGE "1.5"`)
+}
+
+func TestParseRefusesACommandLineThatItDoesNotKnow(t *testing.T) {
+	for _, arg := range []string{"--no-such-flag", "uninstall", "--cni-mtu=x"} {
+		_, err := Parse([]string{arg}, environment(nil))
+		checkFaults(t, err, strings.TrimSuffix(strings.TrimPrefix(arg, "--"), "=x"), "install --help")
+	}
+	if _, err := Parse([]string{"--help"}, environment(nil)); !errors.Is(err, pflag.ErrHelp) {
+		t.Errorf("Parse = %v; want ErrHelp", err)
+	}
+}
+
+func checkFaults(t *testing.T, err error, want ...string) {
+	t.Helper()
+	if !errors.Is(err, ErrConfig) || ExitCode(err) != ExitConfig {
+		t.Errorf("error %v, exit code %d; want ErrConfig", err, ExitCode(err))
+		return
+	}
+	for _, w := range want {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("error lacks %s:\n%v", w, err)
+		}
+	}
+}
+
+func TestValidateNamesEveryVariableThatIsWrong(t *testing.T) {
+	good := defaults()
+	good.ServiceHost = "10.96.0.1"
+	if err := good.Validate(); err != nil {
+		t.Fatalf("Validate = %v of the defaults", err)
+	}
+	for _, tt := range []struct {
+		set  func(c *Config)
+		want string
+	}{
+		{func(c *Config) { c.HostRoot = "host" }, `CNI_HOST_ROOT "host"`},
+		{func(c *Config) { c.BinSource = "" }, `CNI_BIN_SOURCE ""`},
+		{func(c *Config) { c.NetDir = "net.d" }, `CNI_NET_DIR "net.d"`},
+		{func(c *Config) { c.ServiceAccountDir = "." }, `CNI_SERVICE_ACCOUNT_DIR "."`},
+		{func(c *Config) { c.ConfName = "../10.conflist" }, `CNI_CONF_NAME "../10.conflist"`},
+		{func(c *Config) { c.ConfName = "10-calico" }, `CNI_CONF_NAME "10-calico"`},
+		{func(c *Config) { c.OldConfName = ".." }, `CNI_OLD_CONF_NAME ".."`},
+		{func(c *Config) { c.ServiceAccount = "a/b" }, `CALICO_CNI_SERVICE_ACCOUNT "a/b"`},
+		{func(c *Config) { c.ServiceHost = "" }, `KUBERNETES_SERVICE_HOST`},
+		{func(c *Config) { c.ServiceHost = "https://h" }, `KUBERNETES_SERVICE_HOST "https://h"`},
+		{func(c *Config) { c.ServicePort = "65536" }, `KUBERNETES_SERVICE_PORT "65536"`},
+		{func(c *Config) { c.ServicePort = "0" }, `KUBERNETES_SERVICE_PORT "0"`},
+		{func(c *Config) { c.ServiceProtocol = "ftp" }, `KUBERNETES_SERVICE_PROTOCOL "ftp"`},
+		{func(c *Config) { c.MTU = 67 }, `CNI_MTU 67`},
+		{func(c *Config) { c.MTU = 65536 }, `CNI_MTU 65536`},
+		{func(c *Config) { c.AssignIPv4 = false }, `CNI_ASSIGN_IPV4`},
+		{func(c *Config) { c.DatastoreType = "etcdv3" }, `DATASTORE_TYPE "etcdv3"`},
+		{func(c *Config) { c.APIGroup = "projectcalico.org/v3" }, `CALICO_API_GROUP "projectcalico.org/v3"`},
+		{func(c *Config) { c.LogLevel = "loud" }, `LOG_LEVEL "loud"`},
+		{func(c *Config) { c.LogFileMaxSize = -1 }, `LOG_FILE_MAX_SIZE -1`},
+		{func(c *Config) { c.LogFileMaxAge = -1 }, `LOG_FILE_MAX_AGE -1`},
+		{func(c *Config) { c.LogFileMaxCount = -1 }, `LOG_FILE_MAX_COUNT -1`},
+	} {
+		c := good
+		tt.set(&c)
+		checkFaults(t, c.Validate(), tt.want)
+	}
+	checkFaults(t, Config{}.Validate(), "CNI_HOST_ROOT", "CNI_CONF_NAME", "KUBERNETES_SERVICE_HOST", "CNI_ASSIGN_IPV6", "LOG_LEVEL")
+}
+
+func TestHelpTellsOfEveryVariableAndExitCode(t *testing.T) {
+	help := Usage()
+	for variable := range calicos {
+		if !strings.Contains(help, "["+variable+"]") {
+			t.Errorf("help lacks %s", variable)
+		}
+	}
+	for _, want := range []string{"\n  0  ", "\n  1  ", "\n  2  "} {
+		if !strings.Contains(help, want) {
+			t.Errorf("help lacks exit code %q", want)
+		}
+	}
+}
+
+func TestServerURL(t *testing.T) {
+	for _, tt := range []struct{ protocol, host, port, want string }{
+		{"https", "10.96.0.1", "443", "https://10.96.0.1:443"},
+		{"https", "fd00::1", "6443", "https://[fd00::1]:6443"},
+		{"https", "[fd00::1]", "443", "https://[fd00::1]:443"},
+		{"http", "api.example", "80", "http://api.example:80"},
+	} {
+		c := Config{ServiceProtocol: tt.protocol, ServiceHost: tt.host, ServicePort: tt.port}
+		if got := c.server(); got != tt.want {
+			t.Errorf("server of %+v = %s", tt, got)
+		}
+	}
+}
+
+func TestKubeconfig(t *testing.T) {
+	const head = "# Written by install for the CNI plugins, which read it for every pod. Changes are lost when it runs again.\napiVersion: v1\nclusters:\n- cluster:\n"
+	const tail = `    server: https://[fd00::1]:443
+  name: local
+contexts:
+- context:
+    cluster: local
+    user: calico
+  name: calico-context
+current-context: calico-context
+kind: Config
+users:
+- name: calico
+  user:
+    token: T
+`
+	for _, tt := range []struct {
+		skip bool
+		want string
+	}{
+		{false, head + "    certificate-authority-data: UEVN\n" + tail},
+		{true, head + "    insecure-skip-tls-verify: true\n" + tail},
+	} {
+		c := Config{ServiceProtocol: "https", ServiceHost: "fd00::1", ServicePort: "443", SkipTLSVerify: tt.skip, ServiceAccountDir: t.TempDir()}
+		ca, err := c.certificateAuthority()
+		if tt.skip == (err != nil) || ca != nil {
+			t.Errorf("certificate authority of an empty directory = %s, %v", ca, err)
+		}
+		if !tt.skip {
+			ca = []byte("PEM")
+		}
+		got, err := c.renderKubeconfig(ca, "T")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(tt.want, string(got)); diff != "" {
+			t.Errorf("kubeconfig (-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestCertificateAuthorityHasToBeOne(t *testing.T) {
+	h := newHost(t)
+	h.write("sa/ca.crt", "no PEM")
+	if err := h.install(); err == nil || !strings.Contains(err.Error(), "no certificate in PEM") {
+		t.Errorf("Run = %v", err)
+	}
+}
+
+func TestPodNamespace(t *testing.T) {
+	h := newHost(t)
+	check := func(want string) {
+		t.Helper()
+		if got, err := h.cfg.PodNamespace(); got != want || (err == nil) != (want != "") {
+			t.Errorf("PodNamespace = %q, %v; want %q", got, err, want)
+		}
+	}
+	check("kube-system")
+	h.write("sa/namespace", "\n")
+	check("")
+	_ = os.Remove(h.path("sa/namespace"))
+	check("")
+	h.cfg.Namespace = "calico-system"
+	check("calico-system")
+}

@@ -1,0 +1,49 @@
+package install
+
+import (
+	"errors"
+	"syscall"
+
+	"calico-cni/conflist"
+)
+
+var (
+	// ErrConfig: a flag or an environment variable has a value that it cannot have. Trying again will not help.
+	ErrConfig = errors.New("invalid configuration")
+	// ErrBinaries: no directory of the host holds the binaries.
+	ErrBinaries = errors.New("binaries are not on the host")
+	// ErrBadBinary: a copy is not the plugin that it should be. The file on the host stays as it was.
+	ErrBadBinary = errors.New("refused binary")
+)
+
+// Exit codes of the command.
+const (
+	ExitOK     = 0
+	ExitFailed = 1
+	ExitConfig = 2
+)
+
+// ExitCode returns the exit code that an error of Parse or Run stands for.
+func ExitCode(err error) int {
+	switch {
+	case err == nil:
+		return ExitOK
+	case errors.Is(err, ErrConfig), errors.Is(err, conflist.ErrInvalid):
+		return ExitConfig
+	default:
+		return ExitFailed
+	}
+}
+
+// cure says what to do about errors of the operating system, which do not say it themselves.
+func cure(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return "; free space on the node's file system"
+	case errors.Is(err, syscall.EROFS):
+		return "; mount the directory read-write"
+	case errors.Is(err, syscall.EACCES), errors.Is(err, syscall.EPERM):
+		return "; let the container run as root with the capability DAC_OVERRIDE, and allow it the directory where SELinux or AppArmor is enforced"
+	}
+	return ""
+}

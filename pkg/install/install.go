@@ -1,0 +1,184 @@
+// Package install puts the plugins on a node: the binaries, then the kubeconfig that they use, and last the network
+// configuration, which is what makes the container runtime call them. Every file appears whole or not at all, and one
+// that is as it should be is not touched.
+package install
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"calico-cni/conflist"
+	"calico-cni/internal/atomicfile"
+)
+
+// fileMode is that of the kubeconfig and of the network configuration, as Calico has it: either may hold a token.
+const fileMode fs.FileMode = 0o600
+
+// staleAfter is the age at which the temporary of a writer that was killed is removed. No live writer takes as long.
+const staleAfter = 10 * time.Minute
+
+// TokenSource issues tokens of the service account that the plugins act as.
+type TokenSource interface {
+	// Token returns a bearer token and when it expires. An error names the account and the cure, and shows no token.
+	Token(ctx context.Context) (token string, expires time.Time, err error)
+}
+
+// Deps are what Run needs of the world beside files.
+type Deps struct {
+	Tokens   TokenSource
+	Hostname func() (string, error)
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// Run installs, and with Config.Sleep then waits for the end of ctx. What the configuration or the template has wrong is
+// said before anything is written, with an error that wraps ErrConfig or conflist.ErrInvalid; other errors name the step
+// and the cure. A step that fails leaves what the steps before it installed, and nothing of those behind it.
+func Run(ctx context.Context, cfg Config, deps Deps) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	i := installer{cfg: cfg, deps: deps}
+	for _, step := range []struct {
+		name string
+		run  func(context.Context) error
+	}{
+		{"prepare", i.prepare},
+		{"install binaries", i.binaries},
+		{"install kubeconfig", i.kubeconfig},
+		{"install network configuration", i.conflist},
+		{"remove old network configuration", i.removeOld},
+	} {
+		if err := context.Cause(ctx); err != nil {
+			return fmt.Errorf("%s: interrupted: %w; installing again takes it up from here", step.name, err)
+		}
+		if err := step.run(ctx); err != nil {
+			return fmt.Errorf("%s: %w%s", step.name, err, cure(err))
+		}
+	}
+	if cfg.Sleep {
+		deps.Log.Info("installed; waiting for the signal to stop")
+		<-ctx.Done()
+	}
+	return nil
+}
+
+type installer struct {
+	cfg  Config
+	deps Deps
+	// values and template come from prepare; the token of values from kubeconfig.
+	values   conflist.Values
+	template string
+}
+
+// prepare reads what has to be read and refuses what can be refused before anything is written.
+func (i *installer) prepare(context.Context) error {
+	if err := directory(i.cfg.netDir()); err != nil {
+		return fmt.Errorf("find the mount of the host's %s: %w; mount it there, or set --host-root", i.cfg.NetDir, err)
+	}
+	i.sweep(i.cfg.netDir())
+	nodeName, err := i.nodeName()
+	if err != nil {
+		return err
+	}
+	if i.template, err = i.readTemplate(); err != nil {
+		return err
+	}
+	i.values = i.cfg.values(nodeName)
+	if _, err := conflist.Render(i.cfg.ConfName, i.template, i.values); err != nil {
+		return fmt.Errorf("render %s: %w", i.cfg.ConfName, err)
+	}
+	return nil
+}
+
+func (i *installer) nodeName() (string, error) {
+	if i.cfg.NodeName != "" {
+		return i.cfg.NodeName, nil
+	}
+	name, err := i.deps.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("read host name: %w; set KUBERNETES_NODE_NAME", err)
+	}
+	return strings.ToLower(strings.TrimSpace(name)), nil
+}
+
+// readTemplate returns the user's template, empty when there is none. The file goes before the text, as with Calico.
+func (i *installer) readTemplate() (string, error) {
+	if i.cfg.NetworkConfigFile == "" {
+		return i.cfg.NetworkConfig, nil
+	}
+	data, err := os.ReadFile(i.cfg.NetworkConfigFile)
+	if err != nil {
+		return "", fmt.Errorf("%w: CNI_NETWORK_CONFIG_FILE: %w; mount the file there, or unset the variable to use the built-in configuration", ErrConfig, err)
+	}
+	if strings.TrimSpace(string(data)) == "" {
+		return "", fmt.Errorf("%w: CNI_NETWORK_CONFIG_FILE %s is empty", ErrConfig, i.cfg.NetworkConfigFile)
+	}
+	return string(data), nil
+}
+
+func (i *installer) conflist(context.Context) error {
+	data, err := conflist.Render(i.cfg.ConfName, i.template, i.values)
+	if err != nil {
+		return fmt.Errorf("render %s: %w", i.cfg.ConfName, err)
+	}
+	path := filepath.Join(i.cfg.netDir(), i.cfg.ConfName)
+	written, err := atomicfile.WriteFile(path, data, fileMode)
+	if err != nil {
+		return err
+	}
+	i.deps.Log.Info("network configuration is in place", "path", path, "written", written)
+	return nil
+}
+
+func (i *installer) removeOld(context.Context) error {
+	old := i.cfg.OldConfName
+	if old == "" || old == i.cfg.ConfName {
+		return nil
+	}
+	path := filepath.Join(i.cfg.netDir(), old)
+	err := os.Remove(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	i.deps.Log.Info("old network configuration is removed", "path", path)
+	return nil
+}
+
+// sweep removes what killed predecessors left. It is no reason not to install.
+func (i *installer) sweep(dir string) {
+	if err := atomicfile.Sweep(dir, i.deps.Now().Add(-staleAfter)); err != nil {
+		i.deps.Log.Warn("temporary files of an earlier run stay", "dir", dir, "error", err)
+	}
+}
+
+func directory(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.IsDir() {
+		err = fmt.Errorf("%s is not a directory", path)
+	}
+	return err
+}
+
+// values are what the configuration says to the template. The token is not known yet.
+func (c Config) values(nodeName string) conflist.Values {
+	return conflist.Values{
+		NodeName: nodeName, Kubeconfig: filepath.Join(c.NetDir, kubeconfigName),
+		MTU: c.MTU, RequireMTUFile: c.RequireMTUFile, AssignIPv4: c.AssignIPv4, AssignIPv6: c.AssignIPv6,
+		LogLevel: c.LogLevel, LogFilePath: c.LogFilePath,
+		LogFileMaxSize: c.LogFileMaxSize, LogFileMaxAge: c.LogFileMaxAge, LogFileMaxCount: c.LogFileMaxCount,
+		DatastoreType: cmp.Or(c.DatastoreType, kubernetesDatastore), APIGroup: cmp.Or(c.APIGroup, crdGroup),
+		ServiceHost: c.ServiceHost, ServicePort: c.ServicePort,
+	}
+}

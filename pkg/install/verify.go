@@ -1,0 +1,100 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"calico-cni/conflist"
+	"calico-cni/internal/atomicfile"
+)
+
+// versionTimeout bounds a plugin's answer to VERSION, which takes milliseconds.
+const versionTimeout = 10 * time.Second
+
+// checks are what the copy of a binary has to pass before it takes its name.
+func (i *installer) checks(ctx context.Context, b binary) []atomicfile.Check {
+	checks := []atomicfile.Check{b.checkSum}
+	if slices.Contains(plugins, b.name) {
+		checks = append(checks, func(temporary string) error { return i.checkVersion(ctx, b.name, temporary) })
+	}
+	return checks
+}
+
+func (b binary) checkSum(temporary string) error {
+	got, err := sum(temporary)
+	if err != nil {
+		return err
+	}
+	if got != b.sum {
+		return fmt.Errorf("%w: the copy of %s differs from what it was copied from; see whether something else writes there", ErrBadBinary, b.path)
+	}
+	return nil
+}
+
+func sum(path string) (sum [32]byte, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return sum, err
+	}
+	defer func() { _ = f.Close() }()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return sum, err
+	}
+	return [32]byte(h.Sum(nil)), nil
+}
+
+// checkVersion has the copy answer VERSION. Where a container is not let run files of the host (noexec, SELinux), that
+// says nothing about the host itself, and the sum has to do.
+//
+// Source: CNI specification 1.1.0, section 2, VERSION.
+func (i *installer) checkVersion(ctx context.Context, name, path string) error {
+	versions, err := supportedVersions(ctx, path)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		i.deps.Log.Warn("binary is verified by its checksum alone: it may not be run from here", "name", name, "error", err)
+		return nil
+	case err != nil:
+		return fmt.Errorf("%w: %s does not answer VERSION: %w; the image is damaged or made for another architecture", ErrBadBinary, name, err)
+	case !slices.Contains(versions, conflist.CNIVersion):
+		return fmt.Errorf("%w: %s speaks CNI versions %q, not %s; use an image whose files belong together", ErrBadBinary, name, versions, conflist.CNIVersion)
+	}
+	return nil
+}
+
+func supportedVersions(ctx context.Context, path string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, path)
+	cmd.Env = []string{"CNI_COMMAND=VERSION"}
+	cmd.Stdin = strings.NewReader(fmt.Sprintf(`{"cniVersion":%q}`, conflist.CNIVersion))
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.WaitDelay = time.Second
+	if err := cmd.Run(); err != nil {
+		return nil, fmt.Errorf("%w: %q", errors.Join(context.Cause(ctx), err), firstLine(stderr.String()))
+	}
+	var answer struct {
+		SupportedVersions []string `json:"supportedVersions"`
+	}
+	if err := json.Unmarshal(stdout.Bytes(), &answer); err != nil {
+		return nil, fmt.Errorf("decode answer: %w", err)
+	}
+	return answer.SupportedVersions, nil
+}
+
+func firstLine(s string) string {
+	line, _, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	return line[:min(len(line), 200)]
+}

@@ -1,0 +1,85 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strconv"
+
+	"github.com/containernetworking/cni/pkg/invoke"
+	current "github.com/containernetworking/cni/pkg/types/100"
+
+	"calico-cni/internal/undo"
+	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/netconf"
+)
+
+// delegate runs another IPAM plugin, or calico-ipam as a process of its own. The specification wants its DEL also after
+// an ADD that failed (CNI 1.1.0, section 4).
+func (a *attachment) delegate(ctx context.Context, f facts, u *undo.Stack) (*current.Result, error) {
+	stdin, err := a.delegateConfig(f)
+	if err != nil {
+		return nil, err
+	}
+	u.Push(func(ctx context.Context) error { return a.delegateDel(ctx) })
+	r, err := invoke.DelegateAdd(ctx, a.conf.IPAM.Type, stdin, nil)
+	if err != nil {
+		return nil, fmt.Errorf("run IPAM plugin %s: %w", a.conf.IPAM.Type, err)
+	}
+	result, err := current.NewResultFromResult(r)
+	if err != nil {
+		return nil, fmt.Errorf("read result of IPAM plugin %s: %w", a.conf.IPAM.Type, err)
+	}
+	if len(result.IPs) == 0 {
+		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section ipam", a.conf.IPAM.Type)
+	}
+	return result, nil
+}
+
+func (a *attachment) delegateDel(ctx context.Context) error {
+	if err := invoke.DelegateDel(ctx, a.conf.IPAM.Type, a.args.StdinData, nil); err != nil {
+		return fmt.Errorf("run IPAM plugin %s: %w", a.conf.IPAM.Type, err)
+	}
+	return nil
+}
+
+// delegateConfig is the configuration that the IPAM plugin gets: the whole of ours. calico-ipam knows nothing of a
+// pod's annotations, so what they ask for is put where it looks.
+func (a *attachment) delegateConfig(f facts) ([]byte, error) {
+	if a.conf.IPAM.Type != netconf.CalicoIPAM {
+		return a.args.StdinData, nil
+	}
+	return withRequest(a.args.StdinData, a.request(f))
+}
+
+// withRequest returns a configuration whose section ipam, and whose args, ask for what the request does. All else stays.
+func withRequest(stdin []byte, r ipamplugin.Request) ([]byte, error) {
+	config, ipam := map[string]any{}, map[string]any{}
+	if err := json.Unmarshal(stdin, &config); err != nil {
+		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
+	}
+	if section, ok := config["ipam"].(map[string]any); ok {
+		ipam = section
+	}
+	ipam["assign_ipv4"], ipam["assign_ipv6"] = strconv.FormatBool(r.IPv4.Wanted), strconv.FormatBool(r.IPv6.Wanted)
+	ipam["ipv4_pools"], ipam["ipv6_pools"] = r.IPv4.Pools, r.IPv6.Pools
+	config["ipam"] = ipam
+	var addrs []netip.Addr
+	for _, family := range []ipamplugin.Family{r.IPv4, r.IPv6} {
+		if family.Addr.IsValid() {
+			addrs = append(addrs, family.Addr)
+		}
+	}
+	if len(addrs) > 0 {
+		args, _ := config["args"].(map[string]any)
+		if args == nil {
+			args = map[string]any{}
+		}
+		args["cni"] = map[string]any{"ips": addrs}
+		config["args"] = args
+		// What the runtime asked for is part of the request already.
+		delete(config, "runtimeConfig")
+	}
+	return json.Marshal(config)
+}
