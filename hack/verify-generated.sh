@@ -3,13 +3,14 @@
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 fresh=$(mktemp -d)
-trap 'rm -rf "$fresh"' EXIT INT TERM
-mkdir -p "$fresh/pkg/apis/crd/v1" "$fresh/deploy/crds"
+trap 'rm -rf "$fresh"' EXIT
+trap 'exit 1' INT TERM
 "$root/hack/generate.sh" "$fresh"
-ok=true
-diff -u "$root/pkg/apis/crd/v1/zz_generated.deepcopy.go" "$fresh/pkg/apis/crd/v1/zz_generated.deepcopy.go" || ok=false
-diff -ru "$root/deploy/crds" "$fresh/deploy/crds" || ok=false
-if ! $ok; then
+stale=false
+for file in pkg/apis/crd/v1/zz_generated.deepcopy.go deploy/crds; do
+	diff -ruN "$root/$file" "$fresh/$file" || stale=true
+done
+if $stale; then
 	echo "generated files are not what the types say: run 'make generate' and commit the result" >&2
 	exit 1
 fi

@@ -194,10 +194,14 @@ func NodeName(conf *netconf.NetConf, readFile func(string) ([]byte, error), host
 		}
 	}
 	name, err := hostname()
+	name = strings.ToLower(strings.TrimSpace(name))
+	if err == nil && name == "" {
+		err = errors.New("it is empty")
+	}
 	if err != nil {
 		return "", fmt.Errorf("read host name: %w; set nodename in the CNI configuration", err)
 	}
-	return strings.ToLower(strings.TrimSpace(name)), nil
+	return name, nil
 }
 
 func (g Grant) addrs() []netip.Addr {

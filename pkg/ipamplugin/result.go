@@ -1,6 +1,7 @@
 package ipamplugin
 
 import (
+	"maps"
 	"net"
 	"net/netip"
 	"slices"
@@ -32,11 +33,10 @@ func ipNet(p netip.Prefix) net.IPNet {
 	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }
 
-// NamespaceLabels are the labels of a namespace as pools select by them: its own, and its name.
+// NamespaceLabels are the labels of a namespace as pools select by them: its own and, whatever these say of it, its name.
 func NamespaceLabels(name string, labels map[string]string) map[string]string {
-	out := map[string]string{NamespaceNameLabel: name}
-	for k, v := range labels {
-		out[k] = v
-	}
+	out := make(map[string]string, len(labels)+1)
+	maps.Copy(out, labels)
+	out[NamespaceNameLabel] = name
 	return out
 }

@@ -38,6 +38,10 @@ func Load(path, userAgent string) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w %s: %w; the install container writes it: see whether its pod runs on this node", ErrKubeconfig, path, err)
 	}
+	// Paths in the file are relative to it, not to wherever the runtime happens to run.
+	if err := clientcmd.ResolveLocalPaths(raw); err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrKubeconfig, path, err)
+	}
 	config, err := clientcmd.NewDefaultClientConfig(*raw, &clientcmd.ConfigOverrides{}).ClientConfig()
 	if err != nil {
 		return nil, fmt.Errorf("%w %s: %w; let the install container write it anew", ErrKubeconfig, path, err)

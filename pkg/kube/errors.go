@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 
@@ -32,6 +33,7 @@ var (
 
 // explain gives an error of the client a sentinel, the request it came from and, where there is one, the cure.
 func (c *Client) explain(ctx context.Context, what string, err error) error {
+	var untrusted *tls.CertificateVerificationError
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w: no answer from %s in time: %w", what, ErrUnavailable, c.Host(), context.Cause(ctx))
@@ -48,6 +50,9 @@ func (c *Client) explain(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("%s: %w: %w; the ClusterRole of the plugin's service account lacks this right", what, ErrForbidden, err)
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
 		return fmt.Errorf("%s: %w: %w", what, ErrInvalid, err)
+	case errors.As(err, &untrusted):
+		return fmt.Errorf("%s: %w: %w; the CA certificate in %s is not that of the API server at %s: "+
+			"restart the install container on this node to renew it", what, ErrUnavailable, err, c.source, c.Host())
 	default:
 		return fmt.Errorf("%s: %w: %w; see whether the API server at %s answers from this node", what, ErrUnavailable, err, c.Host())
 	}

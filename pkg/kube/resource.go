@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"k8s.io/client-go/rest"
@@ -35,7 +36,7 @@ type ListOptions struct {
 	Cached bool
 }
 
-// List returns the objects that the options choose.
+// List returns the objects that the options choose. An error wraps ErrNotFound when the server does not know the kind.
 func (r Resource[T]) List(ctx context.Context, o ListOptions) ([]T, error) {
 	request := r.client.rest.Get().AbsPath(r.path)
 	if o.Selector != "" {
@@ -47,10 +48,11 @@ func (r Resource[T]) List(ctx context.Context, o ListOptions) ([]T, error) {
 	var list struct {
 		Items []T `json:"items"`
 	}
-	if err := r.client.do(ctx, request, "list "+r.plural, &list); err != nil {
-		return nil, err
+	err := r.client.do(ctx, request, "list "+r.plural, &list)
+	if errors.Is(err, ErrNotFound) {
+		return nil, fmt.Errorf("%w; apply the CustomResourceDefinition of %s", err, r.plural)
 	}
-	return list.Items, nil
+	return list.Items, err
 }
 
 // Create stores a new object and returns it as stored. An error wraps ErrExists when the name is taken.

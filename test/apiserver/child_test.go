@@ -45,7 +45,9 @@ func TestChildDiesWithItsParent(t *testing.T) {
 	}
 	w.Close()
 	// Only so that a failure does not hang.
-	r.SetReadDeadline(time.Now().Add(30 * time.Second))
+	if err := r.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
 	stdout := bufio.NewReader(r)
 	var pid int
 	if _, err := fmt.Fscanln(stdout, &pid); err != nil {
@@ -58,7 +60,7 @@ func TestChildDiesWithItsParent(t *testing.T) {
 	// Parent and child write to the pipe: it ends when both are gone.
 	if _, err := io.Copy(io.Discard, stdout); err != nil {
 		t.Errorf("child %d outlives its parent: %v", pid, err)
-		syscall.Kill(pid, syscall.SIGKILL)
+		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
@@ -90,7 +92,9 @@ func TestChildOutlivesTheThreadThatAskedForIt(t *testing.T) {
 	}
 	in.Close()
 	out.Close()
-	io.WriteString(stdin, "alive\n")
+	if _, err := io.WriteString(stdin, "alive\n"); err != nil {
+		t.Fatal(err)
+	}
 	stdin.Close()
 	if got, _ := io.ReadAll(stdout); string(got) != "alive\n" {
 		t.Errorf("child says %q, want alive", got)

@@ -110,7 +110,7 @@ func (b Builder) lock(ctx context.Context) (unlock func(), err error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock cache of kubed: %w", err)
 	}
-	return func() { file.Unlock() }, nil
+	return func() { _ = file.Unlock() }, nil
 }
 
 // install builds beside dir and puts the result in its place.

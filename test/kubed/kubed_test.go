@@ -129,7 +129,7 @@ func TestPathSaysThatItWaitsAndCanBeInterrupted(t *testing.T) {
 	if err := other.Lock(); err != nil {
 		t.Fatal(err)
 	}
-	defer other.Unlock()
+	defer func() { _ = other.Unlock() }()
 	ctx, cancel := context.WithCancel(t.Context())
 	out.onWrite = cancel
 	if _, err := b.Path(ctx); !errors.Is(err, context.Canceled) {

@@ -1,6 +1,7 @@
 package kubed
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -83,7 +84,7 @@ func TestModuleIsFoundFromEverywhereInTheCheckout(t *testing.T) {
 			t.Errorf("from %s: %s, %v; want %s", start, got, err, module)
 		}
 	}
-	if got, err := findModule(t.TempDir()); err != ErrNoModule {
+	if got, err := findModule(t.TempDir()); !errors.Is(err, ErrNoModule) {
 		t.Errorf("from elsewhere: %s, %v; want %v", got, err, ErrNoModule)
 	}
 	flags, err := versionFlags(module)

@@ -22,10 +22,10 @@ func cluster(t testing.TB) (*apiserver.Server, *kube.Client) {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	crds.Do(func() {
-		crdsErr = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds")))
+		errCRDs = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds")))
 	})
-	if crdsErr != nil {
-		t.Fatal(crdsErr)
+	if errCRDs != nil {
+		t.Fatal(errCRDs)
 	}
 	client, err := kube.Load(s.Kubeconfig(), "calico-cni-test")
 	if err != nil {
@@ -36,7 +36,7 @@ func cluster(t testing.TB) (*apiserver.Server, *kube.Client) {
 
 var (
 	crds    sync.Once
-	crdsErr error
+	errCRDs error
 )
 
 func TestCRDStoreKeepsTheContractOfStores(t *testing.T) {

@@ -1,0 +1,125 @@
+package ipamplugin
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/workload"
+)
+
+func addrs(text string) (list []netip.Addr) {
+	for field := range strings.FieldsSeq(text) {
+		list = append(list, netip.MustParseAddr(field))
+	}
+	return list
+}
+
+func TestNamedAddressesAreAllThatIsWanted(t *testing.T) {
+	for _, c := range []struct {
+		v4, v6      bool
+		named, want string
+	}{
+		{true, false, "", "4:[a] invalid IP"},
+		{false, true, "", "6:[b] invalid IP"},
+		{true, true, "", "4:[a] invalid IP 6:[b] invalid IP"},
+		{true, false, "10.0.0.5", "4:[a] 10.0.0.5"},
+		{true, true, "10.0.0.5", "4:[a] 10.0.0.5"},
+		{true, true, "fd00::5", "6:[b] fd00::5"},
+		{true, false, "fd00::5", "6:[b] fd00::5"},
+		{true, false, "fd00::5 10.0.0.5", "4:[a] 10.0.0.5 6:[b] fd00::5"},
+		{false, false, "10.0.0.5", "4:[a] 10.0.0.5"},
+	} {
+		r := Request{IPv4: Family{Wanted: c.v4, Pools: []string{"a"}}, IPv6: Family{Wanted: c.v6, Pools: []string{"b"}}}
+		r.Name(addrs(c.named))
+		var got []string
+		for name, f := range map[string]Family{"4": r.IPv4, "6": r.IPv6} {
+			if f.Wanted {
+				got = append(got, fmt.Sprintf("%s:%v %v", name, f.Pools, f.Addr))
+			}
+		}
+		if len(got) == 2 && got[0] > got[1] {
+			got[0], got[1] = got[1], got[0]
+		}
+		if text := strings.Join(got, " "); text != c.want {
+			t.Errorf("IPv4 %t, IPv6 %t, named %q: wants %s, want %s", c.v4, c.v6, c.named, text, c.want)
+		}
+	}
+}
+
+func TestRequestedAddrsAreOfTheConfigurationBeforeCNIArgs(t *testing.T) {
+	for _, c := range []struct{ fields, args, want string }{
+		{"", "", ""},
+		{"", "IP=10.0.0.1", "10.0.0.1"},
+		{`,"args":{"cni":{"ips":["10.0.0.2"]}}`, "IP=10.0.0.1", "10.0.0.2"},
+		{`,"args":{"cni":{"ips":["10.0.0.2"]}},"runtimeConfig":{"ips":["10.0.0.3/24","fd00::3"]}`, "IP=10.0.0.1", "10.0.0.3 fd00::3"},
+		{`,"runtimeConfig":{"ips":[]}`, "IP=fd00::1", "fd00::1"},
+	} {
+		conf, err := netconf.Parse([]byte(`{"name":"net","ipam":{"type":"calico-ipam"}` + c.fields + `}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		args, err := workload.ParseArgs(c.args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(addrs(c.want), RequestedAddrs(conf, args), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			t.Errorf("%s with CNI_ARGS %q (-want +got):\n%s", c.fields, c.args, diff)
+		}
+	}
+}
+
+func TestNodeNameComesFromTheFirstPlaceThatHasIt(t *testing.T) {
+	broken := errors.New("input/output error")
+	for _, c := range []struct {
+		name    string
+		conf    netconf.NetConf
+		file    string
+		fileErr error
+		host    string
+		hostErr error
+		want    string
+	}{
+		{name: "nodename", conf: netconf.NetConf{Nodename: "A", Hostname: "c"}, file: "b", host: "d", want: "A"},
+		{name: "file", conf: netconf.NetConf{Hostname: "c"}, file: "B\n", host: "d", want: "B"},
+		{name: "hostname of the configuration", conf: netconf.NetConf{Hostname: "C"}, file: "\n", host: "d", want: "C"},
+		{name: "the system's, in lower case", host: "D.Example\n", want: "d.example"},
+		{name: "no file, optional", conf: netconf.NetConf{NodenameFileOptional: true, Hostname: "c"}, fileErr: fs.ErrNotExist, want: "c"},
+		{name: "unreadable file, optional", conf: netconf.NetConf{NodenameFileOptional: true}, fileErr: broken, host: "d", want: "d"},
+		{name: "optional file that is there", conf: netconf.NetConf{NodenameFileOptional: true, Hostname: "c"}, file: "b", want: "b"},
+		{
+			name: "no file", conf: netconf.NetConf{Nodename: "a"}, fileErr: fs.ErrNotExist,
+			want: "node is not up: /nodename does not exist: the node agent writes it; see that the calico-node pod runs on this node " +
+				"and mounts /var/lib/calico, or set nodename_file_optional",
+		},
+		{name: "unreadable file", conf: netconf.NetConf{Nodename: "a"}, fileErr: broken, want: "node is not up: read nodename file: input/output error"},
+		{name: "no name anywhere", hostErr: broken, want: "read host name: input/output error; set nodename in the CNI configuration"},
+		{name: "empty name", host: " ", want: "read host name: it is empty; set nodename in the CNI configuration"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.conf.NodenameFile = "/nodename"
+			readFile := func(path string) ([]byte, error) {
+				if path != c.conf.NodenameFile {
+					t.Errorf("reads %s", path)
+				}
+				return []byte(c.file), c.fileErr
+			}
+			got, err := NodeName(&c.conf, readFile, func() (string, error) { return c.host, c.hostErr })
+			if err != nil {
+				got = err.Error()
+				if notUp := strings.HasPrefix(got, "node is not up"); errors.Is(err, ErrNotUp) != notUp || !errors.Is(err, c.hostErr) && c.hostErr != nil {
+					t.Errorf("%v wraps the wrong error", err)
+				}
+			}
+			if got != c.want {
+				t.Errorf("got  %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,99 @@
+package kubeclient_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"calico-cni/pkg/kube"
+)
+
+func TestLoadTakesAGoodKubeconfig(t *testing.T) {
+	s := cluster(t)
+	client := admin(t, s)
+	if client.Host() != s.URL() {
+		t.Errorf("host is %s, want %s", client.Host(), s.URL())
+	}
+	ca, err := client.CA()
+	if err != nil || !bytes.Equal(ca, s.Config().CAData) {
+		t.Errorf("CA is %q, %v", ca, err)
+	}
+	if _, err := client.Namespace(t.Context(), "default"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestLoadReadsFilesBesideTheKubeconfig(t *testing.T) {
+	s := cluster(t)
+	var ca, cert, key []byte
+	file := kubeconfig(t, s, func(c *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {
+		ca, cert, key = c.CertificateAuthorityData, u.ClientCertificateData, u.ClientKeyData
+		c.CertificateAuthorityData, u.ClientCertificateData, u.ClientKeyData = nil, nil, nil
+		c.CertificateAuthority, u.ClientCertificate, u.ClientKey = "ca.crt", "tls.crt", "tls.key"
+	})
+	for name, data := range map[string][]byte{"ca.crt": ca, "tls.crt": cert, "tls.key": key} {
+		if len(data) == 0 {
+			t.Fatalf("the administrator's kubeconfig has no data for %s", name)
+		}
+		do(t, os.WriteFile(filepath.Join(filepath.Dir(file), name), data, 0o600))
+	}
+	client := load(t, file)
+	if _, err := client.Namespace(t.Context(), "default"); err != nil {
+		t.Error(err)
+	}
+	if got, err := client.CA(); err != nil || !bytes.Equal(got, ca) {
+		t.Errorf("CA is %q, %v", got, err)
+	}
+}
+
+func TestLoadOfAnUnusableKubeconfigNamesItAndTheCure(t *testing.T) {
+	const token = "hunter2-7c0ffee5"
+	for name, content := range map[string]string{
+		"garbage":          "\x00\x01" + token,
+		"no YAML":          "users: [" + token,
+		"no kubeconfig":    "- " + token,
+		"empty":            "",
+		"no context":       "{apiVersion: v1, kind: Config, users: [{name: a, user: {token: " + token + "}}]}",
+		"unknown cluster":  "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a, user: {token: " + token + "}}]}",
+		"broken CA":        "{apiVersion: v1, kind: Config, clusters: [{name: a, cluster: {server: x, certificate-authority-data: " + token + "}}]}",
+		"token of no text": "{apiVersion: v1, kind: Config, users: [{name: a, user: {token: [" + token + "]}}]}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "kubeconfig")
+			do(t, os.WriteFile(file, []byte(content), 0o600))
+			_, err := kube.Load(file, userAgent)
+			wantError(t, name, err, kube.ErrKubeconfig, file, "install container")
+			if err != nil && strings.Contains(err.Error(), token) {
+				t.Errorf("%q has the token", err)
+			}
+		})
+	}
+	file := filepath.Join(t.TempDir(), "missing")
+	_, err := kube.Load(file, userAgent)
+	wantError(t, "missing", err, kube.ErrKubeconfig, file, "install container")
+	wantError(t, "missing", err, fs.ErrNotExist)
+}
+
+func TestRequestedTokenIsGoodForItsAccount(t *testing.T) {
+	ctx, s := t.Context(), cluster(t)
+	do(t, s.CreateServiceAccount(ctx, "default", "token-taker"))
+	token, err := admin(t, s).RequestToken(ctx, "default", "token-taker", time.Hour)
+	do(t, err)
+	if left := time.Until(token.Expires); left < 50*time.Minute || left > 70*time.Minute {
+		t.Errorf("token expires in %v, want about an hour", left)
+	}
+	file := kubeconfig(t, s, func(_ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {
+		*u = clientcmdapi.AuthInfo{Token: token.Value}
+	})
+	_, err = load(t, file).Node(ctx, "any")
+	wantError(t, "as the account", err, kube.ErrForbidden, "system:serviceaccount:default:token-taker")
+
+	_, err = admin(t, s).RequestToken(ctx, "default", "nobody", time.Hour)
+	wantError(t, "token of nobody", err, kube.ErrNotFound, "default/nobody")
+}

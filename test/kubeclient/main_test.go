@@ -1,0 +1,123 @@
+// Package kubeclient_test runs the client of package kube against the real API server, and against what stands in its
+// place when things go wrong.
+package kubeclient_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/kube"
+	"calico-cni/test/apiserver"
+)
+
+func TestMain(m *testing.M) { apiserver.Main(m) }
+
+const userAgent = "calico-cni-test"
+
+// cluster returns the API server with the CRDs.
+func cluster(t *testing.T) *apiserver.Server {
+	t.Helper()
+	s := apiserver.ForTest(t)
+	crds.Do(func() {
+		crdsErr = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds")))
+	})
+	if crdsErr != nil {
+		t.Fatal(crdsErr)
+	}
+	return s
+}
+
+var (
+	crds    sync.Once
+	crdsErr error
+)
+
+// admin returns a client of the administrator.
+func admin(t *testing.T, s *apiserver.Server) *kube.Client {
+	t.Helper()
+	return load(t, s.Kubeconfig())
+}
+
+func load(t *testing.T, file string) *kube.Client {
+	t.Helper()
+	client, err := kube.Load(file, userAgent)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// kubeconfig writes the administrator's kubeconfig with a change to its one cluster and its one user.
+func kubeconfig(t *testing.T, s *apiserver.Server, change func(*clientcmdapi.Cluster, *clientcmdapi.AuthInfo)) string {
+	t.Helper()
+	config, err := clientcmd.LoadFromFile(s.Kubeconfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	current := config.Contexts[config.CurrentContext]
+	change(config.Clusters[current.Cluster], config.AuthInfos[current.AuthInfo])
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := clientcmd.WriteToFile(*config, file); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// at returns a client of the administrator whose server is at another address.
+func at(t *testing.T, s *apiserver.Server, address string) *kube.Client {
+	t.Helper()
+	return load(t, kubeconfig(t, s, func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.Server = "https://" + address }))
+}
+
+// reservations is a kind of objects that nothing else writes.
+func reservations(c *kube.Client) kube.Resource[v1.IPReservation] {
+	return kube.NewResource[v1.IPReservation](c, v1.GroupVersion.String(), v1.IPReservations)
+}
+
+func reservation(name string, cidrs ...string) *v1.IPReservation {
+	return &v1.IPReservation{
+		TypeMeta:   metav1.TypeMeta{APIVersion: v1.GroupVersion.String(), Kind: "IPReservation"},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       v1.IPReservationSpec{ReservedCIDRs: cidrs},
+	}
+}
+
+func create(t *testing.T, c *kube.Client, name string, cidrs ...string) *v1.IPReservation {
+	t.Helper()
+	o, err := reservations(c).Create(t.Context(), name, reservation(name, cidrs...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// wantError checks what an error wraps and what it says.
+func wantError(t *testing.T, what string, err, target error, says ...string) {
+	t.Helper()
+	if !errors.Is(err, target) {
+		t.Errorf("%s: %v, want %v", what, err, target)
+		return
+	}
+	for _, text := range says {
+		if !strings.Contains(err.Error(), text) {
+			t.Errorf("%s: %q does not say %q", what, err, text)
+		}
+	}
+}
+
+func do(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,63 @@
+package kubeclient_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"calico-cni/pkg/kube"
+)
+
+const otherUID = "00000000-0000-0000-0000-000000000000"
+
+func TestAnnotatePodSetsAnnotationsAndKeepsTheOthers(t *testing.T) {
+	ctx, s := t.Context(), cluster(t)
+	pod, err := s.CreatePod(ctx, "n", "default", "annotated", func(p *corev1.Pod) { p.Annotations = map[string]string{"kept": "1", "changed": "old"} })
+	do(t, err)
+	client := admin(t, s)
+	read, err := client.Pod(ctx, "default", "annotated")
+	do(t, err)
+	if diff := cmp.Diff(map[string]string{"kept": "1", "changed": "old"}, read.Annotations); diff != "" {
+		t.Errorf("annotations as read (-want +got):\n%s", diff)
+	}
+	do(t, client.AnnotatePod(ctx, "default", read, map[string]string{"changed": "new", "added": "10.0.0.5/32"}))
+	// Without a resourceVersion the UID alone counts.
+	do(t, client.AnnotatePod(ctx, "default", kube.Meta{Name: "annotated", UID: string(pod.UID)}, map[string]string{"added": ""}))
+
+	after, err := s.Client().CoreV1().Pods("default").Get(ctx, "annotated", metav1.GetOptions{})
+	do(t, err)
+	if diff := cmp.Diff(map[string]string{"kept": "1", "changed": "new", "added": ""}, after.Annotations); diff != "" {
+		t.Errorf("annotations (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(pod.Spec, after.Spec); diff != "" {
+		t.Errorf("the rest of the pod changed:\n%s", diff)
+	}
+}
+
+func TestAnnotatePodLeavesAnotherPodAndAChangedOneAlone(t *testing.T) {
+	ctx, s := t.Context(), cluster(t)
+	pod, err := s.CreatePod(ctx, "n", "default", "guarded")
+	do(t, err)
+	client := admin(t, s)
+	mark := map[string]string{"marked": "1"}
+
+	err = client.AnnotatePod(ctx, "default", kube.Meta{Name: "guarded", UID: otherUID}, mark)
+	wantError(t, "another UID", err, kube.ErrConflict, "annotate pod default/guarded")
+	err = client.AnnotatePod(ctx, "default", kube.Meta{Name: "guarded", UID: otherUID, ResourceVersion: pod.ResourceVersion}, mark)
+	wantError(t, "another UID at the same version", err, kube.ErrConflict)
+
+	stale := kube.Meta{Name: "guarded", UID: string(pod.UID), ResourceVersion: pod.ResourceVersion}
+	do(t, client.AnnotatePod(ctx, "default", stale, map[string]string{"first": "1"}))
+	err = client.AnnotatePod(ctx, "default", stale, mark)
+	wantError(t, "an older version", err, kube.ErrConflict, "annotate pod default/guarded")
+	err = client.AnnotatePod(ctx, "default", kube.Meta{Name: "missing", UID: string(pod.UID)}, mark)
+	wantError(t, "a pod that is gone", err, kube.ErrNotFound, "annotate pod default/missing")
+
+	after, err := client.Pod(ctx, "default", "guarded")
+	do(t, err)
+	if diff := cmp.Diff(map[string]string{"first": "1"}, after.Annotations); diff != "" {
+		t.Errorf("annotations (-want +got):\n%s", diff)
+	}
+}

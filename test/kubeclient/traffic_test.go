@@ -1,0 +1,201 @@
+package kubeclient_test
+
+import (
+	"io"
+	"log"
+	"net"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"calico-cni/pkg/kube"
+	"calico-cni/test/apiserver"
+)
+
+// proxy passes connections on to the API server, and counts them and what the server answers.
+type proxy struct {
+	address     string
+	connections atomic.Int64
+	answered    atomic.Int64
+}
+
+func proxyTo(t *testing.T, s *apiserver.Server) *proxy {
+	t.Helper()
+	l := listen(t)
+	p := &proxy{address: l.Addr().String()}
+	server := strings.TrimPrefix(s.URL(), "https://")
+	go func() {
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			p.connections.Add(1)
+			go p.pass(in, server)
+		}
+	}()
+	return p
+}
+
+func (p *proxy) pass(in net.Conn, server string) {
+	defer in.Close()
+	out, err := net.Dial("tcp", server)
+	if err != nil {
+		return
+	}
+	go func() {
+		defer out.Close()
+		_, _ = io.Copy(out, in)
+	}()
+	_, _ = io.Copy(in, io.TeeReader(out, counter{&p.answered}))
+}
+
+// counter counts what is written to it.
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
+// listen returns a listener on loopback that is closed when the test ends.
+func listen(t *testing.T) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	return l
+}
+
+// quiet is a log that goes where the test's own goes.
+func quiet(t *testing.T) *log.Logger { return log.New(t.Output(), "", 0) }
+
+func TestFirstParallelRoundUsesOneConnection(t *testing.T) {
+	ctx, s := t.Context(), cluster(t)
+	create(t, admin(t, s), "parallel", "10.0.0.1")
+	p := proxyTo(t, s)
+	client := at(t, s, p.address)
+
+	var start, done sync.WaitGroup
+	start.Add(1)
+	round := func(request func() error) {
+		done.Go(func() {
+			start.Wait()
+			if err := request(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for range 8 {
+		round(func() error { _, err := reservations(client).Get(ctx, "parallel"); return err })
+		round(func() error { _, err := reservations(client).List(ctx, kube.ListOptions{}); return err })
+		round(func() error { _, err := client.Namespace(ctx, "default"); return err })
+	}
+	start.Done()
+	done.Wait()
+	if n := p.connections.Load(); n != 1 {
+		t.Errorf("%d connections, want 1", n)
+	}
+}
+
+// fatPod has 100 KB of specification, and next to nothing of metadata.
+func fatPod(pod *corev1.Pod) {
+	pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "FAT", Value: strings.Repeat("0123456789", fat/10)}}
+	pod.Labels = map[string]string{"app": "fat"}
+}
+
+const fat = 100_000
+
+func TestPodsAreReadAndPatchedAsMetadataOnly(t *testing.T) {
+	ctx, s := t.Context(), cluster(t)
+	pod, err := s.CreatePod(ctx, "n", "default", "fat", fatPod)
+	do(t, err)
+	p := proxyTo(t, s)
+	client := at(t, s, p.address)
+	// The first request pays for the handshake.
+	_, err = client.Namespace(ctx, "default")
+	do(t, err)
+
+	before := p.answered.Load()
+	got, err := client.Pod(ctx, "default", "fat")
+	do(t, err)
+	want := kube.Meta{Name: "fat", UID: string(pod.UID), ResourceVersion: pod.ResourceVersion, Labels: map[string]string{"app": "fat"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("metadata (-want +got):\n%s", diff)
+	}
+	do(t, client.AnnotatePod(ctx, "default", got, map[string]string{"a": "b"}))
+	if n := p.answered.Load() - before; n > fat/10 {
+		t.Errorf("read and patch of a pod of %d bytes brought %d bytes, want metadata only", fat, n)
+	}
+
+	// The proxy would see a pod that came whole.
+	before = p.answered.Load()
+	whole := kube.NewResource[corev1.Namespace](client, "../api/v1/namespaces/default", "pods")
+	if _, err := whole.Get(ctx, "fat"); err != nil {
+		t.Fatal(err)
+	}
+	if n := p.answered.Load() - before; n < fat {
+		t.Errorf("the whole pod brought %d bytes, want at least %d", n, fat)
+	}
+}
+
+func TestNodesAndNamespacesAreReadAsMetadata(t *testing.T) {
+	ctx, s := t.Context(), cluster(t)
+	_, err := s.CreateNode(ctx, "metadata")
+	do(t, err)
+	client := admin(t, s)
+	node, err := client.Node(ctx, "metadata")
+	do(t, err)
+	if diff := cmp.Diff(map[string]string{"kubernetes.io/hostname": "metadata"}, node.Labels); diff != "" || node.Name != "metadata" {
+		t.Errorf("node %q, labels (-want +got):\n%s", node.Name, diff)
+	}
+	namespace, err := client.Namespace(ctx, "default")
+	do(t, err)
+	if namespace.Name != "default" || namespace.Labels["kubernetes.io/metadata.name"] != "default" {
+		t.Errorf("namespace is %+v", namespace)
+	}
+}
+
+func TestListsFollowTheSelector(t *testing.T) {
+	ctx, s := t.Context(), cluster(t)
+	client := admin(t, s)
+	for name, set := range map[string]string{"selected": "x", "unselected": "y"} {
+		o := reservation(name)
+		o.Labels = map[string]string{"set": set}
+		_, err := reservations(client).Create(ctx, name, o)
+		do(t, err)
+	}
+	list, err := reservations(client).List(ctx, kube.ListOptions{Selector: "set=x"})
+	do(t, err)
+	if len(list) != 1 || list[0].Name != "selected" {
+		t.Errorf("selected %v", list)
+	}
+}
+
+// TestCachedListNeedsNoCatchingUp writes another resource between the write that a list must show and the list.
+func TestCachedListNeedsNoCatchingUp(t *testing.T) {
+	ctx, s := t.Context(), cluster(t)
+	client := admin(t, s)
+	create(t, client, "cached", "10.0.0.1")
+	// A list that is not from the cache as it is comes after the cache has caught up.
+	_, err := reservations(client).List(ctx, kube.ListOptions{})
+	do(t, err)
+	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "another-resource"}}
+	_, err = s.Client().CoreV1().ConfigMaps("default").Create(ctx, config, metav1.CreateOptions{})
+	do(t, err)
+	list, err := reservations(client).List(ctx, kube.ListOptions{Cached: true})
+	do(t, err)
+	for _, o := range list {
+		if o.Name == "cached" {
+			return
+		}
+	}
+	t.Errorf("the cached list of %d has not what was written before", len(list))
+}
