@@ -5,8 +5,10 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // Errors of the API as the plugins tell them apart; match them with errors.Is.
@@ -41,6 +43,8 @@ func (c *Client) explain(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("%s: %w: %w", what, ErrNotFound, err)
 	case apierrors.IsAlreadyExists(err):
 		return fmt.Errorf("%s: %w: %w", what, ErrExists, err)
+	case isAnother(err):
+		return fmt.Errorf("%s: %w: it is another object of that name: %w", what, ErrConflict, err)
 	case apierrors.IsConflict(err):
 		return fmt.Errorf("%s: %w: %w", what, ErrConflict, err)
 	case apierrors.IsUnauthorized(err):
@@ -56,4 +60,14 @@ func (c *Client) explain(ctx context.Context, what string, err error) error {
 	default:
 		return fmt.Errorf("%s: %w: %w; see whether the API server at %s answers from this node", what, ErrUnavailable, err, c.Host())
 	}
+}
+
+// isAnother says that a patch named another UID than the object's. The server does not call that a conflict, but the
+// change of a field that cannot change.
+func isAnother(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) || status.Status().Details == nil {
+		return false
+	}
+	return slices.ContainsFunc(status.Status().Details.Causes, func(c metav1.StatusCause) bool { return c.Field == "metadata.uid" })
 }

@@ -44,7 +44,7 @@ func TestAnnotatePodLeavesAnotherPodAndAChangedOneAlone(t *testing.T) {
 	mark := map[string]string{"marked": "1"}
 
 	err = client.AnnotatePod(ctx, "default", kube.Meta{Name: "guarded", UID: otherUID}, mark)
-	wantError(t, "another UID", err, kube.ErrConflict, "annotate pod default/guarded")
+	wantError(t, "another UID", err, kube.ErrConflict, "annotate pod default/guarded", "another object of that name")
 	err = client.AnnotatePod(ctx, "default", kube.Meta{Name: "guarded", UID: otherUID, ResourceVersion: pod.ResourceVersion}, mark)
 	wantError(t, "another UID at the same version", err, kube.ErrConflict)
 

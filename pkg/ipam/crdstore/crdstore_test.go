@@ -1,0 +1,168 @@
+package crdstore
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
+)
+
+func prefix(text string) netip.Prefix { return netip.MustParsePrefix(text) }
+
+func TestNamesOfObjectsAreThoseOfTheDataModel(t *testing.T) {
+	for cidr, want := range map[string]string{
+		"10.0.0.64/26": "10-0-0-64-26", "fd00::40/122": "fd00--40-122", "192.0.2.7/32": "192-0-2-7-32",
+	} {
+		if got := cidrName(prefix(cidr)); got != want {
+			t.Errorf("%s: %s, want %s", cidr, got, want)
+		}
+	}
+	if got := affinityName("node-1.example", prefix("10.0.0.64/26")); got != "node-1.example-10-0-0-64-26" {
+		t.Errorf("affinity: %s", got)
+	}
+	if got := (handleCodec{}).name("k8s-pod-network.ABCdef"); got != "k8s-pod-network.abcdef" {
+		t.Errorf("handle: %s", got)
+	}
+	// sha3-256 of the name, standard base32 without padding: printf node-1 | openssl dgst -sha3-256 -binary | base32
+	if got, want := hostnameHash("node-1"), "A3XPYDATRKB7Q4SM2O5FN4RXIHBFIL2PITFX26BAIP5XAB2X74CA"; got != want {
+		t.Errorf("hash %s", got)
+	}
+}
+
+func TestAffinityNamesThatWouldBeTooLongAreCutAndStayDistinct(t *testing.T) {
+	cidr := prefix("10.0.0.64/26")
+	longest := strings.Repeat("n", 252-len("-10-0-0-64-26"))
+	if got := affinityName(longest, cidr); got != longest+"-10-0-0-64-26" || len(got) != 252 {
+		t.Errorf("a name that fits was cut: %s", got)
+	}
+	a, b := affinityName(longest+"a", cidr), affinityName(longest+"b", cidr)
+	if len(a) != 252 || a == b || !strings.Contains(a, "-10-0-0-64-26-") || a[:200] != b[:200] {
+		t.Errorf("%d characters: %s\n%s", len(a), a, b)
+	}
+}
+
+// oldBlock is what a writer of 2018 left: no sequence numbers, no claim time, the node in a field of its own.
+const oldBlock = `{"metadata":{"name":"10-0-0-0-30"},"spec":{"cidr":"10.0.0.0/30","hostAffinity":"node-1","strictAffinity":false,
+	"allocations":[0,null,null,1],"unallocated":[2,1],"attributes":[{"handle_id":"net.a","secondary":{"pod":"a"}},{"handle_id":null,"secondary":null}]}}`
+
+func decode(t testing.TB, text string) *v1.IPAMBlock {
+	t.Helper()
+	o := new(v1.IPAMBlock)
+	if err := json.Unmarshal([]byte(text), o); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+func TestABlockOfAnOldWriterIsReadAndReleasable(t *testing.T) {
+	b, deleted, err := (blockCodec{}).decode(decode(t, oldBlock))
+	if err != nil || deleted {
+		t.Fatal(err, deleted)
+	}
+	if b.Affinity != "host:node-1" {
+		t.Errorf("affinity %q", b.Affinity)
+	}
+	held := b.Held("net.a")
+	if len(held) != 1 || held[0].Addr.String() != "10.0.0.0" || !b.Release("net.a", held[0], b.ClaimTime, 0) {
+		t.Errorf("held %v", held)
+	}
+}
+
+func TestAnUpdateKeepsWhatTheAllocatorDoesNotKnow(t *testing.T) {
+	o := decode(t, `{"metadata":{"name":"10-0-0-0-31","uid":"u","resourceVersion":"7","annotations":{"projectcalico.org/metadata":"{}"},"labels":{"x":"y"}},
+		"future":1,"spec":{"cidr":"10.0.0.0/31","affinity":"host:a","strictAffinity":true,"newer":{"a":[1]},
+		"allocations":[0,null],"unallocated":[1],"attributes":[{"handle_id":"h","newest":true}],"sequenceNumber":5}}`)
+	b, _, err := (blockCodec{}).decode(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.Assign(block.Attribute{Handle: "net.b"}, nil)
+	b.Sequence++
+	(blockCodec{}).fill(o, b.CIDR, b, false)
+	data, err := json.Marshal(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, kept := range []string{`"future":1`, `"newer":{"a":[1]}`, `"newest":true`, `"projectcalico.org/metadata":"{}"`, `"x":"y"`, `"resourceVersion":"7"`, `"sequenceNumber":6`} {
+		if !strings.Contains(string(data), kept) {
+			t.Errorf("%s was lost: %s", kept, data)
+		}
+	}
+}
+
+func TestAMalformedObjectIsRefusedByName(t *testing.T) {
+	for name, text := range map[string]string{
+		"cidr":           strings.ReplaceAll(oldBlock, "10.0.0.0/30", "ten"),
+		"index":          strings.ReplaceAll(oldBlock, "[0,null,null,1]", "[9,null,null,1]"),
+		"length":         strings.ReplaceAll(oldBlock, "[0,null,null,1]", "[0,null]"),
+		"queue":          strings.ReplaceAll(oldBlock, "[2,1]", "[2,2]"),
+		"sequence's key": strings.ReplaceAll(oldBlock, `"strictAffinity"`, `"sequenceNumberForAllocation":{"x":1},"strictAffinity"`),
+	} {
+		_, _, err := (blockCodec{}).decode(decode(t, text))
+		if !errors.Is(err, ipam.ErrMalformed) || !strings.Contains(err.Error(), "10-0-0-0-30") {
+			t.Errorf("%s: %v, want a malformed row that is named", name, err)
+		}
+	}
+	if _, err := affinityKey(&v1.BlockAffinity{ObjectMeta: metav1.ObjectMeta{Name: "bad"}}); !errors.Is(err, ipam.ErrMalformed) {
+		t.Errorf("affinity: %v", err)
+	}
+}
+
+func TestPoolsOfAnyShapeAreRead(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*v1.IPPool)
+		want   string
+	}{
+		"plain":             {func(*v1.IPPool) {}, "/26"},
+		"own block size":    {func(o *v1.IPPool) { o.Spec.BlockSize = 29 }, "/29"},
+		"IPv6":              {func(o *v1.IPPool) { o.Spec.CIDR = "fd00::/64" }, "/122"},
+		"broken cidr":       {func(o *v1.IPPool) { o.Spec.CIDR = "x" }, "broken"},
+		"broken selector":   {func(o *v1.IPPool) { o.Spec.NodeSelector = "((" }, "broken"},
+		"broken namespaces": {func(o *v1.IPPool) { o.Spec.NamespaceSelector = "((" }, "broken"},
+		"too small":         {func(o *v1.IPPool) { o.Spec.CIDR = "10.0.0.0/28" }, "broken"},
+	} {
+		o := &v1.IPPool{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: v1.IPPoolSpec{CIDR: "10.0.0.0/16"}}
+		c.change(o)
+		p := decodePool(o)
+		got := netip.PrefixFrom(netip.IPv6Unspecified(), p.BlockSize).String()
+		got = got[strings.Index(got, "/"):]
+		if p.Broken != nil {
+			got = "broken"
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: %s (%v)", name, got, p.Broken)
+		}
+	}
+}
+
+// FuzzBlock decodes arbitrary blocks: they are refused, or written back to a block that is read alike.
+func FuzzBlock(f *testing.F) {
+	f.Add([]byte(oldBlock))
+	f.Add([]byte(`{"spec":{"cidr":"fd00::/128","allocations":[null],"unallocated":[0],"attributes":null,"deleted":true}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		o := new(v1.IPAMBlock)
+		if json.Unmarshal(data, o) != nil {
+			return
+		}
+		b, deleted, err := (blockCodec{}).decode(o)
+		if err != nil {
+			if !errors.Is(err, ipam.ErrMalformed) {
+				t.Fatalf("error of another kind: %v", err)
+			}
+			return
+		}
+		(blockCodec{}).fill(o, b.CIDR, b, deleted)
+		again, stillDeleted, err := (blockCodec{}).decode(o)
+		if err != nil || stillDeleted != deleted || again.Usage() != b.Usage() || again.Sequence != b.Sequence {
+			t.Fatalf("written back, it reads as %+v, %v", again, err)
+		}
+	})
+}
