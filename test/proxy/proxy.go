@@ -1,0 +1,155 @@
+// Package proxy stands between a plugin and the real API server. It counts what passes: requests, the rounds that they
+// come in, and connections.
+package proxy
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// pause is how long every request is held back, so that requests which are sent side by side are seen side by side:
+// the first must not be answered before the last has arrived.
+const pause = 50 * time.Millisecond
+
+// Request is one request that passed, in the order in which they arrived.
+type Request struct {
+	Method, Path string
+	Status       int
+	// Round is 1 for a request that waited for no other, and one more than the latest of those that had been answered when it arrived.
+	Round int
+}
+
+// String shows a request on one line.
+func (r Request) String() string { return fmt.Sprintf("%d %s %s %d", r.Round, r.Method, r.Path, r.Status) }
+
+// Proxy is a reverse proxy with TLS and HTTP/2.
+type Proxy struct {
+	server *httptest.Server
+
+	mu          sync.Mutex
+	requests    []*Request
+	answered    int // the latest round of which a request was answered
+	connections int
+}
+
+// Start starts a proxy in front of the server that a kubeconfig names. It ends with the test.
+func Start(tb testing.TB, kubeconfig string) *Proxy {
+	tb.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	target, err := url.Parse(config.Host)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(config.CAData)
+	p := &Proxy{}
+	forward := &httputil.ReverseProxy{
+		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true},
+		ErrorLog:  log.New(io.Discard, "", 0),
+	}
+	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		request := p.arrived(r)
+		time.Sleep(pause)
+		recorder := &statusRecorder{ResponseWriter: w}
+		forward.ServeHTTP(recorder, r)
+		p.left(request, recorder.status)
+	}))
+	p.server.EnableHTTP2 = true
+	p.server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
+		if s == http.StateNew {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.connections++
+		}
+	}
+	p.server.StartTLS()
+	tb.Cleanup(p.server.Close)
+	return p
+}
+
+func (p *Proxy) arrived(r *http.Request) *Request {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	request := &Request{Method: r.Method, Path: r.URL.Path, Round: p.answered + 1}
+	p.requests = append(p.requests, request)
+	return request
+}
+
+func (p *Proxy) left(r *Request, status int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r.Status, p.answered = status, max(p.answered, r.Round)
+}
+
+// Take returns the requests and the number of connections since the last Take, and begins anew.
+func (p *Proxy) Take() (requests []Request, connections int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, r := range p.requests {
+		requests = append(requests, *r)
+	}
+	connections = p.connections
+	p.requests, p.connections, p.answered = nil, 0, 0
+	return requests, connections
+}
+
+// Kubeconfig writes a copy of a kubeconfig that leads through the proxy, and returns its path.
+func (p *Proxy) Kubeconfig(tb testing.TB, kubeconfig string) string {
+	tb.Helper()
+	config, err := clientcmd.LoadFromFile(kubeconfig)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, c := range config.Clusters {
+		c.Server, c.CertificateAuthorityData, c.InsecureSkipTLSVerify = p.server.URL, nil, true
+	}
+	path := filepath.Join(tb.TempDir(), "kubeconfig")
+	data, err := clientcmd.Write(*config)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+// Lines shows requests, one a line.
+func Lines(requests []Request) string {
+	var out []string
+	for _, r := range requests {
+		out = append(out, r.String())
+	}
+	return strings.Join(out, "\n")
+}
+
+type statusRecorder struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader notes the status.
+func (s *statusRecorder) WriteHeader(status int) {
+	s.status = status
+	s.ResponseWriter.WriteHeader(status)
+}
