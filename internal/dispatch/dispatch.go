@@ -130,7 +130,7 @@ func (i *invocation) code(err error) *types.Error {
 	switch {
 	case !errors.As(err, &e):
 		return i.plugin.Code(err)
-	case err == error(e):
+	case err.Error() == e.Error():
 		return e
 	}
 	return types.NewError(e.Code, err.Error(), "")

@@ -139,9 +139,10 @@ func (i *invocation) checkVersion(v verb) *types.Error {
 }
 
 // netns refuses a namespace that is the plugin's own, and, where the plugin works inside it, one that does not exist. It
-// does so before the verb runs. A DEL for a namespace that is gone goes ahead.
+// does so before the verb runs. A DEL goes ahead in either case: the path of a sandbox that is gone may name another
+// process by now, and what the sandbox held has to be released all the same. The data plane keeps its hands off.
 func (i *invocation) netns(v verb, args *skel.CmdArgs) *types.Error {
-	if args.Netns == "" || !v.attaches() {
+	if args.Netns == "" || !v.attaches() || v.name == "DEL" {
 		return nil
 	}
 	pod, err := netns.GetFromPath(args.Netns)

@@ -4,7 +4,7 @@
 //
 //	100  internal: none of the others
 //	101  the API server refuses the request itself: permissions, or an object that breaks the data model
-//	102  an annotation, a pool or an address asked for cannot be had, and waiting does not help
+//	102  a pool, an address or a family asked for cannot be had, and waiting does not help
 package cnierr
 
 import (
@@ -39,7 +39,7 @@ func code(err error) uint {
 	switch {
 	case is(err, netconf.ErrDecode):
 		return types.ErrDecodingFailure
-	case is(err, netconf.ErrInvalid, ipamplugin.ErrNoFamily):
+	case is(err, netconf.ErrInvalid, netconf.ErrAnnotation, ipamplugin.ErrNoFamily):
 		return types.ErrInvalidNetworkConfig
 	case is(err, netconf.ErrUnsupported):
 		return types.ErrUnsupportedField
@@ -49,7 +49,7 @@ func code(err error) uint {
 		return types.ErrIOFailure
 	case is(err, kube.ErrForbidden, kube.ErrInvalid, kube.ErrMalformed, ipam.ErrMalformed, pool.ErrInvalid):
 		return Refused
-	case is(err, netconf.ErrAnnotation, pool.ErrUnknownPool, ipam.ErrAddrTaken):
+	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, dataplane.ErrNoIPv6):
 		return Unavailable
 	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, ipamplugin.ErrNotUp,
 		kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,

@@ -35,10 +35,11 @@ var table = []struct {
 	{"netconf.ErrDecode", netconf.ErrDecode, 6},
 	{"netconf.ErrInvalid", netconf.ErrInvalid, 7},
 	{"netconf.ErrUnsupported", netconf.ErrUnsupported, 2},
-	{"netconf.ErrAnnotation", netconf.ErrAnnotation, 102},
+	{"netconf.ErrAnnotation", netconf.ErrAnnotation, 7},
 	{"workload.ErrInvalidArgs", workload.ErrInvalidArgs, 4},
 	{"dataplane.ErrNoNetNS", dataplane.ErrNoNetNS, 4},
 	{"dataplane.ErrIfNameTaken", dataplane.ErrIfNameTaken, 4},
+	{"dataplane.ErrNoIPv6", dataplane.ErrNoIPv6, 102},
 	{"dataplane.ErrRouteConflict", dataplane.ErrRouteConflict, 11},
 	{"kube.ErrKubeconfig", kube.ErrKubeconfig, 5},
 	{"kube.ErrNotFound", kube.ErrNotFound, 11},
@@ -115,6 +116,7 @@ func TestOfSeveralTheOneThatNoRetryCuresDecides(t *testing.T) {
 		{pool.ErrInvalid, pool.ErrUnknownPool},
 		{ipam.ErrAddrTaken, ipam.ErrConflict},
 		{netconf.ErrAnnotation, context.Canceled},
+		{dataplane.ErrNoIPv6, context.Canceled},
 	} {
 		want := cnierr.From(pair[0]).Code
 		for _, err := range []error{errors.Join(pair[0], pair[1]), fmt.Errorf("%w: %w", pair[1], pair[0])} {

@@ -18,6 +18,8 @@ var (
 	ErrIfNameTaken = errors.New("interface name is taken")
 	// ErrRouteConflict: the host already routes one of the addresses through another interface.
 	ErrRouteConflict = errors.New("host route belongs to another interface")
+	// ErrNoIPv6: the kernel runs without IPv6, but the pod has an IPv6 address.
+	ErrNoIPv6 = errors.New("the kernel has no IPv6")
 )
 
 // Spec is one attachment as it shall be.
@@ -64,7 +66,7 @@ type Target struct {
 
 // Interface is a data plane. Setup undoes itself when it fails; Teardown of what is not there is a success.
 type Interface interface {
-	// Setup makes the attachment. It returns an error that wraps ErrNoNetNS, ErrIfNameTaken or ErrRouteConflict where these apply.
+	// Setup makes the attachment. It returns an error that wraps ErrNoNetNS, ErrIfNameTaken, ErrRouteConflict or ErrNoIPv6 where these apply.
 	Setup(ctx context.Context, spec Spec) (Endpoint, error)
 	// Teardown removes the attachment as far as it is there and belongs to the target's owner.
 	Teardown(ctx context.Context, target Target) error

@@ -56,6 +56,7 @@ func TestErrorsNameFieldValueAndCure(t *testing.T) {
 		{"readiness_gates", `["ftp://a/"]`, ErrInvalid, `readiness_gates[0]: ` + url},
 		{"readiness_gates", `["http:///a"]`, ErrInvalid, `readiness_gates[0]: ` + url},
 		{"runtimeConfig", `{"ips": ["10.0.0.1", "x"]}`, ErrInvalid, `runtimeConfig.ips[1]: "x": want an IP address, with or without prefix length`},
+		{"runtimeConfig", `{"ips": ["10.0.0.1", "10.0.0.2"]}`, ErrInvalid, `runtimeConfig.ips[1]: "10.0.0.2": want at most one IPv4 and one IPv6 address`},
 		{"args", `{"cni": {"ips": ["fe80::1%eth0"]}}`, ErrInvalid, `args.cni.ips[0]: "fe80::1%eth0": want an IP address, with or without prefix length`},
 		{"args", `{"cni": {"ips": ["10.0.0.1/33"]}}`, ErrInvalid, `args.cni.ips[0]: "10.0.0.1/33": want an IP address, with or without prefix length`},
 		{"runtimeConfig", `{"mac": "01:00:5e:00:00:01"}`, ErrInvalid, `runtimeConfig.mac: "01:00:5e:00:00:01": ` + wantMAC},

@@ -134,7 +134,7 @@ func TestRequestedIPs(t *testing.T) {
 		`"a": 1`: "[]",
 		`"args": {"cni": {"ips": ["10.0.0.1", "fd00::1/64"]}}`:                                      "[10.0.0.1 fd00::1]",
 		`"runtimeConfig": {"ips": ["10.0.0.2/24"]}, "args": {"cni": {"ips": ["10.0.0.1"]}}`:         "[10.0.0.2]",
-		`"runtimeConfig": {"ips": []}, "args": {"cni": {"ips": ["::ffff:10.0.0.1", "10.0.0.1/8"]}}`: "[10.0.0.1 10.0.0.1]",
+		`"runtimeConfig": {"ips": []}, "args": {"cni": {"ips": ["::ffff:10.0.0.1", "fd00::9/64"]}}`: "[10.0.0.1 fd00::9]",
 	} {
 		conf, err := Parse([]byte(`{"name": "n", "ipam": {"type": "calico-ipam"}, ` + fields + `}`))
 		if err != nil {

@@ -140,10 +140,16 @@ const maxSeconds = 24 * 60 * 60
 
 func (c *NetConf) checkRequests() error {
 	field, ips := c.requestedIPs()
+	seen := map[bool]bool{}
 	for i, ip := range ips {
-		if _, ok := parseAddr(ip); !ok {
+		addr, ok := parseAddr(ip)
+		if !ok {
 			return invalid(fmt.Sprintf("%s[%d]", field, i), ip, "want an IP address, with or without prefix length")
 		}
+		if seen[addr.Is4()] {
+			return invalid(fmt.Sprintf("%s[%d]", field, i), ip, "want at most one IPv4 and one IPv6 address")
+		}
+		seen[addr.Is4()] = true
 	}
 	if mac := c.RuntimeConfig.MAC; mac != "" {
 		if _, ok := parseMAC(mac); !ok {

@@ -233,7 +233,7 @@ func TestNoAddressIsExplained(t *testing.T) {
 		p := newPod(t, "none-annotation", func(p *corev1.Pod) {
 			p.Annotations = map[string]string{"cni.projectcalico.org/ipv4pools": `pool`}
 		})
-		expectRefusal(t, p, refusal{code: 102, says: []string{"cni.projectcalico.org/ipv4pools", "JSON list"}})
+		expectRefusal(t, p, refusal{code: 7, says: []string{"cni.projectcalico.org/ipv4pools", "JSON list"}})
 	})
 	t.Run("locked datastore", func(t *testing.T) {
 		must(t, n.Create(t.Context(), "ClusterInformation", "clusterinformations", "default", map[string]any{"datastoreReady": false}))

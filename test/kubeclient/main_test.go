@@ -29,18 +29,17 @@ func cluster(t *testing.T) *apiserver.Server {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	crds.Do(func() {
-		crdsErr = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds")))
+		crds.err = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds")))
 	})
-	if crdsErr != nil {
-		t.Fatal(crdsErr)
-	}
+	do(t, crds.err)
 	return s
 }
 
-var (
-	crds    sync.Once
-	crdsErr error
-)
+// crds are applied once, by the first test that asks for them.
+var crds struct {
+	sync.Once
+	err error
+}
 
 // admin returns a client of the administrator.
 func admin(t *testing.T, s *apiserver.Server) *kube.Client {

@@ -36,7 +36,9 @@ type Request struct {
 }
 
 // String shows a request on one line.
-func (r Request) String() string { return fmt.Sprintf("%d %s %s %d", r.Round, r.Method, r.Path, r.Status) }
+func (r Request) String() string {
+	return fmt.Sprintf("%d %s %s %d", r.Round, r.Method, r.Path, r.Status)
+}
 
 // Proxy is a reverse proxy with TLS and HTTP/2.
 type Proxy struct {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/dataplane/linux"
 )
 
@@ -197,7 +198,7 @@ func TestKernelWithoutIPv6(t *testing.T) {
 	t.Run("refuses an IPv6 pod", func(t *testing.T) {
 		node, pod := newNode(t), newPod(t)
 		beforeNode, beforePod := state(t, node), state(t, pod)
-		if _, err := setup(t.Context(), node, linux.New(tree), specFor(pod, addr4, addr6)); !errors.Is(err, linux.ErrNoIPv6) {
+		if _, err := setup(t.Context(), node, linux.New(tree), specFor(pod, addr4, addr6)); !errors.Is(err, dataplane.ErrNoIPv6) {
 			t.Errorf("error is %v, want ErrNoIPv6", err)
 		}
 		wantSame(t, "host", beforeNode, node)

@@ -47,7 +47,6 @@ func New(sysctls string) *DataPlane {
 // the place of the old one. When Setup fails, the pod and the host are as they were but for that.
 //
 // ctx is looked at between the steps; a single request to the kernel cannot be interrupted.
-// Besides the errors of package dataplane it wraps ErrNoIPv6.
 func (d *DataPlane) Setup(ctx context.Context, spec dataplane.Spec) (_ dataplane.Endpoint, err error) {
 	if err := validate(spec); err != nil {
 		return dataplane.Endpoint{}, err

@@ -40,7 +40,7 @@ func (s *setup) checkIPv6(context.Context) error {
 		return fmt.Errorf("look for IPv6: %w", err)
 	}
 	if !ok {
-		return fmt.Errorf("%w: boot it without ipv6.disable=1, or give the pod IPv4 addresses only", ErrNoIPv6)
+		return fmt.Errorf("%w: boot it without ipv6.disable=1, or give the pod IPv4 addresses only", dataplane.ErrNoIPv6)
 	}
 	return nil
 }

@@ -12,9 +12,6 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// ErrNoIPv6 says that the kernel runs without IPv6, but the pod has an IPv6 address.
-var ErrNoIPv6 = errors.New("the kernel has no IPv6")
-
 // sysctlTree is the directory of the kernel's parameters, /proc/sys outside of tests.
 type sysctlTree string
 
