@@ -16,7 +16,6 @@ import (
 
 	"calico-cni/internal/undo"
 	"calico-cni/pkg/ipam/block"
-	"calico-cni/pkg/ipam/pool"
 )
 
 // Allocator assigns and releases addresses in a store.
@@ -151,9 +150,6 @@ func (s *search) move(ctx context.Context, from place) (place, error) {
 	return to, s.a.count(ctx, s.request.Handle, map[netip.Prefix]int{from.cidr: -1})
 }
 
-// errFull: the block has nothing for the want, now that it is looked at closely.
-var errFull = errors.New("block is full")
-
 // pick allocates in the value of a block, and in that alone.
 func (s *search) pick(b *block.Block, w Want) (block.Holding, error) {
 	owner := block.Attribute{Handle: s.request.Handle, Owner: s.request.Owner}
@@ -206,12 +202,4 @@ func (s *search) withdraw(ctx context.Context) error {
 		down[cidr] = -n
 	}
 	return s.a.count(ctx, s.request.Handle, down)
-}
-
-// poolQuery is what a want means to the choice of pools.
-func (s *search) poolQuery(w Want) pool.Query {
-	return pool.Query{
-		IPv6: w.IPv6, Use: pool.Workload, Requested: w.Pools,
-		NodeLabels: s.view.NodeLabels, NamespaceLabels: s.request.NamespaceLabels,
-	}
 }

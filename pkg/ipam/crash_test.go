@@ -12,6 +12,8 @@ import (
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/memstore"
+	"calico-cni/pkg/ipam/pool"
+	"calico-cni/pkg/selector"
 )
 
 // errCrashed is what a process that no longer exists gets from the store.
@@ -112,6 +114,23 @@ func scenarios() map[string]scenario {
 		"assignment of which one family fails": {
 			func(_ *testing.T, s *memstore.Store) { s.IPPools = s.IPPools[:1] }, assign(dual("a", "victim")),
 		},
+		"assignment that takes over an idle block": {
+			func(t *testing.T, s *memstore.Store) {
+				othersHave(t, s)
+				mustRelease(t, s, "net.c-0")
+			}, assign(only4("a", "victim")),
+		},
+		"assignment that borrows": {
+			func(t *testing.T, s *memstore.Store) { othersHave(t, s) }, assign(only4("a", "victim")),
+		},
+		"assignment that gives back a block on its way": {
+			func(t *testing.T, s *memstore.Store) {
+				mustAssign(t, s, only4("a", "net.old"))
+				mustRelease(t, s, "net.old")
+				s.IPPools[0].Node = never(t)
+				s.IPPools = append(s.IPPools, pool.Pool{Name: "new", CIDR: netip.MustParsePrefix("10.9.0.0/28"), BlockSize: 30})
+			}, assign(only4("a", "victim")),
+		},
 		"second assignment for one handle": {
 			func(t *testing.T, s *memstore.Store) { mustAssign(t, s, dual("a", "victim")) }, assign(dual("a", "victim")),
 		},
@@ -129,6 +148,25 @@ func scenarios() map[string]scenario {
 	}
 }
 
+// othersHave leaves the node a with one full block and no free one: b, c and d have the rest, with one pod each.
+func othersHave(t *testing.T, s *memstore.Store) {
+	t.Helper()
+	for _, node := range []string{"b", "c", "d"} {
+		fill(t, s, node, 1)
+	}
+	fill(t, s, "a", 4)
+}
+
+// never selects no node.
+func never(t *testing.T) *selector.Selector {
+	t.Helper()
+	s, err := selector.Parse("has(never)")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // TestCrashAtAnyStoreCallLeaksNothing cuts every scenario off at every store call it makes, before and after the call
 // takes effect. What is left must satisfy the invariants; the runtime's DEL must then leave nothing of the victim, and
 // the next ADD of the node must work and use the blocks that are there.
@@ -141,7 +179,7 @@ func TestCrashAtAnyStoreCallLeaksNothing(t *testing.T) {
 					s := newStore()
 					sc.prepare(t, s)
 					c := &crashing{Store: s, left: n, after: after}
-					err := sc.run(&ipam.Allocator{Store: c, Now: clock()})
+					err := sc.run(&ipam.Allocator{Store: c, Now: later()})
 					finished = finished && len(c.trace) < n
 					at := fmt.Sprintf("crash at call %d (after it: %v), trace:\n%s\nerror: %v", n, after, strings.Join(c.trace, "\n"), err)
 					recover4(t, s, at)
@@ -168,7 +206,7 @@ func recover4(t *testing.T, s *memstore.Store, at string) {
 	}
 	check("right after the crash")
 	for range 2 {
-		if err := release(&ipam.Allocator{Store: s, Now: clock()}, "victim"); err != nil {
+		if err := release(&ipam.Allocator{Store: s, Now: later()}, "victim"); err != nil {
 			t.Fatalf("DEL after the crash: %v\n%s\nstore:\n%s", err, at, s)
 		}
 		check("after DEL")
@@ -206,7 +244,7 @@ func TestAFailedAssignmentLeavesNothingBehind(t *testing.T) {
 				s := newStore()
 				prepare(s)
 				c := &crashing{Store: s, left: n, survives: true}
-				_, err := assignWith(&ipam.Allocator{Store: c, Now: clock()}, dual("a", "victim"))
+				_, err := assignWith(&ipam.Allocator{Store: c, Now: later()}, dual("a", "victim"))
 				if err == nil {
 					continue
 				}

@@ -7,7 +7,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/pool"
 )
 
@@ -22,7 +21,11 @@ type search struct {
 	counted map[netip.Prefix]int
 }
 
-// find returns a block with room for a want: one of the node's own, else a newly claimed one.
+// errFull: a block, or all that was looked at, has nothing for the want.
+var errFull = errors.New("block is full")
+
+// find returns a block with room for a want: one of the node's own, a newly claimed one, or, where that is allowed,
+// another's to borrow from.
 func (s *search) find(ctx context.Context, w Want) (place, error) {
 	if w.Addr.IsValid() {
 		return s.findAddr(ctx, w)
@@ -31,21 +34,29 @@ func (s *search) find(ctx context.Context, w Want) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	var reasons []string
+	none := &NoAddressError{IPv6: w.IPv6}
 	for _, r := range rejected {
-		reasons = append(reasons, r.String())
+		none.Reasons = append(none.Reasons, r.String())
 	}
 	if len(pools) == 0 {
-		return place{}, &NoAddressError{IPv6: w.IPv6, Reasons: reasons}
+		return place{}, none
 	}
 	if p, err := s.own(ctx, w, pools); !errors.Is(err, errFull) {
 		return p, err
 	}
-	p, full, err := s.claimAny(ctx, w, pools)
-	if !errors.Is(err, errFull) {
+	// The cached answer may have lacked a block that the node claimed a moment ago.
+	if err := s.refresh(ctx); err != nil {
+		return place{}, err
+	}
+	if p, err := s.own(ctx, w, pools); !errors.Is(err, errFull) {
 		return p, err
 	}
-	return place{}, &NoAddressError{IPv6: w.IPv6, Reasons: append(reasons, full...)}
+	p, reasons, err := s.grow(ctx, w, pools)
+	if errors.Is(err, errFull) {
+		none.Reasons = append(none.Reasons, reasons...)
+		return place{}, none
+	}
+	return p, err
 }
 
 // own looks for room in the blocks that the node owns in the pools, by the order of the pools. It returns errFull when there is none.
@@ -86,36 +97,6 @@ func (s *search) room(p place) error {
 	return err
 }
 
-// claimAny claims a new block in the first pool that has one. When none has, it returns errFull and says of each pool why.
-func (s *search) claimAny(ctx context.Context, w Want, pools []pool.Pool) (p place, reasons []string, err error) {
-	if err := s.refresh(ctx); err != nil {
-		return place{}, nil, err
-	}
-	// The cached answer may have lacked a block that the node claimed a moment ago.
-	if p, err := s.own(ctx, w, pools); !errors.Is(err, errFull) {
-		return p, nil, err
-	}
-	config := s.view.Config
-	mine := s.blocksOf(w.IPv6)
-	for _, candidate := range pools {
-		switch {
-		case !config.AutoAllocateBlocks:
-			reasons = append(reasons, candidate.Name+": the node's blocks are full, and IPAMConfig.autoAllocateBlocks is off")
-			continue
-		case mine >= config.MaxBlocksPerHost:
-			reasons = append(reasons, fmt.Sprintf("%s: the node's %d blocks are full, and it may have no more (IPAMConfig.maxBlocksPerHost is %d)",
-				candidate.Name, mine, config.MaxBlocksPerHost))
-			continue
-		}
-		p, reason, err := s.claimIn(ctx, w, candidate)
-		if !errors.Is(err, errFull) {
-			return p, nil, err
-		}
-		reasons = append(reasons, candidate.Name+": "+reason)
-	}
-	return place{}, reasons, errFull
-}
-
 // refresh replaces the cached affinities by the newest ones, once a search.
 func (s *search) refresh(ctx context.Context) error {
 	if s.fresh {
@@ -130,6 +111,7 @@ func (s *search) refresh(ctx context.Context) error {
 	return nil
 }
 
+// blocksOf counts the node's blocks of a family.
 func (s *search) blocksOf(ipv6 bool) int {
 	n := 0
 	for _, row := range s.view.Affinities {
@@ -140,54 +122,16 @@ func (s *search) blocksOf(ipv6 bool) int {
 	return n
 }
 
-// maxProbes bounds how many blocks of one pool a search looks at for a free one.
-const maxProbes = 2048
-
-// claimIn walks a pool for a block that nobody owns, and claims it. It returns errFull, and why, when it finds none.
-func (s *search) claimIn(ctx context.Context, w Want, p pool.Pool) (found place, reason string, err error) {
-	probes, taken, reserved := 0, 0, 0
-	for cidr := range p.Walk(s.request.Node) {
-		if probes++; probes > maxProbes {
-			return place{}, fmt.Sprintf("no free block among the %d looked at", maxProbes), errFull
-		}
-		switch {
-		case s.owns(cidr):
-			taken++
-			continue
-		case s.setAside(w, cidr):
-			reserved++
-			continue
-		}
-		row, err := s.a.claim(ctx, s.request.Node, cidr)
-		switch {
-		case errors.Is(err, errNotOurs):
-			taken++
-			continue
-		case err != nil:
-			return place{}, "", err
-		}
-		s.view.Affinities = append(s.view.Affinities, AffinityRow{
-			Key: AffinityKey{s.request.Node, cidr}, Row: Row[Affinity]{Value: Affinity{State: Confirmed}},
-		})
-		found = place{want: w, cidr: cidr, row: row}
-		if err := s.room(found); !errors.Is(err, errFull) {
-			return found, "", err
-		}
-	}
-	return place{}, fmt.Sprintf("all %d blocks of %s are in use (%d taken, %d reserved)", p.Blocks(), p.CIDR, taken, reserved), errFull
-}
-
-// setAside reports whether reservations leave nothing of a block for a want.
-func (s *search) setAside(w Want, cidr netip.Prefix) bool {
-	if len(s.view.Reserved) == 0 {
-		return false
-	}
-	empty := block.New(cidr, "", s.a.Now())
-	return s.room(place{want: w, cidr: cidr, row: Row[block.Block]{Value: empty}}) != nil
-}
-
 func (s *search) owns(cidr netip.Prefix) bool {
 	return slices.ContainsFunc(s.view.Affinities, func(r AffinityRow) bool { return r.Key.CIDR == cidr })
+}
+
+// poolQuery is what a want means to the choice of pools.
+func (s *search) poolQuery(w Want) pool.Query {
+	return pool.Query{
+		IPv6: w.IPv6, Use: pool.Workload, Requested: w.Pools,
+		NodeLabels: s.view.NodeLabels, NamespaceLabels: s.request.NamespaceLabels,
+	}
 }
 
 // findAddr returns the block of a wanted address, claiming it when it does not exist.
@@ -225,4 +169,6 @@ func orNobody(affinity string) string {
 	return affinity
 }
 
-func hostAffinity(node string) string { return "host:" + node }
+const hostPrefix = "host:"
+
+func hostAffinity(node string) string { return hostPrefix + node }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,16 +35,25 @@ func (a *Allocator) Lookup(ctx context.Context, handle string) (Holder, error) {
 	return Holder{id: handle, found: err == nil, row: row}, err
 }
 
-// Release gives back everything that a handle holds and deletes the handle. It returns the addresses that it
-// released; a handle that does not exist holds nothing, which is a success. A released address rests for cooldown.
-func (a *Allocator) Release(ctx context.Context, h Holder, cooldown time.Duration) ([]netip.Addr, error) {
-	var released []netip.Addr
+// Released is what a release gave back.
+type Released struct {
+	// Addrs are the addresses, sorted.
+	Addrs []netip.Addr
+	// Emptied are the claims on blocks that hold nothing any more.
+	Emptied []AffinityKey
+}
+
+// Release gives back everything that a handle holds and deletes the handle. A handle that does not exist holds nothing,
+// which is a success. A released address rests for cooldown.
+func (a *Allocator) Release(ctx context.Context, h Holder, cooldown time.Duration) (Released, error) {
+	var released Released
 	err := retry(ctx, "release handle "+h.id, func() error {
 		if !h.found {
 			return nil
 		}
 		freed, err := a.releaseAll(ctx, h.id, h.row.Value, cooldown)
-		released = append(released, freed...)
+		released.Addrs = append(released.Addrs, freed.Addrs...)
+		released.Emptied = append(released.Emptied, freed.Emptied...)
 		if err != nil {
 			return err
 		}
@@ -61,36 +71,37 @@ func (a *Allocator) Release(ctx context.Context, h Holder, cooldown time.Duratio
 }
 
 // releaseAll releases from every block that the handle counts, side by side.
-func (a *Allocator) releaseAll(ctx context.Context, handle string, h Handle, cooldown time.Duration) ([]netip.Addr, error) {
+func (a *Allocator) releaseAll(ctx context.Context, handle string, h Handle, cooldown time.Duration) (Released, error) {
 	var (
 		mu    sync.Mutex
-		freed []netip.Addr
+		freed Released
 		g     errgroup.Group
 	)
 	mine := func(o block.Attribute) bool { return block.SameHandle(o.Handle, handle) }
 	for _, cidr := range slices.SortedFunc(maps.Keys(h.Counts), netip.Prefix.Compare) {
 		g.Go(func() error {
-			addrs, err := a.releaseFrom(ctx, cidr, handle, mine, cooldown)
+			from, err := a.releaseFrom(ctx, cidr, handle, mine, cooldown)
 			if err != nil {
 				return fmt.Errorf("release handle %s from block %s: %w", handle, cidr, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			freed = append(freed, addrs...)
+			freed.Addrs = append(freed.Addrs, from.Addrs...)
+			freed.Emptied = append(freed.Emptied, from.Emptied...)
 			return nil
 		})
 	}
 	err := g.Wait()
-	slices.SortFunc(freed, netip.Addr.Compare)
+	slices.SortFunc(freed.Addrs, netip.Addr.Compare)
 	return freed, err
 }
 
 // releaseFrom releases from one block what owners that match hold there. A block that is gone holds nothing. A block
 // that no node owns is deleted with its last address.
-func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle string, match func(block.Attribute) bool, cooldown time.Duration) ([]netip.Addr, error) {
-	var freed []netip.Addr
+func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle string, match func(block.Attribute) bool, cooldown time.Duration) (Released, error) {
+	var freed Released
 	err := retry(ctx, "release from block "+cidr.String(), func() error {
-		freed = nil
+		freed = Released{}
 		row, err := get(ctx, a.Store.Blocks(), cidr)
 		if err != nil {
 			return ignore(err, ErrNotFound)
@@ -98,13 +109,16 @@ func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle s
 		b := row.Value.Clone()
 		for _, h := range b.HeldBy(match) {
 			if b.Release(handle, h, a.Now(), cooldown) {
-				freed = append(freed, h.Addr)
+				freed.Addrs = append(freed.Addrs, h.Addr)
 			}
 		}
-		if len(freed) == 0 {
+		if len(freed.Addrs) == 0 {
 			return nil
 		}
 		b.Thaw(a.Now(), cooldown)
+		if node, owned := strings.CutPrefix(b.Affinity, hostPrefix); owned && b.Empty() {
+			freed.Emptied = []AffinityKey{{node, cidr}}
+		}
 		return a.putBlock(ctx, cidr, Row[block.Block]{Value: b, Rev: row.Rev})
 	})
 	return freed, err

@@ -140,13 +140,14 @@ func (a Allocations) Release(ctx context.Context, h Holdings) ([]netip.Addr, err
 	if unlock, err := a.lock(ctx, releasePatience); err == nil {
 		defer unlock()
 	}
-	var released []netip.Addr
+	var addrs []netip.Addr
 	var errs []error
 	for _, holder := range h.holders {
-		addrs, err := a.allocator().Release(ctx, holder, h.config.Cooldown)
-		released, errs = append(released, addrs...), append(errs, err)
+		released, err := a.allocator().Release(ctx, holder, h.config.Cooldown)
+		addrs, errs = append(addrs, released.Addrs...), append(errs, err)
+		errs = append(errs, a.allocator().GiveBackUnselected(ctx, a.Cluster, released.Emptied))
 	}
-	return released, errors.Join(errs...)
+	return addrs, errors.Join(errs...)
 }
 
 func (a Allocations) lock(ctx context.Context, patience time.Duration) (unlock func(), err error) {

@@ -202,6 +202,9 @@ func (p Pool) Usable(u Use) error {
 	return nil
 }
 
+// Selects reports whether the pool's node selector selects a node of these labels.
+func (p Pool) Selects(nodeLabels map[string]string) bool { return matches(p.Node, nodeLabels) }
+
 // NeedsNodeLabels reports whether choosing among the pools takes the labels of the node.
 func NeedsNodeLabels(pools []Pool) bool {
 	return slices.ContainsFunc(pools, func(p Pool) bool { return p.Node != nil && !p.Node.IsAll() })

@@ -1,0 +1,150 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"strings"
+
+	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/ipam/pool"
+)
+
+// takeOver makes another node's block the node's own, provided that it is still empty and was not claimed just now. It
+// returns errNotOurs when that is not so. The owner's claim is withdrawn before the block goes, as its own release
+// would, so that whoever meets the half of it can finish it.
+func (a *Allocator) takeOver(ctx context.Context, node string, cidr netip.Prefix) (Row[block.Block], error) {
+	row, err := get(ctx, a.Store.Blocks(), cidr)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return a.claim(ctx, node, cidr)
+	case err != nil:
+		return row, err
+	}
+	owner, ok := strings.CutPrefix(row.Value.Affinity, hostPrefix)
+	if !ok || !row.Value.Empty() || a.Now().Sub(row.Value.ClaimTime) <= idleAfter {
+		return row, errNotOurs
+	}
+	if err := a.giveBack(ctx, AffinityKey{owner, cidr}, row); err != nil {
+		return row, err
+	}
+	return a.claim(ctx, node, cidr)
+}
+
+// giveBack ends a claim on a block that is empty: the claim is marked, the block deleted, the claim deleted. When
+// somebody writes to the block meanwhile, the claim stands again and the answer is errNotOurs.
+func (a *Allocator) giveBack(ctx context.Context, key AffinityKey, row Row[block.Block]) error {
+	affinity, err := get(ctx, a.Store.Affinities(), key)
+	claimed := !errors.Is(err, ErrNotFound)
+	if claimed {
+		if err != nil {
+			return err
+		}
+		affinity.Value.State = PendingDeletion
+		affinity, err = a.Store.Affinities().Update(ctx, key, affinity)
+		if errors.Is(missing(err), ErrConflict) {
+			return errNotOurs
+		}
+		if err != nil {
+			return err
+		}
+	}
+	row.Value = row.Value.Clone()
+	row.Value.Sequence++
+	if err := remove(ctx, a.Store.Blocks(), key.CIDR, row); err != nil {
+		if !errors.Is(err, ErrConflict) {
+			return err
+		}
+		if claimed {
+			affinity.Value.State = Confirmed
+			_, err = a.Store.Affinities().Update(ctx, key, affinity)
+		} else {
+			err = nil
+		}
+		return errors.Join(errNotOurs, ignore(err, ErrConflict, ErrNotFound))
+	}
+	if !claimed {
+		return nil
+	}
+	return ignore(remove(ctx, a.Store.Affinities(), key, affinity), ErrConflict)
+}
+
+// releaseUnselected gives back the node's blocks that are empty and lie in no pool that selects the node any more. It is
+// done on the way to a new block, so that a change of pools does not leave the old ones' blocks behind.
+func (s *search) releaseUnselected(ctx context.Context) error {
+	var kept []AffinityRow
+	for _, row := range s.view.Affinities {
+		if !s.selects(row.Key.CIDR) {
+			gone, err := s.a.GiveBackIfEmpty(ctx, row.Key.Node, row.Key.CIDR)
+			if err != nil {
+				return err
+			}
+			if gone {
+				continue
+			}
+		}
+		kept = append(kept, row)
+	}
+	s.view.Affinities = kept
+	return nil
+}
+
+// GiveBackUnselected ends claims on empty blocks that lie in no pool which selects their node any more. It reads the
+// pools, and the nodes where a pool looks at their labels: nothing when there is no claim to look at.
+func (a *Allocator) GiveBackUnselected(ctx context.Context, c Cluster, claims []AffinityKey) error {
+	if len(claims) == 0 {
+		return nil
+	}
+	pools, err := c.Pools(ctx)
+	if err != nil {
+		return err
+	}
+	for _, claim := range claims {
+		s := search{view: View{Pools: pools}}
+		if pool.NeedsNodeLabels(pools) {
+			if s.view.NodeLabels, err = c.NodeLabels(ctx, claim.Node); err != nil {
+				return err
+			}
+		}
+		if s.selects(claim.CIDR) {
+			continue
+		}
+		if _, err := a.GiveBackIfEmpty(ctx, claim.Node, claim.CIDR); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// selects reports whether the pool that a block lies in exists and selects the node.
+func (s *search) selects(cidr netip.Prefix) bool {
+	p, ok := pool.Containing(s.view.Pools, cidr.Addr())
+	return ok && p.Selects(s.view.NodeLabels)
+}
+
+// GiveBackIfEmpty ends a node's claim on a block that nobody uses, and reports whether it did.
+func (a *Allocator) GiveBackIfEmpty(ctx context.Context, node string, cidr netip.Prefix) (bool, error) {
+	row, err := get(ctx, a.Store.Blocks(), cidr)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return a.dropClaim(ctx, AffinityKey{node, cidr})
+	case err != nil:
+		return false, err
+	case row.Value.Affinity != hostAffinity(node) || !row.Value.Empty():
+		return false, nil
+	}
+	err = a.giveBack(ctx, AffinityKey{node, cidr}, row)
+	if errors.Is(err, errNotOurs) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// dropClaim deletes a claim on a block that is not there, as a release that was cut off leaves it.
+func (a *Allocator) dropClaim(ctx context.Context, key AffinityKey) (bool, error) {
+	row, err := get(ctx, a.Store.Affinities(), key)
+	if err == nil {
+		err = remove(ctx, a.Store.Affinities(), key, row)
+	}
+	return true, ignore(err, ErrNotFound, ErrConflict)
+}
