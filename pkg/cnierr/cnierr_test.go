@@ -54,6 +54,7 @@ var table = []struct {
 	{"ipam.ErrExists", ipam.ErrExists, 11},
 	{"ipam.ErrConflict", ipam.ErrConflict, 11},
 	{"ipam.ErrContended", ipam.ErrContended, 11},
+	{"ipam.ErrReleased", ipam.ErrReleased, 11},
 	{"ipam.ErrNotReady", ipam.ErrNotReady, 11},
 	{"ipam.ErrNoAddress", ipam.ErrNoAddress, 11},
 	{"ipam.ErrAddrTaken", ipam.ErrAddrTaken, 102},

@@ -14,6 +14,8 @@ import (
 	"net/netip"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"calico-cni/internal/undo"
 	"calico-cni/pkg/ipam/block"
 )
@@ -23,6 +25,17 @@ type Allocator struct {
 	Store Store
 	// Now is the clock.
 	Now func() time.Time
+	// Parallel bounds how many calls of the store are made side by side where none depends on another; 0 sets no bound.
+	Parallel int
+}
+
+// group returns a group of goroutines within the allocator's bound.
+func (a *Allocator) group(ctx context.Context) (*errgroup.Group, context.Context) {
+	g, ctx := errgroup.WithContext(ctx)
+	if a.Parallel > 0 {
+		g.SetLimit(a.Parallel)
+	}
+	return g, ctx
 }
 
 // Request asks for one address of each family that is wanted, all or none.
@@ -134,7 +147,9 @@ func (s *search) again(ctx context.Context, p place) (place, error) {
 		return s.move(ctx, p)
 	}
 	p.row = row
-	return p, nil
+	// It may have been a release of this very handle that wrote.
+	s.handle, err = s.a.touch(ctx, s.request.Handle, p.cidr)
+	return p, err
 }
 
 // move finds another place for a want, and moves the handle's count along: up there before down here.
@@ -147,7 +162,8 @@ func (s *search) move(ctx context.Context, from place) (place, error) {
 		return place{}, err
 	}
 	s.counted[from.cidr]--
-	return to, s.a.count(ctx, s.request.Handle, map[netip.Prefix]int{from.cidr: -1})
+	s.handle, err = s.a.countDown(ctx, s.request.Handle, s.handle, map[netip.Prefix]int{from.cidr: 1})
+	return to, err
 }
 
 // pick allocates in the value of a block, and in that alone.
@@ -169,7 +185,11 @@ func (s *search) pick(b *block.Block, w Want) (block.Holding, error) {
 
 // Withdraw takes an assignment back as if it had never been: no cooldown, and nothing else that the handle holds is touched.
 func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned) error {
-	s := &search{a: a, request: r, counted: map[netip.Prefix]int{}}
+	handle, err := get(ctx, a.Store.Handles(), r.Handle)
+	if err != nil {
+		return ignore(err, ErrNotFound)
+	}
+	s := &search{a: a, request: r, handle: handle, counted: map[netip.Prefix]int{}}
 	for _, g := range got {
 		s.counted[g.Block]++
 	}
@@ -178,8 +198,8 @@ func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned) err
 
 // countUp raises the handle and remembers what was raised for certain. When a write may have gone through unnoticed,
 // the handle counts too much until its release settles it; to lower it on suspicion could make it count too little.
-func (s *search) countUp(ctx context.Context, counts map[netip.Prefix]int) error {
-	if err := s.a.count(ctx, s.request.Handle, counts); err != nil {
+func (s *search) countUp(ctx context.Context, counts map[netip.Prefix]int) (err error) {
+	if s.handle, err = s.a.countUp(ctx, s.request.Handle, counts); err != nil {
 		return err
 	}
 	for cidr, n := range counts {
@@ -193,13 +213,12 @@ func (s *search) withdraw(ctx context.Context) error {
 	mine := func(o block.Attribute) bool {
 		return block.SameHandle(o.Handle, s.request.Handle) && maps.Equal(o.Owner, s.request.Owner)
 	}
-	down := map[netip.Prefix]int{}
-	for cidr, n := range s.counted {
+	for cidr := range s.counted {
 		// No cooldown: the address was never in use.
-		if _, err := s.a.releaseFrom(ctx, cidr, s.request.Handle, mine, 0); err != nil {
+		if _, err := s.a.releaseFrom(ctx, cidr, s.request.Handle, mine, 0, 0); err != nil {
 			return fmt.Errorf("withdraw from block %s what handle %s was given: %w", cidr, s.request.Handle, err)
 		}
-		down[cidr] = -n
 	}
-	return s.a.count(ctx, s.request.Handle, down)
+	_, err := s.a.countDown(ctx, s.request.Handle, s.handle, s.counted)
+	return err
 }

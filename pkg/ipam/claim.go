@@ -50,16 +50,14 @@ func (a *Allocator) pend(ctx context.Context, key AffinityKey) (Row[Affinity], e
 }
 
 // heal brings an affinity and its block to where they agree, from wherever a claim or a release of it was cut off, and
-// returns the block. It returns errNotOurs when that is without the block: it belongs to another, or was being released.
+// returns the block. A release that was begun is taken back, as long as the block is still there and the node's: the new
+// revision of the block stops whoever is about to delete it. It returns errNotOurs when the block belongs to another.
 func (a *Allocator) heal(ctx context.Context, affinity AffinityRow) (Row[block.Block], error) {
 	key := affinity.Key
 	var row Row[block.Block]
 	err := retry(ctx, "claim block "+key.CIDR.String(), func() (err error) {
-		if affinity.Deleted || affinity.Value.State == PendingDeletion {
-			if err := a.unclaim(ctx, affinity); err != nil {
-				return err
-			}
-			return errNotOurs
+		if affinity.Deleted {
+			return errors.Join(errNotOurs, finish(ctx, a.Store.Affinities(), key, affinity.Row))
 		}
 		row, err = get(ctx, a.Store.Blocks(), key.CIDR)
 		switch {
@@ -78,8 +76,8 @@ func (a *Allocator) heal(ctx context.Context, affinity AffinityRow) (Row[block.B
 				return ignore(err, ErrConflict)
 			}
 			return errNotOurs
-		case affinity.Value.State == Pending:
-			// A new revision makes whoever decided on the old one, to take the block over, think again.
+		case affinity.Value.State != Confirmed:
+			// A new revision makes whoever decided on the old one, to take the block over, look again.
 			row.Value.Sequence++
 			if row, err = a.Store.Blocks().Update(ctx, key.CIDR, row); err != nil {
 				return missing(err)
@@ -117,28 +115,6 @@ func (a *Allocator) confirm(ctx context.Context, affinity AffinityRow) (Row[Affi
 		return row, err
 	}
 	return row, ErrConflict
-}
-
-// unclaim finishes the release of a claim: the block is deleted when it is empty, else left to nobody; then the
-// affinity goes. A block that others' addresses keep alive is deleted by the release of the last of them.
-func (a *Allocator) unclaim(ctx context.Context, affinity AffinityRow) error {
-	key := affinity.Key
-	row, err := get(ctx, a.Store.Blocks(), key.CIDR)
-	switch {
-	case errors.Is(err, ErrNotFound):
-	case err != nil:
-		return err
-	case row.Value.Affinity == hostAffinity(key.Node):
-		row.Value = row.Value.Clone()
-		row.Value.Affinity = ""
-		if err := a.putBlock(ctx, key.CIDR, row); err != nil {
-			return err
-		}
-	}
-	if affinity.Deleted {
-		return finish(ctx, a.Store.Affinities(), key, affinity.Row)
-	}
-	return ignore(remove(ctx, a.Store.Affinities(), key, affinity.Row), ErrConflict)
 }
 
 // missing turns "gone" into "changed": what was there a moment ago has to be looked at again.

@@ -158,7 +158,7 @@ func othersHave(t *testing.T, s *memstore.Store) {
 }
 
 // never selects no node.
-func never(t *testing.T) *selector.Selector {
+func never(t testing.TB) *selector.Selector {
 	t.Helper()
 	s, err := selector.Parse("has(never)")
 	if err != nil {

@@ -22,6 +22,8 @@ var (
 	ErrNoAddress = errors.New("no address available")
 	// ErrAddrTaken: the address asked for is held by somebody else.
 	ErrAddrTaken = errors.New("requested address is taken")
+	// ErrReleased: the handle was released while addresses were being assigned to it. Its container is being deleted.
+	ErrReleased = errors.New("handle was released meanwhile")
 	// ErrMalformed: a stored row breaks the data model.
 	ErrMalformed = errors.New("malformed row")
 )

@@ -17,7 +17,8 @@ type search struct {
 	request Request
 	// fresh says that view.Affinities was read anew, and is no longer the cached answer.
 	fresh bool
-	// counted is what the request's handle counts on behalf of the request.
+	// handle is the request's handle as it was last written, and counted what it counts on behalf of the request.
+	handle  Row[Handle]
 	counted map[netip.Prefix]int
 }
 

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/pool"
 )
@@ -130,10 +128,10 @@ func (v *survey) batch(next func() (netip.Prefix, bool), size int) []netip.Prefi
 // look reads blocks side by side, claims the first that is free, and remembers what the others are good for.
 func (v *survey) look(ctx context.Context, batch []netip.Prefix) (place, error) {
 	rows, missing := make([]Row[block.Block], len(batch)), make([]bool, len(batch))
-	g, ctx2 := errgroup.WithContext(ctx)
+	g, inGroup := v.a.group(ctx)
 	for i, cidr := range batch {
 		g.Go(func() (err error) {
-			rows[i], err = get(ctx2, v.a.Store.Blocks(), cidr)
+			rows[i], err = get(inGroup, v.a.Store.Blocks(), cidr)
 			if missing[i] = errors.Is(err, ErrNotFound); missing[i] || errors.Is(err, ErrMalformed) {
 				return nil
 			}

@@ -3,44 +3,68 @@ package ipam
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 )
 
-// count changes what a handle counts, making it or deleting it as that needs. A handle that does not exist counts nothing.
-func (a *Allocator) count(ctx context.Context, id string, change map[netip.Prefix]int) error {
+// countUp raises what a handle counts, making it as needed, and returns the handle.
+func (a *Allocator) countUp(ctx context.Context, id string, by map[netip.Prefix]int) (Row[Handle], error) {
 	t := a.Store.Handles()
-	return retry(ctx, "count addresses of handle "+id, func() error {
-		// A new attachment has a new handle, so creating it first saves the read.
-		if fresh := apply(nil, change); len(fresh) > 0 {
-			_, err := t.Create(ctx, id, Handle{ID: id, Counts: fresh})
-			if !errors.Is(err, ErrExists) {
-				return err
-			}
+	var row Row[Handle]
+	err := retry(ctx, "count addresses of handle "+id, func() (err error) {
+		// A new attachment has a new handle, so that creating it first saves the read.
+		row, err = t.Create(ctx, id, Handle{ID: id, Counts: apply(nil, by)})
+		if !errors.Is(err, ErrExists) {
+			return err
 		}
-		row, err := get(ctx, t, id)
-		if errors.Is(err, ErrNotFound) {
-			if len(apply(nil, change)) == 0 {
-				return nil
-			}
-			return ErrConflict
+		if row, err = get(ctx, t, id); err != nil {
+			return missing(err)
+		}
+		row.Value.Counts = apply(row.Value.Counts, by)
+		row, err = t.Update(ctx, id, row)
+		return missing(err)
+	})
+	return row, err
+}
+
+// countDown lowers what a handle counts, deleting it when that is nothing, provided that nobody wrote to the handle since
+// row. If somebody did, nobody can tell whether the count is still in it: it is left too high, which does no harm and which
+// the handle's release settles. To lower it twice would hide an address for ever.
+func (a *Allocator) countDown(ctx context.Context, id string, row Row[Handle], by map[netip.Prefix]int) (Row[Handle], error) {
+	t := a.Store.Handles()
+	down := map[netip.Prefix]int{}
+	for cidr, n := range by {
+		down[cidr] = -n
+	}
+	row.Value.Counts = apply(row.Value.Counts, down)
+	if len(row.Value.Counts) == 0 {
+		return row, ignore(remove(ctx, t, id, row), ErrConflict)
+	}
+	written, err := t.Update(ctx, id, row)
+	if err != nil {
+		return row, ignore(err, ErrConflict, ErrNotFound)
+	}
+	return written, nil
+}
+
+// touch writes a handle as it is, so that a release which is about to delete it has to look again. It returns an error
+// that wraps ErrReleased when the handle does not count the block any more.
+func (a *Allocator) touch(ctx context.Context, id string, cidr netip.Prefix) (Row[Handle], error) {
+	t := a.Store.Handles()
+	var row Row[Handle]
+	err := retry(ctx, "keep handle "+id, func() (err error) {
+		row, err = get(ctx, t, id)
+		if errors.Is(err, ErrNotFound) || err == nil && row.Value.Counts[cidr] == 0 {
+			return fmt.Errorf("assign address to handle %s: %w: its container is being deleted", id, ErrReleased)
 		}
 		if err != nil {
 			return err
 		}
-		row.Value.Counts = apply(row.Value.Counts, change)
-		return a.putHandle(ctx, id, row)
+		row, err = t.Update(ctx, id, row)
+		return missing(err)
 	})
-}
-
-// putHandle writes a handle back, or deletes it when it counts nothing any more.
-func (a *Allocator) putHandle(ctx context.Context, id string, row Row[Handle]) error {
-	t := a.Store.Handles()
-	if len(row.Value.Counts) == 0 {
-		return remove(ctx, t, id, row)
-	}
-	_, err := t.Update(ctx, id, row)
-	return err
+	return row, err
 }
 
 // apply returns counts after a change, without the blocks that count nothing.

@@ -112,7 +112,12 @@ func disown(t testing.TB, s *memstore.Store, node string) {
 		if _, err := s.Blocks().Update(ctx, row.Key.CIDR, b); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.Affinities().Delete(ctx, row.Key, row.Row); err != nil {
+		row.Deleted = true
+		marked, err := s.Affinities().Update(ctx, row.Key, row.Row)
+		if err == nil {
+			err = s.Affinities().Delete(ctx, row.Key, marked)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}

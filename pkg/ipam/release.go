@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"calico-cni/pkg/ipam/block"
 )
 
@@ -75,12 +73,13 @@ func (a *Allocator) releaseAll(ctx context.Context, handle string, h Handle, coo
 	var (
 		mu    sync.Mutex
 		freed Released
-		g     errgroup.Group
 	)
+	// One block that cannot be written keeps no other from being released: the group's context is not used.
+	g, _ := a.group(ctx)
 	mine := func(o block.Attribute) bool { return block.SameHandle(o.Handle, handle) }
 	for _, cidr := range slices.SortedFunc(maps.Keys(h.Counts), netip.Prefix.Compare) {
 		g.Go(func() error {
-			from, err := a.releaseFrom(ctx, cidr, handle, mine, cooldown)
+			from, err := a.releaseFrom(ctx, cidr, handle, mine, h.Counts[cidr], cooldown)
 			if err != nil {
 				return fmt.Errorf("release handle %s from block %s: %w", handle, cidr, err)
 			}
@@ -98,7 +97,11 @@ func (a *Allocator) releaseAll(ctx context.Context, handle string, h Handle, coo
 
 // releaseFrom releases from one block what owners that match hold there. A block that is gone holds nothing. A block
 // that no node owns is deleted with its last address.
-func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle string, match func(block.Attribute) bool, cooldown time.Duration) (Released, error) {
+//
+// counted is what the handle counts in the block. When the block holds less, an assignment to the same handle may be on
+// its way, between its two writes. The block is written all the same then: that assignment has to look again, and finds
+// the handle gone, instead of leaving an address that no handle leads to.
+func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle string, match func(block.Attribute) bool, counted int, cooldown time.Duration) (Released, error) {
 	var freed Released
 	err := retry(ctx, "release from block "+cidr.String(), func() error {
 		freed = Released{}
@@ -112,7 +115,7 @@ func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle s
 				freed.Addrs = append(freed.Addrs, h.Addr)
 			}
 		}
-		if len(freed.Addrs) == 0 {
+		if len(freed.Addrs) == 0 && counted == 0 {
 			return nil
 		}
 		b.Thaw(a.Now(), cooldown)
@@ -122,6 +125,35 @@ func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle s
 		return a.putBlock(ctx, cidr, Row[block.Block]{Value: b, Rev: row.Rev})
 	})
 	return freed, err
+}
+
+// ReleaseHolding gives back one address of a handle, provided that it is still held as the holding says: by that handle,
+// and allocated at that sequence number. It reports whether it did. This is for whoever decided on what it read some
+// time ago, as a collector of leaks does. The handle is counted down after.
+func (a *Allocator) ReleaseHolding(ctx context.Context, handle string, cidr netip.Prefix, h block.Holding, cooldown time.Duration) (bool, error) {
+	holder, err := a.Lookup(ctx, handle)
+	if err != nil {
+		return false, err
+	}
+	released := false
+	err = retry(ctx, "release "+h.Addr.String(), func() error {
+		row, err := get(ctx, a.Store.Blocks(), cidr)
+		if err != nil {
+			return ignore(err, ErrNotFound)
+		}
+		b := row.Value.Clone()
+		if !b.Release(handle, h, a.Now(), cooldown) {
+			return nil
+		}
+		err = a.putBlock(ctx, cidr, Row[block.Block]{Value: b, Rev: row.Rev})
+		released = err == nil
+		return err
+	})
+	if err != nil || !released || !holder.found {
+		return released, err
+	}
+	_, err = a.countDown(ctx, handle, holder.row, map[netip.Prefix]int{cidr: 1})
+	return true, err
 }
 
 // putBlock writes a block back after a release, or deletes it when it is empty and nobody owns it.

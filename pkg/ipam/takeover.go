@@ -31,42 +31,51 @@ func (a *Allocator) takeOver(ctx context.Context, node string, cidr netip.Prefix
 	return a.claim(ctx, node, cidr)
 }
 
-// giveBack ends a claim on a block that is empty: the claim is marked, the block deleted, the claim deleted. When
-// somebody writes to the block meanwhile, the claim stands again and the answer is errNotOurs.
+// giveBack ends a claim on a block that was empty when row was read: the claim is marked, the block deleted, the claim
+// deleted. When somebody wrote to the block meanwhile, the claim stands again and the answer is errNotOurs.
 func (a *Allocator) giveBack(ctx context.Context, key AffinityKey, row Row[block.Block]) error {
-	affinity, err := get(ctx, a.Store.Affinities(), key)
-	claimed := !errors.Is(err, ErrNotFound)
-	if claimed {
-		if err != nil {
-			return err
-		}
-		affinity.Value.State = PendingDeletion
-		affinity, err = a.Store.Affinities().Update(ctx, key, affinity)
-		if errors.Is(missing(err), ErrConflict) {
-			return errNotOurs
-		}
-		if err != nil {
-			return err
-		}
+	affinity, err := a.mark(ctx, key)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return err
 	}
+	claimed := err == nil
 	row.Value = row.Value.Clone()
 	row.Value.Sequence++
-	if err := remove(ctx, a.Store.Blocks(), key.CIDR, row); err != nil {
-		if !errors.Is(err, ErrConflict) {
-			return err
-		}
-		if claimed {
-			affinity.Value.State = Confirmed
-			_, err = a.Store.Affinities().Update(ctx, key, affinity)
-		} else {
-			err = nil
-		}
-		return errors.Join(errNotOurs, ignore(err, ErrConflict, ErrNotFound))
-	}
-	if !claimed {
-		return nil
+	err = remove(ctx, a.Store.Blocks(), key.CIDR, row)
+	switch {
+	case errors.Is(err, ErrConflict) && claimed:
+		return errors.Join(errNotOurs, a.unmark(ctx, key, affinity))
+	case errors.Is(err, ErrConflict):
+		return errNotOurs
+	case err != nil || !claimed:
+		return err
 	}
 	return ignore(remove(ctx, a.Store.Affinities(), key, affinity), ErrConflict)
+}
+
+// mark sets a claim to pendingDeletion. It returns errNotOurs when somebody else changes the claim at this moment.
+func (a *Allocator) mark(ctx context.Context, key AffinityKey) (Row[Affinity], error) {
+	affinity, err := get(ctx, a.Store.Affinities(), key)
+	if err != nil {
+		return affinity, err
+	}
+	affinity.Value.State = PendingDeletion
+	affinity, err = a.Store.Affinities().Update(ctx, key, affinity)
+	if errors.Is(missing(err), ErrConflict) {
+		return affinity, errNotOurs
+	}
+	return affinity, err
+}
+
+// unmark confirms a claim again whose block turned out to be in use, unless somebody else has a hand in it by now.
+func (a *Allocator) unmark(ctx context.Context, key AffinityKey, affinity Row[Affinity]) error {
+	row, err := get(ctx, a.Store.Blocks(), key.CIDR)
+	if err != nil || row.Value.Affinity != hostAffinity(key.Node) {
+		return ignore(err, ErrNotFound)
+	}
+	affinity.Value.State = Confirmed
+	_, err = a.Store.Affinities().Update(ctx, key, affinity)
+	return ignore(err, ErrConflict, ErrNotFound)
 }
 
 // releaseUnselected gives back the node's blocks that are empty and lie in no pool that selects the node any more. It is

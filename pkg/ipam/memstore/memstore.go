@@ -5,6 +5,7 @@ package memstore
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -16,6 +17,9 @@ import (
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/pool"
 )
+
+// ErrProtocol: the caller broke the protocol of ipam.Table.
+var ErrProtocol = errors.New("deletion has not begun by an update")
 
 // Store is an ipam.Store and an ipam.Cluster; the fields are the cluster's settings, to be set before use.
 type Store struct {
@@ -136,6 +140,9 @@ func (t *table[K, T]) Delete(_ context.Context, key K, row ipam.Row[T]) error {
 	defer t.mu.Unlock()
 	if err := t.same("delete", key, row); err != nil {
 		return err
+	}
+	if !t.rows[key].Deleted {
+		return t.fail("delete", key, ErrProtocol)
 	}
 	delete(t.rows, key)
 	return nil

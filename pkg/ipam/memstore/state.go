@@ -45,6 +45,17 @@ func deleted(yes bool) string {
 	return ""
 }
 
+// AllBlocks returns every block whose deletion has not begun.
+func (s *Store) AllBlocks() map[netip.Prefix]block.Block {
+	out := map[netip.Prefix]block.Block{}
+	for cidr, row := range s.blocks.all() {
+		if !row.Deleted {
+			out[cidr] = row.Value
+		}
+	}
+	return out
+}
+
 // Check returns every breach of what must hold at any moment, also between the writes of an operation:
 // each block is well formed; an address has one holder, for blocks do not overlap; a handle counts at least what its
 // blocks hold; a confirmed affinity has its block, and that block is of its node.

@@ -1,0 +1,317 @@
+package ipam_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/ipam/memstore"
+	"calico-cni/pkg/ipam/pool"
+	"calico-cni/pkg/selector"
+)
+
+var (
+	modelRuns = flag.Int("model.runs", 3000, "random interleavings to try")
+	modelSeed = flag.Uint64("model.seed", 0, "try this one seed only")
+)
+
+// script is what one actor does, an operation a word: "assign H", "release H", "collect H" (release by what was read
+// before), "move" (the pool no longer selects node a).
+type script struct {
+	node string
+	ops  []string
+}
+
+// situation is a store to begin with and actors that meet on it.
+type situation struct {
+	prepare func(testing.TB, *memstore.Store)
+	scripts []script
+	// many says that there are too many interleavings to try them all: random ones have to do.
+	many bool
+}
+
+func situations() map[string]situation {
+	tiny := func(_ testing.TB, s *memstore.Store) {
+		s.IPPools = []pool.Pool{{Name: "v4", CIDR: netip.MustParsePrefix("10.0.0.0/30"), BlockSize: 31}}
+	}
+	return map[string]situation{
+		"two nodes claim their first blocks": {tiny, []script{{"a", []string{"assign x"}}, {"b", []string{"assign y"}}}, false},
+		"two pods of one node":               {tiny, []script{{"a", []string{"assign x", "release x"}}, {"a", []string{"assign y"}}}, false},
+		"assign and release of one handle":   {tiny, []script{{"a", []string{"assign x", "release x"}}, {"a", []string{"release x"}}}, false},
+		"three nodes, two blocks": {tiny, []script{
+			{"a", []string{"assign x", "release x"}}, {"b", []string{"assign y"}}, {"c", []string{"assign z", "release z"}},
+		}, true},
+		"a block is taken over while its owner uses it": {
+			func(t testing.TB, s *memstore.Store) {
+				tiny(t, s)
+				s.Settings.StrictAffinity = true
+				mustAssign(t, s, only4("b", "net.b1"))
+				mustAssign(t, s, only4("a", "net.a1"))
+				mustAssign(t, s, only4("a", "net.a2"))
+				mustRelease(t, s, "net.b1")
+			}, []script{{"a", []string{"assign x"}}, {"b", []string{"assign y", "release y"}}}, false,
+		},
+		"a collector decides on what it read before": {
+			func(t testing.TB, s *memstore.Store) {
+				s.IPPools = []pool.Pool{{Name: "v4", CIDR: netip.MustParsePrefix("10.0.0.0/32"), BlockSize: 32}}
+				mustAssign(t, s, only4("a", "net.x"))
+			}, []script{{"a", []string{"release x", "assign x"}}, {"gc", []string{"collect x"}}}, false,
+		},
+		"the pool moves away": {
+			func(t testing.TB, s *memstore.Store) {
+				tiny(t, s)
+				s.IPPools = append(s.IPPools, pool.Pool{Name: "zz", CIDR: netip.MustParsePrefix("10.1.0.0/31"), BlockSize: 31})
+				mustAssign(t, s, only4("a", "net.old"))
+			}, []script{{"a", []string{"release old", "assign x"}}, {"b", []string{"move", "assign y"}}}, false,
+		},
+	}
+}
+
+// model is one run: a world, and what its actors were given.
+type model struct {
+	*world
+	// held are the addresses that actors hold: given to them, and not yet given back.
+	held map[string]netip.Addr
+	// released counts, by handle, the releases that have begun, and releasing those that have not ended: an address
+	// that is given meanwhile is not held for sure.
+	released, releasing map[string]int
+	// before is what handles held before the run.
+	before map[string]holding
+	// sequence is the highest that a block was seen with.
+	sequence map[netip.Prefix]int64
+	failed   error
+	never    *selector.Selector
+}
+
+type holding struct {
+	cidr    netip.Prefix
+	holding block.Holding
+}
+
+func newModel(t testing.TB, sit situation, choices chooser, crashes, switches int) *model {
+	s := newStore()
+	sit.prepare(t, s)
+	tick := later()
+	s.Now = tick
+	m := &model{never: never(t), held: map[string]netip.Addr{}, released: map[string]int{}, releasing: map[string]int{}, before: map[string]holding{}, sequence: map[netip.Prefix]int64{}}
+	for cidr, b := range s.AllBlocks() {
+		for _, h := range b.HeldBy(func(block.Attribute) bool { return true }) {
+			owner, _ := b.Holder(h.Addr)
+			m.before[owner.Handle] = holding{cidr, h}
+		}
+	}
+	m.world = &world{store: s, choices: choices, crashes: crashes, switches: switches, after: m.check}
+	stale := map[string][]ipam.AffinityRow{}
+	for _, node := range []string{"a", "b", "c"} {
+		stale[node], _ = s.AffinitiesOf(context.Background(), node, false)
+	}
+	for i, sc := range sit.scripts {
+		a := &actor{name: fmt.Sprintf("%d on %s", i, sc.node)}
+		a.run = func(a *actor) {
+			alloc := &ipam.Allocator{Store: actorStore{s, a, stale}, Now: tick, Parallel: 1}
+			for _, op := range sc.ops {
+				if err := m.do(a, alloc, sc.node, op); err != nil && !a.crashed {
+					m.failed = errors.Join(m.failed, fmt.Errorf("%s: %s: %w", a.name, op, err))
+				}
+			}
+		}
+		m.actors = append(m.actors, a)
+	}
+	return m
+}
+
+// do is one operation of an actor. An assignment that is told that nothing is left is no failure.
+func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
+	verb, name, _ := strings.Cut(op, " ")
+	handle := "net." + name
+	switch verb {
+	case "move":
+		m.store.IPPools[0].Node = m.never
+		return nil
+	case "assign":
+		before := m.released[handle]
+		got, err := assignWith(alloc, only4(node, handle))
+		if err == nil && !a.crashed && m.released[handle] == before && m.releasing[handle] == 0 {
+			m.held[handle] = got[0].Addr
+			// The pod lives for a while, in which others may come and must leave its address alone.
+			return a.call("the pod runs", func() error { return nil })
+		}
+		return ignoreErr(ignoreErr(err, ipam.ErrNoAddress), ipam.ErrReleased)
+	case "release":
+		delete(m.held, handle)
+		m.released[handle]++
+		m.releasing[handle]++
+		defer func() { m.releasing[handle]-- }()
+		h, err := alloc.Lookup(context.Background(), handle)
+		if err != nil {
+			return err
+		}
+		released, err := alloc.Release(context.Background(), h, 0)
+		if err != nil {
+			return err
+		}
+		return alloc.GiveBackUnselected(context.Background(), m.store, released.Emptied)
+	case "collect":
+		// What it decided on is from before the run: the pod that it takes for dead may be back by now.
+		old := m.before[handle]
+		_, err := alloc.ReleaseHolding(context.Background(), handle, old.cidr, old.holding, 0)
+		return err
+	}
+	return fmt.Errorf("no operation %q", op)
+}
+
+func ignoreErr(err, harmless error) error {
+	if errors.Is(err, harmless) {
+		return nil
+	}
+	return err
+}
+
+// check is what must hold after every call of the store, whoever made it.
+func (m *model) check() error {
+	for _, breach := range m.store.Check() {
+		return errors.New(breach)
+	}
+	blocks := m.store.AllBlocks()
+	for handle, addr := range m.held {
+		found := false
+		for _, b := range blocks {
+			owner, ok := b.Holder(addr)
+			found = found || ok && owner.Handle == handle
+		}
+		if !found {
+			return fmt.Errorf("%s was given to %s, and the store does not have it so", addr, handle)
+		}
+	}
+	for cidr, b := range blocks {
+		if b.Sequence < m.sequence[cidr] {
+			return fmt.Errorf("sequence number of %s fell from %d to %d", cidr, m.sequence[cidr], b.Sequence)
+		}
+		m.sequence[cidr] = b.Sequence
+	}
+	return nil
+}
+
+// settle releases every handle, as the runtimes do in the end, and expects that nothing is left of any.
+func (m *model) settle(sit situation) error {
+	alloc := &ipam.Allocator{Store: m.store, Now: m.store.Now}
+	handles := map[string]bool{}
+	for handle := range m.before {
+		handles[handle] = true
+	}
+	for _, sc := range sit.scripts {
+		for _, op := range sc.ops {
+			_, name, _ := strings.Cut(op, " ")
+			handles["net."+name] = true
+		}
+	}
+	for handle := range handles {
+		if err := release(alloc, handle); err != nil {
+			return fmt.Errorf("release %s in the end: %w", handle, err)
+		}
+	}
+	for cidr, b := range m.store.AllBlocks() {
+		if !b.Empty() {
+			return fmt.Errorf("everything was released, and %s still holds something", cidr)
+		}
+	}
+	if strings.Contains(m.store.String(), "handle ") {
+		return errors.New("everything was released, and a handle is left")
+	}
+	return m.check()
+}
+
+// explore makes one run and returns what is wrong with it.
+func explore(t testing.TB, sit situation, choices chooser, crashes, switches int) (*model, error) {
+	m := newModel(t, sit, choices, crashes, switches)
+	err := m.play()
+	if err == nil {
+		err = m.failed
+	}
+	if err == nil {
+		clear(m.held)
+		err = m.settle(sit)
+	}
+	return m, err
+}
+
+// replay makes the choices of a list, and option 0 beyond its end. It notes how many options there were.
+type replay struct{ list, options []int }
+
+func (r *replay) choose(n int) int {
+	i := len(r.options)
+	r.options = append(r.options, n)
+	if i >= len(r.list) {
+		r.list = append(r.list, 0)
+	}
+	return r.list[i]
+}
+
+// following returns the next list in the order of a depth-first search, and false after the last.
+func (r *replay) following() ([]int, bool) {
+	for i := len(r.options) - 1; i >= 0; i-- {
+		if r.list[i]+1 < r.options[i] {
+			return append(append([]int{}, r.list[:i]...), r.list[i]+1), true
+		}
+	}
+	return nil, false
+}
+
+// TestEveryInterleavingOfSmallCases tries all orders of store calls in which an actor is left for another at most twice
+// before it ends or is stuck, and all in which that happens once and one actor is killed at any of its calls.
+func TestEveryInterleavingOfSmallCases(t *testing.T) {
+	for name, sit := range situations() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if sit.many {
+				return
+			}
+			runs := 0
+			for _, bound := range []struct{ crashes, switches int }{{0, 2}, {1, 1}} {
+				for list, more := []int(nil), true; more; runs++ {
+					r := &replay{list: list}
+					m, err := explore(t, sit, r, bound.crashes, bound.switches)
+					if err != nil {
+						t.Fatalf("%v\nchoices %v\n%s", err, r.list, m)
+					}
+					list, more = r.following()
+				}
+			}
+			t.Logf("%d runs", runs)
+		})
+	}
+}
+
+// random chooses by a seed. It mostly goes on with whoever went last, and seldom kills.
+type random struct{ *rand.Rand }
+
+func (r random) choose(n int) int {
+	if r.IntN(3) > 0 {
+		return 0
+	}
+	return r.IntN(n)
+}
+
+func TestRandomInterleavings(t *testing.T) {
+	for name, sit := range situations() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(*modelRuns) {
+				if *modelSeed != 0 {
+					seed = *modelSeed
+				}
+				m, err := explore(t, sit, random{rand.New(rand.NewPCG(seed, 1))}, int(seed%3), -1)
+				if err != nil {
+					t.Fatalf("%v\nreplay with -model.seed=%d\n%s", err, seed, m)
+				}
+			}
+		})
+	}
+}
