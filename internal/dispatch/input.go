@@ -13,6 +13,8 @@ import (
 	"github.com/containernetworking/cni/pkg/utils"
 	"github.com/containernetworking/cni/pkg/version"
 	"github.com/vishvananda/netns"
+
+	"calico-cni/internal/netnspath"
 )
 
 // verb says what a command takes: the environment variables it cannot do without, and the first version of the
@@ -145,7 +147,7 @@ func (i *invocation) netns(v verb, args *skel.CmdArgs) *types.Error {
 	if args.Netns == "" || !v.attaches() || v.name == "DEL" {
 		return nil
 	}
-	pod, err := netns.GetFromPath(args.Netns)
+	pod, err := netnspath.Open(args.Netns)
 	if err != nil {
 		if v.name == "ADD" && i.plugin.EntersNetNS {
 			return types.NewError(types.ErrInvalidEnvironmentVariables,

@@ -47,7 +47,7 @@ func TestAbsentNetworkNamespaceStopsOnlyTheAddThatEntersIt(t *testing.T) {
 		enters  bool
 		want    string
 	}{
-		{"ADD", true, "1.1.0: 4: CNI_NETNS /no/such/netns: network namespace does not exist: no such file or directory; " +
+		{"ADD", true, "1.1.0: 4: CNI_NETNS /no/such/netns: network namespace does not exist: open \"/no/such/netns\": no network namespace: no such file or directory; " +
 			"the runtime has removed the sandbox, or names a wrong path"},
 		{"ADD", false, "ran [ADD]"},
 		{"DEL", true, "ran [DEL]"},

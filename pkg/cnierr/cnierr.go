@@ -39,7 +39,7 @@ func code(err error) uint {
 	switch {
 	case is(err, netconf.ErrDecode):
 		return types.ErrDecodingFailure
-	case is(err, netconf.ErrInvalid, netconf.ErrAnnotation, ipamplugin.ErrNoFamily):
+	case is(err, netconf.ErrInvalid, netconf.ErrAnnotation, ipamplugin.ErrNoFamily, dataplane.ErrSpec):
 		return types.ErrInvalidNetworkConfig
 	case is(err, netconf.ErrUnsupported):
 		return types.ErrUnsupportedField

@@ -18,6 +18,8 @@ var (
 	ErrIfNameTaken = errors.New("interface name is taken")
 	// ErrRouteConflict: the host already routes one of the addresses through another interface.
 	ErrRouteConflict = errors.New("host route belongs to another interface")
+	// ErrSpec: the wish itself cannot be fulfilled by any kernel.
+	ErrSpec = errors.New("attachment cannot be made")
 	// ErrNoIPv6: the kernel runs without IPv6, but the pod has an IPv6 address.
 	ErrNoIPv6 = errors.New("the kernel has no IPv6")
 )
@@ -62,11 +64,17 @@ type Target struct {
 	NetNS string
 	// IfName is the interface in the pod, HostIfName its peer on the host.
 	IfName, HostIfName string
+	// Unmarked takes a host interface that carries no owner at all for the target's: somebody who knows says so. Calico
+	// leaves its interfaces so, and a crash may.
+	Unmarked bool
 }
 
 // Interface is a data plane. Setup undoes itself when it fails; Teardown of what is not there is a success.
 type Interface interface {
-	// Setup makes the attachment. It returns an error that wraps ErrNoNetNS, ErrIfNameTaken, ErrRouteConflict or ErrNoIPv6 where these apply.
+	// Admit returns the error that Setup would refuse a spec with, before anything is done for it elsewhere: for what the
+	// spec says, or for what is in the pod already. It changes nothing. Of the addresses only the families count; there may be none yet.
+	Admit(ctx context.Context, spec Spec) error
+	// Setup makes the attachment. It returns an error that wraps ErrNoNetNS, ErrIfNameTaken, ErrRouteConflict, ErrSpec or ErrNoIPv6 where these apply.
 	Setup(ctx context.Context, spec Spec) (Endpoint, error)
 	// Teardown removes the attachment as far as it is there and belongs to the target's owner.
 	Teardown(ctx context.Context, target Target) error

@@ -39,10 +39,16 @@ func validContainerID(s string) bool {
 }
 
 func validIfName(s string) bool {
-	if s == "" || s == "." || s == ".." || len(s) > maxIfName {
+	switch s {
+	// The last three are no names of a file, but of lo itself, and of directories beside an interface's in /proc/sys/net.
+	case "", ".", "..", "lo", "all", "default":
 		return false
 	}
-	return !strings.ContainsFunc(s, func(r rune) bool { return r == '/' || r == ':' || r == 0 || unicode.IsSpace(r) })
+	if len(s) > maxIfName {
+		return false
+	}
+	// The kernel takes a percent sign for a template of a name.
+	return !strings.ContainsFunc(s, func(r rune) bool { return r == '%' || r == '/' || r == ':' || r == 0 || unicode.IsSpace(r) })
 }
 
 // validLabel reports whether s is a DNS label as RFC 1123 has it, in lower case: what Kubernetes takes for a namespace.

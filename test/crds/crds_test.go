@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { apiserver.Main(m) }
 
 var (
 	crds    sync.Once
-	crdsErr error
+	errCRDs error
 )
 
 // resource returns a client for one of the kinds.
@@ -31,10 +31,10 @@ func resource(t *testing.T, plural string) dynamic.ResourceInterface {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	crds.Do(func() {
-		crdsErr = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds")))
+		errCRDs = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds")))
 	})
-	if crdsErr != nil {
-		t.Fatal(crdsErr)
+	if errCRDs != nil {
+		t.Fatal(errCRDs)
 	}
 	return s.Dynamic().Resource(v1.GroupVersion.WithResource(plural))
 }
@@ -88,7 +88,9 @@ func TestSchemasTakeWhatCalicoWrites(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			client := resource(t, kinds[tt.kind])
 			o := object(t, tt.kind, strings.ReplaceAll(strings.ToLower(name), " ", "-"), tt.spec)
-			unstructured.SetNestedField(o.Object, "kept", "spec", "fromTheFuture")
+			if err := unstructured.SetNestedField(o.Object, "kept", "spec", "fromTheFuture"); err != nil {
+				t.Fatal(err)
+			}
 			got, err := client.Create(t.Context(), o, metav1.CreateOptions{})
 			if err != nil {
 				t.Fatal(err)

@@ -42,6 +42,23 @@ func New(sysctls string) *DataPlane {
 	return &DataPlane{sysctls: sysctlTree(sysctls)}
 }
 
+// Admit makes the checks of Setup that need no address.
+func (d *DataPlane) Admit(ctx context.Context, spec dataplane.Spec) error {
+	if err := validate(spec); err != nil {
+		return err
+	}
+	ns, err := openPair(spec.NetNS)
+	if err != nil {
+		return err
+	}
+	defer ns.close()
+	s := setup{spec: spec, sysctls: d.sysctls, ns: ns}
+	if err := s.checkIPv6(ctx); err != nil {
+		return err
+	}
+	return s.checkIfName(ctx)
+}
+
 // Setup makes the attachment and returns it when packets can pass: both ends are up, and the
 // kernel receives for each address. A host interface of the wanted name is replaced, whoever owns it: a new sandbox of a pod takes
 // the place of the old one. When Setup fails, the pod and the host are as they were but for that.
@@ -50,6 +67,9 @@ func New(sysctls string) *DataPlane {
 func (d *DataPlane) Setup(ctx context.Context, spec dataplane.Spec) (_ dataplane.Endpoint, err error) {
 	if err := validate(spec); err != nil {
 		return dataplane.Endpoint{}, err
+	}
+	if len(spec.Addrs) == 0 {
+		return dataplane.Endpoint{}, fmt.Errorf("%w: no address for the pod: want at least one", dataplane.ErrSpec)
 	}
 	ns, err := openPair(spec.NetNS)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
+	"calico-cni/internal/netnspath"
 	"calico-cni/pkg/dataplane"
 )
 
@@ -102,22 +103,13 @@ func openHostNetNS() (netns.NsHandle, error) {
 	return ns, nil
 }
 
-// openNetNS opens the network namespace at path, or returns an error that wraps ErrNoNetNS where there is none:
-// no such file, or one that is no network namespace, like the mount point that an unmounted one leaves behind.
+// openNetNS opens the pod's network namespace, or returns an error that wraps ErrNoNetNS where there is none.
 func openNetNS(path string) (netns.NsHandle, error) {
-	// Not blocking, should the path name a pipe.
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ESRCH):
-		return netns.None(), fmt.Errorf("open %q: %w (%w): the sandbox is gone", path, dataplane.ErrNoNetNS, err)
-	case err != nil:
-		return netns.None(), fmt.Errorf("open network namespace %q: %w", path, err)
+	ns, err := netnspath.Open(path)
+	if errors.Is(err, netnspath.ErrNone) {
+		return ns, fmt.Errorf("%w: %w: the sandbox is gone", dataplane.ErrNoNetNS, err)
 	}
-	if kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE); err != nil || kind != unix.CLONE_NEWNET {
-		unix.Close(fd)
-		return netns.None(), fmt.Errorf("open %q: %w: the file is no network namespace, or no longer one", path, dataplane.ErrNoNetNS)
-	}
-	return netns.NsHandle(fd), nil
+	return ns, err
 }
 
 // linkByName returns the link, or nil when there is none of that name.

@@ -1,11 +1,11 @@
 package linux
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -23,22 +23,21 @@ const (
 func validate(spec dataplane.Spec) error {
 	switch {
 	case spec.Owner == "" || len(spec.Owner) >= aliasSize:
-		return fmt.Errorf("owner %q: want a container ID of 1 to %d bytes", spec.Owner, aliasSize-1)
-	case len(spec.Addrs) == 0:
-		return errors.New("no address for the pod: want at least one")
+		return fmt.Errorf("%w: owner %q: want a container ID of 1 to %d bytes", dataplane.ErrSpec, spec.Owner, aliasSize-1)
 	case spec.MTU < 0 || spec.Queues < 0:
-		return fmt.Errorf("MTU %d, %d queues: want neither below 0", spec.MTU, spec.Queues)
+		return fmt.Errorf("%w: MTU %d, %d queues: want neither below 0", dataplane.ErrSpec, spec.MTU, spec.Queues)
 	case spec.MTU > 0 && spec.MTU < leastIPv6MTU && uses6(spec):
-		return fmt.Errorf("MTU %d: IPv6 needs at least %d; raise the MTU or leave IPv6 out", spec.MTU, leastIPv6MTU)
+		return fmt.Errorf("%w: MTU %d: IPv6 needs at least %d; raise the MTU or leave IPv6 out", dataplane.ErrSpec, spec.MTU, leastIPv6MTU)
 	}
 	for _, name := range []string{spec.IfName, spec.HostIfName} {
-		if name == "" || name == "lo" || len(name) >= unix.IFNAMSIZ {
-			return fmt.Errorf("interface name %q: want 1 to %d bytes, and not lo", name, unix.IFNAMSIZ-1)
+		// The kernel takes a percent sign for a template, and has sysctl directories named all and default.
+		if name == "" || slices.Contains([]string{"lo", "all", "default"}, name) || strings.Contains(name, "%") || len(name) >= unix.IFNAMSIZ {
+			return fmt.Errorf("%w: interface name %q: want 1 to %d bytes, no %%, and not lo, all or default", dataplane.ErrSpec, name, unix.IFNAMSIZ-1)
 		}
 	}
 	for _, addr := range spec.Addrs {
 		if !addr.IsValid() || addr.Is4In6() || addr.Zone() != "" {
-			return fmt.Errorf("address %s: want a plain IPv4 or IPv6 address", addr)
+			return fmt.Errorf("%w: address %s: want a plain IPv4 or IPv6 address", dataplane.ErrSpec, addr)
 		}
 	}
 	return nil

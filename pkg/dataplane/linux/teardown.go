@@ -86,8 +86,11 @@ func removeHostLink(target dataplane.Target) error {
 	}
 	defer host.Close()
 	link, err := host.linkByName(target.HostIfName)
-	if err != nil || link == nil || link.Attrs().Alias != target.Owner {
+	if err != nil || link == nil {
 		return err
+	}
+	if alias := link.Attrs().Alias; alias != target.Owner && (alias != "" || !target.Unmarked) {
+		return nil
 	}
 	return host.deleteLink(link)
 }

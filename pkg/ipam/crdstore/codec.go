@@ -29,7 +29,7 @@ func affinityName(node string, cidr netip.Prefix) string {
 	if len(name) < maxName {
 		return name
 	}
-	sum := sha256.Sum256([]byte(node + c))
+	sum := sha256.Sum256([]byte(node + "+" + c))
 	return node[:maxName-1-len(c)-13] + "-" + c + "-" + hex.EncodeToString(sum[:])[:11]
 }
 

@@ -66,11 +66,9 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 	}
 	var rows []ipam.AffinityRow
 	for i := range list {
+		// A claim on something that is no CIDR is a claim on nothing, and must not keep the others from being used.
 		key, err := affinityKey(&list[i])
-		if err != nil {
-			return nil, err
-		}
-		if key.Node != node {
+		if err != nil || key.Node != node {
 			continue
 		}
 		row, err := s.affinities.row(&list[i])

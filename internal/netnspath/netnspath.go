@@ -1,0 +1,30 @@
+// Package netnspath opens network namespaces by path.
+package netnspath
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// ErrNone says that a path leads to no network namespace: there is no such file, or it is something else, like the mount
+// point that an unmounted namespace leaves behind.
+var ErrNone = errors.New("no network namespace")
+
+// Open opens the network namespace at path. An error wraps ErrNone where there is none. It never blocks, whatever the path names.
+func Open(path string) (netns.NsHandle, error) {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ESRCH):
+		return netns.None(), fmt.Errorf("open %q: %w: %w", path, ErrNone, err)
+	case err != nil:
+		return netns.None(), fmt.Errorf("open network namespace %q: %w", path, err)
+	}
+	if kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE); err != nil || kind != unix.CLONE_NEWNET {
+		_ = unix.Close(fd)
+		return netns.None(), fmt.Errorf("open %q: %w: the file is something else", path, ErrNone)
+	}
+	return netns.NsHandle(fd), nil
+}
