@@ -11,35 +11,41 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 )
 
-// check loads the configuration as a runtime does, which goes by the file's name.
+// Load loads a configuration as a runtime does, which goes by the file's name: a single plugin becomes a list of one. An
+// error wraps ErrInvalid, and may quote what the configuration says.
 //
 // Source: CNI specification 1.1.0, section 1; containerd's go-cni and CRI-O's ocicni read *.conflist as a list, *.conf
 // and *.json as one plugin.
-func check(filename string, data []byte) error {
+func Load(filename string, data []byte) (*libcni.NetworkConfigList, error) {
 	if err := checkJSON(data); err != nil {
-		return err
+		return nil, err
 	}
-	var name, cniVersion string
+	list, err := decode(filename, data)
+	if err != nil {
+		return nil, err
+	}
+	return list, checkHead(list.Name, list.CNIVersion)
+}
+
+func decode(filename string, data []byte) (*libcni.NetworkConfigList, error) {
 	switch filepath.Ext(filename) {
 	case ".conflist":
 		l, err := libcni.NetworkConfFromBytes(data)
 		if err != nil {
-			return fmt.Errorf("%w: %w", ErrInvalid, err)
+			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 		if len(l.Plugins) == 0 {
-			return fmt.Errorf("%w: a %s file wants a list of plugins under %q", ErrInvalid, ".conflist", "plugins")
+			return nil, fmt.Errorf("%w: a %s file wants a list of plugins under %q", ErrInvalid, ".conflist", "plugins")
 		}
-		name, cniVersion = l.Name, l.CNIVersion
+		return l, nil
 	case ".conf", ".json":
 		p, err := libcni.NetworkPluginConfFromBytes(data)
 		if err != nil {
-			return fmt.Errorf("%w: %w; for a list of plugins use a name that ends in .conflist", ErrInvalid, err)
+			return nil, fmt.Errorf("%w: %w; for a list of plugins use a name that ends in .conflist", ErrInvalid, err)
 		}
-		name, cniVersion = p.Network.Name, p.Network.CNIVersion
-	default:
-		return fmt.Errorf("%w: no runtime reads a file named %q; want .conflist, or .conf for a single plugin", ErrInvalid, filename)
+		return &libcni.NetworkConfigList{Name: p.Network.Name, CNIVersion: p.Network.CNIVersion, Plugins: []*libcni.PluginConfig{p}, Bytes: data}, nil
 	}
-	return checkHead(name, cniVersion)
+	return nil, fmt.Errorf("%w: no runtime reads a file named %q; want .conflist, or .conf for a single plugin", ErrInvalid, filename)
 }
 
 func checkHead(name, cniVersion string) error {

@@ -60,7 +60,7 @@ func Render(filename, template string, v Values) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := check(filename, data); err != nil {
+	if _, err := Load(filename, data); err != nil {
 		return nil, err
 	}
 	return v.fill(template)

@@ -111,6 +111,10 @@ func TestASinglePluginInAConfFile(t *testing.T) {
 		if got := render(t, name, conf, values()); got != conf {
 			t.Errorf("%s: rendered %s", name, got)
 		}
+		l, err := Load(name, []byte(conf))
+		if err != nil || l.Name != "mine" || l.CNIVersion != "0.3.1" || len(l.Plugins) != 1 || string(l.Plugins[0].Bytes) != conf {
+			t.Errorf("%s: Load = %+v, %v; want a list of this one plugin", name, l, err)
+		}
 	}
 }
 

@@ -59,9 +59,12 @@ func TestHelp(t *testing.T) {
 }
 
 func TestAWrongVariableIsExitCodeTwo(t *testing.T) {
-	for _, env := range []string{"CNI_MTU=big", "CNI_MTU=1"} {
+	for _, env := range []string{
+		"CNI_MTU=big", "CNI_MTU=1", "KUBERNETES_NODE_NAME=a/b c", "CNI_CONF_NAME=.conflist", "CNI_CONF_NAME=calico-kubeconfig", "CNI_OLD_CONF_NAME=calico-kubeconfig",
+	} {
+		variable, _, _ := strings.Cut(env, "=")
 		exit, _, stderr := runInstall(t, []string{env, "KUBERNETES_SERVICE_HOST=10.96.0.1"})
-		if exit != 2 || !strings.Contains(stderr, "CNI_MTU") {
+		if exit != 2 || !strings.Contains(stderr, variable) {
 			t.Errorf("%s: exit code %d, errors %q", env, exit, stderr)
 		}
 	}

@@ -49,7 +49,7 @@ func code(err error) uint {
 		return types.ErrIOFailure
 	case is(err, kube.ErrForbidden, kube.ErrInvalid, kube.ErrMalformed, ipam.ErrMalformed, pool.ErrInvalid):
 		return Refused
-	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, dataplane.ErrNoIPv6):
+	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrHandleTaken, dataplane.ErrNoIPv6):
 		return Unavailable
 	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, ipamplugin.ErrNotUp,
 		kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,

@@ -56,6 +56,7 @@ var table = []struct {
 	{"ipam.ErrConflict", ipam.ErrConflict, 11},
 	{"ipam.ErrContended", ipam.ErrContended, 11},
 	{"ipam.ErrReleased", ipam.ErrReleased, 11},
+	{"ipam.ErrHandleTaken", ipam.ErrHandleTaken, 102},
 	{"ipam.ErrNotReady", ipam.ErrNotReady, 11},
 	{"ipam.ErrNoAddress", ipam.ErrNoAddress, 11},
 	{"ipam.ErrAddrTaken", ipam.ErrAddrTaken, 102},

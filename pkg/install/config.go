@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 )
@@ -83,19 +84,31 @@ func (c Config) checkPaths() error {
 }
 
 func (c Config) checkNames() error {
-	var old error
+	var old, node, account error
 	if c.OldConfName != "" {
 		old = fileName("CNI_OLD_CONF_NAME", c.OldConfName)
 	}
-	var account error
+	if c.NodeName != "" {
+		node = subdomain("KUBERNETES_NODE_NAME", c.NodeName)
+	}
 	if c.ServiceAccount == "" || strings.ContainsAny(c.ServiceAccount, "/ ") {
 		account = fmt.Errorf("CALICO_CNI_SERVICE_ACCOUNT %q: want the name of a service account", c.ServiceAccount)
 	}
-	name := fileName("CNI_CONF_NAME", c.ConfName)
-	if ext := filepath.Ext(c.ConfName); name == nil && ext != ".conflist" && ext != ".conf" && ext != ".json" {
-		name = fmt.Errorf("CNI_CONF_NAME %q: want a name that ends in .conflist, or no runtime reads it", c.ConfName)
+	return errors.Join(c.checkConfName(), old, node, account)
+}
+
+func (c Config) checkConfName() error {
+	if err := fileName("CNI_CONF_NAME", c.ConfName); err != nil {
+		return err
 	}
-	return errors.Join(name, old, account)
+	ext := filepath.Ext(c.ConfName)
+	switch {
+	case strings.HasPrefix(c.ConfName, "."):
+		return fmt.Errorf("CNI_CONF_NAME %q: want a name that does not start with a dot, such as 10-calico.conflist", c.ConfName)
+	case ext != ".conflist" && ext != ".conf" && ext != ".json":
+		return fmt.Errorf("CNI_CONF_NAME %q: want a name that ends in .conflist, or no runtime reads it", c.ConfName)
+	}
+	return nil
 }
 
 func (c Config) checkServer() error {
@@ -172,6 +185,22 @@ func absolute(variable, path string) error {
 func fileName(variable, name string) error {
 	if name == "" || name == "." || name == ".." || strings.Contains(name, "/") {
 		return fmt.Errorf("%s %q: want the name of a file in CNI_NET_DIR, without a path", variable, name)
+	}
+	if name == kubeconfigName {
+		return fmt.Errorf("%s %q: that is the kubeconfig of the plugins; want the name of another file", variable, name)
+	}
+	return nil
+}
+
+// labels are what Kubernetes takes for the name of a node, up to maxNodeName bytes: those of RFC 1123, in lower case.
+var labels = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+
+const maxNodeName = 253
+
+func subdomain(variable, name string) error {
+	if len(name) > maxNodeName || !labels.MatchString(name) {
+		return fmt.Errorf("%s %.*q: want the name of the node as Kubernetes has it: up to %d lower-case letters, digits, '-' and '.', "+
+			"with a letter or digit at each end and beside each dot", variable, maxNodeName, name, maxNodeName)
 	}
 	return nil
 }

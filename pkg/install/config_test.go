@@ -119,7 +119,18 @@ func TestValidateNamesEveryVariableThatIsWrong(t *testing.T) {
 		{func(c *Config) { c.ServiceAccountDir = "." }, `CNI_SERVICE_ACCOUNT_DIR "."`},
 		{func(c *Config) { c.ConfName = "../10.conflist" }, `CNI_CONF_NAME "../10.conflist"`},
 		{func(c *Config) { c.ConfName = "10-calico" }, `CNI_CONF_NAME "10-calico"`},
+		{func(c *Config) { c.ConfName = ".conflist" }, `CNI_CONF_NAME ".conflist"`},
+		{func(c *Config) { c.ConfName = ".10-calico.conflist" }, `CNI_CONF_NAME ".10-calico.conflist"`},
+		{func(c *Config) { c.ConfName = "calico-kubeconfig" }, `CNI_CONF_NAME "calico-kubeconfig": that is the kubeconfig`},
 		{func(c *Config) { c.OldConfName = ".." }, `CNI_OLD_CONF_NAME ".."`},
+		{func(c *Config) { c.OldConfName = "calico-kubeconfig" }, `CNI_OLD_CONF_NAME "calico-kubeconfig": that is the kubeconfig`},
+		{func(c *Config) { c.NodeName = "a/b c" }, `KUBERNETES_NODE_NAME "a/b c"`},
+		{func(c *Config) { c.NodeName = "Worker-1" }, `KUBERNETES_NODE_NAME "Worker-1"`},
+		{func(c *Config) { c.NodeName = "worker_1" }, `KUBERNETES_NODE_NAME "worker_1"`},
+		{func(c *Config) { c.NodeName = "worker-1\n" }, `KUBERNETES_NODE_NAME "worker-1\n"`},
+		{func(c *Config) { c.NodeName = "worker-.example" }, `KUBERNETES_NODE_NAME "worker-.example"`},
+		{func(c *Config) { c.NodeName = "worker..example" }, `KUBERNETES_NODE_NAME "worker..example"`},
+		{func(c *Config) { c.NodeName = strings.Repeat("a", 254) }, `KUBERNETES_NODE_NAME "aaa`},
 		{func(c *Config) { c.ServiceAccount = "a/b" }, `CALICO_CNI_SERVICE_ACCOUNT "a/b"`},
 		{func(c *Config) { c.ServiceHost = "" }, `KUBERNETES_SERVICE_HOST`},
 		{func(c *Config) { c.ServiceHost = "https://h" }, `KUBERNETES_SERVICE_HOST "https://h"`},
@@ -141,6 +152,16 @@ func TestValidateNamesEveryVariableThatIsWrong(t *testing.T) {
 		checkFaults(t, c.Validate(), tt.want)
 	}
 	checkFaults(t, Config{}.Validate(), "CNI_HOST_ROOT", "CNI_CONF_NAME", "KUBERNETES_SERVICE_HOST", "CNI_ASSIGN_IPV6", "LOG_LEVEL")
+}
+
+func TestNamesOfNodesThatKubernetesTakes(t *testing.T) {
+	c := defaults()
+	c.ServiceHost = "10.96.0.1"
+	for _, c.NodeName = range []string{"a", "0", "worker-1", "ip-10-0-0-1.eu-west-1.compute.internal", "1.2.3.4", strings.Repeat("a", 253)} {
+		if err := c.Validate(); err != nil {
+			t.Errorf("node %s: %v", c.NodeName, err)
+		}
+	}
 }
 
 func TestHelpTellsOfEveryVariableAndExitCode(t *testing.T) {

@@ -93,10 +93,7 @@ func (i *installer) prepare(context.Context) error {
 		return err
 	}
 	i.values = i.cfg.values(nodeName)
-	if _, err := conflist.Render(i.cfg.ConfName, i.template, i.values); err != nil {
-		return fmt.Errorf("render %s: %w", i.cfg.ConfName, err)
-	}
-	return nil
+	return i.tryConflist()
 }
 
 func (i *installer) nodeName() (string, error) {
@@ -107,7 +104,11 @@ func (i *installer) nodeName() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read host name: %w; set KUBERNETES_NODE_NAME", err)
 	}
-	return strings.ToLower(strings.TrimSpace(name)), nil
+	name = strings.ToLower(strings.TrimSpace(name))
+	if err := subdomain("the host's name", name); err != nil {
+		return "", fmt.Errorf("%w: KUBERNETES_NODE_NAME is empty: %w", ErrConfig, err)
+	}
+	return name, nil
 }
 
 // readTemplate returns the user's template, empty when there is none. The file goes before the text, as with Calico.

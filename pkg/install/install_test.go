@@ -168,8 +168,8 @@ func TestTheOldConfigurationGoes(t *testing.T) {
 }
 
 func TestATemplateOfTheUsers(t *testing.T) {
-	const template = `{"name": "mine", "plugins": [{"type": "calico", "n": "__KUBERNETES_NODE_NAME__", "t": "__SERVICEACCOUNT_TOKEN__", "k": "__KUBECONFIG_FILEPATH__"}]}`
-	want := `{"name": "mine", "plugins": [{"type": "calico", "n": "worker-host", "t": "` + secret + `", "k": "/other/calico-kubeconfig"}]}`
+	const template = `{"name": "mine", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "n": "__KUBERNETES_NODE_NAME__", "t": "__SERVICEACCOUNT_TOKEN__", "k": "__KUBECONFIG_FILEPATH__"}]}`
+	want := `{"name": "mine", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "n": "worker-host", "t": "` + secret + `", "k": "/other/calico-kubeconfig"}]}`
 	for name, set := range map[string]func(h *host){
 		"text": func(h *host) { h.cfg.NetworkConfig = template },
 		"file": func(h *host) {
@@ -197,7 +197,7 @@ func TestNoSecretInLogsAndErrors(t *testing.T) {
 	for name, before := range map[string]func(h *host){
 		"success": func(*host) {},
 		"token in a template": func(h *host) {
-			h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "t": "__SERVICEACCOUNT_TOKEN__"}]}`
+			h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "t": "__SERVICEACCOUNT_TOKEN__"}]}`
 		},
 		"token outside of quotes": func(h *host) {
 			h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "t": __SERVICEACCOUNT_TOKEN__}]}`

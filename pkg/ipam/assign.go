@@ -81,6 +81,7 @@ func (a *Allocator) Assign(ctx context.Context, view View, r Request) (got []Ass
 		}
 		counts[places[i].cidr]++
 	}
+	u.Push(func(ctx context.Context) error { return a.dropUnused(ctx, r.Handle) })
 	if err := s.countUp(ctx, counts); err != nil {
 		return nil, err
 	}
@@ -206,6 +207,26 @@ func (s *search) countUp(ctx context.Context, counts map[netip.Prefix]int) (err 
 		s.counted[cidr] += n
 	}
 	return nil
+}
+
+// dropUnused deletes a handle by which nothing is held, as one that was made by a request whose answer got lost. A handle
+// that holds something stays as it is.
+func (a *Allocator) dropUnused(ctx context.Context, handle string) error {
+	h, err := a.Lookup(ctx, handle)
+	if err != nil || !h.found {
+		return err
+	}
+	for cidr := range h.row.Value.Counts {
+		row, err := get(ctx, a.Store.Blocks(), cidr)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if err == nil && len(row.Value.Held(handle)) > 0 {
+			return nil
+		}
+	}
+	_, err = a.Release(ctx, h, nil, 0)
+	return err
 }
 
 // withdraw undoes the request: what it may hold in the blocks that it counted, and then the counts.

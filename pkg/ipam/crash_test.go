@@ -179,7 +179,7 @@ func TestCrashAtAnyStoreCallLeaksNothing(t *testing.T) {
 					s := newStore()
 					sc.prepare(t, s)
 					c := &crashing{Store: s, left: n, after: after}
-					err := sc.run(&ipam.Allocator{Store: c, Now: later()})
+					err := sc.run(&ipam.Allocator{Store: c, Now: later(), Parallel: 1})
 					finished = finished && len(c.trace) < n
 					at := fmt.Sprintf("crash at call %d (after it: %v), trace:\n%s\nerror: %v", n, after, strings.Join(c.trace, "\n"), err)
 					recover4(t, s, at)
@@ -206,7 +206,7 @@ func recover4(t *testing.T, s *memstore.Store, at string) {
 	}
 	check("right after the crash")
 	for range 2 {
-		if err := release(&ipam.Allocator{Store: s, Now: later()}, "victim"); err != nil {
+		if err := release(&ipam.Allocator{Store: s, Now: later(), Parallel: 1}, "victim"); err != nil {
 			t.Fatalf("DEL after the crash: %v\n%s\nstore:\n%s", err, at, s)
 		}
 		check("after DEL")
@@ -244,7 +244,7 @@ func TestAFailedAssignmentLeavesNothingBehind(t *testing.T) {
 				s := newStore()
 				prepare(s)
 				c := &crashing{Store: s, left: n, survives: true}
-				_, err := assignWith(&ipam.Allocator{Store: c, Now: later()}, dual("a", "victim"))
+				_, err := assignWith(&ipam.Allocator{Store: c, Now: later(), Parallel: 1}, dual("a", "victim"))
 				if err == nil {
 					continue
 				}

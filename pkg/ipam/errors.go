@@ -24,6 +24,8 @@ var (
 	ErrAddrTaken = errors.New("requested address is taken")
 	// ErrReleased: the handle was released while addresses were being assigned to it. Its container is being deleted.
 	ErrReleased = errors.New("handle was released meanwhile")
+	// ErrHandleTaken: another container's handle has the same name in the store.
+	ErrHandleTaken = errors.New("handle is taken")
 	// ErrMalformed: a stored row breaks the data model.
 	ErrMalformed = errors.New("malformed row")
 )

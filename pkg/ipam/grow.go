@@ -16,6 +16,8 @@ import (
 const (
 	// maxProbes bounds how many blocks of one pool a search looks at, so that a huge pool that is full costs a bounded time.
 	maxProbes = 2048
+	// maxReserved bounds how many blocks that reservations cover it passes over.
+	maxReserved = 1 << 20
 	// maxBatch is how many blocks are looked at side by side. The first look is at one block alone, for it is mostly free.
 	maxBatch = 16
 	// maxKept bounds how many blocks of others are remembered to be taken over, or borrowed from.
@@ -32,9 +34,12 @@ func (s *search) grow(ctx context.Context, w Want, pools []pool.Pool) (place, []
 	if err := s.releaseUnselected(ctx); err != nil {
 		return place{}, nil, err
 	}
+	limit, err := s.makeWay(ctx, w, pools)
+	if err != nil {
+		return place{}, nil, err
+	}
 	var reasons []string
 	var lend []place
-	limit := s.limit(w)
 	for _, p := range pools {
 		v := survey{search: s, want: w, pool: p, mayClaim: limit == ""}
 		found, err := v.run(ctx)
@@ -48,6 +53,19 @@ func (s *search) grow(ctx context.Context, w Want, pools []pool.Pool) (place, []
 		return place{}, reasons, errFull
 	}
 	return lend[0], nil, nil
+}
+
+// makeWay says why the node may claim no more blocks, or "". Before it gives up at the cap it gives back blocks that are
+// empty and that this want cannot use, lest they keep the pools that it can use from serving the node at all.
+func (s *search) makeWay(ctx context.Context, w Want, pools []pool.Pool) (string, error) {
+	if s.limit(w) == "" || !s.view.Config.AutoAllocateBlocks {
+		return s.limit(w), nil
+	}
+	err := s.giveBackWhere(ctx, func(cidr netip.Prefix) bool {
+		_, usable := pool.Containing(pools, cidr.Addr())
+		return cidr.Addr().Is6() == w.IPv6 && !usable
+	})
+	return s.limit(w), err
 }
 
 // limit says why the node may claim no more blocks, or "".
@@ -112,13 +130,16 @@ func (v *survey) batch(next func() (netip.Prefix, bool), size int) []netip.Prefi
 		if !ok {
 			break
 		}
-		v.looked++
+		// Only what costs a request counts as a look.
 		switch {
 		case v.owns(cidr):
 			v.taken++
 		case v.setAside(cidr):
-			v.reserved++
+			if v.reserved++; v.reserved >= maxReserved {
+				return batch
+			}
 		default:
+			v.looked++
 			batch = append(batch, cidr)
 		}
 	}
@@ -202,7 +223,7 @@ func (v *survey) reason(limit string) string {
 	if limit != "" {
 		return limit + v.strict()
 	}
-	if v.looked > maxProbes {
+	if v.looked >= maxProbes {
 		return fmt.Sprintf("no free block among the %d of %d looked at%s", maxProbes, v.pool.Blocks(), v.strict())
 	}
 	return fmt.Sprintf("all %d blocks of %s are in use (%d taken, %d reserved)%s", v.pool.Blocks(), v.pool.CIDR, v.taken, v.reserved, v.strict())

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+
+	"calico-cni/pkg/ipam/block"
 )
 
 // countUp raises what a handle counts, making it as needed, and returns the handle.
@@ -20,6 +22,9 @@ func (a *Allocator) countUp(ctx context.Context, id string, by map[netip.Prefix]
 		}
 		if row, err = get(ctx, t, id); err != nil {
 			return missing(err)
+		}
+		if !block.SameHandle(row.Value.ID, id) {
+			return fmt.Errorf("assign address to handle %s: %w: handle %s of another container has the same name but for upper and lower case", id, ErrHandleTaken, row.Value.ID)
 		}
 		row.Value.Counts = apply(row.Value.Counts, by)
 		row, err = t.Update(ctx, id, row)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,8 +20,8 @@ import (
 
 // clock returns a clock that ticks one second a look, so that no two writes are of one moment.
 func clock() func() time.Time {
-	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
-	return func() time.Time { now = now.Add(time.Second); return now }
+	start, looks := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC), new(atomic.Int64)
+	return func() time.Time { return start.Add(time.Duration(looks.Add(1)) * time.Second) }
 }
 
 // later is a clock that starts an hour after clock's: whatever was claimed by then is old.
@@ -53,7 +54,9 @@ func dual(node, handle string) ipam.Request {
 }
 
 // stamp makes each request differ from every other, as the time does in the plugin.
-var stamp = func() func() int { n := 0; return func() int { n++; return n } }()
+func stamp() int64 { return stamps.Add(1) }
+
+var stamps atomic.Int64
 
 // assignWith reads the view and assigns, as the plugin does.
 func assignWith(a *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, error) {
@@ -87,7 +90,7 @@ func release(a *ipam.Allocator, handle string) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.Release(context.Background(), h, 0)
+	_, err = a.Release(context.Background(), h, nil, 0)
 	return err
 }
 
@@ -316,151 +319,4 @@ func TestALockedDatastoreIsNotTouched(t *testing.T) {
 		t.Errorf("got %v, want ErrNotReady", err)
 	}
 	wantStore(t, s, "")
-}
-
-// fill assigns every address of a node's first block, so that it has to look elsewhere.
-func fill(t testing.TB, s *memstore.Store, node string, n int) {
-	t.Helper()
-	for i := range n {
-		mustAssign(t, s, only4(node, fmt.Sprintf("net.%s-%d", node, i)))
-	}
-}
-
-func TestWithNoBlockLeftANodeBorrowsSingleAddresses(t *testing.T) {
-	for name, limit := range map[string]func(*memstore.Store){
-		"pool is full of blocks": func(*memstore.Store) {},
-		"node is at its cap":     func(s *memstore.Store) { s.Settings.MaxBlocksPerHost = 1 },
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newStore()
-			for _, node := range []string{"b", "c", "d"} {
-				fill(t, s, node, 1)
-			}
-			limit(s)
-			fill(t, s, "a", 4)
-			before := countBlocks(s)
-			addr := netip.MustParseAddr(mustAssign(t, s, only4("a", "net.borrower")))
-			if countBlocks(s) != before || !strings.Contains(s.String(), "net.borrower") {
-				t.Fatalf("no address was borrowed:\n%s", s)
-			}
-			lender := ""
-			for _, line := range strings.Split(s.String(), "\n") {
-				if strings.HasPrefix(line, "block ") && strings.Contains(line, addr.String()+" net.borrower") {
-					lender = line
-				}
-			}
-			if lender == "" || strings.Contains(lender, "host:a") {
-				t.Errorf("%s is from %q, want from another node's block", addr, lender)
-			}
-			mustRelease(t, s, "net.borrower")
-			if strings.Contains(s.String(), "borrower") || len(s.Check()) > 0 {
-				t.Errorf("after the release: %v\n%s", s.Check(), s)
-			}
-		})
-	}
-}
-
-func TestStrictAffinityForbidsToBorrowAndSaysWhatItCosts(t *testing.T) {
-	s := newStore()
-	for _, node := range []string{"b", "c", "d"} {
-		fill(t, s, node, 1)
-	}
-	fill(t, s, "a", 4)
-	s.Settings.StrictAffinity = true
-	before := s.String()
-	_, err := assign(s, only4("a", "net.late"))
-	if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "9 addresses are free in blocks of other nodes, but IPAMConfig.strictAffinity forbids to borrow them") {
-		t.Errorf("got %v", err)
-	}
-	if s.String() != before {
-		t.Errorf("the store changed:\n%s", cmp.Diff(before, s.String()))
-	}
-}
-
-func TestAnIdleBlockOfAnotherNodeIsTakenOverOnceItIsOldEnough(t *testing.T) {
-	for _, strict := range []bool{false, true} {
-		s := newStore()
-		now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
-		s.Now = func() time.Time { return now }
-		s.Settings.StrictAffinity = strict
-		for _, node := range []string{"b", "c", "d"} {
-			fill(t, s, node, 1)
-		}
-		fill(t, s, "a", 4)
-		mustRelease(t, s, "net.c-0")
-		now = now.Add(30 * time.Second)
-		if _, err := assign(s, only4("a", "net.early")); strict != (err != nil) {
-			t.Fatalf("strict %v, block of c claimed 30 s ago: %v", strict, err)
-		}
-		mustRelease(t, s, "net.early")
-		now = now.Add(31 * time.Second)
-		mustAssign(t, s, only4("a", "net.late"))
-		if text := s.String(); strings.Contains(text, "affinity c ") || strings.Contains(text, "host:c") || strings.Count(text, "affinity a ") != 2 || countBlocks(s) != 4 {
-			t.Errorf("strict %v: the idle block was not taken over:\n%s", strict, text)
-		}
-		if bad := s.Check(); len(bad) > 0 {
-			t.Error(bad)
-		}
-		// The former owner goes on, with another's addresses or none, but never with two owners of one block.
-		_, _ = assign(s, only4("c", "net.back"))
-		if bad := s.Check(); len(bad) > 0 {
-			t.Error(bad)
-		}
-	}
-}
-
-func TestEmptyBlocksThatNoPoolWantsHereAreGivenBack(t *testing.T) {
-	rack, err := selector.Parse("rack == '2'")
-	if err != nil {
-		t.Fatal(err)
-	}
-	move := func(s *memstore.Store) {
-		s.IPPools[0].Node = rack
-		s.IPPools = append(s.IPPools, pool.Pool{Name: "new", CIDR: netip.MustParsePrefix("10.9.0.0/28"), BlockSize: 30})
-	}
-	t.Run("by the release that empties them", func(t *testing.T) {
-		s := newStore()
-		fill(t, s, "a", 2)
-		move(s)
-		released := func(handle string) {
-			a := &ipam.Allocator{Store: s, Now: s.Now}
-			h, err := a.Lookup(context.Background(), handle)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := a.Release(context.Background(), h, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := a.GiveBackUnselected(context.Background(), s, got.Emptied); err != nil {
-				t.Fatal(err)
-			}
-		}
-		released("net.a-0")
-		if countBlocks(s) != 1 {
-			t.Fatalf("a block in use was given back:\n%s", s)
-		}
-		released("net.a-1")
-		wantStore(t, s, "")
-	})
-	t.Run("on the way to a new block", func(t *testing.T) {
-		s := newStore()
-		fill(t, s, "a", 1)
-		mustRelease(t, s, "net.a-0")
-		move(s)
-		mustAssign(t, s, only4("a", "net.new"))
-		if text := s.String(); countBlocks(s) != 1 || !strings.Contains(text, "block 10.9.0.") || strings.Contains(text, "affinity a 10.0.") {
-			t.Errorf("store:\n%s", text)
-		}
-	})
-	t.Run("but not while the pool selects the node", func(t *testing.T) {
-		s := newStore()
-		fill(t, s, "a", 1)
-		a := &ipam.Allocator{Store: s, Now: s.Now}
-		rows, _ := s.AffinitiesOf(context.Background(), "a", false)
-		mustRelease(t, s, "net.a-0")
-		if err := a.GiveBackUnselected(context.Background(), s, []ipam.AffinityKey{rows[0].Key}); err != nil || countBlocks(s) != 1 {
-			t.Errorf("%v\n%s", err, s)
-		}
-	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,7 +138,7 @@ func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 		return nil
 	case "assign":
 		before := m.released[handle]
-		got, err := assignWith(alloc, only4(node, handle))
+		got, err := m.assign(alloc, only4(node, handle))
 		if err == nil && !a.crashed && m.released[handle] == before && m.releasing[handle] == 0 {
 			m.held[handle] = got[0].Addr
 			// The pod lives for a while, in which others may come and must leave its address alone.
@@ -153,7 +154,7 @@ func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 		if err != nil {
 			return err
 		}
-		released, err := alloc.Release(context.Background(), h, 0)
+		released, err := alloc.Release(context.Background(), h, nil, 0)
 		if err != nil {
 			return err
 		}
@@ -165,6 +166,16 @@ func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 		return err
 	}
 	return fmt.Errorf("no operation %q", op)
+}
+
+// assign gathers one thing after the other, so that a run is the same each time, and assigns.
+func (m *model) assign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, error) {
+	rows, err := alloc.Store.AffinitiesOf(context.Background(), r.Node, true)
+	if err != nil {
+		return nil, err
+	}
+	view := ipam.View{Config: m.store.Settings, Pools: slices.Clone(m.store.IPPools), Affinities: slices.Clone(rows)}
+	return alloc.Assign(context.Background(), view, r)
 }
 
 func ignoreErr(err, harmless error) error {

@@ -24,10 +24,11 @@ type Holder struct {
 // Held reports whether the handle exists.
 func (h Holder) Held() bool { return h.found }
 
-// Lookup reads a handle. That there is none is an answer, not an error.
+// Lookup reads a handle. That there is none is an answer, not an error; so is one whose ID differs in case alone: the store
+// may give both the same name, but it is another's.
 func (a *Allocator) Lookup(ctx context.Context, handle string) (Holder, error) {
 	row, err := get(ctx, a.Store.Handles(), handle)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, ErrNotFound) || err == nil && !block.SameHandle(row.Value.ID, handle) {
 		return Holder{id: handle}, nil
 	}
 	return Holder{id: handle, found: err == nil, row: row}, err
@@ -39,20 +40,33 @@ type Released struct {
 	Addrs []netip.Addr
 	// Emptied are the claims on blocks that hold nothing any more.
 	Emptied []AffinityKey
+	// counts is how many addresses were released from each block; kept says that others hold some by the same handle.
+	counts map[netip.Prefix]int
+	kept   bool
 }
 
 // Release gives back everything that a handle holds and deletes the handle. A handle that does not exist holds nothing,
 // which is a success. A released address rests for cooldown.
-func (a *Allocator) Release(ctx context.Context, h Holder, cooldown time.Duration) (Released, error) {
+//
+// mine says which owners are meant. A handle that somebody else holds addresses by as well stays, and they keep them; nil
+// means that all are meant.
+func (a *Allocator) Release(ctx context.Context, h Holder, mine func(owner map[string]string) bool, cooldown time.Duration) (Released, error) {
 	var released Released
+	match := func(o block.Attribute) bool {
+		return block.SameHandle(o.Handle, h.id) && (mine == nil || mine(o.Owner))
+	}
 	err := retry(ctx, "release handle "+h.id, func() error {
 		if !h.found {
 			return nil
 		}
-		freed, err := a.releaseAll(ctx, h.id, h.row.Value, cooldown)
+		freed, err := a.releaseAll(ctx, h.id, h.row.Value, match, cooldown)
 		released.Addrs = append(released.Addrs, freed.Addrs...)
 		released.Emptied = append(released.Emptied, freed.Emptied...)
 		if err != nil {
+			return err
+		}
+		if freed.kept {
+			_, err = a.countDown(ctx, h.id, h.row, freed.counts)
 			return err
 		}
 		// Whatever the handle still counts, its blocks no longer hold. If somebody counted up since, this conflicts.
@@ -69,17 +83,17 @@ func (a *Allocator) Release(ctx context.Context, h Holder, cooldown time.Duratio
 }
 
 // releaseAll releases from every block that the handle counts, side by side.
-func (a *Allocator) releaseAll(ctx context.Context, handle string, h Handle, cooldown time.Duration) (Released, error) {
+func (a *Allocator) releaseAll(ctx context.Context, handle string, h Handle, match func(block.Attribute) bool, cooldown time.Duration) (Released, error) {
 	var (
 		mu    sync.Mutex
 		freed Released
 	)
 	// One block that cannot be written keeps no other from being released: the group's context is not used.
 	g, _ := a.group(ctx)
-	mine := func(o block.Attribute) bool { return block.SameHandle(o.Handle, handle) }
+	freed.counts = map[netip.Prefix]int{}
 	for _, cidr := range slices.SortedFunc(maps.Keys(h.Counts), netip.Prefix.Compare) {
 		g.Go(func() error {
-			from, err := a.releaseFrom(ctx, cidr, handle, mine, h.Counts[cidr], cooldown)
+			from, err := a.releaseFrom(ctx, cidr, handle, match, h.Counts[cidr], cooldown)
 			if err != nil {
 				return fmt.Errorf("release handle %s from block %s: %w", handle, cidr, err)
 			}
@@ -87,6 +101,7 @@ func (a *Allocator) releaseAll(ctx context.Context, handle string, h Handle, coo
 			defer mu.Unlock()
 			freed.Addrs = append(freed.Addrs, from.Addrs...)
 			freed.Emptied = append(freed.Emptied, from.Emptied...)
+			freed.counts[cidr], freed.kept = len(from.Addrs), freed.kept || from.kept
 			return nil
 		})
 	}
@@ -115,7 +130,8 @@ func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle s
 				freed.Addrs = append(freed.Addrs, h.Addr)
 			}
 		}
-		if len(freed.Addrs) == 0 && counted == 0 {
+		freed.kept = len(b.Held(handle)) > 0
+		if len(freed.Addrs) == 0 && (counted == 0 || freed.kept) {
 			return nil
 		}
 		b.Thaw(a.Now(), cooldown)

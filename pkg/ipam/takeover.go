@@ -81,9 +81,14 @@ func (a *Allocator) unmark(ctx context.Context, key AffinityKey, affinity Row[Af
 // releaseUnselected gives back the node's blocks that are empty and lie in no pool that selects the node any more. It is
 // done on the way to a new block, so that a change of pools does not leave the old ones' blocks behind.
 func (s *search) releaseUnselected(ctx context.Context) error {
+	return s.giveBackWhere(ctx, func(cidr netip.Prefix) bool { return !s.selects(cidr) })
+}
+
+// giveBackWhere gives back the node's empty blocks of which unwanted holds.
+func (s *search) giveBackWhere(ctx context.Context, unwanted func(cidr netip.Prefix) bool) error {
 	var kept []AffinityRow
 	for _, row := range s.view.Affinities {
-		if !s.selects(row.Key.CIDR) {
+		if unwanted(row.Key.CIDR) {
 			gone, err := s.a.GiveBackIfEmpty(ctx, row.Key.Node, row.Key.CIDR)
 			if err != nil {
 				return err

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/netip"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -14,10 +16,9 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// How long a command waits for the lock of the node. It keeps the commands of a node from disturbing each other;
-// correctness is the store's. An ADD that waited in vain is told to try again; a release goes ahead without the lock.
+// How long a command waits for the lock of the node.
 const (
-	assignPatience  = 60 * time.Second
+	assignPatience  = 30 * time.Second
 	releasePatience = 5 * time.Second
 )
 
@@ -28,6 +29,7 @@ type Allocations struct {
 	// LockFile serialises the writers of the node.
 	LockFile string
 	Now      func() time.Time
+	Log      *slog.Logger
 }
 
 // Request is what one attachment wants.
@@ -76,11 +78,12 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	if len(wants) == 0 {
 		return Grant{}, ErrNoFamily
 	}
-	unlock, err := a.lock(ctx, assignPatience)
-	if err != nil {
-		return Grant{}, fmt.Errorf("wait for the other allocations of this node: %w; try again", err)
+	if err := checkHandle(r.ID.HandleID(r.Network)); err != nil {
+		return Grant{}, err
 	}
-	defer unlock()
+	defer a.lock(ctx, assignPatience)()
+	ctx, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
 	g := Grant{request: ipam.Request{
 		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: a.owner(r), NamespaceLabels: r.NamespaceLabels, Wants: wants,
 	}}
@@ -89,6 +92,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 			g.Requested = append(g.Requested, w.Addr)
 		}
 	}
+	var err error
 	g.Assigned, err = a.allocator().Assign(ctx, view, g.request)
 	return g, err
 }
@@ -115,17 +119,22 @@ func (a Allocations) owner(r Request) map[string]string {
 // Holdings are the handles of an attachment as they were looked up.
 type Holdings struct {
 	holders []ipam.Holder
-	config  ipam.Config
+	// owners says of each which owners are meant; nil is all.
+	owners []func(map[string]string) bool
+	config ipam.Config
 }
 
 // Lookup reads what an attachment holds, by its handle and by the one that old versions used, in one parallel round. It
 // fails when the datastore is not ready.
 func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID) (Holdings, error) {
-	ids := []string{id.HandleID(network)}
-	if legacy := id.LegacyHandleID(); legacy != "" {
-		ids = append(ids, legacy)
+	ids, owners := []string{id.HandleID(network)}, []func(map[string]string) bool{nil}
+	if legacy := id.LegacyHandleID(); legacy != "" && legacy != ids[0] {
+		// It may be the handle of another container too, in a network of the namespace's name.
+		ids, owners = append(ids, legacy), append(owners, func(owner map[string]string) bool {
+			return owner["pod"] == "" || owner["pod"] == id.Pod && owner["namespace"] == id.Namespace
+		})
 	}
-	h := Holdings{holders: make([]ipam.Holder, len(ids))}
+	h := Holdings{holders: make([]ipam.Holder, len(ids)), owners: owners}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.Cluster.Ready(ctx) })
 	g.Go(func() (err error) { h.config, err = a.Cluster.Config(ctx); return err })
@@ -137,21 +146,36 @@ func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID)
 
 // Release gives back what was looked up, and returns the addresses. To hold nothing is a success.
 func (a Allocations) Release(ctx context.Context, h Holdings) ([]netip.Addr, error) {
-	if unlock, err := a.lock(ctx, releasePatience); err == nil {
-		defer unlock()
-	}
+	defer a.lock(ctx, releasePatience)()
 	var addrs []netip.Addr
 	var errs []error
-	for _, holder := range h.holders {
-		released, err := a.allocator().Release(ctx, holder, h.config.Cooldown)
+	for i, holder := range h.holders {
+		released, err := a.allocator().Release(ctx, holder, h.owners[i], h.config.Cooldown)
 		addrs, errs = append(addrs, released.Addrs...), append(errs, err)
 		errs = append(errs, a.allocator().GiveBackUnselected(ctx, a.Cluster, released.Emptied))
 	}
 	return addrs, errors.Join(errs...)
 }
 
-func (a Allocations) lock(ctx context.Context, patience time.Duration) (unlock func(), err error) {
+// lock waits for the lock of the node and returns what gives it back. A lock that cannot be had, or not in time, is done
+// without: it only keeps the commands of a node from getting in each other's way, and the store keeps them apart.
+func (a Allocations) lock(ctx context.Context, patience time.Duration) (unlock func()) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	return hostlock.Acquire(ctx, a.LockFile)
+	unlock, err := hostlock.Acquire(ctx, a.LockFile)
+	if err != nil {
+		a.Log.Warn("going on without the lock of the node", "error", err)
+		return func() {}
+	}
+	return unlock
+}
+
+// checkHandle refuses a handle that cannot be the name of an object: a network or a container ID that CNI allows and
+// Kubernetes does not.
+func checkHandle(id string) error {
+	if !workload.ValidSubdomain(strings.ToLower(id)) {
+		return fmt.Errorf("%w: network name and container ID make the handle %q, which cannot be the name of a Kubernetes object: "+
+			"want letters, digits, - and ., 253 at most", workload.ErrInvalidArgs, id)
+	}
+	return nil
 }

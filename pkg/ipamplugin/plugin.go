@@ -23,7 +23,7 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// deadline bounds a command. The kubelet gives a sandbox four minutes.
+// deadline bounds what a command does, the wait for other commands of the node apart. The kubelet gives a sandbox four minutes.
 const deadline = 90 * time.Second
 
 // Plugin is calico-ipam with what it takes from the world.
@@ -47,8 +47,6 @@ type command struct {
 
 // Add allocates the addresses and returns them as an IPAM plugin does.
 func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, err error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
 	started := p.Now()
 	c, err := p.command(args)
 	if err != nil {
@@ -79,7 +77,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	started := p.Now()
-	c, err := p.command(args)
+	c, err := p.release(args)
 	if err != nil {
 		return err
 	}
@@ -110,6 +108,16 @@ func (p *Plugin) command(args *skel.CmdArgs) (*command, error) {
 	return &command{Plugin: p, conf: conf, args: cniArgs, id: id}, err
 }
 
+// release reads what a DEL is about. A configuration that an ADD would refuse is made do with.
+func (p *Plugin) release(args *skel.CmdArgs) (*command, error) {
+	conf, broken := netconf.ParseForRelease(args.StdinData)
+	if broken != nil {
+		p.Log.Warn("releasing by what can be read of the configuration", "error", broken)
+	}
+	id, err := workload.ForRelease(args.ContainerID, args.IfName, args.Args)
+	return &command{Plugin: p, conf: conf, id: id}, err
+}
+
 func (c *command) connect() error {
 	path, err := c.conf.KubeconfigPath()
 	if err != nil {
@@ -121,7 +129,7 @@ func (c *command) connect() error {
 
 func (c *command) allocations() Allocations {
 	store := crdstore.New(c.client)
-	return Allocations{Store: store, Cluster: store, LockFile: c.conf.IPAMLockFile, Now: c.Now}
+	return Allocations{Store: store, Cluster: store, LockFile: c.conf.IPAMLockFile, Now: c.Now, Log: c.Log}
 }
 
 // gather reads in one parallel round what the request depends on.

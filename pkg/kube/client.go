@@ -17,7 +17,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // requestTimeout bounds one request, retries of the client included; the callers' contexts bound the command.
@@ -28,25 +27,8 @@ type Client struct {
 	rest *rest.RESTClient
 	// source names where the credentials come from, for messages.
 	source string
-	config *rest.Config
-}
-
-// Load returns a client with the credentials of a kubeconfig file. It reads the file and nothing else: no request is
-// made. An error wraps ErrKubeconfig.
-func Load(path, userAgent string) (*Client, error) {
-	raw, err := clientcmd.LoadFromFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w %s: %w; the install container writes it: see whether its pod runs on this node", ErrKubeconfig, path, err)
-	}
-	// Paths in the file are relative to it, not to wherever the runtime happens to run.
-	if err := clientcmd.ResolveLocalPaths(raw); err != nil {
-		return nil, fmt.Errorf("%w %s: %w", ErrKubeconfig, path, err)
-	}
-	config, err := clientcmd.NewDefaultClientConfig(*raw, &clientcmd.ConfigOverrides{}).ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("%w %s: %w; let the install container write it anew", ErrKubeconfig, path, err)
-	}
-	return fromConfig(config, "kubeconfig "+path, userAgent)
+	// host is the server's URL for messages.
+	host string
 }
 
 // InCluster returns a client with the service account of the pod that the process runs in.
@@ -64,15 +46,19 @@ func fromConfig(config *rest.Config, source, userAgent string) (*Client, error) 
 	config.ContentType = runtime.ContentTypeJSON
 	config.QPS = -1
 	config.WarningHandlerWithContext = rest.NoWarnings{}
+	server, _, err := rest.DefaultServerUrlFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, source, errServer)
+	}
 	client, err := httpClient(config)
 	if err != nil {
 		return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, source, err)
 	}
 	r, err := rest.UnversionedRESTClientForConfigAndClient(config, client)
 	if err != nil {
-		return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, source, err)
+		return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, source, errServer)
 	}
-	return &Client{rest: r, source: source, config: config}, nil
+	return &Client{rest: r, source: source, host: server.Redacted()}, nil
 }
 
 // httpClient returns a client that keeps to one connection: a command's first requests go out side by side, and each
@@ -80,7 +66,7 @@ func fromConfig(config *rest.Config, source, userAgent string) (*Client, error) 
 func httpClient(config *rest.Config) (*http.Client, error) {
 	tlsConfig, err := rest.TLSConfigFor(config)
 	if err != nil {
-		return nil, err
+		return nil, unquoted(err, errCertificates)
 	}
 	if tlsConfig == nil {
 		tlsConfig = &tls.Config{MinVersion: tls.VersionTLS12}
@@ -95,7 +81,7 @@ func httpClient(config *rest.Config) (*http.Client, error) {
 		Proxy:               http.ProxyFromEnvironment,
 	})
 	if err != nil {
-		return nil, err
+		return nil, unquoted(err, errUser)
 	}
 	return &http.Client{Transport: transport, Timeout: requestTimeout}, nil
 }
@@ -107,8 +93,8 @@ func codecs() runtime.NegotiatedSerializer {
 	return serializer.NewCodecFactory(scheme).WithoutConversion()
 }
 
-// Host returns the URL of the API server.
-func (c *Client) Host() string { return c.config.Host }
+// Host returns the URL of the API server for messages: a password in it shows as "xxxxx".
+func (c *Client) Host() string { return c.host }
 
 // do makes the request and decodes the answer into out, unless out is nil. what names it in errors: "get ippools default".
 func (c *Client) do(ctx context.Context, r *rest.Request, what string, out any) error {

@@ -45,10 +45,10 @@ func (c *Client) meta(ctx context.Context, r *rest.Request, what string) (Meta, 
 	return object.Metadata, err
 }
 
-// AnnotatePod sets annotations of a pod by one patch of its status subresource, provided that the pod is still the one
+// AnnotatePod sets annotations of a pod, and removes those that are nil, by one patch of its status subresource, provided that the pod is still the one
 // of that UID and, unless it is empty, that resourceVersion. An error wraps ErrConflict when it is another or was
 // changed, ErrNotFound when it is gone.
-func (c *Client) AnnotatePod(ctx context.Context, namespace string, pod Meta, annotations map[string]string) error {
+func (c *Client) AnnotatePod(ctx context.Context, namespace string, pod Meta, annotations map[string]*string) error {
 	patch, err := json.Marshal(map[string]any{"metadata": podPatch{UID: pod.UID, ResourceVersion: pod.ResourceVersion, Annotations: annotations}})
 	if err != nil {
 		return fmt.Errorf("encode patch of pod %s/%s: %w", namespace, pod.Name, err)
@@ -58,9 +58,9 @@ func (c *Client) AnnotatePod(ctx context.Context, namespace string, pod Meta, an
 }
 
 type podPatch struct {
-	UID             string            `json:"uid,omitempty"`
-	ResourceVersion string            `json:"resourceVersion,omitempty"`
-	Annotations     map[string]string `json:"annotations"`
+	UID             string             `json:"uid,omitempty"`
+	ResourceVersion string             `json:"resourceVersion,omitempty"`
+	Annotations     map[string]*string `json:"annotations"`
 }
 
 // Token is a bearer token of a service account.

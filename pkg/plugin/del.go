@@ -14,10 +14,10 @@ import (
 // Del detaches the pod. It does all it can and fails only at the end: the interface goes first, for that needs no API;
 // then the addresses, then the annotations. What is not there is gone already.
 func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+	ctx, cancel := context.WithTimeout(ctx, delDeadline)
 	defer cancel()
 	started := p.Now()
-	a, err := p.attachment(args)
+	a, err := p.release(args)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (a *attachment) forget(ctx context.Context) (released []netip.Addr, err err
 	if !a.blockIPAM() {
 		delegated = a.delegateDel(ctx)
 	}
-	if !a.blockIPAM() && !a.id.Kubernetes() {
+	if !a.asksAPI() {
 		return nil, delegated
 	}
 	if err := a.connect(); err != nil {
@@ -62,16 +62,33 @@ func (a *attachment) release(ctx context.Context) ([]netip.Addr, error) {
 }
 
 // clear empties the annotations of the pod, unless they are those of another container: a DEL for an old sandbox must
-// not unplug the new one.
+// not unplug the new one. With the pod's word that the host interface is this container's, or nobody's, it also removes
+// one that carries no mark: Calico leaves it so, and a crash may.
 func (a *attachment) clear(ctx context.Context) error {
+	empty, mine := "", true
+	err := a.annotateIf(ctx, func(pod kube.Meta) bool {
+		owner := pod.Annotations[annotationContainerID]
+		mine = owner == "" || owner == a.id.ContainerID
+		return a.announcedBy(pod)
+	}, map[string]*string{annotationPodIP: &empty, annotationPodIPs: &empty})
+	if err != nil || !mine {
+		return err
+	}
+	target := a.target()
+	target.Unmarked = true
+	return a.Dataplane.Teardown(ctx, target)
+}
+
+// annotateIf sets annotations of the pod, provided that it is still there and as wanted.
+func (a *attachment) annotateIf(ctx context.Context, wanted func(kube.Meta) bool, values map[string]*string) error {
 	var err error
 	for range maxPatches {
 		var pod kube.Meta
 		pod, err = a.client.Pod(ctx, a.id.Namespace, a.id.Pod)
-		if err != nil || !a.announcedBy(pod) {
+		if err != nil || !wanted(pod) {
 			break
 		}
-		err = a.client.AnnotatePod(ctx, a.id.Namespace, pod, map[string]string{annotationPodIP: "", annotationPodIPs: ""})
+		err = a.client.AnnotatePod(ctx, a.id.Namespace, pod, values)
 		// Somebody wrote to the pod since: look again whose container it is now.
 		if !errors.Is(err, kube.ErrConflict) {
 			break
@@ -85,7 +102,7 @@ func (a *attachment) clear(ctx context.Context) error {
 
 // announcedBy reports whether the pod's annotations hold addresses of this container.
 func (a *attachment) announcedBy(pod kube.Meta) bool {
-	if a.id.PodUID != "" && pod.UID != a.id.PodUID {
+	if !a.isPod(pod) {
 		return false
 	}
 	owner := pod.Annotations[annotationContainerID]

@@ -24,6 +24,14 @@ type facts struct {
 // gather reads all facts in one parallel round.
 func (a *attachment) gather(ctx context.Context, node string) (facts, error) {
 	f := facts{node: node}
+	if !a.asksAPI() {
+		return f, nil
+	}
+	if err := a.connect(); err != nil {
+		return f, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, gatherDeadline)
+	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
 	if a.id.Kubernetes() {
 		g.Go(func() (err error) { f.pod, err = a.client.Pod(ctx, a.id.Namespace, a.id.Pod); return err })
@@ -35,11 +43,18 @@ func (a *attachment) gather(ctx context.Context, node string) (facts, error) {
 	if err := g.Wait(); err != nil {
 		return f, a.explain(err)
 	}
-	if a.id.PodUID != "" && f.pod.UID != a.id.PodUID {
+	if a.id.Kubernetes() && !a.isPod(f.pod) {
 		return f, fmt.Errorf("pod %s/%s of UID %s: %w: another pod of its name, of UID %s, has taken its place",
 			a.id.Namespace, a.id.Pod, a.id.PodUID, kube.ErrNotFound, f.pod.UID)
 	}
 	return f, a.annotations(&f)
+}
+
+// isPod reports whether a pod of the API server is the one that the sandbox is for, as far as the runtime says which that
+// is. The kubelet knows a static pod by the hash of its file, which the mirror pod has as an annotation.
+func (a *attachment) isPod(pod kube.Meta) bool {
+	uid := a.id.PodUID
+	return uid == "" || uid == pod.UID || uid == pod.Annotations["kubernetes.io/config.mirror"] || uid == pod.Annotations["kubernetes.io/config.hash"]
 }
 
 func (a *attachment) annotations(f *facts) (err error) {

@@ -3,6 +3,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -20,8 +21,12 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// deadline bounds an ADD, and a DEL. The kubelet gives a sandbox four minutes.
-const deadline = 90 * time.Second
+// Bounds of what a command does, the wait for other commands of the node apart. The kubelet gives a sandbox four minutes.
+const (
+	gatherDeadline = 30 * time.Second
+	attachDeadline = 60 * time.Second
+	delDeadline    = 90 * time.Second
+)
 
 // Plugin is calico with what it takes from the world.
 type Plugin struct {
@@ -44,15 +49,15 @@ type attachment struct {
 	cniArgs    workload.Args
 	id         workload.ID
 	hostIfName string
+	// previous is the result of the plugins before this one in a chain; nil when it is the first.
+	previous *current.Result
 	// client speaks to the API server once connect has succeeded.
 	client *kube.Client
 }
 
 // Add attaches the pod: it reads what the cluster says, allocates the addresses, sets up the interface, and tells the
-// cluster. When a step fails, those before it are undone.
+// cluster. When a step fails, those before it are undone. What can be refused is refused before anything is written.
 func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, err error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
-	defer cancel()
 	started := p.Now()
 	a, err := p.attachment(args)
 	if err != nil {
@@ -71,11 +76,11 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	if err != nil {
 		return nil, err
 	}
-	if err := a.connect(); err != nil {
-		return nil, err
-	}
 	facts, err := a.gather(ctx, node)
 	if err != nil {
+		return nil, err
+	}
+	if err := a.Dataplane.Admit(ctx, a.spec(facts, a.families(facts), mtu)); err != nil {
 		return nil, err
 	}
 	if ips, err = a.assign(ctx, facts, &u); err != nil {
@@ -106,7 +111,30 @@ func (p *Plugin) attachment(args *skel.CmdArgs) (*attachment, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &attachment{Plugin: p, conf: conf, args: args, cniArgs: cniArgs, id: id, hostIfName: id.HostIfName(prefix)}, nil
+	previous, err := conf.PrevResult()
+	if err != nil {
+		return nil, err
+	}
+	return &attachment{
+		Plugin: p, conf: conf, args: args, cniArgs: cniArgs, id: id, hostIfName: id.HostIfName(prefix), previous: previous,
+	}, nil
+}
+
+// release reads what a DEL is about. A configuration or an environment that an ADD would refuse is made do with.
+func (p *Plugin) release(args *skel.CmdArgs) (*attachment, error) {
+	conf, broken := netconf.ParseForRelease(args.StdinData)
+	id, err := workload.ForRelease(args.ContainerID, args.IfName, args.Args)
+	if err != nil {
+		return nil, err
+	}
+	prefix, wrong := workload.ParsePrefix(p.InterfacePrefix)
+	if wrong != nil {
+		prefix, _ = workload.ParsePrefix("")
+	}
+	if err := errors.Join(broken, wrong); err != nil {
+		p.Log.Warn("releasing by what can be read of configuration and environment", "error", err)
+	}
+	return &attachment{Plugin: p, conf: conf, args: args, id: id, hostIfName: id.HostIfName(prefix)}, nil
 }
 
 func (a *attachment) connect() error {
@@ -118,6 +146,9 @@ func (a *attachment) connect() error {
 	return err
 }
 
+// asksAPI reports whether the attachment takes the API server at all: with another IPAM plugin and outside Kubernetes it does not.
+func (a *attachment) asksAPI() bool { return a.blockIPAM() || a.id.Kubernetes() }
+
 // blockIPAM reports whether addresses come from our own allocator, in this process.
 func (a *attachment) blockIPAM() bool {
 	return a.conf.IPAM.Type == netconf.CalicoIPAM && !a.conf.IPAM.Exec
@@ -125,7 +156,7 @@ func (a *attachment) blockIPAM() bool {
 
 func (a *attachment) allocations() ipamplugin.Allocations {
 	store := crdstore.New(a.client)
-	return ipamplugin.Allocations{Store: store, Cluster: store, LockFile: a.conf.IPAMLockFile, Now: a.Now}
+	return ipamplugin.Allocations{Store: store, Cluster: store, LockFile: a.conf.IPAMLockFile, Now: a.Now, Log: a.Log}
 }
 
 func (a *attachment) log(ctx context.Context, verb string, started time.Time, addrs []netip.Addr, err error) {

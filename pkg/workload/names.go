@@ -56,9 +56,9 @@ func validLabel(s string) bool {
 	return len(s) <= 63 && s != "" && isAlphanumeric(s[0]) && isAlphanumeric(s[len(s)-1]) && every(s, isLabelByte)
 }
 
-// validSubdomain reports whether s is a DNS subdomain name as RFC 1123 has it, in lower case: what Kubernetes takes for
+// ValidSubdomain reports whether s is a DNS subdomain name as RFC 1123 has it, in lower case: what Kubernetes takes for
 // a pod. Its labels may be longer than DNS allows, as they may in Kubernetes.
-func validSubdomain(s string) bool {
+func ValidSubdomain(s string) bool {
 	for label := range strings.SplitSeq(s, ".") {
 		if label == "" || !isAlphanumeric(label[0]) || !isAlphanumeric(label[len(label)-1]) || !every(label, isLabelByte) {
 			return false

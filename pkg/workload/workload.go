@@ -44,10 +44,28 @@ func Identify(containerID, ifName string, args Args) (ID, error) {
 	if !validLabel(id.Namespace) {
 		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAMESPACE=%q is not the name of a namespace", ErrInvalidArgs, id.Namespace)
 	}
-	if !validSubdomain(id.Pod) {
+	if !ValidSubdomain(id.Pod) {
 		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAME=%q is not the name of a pod", ErrInvalidArgs, id.Pod)
 	}
 	return id, nil
+}
+
+// ForRelease reads who a DEL is for. Arguments that an ADD would refuse are made do with: an attachment whose pod cannot be
+// read from them is released by its container ID, which all that it holds hangs on. An error wraps ErrInvalidArgs.
+func ForRelease(containerID, ifName, args string) (ID, error) {
+	parsed, err := ParseArgs(args)
+	if err == nil {
+		if id, err := Identify(containerID, ifName, parsed); err == nil {
+			return id, nil
+		}
+	}
+	if parsed, err = ParseArgs("IgnoreUnknown=1;" + args); err != nil {
+		parsed = Args{}
+	}
+	if id, err := Identify(containerID, ifName, parsed); err == nil {
+		return id, nil
+	}
+	return Identify(containerID, ifName, Args{})
 }
 
 // Kubernetes reports whether the attachment is a pod's.

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"calico-cni/test/node"
 )
@@ -116,7 +117,7 @@ func addrs(t testing.TB, r *current.Result) []netip.Addr {
 }
 
 // state is what the plugins may leave behind on the node and in the cluster, as text: links, routes to pods,
-// handles, and what blocks and annotations hold. Blocks and affinities of the node may stay.
+// handles, what blocks hold, and what pods are annotated with. Blocks and affinities of the node may stay.
 func state(t testing.TB) string {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -133,6 +134,13 @@ func state(t testing.TB) string {
 			if r.Dst != nil && r.Gw == nil {
 				out = append(out, "route "+r.Dst.String())
 			}
+		}
+	}
+	pods, err := n.Server.Client().CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+	must(t, err)
+	for _, p := range pods.Items {
+		for key, value := range p.Annotations {
+			out = append(out, "pod "+p.Name+" says "+key+"="+value)
 		}
 	}
 	handles, err := n.List(ctx, "ipamhandles")
@@ -156,9 +164,15 @@ func state(t testing.TB) string {
 // unchanged runs f and expects the state to be afterwards what it was before.
 func unchanged(t *testing.T, what string, f func()) {
 	t.Helper()
-	before := state(t)
+	unchangedBut(t, what, func(state string) string { return state }, f)
+}
+
+// unchangedBut does so for the part of the state that look returns.
+func unchangedBut(t *testing.T, what string, look func(string) string, f func()) {
+	t.Helper()
+	before := look(state(t))
 	f()
-	if diff := cmp.Diff(before, state(t)); diff != "" {
+	if diff := cmp.Diff(before, look(state(t))); diff != "" {
 		t.Errorf("%s left something behind (-before +after):\n%s", what, diff)
 	}
 }

@@ -47,7 +47,7 @@ func TestAddAndDelLeaveTheNodeAndTheClusterAsTheyWere(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPod(t, "leave-"+name)
-			unchanged(t, "ADD and DEL", func() {
+			unchangedBut(t, "ADD and DEL", withoutPod(p.Name), func() {
 				result := add(t, p, families)
 				annotations, err := n.Annotations(t.Context(), p)
 				must(t, err)

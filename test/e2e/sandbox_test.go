@@ -132,7 +132,7 @@ func TestCalicoIPAMByExecDoesWhatItDoesInProcess(t *testing.T) {
 		p.Annotations = map[string]string{"cni.projectcalico.org/ipAddrs": `["10.244.201.5"]`}
 	}
 	p := newPod(t, "by-exec", asked)
-	unchanged(t, "ADD and DEL", func() {
+	unchangedBut(t, "ADD and DEL", withoutPod(p.Name), func() {
 		got := addrs(t, add(t, p, byExec))
 		if len(got) != 1 || got[0].String() != "10.244.201.5" {
 			t.Errorf("got %v, want the address of the annotation", got)

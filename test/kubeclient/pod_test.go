@@ -22,9 +22,9 @@ func TestAnnotatePodSetsAnnotationsAndKeepsTheOthers(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"kept": "1", "changed": "old"}, read.Annotations); diff != "" {
 		t.Errorf("annotations as read (-want +got):\n%s", diff)
 	}
-	do(t, client.AnnotatePod(ctx, "default", read, map[string]string{"changed": "new", "added": "10.0.0.5/32"}))
+	do(t, client.AnnotatePod(ctx, "default", read, map[string]*string{"changed": new("new"), "added": new("10.0.0.5/32")}))
 	// Without a resourceVersion the UID alone counts.
-	do(t, client.AnnotatePod(ctx, "default", kube.Meta{Name: "annotated", UID: string(pod.UID)}, map[string]string{"added": ""}))
+	do(t, client.AnnotatePod(ctx, "default", kube.Meta{Name: "annotated", UID: string(pod.UID)}, map[string]*string{"added": new("")}))
 
 	after, err := s.Client().CoreV1().Pods("default").Get(ctx, "annotated", metav1.GetOptions{})
 	do(t, err)
@@ -41,7 +41,7 @@ func TestAnnotatePodLeavesAnotherPodAndAChangedOneAlone(t *testing.T) {
 	pod, err := s.CreatePod(ctx, "n", "default", "guarded")
 	do(t, err)
 	client := admin(t, s)
-	mark := map[string]string{"marked": "1"}
+	mark := map[string]*string{"marked": new("1")}
 
 	err = client.AnnotatePod(ctx, "default", kube.Meta{Name: "guarded", UID: otherUID}, mark)
 	wantError(t, "another UID", err, kube.ErrConflict, "annotate pod default/guarded", "another object of that name")
@@ -49,7 +49,7 @@ func TestAnnotatePodLeavesAnotherPodAndAChangedOneAlone(t *testing.T) {
 	wantError(t, "another UID at the same version", err, kube.ErrConflict)
 
 	stale := kube.Meta{Name: "guarded", UID: string(pod.UID), ResourceVersion: pod.ResourceVersion}
-	do(t, client.AnnotatePod(ctx, "default", stale, map[string]string{"first": "1"}))
+	do(t, client.AnnotatePod(ctx, "default", stale, map[string]*string{"first": new("1")}))
 	err = client.AnnotatePod(ctx, "default", stale, mark)
 	wantError(t, "an older version", err, kube.ErrConflict, "annotate pod default/guarded")
 	err = client.AnnotatePod(ctx, "default", kube.Meta{Name: "missing", UID: string(pod.UID)}, mark)

@@ -130,7 +130,7 @@ func TestPodsAreReadAndPatchedAsMetadataOnly(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
 	}
-	do(t, client.AnnotatePod(ctx, "default", got, map[string]string{"a": "b"}))
+	do(t, client.AnnotatePod(ctx, "default", got, map[string]*string{"a": new("b")}))
 	if n := p.answered.Load() - before; n > fat/10 {
 		t.Errorf("read and patch of a pod of %d bytes brought %d bytes, want metadata only", fat, n)
 	}

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Build builds the project's three binaries, as they are released, and portmap and cnitool, into a directory.
+// Build builds the project's three binaries, as they are released, and portmap, host-local and cnitool, into a directory.
 func Build(ctx context.Context, dir string) error {
 	root, err := output(ctx, ".", "go", "list", "-m", "-f", "{{.Dir}}", "calico-cni")
 	if err != nil {
@@ -23,7 +23,8 @@ func Build(ctx context.Context, dir string) error {
 	}
 	others := []string{
 		"build", "-trimpath", "-ldflags", "-s -w", "-o", dir + "/",
-		"github.com/containernetworking/plugins/plugins/meta/portmap", "github.com/containernetworking/cni/cnitool",
+		"github.com/containernetworking/plugins/plugins/meta/portmap", "github.com/containernetworking/plugins/plugins/ipam/host-local",
+		"github.com/containernetworking/cni/cnitool",
 	}
 	_, err = output(ctx, filepath.Join(root, "test"), "go", others...)
 	return err

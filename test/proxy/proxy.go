@@ -1,5 +1,5 @@
 // Package proxy stands between a plugin and the real API server. It counts what passes: requests, the rounds that they
-// come in, and connections.
+// come in, and connections. It can do harm to one of them.
 package proxy
 
 import (
@@ -48,6 +48,9 @@ type Proxy struct {
 	requests    []*Request
 	answered    int // the latest round of which a request was answered
 	connections int
+	armed       *Fault
+
+	pause time.Duration
 }
 
 // Start starts a proxy in front of the server that a kubeconfig names. It ends with the test.
@@ -63,7 +66,7 @@ func Start(tb testing.TB, kubeconfig string) *Proxy {
 	}
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(config.CAData)
-	p := &Proxy{}
+	p := &Proxy{pause: pause}
 	forward := &httputil.ReverseProxy{
 		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
 		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true},
@@ -71,9 +74,9 @@ func Start(tb testing.TB, kubeconfig string) *Proxy {
 	}
 	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := p.arrived(r)
-		time.Sleep(pause)
+		time.Sleep(p.pause)
 		recorder := &statusRecorder{ResponseWriter: w}
-		forward.ServeHTTP(recorder, r)
+		p.fault(r).serve(forward, recorder, r)
 		p.left(request, recorder.status)
 	}))
 	p.server.EnableHTTP2 = true

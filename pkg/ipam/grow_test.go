@@ -1,0 +1,207 @@
+package ipam_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/memstore"
+	"calico-cni/pkg/ipam/pool"
+	"calico-cni/pkg/selector"
+)
+
+// fill assigns every address of a node's first block, so that it has to look elsewhere.
+func fill(t testing.TB, s *memstore.Store, node string, n int) {
+	t.Helper()
+	for i := range n {
+		mustAssign(t, s, only4(node, fmt.Sprintf("net.%s-%d", node, i)))
+	}
+}
+
+func TestWithNoBlockLeftANodeBorrowsSingleAddresses(t *testing.T) {
+	for name, limit := range map[string]func(*memstore.Store){
+		"pool is full of blocks": func(*memstore.Store) {},
+		"node is at its cap":     func(s *memstore.Store) { s.Settings.MaxBlocksPerHost = 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStore()
+			for _, node := range []string{"b", "c", "d"} {
+				fill(t, s, node, 1)
+			}
+			limit(s)
+			fill(t, s, "a", 4)
+			before := countBlocks(s)
+			addr := netip.MustParseAddr(mustAssign(t, s, only4("a", "net.borrower")))
+			if countBlocks(s) != before || !strings.Contains(s.String(), "net.borrower") {
+				t.Fatalf("no address was borrowed:\n%s", s)
+			}
+			lender := ""
+			for _, line := range strings.Split(s.String(), "\n") {
+				if strings.HasPrefix(line, "block ") && strings.Contains(line, addr.String()+" net.borrower") {
+					lender = line
+				}
+			}
+			if lender == "" || strings.Contains(lender, "host:a") {
+				t.Errorf("%s is from %q, want from another node's block", addr, lender)
+			}
+			mustRelease(t, s, "net.borrower")
+			if strings.Contains(s.String(), "borrower") || len(s.Check()) > 0 {
+				t.Errorf("after the release: %v\n%s", s.Check(), s)
+			}
+		})
+	}
+}
+
+func TestStrictAffinityForbidsToBorrowAndSaysWhatItCosts(t *testing.T) {
+	s := newStore()
+	for _, node := range []string{"b", "c", "d"} {
+		fill(t, s, node, 1)
+	}
+	fill(t, s, "a", 4)
+	s.Settings.StrictAffinity = true
+	before := s.String()
+	_, err := assign(s, only4("a", "net.late"))
+	if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "9 addresses are free in blocks of other nodes, but IPAMConfig.strictAffinity forbids to borrow them") {
+		t.Errorf("got %v", err)
+	}
+	if s.String() != before {
+		t.Errorf("the store changed:\n%s", cmp.Diff(before, s.String()))
+	}
+}
+
+func TestAnIdleBlockOfAnotherNodeIsTakenOverOnceItIsOldEnough(t *testing.T) {
+	for _, strict := range []bool{false, true} {
+		s := newStore()
+		now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
+		s.Now = func() time.Time { return now }
+		s.Settings.StrictAffinity = strict
+		for _, node := range []string{"b", "c", "d"} {
+			fill(t, s, node, 1)
+		}
+		fill(t, s, "a", 4)
+		mustRelease(t, s, "net.c-0")
+		now = now.Add(30 * time.Second)
+		if _, err := assign(s, only4("a", "net.early")); strict != (err != nil) {
+			t.Fatalf("strict %v, block of c claimed 30 s ago: %v", strict, err)
+		}
+		mustRelease(t, s, "net.early")
+		now = now.Add(31 * time.Second)
+		mustAssign(t, s, only4("a", "net.late"))
+		if text := s.String(); strings.Contains(text, "affinity c ") || strings.Contains(text, "host:c") || strings.Count(text, "affinity a ") != 2 || countBlocks(s) != 4 {
+			t.Errorf("strict %v: the idle block was not taken over:\n%s", strict, text)
+		}
+		if bad := s.Check(); len(bad) > 0 {
+			t.Error(bad)
+		}
+		// The former owner goes on, with another's addresses or none, but never with two owners of one block.
+		_, _ = assign(s, only4("c", "net.back"))
+		if bad := s.Check(); len(bad) > 0 {
+			t.Error(bad)
+		}
+	}
+}
+
+func TestEmptyBlocksThatNoPoolWantsHereAreGivenBack(t *testing.T) {
+	rack, err := selector.Parse("rack == '2'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	move := func(s *memstore.Store) {
+		s.IPPools[0].Node = rack
+		s.IPPools = append(s.IPPools, pool.Pool{Name: "new", CIDR: netip.MustParsePrefix("10.9.0.0/28"), BlockSize: 30})
+	}
+	t.Run("by the release that empties them", func(t *testing.T) {
+		s := newStore()
+		fill(t, s, "a", 2)
+		move(s)
+		released := func(handle string) {
+			a := &ipam.Allocator{Store: s, Now: s.Now}
+			h, err := a.Lookup(context.Background(), handle)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := a.Release(context.Background(), h, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := a.GiveBackUnselected(context.Background(), s, got.Emptied); err != nil {
+				t.Fatal(err)
+			}
+		}
+		released("net.a-0")
+		if countBlocks(s) != 1 {
+			t.Fatalf("a block in use was given back:\n%s", s)
+		}
+		released("net.a-1")
+		wantStore(t, s, "")
+	})
+	t.Run("on the way to a new block", func(t *testing.T) {
+		s := newStore()
+		fill(t, s, "a", 1)
+		mustRelease(t, s, "net.a-0")
+		move(s)
+		mustAssign(t, s, only4("a", "net.new"))
+		if text := s.String(); countBlocks(s) != 1 || !strings.Contains(text, "block 10.9.0.") || strings.Contains(text, "affinity a 10.0.") {
+			t.Errorf("store:\n%s", text)
+		}
+	})
+	t.Run("but not while the pool selects the node", func(t *testing.T) {
+		s := newStore()
+		fill(t, s, "a", 1)
+		a := &ipam.Allocator{Store: s, Now: s.Now}
+		rows, _ := s.AffinitiesOf(context.Background(), "a", false)
+		mustRelease(t, s, "net.a-0")
+		if err := a.GiveBackUnselected(context.Background(), s, []ipam.AffinityKey{rows[0].Key}); err != nil || countBlocks(s) != 1 {
+			t.Errorf("%v\n%s", err, s)
+		}
+	})
+}
+
+func TestEmptyBlocksInOtherPoolsDoNotKeepANodeAtItsCap(t *testing.T) {
+	s := newStore()
+	s.Settings.MaxBlocksPerHost = 1
+	fill(t, s, "a", 1)
+	mustRelease(t, s, "net.a-0")
+	s.IPPools = append(s.IPPools, pool.Pool{Name: "other", CIDR: netip.MustParsePrefix("10.9.0.0/28"), BlockSize: 30})
+	asked := only4("a", "net.asked")
+	asked.Wants[0].Pools = []string{"other"}
+	if addr := mustAssign(t, s, asked); !strings.HasPrefix(addr, "10.9.0.") || countBlocks(s) != 1 {
+		t.Errorf("%s\n%s", addr, s)
+	}
+	// One that is in use stays, and the request is told so.
+	back := only4("a", "net.back")
+	back.Wants[0].Pools = []string{"v4"}
+	s.Settings.StrictAffinity = true
+	if _, err := assign(s, back); !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "maxBlocksPerHost") || !strings.Contains(s.String(), "net.asked") {
+		t.Errorf("%v\n%s", err, s)
+	}
+}
+
+func TestAPoolMostlyReservedIsWalkedToItsFreeBlock(t *testing.T) {
+	s := newStore()
+	s.IPPools = []pool.Pool{{Name: "wide", CIDR: netip.MustParsePrefix("10.128.0.0/14"), BlockSize: 26}}
+	// All but one block, 10.130.7.64/26, is set aside.
+	for rest, free := s.IPPools[0].CIDR, netip.MustParsePrefix("10.130.7.64/26"); rest.Bits() < 26; {
+		low := netip.PrefixFrom(rest.Addr(), rest.Bits()+1)
+		bytes := rest.Addr().As4()
+		bytes[rest.Bits()/8] |= 1 << (7 - rest.Bits()%8)
+		high := netip.PrefixFrom(netip.AddrFrom4(bytes), rest.Bits()+1)
+		if high.Contains(free.Addr()) {
+			rest, s.Reserved = high, append(s.Reserved, low)
+		} else {
+			rest, s.Reserved = low, append(s.Reserved, high)
+		}
+	}
+	for _, node := range []string{"a", "b", "c"} {
+		if addr := mustAssign(t, s, only4(node, "net."+node)); !strings.HasPrefix(addr, "10.130.7.") {
+			t.Errorf("%s got %s", node, addr)
+		}
+	}
+}

@@ -1,0 +1,104 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"calico-cni/test/node"
+	"calico-cni/test/proxy"
+)
+
+// faults are what may happen to a request. kill ends the plugin.
+func faults(kill func()) []proxy.Fault {
+	return []proxy.Fault{
+		{Name: "lost before the server", Lose: proxy.Before},
+		{Name: "lost after it was done", Lose: proxy.After},
+		{Name: "conflict", Status: http.StatusConflict},
+		{Name: "too many requests", Status: http.StatusTooManyRequests, RetryAfter: 1},
+		{Name: "server error", Status: http.StatusInternalServerError},
+		{Name: "killed before the server", Lose: proxy.Before, Do: kill},
+		{Name: "killed after it was done", Lose: proxy.After, Do: kill},
+	}
+}
+
+// TestWhateverHappensToARequestADelLeavesNothing takes every request that an ADD makes, as a first ADD shows them, and lets
+// each fault happen to it; then likewise for a DEL. A DEL without fault must bring the node and the cluster to what they
+// were. A request that is added one day is covered by itself.
+func TestWhateverHappensToARequestADelLeavesNothing(t *testing.T) {
+	add(t, newPod(t, "fault-warm"), nil)
+	through := proxy.Start(t, n.Kubeconfig())
+	changes := map[string]any{"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
+
+	dry := newPod(t, "fault-dry")
+	add(t, dry, changes)
+	adds := keys(through, dry)
+	if a := del(t, dry, changes); a.Exit != 0 {
+		t.Fatal(a)
+	}
+	for verb, requests := range map[string][]string{"ADD": adds, "DEL": keys(through, dry)} {
+		if len(requests) < 8 {
+			t.Fatalf("%s makes only these requests: %v", verb, requests)
+		}
+		for _, request := range requests {
+			for i, fault := range faults(nil) {
+				t.Run(verb+" "+request+" "+fault.Name, func(t *testing.T) {
+					p := newPodWithoutNetwork(t, "faulty")
+					unchangedBut(t, verb+" and DEL", withoutPod(p.Name), func() {
+						if verb == "DEL" {
+							add(t, p, nil)
+						}
+						harm(t, through, verb, p, changes, request, i)
+						if a := del(t, p, nil); a.Exit != 0 {
+							t.Errorf("DEL after the fault: %+v", a)
+						}
+					})
+					must(t, n.RemovePod(t.Context(), p))
+				})
+			}
+		}
+	}
+}
+
+// keys returns what an invocation asked of the server, each request once, with the pod's own names taken out.
+func keys(through *proxy.Proxy, p *node.Pod) []string {
+	requests, _ := through.Take()
+	var out []string
+	for _, r := range requests {
+		if k := key(p, r.Method, r.Path); !slices.Contains(out, k) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+func key(p *node.Pod, method, path string) string {
+	path = strings.TrimPrefix(strings.TrimPrefix(path, "/apis/crd.projectcalico.org/v1/"), "/api/v1/")
+	return method + " " + strings.NewReplacer(p.ContainerID, "CONTAINER", p.Name, "POD").Replace(path)
+}
+
+// harm runs the plugin, and lets the i-th fault happen to a request of it.
+func harm(t *testing.T, through *proxy.Proxy, verb string, p *node.Pod, changes map[string]any, request string, i int) {
+	t.Helper()
+	config, err := n.Config(changes)
+	must(t, err)
+	stdin, err := json.Marshal(config)
+	must(t, err)
+	cmd := exec.Command(filepath.Join(n.BinDir(), "calico"))
+	cmd.Stdin = strings.NewReader(string(stdin))
+	cmd.Env = []string{
+		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + p.ContainerID, "CNI_NETNS=" + p.NetNS, "CNI_IFNAME=eth0", "CNI_PATH=" + n.BinDir(), "CNI_ARGS=" + p.Args(),
+	}
+	fault := faults(func() { _ = cmd.Process.Kill() })[i]
+	fault.Matches = func(method, path string) bool { return key(p, method, path) == request }
+	through.Arm(&fault)
+	_ = cmd.Run()
+	if !through.Fired() {
+		t.Errorf("no request was %q", request)
+		through.Arm(nil)
+	}
+}

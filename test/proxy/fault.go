@@ -1,0 +1,94 @@
+package proxy
+
+import (
+	"fmt"
+	"net/http"
+)
+
+// Fault is what happens to one request, the first that Matches.
+type Fault struct {
+	Name    string
+	Matches func(method, path string) bool
+	// Status answers with an error instead of asking the server; RetryAfter is in seconds.
+	Status, RetryAfter int
+	// Lose breaks the connection off: before the server is asked, or after it has answered.
+	Lose When
+	// Do is called at the same time as Lose says, and then the request is lost: it kills the client.
+	Do func()
+}
+
+// When is a moment of a request.
+type When int
+
+// The moments of a request.
+const (
+	Never When = iota
+	Before
+	After
+)
+
+// Arm sets the fault; nil takes it back. A proxy that is armed does not hold requests back.
+func (p *Proxy) Arm(f *Fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.armed, p.pause = f, 0
+}
+
+// Fired reports whether the fault has come to pass.
+func (p *Proxy) Fired() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.armed == nil
+}
+
+// fault takes the armed fault if it is for this request.
+func (p *Proxy) fault(r *http.Request) *Fault {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	f := p.armed
+	if f == nil || !f.Matches(r.Method, r.URL.Path) {
+		return nil
+	}
+	p.armed = nil
+	return f
+}
+
+func (f *Fault) serve(next http.Handler, w http.ResponseWriter, r *http.Request) {
+	switch {
+	case f == nil:
+		next.ServeHTTP(w, r)
+		return
+	case f.Status != 0:
+		f.answer(w)
+		return
+	case f.Lose == After:
+		next.ServeHTTP(&discard{header: http.Header{}}, r)
+	}
+	if f.Do != nil {
+		f.Do()
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// answer is what the API server says in such a case.
+func (f *Fault) answer(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/json")
+	if f.RetryAfter > 0 {
+		w.Header().Set("Retry-After", fmt.Sprint(f.RetryAfter))
+	}
+	w.WriteHeader(f.Status)
+	reason := map[int]string{http.StatusConflict: "Conflict", http.StatusTooManyRequests: "TooManyRequests", http.StatusInternalServerError: "InternalError"}[f.Status]
+	_, _ = fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"a fault of the test","reason":%q,"code":%d}`, reason, f.Status)
+}
+
+// discard is a client that is not there any more.
+type discard struct{ header http.Header }
+
+// Header returns a header that nobody reads.
+func (d *discard) Header() http.Header { return d.header }
+
+// Write takes everything.
+func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
+
+// WriteHeader does nothing.
+func (d *discard) WriteHeader(int) {}
