@@ -16,12 +16,16 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/internal/oncefile"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/workload"
 )
+
+// Labelled is where plugins of this kind remember that the node's affinities have labels. Calico's looks there too.
+const Labelled = oncefile.File("/var/run/calico/cni/ipam_upgraded")
 
 // deadline bounds what a command does, the wait for other commands of the node apart. The kubelet gives a sandbox four minutes.
 const deadline = 90 * time.Second
@@ -128,7 +132,7 @@ func (c *command) connect() error {
 }
 
 func (c *command) allocations() Allocations {
-	store := crdstore.New(c.client)
+	store := crdstore.New(c.client, Labelled)
 	return Allocations{Store: store, Cluster: store, LockFile: c.conf.IPAMLockFile, Now: c.Now, Log: c.Log}
 }
 

@@ -155,7 +155,7 @@ func (a *attachment) blockIPAM() bool {
 }
 
 func (a *attachment) allocations() ipamplugin.Allocations {
-	store := crdstore.New(a.client)
+	store := crdstore.New(a.client, ipamplugin.Labelled)
 	return ipamplugin.Allocations{Store: store, Cluster: store, LockFile: a.conf.IPAMLockFile, Now: a.Now, Log: a.Log}
 }
 

@@ -8,6 +8,11 @@ import (
 	"sync"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"calico-cni/internal/oncefile"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/ipam/storetest"
@@ -42,6 +47,41 @@ var (
 func TestCRDStoreKeepsTheContractOfStores(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) ipam.Store {
 		_, client := cluster(t)
-		return crdstore.New(client)
+		return crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))
 	})
+}
+
+// TestAffinitiesWithoutLabelsAreFoundAndLabelled plays a cluster that an old Calico wrote to.
+func TestAffinitiesWithoutLabelsAreFoundAndLabelled(t *testing.T) {
+	server, client := cluster(t)
+	once := oncefile.File(filepath.Join(t.TempDir(), "labelled"))
+	s := crdstore.New(client, once)
+	rows := server.Dynamic().Resource(schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "blockaffinities"})
+	for name, node := range map[string]string{"old-10-70-0-0-26": "old", "older-10-70-0-64-26": "older"} {
+		cidr := map[string]string{"old": "10.70.0.0/26", "older": "10.70.0.64/26"}[node]
+		_, err := rows.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "crd.projectcalico.org/v1", "kind": "BlockAffinity", "metadata": map[string]any{"name": name},
+			"spec": map[string]any{"cidr": cidr, "node": node, "state": "confirmed", "deleted": "false"},
+		}}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	list := func(cached bool) int {
+		got, err := s.AffinitiesOf(t.Context(), "old", cached)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(got)
+	}
+	if list(true) != 0 || once.Done() {
+		t.Error("a cached answer is not to look further")
+	}
+	if list(false) != 1 || !once.Done() {
+		t.Error("the old row was not found")
+	}
+	other, err := rows.Get(t.Context(), "older-10-70-0-64-26", metav1.GetOptions{})
+	if err != nil || len(other.GetLabels()) != 0 {
+		t.Errorf("another node's row: %v, %v", other.GetLabels(), err)
+	}
 }

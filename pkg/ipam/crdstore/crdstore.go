@@ -25,13 +25,22 @@ type Store struct {
 	configs      kube.Resource[v1.IPAMConfig]
 	reservations kube.Resource[v1.IPReservation]
 	cluster      kube.Resource[v1.ClusterInformation]
+	labelled     Once
 }
 
-// New returns the store of the cluster that the client speaks to.
-func New(c *kube.Client) *Store {
+// Once remembers that something was done on this node.
+type Once interface {
+	Done() bool
+	Record() error
+}
+
+// New returns the store of the cluster that the client speaks to. labelled remembers that the node's affinities have
+// their labels: writers before 2025 set none.
+func New(c *kube.Client, labelled Once) *Store {
 	gv := v1.GroupVersion.String()
 	return &Store{
-		client: c,
+		client:   c,
+		labelled: labelled,
 		blocks: table[netip.Prefix, block.Block, v1.IPAMBlock]{
 			kube.NewResource[v1.IPAMBlock](c, gv, v1.IPAMBlocks), blockCodec{},
 		},
@@ -57,8 +66,14 @@ func (s *Store) Affinities() ipam.Table[ipam.AffinityKey, ipam.Affinity] { retur
 // Handles implements ipam.Store.
 func (s *Store) Handles() ipam.Table[string, ipam.Handle] { return s.handles }
 
-// AffinitiesOf implements ipam.Store by the labels that every writer since 2025 sets.
+// AffinitiesOf implements ipam.Store by the labels that every writer since 2025 sets. Older rows are given theirs once, by
+// the first answer that must not be a cached one: before the node claims anything new.
 func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]ipam.AffinityRow, error) {
+	if !cached && !s.labelled.Done() {
+		if err := s.label(ctx, node); err != nil {
+			return nil, err
+		}
+	}
 	selector := v1.LabelHostnameHash + "=" + hostnameHash(node) + "," + v1.LabelAffinityType + "=" + v1.AffinityTypeHost
 	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: selector, Cached: cached})
 	if err != nil {
@@ -78,6 +93,30 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 		rows = append(rows, ipam.AffinityRow{Key: key, Row: row})
 	}
 	return rows, nil
+}
+
+// label gives the node's affinities the labels that they lack. It lists those of all nodes, which is done once.
+func (s *Store) label(ctx context.Context, node string) error {
+	list, err := s.affinities.resource.List(ctx, kube.ListOptions{})
+	if err != nil {
+		return translate(err)
+	}
+	for i := range list {
+		key, err := affinityKey(&list[i])
+		if err != nil || key.Node != node || list[i].Labels[v1.LabelHostnameHash] != "" {
+			continue
+		}
+		row, err := s.affinities.row(&list[i])
+		if err != nil {
+			return err
+		}
+		// An update fills in the labels. Whoever came first, or deleted the row, has done as well.
+		_, err = s.affinities.Update(ctx, key, row)
+		if err != nil && !errors.Is(err, ipam.ErrConflict) && !errors.Is(err, ipam.ErrNotFound) {
+			return fmt.Errorf("label affinity to %s: %w", key.CIDR, err)
+		}
+	}
+	return s.labelled.Record()
 }
 
 // codec turns one kind of value into its object and back. name is the object's name; fill writes the value into an

@@ -1,0 +1,23 @@
+package oncefile_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"calico-cni/internal/oncefile"
+)
+
+func TestWhatWasRecordedIsDone(t *testing.T) {
+	f := oncefile.File(filepath.Join(t.TempDir(), "below", "done"))
+	if f.Done() {
+		t.Error("done before it was recorded")
+	}
+	for range 2 {
+		if err := f.Record(); err != nil || !f.Done() {
+			t.Errorf("recorded: %v, done: %v", err, f.Done())
+		}
+	}
+	if err := oncefile.File(filepath.Join(string(f), "below a file")).Record(); err == nil {
+		t.Error("no error where there can be no file")
+	}
+}
