@@ -73,13 +73,14 @@ func (a *Allocator) Assign(ctx context.Context, view View, r Request) (got []Ass
 	var u undo.Stack
 	defer func() { u.OnError(ctx, &err) }()
 
-	s := &search{a: a, view: view, request: r, counted: map[netip.Prefix]int{}}
+	s := &search{a: a, view: view, request: r, counted: map[netip.Prefix]int{}, wanted: map[netip.Prefix]bool{}}
 	places, counts := make([]place, len(r.Wants)), map[netip.Prefix]int{}
 	for i, w := range r.Wants {
 		if places[i], err = s.find(ctx, w); err != nil {
 			return nil, err
 		}
 		counts[places[i].cidr]++
+		s.wanted[places[i].cidr] = true
 	}
 	u.Push(func(ctx context.Context) error { return a.dropUnused(ctx, r.Handle) })
 	if err := s.countUp(ctx, counts); err != nil {

@@ -17,6 +17,8 @@ type search struct {
 	request Request
 	// fresh says that view.Affinities was read anew, and is no longer the cached answer.
 	fresh bool
+	// wanted are the blocks that the request has found so far: empty or not, they are not given back.
+	wanted map[netip.Prefix]bool
 	// handle is the request's handle as it was last written, and counted what it counts on behalf of the request.
 	handle  Row[Handle]
 	counted map[netip.Prefix]int

@@ -205,3 +205,46 @@ func TestAPoolMostlyReservedIsWalkedToItsFreeBlock(t *testing.T) {
 		}
 	}
 }
+
+func TestAReleasedAddressRestsForTheCooldownAndThenComesBack(t *testing.T) {
+	s := newStore()
+	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
+	s.Now = func() time.Time { return now }
+	s.IPPools = []pool.Pool{{Name: "one", CIDR: netip.MustParsePrefix("10.0.0.0/32"), BlockSize: 32}}
+	s.Settings.Cooldown = 30 * time.Second
+	mustAssign(t, s, only4("a", "net.first"))
+	alloc := &ipam.Allocator{Store: s, Now: s.Now}
+	h, err := alloc.Lookup(context.Background(), "net.first")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := alloc.Release(context.Background(), h, nil, s.Settings.Cooldown); err != nil {
+		t.Fatal(err)
+	}
+	wantStore(t, s, `
+		affinity a 10.0.0.0/32 confirmed
+		block 10.0.0.0/32 of host:a: 0 free, 0 used, 1 cooling`)
+	now = now.Add(29 * time.Second)
+	if _, err := assign(s, only4("a", "net.early")); !errors.Is(err, ipam.ErrNoAddress) {
+		t.Errorf("a cooling address: got %v", err)
+	}
+	now = now.Add(time.Second)
+	if addr := mustAssign(t, s, only4("a", "net.late")); addr != "10.0.0.0" {
+		t.Errorf("got %s", addr)
+	}
+}
+
+func TestOneFamilysSearchDoesNotGiveBackWhatTheOthersFound(t *testing.T) {
+	s := newStore()
+	// The IPv4 pool does not select the node, but is asked for by name.
+	s.IPPools[0].Node = never(t)
+	r := dual("a", "net.asked")
+	r.Wants[0].Pools = []string{"v4"}
+	c := &crashing{Store: s, left: 1 << 30}
+	if _, err := assignWith(&ipam.Allocator{Store: c, Now: s.Now, Parallel: 1}, r); err != nil {
+		t.Fatal(err)
+	}
+	if trace := strings.Join(c.trace, "\n"); strings.Contains(trace, "delete") {
+		t.Errorf("something was made and deleted again:\n%s", trace)
+	}
+}

@@ -88,7 +88,7 @@ func (s *search) releaseUnselected(ctx context.Context) error {
 func (s *search) giveBackWhere(ctx context.Context, unwanted func(cidr netip.Prefix) bool) error {
 	var kept []AffinityRow
 	for _, row := range s.view.Affinities {
-		if unwanted(row.Key.CIDR) {
+		if unwanted(row.Key.CIDR) && !s.wanted[row.Key.CIDR] {
 			gone, err := s.a.GiveBackIfEmpty(ctx, row.Key.Node, row.Key.CIDR)
 			if err != nil {
 				return err
