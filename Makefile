@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unve
 LDFLAGS  = -s -w -X calico-cni/internal/buildinfo.Version=$(VERSION)
 MODULES  = . test test/kube hack/tools hack/tools/lint
 
-.PHONY: help build demo test test-unit test-real lint verify generate tidy fmt system kubed
+.PHONY: help build demo test test-unit test-real soak lint verify generate tidy fmt system kubed
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 20
@@ -31,6 +31,13 @@ test-real: system kubed
 
 kubed:           ## the API server for tests and demo, built once a machine (minutes) and kept in the user's cache
 	@cd test && $(GO) run ./cmd/kubed-build >/dev/null
+
+# The tests that a bug can hide from for long: random interleavings, stalled requests, fuzzing. About half an hour.
+soak: system kubed  ## the long tests
+	$(GO) test ./pkg/ipam -run Interleavings -model.runs=200000 -timeout 60m
+	cd test && $(GO) test ./e2e -run Whatever -soak -timeout 60m
+	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s $$p || exit 1; done; done
 
 lint:            ## golangci-lint, with .golangci.yaml
 	$(GO) tool -modfile=hack/tools/lint/go.mod golangci-lint run ./...

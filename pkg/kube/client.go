@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -78,12 +79,20 @@ func httpClient(config *rest.Config) (*http.Client, error) {
 		ForceAttemptHTTP2:   true,
 		MaxConnsPerHost:     1,
 		DialContext:         dialer.DialContext,
-		Proxy:               http.ProxyFromEnvironment,
+		Proxy:               proxyOf(config),
 	})
 	if err != nil {
 		return nil, unquoted(err, errUser)
 	}
 	return &http.Client{Transport: transport, Timeout: requestTimeout}, nil
+}
+
+// proxyOf is the proxy of the kubeconfig, else of the environment.
+func proxyOf(config *rest.Config) func(*http.Request) (*url.URL, error) {
+	if config.Proxy != nil {
+		return config.Proxy
+	}
+	return http.ProxyFromEnvironment
 }
 
 // codecs know metav1.Status, which is all that client-go decodes here: it is what errors come in.

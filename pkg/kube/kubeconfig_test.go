@@ -54,6 +54,7 @@ func TestErrorsOfAKubeconfigShowNothingThatItSays(t *testing.T) {
 		{"server with a bad port", kubeconfig("server: 'https://u:"+secret+"@h:port'", ""), errServer, "server"},
 		{"proxy", kubeconfig(server+", proxy-url: 'ftp://u:"+secret+"@h'", ""), errUser, "user"},
 		{"two kinds of credentials", kubeconfig(server, "username: u, password: "+secret+", token: "+secret), errUser, "user"},
+		{"password and token file", kubeconfig(server, "username: u, password: "+secret+", tokenFile: /proc/self/comm"), errUser, "user"},
 		{"credential plugin", kubeconfig(server, "exec: {command: x, apiVersion: "+secret+", interactiveMode: Never}"), errCertificates, "credential plugin"},
 		{"CA file", kubeconfig(server+", certificate-authority: "+secret, ""), fs.ErrNotExist, "certificate-authority"},
 		{"key file", kubeconfig(server, "client-certificate: /dev/null, client-key: "+secret), fs.ErrNotExist, "client-key"},

@@ -2,12 +2,14 @@ package e2e
 
 import (
 	"encoding/json"
+	"flag"
 	"net/http"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"calico-cni/test/node"
 	"calico-cni/test/proxy"
@@ -15,7 +17,7 @@ import (
 
 // faults are what may happen to a request. kill ends the plugin.
 func faults(kill func()) []proxy.Fault {
-	return []proxy.Fault{
+	all := []proxy.Fault{
 		{Name: "lost before the server", Lose: proxy.Before},
 		{Name: "lost after it was done", Lose: proxy.After},
 		{Name: "conflict", Status: http.StatusConflict},
@@ -24,7 +26,14 @@ func faults(kill func()) []proxy.Fault {
 		{Name: "killed before the server", Lose: proxy.Before, Do: kill},
 		{Name: "killed after it was done", Lose: proxy.After, Do: kill},
 	}
+	if *soak {
+		// The plugin gives a request up after half of that.
+		all = append(all, proxy.Fault{Name: "stalled", Stall: 30 * time.Second})
+	}
+	return all
 }
+
+var soak = flag.Bool("soak", false, "try what takes long, too")
 
 // TestWhateverHappensToARequestADelLeavesNothing takes every request that an ADD makes, as a first ADD shows them, and lets
 // each fault happen to it; then likewise for a DEL. A DEL without fault must bring the node and the cluster to what they

@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"net/http"
+	"time"
 )
 
 // Fault is what happens to one request, the first that Matches.
@@ -13,6 +14,8 @@ type Fault struct {
 	Status, RetryAfter int
 	// Lose breaks the connection off: before the server is asked, or after it has answered.
 	Lose When
+	// Stall holds the request back before the server is asked, unless the client gives up meanwhile.
+	Stall time.Duration
 	// Do is called at the same time as Lose says, and then the request is lost: it kills the client.
 	Do func()
 }
@@ -61,6 +64,13 @@ func (f *Fault) serve(next http.Handler, w http.ResponseWriter, r *http.Request)
 	case f.Status != 0:
 		f.answer(w)
 		return
+	case f.Stall > 0:
+		select {
+		case <-time.After(f.Stall):
+			next.ServeHTTP(w, r)
+			return
+		case <-r.Context().Done():
+		}
 	case f.Lose == After:
 		next.ServeHTTP(&discard{header: http.Header{}}, r)
 	}
