@@ -150,15 +150,28 @@ func (s *search) again(ctx context.Context, p place) (place, error) {
 	}
 	p.row = row
 	// It may have been a release of this very handle that wrote.
-	s.handle, err = s.a.touch(ctx, s.request.Handle, p.cidr)
-	return p, err
+	return p, s.touch(ctx, p.cidr)
+}
+
+// touch makes sure that the request's handle still counts a block, and keeps it from being deleted unseen.
+func (s *search) touch(ctx context.Context, cidr netip.Prefix) error {
+	handle, err := s.a.touch(ctx, s.request.Handle, cidr)
+	if err != nil {
+		return err
+	}
+	s.handle = handle
+	return nil
 }
 
 // move finds another place for a want, and moves the handle's count along: up there before down here.
 func (s *search) move(ctx context.Context, from place) (place, error) {
 	to, err := s.find(ctx, from.want)
-	if err != nil || to.cidr == from.cidr {
+	if err != nil {
 		return to, err
+	}
+	if to.cidr == from.cidr {
+		// It is another block than before, made anew: a release of this handle had nothing to write to.
+		return to, s.touch(ctx, to.cidr)
 	}
 	if err := s.countUp(ctx, map[netip.Prefix]int{to.cidr: 1}); err != nil {
 		return place{}, err
@@ -200,10 +213,12 @@ func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned) err
 
 // countUp raises the handle and remembers what was raised for certain. When a write may have gone through unnoticed,
 // the handle counts too much until its release settles it; to lower it on suspicion could make it count too little.
-func (s *search) countUp(ctx context.Context, counts map[netip.Prefix]int) (err error) {
-	if s.handle, err = s.a.countUp(ctx, s.request.Handle, counts); err != nil {
+func (s *search) countUp(ctx context.Context, counts map[netip.Prefix]int) error {
+	handle, err := s.a.countUp(ctx, s.request.Handle, counts)
+	if err != nil {
 		return err
 	}
+	s.handle = handle
 	for cidr, n := range counts {
 		s.counted[cidr] += n
 	}
@@ -211,7 +226,8 @@ func (s *search) countUp(ctx context.Context, counts map[netip.Prefix]int) (err 
 }
 
 // dropUnused deletes a handle by which nothing is held, as one that was made by a request whose answer got lost. A handle
-// that holds something stays as it is.
+// that holds something, or that somebody writes to meanwhile, stays as it is. As in a release, the blocks that it counts
+// are written first, so that an assignment on its way looks again.
 func (a *Allocator) dropUnused(ctx context.Context, handle string) error {
 	h, err := a.Lookup(ctx, handle)
 	if err != nil || !h.found {
@@ -219,15 +235,21 @@ func (a *Allocator) dropUnused(ctx context.Context, handle string) error {
 	}
 	for cidr := range h.row.Value.Counts {
 		row, err := get(ctx, a.Store.Blocks(), cidr)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
 			return err
 		}
-		if err == nil && len(row.Value.Held(handle)) > 0 {
+		if len(row.Value.Held(handle)) > 0 {
 			return nil
 		}
+		row.Value.Sequence++
+		if _, err := a.Store.Blocks().Update(ctx, cidr, row); err != nil {
+			return ignore(err, ErrConflict, ErrNotFound)
+		}
 	}
-	_, err = a.Release(ctx, h, nil, 0)
-	return err
+	return ignore(remove(ctx, a.Store.Handles(), handle, h.row), ErrConflict)
 }
 
 // withdraw undoes the request: what it may hold in the blocks that it counted, and then the counts.

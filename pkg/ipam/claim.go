@@ -56,6 +56,14 @@ func (a *Allocator) heal(ctx context.Context, affinity AffinityRow) (Row[block.B
 	key := affinity.Key
 	var row Row[block.Block]
 	err := retry(ctx, "claim block "+key.CIDR.String(), func() (err error) {
+		if affinity.Rev == nil {
+			// Claimed by this very request, a moment ago.
+			if affinity.Row, err = get(ctx, a.Store.Affinities(), key); errors.Is(err, ErrNotFound) {
+				return errNotOurs
+			} else if err != nil {
+				return err
+			}
+		}
 		if affinity.Deleted {
 			return errors.Join(errNotOurs, finish(ctx, a.Store.Affinities(), key, affinity.Row))
 		}

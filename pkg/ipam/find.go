@@ -65,7 +65,7 @@ func (s *search) find(ctx context.Context, w Want) (place, error) {
 // own looks for room in the blocks that the node owns in the pools, by the order of the pools. It returns errFull when there is none.
 func (s *search) own(ctx context.Context, w Want, pools []pool.Pool) (place, error) {
 	for _, p := range pools {
-		for _, row := range s.view.Affinities {
+		for _, row := range slices.Clone(s.view.Affinities) {
 			if !p.CIDR.Contains(row.Key.CIDR.Addr()) {
 				continue
 			}
@@ -83,6 +83,7 @@ func (s *search) own(ctx context.Context, w Want, pools []pool.Pool) (place, err
 func (s *search) tryOwn(ctx context.Context, w Want, row AffinityRow) (place, error) {
 	b, err := s.a.heal(ctx, row)
 	if errors.Is(err, errNotOurs) {
+		s.view.Affinities = slices.DeleteFunc(slices.Clone(s.view.Affinities), func(r AffinityRow) bool { return r.Key == row.Key })
 		return place{}, errFull
 	}
 	if err != nil {

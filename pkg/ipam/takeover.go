@@ -116,7 +116,8 @@ func (a *Allocator) GiveBackUnselected(ctx context.Context, c Cluster, claims []
 	for _, claim := range claims {
 		s := search{view: View{Pools: pools}}
 		if pool.NeedsNodeLabels(pools) {
-			if s.view.NodeLabels, err = c.NodeLabels(ctx, claim.Node); err != nil {
+			// A node that is gone has no labels, and is selected by few.
+			if s.view.NodeLabels, err = c.NodeLabels(ctx, claim.Node); ignore(err, ErrNotFound) != nil {
 				return err
 			}
 		}

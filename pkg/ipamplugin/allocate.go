@@ -131,7 +131,8 @@ func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID)
 	if legacy := id.LegacyHandleID(); legacy != "" && legacy != ids[0] {
 		// It may be the handle of another container too, in a network of the namespace's name.
 		ids, owners = append(ids, legacy), append(owners, func(owner map[string]string) bool {
-			return owner["pod"] == "" || owner["pod"] == id.Pod && owner["namespace"] == id.Namespace
+			nameless := owner["pod"] == "" && owner["node"] == "" && owner["timestamp"] == ""
+			return nameless || owner["pod"] == id.Pod && owner["namespace"] == id.Namespace
 		})
 	}
 	h := Holdings{holders: make([]ipam.Holder, len(ids)), owners: owners}
@@ -152,7 +153,10 @@ func (a Allocations) Release(ctx context.Context, h Holdings) ([]netip.Addr, err
 	for i, holder := range h.holders {
 		released, err := a.allocator().Release(ctx, holder, h.owners[i], h.config.Cooldown)
 		addrs, errs = append(addrs, released.Addrs...), append(errs, err)
-		errs = append(errs, a.allocator().GiveBackUnselected(ctx, a.Cluster, released.Emptied))
+		// Housekeeping: nobody's DEL waits for it.
+		if err := a.allocator().GiveBackUnselected(ctx, a.Cluster, released.Emptied); err != nil {
+			a.Log.Warn("leaving empty blocks for later", "error", err)
+		}
 	}
 	return addrs, errors.Join(errs...)
 }

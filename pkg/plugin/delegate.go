@@ -31,7 +31,7 @@ func (a *attachment) delegate(ctx context.Context, f facts, u *undo.Stack) (*cur
 	if err != nil {
 		return nil, fmt.Errorf("read result of IPAM plugin %s: %w", a.conf.IPAM.Type, err)
 	}
-	if len(result.IPs) == 0 {
+	if len(addresses(result)) == 0 {
 		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section ipam", a.conf.IPAM.Type)
 	}
 	return result, nil

@@ -34,14 +34,14 @@ func (a *attachment) gather(ctx context.Context, node string) (facts, error) {
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
 	if a.id.Kubernetes() {
-		g.Go(func() (err error) { f.pod, err = a.client.Pod(ctx, a.id.Namespace, a.id.Pod); return err })
+		g.Go(func() (err error) { f.pod, err = a.pod(ctx); return err })
 		g.Go(func() (err error) { f.namespace, err = a.client.Namespace(ctx, a.id.Namespace); return err })
 	}
 	if a.blockIPAM() {
 		g.Go(func() (err error) { f.view, err = a.allocations().Gather(ctx, node); return err })
 	}
 	if err := g.Wait(); err != nil {
-		return f, a.explain(err)
+		return f, err
 	}
 	if a.id.Kubernetes() && !a.isPod(f.pod) {
 		return f, fmt.Errorf("pod %s/%s of UID %s: %w: another pod of its name, of UID %s, has taken its place",
@@ -67,10 +67,11 @@ func (a *attachment) annotations(f *facts) (err error) {
 	return nil
 }
 
-// explain tells a pod that is gone from anything else that is.
-func (a *attachment) explain(err error) error {
-	if errors.Is(err, kube.ErrNotFound) && a.id.Kubernetes() {
-		return fmt.Errorf("%w; the pod %s/%s was deleted, or is a static pod whose mirror is not there yet", err, a.id.Namespace, a.id.Pod)
+// pod reads the pod.
+func (a *attachment) pod(ctx context.Context) (kube.Meta, error) {
+	pod, err := a.client.Pod(ctx, a.id.Namespace, a.id.Pod)
+	if errors.Is(err, kube.ErrNotFound) {
+		err = fmt.Errorf("%w; the pod was deleted, or is a static pod whose mirror is not there yet", err)
 	}
-	return err
+	return pod, err
 }

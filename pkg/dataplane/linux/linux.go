@@ -56,7 +56,10 @@ func (d *DataPlane) Admit(ctx context.Context, spec dataplane.Spec) error {
 	if err := s.checkIPv6(ctx); err != nil {
 		return err
 	}
-	return s.checkIfName(ctx)
+	if err := s.checkIfName(ctx); err != nil {
+		return err
+	}
+	return s.checkOwner()
 }
 
 // Setup makes the attachment and returns it when packets can pass: both ends are up, and the

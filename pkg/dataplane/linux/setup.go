@@ -54,6 +54,16 @@ func (s *setup) checkIfName(context.Context) error {
 		dataplane.ErrIfNameTaken, s.spec.IfName, s.spec.NetNS)
 }
 
+// checkOwner refuses a second interface for one container: its host end would have the name of the first's, and replace it.
+func (s *setup) checkOwner() error {
+	link, err := s.ns.host.linkByName(s.spec.HostIfName)
+	if err != nil || link == nil || link.Attrs().Alias != s.spec.Owner {
+		return err
+	}
+	return fmt.Errorf("%w: the container has an interface of ours already, with %s on the host: one is all that is supported",
+		dataplane.ErrIfNameTaken, s.spec.HostIfName)
+}
+
 // setPodSysctls comes before the pair is made, which inherits conf/default, so that its link-local address is never tentative.
 func (s *setup) setPodSysctls(context.Context) error {
 	wanted := podSysctls(s.spec)

@@ -125,7 +125,7 @@ func parseReserved(text string) (netip.Prefix, error) {
 func (s *Store) NodeLabels(ctx context.Context, node string) (map[string]string, error) {
 	meta, err := s.client.Node(ctx, node)
 	if err != nil {
-		return nil, fmt.Errorf("read labels of the node, which pools select by: %w", err)
+		return nil, fmt.Errorf("read labels of the node, which pools select by: %w", translate(err))
 	}
 	return meta.Labels, nil
 }

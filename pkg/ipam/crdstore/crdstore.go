@@ -116,7 +116,14 @@ func (s *Store) label(ctx context.Context, node string) error {
 			return fmt.Errorf("label affinity to %s: %w", key.CIDR, err)
 		}
 	}
-	return s.labelled.Record()
+	// What is done once too often does no harm, so that a record which cannot be made stops nobody.
+	_ = s.labelled.Record()
+	return nil
+}
+
+// unread is the error of a write that names no row that was read: nobody can say what it would overwrite.
+func unread[O any](r kube.Resource[O], verb string) error {
+	return fmt.Errorf("%s %T: %w: the row was not read before", verb, r, ipam.ErrConflict)
 }
 
 // codec turns one kind of value into its object and back. name is the object's name; fill writes the value into an
@@ -146,13 +153,21 @@ func (t table[K, T, O]) Create(ctx context.Context, key K, value T) (ipam.Row[T]
 }
 
 func (t table[K, T, O]) Update(ctx context.Context, key K, row ipam.Row[T]) (ipam.Row[T], error) {
-	object := t.codec.clone(row.Rev.(*O))
+	read, ok := row.Rev.(*O)
+	if !ok {
+		return ipam.Row[T]{}, unread(t.resource, "update")
+	}
+	object := t.codec.clone(read)
 	t.codec.fill(object, key, row.Value, row.Deleted)
 	return t.answer(t.resource.Update(ctx, t.codec.name(key), object))
 }
 
 func (t table[K, T, O]) Delete(ctx context.Context, key K, row ipam.Row[T]) error {
-	uid, resourceVersion := t.codec.revision(row.Rev.(*O))
+	read, ok := row.Rev.(*O)
+	if !ok {
+		return unread(t.resource, "delete")
+	}
+	uid, resourceVersion := t.codec.revision(read)
 	return translate(t.resource.Delete(ctx, t.codec.name(key), uid, resourceVersion))
 }
 

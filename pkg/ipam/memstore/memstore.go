@@ -19,7 +19,7 @@ import (
 )
 
 // ErrProtocol: the caller broke the protocol of ipam.Table.
-var ErrProtocol = errors.New("deletion has not begun by an update")
+var ErrProtocol = errors.New("row was not read before, or its deletion has not begun by an update")
 
 // Store is an ipam.Store and an ipam.Cluster; the fields are the cluster's settings, to be set before use.
 type Store struct {
@@ -152,6 +152,8 @@ func (t *table[K, T]) Delete(_ context.Context, key K, row ipam.Row[T]) error {
 func (t *table[K, T]) same(verb string, key K, row ipam.Row[T]) error {
 	stored, ok := t.rows[key]
 	switch {
+	case row.Rev == nil:
+		return t.fail(verb, key, ErrProtocol)
 	case !ok:
 		return t.fail(verb, key, ipam.ErrNotFound)
 	case stored.Rev != row.Rev:
