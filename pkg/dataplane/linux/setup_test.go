@@ -300,3 +300,23 @@ func TestSpecThatCannotBeIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestASecondInterfaceOfOneContainerIsNotAdmitted(t *testing.T) {
+	node, pod := newNode(t), newPod(t)
+	d, spec := linux.New(""), specFor(pod, addr4)
+	mustSetup(t, node, d, spec)
+	before := state(t, node)
+	second := spec
+	second.IfName = "net1"
+	node.Do(func() {
+		if err := d.Admit(t.Context(), second); !errors.Is(err, dataplane.ErrIfNameTaken) {
+			t.Errorf("got %v, want ErrIfNameTaken", err)
+		}
+		// A new sandbox of the same pod takes the place of the old one.
+		second.Owner, second.NetNS = "sandbox-2", newPod(t).Path
+		if err := d.Admit(t.Context(), second); err != nil {
+			t.Errorf("a new sandbox: %v", err)
+		}
+	})
+	wantSame(t, "host", before, node)
+}
