@@ -28,10 +28,15 @@ type crashing struct {
 	// survives lets the calls after the n-th go through again: a fault of that one call, not a crash.
 	survives bool
 	trace    []string
+	// onCall is told of each call before it is made.
+	onCall func(what string)
 }
 
 // call runs one call of the store unless the crash came first.
 func (c *crashing) call(what string, f func() error) error {
+	if c.onCall != nil {
+		c.onCall(what)
+	}
 	c.trace = append(c.trace, what)
 	c.left--
 	switch {

@@ -112,6 +112,27 @@ func TestAPodCannotReleaseAnAddressByALegacyHandleThatIsAnothersHandle(t *testin
 	must(t, n.RemovePod(t.Context(), thief))
 }
 
+func TestAPodCannotReleaseAnAddressOfAContainerOutsideKubernetes(t *testing.T) {
+	inDefault := map[string]any{"name": "default"}
+	victim := newPodWithoutNetwork(t, "outside-victim")
+	victim.ContainerID = "outside-thief"
+	if a := call(t, "ADD", victim, inDefault, "CNI_ARGS", "-"); a.Exit != 0 {
+		t.Fatalf("ADD: %+v", a)
+	}
+	thief := newPodWithoutNetwork(t, "outside-thief")
+	if a := del(t, thief, nil); a.Exit != 0 {
+		t.Fatalf("DEL: %+v", a)
+	}
+	if s := state(t); !strings.Contains(s, "handle default.outside-thief") {
+		t.Errorf("the container's address was released:\n%s", s)
+	}
+	if a := call(t, "DEL", victim, inDefault, "CNI_ARGS", "-"); a.Exit != 0 {
+		t.Fatalf("DEL: %+v", a)
+	}
+	must(t, n.RemovePod(t.Context(), thief))
+	must(t, n.RemovePod(t.Context(), victim))
+}
+
 func TestWhatCannotBeAttachedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 	p := newPod(t, "refused")
 	for _, r := range []refusal{
