@@ -21,9 +21,6 @@ type Holder struct {
 	row   Row[Handle]
 }
 
-// Held reports whether the handle exists.
-func (h Holder) Held() bool { return h.found }
-
 // Lookup reads a handle. That there is none is an answer, not an error; so is one whose ID differs in case alone: the store
 // may give both the same name, but it is another's.
 func (a *Allocator) Lookup(ctx context.Context, handle string) (Holder, error) {

@@ -31,8 +31,9 @@ const CalicoIPAM = "calico-ipam"
 // NetConf is one network configuration, valid and with its defaults. Values left out of the JSON and their zero value
 // mean the same.
 type NetConf struct {
-	// CNIVersion is the version of the result to write. An absent one means 0.2.0, as with Calico. Whether the version is
-	// one that the plugins speak is for the caller to say.
+	// CNIVersion is the configuration's; an absent one is 0.2.0 here, as with Calico. In which version a result is written,
+	// and whether it is one that the plugins speak, is decided before this is read: there an absent one is 0.1.0, as the
+	// specification has it.
 	CNIVersion string `json:"cniVersion"`
 	// Name of the network: part of the IPAM handle.
 	Name string `json:"name"`
