@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -15,22 +14,31 @@ import (
 // ErrBusy says that others held the lock all the time that the caller was willing to wait.
 var ErrBusy = errors.New("lock is held by others")
 
-// poll is how often a waiter looks again.
-const poll = 5 * time.Millisecond
-
 // Acquire takes the exclusive lock (flock(2)) on the file at path, making the file and its directory as needed, and
-// returns what gives it back. It waits until ctx ends, and then returns an error that wraps ErrBusy. The kernel gives
-// the lock back when the process ends, however it does.
+// returns what gives it back. It waits until ctx ends, and then returns an error that wraps ErrBusy. Those who wait get
+// the lock in the order in which they came: the kernel keeps them in a queue (fs/locks.c), which no polling would have.
+// The kernel gives the lock back when the process ends, however it does.
 func Acquire(ctx context.Context, path string) (release func(), err error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make directory of lock file: %w", err)
 	}
 	l := flock.New(path)
-	if _, err := l.TryLockContext(ctx, poll); err != nil {
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("lock %s: %w: %w", path, ErrBusy, ctx.Err())
-		}
+	unlock := func() { _ = l.Unlock() }
+	locked := make(chan error, 1)
+	go func() { locked <- l.Lock() }()
+	select {
+	case err = <-locked:
+	case <-ctx.Done():
+		// Nothing calls off a wait in the kernel. Whoever has left the queue gives back at once what it still gets.
+		go func() {
+			if <-locked == nil {
+				unlock()
+			}
+		}()
+		return nil, fmt.Errorf("lock %s: %w: %w", path, ErrBusy, context.Cause(ctx))
+	}
+	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return func() { _ = l.Unlock() }, nil
+	return unlock, nil
 }

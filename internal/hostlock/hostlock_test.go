@@ -11,9 +11,13 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"calico-cni/internal/hostlock"
 )
@@ -141,6 +145,69 @@ func TestWaiterGetsTheLockWhenItIsReleased(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+}
+
+// A crowd of commands waits for the lock of a node when it starts; none must wait behind those that came later.
+func TestWaitersGetTheLockInTheOrderInWhichTheyCame(t *testing.T) {
+	const waiters = 100
+	lock := filepath.Join(t.TempDir(), "lock")
+	release := acquire(t, lock)
+	var mu sync.Mutex
+	var got, want []int
+	var wg sync.WaitGroup
+	for i := range waiters {
+		want = append(want, i)
+		wg.Go(func() {
+			release := acquire(t, lock)
+			mu.Lock()
+			got = append(got, i)
+			mu.Unlock()
+			release()
+		})
+		awaitQueue(t, lock, i+1)
+	}
+	release()
+	wg.Wait()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("order of waiters (-want +got):\n%s", diff)
+	}
+}
+
+func TestOneWhoLeftTheQueueHoldsUpNobody(t *testing.T) {
+	lock := filepath.Join(t.TempDir(), "lock")
+	release := acquire(t, lock)
+	wantBusy(t, lock)
+	awaitQueue(t, lock, 1)
+	release()
+	acquire(t, lock)()
+	acquire(t, lock)()
+}
+
+// awaitQueue waits until the kernel has n waiters for the lock.
+func awaitQueue(t *testing.T, lock string, n int) {
+	t.Helper()
+	info, err := os.Stat(lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inode := fmt.Sprintf(":%d ", info.Sys().(*syscall.Stat_t).Ino)
+	for range 10_000 {
+		locks, err := os.ReadFile("/proc/locks")
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting := 0
+		for line := range strings.Lines(string(locks)) {
+			if strings.Contains(line, "->") && strings.Contains(line, inode) {
+				waiting++
+			}
+		}
+		if waiting == n {
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Fatalf("fewer than %d wait for %s", n, lock)
 }
 
 func TestLockOfAKilledProcessIsFree(t *testing.T) {

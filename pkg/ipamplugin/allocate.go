@@ -16,6 +16,9 @@ import (
 	"calico-cni/pkg/workload"
 )
 
+// releaseSuffix makes the name of the releases' lock file from that of the assignments'.
+const releaseSuffix = ".release"
+
 // How long a command waits for the lock of the node.
 const (
 	assignPatience  = 30 * time.Second
@@ -26,7 +29,7 @@ const (
 type Allocations struct {
 	Store   ipam.Store
 	Cluster ipam.Cluster
-	// LockFile serialises the writers of the node.
+	// LockFile serialises the assignments of the node, and a file beside it the releases: a DEL need not wait for ADDs.
 	LockFile string
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -81,7 +84,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	if err := checkHandle(r.ID.HandleID(r.Network)); err != nil {
 		return Grant{}, err
 	}
-	defer a.lock(ctx, assignPatience)()
+	defer a.lock(ctx, a.LockFile, assignPatience)()
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	g := Grant{request: ipam.Request{
@@ -147,7 +150,7 @@ func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID)
 
 // Release gives back what was looked up, and returns the addresses. To hold nothing is a success.
 func (a Allocations) Release(ctx context.Context, h Holdings) ([]netip.Addr, error) {
-	defer a.lock(ctx, releasePatience)()
+	defer a.lock(ctx, a.LockFile+releaseSuffix, releasePatience)()
 	var addrs []netip.Addr
 	var errs []error
 	for i, holder := range h.holders {
@@ -161,12 +164,12 @@ func (a Allocations) Release(ctx context.Context, h Holdings) ([]netip.Addr, err
 	return addrs, errors.Join(errs...)
 }
 
-// lock waits for the lock of the node and returns what gives it back. A lock that cannot be had, or not in time, is done
+// lock waits for a lock of the node and returns what gives it back. A lock that cannot be had, or not in time, is done
 // without: it only keeps the commands of a node from getting in each other's way, and the store keeps them apart.
-func (a Allocations) lock(ctx context.Context, patience time.Duration) (unlock func()) {
+func (a Allocations) lock(ctx context.Context, file string, patience time.Duration) (unlock func()) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	unlock, err := hostlock.Acquire(ctx, a.LockFile)
+	unlock, err := hostlock.Acquire(ctx, file)
 	if err != nil {
 		a.Log.Warn("going on without the lock of the node", "error", err)
 		return func() {}
