@@ -63,8 +63,10 @@ type Want struct {
 // Assigned is one address that the request now holds.
 type Assigned struct {
 	Addr netip.Addr
-	// Block is the block that it is from.
-	Block netip.Prefix
+	// Block is the block that it is from; Borrowed, when that is not the node's own. Last says that the block has no other
+	// address to give now.
+	Block          netip.Prefix
+	Borrowed, Last bool
 }
 
 // Assign gives the request an address of every family that it wants, in the order of its wants. When it cannot have
@@ -123,7 +125,10 @@ func (s *search) take(ctx context.Context, p place) (Assigned, error) {
 		b.Sequence++
 		_, err = s.a.Store.Blocks().Update(ctx, p.cidr, Row[block.Block]{Value: b, Rev: p.row.Rev})
 		if err == nil {
-			got = Assigned{Addr: h.Addr, Block: p.cidr}
+			got = Assigned{
+				Addr: h.Addr, Block: p.cidr,
+				Borrowed: b.Affinity != hostAffinity(s.request.Node), Last: s.room(place{want: Want{IPv6: p.want.IPv6}, cidr: p.cidr, row: Row[block.Block]{Value: b}}) != nil,
+			}
 			return nil
 		}
 		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {

@@ -15,6 +15,8 @@ type search struct {
 	a       *Allocator
 	view    View
 	request Request
+	// dry has the search write nothing: it only finds out whether there is room.
+	dry bool
 	// fresh says that view.Affinities was read anew, and is no longer the cached answer.
 	fresh bool
 	// wanted are the blocks that the request has found so far: empty or not, they are not given back.
@@ -81,6 +83,9 @@ func (s *search) own(ctx context.Context, w Want, pools []pool.Pool) (place, err
 // tryOwn returns the block of an affinity, healed where a crash left it half claimed, or errFull when it has no room
 // or turns out not to be the node's.
 func (s *search) tryOwn(ctx context.Context, w Want, row AffinityRow) (place, error) {
+	if s.dry {
+		return s.peek(ctx, w, row)
+	}
 	b, err := s.a.heal(ctx, row)
 	if errors.Is(err, errNotOurs) {
 		s.view.Affinities = slices.DeleteFunc(slices.Clone(s.view.Affinities), func(r AffinityRow) bool { return r.Key == row.Key })

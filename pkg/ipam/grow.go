@@ -58,7 +58,12 @@ func (s *search) grow(ctx context.Context, w Want, pools []pool.Pool) (place, []
 // makeWay says why the node may claim no more blocks, or "". Before it gives up at the cap it gives back blocks that are
 // empty and that this want cannot use, lest they keep the pools that it can use from serving the node at all.
 func (s *search) makeWay(ctx context.Context, w Want, pools []pool.Pool) (string, error) {
-	if s.limit(w) == "" || !s.view.Config.AutoAllocateBlocks {
+	switch {
+	case s.limit(w) == "" || !s.view.Config.AutoAllocateBlocks:
+		return s.limit(w), nil
+	case s.dry && s.couldMakeWay(w, pools):
+		return "", nil
+	case s.dry:
 		return s.limit(w), nil
 	}
 	err := s.giveBackWhere(ctx, func(cidr netip.Prefix) bool {
@@ -97,7 +102,7 @@ type survey struct {
 func (v *survey) run(ctx context.Context) (place, error) {
 	next, stop := iter.Pull(v.pool.Walk(v.request.Node))
 	defer stop()
-	for size := 1; v.looked < maxProbes; size = min(2*size, maxBatch) {
+	for size := 1; v.looked < v.probes(); size = min(2*size, maxBatch) {
 		batch := v.batch(next, size)
 		if len(batch) == 0 {
 			break
@@ -194,6 +199,9 @@ func (v *survey) remember(p place) {
 
 // claim makes a block the node's by the given means. It returns errFull when somebody else has it, or it has no room.
 func (v *survey) claim(ctx context.Context, cidr netip.Prefix, by func(context.Context, string, netip.Prefix) (Row[block.Block], error)) (place, error) {
+	if v.dry {
+		return place{want: v.want, cidr: cidr}, nil
+	}
 	row, err := by(ctx, v.request.Node, cidr)
 	if errors.Is(err, errNotOurs) {
 		v.taken++
@@ -223,8 +231,8 @@ func (v *survey) reason(limit string) string {
 	if limit != "" {
 		return limit + v.strict()
 	}
-	if v.looked >= maxProbes {
-		return fmt.Sprintf("no free block among the %d of %d looked at%s", maxProbes, v.pool.Blocks(), v.strict())
+	if v.looked >= v.probes() {
+		return fmt.Sprintf("no free block among the %d of %d looked at%s", v.looked, v.pool.Blocks(), v.strict())
 	}
 	return fmt.Sprintf("all %d blocks of %s are in use (%d taken, %d reserved)%s", v.pool.Blocks(), v.pool.CIDR, v.taken, v.reserved, v.strict())
 }

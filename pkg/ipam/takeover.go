@@ -81,6 +81,9 @@ func (a *Allocator) unmark(ctx context.Context, key AffinityKey, affinity Row[Af
 // releaseUnselected gives back the node's blocks that are empty and lie in no pool that selects the node any more. It is
 // done on the way to a new block, so that a change of pools does not leave the old ones' blocks behind.
 func (s *search) releaseUnselected(ctx context.Context) error {
+	if s.dry {
+		return nil
+	}
 	return s.giveBackWhere(ctx, func(cidr netip.Prefix) bool { return !s.selects(cidr) })
 }
 

@@ -1,0 +1,58 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+
+	"calico-cni/pkg/ipam/pool"
+)
+
+// Room returns nil when a request that names no address could be given its addresses at this moment, and else the error
+// that Assign would return. It reads, and writes nothing. Of a pool it looks at fewer blocks than Assign would.
+func (a *Allocator) Room(ctx context.Context, view View, r Request) error {
+	s := &search{a: a, view: view, request: r, wanted: map[netip.Prefix]bool{}, dry: true}
+	for _, w := range r.Wants {
+		if _, err := s.find(ctx, Want{IPv6: w.IPv6, Pools: w.Pools}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dryProbes is how many blocks of a pool Room looks at.
+const dryProbes = 256
+
+// probes bounds how many blocks of a pool the search looks at.
+func (s *search) probes() int {
+	if s.dry {
+		return dryProbes
+	}
+	return maxProbes
+}
+
+// peek returns the block of an affinity as it is, healed or not; errFull when it is another's or has no room. A claim whose
+// block is not there yet has room.
+func (s *search) peek(ctx context.Context, w Want, row AffinityRow) (place, error) {
+	found := place{want: w, cidr: row.Key.CIDR}
+	b, err := get(ctx, s.a.Store.Blocks(), row.Key.CIDR)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return found, nil
+	case err != nil:
+		return found, err
+	case b.Value.Affinity != hostAffinity(row.Key.Node):
+		return found, errFull
+	}
+	found.row = b
+	return found, s.room(found)
+}
+
+// couldMakeWay reports whether a search at the cap would give back blocks that the want cannot use.
+func (s *search) couldMakeWay(w Want, pools []pool.Pool) bool {
+	return slices.ContainsFunc(s.view.Affinities, func(row AffinityRow) bool {
+		_, usable := pool.Containing(pools, row.Key.CIDR.Addr())
+		return row.Key.CIDR.Addr().Is6() == w.IPv6 && !usable
+	})
+}

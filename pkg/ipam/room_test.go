@@ -1,0 +1,167 @@
+package ipam_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"calico-cni/pkg/ipam"
+)
+
+// Whatever nodes did before, Room says what the next assignment will find, and leaves the store as it was.
+func TestRoomForetellsTheNextAssignmentAndWritesNothing(t *testing.T) {
+	said := map[bool]int{}
+	for seed := range uint64(60) {
+		rng := rand.New(rand.NewPCG(seed, 0))
+		s := newStore()
+		s.Settings.StrictAffinity = rng.IntN(2) == 0
+		s.Settings.MaxBlocksPerHost = 1 + rng.IntN(3)
+		s.Reserved = []netip.Prefix{netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/31", 2*rng.IntN(8)))}
+		a := &ipam.Allocator{Store: s, Now: s.Now}
+		var held []string
+		for step := range 24 {
+			if len(held) > 0 && rng.IntN(4) == 0 {
+				i := rng.IntN(len(held))
+				mustRelease(t, s, held[i])
+				held = append(held[:i], held[i+1:]...)
+				continue
+			}
+			handle := fmt.Sprint("h", step)
+			r := only4(fmt.Sprint("node", rng.IntN(3)), handle)
+			if rng.IntN(3) == 0 {
+				r = dual(r.Node, handle)
+			}
+			before := s.String()
+			view, err := ipam.Gather(context.Background(), s, s, r.Node)
+			if err != nil {
+				t.Fatal(err)
+			}
+			room := a.Room(context.Background(), view, r)
+			if diff := cmp.Diff(before, s.String()); diff != "" {
+				t.Fatalf("seed %d, step %d: Room has written (-before +after):\n%s", seed, step, diff)
+			}
+			_, err = assign(s, r)
+			if (room == nil) != (err == nil) || room != nil && !errors.Is(room, ipam.ErrNoAddress) {
+				t.Fatalf("seed %d, step %d: Room says %v, Assign %v\n%s", seed, step, room, err, before)
+			}
+			if err == nil {
+				held = append(held, handle)
+			}
+			said[room == nil]++
+		}
+	}
+	if said[true] < 100 || said[false] < 100 {
+		t.Errorf("answers %v: want many of both kinds", said)
+	}
+}
+
+func TestTheLastAddressOfABlockAndABorrowedOneAreKnownForWhatTheyAre(t *testing.T) {
+	s := newStore()
+	s.Settings.MaxBlocksPerHost = 1
+	fill(t, s, "lender", 1)
+	a := &ipam.Allocator{Store: s, Now: s.Now}
+	var got []string
+	for i := range 5 {
+		assigned, err := assignWith(a, only4("node", fmt.Sprint("h", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("last %t borrowed %t", assigned[0].Last, assigned[0].Borrowed))
+	}
+	want := []string{
+		"last false borrowed false", "last false borrowed false", "last false borrowed false", "last true borrowed false",
+		"last false borrowed true",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("assignments (-want +got):\n%s", diff)
+	}
+}
+
+func TestHoldingsOfANodeAreFoundByItsBlocksAndReleasedWithoutTheirHandle(t *testing.T) {
+	ctx := context.Background()
+	s := newStore()
+	s.Settings.MaxBlocksPerHost = 1
+	a := &ipam.Allocator{Store: s, Now: s.Now}
+	fill(t, s, "other", 1)
+	for i := range 5 {
+		mustAssign(t, s, only4("node", fmt.Sprint("h", i)))
+	}
+	describe := func(more ...netip.Prefix) (out []string) {
+		held, err := a.HeldOn(ctx, "node", more)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, h := range held {
+			out = append(out, fmt.Sprintf("%s of %s on %s", h.Handle, h.Block, h.Owner["node"]))
+		}
+		return out
+	}
+	own := describe()
+	if len(own) != 4 {
+		t.Fatalf("holdings %q, want the four of the node's block", own)
+	}
+	others, err := a.HeldByHandle(ctx, "h4")
+	if err != nil || len(others) != 1 {
+		t.Fatalf("handle h4 holds %v, %v, want one borrowed address", others, err)
+	}
+	if all := describe(others[0].Block); len(all) != 6 {
+		t.Errorf("holdings %q, want those of the lender's block too", all)
+	}
+
+	// An allocation that lost its handle, as older writers could leave it.
+	row, err := s.Handles().Get(ctx, "h1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held, err := a.HeldByHandle(ctx, "h1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	row.Deleted = true
+	if row, err = s.Handles().Update(ctx, "h1", row); err == nil {
+		err = s.Handles().Delete(ctx, "h1", row)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want := 1; want >= 0; want-- {
+		released, err := a.ReleaseHeld(ctx, "h1", held, nil, 0)
+		if err != nil || len(released) != want {
+			t.Errorf("released %v, %v, want %d", released, err, want)
+		}
+	}
+	if left := describe(); len(left) != 3 {
+		t.Errorf("left %q, want three", left)
+	}
+}
+
+// A holding that was read, released and taken by another since is the other's.
+func TestAHoldingThatChangedHandsIsNotReleased(t *testing.T) {
+	ctx := context.Background()
+	s := newStore()
+	s.IPPools[0].CIDR = netip.MustParsePrefix("10.0.0.0/30")
+	a := &ipam.Allocator{Store: s, Now: s.Now}
+	mustAssign(t, s, only4("node", "h"))
+	held, err := a.HeldByHandle(ctx, "h")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustRelease(t, s, "h")
+	for i := range 4 {
+		mustAssign(t, s, only4("node", fmt.Sprint("next", i)))
+	}
+	before := s.String()
+	released, err := a.ReleaseHeld(ctx, "h", held, nil, 0)
+	if err != nil || len(released) > 0 {
+		t.Errorf("released %v, %v, want nothing", released, err)
+	}
+	if diff := cmp.Diff(before, s.String()); diff != "" {
+		t.Errorf("store (-before +after):\n%s", diff)
+	}
+}
+
