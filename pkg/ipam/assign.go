@@ -49,6 +49,9 @@ type Request struct {
 	NamespaceLabels map[string]string
 	// Wants has one entry a family.
 	Wants []Want
+	// Again says which owners of the handle are this very request, made before: what they hold is given again, instead of
+	// more. Nil means none.
+	Again func(owner map[string]string) bool
 }
 
 // Want is one wanted address.
@@ -67,6 +70,8 @@ type Assigned struct {
 	// address to give now.
 	Block          netip.Prefix
 	Borrowed, Last bool
+	// Again says that the request held it already.
+	Again bool
 }
 
 // Assign gives the request an address of every family that it wants, in the order of its wants. When it cannot have
@@ -89,6 +94,9 @@ func (a *Allocator) Assign(ctx context.Context, view View, r Request) (got []Ass
 		return nil, err
 	}
 	u.Push(s.withdraw)
+	if got, err = s.again(ctx); got != nil || err != nil {
+		return got, err
+	}
 	for _, p := range places {
 		assigned, err := s.take(ctx, p)
 		if err != nil {
@@ -134,7 +142,7 @@ func (s *search) take(ctx context.Context, p place) (Assigned, error) {
 		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		if p, err = s.again(ctx, p); err != nil {
+		if p, err = s.reread(ctx, p); err != nil {
 			return err
 		}
 		return ErrConflict
@@ -142,8 +150,8 @@ func (s *search) take(ctx context.Context, p place) (Assigned, error) {
 	return got, err
 }
 
-// again reads the block of a place anew, after another's write; a block that is gone, or no longer ours, is moved away from.
-func (s *search) again(ctx context.Context, p place) (place, error) {
+// reread reads the block of a place anew, after another's write; a block that is gone, or no longer ours, is moved away from.
+func (s *search) reread(ctx context.Context, p place) (place, error) {
 	row, err := get(ctx, s.a.Store.Blocks(), p.cidr)
 	switch {
 	case errors.Is(err, ErrNotFound):
@@ -211,7 +219,9 @@ func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned) err
 	}
 	s := &search{a: a, request: r, handle: handle, counted: map[netip.Prefix]int{}}
 	for _, g := range got {
-		s.counted[g.Block]++
+		if !g.Again {
+			s.counted[g.Block]++
+		}
 	}
 	return s.withdraw(ctx)
 }

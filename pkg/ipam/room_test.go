@@ -165,3 +165,39 @@ func TestAHoldingThatChangedHandsIsNotReleased(t *testing.T) {
 	}
 }
 
+
+func TestTheSameRequestMadeTwiceGetsTheSameAddresses(t *testing.T) {
+	s := newStore()
+	a := &ipam.Allocator{Store: s, Now: s.Now}
+	again := func(want ipam.Request, same bool) (string, []ipam.Assigned) {
+		want.Again = func(map[string]string) bool { return same }
+		got, err := assignWith(a, want)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return fmt.Sprint(got[0].Addr, got[len(got)-1].Addr), got
+	}
+	first, _ := again(dual("node", "h"), true)
+	before := s.String()
+	r := dual("node", "h")
+	second, got := again(r, true)
+	if first != second {
+		t.Errorf("addresses %s, then %s", first, second)
+	}
+	if err := a.Withdraw(context.Background(), r, got); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(before, s.String()); diff != "" {
+		t.Errorf("store after the second and its withdrawal (-before +after):\n%s", diff)
+	}
+	if third, _ := again(dual("node", "h"), false); third == first {
+		t.Errorf("another owner of the handle got the same addresses, %s", third)
+	}
+	if faults := s.Check(); len(faults) > 0 {
+		t.Error(faults)
+	}
+	mustRelease(t, s, "h")
+	if faults := s.Check(); len(faults) > 0 {
+		t.Error(faults)
+	}
+}
