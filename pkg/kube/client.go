@@ -30,6 +30,8 @@ type Client struct {
 	source string
 	// host is the server's URL for messages.
 	host string
+	// config has the credentials.
+	config *rest.Config
 }
 
 // InCluster returns a client with the service account of the pod that the process runs in.
@@ -59,7 +61,7 @@ func fromConfig(config *rest.Config, source, userAgent string) (*Client, error) 
 	if err != nil {
 		return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, source, errServer)
 	}
-	return &Client{rest: r, source: source, host: server.Redacted()}, nil
+	return &Client{rest: r, source: source, host: server.Redacted(), config: config}, nil
 }
 
 // httpClient returns a client that keeps to one connection: a command's first requests go out side by side, and each

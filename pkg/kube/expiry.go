@@ -1,0 +1,65 @@
+package kube
+
+import (
+	"bytes"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/rest"
+)
+
+// Expires returns when the credentials run out, the zero time when they do not say. No request is made: a bearer token
+// says it in its claim "exp" (RFC 7519, section 4.1.4), a client certificate in its notAfter.
+func (c *Client) Expires() time.Time {
+	config := rest.CopyConfig(c.config)
+	if config.BearerTokenFile != "" {
+		if data, err := os.ReadFile(config.BearerTokenFile); err == nil {
+			config.BearerToken = string(bytes.TrimSpace(data))
+		}
+	}
+	if config.BearerToken != "" {
+		return tokenExpiry(config.BearerToken)
+	}
+	// What cannot be read says nothing: the server will.
+	if rest.LoadTLSFiles(config) != nil {
+		return time.Time{}
+	}
+	pair, err := tls.X509KeyPair(config.CertData, config.KeyData)
+	if err != nil {
+		return time.Time{}
+	}
+	return pair.Leaf.NotAfter
+}
+
+// CheckExpiry returns an error that wraps ErrUnauthorized when the credentials have run out at now.
+func (c *Client) CheckExpiry(now time.Time) error {
+	expires := c.Expires()
+	if expires.IsZero() || now.Before(expires) {
+		return nil
+	}
+	return fmt.Errorf("%w: the credentials of %s have expired at %s: restart the install container on this node to renew them",
+		ErrUnauthorized, c.source, expires.UTC().Format(time.RFC3339))
+}
+
+func tokenExpiry(token string) time.Time {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return time.Time{}
+	}
+	claims, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return time.Time{}
+	}
+	var said struct {
+		Expires int64 `json:"exp"`
+	}
+	if json.Unmarshal(claims, &said) != nil || said.Expires == 0 {
+		return time.Time{}
+	}
+	return time.Unix(said.Expires, 0)
+}
