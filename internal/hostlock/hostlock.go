@@ -22,10 +22,10 @@ const poll = 5 * time.Millisecond
 // returns what gives it back. It waits until ctx ends, and then returns an error that wraps ErrBusy. The kernel gives
 // the lock back when the process ends, however it does.
 func Acquire(ctx context.Context, path string) (release func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("make directory of lock file: %w", err)
+	l, err := open(path)
+	if err != nil {
+		return nil, err
 	}
-	l := flock.New(path)
 	if _, err := l.TryLockContext(ctx, poll); err != nil {
 		if ctx.Err() != nil {
 			return nil, fmt.Errorf("lock %s: %w: %w", path, ErrBusy, ctx.Err())
@@ -33,4 +33,26 @@ func Acquire(ctx context.Context, path string) (release func(), err error) {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return func() { _ = l.Unlock() }, nil
+}
+
+// Try is Acquire without waiting: an error wraps ErrBusy when somebody else holds the lock.
+func Try(path string) (release func(), err error) {
+	l, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	switch held, err := l.TryLock(); {
+	case err != nil:
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	case !held:
+		return nil, fmt.Errorf("lock %s: %w", path, ErrBusy)
+	}
+	return func() { _ = l.Unlock() }, nil
+}
+
+func open(path string) (*flock.Flock, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make directory of lock file: %w", err)
+	}
+	return flock.New(path), nil
 }
