@@ -125,7 +125,7 @@ func replace(path string, content io.ReadSeeker, mode fs.FileMode, checks []Chec
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return false, err
 	}
-	return true, syncDir(filepath.Clean(dir))
+	return true, SyncDir(filepath.Clean(dir))
 }
 
 // fill writes, and closes in any case. The descriptor for writing has to be gone before anybody may run the file
@@ -141,8 +141,9 @@ func fill(f *os.File, content io.Reader, mode fs.FileMode) error {
 	return errors.Join(err, f.Close())
 }
 
-// syncDir makes the rename durable. File systems that cannot do that to a directory say EINVAL (fsync(2)).
-func syncDir(dir string) error {
+// SyncDir makes durable what names dir has. File systems that cannot do that to a directory say EINVAL (fsync(2)), which
+// is no error here.
+func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
 		return err

@@ -19,10 +19,10 @@ var ErrBusy = errors.New("lock is held by others")
 // the lock in the order in which they came: the kernel keeps them in a queue (fs/locks.c), which no polling would have.
 // The kernel gives the lock back when the process ends, however it does.
 func Acquire(ctx context.Context, path string) (release func(), err error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("make directory of lock file: %w", err)
+	l, err := open(path)
+	if err != nil {
+		return nil, err
 	}
-	l := flock.New(path)
 	unlock := func() { _ = l.Unlock() }
 	locked := make(chan error, 1)
 	go func() { locked <- l.Lock() }()
@@ -41,4 +41,26 @@ func Acquire(ctx context.Context, path string) (release func(), err error) {
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
 	return unlock, nil
+}
+
+// Try is Acquire without waiting: an error wraps ErrBusy when somebody else holds the lock.
+func Try(path string) (release func(), err error) {
+	l, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	switch held, err := l.TryLock(); {
+	case err != nil:
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	case !held:
+		return nil, fmt.Errorf("lock %s: %w", path, ErrBusy)
+	}
+	return func() { _ = l.Unlock() }, nil
+}
+
+func open(path string) (*flock.Flock, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, fmt.Errorf("make directory of lock file: %w", err)
+	}
+	return flock.New(path), nil
 }

@@ -133,6 +133,22 @@ func TestWaiterIsToldThatTheLockIsBusyWhenItsContextEnds(t *testing.T) {
 	acquire(t, lock)()
 }
 
+func TestTryDoesNotWait(t *testing.T) {
+	lock := filepath.Join(t.TempDir(), "lock")
+	release := acquire(t, lock)
+	if _, err := hostlock.Try(lock); !errors.Is(err, hostlock.ErrBusy) {
+		t.Errorf("held by others: %v, want ErrBusy", err)
+	}
+	release()
+	release, err := hostlock.Try(lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantBusy(t, lock)
+	release()
+	acquire(t, lock)()
+}
+
 func TestWaiterGetsTheLockWhenItIsReleased(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
 	release := acquire(t, lock)
@@ -251,6 +267,9 @@ func TestWhatCannotBeLockedIsNotBusy(t *testing.T) {
 	for name, path := range map[string]string{"directory in its place": dir, "file in place of its directory": filepath.Join(file, "lock")} {
 		if _, err := hostlock.Acquire(t.Context(), path); err == nil || errors.Is(err, hostlock.ErrBusy) {
 			t.Errorf("%s: %v, want an error other than ErrBusy", name, err)
+		}
+		if _, err := hostlock.Try(path); err == nil || errors.Is(err, hostlock.ErrBusy) {
+			t.Errorf("%s: tried: %v, want an error other than ErrBusy", name, err)
 		}
 	}
 }

@@ -1,0 +1,311 @@
+package pending
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"calico-cni/internal/disktest"
+)
+
+var noon = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
+
+// queue is an empty one, whose clock goes on a second with each look at it.
+func queue(t *testing.T) Queue {
+	t.Helper()
+	now := noon
+	return Queue{Dir: filepath.Join(t.TempDir(), "calico", "releases"), Now: func() time.Time {
+		now = now.Add(time.Second)
+		return now
+	}}
+}
+
+func release(containerID string) Release {
+	return Release{Network: "net", ContainerID: containerID, IfName: "eth0"}
+}
+
+func add(t *testing.T, q Queue, releases ...Release) {
+	t.Helper()
+	for _, r := range releases {
+		if err := q.Add(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// dump lists the queue's directory but for its locks: a line a file, with its mode and what it holds.
+func dump(t *testing.T, q Queue) string {
+	t.Helper()
+	entries, err := os.ReadDir(q.Dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	for _, e := range entries {
+		if strings.HasSuffix(e.Name(), ".lock") {
+			continue
+		}
+		info, err := e.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := os.ReadFile(q.path(e.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&out, "%s %s %s\n", info.Mode(), e.Name(), data)
+	}
+	return out.String()
+}
+
+// names lists the files of the queue's directory but for its locks.
+func names(t *testing.T, q Queue) string {
+	t.Helper()
+	var out []string
+	for line := range strings.Lines(dump(t, q)) {
+		out = append(out, strings.Fields(line)[1])
+	}
+	return strings.Join(out, " ")
+}
+
+func check(t *testing.T, what, got, want string) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+// settler records whom it settles, and fails for those it is told to.
+type settler struct {
+	fails   string
+	settled []string
+}
+
+var errSettle = errors.New("no route to host")
+
+func (s *settler) settle(_ context.Context, r Release) error {
+	if strings.Contains(" "+s.fails+" ", " "+r.ContainerID+" ") {
+		s.settled = append(s.settled, r.ContainerID+"?")
+		return errSettle
+	}
+	s.settled = append(s.settled, r.ContainerID)
+	return nil
+}
+
+func (s *settler) String() string { return strings.Join(s.settled, " ") }
+
+func checkLen(t *testing.T, q Queue, want int) {
+	t.Helper()
+	if n, err := q.Len(); n != want || err != nil {
+		t.Errorf("Len = %d, %v; want %d", n, err, want)
+	}
+}
+
+func TestAReleaseIsOnDiskAsItIsForItsOwnerAlone(t *testing.T) {
+	defer syscall.Umask(syscall.Umask(0))
+	q := queue(t)
+	checkLen(t, q, 0)
+	full := Release{
+		Network: "k8s-pod-network", ContainerID: "c1", IfName: "eth0", Namespace: "shop", Pod: "cart-0", PodUID: "u-1",
+		Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", Queued: noon, Others: true,
+	}
+	add(t, q, full, release("c2"))
+	check(t, "directory", dump(t, q), `-rw------- k8s-pod-network@c1@eth0.json {"network":"k8s-pod-network","containerID":"c1","ifName":"eth0",`+
+		`"namespace":"shop","pod":"cart-0","podUID":"u-1","kubeconfig":"/etc/cni/net.d/calico-kubeconfig","queued":"2026-08-01T12:00:00Z","others":true}
+-rw------- net@c2@eth0.json {"network":"net","containerID":"c2","ifName":"eth0","queued":"2026-08-01T12:00:01Z"}
+`)
+	for path, want := range map[string]fs.FileMode{q.Dir: 0o700, filepath.Dir(q.Dir): 0o755} {
+		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v; want %v", path, info, err, want)
+		}
+	}
+	checkLen(t, q, 2)
+	var back Release
+	if err := q.SettleOne(t.Context(), full.Key(), func(_ context.Context, r Release) error { back = r; return nil }); err != nil {
+		t.Error(err)
+	}
+	if diff := cmp.Diff(full, back); diff != "" {
+		t.Errorf("settled (-added +got):\n%s", diff)
+	}
+	checkLen(t, q, 1)
+}
+
+func TestFieldsOfANewerWriterAreIgnored(t *testing.T) {
+	q := queue(t)
+	add(t, q, release("c"))
+	put(t, q, release("c").Key().file(), `{"network":"net","containerID":"c","ifName":"eth0","queued":"2026-08-01T12:00:00Z","reason":"new"}`)
+	var s settler
+	if done, err := q.Settle(t.Context(), 9, nil, s.settle); done != 1 || err != nil || s.String() != "c" {
+		t.Errorf("Settle = %d, %v of %s", done, err, &s)
+	}
+}
+
+// put writes a file that is older than every release.
+func put(t *testing.T, q Queue, name, data string) {
+	t.Helper()
+	if err := os.WriteFile(q.path(name), []byte(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(q.path(name), noon, noon); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAnAttachmentWaitsOnceAndItsLastReleaseCounts(t *testing.T) {
+	q := queue(t)
+	again := release("c")
+	again.Kubeconfig = "/new"
+	add(t, q, release("c"), release("c"), again, again)
+	check(t, "directory", dump(t, q), `-rw------- net@c@eth0.json {"network":"net","containerID":"c","ifName":"eth0","kubeconfig":"/new","queued":"2026-08-01T12:00:04Z"}
+`)
+	same := again
+	same.Queued = noon
+	add(t, q, same, same)
+	checkLen(t, q, 1)
+}
+
+func TestAFullQueueRefusesOthersAndSaysWhatToDo(t *testing.T) {
+	q := queue(t)
+	q.Limit = 2
+	add(t, q, release("a"), release("b"))
+	before := dump(t, q)
+	err := q.Add(release("c"))
+	if !errors.Is(err, ErrFull) {
+		t.Fatalf("third of two: %v, want ErrFull", err)
+	}
+	check(t, "message", err.Error(), "queue of releases is full: 2 wait in "+q.Dir+
+		"; the node has to reach the API server: see that it runs, and that the kubeconfig is valid")
+	check(t, "directory", dump(t, q), before)
+	add(t, q, release("b"))
+	var s settler
+	if _, err := q.Settle(t.Context(), 1, nil, s.settle); err != nil {
+		t.Error(err)
+	}
+	add(t, q, release("c"))
+	checkLen(t, q, 2)
+}
+
+func TestTheLimitIs4096UnlessSaidOtherwise(t *testing.T) {
+	q := queue(t)
+	add(t, q, release("first"))
+	for i := range 4095 {
+		put(t, q, fmt.Sprint(i, suffix), "{}")
+	}
+	checkLen(t, q, 4096)
+	if err := q.Add(release("c")); !errors.Is(err, ErrFull) {
+		t.Errorf("4097th: %v, want ErrFull", err)
+	}
+	if err := os.Remove(q.path("0" + suffix)); err != nil {
+		t.Fatal(err)
+	}
+	add(t, q, release("c"))
+}
+
+func TestNamesOfFilesAreSafeAndTellAttachmentsApart(t *testing.T) {
+	long := strings.Repeat("x", 255)
+	for _, tt := range []struct {
+		key  Key
+		want string
+	}{
+		{Key{"net", "c", "eth0"}, "net@c@eth0.json"},
+		{Key{"a.b", "c", "eth0"}, "a.b@c@eth0.json"},
+		{Key{"a", "b.c", "eth0"}, "a@b.c@eth0.json"},
+		{Key{long, long, "eth0"}, "sha256@"},
+		{Key{"net", long, "eth0"}, "sha256@"},
+		{Key{"../../etc", "c", "eth0"}, "sha256@"},
+		{Key{".hidden", "c", "eth0"}, "sha256@"},
+		{Key{"net", "a@b", "eth0"}, "sha256@"},
+		{Key{"net", "c", "b\xff\n"}, "sha256@"},
+		{Key{"net", "c", ""}, "sha256@"},
+	} {
+		if got := tt.key.file(); !strings.HasPrefix(got, tt.want) {
+			t.Errorf("%q is in %s, want %s", tt.key, got, tt.want)
+		}
+	}
+	q := queue(t)
+	add(t, q, Release{Network: long, ContainerID: long, IfName: "eth0"}, Release{Network: "a/../..", ContainerID: "c", IfName: "x@y"})
+	checkLen(t, q, 2)
+
+	part := rapid.OneOf(rapid.StringMatching(`[@. "\\/a\x00]{0,3}`), rapid.String())
+	rapid.Check(t, func(t *rapid.T) {
+		a := Key{part.Draw(t, "network"), part.Draw(t, "container"), part.Draw(t, "interface")}
+		b := Key{part.Draw(t, "network"), part.Draw(t, "container"), part.Draw(t, "interface")}
+		if (a == b) != (a.file() == b.file()) {
+			t.Fatalf("%q and %q are in %s and %s", a, b, a.file(), b.file())
+		}
+		name := a.file()
+		if filepath.Base(name) != name || name[0] == '.' || len(name) > 220 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }) {
+			t.Fatalf("%q is in %q", a, name)
+		}
+	})
+}
+
+func TestAFullDiskIsAnErrorOfAddAndLeavesNothing(t *testing.T) {
+	q := queue(t)
+	q.Dir = filepath.Join(disktest.Small(t, "64k"), "releases")
+	add(t, q, release("a"))
+	put(t, q, "ballast", strings.Repeat("x", 4096))
+	var err error
+	for i := 0; err == nil && i < 100; i++ {
+		err = q.Add(release(fmt.Sprint("c", i)))
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("Add = %v, want ENOSPC", err)
+	}
+	before, _ := q.Len()
+	if strings.Contains(names(t, q), "atomicfile") {
+		t.Errorf("temporary in %s", names(t, q))
+	}
+	if err := os.Remove(q.path("ballast")); err != nil {
+		t.Fatal(err)
+	}
+	var s settler
+	if done, err := q.Settle(t.Context(), 100, nil, s.settle); done != before || err != nil {
+		t.Errorf("Settle = %d, %v; want %d", done, err, before)
+	}
+}
+
+func TestWhatIsNoDirectoryIsAnError(t *testing.T) {
+	q := queue(t)
+	q.Dir = filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(q.Dir, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, errLen := q.Len()
+	_, errSettle := q.Settle(t.Context(), 1, nil, (&settler{}).settle)
+	for what, err := range map[string]error{
+		"Add": q.Add(release("c")), "Len": errLen, "Settle": errSettle,
+		"SettleOne": q.SettleOne(t.Context(), release("c").Key(), (&settler{}).settle),
+	} {
+		if err == nil || !strings.Contains(err.Error(), q.Dir) {
+			t.Errorf("%s = %v, want an error that names %s", what, err, q.Dir)
+		}
+	}
+}
+
+func TestOtherFilesInTheDirectoryDoNotCount(t *testing.T) {
+	q := queue(t)
+	add(t, q, release("c"))
+	for _, name := range []string{"README", "net@c@eth0.json.broken", ".net@c@eth0.json.123.atomicfile", ".x.json"} {
+		put(t, q, name, "?")
+	}
+	if err := os.Mkdir(q.path("dir.json"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	checkLen(t, q, 1)
+	got, err := q.inOrder()
+	if want := []string{"net@c@eth0.json"}; !slices.Equal(got, want) || err != nil {
+		t.Errorf("in order: %v, %v; want %v", got, err, want)
+	}
+}
