@@ -9,7 +9,6 @@
 package logfile
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -106,14 +105,11 @@ func (f *File) writeInTurn(line []byte) (int, error) {
 
 // lock waits for the writer's turn. It returns nil, and no error, if others do not let go.
 func (f *File) lock() (unlock func(), err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	path := f.options.Path + ".lock"
+	wait := patience
 	if f.hurried {
-		unlock, err = hostlock.Try(path)
-	} else {
-		unlock, err = hostlock.Acquire(ctx, path)
+		wait = 0
 	}
+	unlock, err = hostlock.Within(wait, f.options.Path+".lock")
 	if errors.Is(err, hostlock.ErrBusy) {
 		f.hurried = true
 		return nil, nil

@@ -87,6 +87,12 @@ func TestAFileIsRotatedBeforeTheLineThatDoesNotFit(t *testing.T) {
 	}
 }
 
+func TestAnEmptyFileIsNotRotated(t *testing.T) {
+	o := options(t)
+	write(t, o, "a line longer than a file may be")
+	check(t, "directory", dump(t, o), "-rw-r----- cni.log \"a line longer than a file may be\\n\"\n")
+}
+
 func TestNamesKeepTheOrderOfTheLines(t *testing.T) {
 	o := options(t)
 	write(t, o, "first...", "second..", "third...")
@@ -118,14 +124,15 @@ func TestRotatingRemovesOldFilesAndNoneOfOthers(t *testing.T) {
 		"cni-2026-07-31T11-59-59.999.log", "cni-2026-07-31T11-59-59.999.log.gz", "cni-2026-07-31T11-59-59.999-size.log.zst",
 		"cni-2026-07-31T12-00-00.000.log",
 		"cni-2026-07-31.log", "cni-2026-07-31T11-59-59.999.txt", "cni-2026-07-31T11-59-59.999.log.bak", "cni-2026-07-31T11-59-59.999copy.log",
-		"cni-2026-07-31T11-59-59.999-2.log", "cni-2026-99-31T11-59-59.999.log", "ipam-2026-07-31T11-59-59.999.log", "cni-.log",
+		"cni-2026-07-31T11-59-59.999-2.log", "cni-2026-99-31T11-59-59.999.log", "ipam-2026-07-31T11-59-59.999.log", "2026-07-31T11-59-59.999.log", "cni-.log",
 	} {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(o.Path), name), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	write(t, o, "second..")
-	check(t, "directory", dump(t, o), `-rw------- cni-.log ""
+	check(t, "directory", dump(t, o), `-rw------- 2026-07-31T11-59-59.999.log ""
+-rw------- cni-.log ""
 -rw------- cni-2026-07-31.log ""
 -rw------- cni-2026-07-31T11-59-59.999-2.log ""
 -rw------- cni-2026-07-31T11-59-59.999.log.bak ""

@@ -72,7 +72,7 @@ func inParallel(t *testing.T, o Options, look func()) {
 		select {
 		case <-done:
 			return
-		default:
+		case <-time.After(time.Millisecond):
 		}
 	}
 }
