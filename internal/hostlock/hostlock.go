@@ -58,6 +58,17 @@ func Try(path string) (release func(), err error) {
 	return func() { _ = l.Unlock() }, nil
 }
 
+// Within is Acquire for those who wait for a time of their own, whatever became of the command's.
+func Within(patience time.Duration, path string) (release func(), err error) {
+	for waited := time.Duration(0); ; waited += poll {
+		release, err = Try(path)
+		if !errors.Is(err, ErrBusy) || waited >= patience {
+			return release, err
+		}
+		time.Sleep(poll)
+	}
+}
+
 func open(path string) (*flock.Flock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make directory of lock file: %w", err)

@@ -133,6 +133,26 @@ func TestWaiterIsToldThatTheLockIsBusyWhenItsContextEnds(t *testing.T) {
 	acquire(t, lock)()
 }
 
+func TestWithinWaitsAsLongAsItIsTold(t *testing.T) {
+	lock := filepath.Join(t.TempDir(), "lock")
+	release := acquire(t, lock)
+	if _, err := hostlock.Within(20*time.Millisecond, lock); !errors.Is(err, hostlock.ErrBusy) {
+		t.Errorf("held by others: %v, want ErrBusy", err)
+	}
+	done := make(chan error)
+	go func() {
+		release, err := hostlock.Within(time.Minute, lock)
+		if err == nil {
+			release()
+		}
+		done <- err
+	}()
+	release()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTryDoesNotWait(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
 	release := acquire(t, lock)

@@ -2,7 +2,6 @@ package pending
 
 import (
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -52,7 +51,7 @@ type entry struct {
 }
 
 // load reads a file. It returns nil when there is none any more. One that holds no release is moved aside, and is an error.
-func (q Queue) load(ctx context.Context, name string) (*entry, error) {
+func (q Queue) load(name string) (*entry, error) {
 	data, err := os.ReadFile(q.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -67,7 +66,7 @@ func (q Queue) load(ctx context.Context, name string) (*entry, error) {
 	}
 	if err != nil {
 		aside := q.path(name) + broken
-		moved := q.ifUnchanged(ctx, e, func(path string) error { return os.Rename(path, aside) })
+		moved := q.ifUnchanged(e, func(path string) error { return os.Rename(path, aside) })
 		return nil, errors.Join(moved, fmt.Errorf("read queued release %s: %w; it is kept as %s, and the addresses that it was about "+
 			"are left to the garbage collector", q.path(name), err, aside))
 	}
@@ -76,14 +75,14 @@ func (q Queue) load(ctx context.Context, name string) (*entry, error) {
 
 // drop removes the file of a release that was settled. It needs no fsync: should the file be there again after a power failure,
 // the release is settled once more.
-func (q Queue) drop(ctx context.Context, e *entry) error {
-	return q.ifUnchanged(ctx, e, os.Remove)
+func (q Queue) drop(e *entry) error {
+	return q.ifUnchanged(e, os.Remove)
 }
 
 // ifUnchanged does something to the entry's file, unless it was replaced since it was read: that is a newer release, which
 // waits for its own turn.
-func (q Queue) ifUnchanged(ctx context.Context, e *entry, do func(path string) error) error {
-	unlock, err := q.lockFiles(ctx)
+func (q Queue) ifUnchanged(e *entry, do func(path string) error) error {
+	unlock, err := q.lockFiles()
 	if err != nil {
 		return err
 	}

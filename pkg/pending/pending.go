@@ -9,7 +9,6 @@
 package pending
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,7 +63,7 @@ const (
 	// settleLock is held by the one who settles, filesLock for as long as it takes to write or remove a file.
 	settleLock = "settle.lock"
 	filesLock  = "files.lock"
-	// patience is how long one waits for others to write their files: each an fsync or two.
+	// patience is how long one waits for others to write their files, each an fsync or two, also when the command's time is up.
 	patience = 20 * time.Second
 )
 
@@ -82,7 +81,7 @@ func (q Queue) Add(r Release) error {
 	if err := q.makeDir(); err != nil {
 		return fmt.Errorf("make queue of releases: %w", err)
 	}
-	unlock, err := q.lockFiles(context.Background())
+	unlock, err := q.lockFiles()
 	if err != nil {
 		return fmt.Errorf("queue release: %w", err)
 	}
@@ -176,9 +175,6 @@ func (q Queue) list() (files []fs.DirEntry, err error) {
 
 func (q Queue) path(name string) string { return filepath.Join(q.Dir, name) }
 
-// lockFiles waits for patience, whatever became of the caller's time.
-func (q Queue) lockFiles(ctx context.Context) (unlock func(), err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
-	defer cancel()
-	return hostlock.Acquire(ctx, q.path(filesLock))
+func (q Queue) lockFiles() (unlock func(), err error) {
+	return hostlock.Within(patience, q.path(filesLock))
 }

@@ -198,6 +198,7 @@ func TestAFullQueueRefusesOthersAndSaysWhatToDo(t *testing.T) {
 
 func TestTheLimitIs4096UnlessSaidOtherwise(t *testing.T) {
 	q := queue(t)
+	q.Dir = filepath.Join(disktest.Small(t, "64m"), "releases")
 	add(t, q, release("first"))
 	for i := range 4095 {
 		put(t, q, fmt.Sprint(i, suffix), "{}")

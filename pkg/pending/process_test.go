@@ -140,7 +140,7 @@ func present(t *testing.T, q Queue) map[string]bool {
 		t.Fatal(err)
 	}
 	for _, name := range all {
-		e, err := q.load(t.Context(), name)
+		e, err := q.load(name)
 		if err != nil || e == nil || e.Key().file() != name {
 			t.Fatalf("%s holds %v, %v", name, e, err)
 		}

@@ -35,9 +35,9 @@ func (q Queue) Settle(ctx context.Context, limit int, match func(Release) bool,
 	}
 	defer unlock()
 	names, err := q.inOrder()
-	errs := []error{q.sweep(ctx), err}
+	errs := []error{q.sweep(), err}
 	for tried := 0; len(names) > 0 && tried < limit && ctx.Err() == nil; names = names[1:] {
-		e, err := q.load(ctx, names[0])
+		e, err := q.load(names[0])
 		if e == nil || match != nil && !match(e.Release) {
 			errs = append(errs, err)
 			continue
@@ -66,7 +66,7 @@ func (q Queue) SettleOne(ctx context.Context, k Key, settle func(context.Context
 		return fmt.Errorf("settle queued release of %s: %w", k.ContainerID, err)
 	}
 	defer unlock()
-	e, err := q.load(ctx, k.file())
+	e, err := q.load(k.file())
 	if e == nil {
 		return err
 	}
@@ -77,7 +77,7 @@ func (q Queue) SettleOne(ctx context.Context, k Key, settle func(context.Context
 func (q Queue) settle(ctx context.Context, e *entry, settle func(context.Context, Release) error) error {
 	err := settle(ctx, e.Release)
 	if err == nil {
-		err = q.drop(ctx, e)
+		err = q.drop(e)
 	} else if late := os.Chtimes(q.path(e.name), time.Time{}, q.Now()); late != nil && !errors.Is(late, fs.ErrNotExist) {
 		err = errors.Join(err, late)
 	}
@@ -115,8 +115,8 @@ func (q Queue) inOrder() ([]string, error) {
 }
 
 // sweep removes the temporaries of writers that were killed. Who writes holds the lock, so that whatever is there is theirs.
-func (q Queue) sweep(ctx context.Context) error {
-	unlock, err := q.lockFiles(ctx)
+func (q Queue) sweep() error {
+	unlock, err := q.lockFiles()
 	if err != nil {
 		return err
 	}

@@ -226,7 +226,7 @@ func TestSettleOneWaitsForWhoeverSettles(t *testing.T) {
 		if err := q.SettleOne(ended, r.Key(), s.settle); !errors.Is(err, hostlock.ErrBusy) {
 			t.Errorf("while another has it: %v, want ErrBusy", err)
 		}
-		go func() { one <- q.SettleOne(t.Context(), r.Key(), s.settle) }()
+		go func() { one <- q.SettleOne(context.WithoutCancel(ctx), r.Key(), s.settle) }()
 		return s.settle(ctx, r)
 	})
 	if err := errors.Join(err, <-one); err != nil {
