@@ -94,9 +94,11 @@ func (f *File) writeInTurn(line []byte) (int, error) {
 	if unlock != nil && info.Size() > 0 && info.Size()+int64(len(line)) > f.options.MaxSize {
 		_ = file.Close()
 		failed = f.rotate()
-		if file, err = f.renew(info); err != nil {
+		old := info
+		if file, info, err = f.open(); err != nil {
 			return 0, errors.Join(failed, err)
 		}
+		failed = errors.Join(failed, inherit(file, info, old))
 	}
 	defer func() { _ = file.Close() }()
 	n, err := appendLine(file, line)

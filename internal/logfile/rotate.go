@@ -38,24 +38,16 @@ func (f *File) rotate() error {
 	return errors.Join(err, os.Rename(f.options.Path, dir+name+"-"+at.Format(layout)+ext))
 }
 
-// renew opens the new file, and gives it mode and owner of the old one: somebody may have set them for a log collector.
-func (f *File) renew(old fs.FileInfo) (*os.File, error) {
-	file, info, err := f.open()
-	if err != nil {
-		return nil, err
-	}
-	was, now := old.Sys().(*syscall.Stat_t), info.Sys().(*syscall.Stat_t)
-	if was.Uid != now.Uid || was.Gid != now.Gid {
+// inherit gives the new file the mode and the owner of the old one: somebody may have set them for a log collector.
+func inherit(file *os.File, info, old fs.FileInfo) (err error) {
+	is, was := info.Sys().(*syscall.Stat_t), old.Sys().(*syscall.Stat_t)
+	if is.Uid != was.Uid || is.Gid != was.Gid {
 		err = file.Chown(int(was.Uid), int(was.Gid))
 	}
-	if old.Mode() != info.Mode() {
+	if info.Mode() != old.Mode() {
 		err = errors.Join(err, file.Chmod(old.Mode()))
 	}
-	if err != nil {
-		_ = file.Close()
-		return nil, err
-	}
-	return file, nil
+	return err
 }
 
 // prune removes the files that are too old, and the oldest until one more keeps the count.
