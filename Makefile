@@ -39,7 +39,7 @@ soak: system kubed  ## the long tests
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s $$p || exit 1; done; done
 
-# About ten minutes. Never run it beside other work: it shows times as well.
+# Ten to twenty minutes. Never run it beside other work: it shows times as well.
 bench-ipam: system kubed  ## what an allocation costs the API server at 5,000 nodes, into docs/ipam-cost.md
 	cd test && $(GO) test ./benchipam -count 1 -v -run TestTable -timeout 60m -args -table $(CURDIR)/docs/ipam-cost.md -version $(VERSION)
 

@@ -45,8 +45,9 @@ Written by `+"`make bench-ipam`"+` on %s: %d cores, %s of memory, API server and
 %s, Kubernetes %s, calico-cni %s.
 
 Each call is one run of the built binary on a node of its own. The cluster is measured first when it holds next to
-nothing, and again when %d nodes have %d blocks, %d affinities and %d handles in it (%.0f s to fill). The nodes took
-their blocks as the plugins do, in two pools: %.1f %% of the blocks of the one are taken, %.1f %% of the other's.
+nothing, and again when %d nodes have %d blocks, %d affinities and %d handles in it (%.0f s to fill), beside what
+the measurements before it have left. The nodes took their blocks as the plugins do, in two pools: %.1f %% of the blocks
+of the one are taken, %.1f %% of the other's.
 
 - *Requests* and *kB*: the mean of %d calls, and the highest of them in parentheses where it differs. Bytes are those of the bodies that the
   server received and sent, counted in a proxy in front of it, compressed where it compressed them.
