@@ -7,7 +7,7 @@ VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unve
 LDFLAGS  = -s -w -X calico-cni/internal/buildinfo.Version=$(VERSION)
 MODULES  = . test test/kube hack/tools hack/tools/lint
 
-.PHONY: help build demo test test-unit test-real soak lint verify generate tidy fmt system kubed
+.PHONY: help build demo test test-unit test-real soak bench-ipam lint verify generate tidy fmt system kubed
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 20
@@ -38,6 +38,10 @@ soak: system kubed  ## the long tests
 	cd test && $(GO) test ./e2e -run Whatever -soak -timeout 60m
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s $$p || exit 1; done; done
+
+# Ten to twenty minutes. Never run it beside other work: it shows times as well.
+bench-ipam: system kubed  ## what an allocation costs the API server at 5,000 nodes, into docs/ipam-cost.md
+	cd test && $(GO) test ./benchipam -count 1 -v -run TestTable -timeout 60m -args -table $(CURDIR)/docs/ipam-cost.md -version $(VERSION)
 
 lint:            ## golangci-lint, with .golangci.yaml
 	$(GO) tool -modfile=hack/tools/lint/go.mod golangci-lint run ./...

@@ -24,7 +24,10 @@ tool (
 	github.com/containernetworking/plugins/plugins/meta/portmap
 )
 
-require github.com/containernetworking/cni v1.3.1
+require (
+	github.com/containernetworking/cni v1.3.1
+	golang.org/x/sync v0.24.0
+)
 
 require (
 	github.com/alexflint/go-filemutex v1.3.0 // indirect
@@ -67,7 +70,6 @@ require (
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/oauth2 v0.36.0 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/text v0.40.0 // indirect
 	golang.org/x/time v0.15.0 // indirect
 	google.golang.org/protobuf v1.36.12-0.20260120151049-f2248ac996af // indirect

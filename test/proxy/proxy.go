@@ -1,5 +1,5 @@
-// Package proxy stands between a plugin and the real API server. It counts what passes: requests, the rounds that they
-// come in, and connections. It can do harm to one of them.
+// Package proxy stands between a plugin and the real API server. It counts what passes: requests, their bytes, the
+// rounds that they come in, and connections. It can do harm to one of them.
 package proxy
 
 import (
@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ const pause = 50 * time.Millisecond
 type Request struct {
 	Method, Path string
 	Status       int
+	// Asked and Answered are the bytes of the two bodies, as they were sent: compressed where they were.
+	Asked, Answered int64
 	// Round is 1 for a request that waited for no other, and one more than the latest of those that had been answered when it arrived.
 	Round int
 }
@@ -75,9 +78,10 @@ func Start(tb testing.TB, kubeconfig string) *Proxy {
 	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := p.arrived(r)
 		time.Sleep(p.pause)
-		recorder := &statusRecorder{ResponseWriter: w}
-		p.fault(r).serve(forward, recorder, r)
-		p.left(request, recorder.status)
+		answer, asked := &recorder{ResponseWriter: w}, &countingBody{ReadCloser: r.Body}
+		r.Body = asked
+		p.fault(r).serve(forward, answer, r)
+		p.left(request, answer, asked)
 	}))
 	p.server.EnableHTTP2 = true
 	p.server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
@@ -100,10 +104,11 @@ func (p *Proxy) arrived(r *http.Request) *Request {
 	return request
 }
 
-func (p *Proxy) left(r *Request, status int) {
+func (p *Proxy) left(r *Request, answer *recorder, asked *countingBody) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r.Status, p.answered = status, max(p.answered, r.Round)
+	r.Status, p.answered = answer.status, max(p.answered, r.Round)
+	r.Asked, r.Answered = asked.bytes.Load(), answer.bytes
 }
 
 // Take returns the requests and the number of connections since the last Take, and begins anew.
@@ -148,13 +153,35 @@ func Lines(requests []Request) string {
 	return strings.Join(out, "\n")
 }
 
-type statusRecorder struct {
+// recorder notes what an answer is, on its way to the client.
+type recorder struct {
 	http.ResponseWriter
 	status int
+	bytes  int64
 }
 
 // WriteHeader notes the status.
-func (s *statusRecorder) WriteHeader(status int) {
-	s.status = status
-	s.ResponseWriter.WriteHeader(status)
+func (r *recorder) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts.
+func (r *recorder) Write(b []byte) (int, error) {
+	n, err := r.ResponseWriter.Write(b)
+	r.bytes += int64(n)
+	return n, err
+}
+
+// countingBody counts what is read of a request's body. It may be read on after the answer has come.
+type countingBody struct {
+	io.ReadCloser
+	bytes atomic.Int64
+}
+
+// Read counts.
+func (c *countingBody) Read(b []byte) (int, error) {
+	n, err := c.ReadCloser.Read(b)
+	c.bytes.Add(int64(n))
+	return n, err
 }

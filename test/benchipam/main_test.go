@@ -1,0 +1,78 @@
+// Package benchipam measures what an allocation costs the API server, in a cluster that is all but empty and in the same
+// one when it is full: requests, the rounds that they come in, and bytes.
+//
+// `go test` does so in a small cluster and holds the two against each other. `make bench-ipam` does so in one of 5,000
+// nodes and writes docs/ipam-cost.md.
+package benchipam
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"calico-cni/test/kubed"
+	"calico-cni/test/node"
+	"calico-cni/test/sandbox"
+)
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (int, error) {
+	if sandbox.Inside() {
+		if err := sandbox.Enter(); err != nil {
+			return 1, err
+		}
+		return m.Run(), nil
+	}
+	return outside(context.Background())
+}
+
+// outside builds what needs a network to be built, and runs the tests in a sandbox.
+func outside(ctx context.Context) (int, error) {
+	binary, err := kubed.Path(ctx, os.Stderr)
+	if err != nil {
+		return 1, err
+	}
+	tools, err := os.MkdirTemp("", "calico-cni-bench-")
+	if err != nil {
+		return 1, err
+	}
+	defer func() { _ = os.RemoveAll(tools) }()
+	if err := node.Build(ctx, tools); err != nil {
+		return 1, err
+	}
+	return sandbox.Run("BENCH_KUBED="+binary, "BENCH_TOOLS="+tools)
+}
+
+// startNode starts the node that plays all nodes. It ends with the test.
+func startNode(t *testing.T) *node.Node {
+	t.Helper()
+	dir, err := os.MkdirTemp("/run", "node-")
+	must(t, err)
+	n, err := node.Start(t.Context(), node.Options{
+		Kubed: os.Getenv("BENCH_KUBED"), Tools: os.Getenv("BENCH_TOOLS"), Deploy: filepath.Join("..", "..", "deploy"), Dir: dir,
+	})
+	must(t, err)
+	t.Cleanup(func() { must(t, n.Server.Stop()) })
+	log, err := n.Install(t.Context(), "CNI_ASSIGN_IPV6=true")
+	if err != nil {
+		t.Fatal(err, log)
+	}
+	return n
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

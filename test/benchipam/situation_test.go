@@ -1,0 +1,99 @@
+package benchipam
+
+import (
+	"os"
+
+	"calico-cni/pkg/ipamplugin"
+	"calico-cni/test/crowd"
+)
+
+// The pools. The first three are there all the time, and the crowd lives in two of them; the others are laid anew for
+// each of the two clusters.
+const (
+	wide   = "wide"   // 8 % of its blocks are claimed in the full cluster
+	third  = "third"  // 30 % of them
+	wide6  = "wide6"  // IPv6, nobody's
+	lent   = "lent"   // every block is claimed, and has room
+	idle   = "idle"   // every block is claimed and full, but for some that are empty
+	packed = "packed" // every block is claimed and full
+	huge   = "huge"   // likewise, and there are more than a walk looks at
+	capped = "capped" // a quarter of the blocks is claimed, and has room
+)
+
+// maxBlocks is how many blocks a node may have by default.
+const maxBlocks = 20
+
+// situation is one case whose cost is measured.
+type situation struct {
+	name string
+	// pool serves the request; dual adds an IPv6 address of wide6.
+	pool string
+	dual bool
+	// plugin and verb are called: by default calico-ipam, ADD.
+	plugin, verb string
+	// before brings the nodes to where the measurement begins.
+	before func(b *bench, s situation, hosts []*host)
+	// refused says that the call ends in an error.
+	refused bool
+	// alone measures on one node only, for it takes long.
+	alone bool
+	// grows says why the cost is known to grow with the cluster: it is shown, and not held to the promise.
+	grows string
+}
+
+// common are the situations of a pool with free blocks.
+var common = []situation{
+	{name: "ADD, block with room, IPv4", pool: wide, before: hold("first")},
+	{name: "DEL, IPv4", pool: wide, verb: "DEL", before: hold("first", measured)},
+	{name: "ADD, blocks with room, dual stack", pool: wide, dual: true, before: hold("first")},
+	{name: "DEL, dual stack", pool: wide, dual: true, verb: "DEL", before: hold("first", measured)},
+	{name: "`calico` ADD, blocks with room, dual stack", plugin: "calico", pool: wide, dual: true, before: hold("first")},
+	{name: "`calico` DEL, dual stack", plugin: "calico", pool: wide, dual: true, verb: "DEL", before: hold("first", measured)},
+	{name: "first ADD of a node, IPv4", pool: wide},
+	{name: "first ADD of a node, dual stack", pool: wide, dual: true},
+	{
+		name: "first ADD after a boot, IPv4", pool: wide, before: booted,
+		grows: "until it has once been made sure, since the node's boot, that the node's affinities have labels, it lists the affinities of all nodes",
+	},
+	{name: "ADD that claims a second block", pool: wide, before: full(1)},
+	{name: "ADD that claims a fifth block", pool: wide, before: full(4)},
+	{name: "ADD that claims a second block, pool 30 % taken", pool: third, before: full(1)},
+}
+
+// crowded are the situations of a pool without free blocks, and of a node that may not claim any.
+var crowded = []situation{
+	{name: "ADD that borrows: all blocks of the pool claimed", pool: lent},
+	{name: "ADD that borrows: node at its cap of 20 blocks", pool: capped, before: full(maxBlocks)},
+	{name: "ADD that takes over an idle block", pool: idle},
+	{name: "ADD refused: the pool is full", pool: packed, refused: true},
+	{name: "ADD refused: more full blocks than a walk looks at", pool: huge, refused: true, alone: true},
+}
+
+// hold gives each node these pods.
+func hold(pods ...string) func(*bench, situation, []*host) {
+	return func(b *bench, s situation, hosts []*host) {
+		for _, h := range hosts {
+			for _, pod := range pods {
+				h.call("ADD", h.pod(pod), false)
+			}
+		}
+	}
+}
+
+// full gives each node blocks that are full.
+func full(blocks int) func(*bench, situation, []*host) {
+	return func(b *bench, s situation, hosts []*host) {
+		g := crowd.Group{Pool: b.pools[s.pool], Blocks: blocks, Held: perBlock, NoHandles: true}
+		for _, h := range hosts {
+			g.Nodes = append(g.Nodes, h.name)
+		}
+		b.settle(g)
+	}
+}
+
+// booted makes the node forget that the affinities have labels.
+func booted(b *bench, _ situation, hosts []*host) {
+	for _, h := range hosts {
+		h.before = func() { must(b.T, os.RemoveAll(string(ipamplugin.Labelled))) }
+	}
+}

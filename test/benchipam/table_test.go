@@ -1,0 +1,111 @@
+package benchipam
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+)
+
+// large is the cluster of the table.
+var large = size{
+	nodes: 5000, blocks: 4, held: 3, wide: "10.0.0.0/9", third: "10.128.0.0/11", small: 18, huge: 14, counted: 5, timed: 5,
+}
+
+var (
+	table   = flag.String("table", "", "measure in a cluster of 5,000 nodes, and write the table to this file")
+	version = flag.String("version", "", "the project's version, for the table")
+)
+
+// TestTable writes docs/ipam-cost.md.
+func TestTable(t *testing.T) {
+	if *table == "" {
+		t.Skip("this takes long: run make bench-ipam")
+	}
+	b := newBench(t, large)
+	empty := b.measureAll()
+	f := b.fill()
+	full := b.measureAll()
+	kubernetes, err := b.node.Server.Client().Discovery().ServerVersion()
+	must(t, err)
+	page := page(empty, full, f, large, kubernetes.GitVersion)
+	must(t, os.WriteFile(*table, []byte(page), 0o644))
+	t.Log("\n" + page)
+}
+
+// page is the whole file.
+func page(empty, full []row, f filled, s size, kubernetes string) string {
+	var out strings.Builder
+	fmt.Fprintf(&out, `# What an allocation costs the API server
+
+Written by `+"`make bench-ipam`"+` on %s: %d cores, %s of memory, API server and etcd on the same machine;
+%s, Kubernetes %s, calico-cni %s.
+
+Each call is one run of the built binary on a node of its own. The cluster is measured first when it holds next to
+nothing, and again when %d nodes have %d blocks, %d affinities and %d handles in it (%.0f s to fill), beside what
+the measurements before it have left. The nodes took their blocks as the plugins do, in two pools: %.1f %% of the blocks
+of the one are taken, %.1f %% of the other's.
+
+- *Requests* and *kB*: the mean of %d calls, and the highest of them in parentheses where it differs. Bytes are those of the bodies that the
+  server received and sent, counted in a proxy in front of it, compressed where it compressed them.
+- *Rounds*: how many requests had to wait for another, one after the other; the highest.
+- *Scanned*: how many objects the server went through to answer the lists of a call, by its own metrics.
+- *ms*: the median of %d calls without the proxy, start of the process included. It depends on the machine.
+
+| situation | requests | rounds | kB | scanned | ms |
+| --- | --- | --- | --- | --- | --- |
+`, time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), memory(), runtime.Version(), kubernetes, *version,
+		s.nodes, f.blocks, f.blocks, f.handles, f.took.Seconds(), f.share[wide], f.share[third], s.counted, s.timed)
+	for i := range empty {
+		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s |\n", empty[i].name,
+			pair(empty[i].requestsText(), full[i].requestsText()),
+			pair(fmt.Sprint(empty[i].most().rounds), fmt.Sprint(full[i].most().rounds)),
+			pair(empty[i].bytesText(), full[i].bytesText()),
+			pair(fmt.Sprintf("%.0f", empty[i].scanned), fmt.Sprintf("%.0f", full[i].scanned)),
+			pair(fmt.Sprint(empty[i].median().Milliseconds()), fmt.Sprint(full[i].median().Milliseconds())))
+	}
+	for _, r := range full {
+		if r.grows != "" {
+			fmt.Fprintf(&out, "\n*%s* grows with the cluster: %s.\n", r.name, r.grows)
+		}
+	}
+	return out.String()
+}
+
+// pair shows what holds in the empty cluster and in the full one.
+func pair(empty, full string) string { return empty + " → " + full }
+
+func (c cost) requestsText() string {
+	mean, _ := c.mean()
+	return withMost(fmt.Sprintf("%.1f", mean), fmt.Sprintf("%.1f", float64(c.most().requests)))
+}
+
+func (c cost) bytesText() string {
+	_, mean := c.mean()
+	return withMost(fmt.Sprintf("%.1f", mean/1000), fmt.Sprintf("%.1f", float64(c.most().bytes)/1000))
+}
+
+// withMost adds the highest to a mean that differs from it.
+func withMost(mean, most string) string {
+	mean, most = strings.TrimSuffix(mean, ".0"), strings.TrimSuffix(most, ".0")
+	if mean == most {
+		return mean
+	}
+	return mean + " (" + most + ")"
+}
+
+// memory is how much the machine has.
+func memory() string {
+	var kB float64
+	data, err := os.ReadFile("/proc/meminfo")
+	if err == nil {
+		_, err = fmt.Sscanf(string(data), "MemTotal: %f kB", &kB)
+	}
+	if err != nil {
+		return "an unknown amount"
+	}
+	return fmt.Sprintf("%.0f GB", kB/1e6)
+}
