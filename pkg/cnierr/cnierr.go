@@ -5,6 +5,7 @@
 //	100  internal: none of the others
 //	101  the API server refuses the request itself: permissions, or an object that breaks the data model
 //	102  a pool, an address or a family asked for cannot be had, and waiting does not help
+//	103  CHECK found an attachment that is not as ADD made it
 package cnierr
 
 import (
@@ -29,6 +30,7 @@ const (
 	Internal    uint = 100
 	Refused     uint = 101
 	Unavailable uint = 102
+	Broken      uint = 103
 )
 
 // From returns the CNI error of an error of the plugins. Of several that were joined, as when an undo fails too, one that
@@ -51,6 +53,8 @@ func code(err error) uint {
 		return Refused
 	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrHandleTaken, dataplane.ErrNoIPv6):
 		return Unavailable
+	case is(err, dataplane.ErrBroken):
+		return Broken
 	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, ipamplugin.ErrNotUp,
 		kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
 		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy, dataplane.ErrRouteConflict,

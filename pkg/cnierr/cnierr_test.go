@@ -41,6 +41,7 @@ var table = []struct {
 	{"dataplane.ErrIfNameTaken", dataplane.ErrIfNameTaken, 4},
 	{"dataplane.ErrNoIPv6", dataplane.ErrNoIPv6, 102},
 	{"dataplane.ErrSpec", dataplane.ErrSpec, 7},
+	{"dataplane.ErrBroken", dataplane.ErrBroken, 103},
 	{"dataplane.ErrRouteConflict", dataplane.ErrRouteConflict, 11},
 	{"kube.ErrKubeconfig", kube.ErrKubeconfig, 5},
 	{"kube.ErrNotFound", kube.ErrNotFound, 11},

@@ -20,19 +20,26 @@ var (
 	ErrRouteConflict = errors.New("host route belongs to another interface")
 	// ErrSpec: the wish itself cannot be fulfilled by any kernel.
 	ErrSpec = errors.New("attachment cannot be made")
+	// ErrBroken: an attachment is not as its spec wants it; the text lists every difference. A new sandbox cures them all.
+	ErrBroken = errors.New("attachment is broken")
 	// ErrNoIPv6: the kernel runs without IPv6, but the pod has an IPv6 address.
 	ErrNoIPv6 = errors.New("the kernel has no IPv6")
 )
 
 // Spec is one attachment as it shall be.
 type Spec struct {
-	// Owner is the container ID; the host interface carries it (as its alias) so that a teardown
-	// for an older sandbox of the same pod can tell that the interface is no longer its own.
+	// Owner is the attachment's IPAM handle, "<network>.<container ID>". The host interface carries it with the IfName, as
+	// its alias "<Owner>/<IfName>", so that a teardown for an older sandbox of the same pod can tell that it is no longer its own.
 	Owner string
 	// NetNS is the path of the pod's network namespace.
 	NetNS string
 	// IfName is the interface in the pod, HostIfName its peer on the host.
 	IfName, HostIfName string
+	// SecondHostIfName takes the place of HostIfName where another interface of the same pod has that one; see Admit.
+	// It must belong to this container and IfName alone. Empty: the pod gets no second interface.
+	SecondHostIfName string
+	// Netkit asks for a netkit pair in place of a veth pair; where the kernel has none, a veth pair it is.
+	Netkit bool
 	// MTU of both ends in bytes; 0 leaves the kernel's default.
 	MTU int
 	// Queues is the number of transmit and receive queues of both ends; 0 means 1.
@@ -47,9 +54,19 @@ type Spec struct {
 	NoHostRoutes bool
 }
 
+// Kind says what an attachment is made of, in the kernel's words.
+type Kind string
+
+// The kinds of a Linux data plane.
+const (
+	Veth   Kind = "veth"
+	Netkit Kind = "netkit"
+)
+
 // Endpoint is one attachment as it came to be.
 type Endpoint struct {
 	IfName, HostIfName string
+	Kind               Kind
 	// MAC of the pod's end.
 	MAC net.HardwareAddr
 	// MTU of the pod's end in bytes.
@@ -58,24 +75,43 @@ type Endpoint struct {
 
 // Target names an attachment that shall go.
 type Target struct {
-	// Owner is the container ID; a host interface that carries another owner is left alone.
+	// Owner is the IPAM handle as in the Spec; a host interface that carries another mark is left alone.
 	Owner string
+	// ContainerID alone was the mark that older versions of this data plane left on HostIfName; it counts as this target's.
+	ContainerID string
 	// NetNS is the path of the pod's network namespace; empty, or a path that is gone, when only the host's side can be left.
 	NetNS string
-	// IfName is the interface in the pod, HostIfName its peer on the host.
-	IfName, HostIfName string
-	// Unmarked takes a host interface that carries no owner at all for the target's: somebody who knows says so. Calico
+	// IfName is the interface in the pod, HostIfName or SecondHostIfName its peer on the host.
+	IfName, HostIfName, SecondHostIfName string
+	// Unmarked takes a HostIfName that carries no mark at all for the target's: somebody who knows says so. Calico
 	// leaves its interfaces so, and a crash may.
 	Unmarked bool
 }
 
+// Attachment is the host's end of one attachment, by the mark that it carries.
+type Attachment struct {
+	Owner, IfName, HostIfName string
+	// Fault says why the pod behind it suffers although nobody touched the pod, and the cure; empty when all is well.
+	Fault string
+}
+
 // Interface is a data plane. Setup undoes itself when it fails; Teardown of what is not there is a success.
 type Interface interface {
-	// Admit returns the error that Setup would refuse a spec with, before anything is done for it elsewhere: for what the
-	// spec says, or for what is in the pod already. It changes nothing. Of the addresses only the families count; there may be none yet.
-	Admit(ctx context.Context, spec Spec) error
-	// Setup makes the attachment. It returns an error that wraps ErrNoNetNS, ErrIfNameTaken, ErrRouteConflict, ErrSpec or ErrNoIPv6 where these apply.
+	// Admit returns the spec as Setup shall get it: with HostIfName replaced by SecondHostIfName where another interface of
+	// the same pod has HostIfName. It returns the error that Setup would refuse a spec with, before anything is done for it
+	// elsewhere: for what the spec says, or for what is there already. ErrIfNameTaken: the interface is there, or there is no
+	// second name to go by. It changes nothing. Of the addresses only the families count; there may be none yet.
+	Admit(ctx context.Context, spec Spec) (Spec, error)
+	// Setup makes the attachment. It returns an error that wraps ErrNoNetNS, ErrIfNameTaken, ErrRouteConflict (as a
+	// *RouteConflict), ErrSpec or ErrNoIPv6 where these apply.
 	Setup(ctx context.Context, spec Spec) (Endpoint, error)
-	// Teardown removes the attachment as far as it is there and belongs to the target's owner.
-	Teardown(ctx context.Context, target Target) error
+	// Teardown removes the attachment as far as it is there and belongs to the target's owner, and reports whether the host
+	// still has an interface of the owner for another IfName. With an error, others may be false because nobody knows.
+	Teardown(ctx context.Context, target Target) (others bool, err error)
+	// Check compares what is there with the spec, whose HostIfName may be the one of either name, and changes nothing. The
+	// error wraps ErrBroken and lists every difference, in the same order each time; ErrNoNetNS when the namespace is gone.
+	// What chained plugins add or lower is no difference, nor is what Calico's own plugin leaves out.
+	Check(ctx context.Context, spec Spec) error
+	// List returns all attachments of this data plane on the host, sorted by HostIfName.
+	List(ctx context.Context) ([]Attachment, error)
 }

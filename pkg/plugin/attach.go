@@ -23,31 +23,31 @@ const (
 )
 
 // attach sets up the interface and, beside it, tells the cluster of the addresses. It pushes what takes both back.
-func (a *attachment) attach(ctx context.Context, f facts, addrs []netip.Addr, mtu int, u *undo.Stack) (dataplane.Endpoint, error) {
+func (a *attachment) attach(ctx context.Context, f facts, spec dataplane.Spec, u *undo.Stack) (dataplane.Endpoint, error) {
 	ctx, cancel := context.WithTimeout(ctx, attachDeadline)
 	defer cancel()
 	var endpoint dataplane.Endpoint
 	var setUp error
 	var g errgroup.Group
 	g.Go(func() error {
-		endpoint, setUp = a.Dataplane.Setup(ctx, a.spec(f, addrs, mtu))
+		endpoint, setUp = a.Dataplane.Setup(ctx, spec)
 		return setUp
 	})
 	if a.id.Kubernetes() {
 		// Whether it took effect or not: a patch that got no answer may have.
 		u.Push(func(ctx context.Context) error { return a.restore(ctx, f.pod) })
-		g.Go(func() error { return a.announce(ctx, f.pod, addrs) })
+		g.Go(func() error { return a.announce(ctx, f.pod, spec.Addrs) })
 	}
 	err := g.Wait()
 	if setUp == nil {
-		u.Push(func(ctx context.Context) error { return a.Dataplane.Teardown(ctx, a.target()) })
+		u.Push(func(ctx context.Context) error { return a.teardown(ctx, a.target()) })
 	}
 	return endpoint, err
 }
 
 func (a *attachment) spec(f facts, addrs []netip.Addr, mtu int) dataplane.Spec {
 	return dataplane.Spec{
-		Owner: a.id.ContainerID, NetNS: a.args.Netns, IfName: a.id.IfName, HostIfName: a.hostIfName,
+		Owner: a.id.HandleID(a.conf.Name), NetNS: a.args.Netns, IfName: a.id.IfName, HostIfName: a.hostIfName,
 		MTU: mtu, Queues: a.conf.NumQueues, MAC: a.mac(f), Addrs: addrs,
 		AllowIPForwarding: a.conf.ContainerSettings.AllowIPForwarding,
 	}
@@ -55,10 +55,16 @@ func (a *attachment) spec(f facts, addrs []netip.Addr, mtu int) dataplane.Spec {
 
 func (a *attachment) target() dataplane.Target {
 	return dataplane.Target{
-		Owner: a.id.ContainerID, NetNS: a.args.Netns, IfName: a.id.IfName, HostIfName: a.hostIfName,
+		Owner: a.id.HandleID(a.conf.Name), ContainerID: a.id.ContainerID,
+		NetNS: a.args.Netns, IfName: a.id.IfName, HostIfName: a.hostIfName,
 		// Outside Kubernetes the name has the container's ID in it.
 		Unmarked: !a.id.Kubernetes(),
 	}
+}
+
+func (a *attachment) teardown(ctx context.Context, target dataplane.Target) error {
+	_, err := a.Dataplane.Teardown(ctx, target)
+	return err
 }
 
 // families stands for the addresses of the families that are wanted, before there are any.

@@ -24,7 +24,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	var released []netip.Addr
 	defer func() { a.log(ctx, "DEL", started, released, err) }()
 
-	local := a.Dataplane.Teardown(ctx, a.target())
+	local := a.teardown(ctx, a.target())
 	released, remote := a.forget(ctx)
 	return errors.Join(local, remote)
 }
@@ -76,7 +76,7 @@ func (a *attachment) clear(ctx context.Context) error {
 	}
 	target := a.target()
 	target.Unmarked = true
-	return a.Dataplane.Teardown(ctx, target)
+	return a.teardown(ctx, target)
 }
 
 // annotateIf sets annotations of the pod, provided that it is still there and as wanted.

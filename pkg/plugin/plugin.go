@@ -80,13 +80,15 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	if err != nil {
 		return nil, err
 	}
-	if err := a.Dataplane.Admit(ctx, a.spec(facts, a.families(facts), mtu)); err != nil {
+	spec, err := a.Dataplane.Admit(ctx, a.spec(facts, a.families(facts), mtu))
+	if err != nil {
 		return nil, err
 	}
 	if ips, err = a.assign(ctx, facts, &u); err != nil {
 		return nil, err
 	}
-	endpoint, err := a.attach(ctx, facts, addresses(ips), mtu, &u)
+	spec.Addrs = addresses(ips)
+	endpoint, err := a.attach(ctx, facts, spec, &u)
 	if err != nil {
 		return nil, err
 	}

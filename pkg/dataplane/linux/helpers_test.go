@@ -55,7 +55,7 @@ func newPod(tb testing.TB) *nettest.NetNS {
 
 func specFor(pod *nettest.NetNS, addrs ...netip.Addr) dataplane.Spec {
 	return dataplane.Spec{
-		Owner:      "sandbox-1",
+		Owner:      "net.sandbox-1",
 		NetNS:      pod.Path,
 		IfName:     ifName,
 		HostIfName: hostIfName,
@@ -66,7 +66,11 @@ func specFor(pod *nettest.NetNS, addrs ...netip.Addr) dataplane.Spec {
 }
 
 func targetOf(spec dataplane.Spec) dataplane.Target {
-	return dataplane.Target{Owner: spec.Owner, NetNS: spec.NetNS, IfName: spec.IfName, HostIfName: spec.HostIfName}
+	_, container, _ := strings.Cut(spec.Owner, ".")
+	return dataplane.Target{
+		Owner: spec.Owner, ContainerID: container, NetNS: spec.NetNS,
+		IfName: spec.IfName, HostIfName: spec.HostIfName, SecondHostIfName: spec.SecondHostIfName,
+	}
 }
 
 func mustSetup(tb testing.TB, node *nettest.NetNS, d dataplane.Interface, spec dataplane.Spec) dataplane.Endpoint {
@@ -83,7 +87,7 @@ func setup(ctx context.Context, node *nettest.NetNS, d dataplane.Interface, spec
 
 func teardown(tb testing.TB, node *nettest.NetNS, d dataplane.Interface, target dataplane.Target) (err error) {
 	tb.Helper()
-	node.Do(func() { err = d.Teardown(tb.Context(), target) })
+	node.Do(func() { _, err = d.Teardown(tb.Context(), target) })
 	return err
 }
 

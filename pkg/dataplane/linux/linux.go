@@ -1,4 +1,4 @@
-// Package linux attaches pods to a Linux node with a veth pair and routes, without a bridge.
+// Package linux attaches pods to a Linux node with a veth or netkit pair and routes, without a bridge.
 //
 // The pod's end carries the addresses, as /32 and /128; its default route goes to a link-local gateway that
 // exists on no machine. The host's end has the same MAC address for every pod and answers for that gateway;
@@ -26,7 +26,7 @@ var (
 	hostMAC  = net.HardwareAddr{0xee, 0xee, 0xee, 0xee, 0xee, 0xee}
 )
 
-// DataPlane makes and removes veth attachments. It holds no state; any number of calls may run at once.
+// DataPlane makes, checks and removes attachments. It holds no state; any number of calls may run at once.
 type DataPlane struct {
 	sysctls sysctlTree
 }
@@ -42,29 +42,9 @@ func New(sysctls string) *DataPlane {
 	return &DataPlane{sysctls: sysctlTree(sysctls)}
 }
 
-// Admit makes the checks of Setup that need no address.
-func (d *DataPlane) Admit(ctx context.Context, spec dataplane.Spec) error {
-	if err := validate(spec); err != nil {
-		return err
-	}
-	ns, err := openPair(spec.NetNS)
-	if err != nil {
-		return err
-	}
-	defer ns.close()
-	s := setup{spec: spec, sysctls: d.sysctls, ns: ns}
-	if err := s.checkIPv6(ctx); err != nil {
-		return err
-	}
-	if err := s.checkIfName(ctx); err != nil {
-		return err
-	}
-	return s.checkOwner()
-}
-
 // Setup makes the attachment and returns it when packets can pass: both ends are up, and the
-// kernel receives for each address. A host interface of the wanted name is replaced, whoever owns it: a new sandbox of a pod takes
-// the place of the old one. When Setup fails, the pod and the host are as they were but for that.
+// kernel receives for each address. A host interface of the wanted name is replaced, whoever owns it, unless the pod itself is at its
+// other end: a new sandbox of a pod takes the place of the old one. When Setup fails, the pod and the host are as they were but for that.
 //
 // ctx is looked at between the steps; a single request to the kernel cannot be interrupted.
 func (d *DataPlane) Setup(ctx context.Context, spec dataplane.Spec) (_ dataplane.Endpoint, err error) {
@@ -91,7 +71,7 @@ func (d *DataPlane) Setup(ctx context.Context, spec dataplane.Spec) (_ dataplane
 		{"check interface name", s.checkIfName},
 		{"set sysctls of pod", s.setPodSysctls},
 		{"remove stale host interface", s.removeStale},
-		{"create veth pair", s.createPair},
+		{"create pair", s.createPair},
 		{"mark owner", s.markOwner},
 		{"set sysctls of host interface", s.setHostSysctls},
 		{"add gateway address", s.addGateway},

@@ -30,6 +30,11 @@ func openSide(ns netns.NsHandle) (side, error) {
 	return side{ns, h}, nil
 }
 
+func (s side) close() {
+	s.Close()
+	s.ns.Close()
+}
+
 // pair is the pod's network namespace and the host's.
 type pair struct {
 	pod, host side
@@ -70,10 +75,8 @@ func closeOnError(ns *netns.NsHandle, err *error) {
 }
 
 func (p pair) close() {
-	for _, s := range []side{p.pod, p.host} {
-		s.Close()
-		s.ns.Close()
-	}
+	p.pod.close()
+	p.host.close()
 }
 
 // inPod runs f on the calling goroutine with its thread in the pod's network namespace. /proc/sys/net shows
@@ -120,6 +123,21 @@ func (s side) linkByName(name string) (netlink.Link, error) {
 		return nil, nil
 	case err != nil:
 		return nil, fmt.Errorf("look up interface %s: %w", name, err)
+	}
+	return link, nil
+}
+
+// linkByIndex returns the link, or nil when there is none of that index.
+func (s side) linkByIndex(index int) (netlink.Link, error) {
+	if index <= 0 {
+		return nil, nil
+	}
+	link, err := s.LinkByIndex(index)
+	switch {
+	case isGone(err):
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("look up interface of index %d: %w", index, err)
 	}
 	return link, nil
 }

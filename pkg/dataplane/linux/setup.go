@@ -2,7 +2,6 @@ package linux
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"time"
@@ -54,16 +53,6 @@ func (s *setup) checkIfName(context.Context) error {
 		dataplane.ErrIfNameTaken, s.spec.IfName, s.spec.NetNS)
 }
 
-// checkOwner refuses a second interface for one container: its host end would have the name of the first's, and replace it.
-func (s *setup) checkOwner() error {
-	link, err := s.ns.host.linkByName(s.spec.HostIfName)
-	if err != nil || link == nil || link.Attrs().Alias != s.spec.Owner {
-		return err
-	}
-	return fmt.Errorf("%w: the container has an interface of ours already, with %s on the host: one is all that is supported",
-		dataplane.ErrIfNameTaken, s.spec.HostIfName)
-}
-
 // setPodSysctls comes before the pair is made, which inherits conf/default, so that its link-local address is never tentative.
 func (s *setup) setPodSysctls(context.Context) error {
 	wanted := podSysctls(s.spec)
@@ -85,39 +74,22 @@ func (s *setup) removeStale(context.Context) error {
 	if err != nil || link == nil {
 		return err
 	}
+	podEnd, err := s.ns.podEndOf(link)
+	if err != nil {
+		return err
+	}
+	if podEnd != nil {
+		return fmt.Errorf("%w: %s on the host belongs to %s of this very pod: remove that first",
+			dataplane.ErrIfNameTaken, s.spec.HostIfName, podEnd.Attrs().Name)
+	}
 	return s.ns.host.deleteLink(link)
-}
-
-// createPair makes the pair with one request: each end is born in its own namespace under its final name, so
-// no other program of the host ever sees the pod's end, and no end can be left on the wrong side.
-func (s *setup) createPair(context.Context) error {
-	queues := max(s.spec.Queues, 1)
-	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.HardwareAddr = s.spec.IfName, s.spec.MTU, s.spec.MAC
-	attrs.NumTxQueues, attrs.NumRxQueues = queues, queues
-	veth := netlink.NewVeth(attrs)
-	veth.PeerName, veth.PeerMTU, veth.PeerHardwareAddr = s.spec.HostIfName, uint32(s.spec.MTU), hostMAC
-	veth.PeerNumTxQueues, veth.PeerNumRxQueues = uint32(queues), uint32(queues)
-	veth.PeerNamespace = netlink.NsFd(s.ns.host.ns)
-	if err := s.ns.pod.LinkAdd(veth); err != nil {
-		return fmt.Errorf("create veth pair %s, %s: %w", s.spec.IfName, s.spec.HostIfName, err)
-	}
-	s.undo.Push(func(context.Context) error { return s.ns.pod.deleteLink(veth) })
-
-	var err error
-	if s.podLink, err = s.ns.pod.LinkByName(s.spec.IfName); err != nil {
-		return fmt.Errorf("look up interface %s: %w", s.spec.IfName, err)
-	}
-	if s.hostLink, err = s.ns.host.LinkByName(s.spec.HostIfName); err != nil {
-		return fmt.Errorf("look up interface %s: %w", s.spec.HostIfName, err)
-	}
-	return nil
 }
 
 // markOwner is a request of its own because the kernel takes no alias with the one that creates a link.
 func (s *setup) markOwner(context.Context) error {
-	if err := s.ns.host.LinkSetAlias(s.hostLink, s.spec.Owner); err != nil {
-		return fmt.Errorf("set alias of %s to %s: %w", s.spec.HostIfName, s.spec.Owner, err)
+	alias := markOf(s.spec).String()
+	if err := s.ns.host.LinkSetAlias(s.hostLink, alias); err != nil {
+		return fmt.Errorf("set alias of %s to %s: %w", s.spec.HostIfName, alias, err)
 	}
 	return nil
 }
@@ -217,30 +189,6 @@ func (s side) receives(addr netip.Addr, index int) bool {
 	return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL
 }
 
-func (s *setup) addPodRoutes(context.Context) error {
-	dev := s.podLink.Attrs().Index
-	var routes []netlink.Route
-	if uses4(s.spec) {
-		routes = append(routes,
-			netlink.Route{LinkIndex: dev, Dst: single(gateway4), Scope: netlink.SCOPE_LINK},
-			netlink.Route{LinkIndex: dev, Dst: prefix(netip.IPv4Unspecified(), 0), Gw: gateway4.AsSlice()})
-	}
-	if uses6(s.spec) {
-		routes = append(routes,
-			netlink.Route{LinkIndex: dev, Dst: prefix(netip.IPv6Unspecified(), 0), Gw: gateway6.AsSlice()})
-	}
-	for _, route := range routes {
-		err := s.ns.pod.RouteAdd(&route)
-		if errors.Is(err, unix.EEXIST) {
-			return fmt.Errorf("add route %s to pod: %w: another interface of the pod has it; remove that, or let it come later", route.Dst, err)
-		}
-		if err != nil {
-			return fmt.Errorf("add route %s to pod: %w", route.Dst, err)
-		}
-	}
-	return nil
-}
-
 // addNeighbours tells the pod the MAC address of its gateways, so that the first packet waits for no answer,
 // and the pod has a gateway also where the host gives none: it answers for 169.254.1.1 only while it has a route there.
 func (s *setup) addNeighbours(context.Context) error {
@@ -265,49 +213,11 @@ func (s *setup) addNeighbours(context.Context) error {
 	return nil
 }
 
-// addHostRoutes comes last: nothing reaches the pod before it is ready.
-func (s *setup) addHostRoutes(context.Context) error {
-	if s.spec.NoHostRoutes {
-		return nil
-	}
-	for _, addr := range s.spec.Addrs {
-		err := s.ns.host.RouteAdd(&netlink.Route{
-			LinkIndex: s.hostLink.Attrs().Index,
-			Dst:       single(addr),
-			Scope:     netlink.SCOPE_LINK,
-		})
-		if errors.Is(err, unix.EEXIST) {
-			err = s.checkHostRoute(addr)
-		}
-		if err != nil {
-			return fmt.Errorf("add host route to %s through %s: %w", addr, s.spec.HostIfName, err)
-		}
-	}
-	return nil
-}
-
-// checkHostRoute returns nil when the route that is there already leads to the pod: the node agent may be faster.
-func (s *setup) checkHostRoute(addr netip.Addr) error {
-	routes, err := s.ns.host.RouteGetWithOptions(addr.AsSlice(), &netlink.RouteGetOptions{FIBMatch: true})
-	if err != nil { // What the kernel says to a blackhole and its like.
-		return fmt.Errorf("%w: none; a blackhole, perhaps (look up route: %w): remove it", dataplane.ErrRouteConflict, err)
-	}
-	holder := "none"
-	for _, route := range routes {
-		if route.LinkIndex == s.hostLink.Attrs().Index {
-			return nil
-		}
-		if link, err := s.ns.host.LinkByIndex(route.LinkIndex); err == nil {
-			holder = link.Attrs().Name
-		}
-	}
-	return fmt.Errorf("%w: %s: remove that route if nothing uses the address", dataplane.ErrRouteConflict, holder)
-}
-
 func (s *setup) endpoint() dataplane.Endpoint {
 	return dataplane.Endpoint{
 		IfName:     s.spec.IfName,
 		HostIfName: s.spec.HostIfName,
+		Kind:       dataplane.Kind(s.podLink.Type()),
 		MAC:        s.podLink.Attrs().HardwareAddr,
 		MTU:        s.podLink.Attrs().MTU,
 	}

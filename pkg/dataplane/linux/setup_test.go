@@ -27,7 +27,7 @@ func TestSetupMakesTheWholeState(t *testing.T) {
 			node, pod := newNode(t), newPod(t)
 			spec := specFor(pod, family.addrs...)
 			got := mustSetup(t, node, linux.New(""), spec)
-			want := dataplane.Endpoint{IfName: ifName, HostIfName: hostIfName, MAC: spec.MAC, MTU: spec.MTU}
+			want := dataplane.Endpoint{IfName: ifName, HostIfName: hostIfName, Kind: dataplane.Veth, MAC: spec.MAC, MTU: spec.MTU}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("endpoint (-want +got):\n%s", diff)
 			}
@@ -116,7 +116,7 @@ func TestLinkAttributesAreHonoured(t *testing.T) {
 		want string
 	}{
 		{pod, "link eth0 veth up mtu=8951 queues=3/3 mac=0a:01:02:03:04:05\n"},
-		{node, "link " + hostIfName + " veth up mtu=8951 queues=3/3 mac=ee:ee:ee:ee:ee:ee alias=\"sandbox-1\"\n"},
+		{node, "link " + hostIfName + " veth up mtu=8951 queues=3/3 mac=ee:ee:ee:ee:ee:ee alias=\"net.sandbox-1/eth0\"\n"},
 	} {
 		if got := state(t, end.ns); !strings.Contains(got, end.want) {
 			t.Errorf("want %q in:\n%s", end.want, got)
@@ -158,10 +158,10 @@ func TestStaleHostInterfaceIsReplaced(t *testing.T) {
 	first := specFor(old, addr4)
 	mustSetup(t, node, d, first)
 	second := specFor(pod, addr4)
-	second.Owner = "sandbox-2"
+	second.Owner = "net.sandbox-2"
 	mustSetup(t, node, d, second)
 	got := state(t, node)
-	if n := strings.Count(got, "link cali"); n != 1 || !strings.Contains(got, `alias="sandbox-2"`) {
+	if n := strings.Count(got, "link cali"); n != 1 || !strings.Contains(got, `alias="net.sandbox-2/eth0"`) {
 		t.Errorf("want one interface, of sandbox-2:\n%s", got)
 	}
 	if now := state(t, old); strings.Contains(now, "eth0") {
@@ -224,21 +224,6 @@ func TestBlackholeForTheAddressIsAConflict(t *testing.T) {
 	}
 }
 
-func TestDefaultRouteOfAnotherInterfaceIsLeftAlone(t *testing.T) {
-	node, pod := newNode(t), newPod(t)
-	other := addLink(t, pod, "net1", netip.MustParseAddr("192.0.2.1"))
-	pod.Do(func() {
-		_, dst, _ := net.ParseCIDR("0.0.0.0/0")
-		must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: other.Attrs().Index, Dst: dst, Scope: netlink.SCOPE_LINK}))
-	})
-	beforeNode, beforePod := state(t, node), state(t, pod)
-	if _, err := setup(t.Context(), node, linux.New(""), specFor(pod, addr4)); !errors.Is(err, unix.EEXIST) {
-		t.Errorf("error is %v, want EEXIST", err)
-	}
-	wantSame(t, "host", beforeNode, node)
-	wantSame(t, "pod", beforePod, pod)
-}
-
 func TestNoNetNS(t *testing.T) {
 	plain := filepath.Join(t.TempDir(), "unmounted")
 	must(t, os.WriteFile(plain, nil, 0o600))
@@ -299,24 +284,4 @@ func TestSpecThatCannotBeIsRefused(t *testing.T) {
 			wantSame(t, "pod", beforePod, pod)
 		})
 	}
-}
-
-func TestASecondInterfaceOfOneContainerIsNotAdmitted(t *testing.T) {
-	node, pod := newNode(t), newPod(t)
-	d, spec := linux.New(""), specFor(pod, addr4)
-	mustSetup(t, node, d, spec)
-	before := state(t, node)
-	second := spec
-	second.IfName = "net1"
-	node.Do(func() {
-		if err := d.Admit(t.Context(), second); !errors.Is(err, dataplane.ErrIfNameTaken) {
-			t.Errorf("got %v, want ErrIfNameTaken", err)
-		}
-		// A new sandbox of the same pod takes the place of the old one.
-		second.Owner, second.NetNS = "sandbox-2", newPod(t).Path
-		if err := d.Admit(t.Context(), second); err != nil {
-			t.Errorf("a new sandbox: %v", err)
-		}
-	})
-	wantSame(t, "host", before, node)
 }

@@ -22,14 +22,19 @@ const (
 // validate refuses what the kernel would refuse halfway, or worse, take for something else.
 func validate(spec dataplane.Spec) error {
 	switch {
-	case spec.Owner == "" || len(spec.Owner) >= aliasSize:
-		return fmt.Errorf("%w: owner %q: want a container ID of 1 to %d bytes", dataplane.ErrSpec, spec.Owner, aliasSize-1)
+	case spec.Owner == "" || len(markOf(spec).String()) >= aliasSize:
+		return fmt.Errorf("%w: owner %q: want a handle of 1 to %d bytes; a shorter network name helps",
+			dataplane.ErrSpec, spec.Owner, aliasSize-1-len(mark{"", spec.IfName}.String()))
 	case spec.MTU < 0 || spec.Queues < 0:
 		return fmt.Errorf("%w: MTU %d, %d queues: want neither below 0", dataplane.ErrSpec, spec.MTU, spec.Queues)
 	case spec.MTU > 0 && spec.MTU < leastIPv6MTU && uses6(spec):
 		return fmt.Errorf("%w: MTU %d: IPv6 needs at least %d; raise the MTU or leave IPv6 out", dataplane.ErrSpec, spec.MTU, leastIPv6MTU)
 	}
-	for _, name := range []string{spec.IfName, spec.HostIfName} {
+	names := []string{spec.IfName, spec.HostIfName}
+	if spec.SecondHostIfName != "" {
+		names = append(names, spec.SecondHostIfName)
+	}
+	for _, name := range names {
 		// The kernel takes a percent sign for a template, and has sysctl directories named all and default.
 		if name == "" || slices.Contains([]string{"lo", "all", "default"}, name) || strings.Contains(name, "%") || len(name) >= unix.IFNAMSIZ {
 			return fmt.Errorf("%w: interface name %q: want 1 to %d bytes, no %%, and not lo, all or default", dataplane.ErrSpec, name, unix.IFNAMSIZ-1)
@@ -53,4 +58,14 @@ func single(addr netip.Addr) *net.IPNet {
 
 func prefix(addr netip.Addr, bits int) *net.IPNet {
 	return &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(bits, addr.BitLen())}
+}
+
+// samePrefix takes no prefix for all destinations, as some of the kernel's answers have it.
+func samePrefix(a, b *net.IPNet) bool {
+	if a == nil {
+		a = &net.IPNet{IP: b.IP, Mask: net.CIDRMask(0, 8*len(b.IP))}
+	}
+	aOnes, _ := a.Mask.Size()
+	bOnes, _ := b.Mask.Size()
+	return aOnes == bOnes && (aOnes == 0 || a.IP.Equal(b.IP))
 }

@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,86 +10,162 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
+// teardown is one run of Teardown.
+type teardown struct {
+	target dataplane.Target
+	mark   mark
+	host   side
+	pod    *side // Nil where the namespace is gone, cannot be opened, or is the host's own.
+}
+
 // Teardown removes the pod's end of the pair, which takes the host's end and its routes along, and then the
-// host's end where that is left and carries target.Owner. What is not there is fine, as is a path that names
+// host's end where that is left and carries the target's mark. What is not there is fine, as is a path that names
 // the host's own namespace: nothing of ours is in there. An error of one half does not stop the other.
-func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) error {
-	return errors.Join(
-		step(ctx, "remove pod interface", target, removePodLink),
-		step(ctx, "remove host interface", target, removeHostLink),
-	)
-}
-
-func step(ctx context.Context, name string, target dataplane.Target, do func(dataplane.Target) error) error {
-	if err := ctx.Err(); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return do(target)
-}
-
-// removePodLink leaves alone what this data plane, or Calico's, did not make: an ADD that found its interface name
-// taken is followed by a DEL, which must not remove what the ADD spared.
-func removePodLink(target dataplane.Target) error {
-	if target.NetNS == "" || target.IfName == "" {
-		return nil
-	}
-	ns, err := openPair(target.NetNS)
-	if errors.Is(err, dataplane.ErrNoNetNS) || errors.Is(err, errOwnNetNS) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer ns.close()
-	link, err := ns.pod.linkByName(target.IfName)
-	if err != nil || link == nil {
-		return err
-	}
-	if ours, err := ns.madeHere(link); err != nil || !ours {
-		return err
-	}
-	return ns.pod.deleteLink(link)
-}
-
-// madeHere reports whether a link of the pod is one end of a pair whose other end is in the host's namespace and has
-// the MAC address of every host end. Its name does not count: the prefix may have been configured anew.
-func (p pair) madeHere(link netlink.Link) (bool, error) {
-	switch link.(type) {
-	case *netlink.Veth, *netlink.Netkit:
-	default:
-		return false, nil
-	}
-	peer, err := p.host.LinkByIndex(link.Attrs().ParentIndex)
-	if isGone(err) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look up peer of interface %s: %w", link.Attrs().Name, err)
-	}
-	return bytes.Equal(peer.Attrs().HardwareAddr, hostMAC) && peer.Attrs().ParentIndex == link.Attrs().Index, nil
-}
-
-// removeHostLink leaves alone what carries another owner: a newer sandbox of the same pod has the same interface name.
-func removeHostLink(target dataplane.Target) error {
-	if target.HostIfName == "" || target.Owner == "" {
-		return nil
-	}
+func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (others bool, err error) {
 	ns, err := openHostNetNS()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer ns.Close()
 	host, err := openSide(ns)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer host.Close()
-	link, err := host.linkByName(target.HostIfName)
+	t := teardown{target: target, mark: mark{target.Owner, target.IfName}, host: host}
+	pod, opened := openPod(target.NetNS, host)
+	if pod != nil {
+		defer pod.close()
+		t.pod = pod
+	}
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"remove pod interface", t.removePodLink},
+		{"remove host interface", t.removeHostLinks},
+		{"look for other interfaces", func() (err error) { others, err = t.others(); return err }},
+	} {
+		if err := ctx.Err(); err != nil {
+			return false, errors.Join(opened, fmt.Errorf("%s: %w", step.name, err))
+		}
+		opened = errors.Join(opened, step.do())
+	}
+	return others, opened
+}
+
+// openPod returns nil where there is no pod to look into.
+func openPod(path string, host side) (*side, error) {
+	if path == "" {
+		return nil, nil
+	}
+	ns, err := openNetNS(path)
+	if errors.Is(err, dataplane.ErrNoNetNS) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	if ns.Equal(host.ns) {
+		ns.Close()
+		return nil, nil
+	}
+	pod, err := openSide(ns)
+	if err != nil {
+		ns.Close()
+		return nil, err
+	}
+	return &pod, nil
+}
+
+// removePodLink leaves alone what this data plane, or Calico's, did not make, and what another network has made: an ADD that
+// found its interface name taken is followed by a DEL, which must not remove what the ADD spared.
+func (t teardown) removePodLink() error {
+	if t.pod == nil || t.target.IfName == "" {
+		return nil
+	}
+	link, err := t.pod.linkByName(t.target.IfName)
 	if err != nil || link == nil {
 		return err
 	}
-	if alias := link.Attrs().Alias; alias != target.Owner && (alias != "" || !target.Unmarked) {
+	hostEnd, err := pair{pod: *t.pod, host: t.host}.hostEndOf(link)
+	if err != nil || hostEnd == nil {
+		return err
+	}
+	if m, ok := parseMark(hostEnd.Attrs().Alias); ok && m != t.mark {
 		return nil
 	}
-	return host.deleteLink(link)
+	return t.pod.deleteLink(link)
+}
+
+// removeHostLinks leaves alone what carries another mark: a newer sandbox of the same pod has the same interface name.
+func (t teardown) removeHostLinks() error {
+	if t.target.Owner == "" {
+		return nil
+	}
+	var errs []error
+	for _, name := range []string{t.target.HostIfName, t.target.SecondHostIfName} {
+		if name == "" {
+			continue
+		}
+		link, err := t.host.linkByName(name)
+		if err != nil || link == nil {
+			errs = append(errs, err)
+			continue
+		}
+		mine, err := t.mine(link)
+		if mine && err == nil {
+			err = t.host.deleteLink(link)
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// mine reports whether a host interface is the target's. One without a mark of today's form tells the container at most,
+// so it is not when the pod has its other end under another name.
+func (t teardown) mine(link netlink.Link) (bool, error) {
+	alias := link.Attrs().Alias
+	if alias == t.mark.String() {
+		return true, nil
+	}
+	unmarked := alias == "" && t.target.Unmarked || alias != "" && alias == t.target.ContainerID
+	if !unmarked || link.Attrs().Name != t.target.HostIfName || t.pod == nil {
+		return unmarked && link.Attrs().Name == t.target.HostIfName, nil
+	}
+	podEnd, err := pair{pod: *t.pod, host: t.host}.podEndOf(link)
+	return podEnd == nil || podEnd.Attrs().Name == t.target.IfName, err
+}
+
+// others looks in the pod, which has few interfaces, and among those of the host only where the pod is gone.
+func (t teardown) others() (bool, error) {
+	if t.target.Owner == "" {
+		return false, nil
+	}
+	if t.pod == nil {
+		all, err := t.host.attachments()
+		for _, a := range all {
+			if a.mark.owner == t.target.Owner && a.mark != t.mark {
+				return true, nil
+			}
+		}
+		return false, err
+	}
+	links, err := t.pod.links()
+	if err != nil {
+		return false, err
+	}
+	for _, link := range links {
+		hostEnd, err := pair{pod: *t.pod, host: t.host}.hostEndOf(link)
+		if err != nil {
+			return false, err
+		}
+		if hostEnd == nil {
+			continue
+		}
+		if m, ok := parseMark(hostEnd.Attrs().Alias); ok && m.owner == t.target.Owner && m != t.mark {
+			return true, nil
+		}
+	}
+	return false, nil
 }

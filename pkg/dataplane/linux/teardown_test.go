@@ -70,7 +70,7 @@ func TestTeardownOfAnOldSandboxSparesTheNewOne(t *testing.T) {
 	node, old, pod := newNode(t), newPod(t), newPod(t)
 	d := linux.New("")
 	first, second := specFor(old, addr4, addr6), specFor(pod, addr4, addr6)
-	second.Owner = "sandbox-2"
+	second.Owner = "net.sandbox-2"
 	mustSetup(t, node, d, first)
 	mustSetup(t, node, d, second)
 	beforeNode, beforePod := state(t, node), state(t, pod)
@@ -96,7 +96,7 @@ func TestTeardownSparesWhatSetupNeverMakes(t *testing.T) {
 	addLink(t, pod, ifName)
 	before := state(t, pod)
 	for _, name := range []string{ifName, "lo"} {
-		if err := teardown(t, node, linux.New(""), dataplane.Target{Owner: "sandbox-1", NetNS: pod.Path, IfName: name}); err != nil {
+		if err := teardown(t, node, linux.New(""), dataplane.Target{Owner: "net.sandbox-1", NetNS: pod.Path, IfName: name}); err != nil {
 			t.Error(err)
 		}
 		wantSame(t, "pod", before, pod)
@@ -111,7 +111,7 @@ func TestTeardownSparesTheHostsOwnVeth(t *testing.T) {
 		attrs.Name = ifName
 		must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "uplink"}))
 	})
-	if err := teardown(t, node, linux.New(""), dataplane.Target{Owner: "sandbox-1", NetNS: node.Path, IfName: ifName}); err != nil {
+	if err := teardown(t, node, linux.New(""), dataplane.Target{Owner: "net.sandbox-1", NetNS: node.Path, IfName: ifName}); err != nil {
 		t.Error(err)
 	}
 	if got := state(t, node); !strings.Contains(got, "link "+ifName) {
@@ -140,7 +140,7 @@ func TestTeardownHeedsTheContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var err error
-	node.Do(func() { err = d.Teardown(ctx, targetOf(spec)) })
+	node.Do(func() { _, err = d.Teardown(ctx, targetOf(spec)) })
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v, want context.Canceled", err)
 	}
@@ -159,7 +159,8 @@ func BenchmarkSetupTeardown(b *testing.B) {
 					_, err := d.Setup(b.Context(), spec)
 					inSetup += time.Since(start)
 					must(b, err)
-					must(b, d.Teardown(b.Context(), targetOf(spec)))
+					_, err = d.Teardown(b.Context(), targetOf(spec))
+					must(b, err)
 				}
 			})
 			b.ReportMetric(float64(inSetup.Microseconds())/float64(b.N), "setup-µs/op")

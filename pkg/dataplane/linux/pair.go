@@ -1,0 +1,75 @@
+package linux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// createPair makes the pair with one request: each end is born in its own namespace under its final name, so
+// no other program of the host ever sees the pod's end, and no end can be left on the wrong side.
+func (s *setup) createPair(context.Context) error {
+	err := s.addPair()
+	if err != nil {
+		return fmt.Errorf("create pair %s, %s: %w", s.spec.IfName, s.spec.HostIfName, err)
+	}
+	s.undo.Push(func(context.Context) error {
+		link, err := s.ns.pod.linkByName(s.spec.IfName)
+		if err != nil || link == nil {
+			return err
+		}
+		return s.ns.pod.deleteLink(link)
+	})
+	if s.podLink, err = s.ns.pod.LinkByName(s.spec.IfName); err != nil {
+		return fmt.Errorf("look up interface %s: %w", s.spec.IfName, err)
+	}
+	if s.hostLink, err = s.ns.host.LinkByName(s.spec.HostIfName); err != nil {
+		return fmt.Errorf("look up interface %s: %w", s.spec.HostIfName, err)
+	}
+	return nil
+}
+
+func (s *setup) addPair() error {
+	if s.spec.Netkit {
+		if err := s.addNetkit(); !unknownKind(err) {
+			return err
+		}
+	}
+	return s.addVeth()
+}
+
+// unknownKind reports what a kernel without netkit says to one.
+func unknownKind(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)
+}
+
+func (s *setup) addVeth() error {
+	queues := max(s.spec.Queues, 1)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU, attrs.HardwareAddr = s.spec.IfName, s.spec.MTU, s.spec.MAC
+	attrs.NumTxQueues, attrs.NumRxQueues = queues, queues
+	veth := netlink.NewVeth(attrs)
+	veth.PeerName, veth.PeerMTU, veth.PeerHardwareAddr = s.spec.HostIfName, uint32(s.spec.MTU), hostMAC
+	veth.PeerNumTxQueues, veth.PeerNumRxQueues = uint32(queues), uint32(queues)
+	veth.PeerNamespace = netlink.NsFd(s.ns.host.ns)
+	return s.ns.pod.LinkAdd(veth)
+}
+
+// addNetkit makes the host's end the primary, which is the one that programs may be attached to for both. It passes on
+// what no program decides about, and clears what a packet carries of the namespace that it leaves, as veth does.
+func (s *setup) addNetkit() error {
+	attrs, peer := netlink.NewLinkAttrs(), netlink.NewLinkAttrs()
+	attrs.Name, attrs.MTU, attrs.HardwareAddr = s.spec.HostIfName, s.spec.MTU, hostMAC
+	peer.Name, peer.MTU, peer.HardwareAddr = s.spec.IfName, s.spec.MTU, s.spec.MAC
+	peer.Namespace = netlink.NsFd(s.ns.pod.ns)
+	link := &netlink.Netkit{
+		LinkAttrs: attrs, Mode: netlink.NETKIT_MODE_L2,
+		Policy: netlink.NETKIT_POLICY_FORWARD, PeerPolicy: netlink.NETKIT_POLICY_FORWARD,
+		Scrub: netlink.NETKIT_SCRUB_DEFAULT, PeerScrub: netlink.NETKIT_SCRUB_DEFAULT,
+	}
+	link.SetPeerAttrs(&peer)
+	return s.ns.host.LinkAdd(link)
+}

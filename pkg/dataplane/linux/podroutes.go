@@ -1,0 +1,77 @@
+package linux
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"calico-cni/pkg/dataplane"
+)
+
+// mostInterfaces bounds how many interfaces of one pod may share a route, each with a metric of its own.
+const mostInterfaces = 64
+
+// These stand for all destinations when the kernel is asked for the default route, which it does not tell by itself: from
+// class E (RFC 1112, section 4) and the discard prefix (RFC 6666), to which nobody routes.
+var (
+	anywhere4 = netip.MustParseAddr("240.0.0.1")
+	anywhere6 = netip.MustParseAddr("100::1")
+)
+
+// podRoute is a route of the pod and an address that only this one leads to.
+type podRoute struct {
+	netlink.Route
+	probe netip.Addr
+}
+
+// podRoutes are the routes of the pod through the interface of that index.
+func podRoutes(spec dataplane.Spec, index int) []podRoute {
+	var routes []podRoute
+	if uses4(spec) {
+		routes = append(routes,
+			podRoute{netlink.Route{LinkIndex: index, Dst: single(gateway4), Scope: netlink.SCOPE_LINK}, gateway4},
+			podRoute{netlink.Route{LinkIndex: index, Dst: prefix(netip.IPv4Unspecified(), 0), Gw: gateway4.AsSlice()}, anywhere4})
+	}
+	if uses6(spec) {
+		routes = append(routes,
+			podRoute{netlink.Route{LinkIndex: index, Dst: prefix(netip.IPv6Unspecified(), 0), Gw: gateway6.AsSlice()}, anywhere6})
+	}
+	return routes
+}
+
+// addPodRoutes gives a route that the pod has through another interface already a higher metric: what that one carries, it keeps.
+func (s *setup) addPodRoutes(context.Context) error {
+	for _, route := range podRoutes(s.spec, s.podLink.Attrs().Index) {
+		route.Priority = s.ns.pod.nextMetric(route)
+		err := s.ns.pod.RouteAdd(&route.Route)
+		for tries := 1; errors.Is(err, unix.EEXIST) && tries < mostInterfaces; tries++ {
+			route.Priority = max(route.Priority+1, firstMetric(route.probe)+1)
+			err = s.ns.pod.RouteAdd(&route.Route)
+		}
+		if err != nil {
+			return fmt.Errorf("add route %s to pod: %w", route.Dst, err)
+		}
+	}
+	return nil
+}
+
+// nextMetric returns a metric above that of the route which the pod has to the same destination, or 0 for the kernel's default.
+func (s side) nextMetric(route podRoute) int {
+	found, err := s.RouteGetWithOptions(route.probe.AsSlice(), &netlink.RouteGetOptions{FIBMatch: true})
+	if err != nil || len(found) == 0 || !samePrefix(found[0].Dst, route.Dst) {
+		return 0
+	}
+	return found[0].Priority + 1
+}
+
+// firstMetric is what the kernel takes for a metric of 0: IPv6 has a default (IP6_RT_PRIO_USER).
+func firstMetric(addr netip.Addr) int {
+	if addr.Is6() {
+		return 1024
+	}
+	return 0
+}
