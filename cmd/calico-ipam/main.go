@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
@@ -22,14 +21,16 @@ func main() {
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	p := &ipamplugin.Plugin{
-		Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Now: time.Now,
-		ReadFile: os.ReadFile, Hostname: os.Hostname,
-		UserAgent: "calico-cni/" + buildinfo.Version,
-	}
+	p := &ipamplugin.Plugin{Host: ipamplugin.Host{
+		Now: time.Now, ReadFile: os.ReadFile, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
+		OpenLog: ipamplugin.LogTo(os.Stderr, time.Now), State: ipamplugin.DefaultState, Keep: ipamplugin.DefaultKeep,
+	}}
 	exit := dispatch.Run(ctx,
 		dispatch.Process{Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr},
-		dispatch.Plugin{About: "calico-ipam CNI plugin " + buildinfo.Version, Add: p.Add, Del: p.Del, Code: cnierr.From})
+		dispatch.Plugin{
+			About: "calico-ipam CNI plugin " + buildinfo.Version, Code: cnierr.From,
+			Add: p.Add, Del: p.Del, Check: p.Check, Status: p.Status, GC: p.GC,
+		})
 	stop()
 	os.Exit(exit)
 }

@@ -4,7 +4,7 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"syscall"
@@ -14,23 +14,45 @@ import (
 	"calico-cni/internal/dispatch"
 	"calico-cni/pkg/cnierr"
 	"calico-cni/pkg/dataplane/linux"
+	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/plugin"
 )
 
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "-v" {
-		fmt.Println(buildinfo.Version)
-		return
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	host := ipamplugin.Host{
+		Now: time.Now, ReadFile: os.ReadFile, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
+		OpenLog: ipamplugin.LogTo(os.Stderr, time.Now), State: ipamplugin.DefaultState, Keep: ipamplugin.DefaultKeep,
+	}
 	p := &plugin.Plugin{
-		Dataplane: linux.New(""), Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Now: time.Now,
-		ReadFile: os.ReadFile, Hostname: os.Hostname,
-		InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"), UserAgent: "calico-cni/" + buildinfo.Version,
+		Host: host, Dataplane: linux.New(""), InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"), Transport: http.DefaultTransport,
+	}
+	if len(os.Args) > 1 {
+		os.Exit(flags(ctx, p, os.Args[1:]))
 	}
 	exit := dispatch.Run(ctx,
 		dispatch.Process{Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr},
-		dispatch.Plugin{About: "calico CNI plugin " + buildinfo.Version, Add: p.Add, Del: p.Del, Code: cnierr.From, EntersNetNS: true})
+		dispatch.Plugin{
+			About: "calico CNI plugin " + buildinfo.Version, Code: cnierr.From, EntersNetNS: true,
+			Add: p.Add, Del: p.Del, Check: p.Check, Status: p.Status, GC: p.GC,
+		})
 	stop()
 	os.Exit(exit)
+}
+
+// flags is for people: -v prints the version, -t tries the configuration on standard input.
+func flags(ctx context.Context, p *plugin.Plugin, args []string) (exit int) {
+	switch {
+	case len(args) == 1 && args[0] == "-v":
+		fmt.Println(buildinfo.Version)
+		return 0
+	case len(args) == 1 && args[0] == "-t":
+		if err := p.Try(ctx, os.Stdin); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "usage: calico [-v | -t]: -v prints the version, -t tries whether the datastore of the configuration on standard input is ready; a container runtime calls calico without any")
+	return 2
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/gofrs/flock"
 )
@@ -24,10 +25,20 @@ func Acquire(ctx context.Context, path string) (release func(), err error) {
 		return nil, err
 	}
 	unlock := func() { _ = l.Unlock() }
+	// This opens the file, here, where the caller's thread sees it.
+	if held, err := l.TryLock(); held {
+		return unlock, nil
+	} else if err != nil {
+		return nil, fmt.Errorf("lock %s: %w", path, err)
+	}
 	locked := make(chan error, 1)
 	go func() { locked <- l.Lock() }()
 	select {
-	case err = <-locked:
+	case err := <-locked:
+		if err != nil {
+			return nil, fmt.Errorf("lock %s: %w", path, err)
+		}
+		return unlock, nil
 	case <-ctx.Done():
 		// Nothing calls off a wait in the kernel. Whoever has left the queue gives back at once what it still gets.
 		go func() {
@@ -37,10 +48,6 @@ func Acquire(ctx context.Context, path string) (release func(), err error) {
 		}()
 		return nil, fmt.Errorf("lock %s: %w: %w", path, ErrBusy, context.Cause(ctx))
 	}
-	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", path, err)
-	}
-	return unlock, nil
 }
 
 // Try is Acquire without waiting: an error wraps ErrBusy when somebody else holds the lock.
@@ -60,13 +67,9 @@ func Try(path string) (release func(), err error) {
 
 // Within is Acquire for those who wait for a time of their own, whatever became of the command's.
 func Within(patience time.Duration, path string) (release func(), err error) {
-	for waited := time.Duration(0); ; waited += poll {
-		release, err = Try(path)
-		if !errors.Is(err, ErrBusy) || waited >= patience {
-			return release, err
-		}
-		time.Sleep(poll)
-	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return Acquire(ctx, path)
 }
 
 func open(path string) (*flock.Flock, error) {

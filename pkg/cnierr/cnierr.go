@@ -5,7 +5,7 @@
 //	100  internal: none of the others
 //	101  the API server refuses the request itself: permissions, or an object that breaks the data model
 //	102  a pool, an address or a family asked for cannot be had, and waiting does not help
-//	103  CHECK found an attachment that is not as ADD made it
+//	103  CHECK: the attachment is not as its ADD made it
 package cnierr
 
 import (
@@ -22,6 +22,7 @@ import (
 	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/pending"
 	"calico-cni/pkg/workload"
 )
 
@@ -39,6 +40,10 @@ func From(err error) *types.Error { return types.NewError(code(err), err.Error()
 
 func code(err error) uint {
 	switch {
+	case is(err, dataplane.ErrSuffering):
+		return types.ErrLimitedConnectivity
+	case is(err, ipamplugin.ErrCannotAdd):
+		return types.ErrPluginNotAvailable
 	case is(err, netconf.ErrDecode):
 		return types.ErrDecodingFailure
 	case is(err, netconf.ErrInvalid, netconf.ErrAnnotation, ipamplugin.ErrNoFamily, dataplane.ErrSpec):
@@ -51,13 +56,13 @@ func code(err error) uint {
 		return types.ErrIOFailure
 	case is(err, kube.ErrForbidden, kube.ErrInvalid, kube.ErrMalformed, ipam.ErrMalformed, pool.ErrInvalid):
 		return Refused
+	case is(err, dataplane.ErrBroken, ipamplugin.ErrNotHeld):
+		return Broken
 	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrHandleTaken, dataplane.ErrNoIPv6):
 		return Unavailable
-	case is(err, dataplane.ErrBroken):
-		return Broken
 	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, ipamplugin.ErrNotUp,
 		kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
-		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy, dataplane.ErrRouteConflict,
+		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy, pending.ErrFull, dataplane.ErrRouteConflict,
 		context.DeadlineExceeded, context.Canceled):
 		return types.ErrTryAgainLater
 	}

@@ -23,6 +23,7 @@ import (
 	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/pending"
 	"calico-cni/pkg/workload"
 )
 
@@ -66,6 +67,11 @@ var table = []struct {
 	{"pool.ErrInvalid", pool.ErrInvalid, 101},
 	{"ipamplugin.ErrNoFamily", ipamplugin.ErrNoFamily, 7},
 	{"ipamplugin.ErrNotUp", ipamplugin.ErrNotUp, 11},
+	{"ipamplugin.ErrCannotAdd", ipamplugin.ErrCannotAdd, 50},
+	{"ipamplugin.ErrNotHeld", ipamplugin.ErrNotHeld, 103},
+	{"dataplane.ErrBroken", dataplane.ErrBroken, 103},
+	{"dataplane.ErrSuffering", dataplane.ErrSuffering, 51},
+	{"pending.ErrFull", pending.ErrFull, 11},
 	{"hostlock.ErrBusy", hostlock.ErrBusy, 11},
 }
 

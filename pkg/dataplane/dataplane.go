@@ -22,6 +22,8 @@ var (
 	ErrSpec = errors.New("attachment cannot be made")
 	// ErrBroken: an attachment is not as its spec wants it; the text lists every difference. A new sandbox cures them all.
 	ErrBroken = errors.New("attachment is broken")
+	// ErrSuffering: running pods are cut off, though nobody touched their attachments.
+	ErrSuffering = errors.New("running pods are cut off")
 	// ErrNoIPv6: the kernel runs without IPv6, but the pod has an IPv6 address.
 	ErrNoIPv6 = errors.New("the kernel has no IPv6")
 )

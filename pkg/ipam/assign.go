@@ -80,7 +80,7 @@ func (a *Allocator) Assign(ctx context.Context, view View, r Request) (got []Ass
 	var u undo.Stack
 	defer func() { u.OnError(ctx, &err) }()
 
-	s := &search{a: a, view: view, request: r, counted: map[netip.Prefix]int{}, wanted: map[netip.Prefix]bool{}}
+	s := &search{a: a, view: view, request: r, counted: map[netip.Prefix]int{}, wanted: map[netip.Prefix]bool{}, full: map[netip.Prefix]bool{}}
 	places, counts := make([]place, len(r.Wants)), map[netip.Prefix]int{}
 	for i, w := range r.Wants {
 		if places[i], err = s.find(ctx, w); err != nil {
@@ -274,7 +274,7 @@ func (s *search) withdraw(ctx context.Context) error {
 	}
 	for cidr := range s.counted {
 		// No cooldown: the address was never in use.
-		if _, err := s.a.releaseFrom(ctx, cidr, s.request.Handle, mine, 0, 0); err != nil {
+		if _, err := s.a.releaseFrom(ctx, cidr, s.request.Handle, mine, s.handle.Value.Counts[cidr], 0); err != nil {
 			return fmt.Errorf("withdraw from block %s what handle %s was given: %w", cidr, s.request.Handle, err)
 		}
 	}

@@ -11,20 +11,20 @@ import (
 // errNotOurs: a block belongs to somebody else.
 var errNotOurs = errors.New("block belongs to another")
 
-// claim makes a block the node's, or returns errNotOurs when somebody owns it. The affinity is pending before the
-// block exists and confirmed only after, so that a crash leaves nothing that looks owned and is not.
+// claim makes a block the node's that did not exist a moment ago, or returns errNotOurs when somebody was faster. The
+// affinity is pending before the block exists and confirmed only after, so that a crash leaves nothing that looks owned
+// and is not.
 func (a *Allocator) claim(ctx context.Context, node string, cidr netip.Prefix) (Row[block.Block], error) {
-	row, err := get(ctx, a.Store.Blocks(), cidr)
-	switch {
-	case errors.Is(err, ErrNotFound):
-	case err != nil:
-		return row, err
-	case row.Value.Affinity != hostAffinity(node):
-		return row, errNotOurs
-	}
 	key := AffinityKey{node, cidr}
 	affinity, err := a.pend(ctx, key)
 	if err != nil {
+		return Row[block.Block]{}, err
+	}
+	row, err := create(ctx, a.Store.Blocks(), cidr, block.New(cidr, hostAffinity(node), a.Now()))
+	if err == nil {
+		affinity, err = a.confirm(ctx, AffinityRow{key, affinity})
+	}
+	if !errors.Is(missing(err), ErrConflict) && !errors.Is(err, ErrExists) {
 		return row, err
 	}
 	return a.heal(ctx, AffinityRow{key, affinity})

@@ -27,7 +27,10 @@ type crashing struct {
 	after bool
 	// survives lets the calls after the n-th go through again: a fault of that one call, not a crash.
 	survives bool
-	trace    []string
+	// late has the n-th call, which fails, take effect after so many more calls: the server had it in hand. 0 is never.
+	late  int
+	inLag func() error
+	trace []string
 	// onCall is told of each call before it is made.
 	onCall func(what string)
 }
@@ -39,8 +42,14 @@ func (c *crashing) call(what string, f func() error) error {
 	}
 	c.trace = append(c.trace, what)
 	c.left--
+	if c.late > 0 && c.left == -c.late {
+		c.landLate()
+	}
 	switch {
 	case c.left < 0 && !c.survives:
+		return errCrashed
+	case c.left == 0 && c.late > 0:
+		c.inLag = f
 		return errCrashed
 	case c.left == 0:
 		if c.after {
@@ -49,6 +58,14 @@ func (c *crashing) call(what string, f func() error) error {
 		return errCrashed
 	}
 	return f()
+}
+
+// landLate lets the call that was in the server's hands take effect.
+func (c *crashing) landLate() {
+	if f := c.inLag; f != nil {
+		c.inLag = nil
+		_ = f()
+	}
 }
 
 func (c *crashing) Blocks() ipam.Table[netip.Prefix, block.Block] {
@@ -260,6 +277,35 @@ func TestAFailedAssignmentLeavesNothingBehind(t *testing.T) {
 			}
 			if failed < 5 {
 				t.Errorf("only %d calls could fail: the test is not looking", failed)
+			}
+		})
+	}
+}
+
+// TestAWriteThatTakesEffectLateLeavesNothing fails each call of an assignment, as one whose command was told to stop, and
+// lets it take effect some calls later, up to after the undo: the DEL that follows must leave nothing.
+func TestAWriteThatTakesEffectLateLeavesNothing(t *testing.T) {
+	const latest = 12
+	for name, sc := range scenarios() {
+		t.Run(name, func(t *testing.T) {
+			for n := 1; ; n++ {
+				finished := true
+				for late := 1; late <= latest; late++ {
+					s := newStore()
+					sc.prepare(t, s)
+					c := &crashing{Store: s, left: n, late: late, survives: true}
+					err := sc.run(&ipam.Allocator{Store: c, Now: later(), Parallel: 1})
+					c.landLate()
+					finished = finished && len(c.trace) < n
+					at := fmt.Sprintf("call %d takes effect %d calls late, trace:\n%s\nerror: %v", n, late, strings.Join(c.trace, "\n"), err)
+					recover4(t, s, at)
+				}
+				if finished {
+					return
+				}
+				if n > 200 {
+					t.Fatal("the operation never ends")
+				}
 			}
 		})
 	}

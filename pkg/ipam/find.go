@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/pool"
 )
 
@@ -21,6 +22,8 @@ type search struct {
 	fresh bool
 	// wanted are the blocks that the request has found so far: empty or not, they are not given back.
 	wanted map[netip.Prefix]bool
+	// full are blocks of the node that were seen to have no room.
+	full map[netip.Prefix]bool
 	// handle is the request's handle as it was last written, and counted what it counts on behalf of the request.
 	handle  Row[Handle]
 	counted map[netip.Prefix]int
@@ -66,18 +69,75 @@ func (s *search) find(ctx context.Context, w Want) (place, error) {
 
 // own looks for room in the blocks that the node owns in the pools, by the order of the pools. It returns errFull when there is none.
 func (s *search) own(ctx context.Context, w Want, pools []pool.Pool) (place, error) {
+	var rows []AffinityRow
 	for _, p := range pools {
-		for _, row := range slices.Clone(s.view.Affinities) {
-			if !p.CIDR.Contains(row.Key.CIDR.Addr()) {
-				continue
-			}
-			found, err := s.tryOwn(ctx, w, row)
-			if !errors.Is(err, errFull) {
-				return found, err
+		for _, row := range s.view.Affinities {
+			if p.CIDR.Contains(row.Key.CIDR.Addr()) && !s.full[row.Key.CIDR] {
+				rows = append(rows, row)
 			}
 		}
 	}
+	// The youngest mostly has room; of a node that has many and needs another, all are full.
+	for size := 1; len(rows) > 0; size = maxBatch {
+		batch := rows[:min(size, len(rows))]
+		rows = rows[len(batch):]
+		found, err := s.tryBatch(ctx, w, batch)
+		if !errors.Is(err, errFull) {
+			return found, err
+		}
+	}
 	return place{}, errFull
+}
+
+// tryBatch reads the blocks of affinities side by side, and returns the first in their order that has room, or errFull.
+func (s *search) tryBatch(ctx context.Context, w Want, rows []AffinityRow) (place, error) {
+	read, failed := make([]Row[block.Block], len(rows)), make([]error, len(rows))
+	g, inGroup := s.a.group(ctx)
+	for i, row := range rows {
+		g.Go(func() error {
+			read[i], failed[i] = s.readOwn(inGroup, row)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return place{}, err
+	}
+	for i, row := range rows {
+		found, err := place{want: w, cidr: row.Key.CIDR, row: read[i]}, failed[i]
+		switch {
+		case err == nil:
+			err = s.room(found)
+			s.full[row.Key.CIDR] = errors.Is(err, errFull)
+		case errors.Is(err, errUnhealed):
+			found, err = s.tryOwn(ctx, w, row)
+		}
+		if !errors.Is(err, errFull) {
+			return found, err
+		}
+	}
+	return place{}, errFull
+}
+
+// errUnhealed: an affinity and its block do not agree, or may not.
+var errUnhealed = errors.New("affinity is not confirmed")
+
+// readOwn returns the block of an affinity that is confirmed and agrees with its block, else errUnhealed. Of a block that
+// is only remembered, it returns errFull when it is no longer the node's, and errUnhealed when it is empty: somebody may be
+// about to take it away, and that is seen at the affinity.
+func (s *search) readOwn(ctx context.Context, row AffinityRow) (Row[block.Block], error) {
+	remembered := s.view.Remembered && !s.fresh
+	if !remembered && (row.Rev == nil || row.Deleted || row.Value.State != Confirmed) {
+		return Row[block.Block]{}, errUnhealed
+	}
+	b, err := get(ctx, s.a.Store.Blocks(), row.Key.CIDR)
+	gone := errors.Is(err, ErrNotFound) || err == nil && b.Value.Affinity != hostAffinity(row.Key.Node)
+	switch {
+	case gone && remembered:
+		return b, errFull
+	case gone, err == nil && remembered && b.Value.Empty():
+		return b, errUnhealed
+	}
+	return b, err
 }
 
 // tryOwn returns the block of an affinity, healed where a crash left it half claimed, or errFull when it has no room

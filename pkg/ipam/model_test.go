@@ -85,6 +85,8 @@ type model struct {
 	released, releasing map[string]int
 	// before is what handles held before the run.
 	before map[string]holding
+	// remembered are the blocks in which nodes found room, also before the run: they may be another's by now, or gone.
+	remembered map[string][]netip.Prefix
 	// sequence is the highest that a block was seen with.
 	sequence map[netip.Prefix]int64
 	failed   error
@@ -101,7 +103,7 @@ func newModel(t testing.TB, sit situation, choices chooser, crashes, switches in
 	sit.prepare(t, s)
 	tick := later()
 	s.Now = tick
-	m := &model{never: never(t), held: map[string]netip.Addr{}, released: map[string]int{}, releasing: map[string]int{}, before: map[string]holding{}, sequence: map[netip.Prefix]int64{}}
+	m := &model{never: never(t), held: map[string]netip.Addr{}, released: map[string]int{}, releasing: map[string]int{}, before: map[string]holding{}, sequence: map[netip.Prefix]int64{}, remembered: map[string][]netip.Prefix{}}
 	for cidr, b := range s.AllBlocks() {
 		for _, h := range b.HeldBy(func(block.Attribute) bool { return true }) {
 			owner, _ := b.Holder(h.Addr)
@@ -112,6 +114,9 @@ func newModel(t testing.TB, sit situation, choices chooser, crashes, switches in
 	stale := map[string][]ipam.AffinityRow{}
 	for _, node := range []string{"a", "b", "c"} {
 		stale[node], _ = s.AffinitiesOf(context.Background(), node, false)
+		for _, row := range stale[node] {
+			m.remembered[node] = append(m.remembered[node], row.Key.CIDR)
+		}
 	}
 	for i, sc := range sit.scripts {
 		a := &actor{name: fmt.Sprintf("%d on %s", i, sc.node)}
@@ -168,14 +173,27 @@ func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 	return fmt.Errorf("no operation %q", op)
 }
 
-// assign gathers one thing after the other, so that a run is the same each time, and assigns.
+// assign gathers one thing after the other, so that a run is the same each time, and assigns. A node that remembers blocks
+// goes by them, or by the list.
 func (m *model) assign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, error) {
-	rows, err := alloc.Store.AffinitiesOf(context.Background(), r.Node, true)
-	if err != nil {
-		return nil, err
+	view := ipam.View{Config: m.store.Settings, Pools: slices.Clone(m.store.IPPools)}
+	if known := m.remembered[r.Node]; len(known) > 0 && m.choices.choose(2) == 0 {
+		view.Remembered = true
+		for _, cidr := range known {
+			view.Affinities = append(view.Affinities, ipam.AffinityRow{Key: ipam.AffinityKey{Node: r.Node, CIDR: cidr}})
+		}
+	} else {
+		rows, err := alloc.Store.AffinitiesOf(context.Background(), r.Node, true)
+		if err != nil {
+			return nil, err
+		}
+		view.Affinities = slices.Clone(rows)
 	}
-	view := ipam.View{Config: m.store.Settings, Pools: slices.Clone(m.store.IPPools), Affinities: slices.Clone(rows)}
-	return alloc.Assign(context.Background(), view, r)
+	got, err := alloc.Assign(context.Background(), view, r)
+	if err == nil && !got[0].Borrowed {
+		m.remembered[r.Node] = []netip.Prefix{got[0].Block}
+	}
+	return got, err
 }
 
 func ignoreErr(err, harmless error) error {

@@ -25,14 +25,15 @@ func TestTheModelCheckerCatchesPlantedBugs(t *testing.T) {
 		"count handle last":               {"assign.go", "	if err := s.countUp(ctx, counts); err != nil {\n		return nil, err\n	}\n	u.Push(s.withdraw)", "	defer func() { _ = s.countUp(ctx, counts) }()\n	u.Push(s.withdraw)"},
 		"delete without soft delete":      {"table.go", "marked, err := t.Update(ctx, key, row)", "marked, err := row, error(nil)"},
 		"take over a block that is used":  {"takeover.go", "if !ok || !row.Value.Empty() || ", "if !ok || "},
-		"release without a new revision":  {"release.go", "if len(freed.Addrs) == 0 && (counted == 0 || freed.kept) {", "if len(freed.Addrs) == 0 {"},
+		"withdrawal without a new one":    {"assign.go", "mine, s.handle.Value.Counts[cidr], 0)", "mine, 0, 0)"},
+		"release without a new revision":  {"release.go", "if len(freed.Addrs) == 0 && kept >= counted {", "if len(freed.Addrs) == 0 {"},
 		"lower a count that may be gone":  {"handle.go", "	if len(row.Value.Counts) == 0 {\n		return row, ignore(remove", "	if len(row.Value.Counts) == 0 {\n		if now, err := t.Get(ctx, id); err == nil {\n			row.Rev = now.Rev\n		}\n		return row, ignore(remove"},
 		"forget the half that was undone": {"assign.go", "	u.Push(s.withdraw)\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			overlay := m.plant(t)
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "Interleaving|Crash|AFailedAssignment", ".")
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "Interleaving|Crash|TakesEffectLate|AFailedAssignment", ".")
 			cmd.Env = append(os.Environ(), "IPAM_MUTANT=1")
 			out, err := cmd.CombinedOutput()
 			if err == nil {

@@ -111,8 +111,8 @@ func (a *Allocator) releaseAll(ctx context.Context, handle string, h Handle, mat
 // that no node owns is deleted with its last address.
 //
 // counted is what the handle counts in the block. When the block holds less, an assignment to the same handle may be on
-// its way, between its two writes. The block is written all the same then: that assignment has to look again, and finds
-// the handle gone, instead of leaving an address that no handle leads to.
+// its way, between its two writes, or its second write may be in the server's hands though nobody waits for it any more.
+// The block is written all the same then: that write conflicts, instead of leaving an address that no handle leads to.
 func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle string, match func(block.Attribute) bool, counted int, cooldown time.Duration) (Released, error) {
 	var freed Released
 	err := retry(ctx, "release from block "+cidr.String(), func() error {
@@ -127,8 +127,9 @@ func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle s
 				freed.Addrs = append(freed.Addrs, h.Addr)
 			}
 		}
-		freed.kept = len(b.Held(handle)) > 0
-		if len(freed.Addrs) == 0 && (counted == 0 || freed.kept) {
+		kept := len(b.Held(handle))
+		freed.kept = kept > 0
+		if len(freed.Addrs) == 0 && kept >= counted {
 			return nil
 		}
 		b.Thaw(a.Now(), cooldown)

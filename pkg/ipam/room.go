@@ -12,7 +12,7 @@ import (
 // Room returns nil when a request that names no address could be given its addresses at this moment, and else the error
 // that Assign would return. It reads, and writes nothing. Of a pool it looks at fewer blocks than Assign would.
 func (a *Allocator) Room(ctx context.Context, view View, r Request) error {
-	s := &search{a: a, view: view, request: r, wanted: map[netip.Prefix]bool{}, dry: true}
+	s := &search{a: a, view: view, request: r, wanted: map[netip.Prefix]bool{}, full: map[netip.Prefix]bool{}, dry: true}
 	for _, w := range r.Wants {
 		if _, err := s.find(ctx, Want{IPv6: w.IPv6, Pools: w.Pools}); err != nil {
 			return err

@@ -37,7 +37,7 @@ func TestRoomForetellsTheNextAssignmentAndWritesNothing(t *testing.T) {
 				r = dual(r.Node, handle)
 			}
 			before := s.String()
-			view, err := ipam.Gather(context.Background(), s, s, r.Node)
+			view, err := ipam.Gather(context.Background(), s, s, r.Node, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +164,6 @@ func TestAHoldingThatChangedHandsIsNotReleased(t *testing.T) {
 		t.Errorf("store (-before +after):\n%s", diff)
 	}
 }
-
 
 func TestTheSameRequestMadeTwiceGetsTheSameAddresses(t *testing.T) {
 	s := newStore()

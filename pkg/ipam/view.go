@@ -20,20 +20,29 @@ type View struct {
 	// Affinities of the node, newest first: the youngest block is the likeliest to have room. They may be some
 	// milliseconds old.
 	Affinities []AffinityRow
+	// Remembered says that Affinities were not read: they are what the node remembers of where it last found room.
+	Remembered bool
 }
 
-// Gather reads a View for a node. It fails when the datastore is not ready.
-func Gather(ctx context.Context, c Cluster, s Store, node string) (View, error) {
-	var v View
+// Gather reads a View for a node. It fails when the datastore is not ready. remembered are blocks in which the node
+// lately found room, if it remembers any: they save it the list of its affinities, for which the server would look at
+// those of all nodes.
+func Gather(ctx context.Context, c Cluster, s Store, node string, remembered []netip.Prefix) (View, error) {
+	v := View{Remembered: len(remembered) > 0}
+	for _, cidr := range remembered {
+		v.Affinities = append(v.Affinities, AffinityRow{Key: AffinityKey{node, cidr}})
+	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return c.Ready(ctx) })
 	g.Go(func() (err error) { v.Config, err = c.Config(ctx); return err })
 	g.Go(func() (err error) { v.Reserved, err = c.Reservations(ctx); return err })
-	g.Go(func() (err error) {
-		v.Affinities, err = s.AffinitiesOf(ctx, node, true)
-		newestFirst(v.Affinities)
-		return err
-	})
+	if !v.Remembered {
+		g.Go(func() (err error) {
+			v.Affinities, err = s.AffinitiesOf(ctx, node, true)
+			newestFirst(v.Affinities)
+			return err
+		})
+	}
 	g.Go(func() (err error) {
 		if v.Pools, err = c.Pools(ctx); err != nil || !pool.NeedsNodeLabels(v.Pools) {
 			return err

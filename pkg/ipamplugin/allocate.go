@@ -6,10 +6,9 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"calico-cni/internal/hostlock"
 	"calico-cni/pkg/ipam"
@@ -31,8 +30,11 @@ type Allocations struct {
 	Cluster ipam.Cluster
 	// LockFile serialises the assignments of the node, and a file beside it the releases: a DEL need not wait for ADDs.
 	LockFile string
-	Now      func() time.Time
-	Log      *slog.Logger
+	borrowed borrowed
+	// remembered are the blocks in which the node lately found room.
+	remembered remembered
+	Now        func() time.Time
+	Log        *slog.Logger
 }
 
 // Request is what one attachment wants.
@@ -44,6 +46,8 @@ type Request struct {
 	IPv4, IPv6 Family
 	// NamespaceLabels are those of the pod's namespace.
 	NamespaceLabels map[string]string
+	// Another asks for more than the attachment holds already; else that is given again.
+	Another bool
 }
 
 // Family is what is wanted of one address family.
@@ -55,9 +59,9 @@ type Family struct {
 	Addr netip.Addr
 }
 
-// Gather reads what an assignment has to know beforehand, in one parallel round.
-func (a Allocations) Gather(ctx context.Context, node string) (ipam.View, error) {
-	return ipam.Gather(ctx, a.Cluster, a.Store, node)
+// Gather reads what an assignment like the usual one has to know beforehand, in one parallel round.
+func (a Allocations) Gather(ctx context.Context, usual Request) (ipam.View, error) {
+	return ipam.Gather(ctx, a.Cluster, a.Store, usual.Node, a.remembered.load(usual))
 }
 
 // Grant is what an assignment gave.
@@ -71,13 +75,7 @@ type Grant struct {
 
 // Assign gives the attachment its addresses, all or none.
 func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Grant, error) {
-	var wants []ipam.Want
-	if r.IPv4.Wanted {
-		wants = append(wants, ipam.Want{Pools: r.IPv4.Pools, Addr: r.IPv4.Addr})
-	}
-	if r.IPv6.Wanted {
-		wants = append(wants, ipam.Want{IPv6: true, Pools: r.IPv6.Pools, Addr: r.IPv6.Addr})
-	}
+	wants := r.wants()
 	if len(wants) == 0 {
 		return Grant{}, ErrNoFamily
 	}
@@ -90,6 +88,9 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	g := Grant{request: ipam.Request{
 		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: a.owner(r), NamespaceLabels: r.NamespaceLabels, Wants: wants,
 	}}
+	if !r.Another {
+		g.request.Again = heldFor(r.ID.IfName, false)
+	}
 	for _, w := range wants {
 		if w.Addr.IsValid() {
 			g.Requested = append(g.Requested, w.Addr)
@@ -97,7 +98,39 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	}
 	var err error
 	g.Assigned, err = a.allocator().Assign(ctx, view, g.request)
+	a.remember(r.Node, g.Assigned)
 	return g, err
+}
+
+func (r Request) wants() (wants []ipam.Want) {
+	if r.IPv4.Wanted {
+		wants = append(wants, ipam.Want{Pools: r.IPv4.Pools, Addr: r.IPv4.Addr})
+	}
+	if r.IPv6.Wanted {
+		wants = append(wants, ipam.Want{IPv6: true, Pools: r.IPv6.Pools, Addr: r.IPv6.Addr})
+	}
+	return wants
+}
+
+// remember notes where the node found room, for its next ADD, and what it borrowed, for a later collection: a DEL finds
+// that by its handle.
+func (a Allocations) remember(node string, assigned []ipam.Assigned) {
+	if len(assigned) > 0 {
+		a.remembered.update(node, assigned)
+	}
+	for _, got := range assigned {
+		if !got.Borrowed {
+			continue
+		}
+		if err := a.borrowed.add(got.Block); err != nil {
+			a.Log.Warn("only DEL will find this address, and no collection of leftovers", "address", got.Addr, "error", err)
+		}
+	}
+}
+
+// Last reports whether the block of some address has nothing more to give, or is another node's.
+func (g Grant) Last() bool {
+	return slices.ContainsFunc(g.Assigned, func(a ipam.Assigned) bool { return a.Last || a.Borrowed })
 }
 
 // Withdraw takes a grant back, when what it was for has failed.
@@ -116,52 +149,10 @@ func (a Allocations) owner(r Request) map[string]string {
 	if r.ID.Kubernetes() {
 		owner["pod"], owner["namespace"] = r.ID.Pod, r.ID.Namespace
 	}
+	if r.ID.IfName != usualIfName {
+		owner[ownerInterface] = r.ID.IfName
+	}
 	return owner
-}
-
-// Holdings are the handles of an attachment as they were looked up.
-type Holdings struct {
-	holders []ipam.Holder
-	// owners says of each which owners are meant; nil is all.
-	owners []func(map[string]string) bool
-	config ipam.Config
-}
-
-// Lookup reads what an attachment holds, by its handle and by the one that old versions used, in one parallel round. It
-// fails when the datastore is not ready.
-func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID) (Holdings, error) {
-	ids, owners := []string{id.HandleID(network)}, []func(map[string]string) bool{nil}
-	if legacy := id.LegacyHandleID(); legacy != "" && legacy != ids[0] {
-		// It may be the handle of another container too, in a network of the namespace's name.
-		ids, owners = append(ids, legacy), append(owners, func(owner map[string]string) bool {
-			nameless := owner["pod"] == "" && owner["node"] == "" && owner["timestamp"] == ""
-			return nameless || owner["pod"] == id.Pod && owner["namespace"] == id.Namespace
-		})
-	}
-	h := Holdings{holders: make([]ipam.Holder, len(ids)), owners: owners}
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.Cluster.Ready(ctx) })
-	g.Go(func() (err error) { h.config, err = a.Cluster.Config(ctx); return err })
-	for i, id := range ids {
-		g.Go(func() (err error) { h.holders[i], err = a.allocator().Lookup(ctx, id); return err })
-	}
-	return h, g.Wait()
-}
-
-// Release gives back what was looked up, and returns the addresses. To hold nothing is a success.
-func (a Allocations) Release(ctx context.Context, h Holdings) ([]netip.Addr, error) {
-	defer a.lock(ctx, a.LockFile+releaseSuffix, releasePatience)()
-	var addrs []netip.Addr
-	var errs []error
-	for i, holder := range h.holders {
-		released, err := a.allocator().Release(ctx, holder, h.owners[i], h.config.Cooldown)
-		addrs, errs = append(addrs, released.Addrs...), append(errs, err)
-		// Housekeeping: nobody's DEL waits for it.
-		if err := a.allocator().GiveBackUnselected(ctx, a.Cluster, released.Emptied); err != nil {
-			a.Log.Warn("leaving empty blocks for later", "error", err)
-		}
-	}
-	return addrs, errors.Join(errs...)
 }
 
 // lock waits for a lock of the node and returns what gives it back. A lock that cannot be had, or not in time, is done

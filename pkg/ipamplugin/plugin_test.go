@@ -110,7 +110,8 @@ func TestNodeNameComesFromTheFirstPlaceThatHasIt(t *testing.T) {
 				}
 				return []byte(c.file), c.fileErr
 			}
-			got, err := NodeName(&c.conf, readFile, func() (string, error) { return c.host, c.hostErr })
+			host := Host{ReadFile: readFile, Hostname: func() (string, error) { return c.host, c.hostErr }}
+			got, err := host.NodeName(&c.conf)
 			if err != nil {
 				got = err.Error()
 				if notUp := strings.HasPrefix(got, "node is not up"); errors.Is(err, ErrNotUp) != notUp || !errors.Is(err, c.hostErr) && c.hostErr != nil {

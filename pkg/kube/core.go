@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -35,6 +36,31 @@ func (c *Client) Namespace(ctx context.Context, name string) (Meta, error) {
 // Node returns the metadata of a node, or an error that wraps ErrNotFound.
 func (c *Client) Node(ctx context.Context, name string) (Meta, error) {
 	return c.meta(ctx, c.rest.Get().AbsPath("/api/v1/nodes", name), "get node "+name)
+}
+
+// PodCIDRs returns the CIDRs that the controller manager gave a node for its pods, or an error that wraps ErrNotFound.
+func (c *Client) PodCIDRs(ctx context.Context, node string) ([]netip.Prefix, error) {
+	var object struct {
+		Spec struct {
+			PodCIDR  string   `json:"podCIDR"`
+			PodCIDRs []string `json:"podCIDRs"`
+		} `json:"spec"`
+	}
+	if err := c.do(ctx, c.rest.Get().AbsPath("/api/v1/nodes", node), "get node "+node, &object); err != nil {
+		return nil, err
+	}
+	all := object.Spec.PodCIDRs
+	if len(all) == 0 && object.Spec.PodCIDR != "" {
+		all = []string{object.Spec.PodCIDR}
+	}
+	cidrs := make([]netip.Prefix, len(all))
+	for i, text := range all {
+		var err error
+		if cidrs[i], err = netip.ParsePrefix(text); err != nil {
+			return nil, fmt.Errorf("get node %s: %w: pod CIDR: %w", node, ErrMalformed, err)
+		}
+	}
+	return cidrs, nil
 }
 
 func (c *Client) meta(ctx context.Context, r *rest.Request, what string) (Meta, error) {

@@ -47,6 +47,33 @@ func Load(path, userAgent string) (*Client, error) {
 	return c, nil
 }
 
+// Direct is how to reach an API server without a kubeconfig, as configurations from before those files have it.
+type Direct struct {
+	// Server is its URL.
+	Server string
+	// Token is a bearer token; the others are paths of files.
+	Token, Certificate, Key, CA string
+}
+
+// Client returns a client for the server. It reads the files, and makes no request. An error wraps ErrKubeconfig, and
+// fs.ErrNotExist when a file is missing; it shows no value.
+func (d Direct) Client(userAgent string) (*Client, error) {
+	const source = "the CNI configuration"
+	server := &api.Cluster{Server: d.Server, CertificateAuthority: d.CA}
+	user := &api.AuthInfo{Token: d.Token, ClientCertificate: d.Certificate, ClientKey: d.Key}
+	if err := readable(server, user); err != nil {
+		return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, source, err)
+	}
+	raw := api.NewConfig()
+	raw.Clusters["direct"], raw.AuthInfos["direct"] = server, user
+	raw.Contexts["direct"], raw.CurrentContext = &api.Context{Cluster: "direct", AuthInfo: "direct"}, "direct"
+	config, err := clientcmd.NewDefaultClientConfig(*raw, &clientcmd.ConfigOverrides{}).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, source, unquoted(err, errUser))
+	}
+	return fromConfig(config, source, userAgent)
+}
+
 // parse reads the kubeconfig that is at path.
 func parse(data []byte, path string) (*rest.Config, error) {
 	raw, err := clientcmd.Load(data)

@@ -6,6 +6,7 @@
 package netconf
 
 import (
+	"cmp"
 	"encoding/json"
 	"net/netip"
 	"time"
@@ -173,6 +174,12 @@ func (c *NetConf) requestedIPs() (field string, ips []string) {
 	}
 	return "args.cni.ips", c.Args.CNI.IPs
 }
+
+// APIRoot returns the URL of the API server where the configuration has it instead of a kubeconfig.
+func (c *NetConf) APIRoot() string { return cmp.Or(c.Kubernetes.APIRoot, c.Policy.APIRoot) }
+
+// NamesAPI reports whether the configuration says how to reach an API server.
+func (c *NetConf) NamesAPI() bool { return c.Kubernetes.Kubeconfig != "" || c.APIRoot() != "" }
 
 // KubeconfigPath returns the path of the kubeconfig, or an error that wraps ErrInvalid when the configuration has none.
 // Not every command needs one: with another IPAM plugin and outside Kubernetes nobody asks the API server.

@@ -19,8 +19,10 @@ func ParseForRelease(stdin []byte) (*NetConf, error) {
 	_ = json.Unmarshal(stdin, &fields)
 	conf = &NetConf{
 		Name: text(fields, "name"), Type: text(fields, "type"), IPAMLockFile: text(fields, "ipam_lock_file"),
-		IPAM:       IPAM{Type: text(object(fields, "ipam"), "type")},
-		Kubernetes: Kubernetes{Kubeconfig: text(object(fields, "kubernetes"), "kubeconfig")},
+		IPAM: IPAM{Type: text(object(fields, "ipam"), "type")},
+		Kubernetes: Kubernetes{
+			Kubeconfig: text(object(fields, "kubernetes"), "kubeconfig"), APIRoot: text(object(fields, "kubernetes"), "k8s_api_root"),
+		},
 	}
 	_ = json.Unmarshal(object(fields, "ipam")["exec"], &conf.IPAM.Exec)
 	// Our own is what an unreadable section is taken for: to look for addresses that are not there does no harm.

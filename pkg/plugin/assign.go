@@ -2,56 +2,95 @@ package plugin
 
 import (
 	"context"
+	"net"
 	"net/netip"
 	"slices"
 
+	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
-	"calico-cni/internal/undo"
 	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/netconf"
 )
 
-// assign gets the addresses: from our own allocator in this process, or from another IPAM plugin as the specification
-// has it. It pushes what gives them back.
-func (a *attachment) assign(ctx context.Context, f facts, u *undo.Stack) (*current.Result, error) {
-	if !a.blockIPAM() {
-		return a.delegate(ctx, f, u)
+// assign gets the addresses: from our own allocator in this process, from another IPAM plugin as the specification has
+// it, or from nobody where the pod brings its own. It pushes what gives them back.
+func (a *add) assign(ctx context.Context) (err error) {
+	switch own := a.facts.annotations.IPAddrsNoIPAM; {
+	case own != nil:
+		a.ips = hosts(own)
+	case a.blockIPAM():
+		a.undo.Push(a.withdraw)
+		err = a.assignBlock(ctx, a.request())
+	default:
+		a.ips, err = a.delegate(ctx)
 	}
-	allocations := a.allocations()
-	grant, err := allocations.Assign(ctx, f.view, a.request(f))
-	if err != nil {
-		return nil, err
-	}
-	u.Push(func(ctx context.Context) error { return allocations.Withdraw(ctx, grant) })
-	return grant.Result(), nil
+	return err
 }
 
-// request is what configuration, annotations and arguments together ask of block IPAM. The pod's annotations count
-// most, then the namespace's, then what the runtime asks for, then the configuration.
-func (a *attachment) request(f facts) ipamplugin.Request {
-	r := ipamplugin.Request{
-		Network: a.conf.Name, Node: f.node, ID: a.id,
-		IPv4: ipamplugin.Family{Wanted: a.conf.IPAM.AssignIPv4, Pools: a.conf.IPAM.IPv4Pools},
-		IPv6: ipamplugin.Family{Wanted: a.conf.IPAM.AssignIPv6, Pools: a.conf.IPAM.IPv6Pools},
+func (a *add) assignBlock(ctx context.Context, r ipamplugin.Request) error {
+	grant, err := a.Allocations().Assign(ctx, a.facts.view, r)
+	if err != nil {
+		return err
 	}
-	if a.id.Kubernetes() {
-		r.NamespaceLabels = ipamplugin.NamespaceLabels(a.id.Namespace, f.namespace.Labels)
+	a.grants, a.ips = append(a.grants, grant), grant.Result()
+	return nil
+}
+
+// withdraw gives back all that block IPAM gave.
+func (a *add) withdraw(ctx context.Context) error {
+	for ; len(a.grants) > 0; a.grants = a.grants[1:] {
+		if err := a.Allocations().Withdraw(ctx, a.grants[0]); err != nil {
+			return err
+		}
 	}
-	if f.annotations.IPv4Pools != nil {
-		r.IPv4.Pools = f.annotations.IPv4Pools
+	return nil
+}
+
+// reassign gives up the addresses for others. The old ones are kept until there are new ones, so that they are not the
+// same.
+func (a *add) reassign(ctx context.Context) error {
+	r := a.request()
+	r.Another = true
+	if err := a.assignBlock(ctx, r); err != nil {
+		return err
 	}
-	if f.annotations.IPv6Pools != nil {
-		r.IPv6.Pools = f.annotations.IPv6Pools
+	old := a.grants[0]
+	a.grants = a.grants[1:]
+	return a.Allocations().Withdraw(ctx, old)
+}
+
+// families stands for the addresses of the families that are wanted, before there are any.
+func (a *add) families() []netip.Addr {
+	if own := a.facts.annotations.IPAddrsNoIPAM; own != nil {
+		return own
 	}
-	if families := f.annotations.Families; families.IPv4 || families.IPv6 {
-		r.IPv4.Wanted, r.IPv6.Wanted = families.IPv4, families.IPv6
+	if a.Conf.IPAM.Type != netconf.CalicoIPAM {
+		return nil
 	}
-	if f.annotations.IPAddrs != nil {
-		r.Name(f.annotations.IPAddrs)
-	} else {
-		r.Name(ipamplugin.RequestedAddrs(a.conf, a.cniArgs))
+	var out []netip.Addr
+	r := a.request()
+	if r.IPv4.Wanted {
+		out = append(out, netip.IPv4Unspecified())
+	}
+	if r.IPv6.Wanted {
+		out = append(out, netip.IPv6Unspecified())
+	}
+	return out
+}
+
+// hosts is the result of addresses that nobody allocated.
+func hosts(addrs []netip.Addr) *current.Result {
+	r := &current.Result{CNIVersion: current.ImplementedSpecVersion}
+	for _, addr := range addrs {
+		r.IPs = append(r.IPs, &current.IPConfig{Address: host(addr)})
+		r.Routes = append(r.Routes, &types.Route{Dst: host(addr)})
 	}
 	return r
+}
+
+func host(addr netip.Addr) net.IPNet {
+	return net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(addr.BitLen(), addr.BitLen())}
 }
 
 // addresses returns the addresses of a result, IPv4 first.

@@ -2,147 +2,101 @@ package plugin
 
 import (
 	"context"
-	"net"
-	"net/netip"
-	"strings"
+	"errors"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"golang.org/x/sync/errgroup"
 
-	"calico-cni/internal/undo"
 	"calico-cni/pkg/dataplane"
-	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
 )
 
-// Annotations by which the node agent learns of a pod's addresses.
-const (
-	annotationPodIP       = "cni.projectcalico.org/podIP"
-	annotationPodIPs      = "cni.projectcalico.org/podIPs"
-	annotationContainerID = "cni.projectcalico.org/containerID"
-)
+// maxConflicts bounds how many addresses are given up because the host routes them to another pod.
+const maxConflicts = 4
 
-// attach sets up the interface and, beside it, tells the cluster of the addresses. It pushes what takes both back.
-func (a *attachment) attach(ctx context.Context, f facts, spec dataplane.Spec, u *undo.Stack) (dataplane.Endpoint, error) {
+// attachInterface sets up the interface and, beside it, tells the cluster of the addresses. An address that the host
+// routes to another pod that is alive, though IPAM calls it free, is given up for another.
+func (a *add) attachInterface(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, attachDeadline)
 	defer cancel()
-	var endpoint dataplane.Endpoint
+	for tries := 1; ; tries++ {
+		err := a.setUp(ctx)
+		var conflict *dataplane.RouteConflict
+		if !errors.As(err, &conflict) || tries == maxConflicts || !a.mayReassign() {
+			return err
+		}
+		a.Log.Warn("taking another address: the host routes this one to another pod, to which IPAM has not allocated it",
+			"address", conflict.Addr, "interface", conflict.HostIfName, "owner", conflict.Owner)
+		if err := a.reassign(ctx); err != nil {
+			return errors.Join(conflict, err)
+		}
+	}
+}
+
+// mayReassign reports whether any address will do.
+func (a *add) mayReassign() bool {
+	r := a.request()
+	return len(a.grants) > 0 && !r.IPv4.Addr.IsValid() && !r.IPv6.Addr.IsValid()
+}
+
+func (a *add) setUp(ctx context.Context) error {
+	spec := a.spec
+	spec.Addrs, spec.NoHostRoutes = addresses(a.ips), a.migrating()
 	var setUp error
 	var g errgroup.Group
 	g.Go(func() error {
-		endpoint, setUp = a.Dataplane.Setup(ctx, spec)
+		a.endpoint, setUp = a.dataplane.Setup(ctx, spec)
 		return setUp
 	})
-	if a.id.Kubernetes() {
-		// Whether it took effect or not: a patch that got no answer may have.
-		u.Push(func(ctx context.Context) error { return a.restore(ctx, f.pod) })
-		g.Go(func() error { return a.announce(ctx, f.pod, spec.Addrs) })
+	if a.announces() {
+		if !a.announcing {
+			a.announcing = true
+			// Whether it took effect or not: a patch that got no answer may have.
+			a.undo.Push(func(ctx context.Context) error { return a.announcer().Restore(ctx, a.facts.pod) })
+		}
+		g.Go(func() error { return a.announcer().Announce(ctx, a.facts.pod, spec.Addrs) })
 	}
 	err := g.Wait()
 	if setUp == nil {
-		u.Push(func(ctx context.Context) error { return a.teardown(ctx, a.target()) })
+		a.undo.Push(func(ctx context.Context) error {
+			_, err := a.dataplane.Teardown(ctx, a.target())
+			return err
+		})
 	}
-	return endpoint, err
-}
-
-func (a *attachment) spec(f facts, addrs []netip.Addr, mtu int) dataplane.Spec {
-	return dataplane.Spec{
-		Owner: a.id.HandleID(a.conf.Name), NetNS: a.args.Netns, IfName: a.id.IfName, HostIfName: a.hostIfName,
-		MTU: mtu, Queues: a.conf.NumQueues, MAC: a.mac(f), Addrs: addrs,
-		AllowIPForwarding: a.conf.ContainerSettings.AllowIPForwarding,
-	}
-}
-
-func (a *attachment) target() dataplane.Target {
-	return dataplane.Target{
-		Owner: a.id.HandleID(a.conf.Name), ContainerID: a.id.ContainerID,
-		NetNS: a.args.Netns, IfName: a.id.IfName, HostIfName: a.hostIfName,
-		// Outside Kubernetes the name has the container's ID in it.
-		Unmarked: !a.id.Kubernetes(),
-	}
-}
-
-func (a *attachment) teardown(ctx context.Context, target dataplane.Target) error {
-	_, err := a.Dataplane.Teardown(ctx, target)
 	return err
 }
 
-// families stands for the addresses of the families that are wanted, before there are any.
-func (a *attachment) families(f facts) []netip.Addr {
-	if a.conf.IPAM.Type != netconf.CalicoIPAM {
-		return nil
-	}
-	var out []netip.Addr
-	r := a.request(f)
-	if r.IPv4.Wanted {
-		out = append(out, netip.IPv4Unspecified())
-	}
-	if r.IPv6.Wanted {
-		out = append(out, netip.IPv6Unspecified())
-	}
-	return out
+// announces reports whether the pod's annotations speak of this interface: a second one of the pod has none.
+func (a *add) announces() bool {
+	return a.ID.Kubernetes() && a.spec.HostIfName == a.ID.HostIfName(a.prefix)
 }
 
-// mac is the MAC address that the pod asks for, else the one that the runtime does, else none.
-func (a *attachment) mac(f facts) net.HardwareAddr {
-	if f.annotations.HWAddr != nil {
-		return f.annotations.HWAddr
-	}
-	mac, err := net.ParseMAC(a.conf.RuntimeConfig.MAC)
-	if err != nil {
-		return nil
-	}
-	return mac
-}
-
-// announce writes the addresses to the pod's annotations.
-func (a *attachment) announce(ctx context.Context, pod kube.Meta, addrs []netip.Addr) error {
-	var hosts []string
-	for _, addr := range addrs {
-		hosts = append(hosts, netip.PrefixFrom(addr, addr.BitLen()).String())
-	}
-	all := strings.Join(hosts, ",")
-	// The pod must be the same, but may have changed since it was read.
-	pod.ResourceVersion = ""
-	return a.client.AnnotatePod(ctx, a.id.Namespace, pod, map[string]*string{
-		annotationPodIP: &hosts[0], annotationPodIPs: &all, annotationContainerID: &a.id.ContainerID,
-	})
-}
-
-// restore puts the pod's annotations back as they were before, provided that they are still this container's: another
-// sandbox of the pod may have come up meanwhile.
-func (a *attachment) restore(ctx context.Context, before kube.Meta) error {
-	values := map[string]*string{}
-	for _, key := range []string{annotationPodIP, annotationPodIPs, annotationContainerID} {
-		values[key] = nil
-		if value, ok := before.Annotations[key]; ok {
-			values[key] = &value
-		}
-	}
-	return a.annotateIf(ctx, func(pod kube.Meta) bool { return pod.Annotations[annotationContainerID] == a.id.ContainerID }, values)
+// migrating reports whether the pod is the target of a live migration, whose addresses the host must not route to it
+// yet: calico-ipam says so by a result without routes.
+func (a *add) migrating() bool {
+	return a.Conf.IPAM.Type == netconf.CalicoIPAM && len(a.ips.Routes) == 0
 }
 
 // result is what the runtime gets: both interfaces, the host's first, and the addresses as those of single hosts on the
 // second. What plugins before this one in a chain did stands before that.
-func (a *attachment) result(ips *current.Result, e dataplane.Endpoint) *current.Result {
-	r := a.previous
+func (a *add) result() *current.Result {
+	r, e := a.previous, a.endpoint
 	if r == nil {
 		r = &current.Result{CNIVersion: current.ImplementedSpecVersion}
 	}
 	r.Interfaces = append(r.Interfaces,
 		&current.Interface{Name: e.HostIfName},
-		&current.Interface{Name: e.IfName, Mac: e.MAC.String(), Mtu: e.MTU, Sandbox: a.args.Netns})
+		&current.Interface{Name: e.IfName, Mac: e.MAC.String(), Mtu: e.MTU, Sandbox: a.CNI.Netns})
 	inPod := len(r.Interfaces) - 1
-	for _, addr := range addresses(ips) {
-		mask := net.CIDRMask(addr.BitLen(), addr.BitLen())
-		r.IPs = append(r.IPs, &current.IPConfig{Interface: &inPod, Address: net.IPNet{IP: addr.AsSlice(), Mask: mask}})
+	for _, addr := range addresses(a.ips) {
+		r.IPs = append(r.IPs, &current.IPConfig{Interface: &inPod, Address: host(addr)})
 	}
-	r.Routes = append(r.Routes, ips.Routes...)
+	r.Routes = append(r.Routes, a.ips.Routes...)
 	switch {
-	case !a.conf.DNS.IsEmpty():
-		r.DNS = a.conf.DNS
+	case !a.Conf.DNS.IsEmpty():
+		r.DNS = a.Conf.DNS
 	case r.DNS.IsEmpty():
-		r.DNS = ips.DNS
+		r.DNS = a.ips.DNS
 	}
 	return r
 }

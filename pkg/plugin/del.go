@@ -8,109 +8,90 @@ import (
 	"github.com/containernetworking/cni/pkg/skel"
 	"golang.org/x/sync/errgroup"
 
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/ipamplugin"
 )
 
 // Del detaches the pod. It does all it can and fails only at the end: the interface goes first, for that needs no API;
-// then the addresses, then the annotations. What is not there is gone already.
+// then the addresses and the annotations. While the API server cannot be reached they wait on disk, and the command
+// succeeds. What is not there is gone already.
 func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, delDeadline)
-	defer cancel()
-	started := p.Now()
-	a, err := p.release(args)
+	a, err := p.detach(args)
 	if err != nil {
 		return err
 	}
 	var released []netip.Addr
-	defer func() { a.log(ctx, "DEL", started, released, err) }()
+	defer func() { a.Finish(ctx, released, err) }()
 
-	local := a.teardown(ctx, a.target())
-	released, remote := a.forget(ctx)
-	return errors.Join(local, remote)
-}
-
-// forget takes the attachment out of the cluster: its addresses, and beside that what the pod says of them.
-func (a *attachment) forget(ctx context.Context) (released []netip.Addr, err error) {
-	var delegated, freed, cleared error
+	others, local := a.tearDown(ctx)
+	var delegated, remote error
 	if !a.blockIPAM() {
 		delegated = a.delegateDel(ctx)
 	}
-	if !a.asksAPI() {
-		return nil, delegated
+	if a.asksAPI() {
+		released, remote = a.forget(ctx, others)
 	}
-	if err := a.connect(); err != nil {
-		return nil, errors.Join(delegated, err)
+	return errors.Join(local, delegated, remote)
+}
+
+func (a *attachment) tearDown(ctx context.Context) (others bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, localDeadline)
+	defer cancel()
+	err = a.Step(ctx, "tear down", func() (err error) {
+		others, err = a.dataplane.Teardown(ctx, a.target())
+		return err
+	})
+	// Who does not know takes nothing from others.
+	return others || err != nil, err
+}
+
+// forget takes the attachment out of the cluster, now or later.
+func (a *attachment) forget(ctx context.Context, others bool) (released []netip.Addr, err error) {
+	err = a.Step(ctx, "release", func() (err error) {
+		released, err = a.release(ctx, others)
+		return err
+	})
+	switch {
+	case err == nil:
+		a.Note(nil, false)
+		a.Forgotten()
+		a.SettleSome(ctx)
+		return released, a.Settled(ctx)
+	case ipamplugin.CanWait(err):
+		a.Note(err, false)
+		a.Log.Warn("the release waits until the API server can be reached", "error", err)
+		return released, a.Postpone(others)
 	}
+	return released, err
+}
+
+// release gives back the addresses and, beside that, empties what the pod says of them. Errors of one do not stop the other.
+func (a *attachment) release(ctx context.Context, others bool) (released []netip.Addr, err error) {
+	ctx, cancel := context.WithTimeout(ctx, ipamplugin.ReleaseDeadline)
+	defer cancel()
+	if err := a.Connect(); err != nil {
+		return nil, err
+	}
+	var freed, cleared error
 	var g errgroup.Group
 	if a.blockIPAM() {
-		g.Go(func() error { released, freed = a.release(ctx); return nil })
+		g.Go(func() error { released, freed = a.ReleaseAddresses(ctx, others); return nil })
 	}
-	if a.id.Kubernetes() {
+	if a.ID.Kubernetes() && !others {
 		g.Go(func() error { cleared = a.clear(ctx); return nil })
 	}
 	_ = g.Wait()
-	return released, errors.Join(delegated, freed, cleared)
+	return released, errors.Join(freed, cleared)
 }
 
-func (a *attachment) release(ctx context.Context) ([]netip.Addr, error) {
-	allocations := a.allocations()
-	held, err := allocations.Lookup(ctx, a.conf.Name, a.id)
-	if err != nil {
-		return nil, err
-	}
-	return allocations.Release(ctx, held)
-}
-
-// clear empties the annotations of the pod, unless they are those of another container: a DEL for an old sandbox must
-// not unplug the new one. With the pod's word that the host interface is this container's, or nobody's, it also removes
-// one that carries no mark: Calico leaves it so, and a crash may.
+// clear empties the annotations of the pod. With the pod's word that the host interface is this container's, or nobody's,
+// it also removes one that carries no mark: Calico leaves it so, and a crash may.
 func (a *attachment) clear(ctx context.Context) error {
-	empty, mine := "", true
-	err := a.annotateIf(ctx, func(pod kube.Meta) bool {
-		owner := pod.Annotations[annotationContainerID]
-		mine = owner == "" || owner == a.id.ContainerID
-		return a.announcedBy(pod)
-	}, map[string]*string{annotationPodIP: &empty, annotationPodIPs: &empty})
+	mine, err := a.announcer().Clear(ctx)
 	if err != nil || !mine {
 		return err
 	}
 	target := a.target()
 	target.Unmarked = true
-	return a.teardown(ctx, target)
-}
-
-// annotateIf sets annotations of the pod, provided that it is still there and as wanted.
-func (a *attachment) annotateIf(ctx context.Context, wanted func(kube.Meta) bool, values map[string]*string) error {
-	var err error
-	for range maxPatches {
-		var pod kube.Meta
-		pod, err = a.client.Pod(ctx, a.id.Namespace, a.id.Pod)
-		if err != nil || !wanted(pod) {
-			break
-		}
-		err = a.client.AnnotatePod(ctx, a.id.Namespace, pod, values)
-		// Somebody wrote to the pod since: look again whose container it is now.
-		if !errors.Is(err, kube.ErrConflict) {
-			break
-		}
-	}
-	if errors.Is(err, kube.ErrNotFound) {
-		return nil
-	}
+	_, err = a.dataplane.Teardown(ctx, target)
 	return err
 }
-
-// announcedBy reports whether the pod's annotations hold addresses of this container.
-func (a *attachment) announcedBy(pod kube.Meta) bool {
-	if !a.isPod(pod) {
-		return false
-	}
-	owner := pod.Annotations[annotationContainerID]
-	if owner != "" && owner != a.id.ContainerID {
-		return false
-	}
-	return pod.Annotations[annotationPodIP] != "" || pod.Annotations[annotationPodIPs] != ""
-}
-
-// maxPatches bounds how often a patch of the pod is tried again. The kubelet writes to a dying pod a few times.
-const maxPatches = 10

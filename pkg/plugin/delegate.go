@@ -10,47 +10,54 @@ import (
 	"github.com/containernetworking/cni/pkg/invoke"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
-	"calico-cni/internal/undo"
 	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/netconf"
 )
 
 // delegate runs another IPAM plugin, or calico-ipam as a process of its own. The specification wants its DEL also after
 // an ADD that failed (CNI 1.1.0, section 4).
-func (a *attachment) delegate(ctx context.Context, f facts, u *undo.Stack) (*current.Result, error) {
-	stdin, err := a.delegateConfig(f)
+func (a *add) delegate(ctx context.Context) (*current.Result, error) {
+	stdin, err := a.delegateConfig(ctx)
 	if err != nil {
 		return nil, err
 	}
-	u.Push(func(ctx context.Context) error { return a.delegateDel(ctx) })
-	r, err := invoke.DelegateAdd(ctx, a.conf.IPAM.Type, stdin, nil)
+	a.undo.Push(a.delegateDel)
+	r, err := invoke.DelegateAdd(ctx, a.Conf.IPAM.Type, stdin, nil)
 	if err != nil {
-		return nil, fmt.Errorf("run IPAM plugin %s: %w", a.conf.IPAM.Type, err)
+		return nil, fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
 	}
 	result, err := current.NewResultFromResult(r)
 	if err != nil {
-		return nil, fmt.Errorf("read result of IPAM plugin %s: %w", a.conf.IPAM.Type, err)
+		return nil, fmt.Errorf("read result of IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
 	}
 	if len(addresses(result)) == 0 {
-		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section ipam", a.conf.IPAM.Type)
+		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section ipam", a.Conf.IPAM.Type)
 	}
 	return result, nil
 }
 
+// delegateDel has to bring the IPAM plugin to its DEL also when the API server cannot say what the configuration means.
 func (a *attachment) delegateDel(ctx context.Context) error {
-	if err := invoke.DelegateDel(ctx, a.conf.IPAM.Type, a.args.StdinData, nil); err != nil {
-		return fmt.Errorf("run IPAM plugin %s: %w", a.conf.IPAM.Type, err)
+	stdin, err := a.withPodCIDRs(ctx)
+	if err != nil {
+		a.Log.Warn("releasing without the node's pod CIDRs", "error", err)
+		if stdin, err = withAnyCIDRs(a.CNI.StdinData); err != nil {
+			return err
+		}
+	}
+	if err := invoke.DelegateDel(ctx, a.Conf.IPAM.Type, stdin, nil); err != nil {
+		return fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
 	}
 	return nil
 }
 
 // delegateConfig is the configuration that the IPAM plugin gets: the whole of ours. calico-ipam knows nothing of a
-// pod's annotations, so what they ask for is put where it looks.
-func (a *attachment) delegateConfig(f facts) ([]byte, error) {
-	if a.conf.IPAM.Type != netconf.CalicoIPAM {
-		return a.args.StdinData, nil
+// pod's annotations, so what they ask for is put where it looks; host-local knows nothing of nodes.
+func (a *add) delegateConfig(ctx context.Context) ([]byte, error) {
+	if a.Conf.IPAM.Type != netconf.CalicoIPAM {
+		return a.withPodCIDRs(ctx)
 	}
-	return withRequest(a.args.StdinData, a.request(f))
+	return withRequest(a.CNI.StdinData, a.request())
 }
 
 // withRequest returns a configuration whose section ipam, and whose args, ask for what the request does. All else stays.

@@ -2,21 +2,15 @@
 package plugin
 
 import (
-	"context"
-	"errors"
-	"log/slog"
-	"net/netip"
+	"net/http"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/skel"
-	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
-	"calico-cni/internal/undo"
+	"calico-cni/pkg/announce"
 	"calico-cni/pkg/dataplane"
-	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/ipamplugin"
-	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/workload"
 )
@@ -25,142 +19,81 @@ import (
 const (
 	gatherDeadline = 30 * time.Second
 	attachDeadline = 60 * time.Second
-	delDeadline    = 90 * time.Second
+	checkDeadline  = 60 * time.Second
+	localDeadline  = 60 * time.Second
 )
 
 // Plugin is calico with what it takes from the world.
 type Plugin struct {
+	ipamplugin.Host
 	Dataplane dataplane.Interface
-	Log       *slog.Logger
-	Now       func() time.Time
-	ReadFile  func(path string) ([]byte, error)
-	Hostname  func() (string, error)
 	// InterfacePrefix is the value of FELIX_INTERFACEPREFIX.
 	InterfacePrefix string
-	// UserAgent is what the API server's audit log shows.
-	UserAgent string
+	// Transport reaches the readiness gates.
+	Transport http.RoundTripper
 }
 
-// attachment is one invocation: what the runtime asked for, and the names that follow from it.
+// attachment is one command about an attachment: what the runtime asked for, and the names that follow from it.
 type attachment struct {
-	*Plugin
-	conf       *netconf.NetConf
-	args       *skel.CmdArgs
-	cniArgs    workload.Args
-	id         workload.ID
-	hostIfName string
+	*ipamplugin.Command
+	dataplane dataplane.Interface
+	transport http.RoundTripper
+	// prefix begins the names of interfaces on the host.
+	prefix string
 	// previous is the result of the plugins before this one in a chain; nil when it is the first.
 	previous *current.Result
-	// client speaks to the API server once connect has succeeded.
-	client *kube.Client
 }
 
-// Add attaches the pod: it reads what the cluster says, allocates the addresses, sets up the interface, and tells the
-// cluster. When a step fails, those before it are undone. What can be refused is refused before anything is written.
-func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, err error) {
-	started := p.Now()
-	a, err := p.attachment(args)
+// attach reads the configuration and the arguments of a command that has to be right in all that it says. Nothing is touched yet.
+func (p *Plugin) attach(verb string, args *skel.CmdArgs) (*attachment, error) {
+	c, err := p.Attach(verb, args)
 	if err != nil {
 		return nil, err
 	}
-	var u undo.Stack
-	var ips *current.Result
-	defer func() { a.log(ctx, "ADD", started, addresses(ips), err) }()
-	defer func() { u.OnError(ctx, &err) }()
-
-	node, err := ipamplugin.NodeName(a.conf, a.ReadFile, a.Hostname)
-	if err != nil {
+	a := &attachment{Command: c, dataplane: p.Dataplane, transport: p.Transport}
+	if a.prefix, err = workload.ParsePrefix(p.InterfacePrefix); err != nil {
 		return nil, err
 	}
-	mtu, err := a.mtu()
-	if err != nil {
-		return nil, err
-	}
-	facts, err := a.gather(ctx, node)
-	if err != nil {
-		return nil, err
-	}
-	spec, err := a.Dataplane.Admit(ctx, a.spec(facts, a.families(facts), mtu))
-	if err != nil {
-		return nil, err
-	}
-	if ips, err = a.assign(ctx, facts, &u); err != nil {
-		return nil, err
-	}
-	spec.Addrs = addresses(ips)
-	endpoint, err := a.attach(ctx, facts, spec, &u)
-	if err != nil {
-		return nil, err
-	}
-	return a.result(ips, endpoint), nil
+	a.previous, err = c.Conf.PrevResult()
+	return a, err
 }
 
-// attachment reads the configuration and the arguments. Nothing is touched yet.
-func (p *Plugin) attachment(args *skel.CmdArgs) (*attachment, error) {
-	conf, err := netconf.Parse(args.StdinData)
-	if err != nil {
-		return nil, err
-	}
-	cniArgs, err := workload.ParseArgs(args.Args)
-	if err != nil {
-		return nil, err
-	}
-	id, err := workload.Identify(args.ContainerID, args.IfName, cniArgs)
-	if err != nil {
-		return nil, err
-	}
-	prefix, err := workload.ParsePrefix(p.InterfacePrefix)
-	if err != nil {
-		return nil, err
-	}
-	previous, err := conf.PrevResult()
-	if err != nil {
-		return nil, err
-	}
-	return &attachment{
-		Plugin: p, conf: conf, args: args, cniArgs: cniArgs, id: id, hostIfName: id.HostIfName(prefix), previous: previous,
-	}, nil
-}
-
-// release reads what a DEL is about. A configuration or an environment that an ADD would refuse is made do with.
-func (p *Plugin) release(args *skel.CmdArgs) (*attachment, error) {
-	conf, broken := netconf.ParseForRelease(args.StdinData)
-	id, err := workload.ForRelease(args.ContainerID, args.IfName, args.Args)
+// detach reads what a DEL is about, as far as it can be read.
+func (p *Plugin) detach(args *skel.CmdArgs) (*attachment, error) {
+	c, err := p.Detach(args)
 	if err != nil {
 		return nil, err
 	}
 	prefix, wrong := workload.ParsePrefix(p.InterfacePrefix)
 	if wrong != nil {
+		c.Log.Warn("releasing by the usual prefix of interface names", "error", wrong)
 		prefix, _ = workload.ParsePrefix("")
 	}
-	if err := errors.Join(broken, wrong); err != nil {
-		p.Log.Warn("releasing by what can be read of configuration and environment", "error", err)
-	}
-	return &attachment{Plugin: p, conf: conf, args: args, id: id, hostIfName: id.HostIfName(prefix)}, nil
-}
-
-func (a *attachment) connect() error {
-	path, err := a.conf.KubeconfigPath()
-	if err != nil {
-		return err
-	}
-	a.client, err = kube.Load(path, a.UserAgent)
-	return err
+	return &attachment{Command: c, dataplane: p.Dataplane, prefix: prefix}, nil
 }
 
 // asksAPI reports whether the attachment takes the API server at all: with another IPAM plugin and outside Kubernetes it does not.
-func (a *attachment) asksAPI() bool { return a.blockIPAM() || a.id.Kubernetes() }
+func (a *attachment) asksAPI() bool { return a.blockIPAM() || a.ID.Kubernetes() }
 
 // blockIPAM reports whether addresses come from our own allocator, in this process.
-func (a *attachment) blockIPAM() bool {
-	return a.conf.IPAM.Type == netconf.CalicoIPAM && !a.conf.IPAM.Exec
+func (a *attachment) blockIPAM() bool { return blockIPAM(a.Conf) }
+
+func blockIPAM(conf *netconf.NetConf) bool {
+	return conf.IPAM.Type == netconf.CalicoIPAM && !conf.IPAM.Exec
 }
 
-func (a *attachment) allocations() ipamplugin.Allocations {
-	store := crdstore.New(a.client, ipamplugin.Labelled)
-	return ipamplugin.Allocations{Store: store, Cluster: store, LockFile: a.conf.IPAMLockFile, Now: a.Now, Log: a.Log}
+// handle owns what the attachment has, in IPAM and on the host.
+func (a *attachment) handle() string { return a.ID.HandleID(a.Conf.Name) }
+
+func (a *attachment) announcer() announce.Announcer {
+	return announce.Announcer{Client: a.Client, ID: a.ID}
 }
 
-func (a *attachment) log(ctx context.Context, verb string, started time.Time, addrs []netip.Addr, err error) {
-	ipamplugin.LogCommand(ctx, a.Log, verb, a.id, addrs, a.Now().Sub(started), err)
+func (a *attachment) target() dataplane.Target {
+	return dataplane.Target{
+		Owner: a.handle(), ContainerID: a.ID.ContainerID, NetNS: a.CNI.Netns, IfName: a.ID.IfName,
+		HostIfName: a.ID.HostIfName(a.prefix), SecondHostIfName: a.ID.SecondHostIfName(a.prefix),
+		// Outside Kubernetes the name has the container's ID in it.
+		Unmarked: !a.ID.Kubernetes(),
+	}
 }

@@ -101,3 +101,10 @@ func (id ID) HostIfName(prefix string) string {
 	sum := sha1.Sum([]byte(id.Namespace + "." + id.Pod))
 	return prefix + hex.EncodeToString(sum[:])[:suffixLength]
 }
+
+// SecondHostIfName names the host's end of a further interface of a container, when HostIfName is taken by its first:
+// prefix and the first 11 hex digits of the SHA-1 of "<container ID>/<interface>". Calico has no such name.
+func (id ID) SecondHostIfName(prefix string) string {
+	sum := sha1.Sum([]byte(id.ContainerID + "/" + id.IfName))
+	return prefix + hex.EncodeToString(sum[:])[:suffixLength]
+}

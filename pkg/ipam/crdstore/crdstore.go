@@ -95,15 +95,16 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 	return rows, nil
 }
 
-// label gives the node's affinities the labels that they lack. It lists those of all nodes, which is done once.
+// label gives the node's affinities the labels that they lack. It lists those of all nodes that lack them, which is done
+// once: in a cluster of today's writers that is none.
 func (s *Store) label(ctx context.Context, node string) error {
-	list, err := s.affinities.resource.List(ctx, kube.ListOptions{})
+	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: "!" + v1.LabelHostnameHash})
 	if err != nil {
 		return translate(err)
 	}
 	for i := range list {
 		key, err := affinityKey(&list[i])
-		if err != nil || key.Node != node || list[i].Labels[v1.LabelHostnameHash] != "" {
+		if err != nil || key.Node != node {
 			continue
 		}
 		row, err := s.affinities.row(&list[i])

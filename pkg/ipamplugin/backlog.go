@@ -1,0 +1,100 @@
+package ipamplugin
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"calico-cni/pkg/announce"
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/pending"
+	"calico-cni/pkg/workload"
+)
+
+// How much of the backlog a command settles besides its own work, and how long it takes for it at most.
+const (
+	settleFew, settleBriefly = 16, 5 * time.Second
+	settleMany, settleLong   = 4096, 60 * time.Second
+)
+
+// CanWait reports whether an error of a release is one that ends with an outage: of the API server, of our credentials,
+// or of a datastore that is locked. The release can wait for that end.
+func CanWait(err error) bool {
+	for _, outage := range []error{
+		kube.ErrUnavailable, kube.ErrUnauthorized, kube.ErrKubeconfig, ipam.ErrNotReady, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, outage) {
+			return true
+		}
+	}
+	return false
+}
+
+// Postpone queues the release of the command's attachment, to be settled by whichever command reaches the API server
+// next. others says that the container still has other interfaces in the network.
+func (c *Command) Postpone(others bool) error {
+	return c.queue().Add(pending.Release{
+		Network: c.Conf.Name, ContainerID: c.ID.ContainerID, IfName: c.ID.IfName,
+		Namespace: c.ID.Namespace, Pod: c.ID.Pod, PodUID: c.ID.PodUID,
+		Kubeconfig: c.Conf.Kubernetes.Kubeconfig, Others: others,
+	})
+}
+
+// SettleOwn settles a release of the command's own attachment that waits, if there is one: it must not come after an ADD
+// of the same container ID, whose addresses it would take.
+func (c *Command) SettleOwn(ctx context.Context) error {
+	return c.queue().SettleOne(ctx, c.queueKey(), c.settle)
+}
+
+// Settled drops a release of the command's own attachment that waits: the command has just done what it was for.
+func (c *Command) Settled(ctx context.Context) error {
+	return c.queue().SettleOne(ctx, c.queueKey(), func(context.Context, pending.Release) error { return nil })
+}
+
+func (c *Command) queueKey() pending.Key {
+	return pending.Key{Network: c.Conf.Name, ContainerID: c.ID.ContainerID, IfName: c.ID.IfName}
+}
+
+// SettleSome settles a few releases that wait, now that the API server has answered. It is nobody's error when it fails.
+func (c *Command) SettleSome(ctx context.Context) { c.settleUpTo(ctx, settleFew, settleBriefly) }
+
+// SettleAll settles all releases that wait.
+func (c *Command) SettleAll(ctx context.Context) { c.settleUpTo(ctx, settleMany, settleLong) }
+
+func (c *Command) settleUpTo(ctx context.Context, most int, patience time.Duration) {
+	if n, err := c.queue().Len(); n == 0 && err == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	done, err := c.queue().Settle(ctx, most, c.leadsThere, c.settle)
+	if err != nil {
+		c.Log.Warn("some releases still wait", "settled", done, "error", err)
+	} else if done > 0 {
+		c.Log.Info("releases that had waited are settled", "settled", done)
+	}
+}
+
+// leadsThere reports whether a release is one of the cluster that this command speaks to.
+func (c *Command) leadsThere(r pending.Release) bool {
+	return r.Kubeconfig == c.Conf.Kubernetes.Kubeconfig
+}
+
+// settle does what the DEL could not.
+func (c *Command) settle(ctx context.Context, r pending.Release) error {
+	id := workload.ID{ContainerID: r.ContainerID, IfName: r.IfName, Namespace: r.Namespace, Pod: r.Pod, PodUID: r.PodUID}
+	allocations := c.Allocations()
+	held, err := allocations.Lookup(ctx, r.Network, id, !r.Others)
+	if err != nil {
+		return err
+	}
+	if _, err := allocations.Release(ctx, held); err != nil {
+		return err
+	}
+	if !id.Kubernetes() || r.Others {
+		return nil
+	}
+	_, err = announce.Announcer{Client: c.Client, ID: id}.Clear(ctx)
+	return err
+}

@@ -1,0 +1,117 @@
+package ipamplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"calico-cni/internal/adding"
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/netconf"
+)
+
+// Spared says which attachments of a network a collection leaves alone: those that the runtime calls valid, and those
+// that were being added when it began, or since.
+type Spared struct {
+	network string
+	valid   map[string]map[string]bool
+	marks   adding.Marks
+	started time.Time
+}
+
+// Spared returns what a GC spares. A configuration without the list of valid attachments is an error that wraps
+// netconf.ErrInvalid: it must not be taken for an empty list.
+func (c *Command) Spared() (Spared, error) {
+	if c.Conf.ValidAttachments == nil {
+		return Spared{}, fmt.Errorf("%w: GC without cni.dev/valid-attachments: the runtime has to list what is to be kept, an empty list for nothing", netconf.ErrInvalid)
+	}
+	s := Spared{network: c.Conf.Name, valid: map[string]map[string]bool{}, marks: c.Adding(), started: c.started}
+	for _, a := range c.Conf.ValidAttachments {
+		if s.valid[a.ContainerID] == nil {
+			s.valid[a.ContainerID] = map[string]bool{}
+		}
+		s.valid[a.ContainerID][a.IfName] = true
+	}
+	return s, nil
+}
+
+// Is reports whether an attachment is spared. An empty interface name stands for any of the container's.
+func (s Spared) Is(containerID, ifName string) bool {
+	if ifName == "" {
+		return len(s.valid[containerID]) > 0 || s.beingAdded(containerID, usualIfName)
+	}
+	return s.valid[containerID][ifName] || s.beingAdded(containerID, ifName)
+}
+
+func (s Spared) beingAdded(containerID, ifName string) bool {
+	return s.marks.Since(adding.Key{Network: s.network, ContainerID: containerID, IfName: ifName}, s.started)
+}
+
+// Container returns the container that a handle of the network is of. Handles of other networks, of tunnels, load
+// balancers and virtual machines are nobody's; so are those where the network's name may end in more than one place.
+func (s Spared) Container(handle string) (containerID string, ok bool) {
+	containerID, ok = strings.CutPrefix(handle, s.network+".")
+	return containerID, ok && containerID != "" && !strings.Contains(containerID, ".")
+}
+
+// Collect gives back what attachments of the network that are not spared hold on the node, and returns the addresses.
+// It goes on after an error, and returns all that there were.
+func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([]netip.Addr, error) {
+	if err := a.Cluster.Ready(ctx); err != nil {
+		return nil, err
+	}
+	config, err := a.Cluster.Config(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lenders, err := a.borrowed.list()
+	errs := []error{err}
+	held, err := a.allocator().HeldOn(ctx, node, lenders)
+	errs = append(errs, err)
+	var freed []netip.Addr
+	for handle, leftovers := range a.leftovers(held, node, spared) {
+		addrs, err := a.allocator().ReleaseHeld(ctx, handle, leftovers, func(owner map[string]string) bool {
+			return spared.leftover(handle, owner, node)
+		}, config.Cooldown)
+		freed, errs = append(freed, addrs...), append(errs, err)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return freed, err
+	}
+	a.forgetLenders(lenders, held, freed, node, spared.started)
+	slices.SortFunc(freed, netip.Addr.Compare)
+	return freed, nil
+}
+
+// leftovers are the holdings to be given back, by their handles.
+func (a Allocations) leftovers(held []ipam.Held, node string, spared Spared) map[string][]ipam.Held {
+	out := map[string][]ipam.Held{}
+	for _, h := range held {
+		if spared.leftover(h.Handle, h.Owner, node) {
+			out[h.Handle] = append(out[h.Handle], h)
+		}
+	}
+	return out
+}
+
+// leftover reports whether what a handle holds for an owner is to be given back. A holding with a type is a tunnel's.
+func (s Spared) leftover(handle string, owner map[string]string, node string) bool {
+	containerID, ok := s.Container(handle)
+	return ok && owner["type"] == "" && owner["node"] == node && !s.Is(containerID, owner[ownerInterface])
+}
+
+// forgetLenders drops those blocks of other nodes from memory in which this one holds nothing any more.
+func (a Allocations) forgetLenders(lenders []netip.Prefix, held []ipam.Held, freed []netip.Addr, node string, since time.Time) {
+	for _, cidr := range lenders {
+		inUse := slices.ContainsFunc(held, func(h ipam.Held) bool {
+			return h.Block == cidr && h.Owner["node"] == node && !slices.Contains(freed, h.Addr)
+		})
+		if !inUse {
+			a.borrowed.forget(cidr, since)
+		}
+	}
+}

@@ -1,0 +1,147 @@
+package ipamplugin
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/skel"
+
+	"calico-cni/internal/adding"
+	"calico-cni/pkg/ipam/crdstore"
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/workload"
+)
+
+// Command is one invocation of a plugin that has block IPAM behind it: what the runtime asked for, and the way to the
+// API server.
+type Command struct {
+	Host
+	Verb string
+	Conf *netconf.NetConf
+	CNI  *skel.CmdArgs
+	// Args is what CNI_ARGS says, ID whom the command is about: both empty in commands about the whole node.
+	Args workload.Args
+	ID   workload.ID
+	Log  *slog.Logger
+	// Client speaks to the API server once Connect has succeeded.
+	Client  *kube.Client
+	started time.Time
+}
+
+// Attach begins a command about one attachment that has to be right in all that it says. Nothing is touched yet.
+func (h Host) Attach(verb string, args *skel.CmdArgs) (*Command, error) {
+	c, err := h.OnNode(verb, args)
+	if err != nil {
+		return nil, err
+	}
+	if c.Args, err = workload.ParseArgs(args.Args); err != nil {
+		return nil, err
+	}
+	c.ID, err = workload.Identify(args.ContainerID, args.IfName, c.Args)
+	return c, err
+}
+
+// Detach begins a DEL. A configuration or an environment that an ADD would refuse is made do with.
+func (h Host) Detach(args *skel.CmdArgs) (*Command, error) {
+	started := h.Now()
+	conf, broken := netconf.ParseForRelease(args.StdinData)
+	c := &Command{Host: h, Verb: "DEL", Conf: conf, CNI: args, Log: h.OpenLog(conf), started: started}
+	if broken != nil {
+		c.Log.Warn("releasing by what can be read of the configuration", "error", broken)
+	}
+	var err error
+	c.ID, err = workload.ForRelease(args.ContainerID, args.IfName, args.Args)
+	return c, err
+}
+
+// OnNode begins a command about the whole node.
+func (h Host) OnNode(verb string, args *skel.CmdArgs) (*Command, error) {
+	started := h.Now()
+	conf, err := netconf.Parse(args.StdinData)
+	if err != nil {
+		return nil, err
+	}
+	return &Command{Host: h, Verb: verb, Conf: conf, CNI: args, Log: h.OpenLog(conf), started: started}, nil
+}
+
+// Connect prepares to speak to the API server. No request is made.
+func (c *Command) Connect() (err error) {
+	if c.Client != nil {
+		return nil
+	}
+	if root := c.Conf.APIRoot(); root != "" && c.Conf.Kubernetes.Kubeconfig == "" {
+		c.Client, err = kube.Direct{
+			Server: root, Token: c.Conf.Policy.AuthToken.Reveal(),
+			Certificate: c.Conf.Policy.ClientCertificate, Key: c.Conf.Policy.ClientKey.Reveal(), CA: c.Conf.Policy.CertificateAuthority,
+		}.Client(c.UserAgent)
+		return err
+	}
+	path, err := c.Conf.KubeconfigPath()
+	if err != nil {
+		return err
+	}
+	c.Client, err = kube.Load(path, c.UserAgent)
+	return err
+}
+
+// Allocations are those of the node, once connected.
+func (c *Command) Allocations() Allocations {
+	store := crdstore.New(c.Client, c.labelled())
+	return Allocations{
+		Store: store, Cluster: store, LockFile: c.Conf.IPAMLockFile, borrowed: c.borrowed(), remembered: c.remembered(), Now: c.Now, Log: c.Log,
+	}
+}
+
+// Begin marks the attachment as being added until end, or the end of the process. That it cannot be marked keeps nobody
+// from being added.
+func (c *Command) Begin() (end func()) {
+	end, err := c.Adding().Begin(c.markKey(), c.started)
+	if err != nil {
+		c.Log.Warn("a collection of leftovers that runs at this moment may take this attachment for one", "error", err)
+		return func() {}
+	}
+	return end
+}
+
+// Forgotten drops what the state directory knows of the attachment, which is gone.
+func (c *Command) Forgotten() { c.Adding().Forget(c.markKey()) }
+
+func (c *Command) markKey() adding.Key {
+	return adding.Key{Network: c.Conf.Name, ContainerID: c.ID.ContainerID, IfName: c.ID.IfName}
+}
+
+// Finish writes the one line that a command leaves in the log: what it was about, what came of it, and what it took.
+func (c *Command) Finish(ctx context.Context, addrs []netip.Addr, err error) {
+	level, message := slog.LevelInfo, c.Verb+" done"
+	attrs := []slog.Attr{slog.String("network", c.Conf.Name)}
+	if c.ID.ContainerID != "" {
+		if c.ID.Kubernetes() {
+			attrs = append(attrs, slog.String("pod", c.ID.Namespace+"/"+c.ID.Pod))
+		}
+		attrs = append(attrs, slog.String("container", c.ID.ContainerID), slog.String("ifname", c.ID.IfName))
+	}
+	attrs = append(attrs, slog.Any("addresses", addrs), slog.Duration("took", c.Now().Sub(c.started)))
+	if err != nil {
+		level, message = slog.LevelError, c.Verb+" failed"
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	c.Log.LogAttrs(ctx, level, message, attrs...)
+}
+
+// Step runs one step of a command. With the log level debug it says how long that took.
+func (c *Command) Step(ctx context.Context, name string, do func() error) error {
+	if !c.Log.Enabled(ctx, slog.LevelDebug) {
+		return do()
+	}
+	started := c.Now()
+	err := do()
+	attrs := []slog.Attr{slog.String("step", name), slog.Duration("took", c.Now().Sub(started))}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	c.Log.LogAttrs(ctx, slog.LevelDebug, c.Verb+" step", attrs...)
+	return err
+}

@@ -1,0 +1,105 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/containernetworking/cni/pkg/invoke"
+	"github.com/containernetworking/cni/pkg/skel"
+	current "github.com/containernetworking/cni/pkg/types/100"
+
+	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/netconf"
+)
+
+// Check returns nil when the attachment is as its ADD made it, and else all that is not. It changes nothing.
+func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, checkDeadline)
+	defer cancel()
+	a, err := p.attach("CHECK", args)
+	if err != nil {
+		return err
+	}
+	previous, err := ipamplugin.Previous(a.Conf)
+	if err != nil {
+		return err
+	}
+	addrs := ipamplugin.AddrsOf(previous, a.ID.IfName)
+	defer func() { a.Finish(ctx, addrs, err) }()
+
+	spec, err := a.promised(previous, addrs)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		a.Step(ctx, "check interface", func() error { return a.dataplane.Check(ctx, spec) }),
+		a.Step(ctx, "check addresses", func() error { return a.checkAddrs(ctx, addrs) }))
+}
+
+// promised is the interface as the result of the ADD, perhaps changed by later plugins of the chain, says it is.
+func (a *attachment) promised(r *current.Result, addrs []netip.Addr) (dataplane.Spec, error) {
+	target := a.target()
+	spec := dataplane.Spec{
+		Owner: target.Owner, NetNS: target.NetNS, IfName: target.IfName, HostIfName: target.HostIfName, Addrs: addrs,
+		NoHostRoutes: a.Conf.IPAM.Type == netconf.CalicoIPAM && len(r.Routes) == 0,
+	}
+	var inPod *current.Interface
+	for _, n := range r.Interfaces {
+		switch {
+		case n == nil:
+		case n.Sandbox == "" && n.Name == target.SecondHostIfName:
+			spec.HostIfName = n.Name
+		case n.Sandbox != "" && n.Name == a.ID.IfName && (inPod == nil || n.Sandbox == a.CNI.Netns):
+			inPod = n
+		}
+	}
+	switch {
+	case inPod == nil:
+		return spec, fmt.Errorf("%w: prevResult has no interface %s of a container", dataplane.ErrBroken, a.ID.IfName)
+	case inPod.Sandbox != a.CNI.Netns:
+		return spec, fmt.Errorf("%w: prevResult has %s in sandbox %s, CNI_NETNS is %s", dataplane.ErrBroken, a.ID.IfName, inPod.Sandbox, a.CNI.Netns)
+	case len(addrs) == 0:
+		return spec, fmt.Errorf("%w: prevResult has no address of %s", dataplane.ErrBroken, a.ID.IfName)
+	}
+	spec.MTU = inPod.Mtu
+	if mac, err := net.ParseMAC(inPod.Mac); err == nil {
+		spec.MAC = mac
+	}
+	return spec, nil
+}
+
+// checkAddrs asks IPAM whether the addresses are the attachment's.
+func (a *attachment) checkAddrs(ctx context.Context, addrs []netip.Addr) error {
+	if !a.blockIPAM() {
+		if err := invoke.DelegateCheck(ctx, a.Conf.IPAM.Type, a.CNI.StdinData, nil); err != nil {
+			return fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
+		}
+		return nil
+	}
+	if err := a.Connect(); err != nil {
+		return err
+	}
+	err := a.Allocations().Check(ctx, a.Conf.Name, a.ID, addrs)
+	if errors.Is(err, ipamplugin.ErrNotHeld) && a.bringsOwn(ctx, addrs) {
+		return nil
+	}
+	return err
+}
+
+// bringsOwn reports whether the pod's annotations say that its addresses are not from IPAM.
+func (a *attachment) bringsOwn(ctx context.Context, addrs []netip.Addr) bool {
+	if !a.ID.Kubernetes() {
+		return false
+	}
+	pod, err := a.readPod(ctx)
+	if err != nil {
+		return false
+	}
+	said, err := a.Conf.Annotations(pod.Annotations, nil)
+	return err == nil && slices.Equal(said.IPAddrsNoIPAM, addrs)
+}

@@ -1,0 +1,98 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"golang.org/x/sync/errgroup"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/netconf"
+)
+
+// facts are what node and cluster say before anything is written.
+type facts struct {
+	node           string
+	pod, namespace kube.Meta
+	annotations    netconf.Annotations
+	// view is what block IPAM needs; empty with another IPAM plugin.
+	view ipam.View
+}
+
+// readCluster reads all facts of the cluster in one parallel round.
+func (a *add) readCluster(ctx context.Context) error {
+	if !a.asksAPI() {
+		return nil
+	}
+	f := &a.facts
+	ctx, cancel := context.WithTimeout(ctx, gatherDeadline)
+	defer cancel()
+	g, inGroup := errgroup.WithContext(ctx)
+	if a.ID.Kubernetes() {
+		g.Go(func() (err error) { f.pod, err = a.readPod(inGroup); return err })
+		g.Go(func() (err error) { f.namespace, err = a.Client.Namespace(inGroup, a.ID.Namespace); return err })
+	}
+	if a.blockIPAM() {
+		g.Go(func() (err error) { f.view, err = a.Allocations().Gather(inGroup, a.UsualRequest(f.node)); return err })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if a.ID.Kubernetes() && !a.announcer().IsPod(f.pod) {
+		return fmt.Errorf("pod %s/%s of UID %s: %w: another pod of its name, of UID %s, has taken its place",
+			a.ID.Namespace, a.ID.Pod, a.ID.PodUID, kube.ErrNotFound, f.pod.UID)
+	}
+	var err error
+	f.annotations, err = a.Conf.Annotations(f.pod.Annotations, f.namespace.Annotations)
+	return err
+}
+
+func (a *attachment) readPod(ctx context.Context) (kube.Meta, error) {
+	pod, err := a.Client.Pod(ctx, a.ID.Namespace, a.ID.Pod)
+	if errors.Is(err, kube.ErrNotFound) {
+		err = fmt.Errorf("%w; the pod was deleted, or is a static pod whose mirror is not there yet", err)
+	}
+	return pod, err
+}
+
+// request is what configuration, annotations and arguments together ask of block IPAM. The pod's annotations count
+// most, then the namespace's, then what the runtime asks for, then the configuration.
+func (a *add) request() ipamplugin.Request {
+	f := &a.facts
+	r := a.UsualRequest(f.node)
+	r.ID = a.ID
+	if a.ID.Kubernetes() {
+		r.NamespaceLabels = ipamplugin.NamespaceLabels(a.ID.Namespace, f.namespace.Labels)
+	}
+	if f.annotations.IPv4Pools != nil {
+		r.IPv4.Pools = f.annotations.IPv4Pools
+	}
+	if f.annotations.IPv6Pools != nil {
+		r.IPv6.Pools = f.annotations.IPv6Pools
+	}
+	if families := f.annotations.Families; families.IPv4 || families.IPv6 {
+		r.IPv4.Wanted, r.IPv6.Wanted = families.IPv4, families.IPv6
+	}
+	if f.annotations.IPAddrs != nil {
+		r.Name(f.annotations.IPAddrs)
+	} else {
+		r.Name(ipamplugin.RequestedAddrs(a.Conf, a.Args))
+	}
+	return r
+}
+
+// mac is the MAC address that the pod asks for, else the one that the runtime does, else none.
+func (a *add) mac() net.HardwareAddr {
+	if a.facts.annotations.HWAddr != nil {
+		return a.facts.annotations.HWAddr
+	}
+	mac, err := net.ParseMAC(a.Conf.RuntimeConfig.MAC)
+	if err != nil {
+		return nil
+	}
+	return mac
+}

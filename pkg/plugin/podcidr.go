@@ -1,0 +1,84 @@
+package plugin
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"calico-cni/pkg/netconf"
+)
+
+// What host-local's subnets may say in place of a CIDR: that of the node, which the controller manager gave it.
+const (
+	podCIDR4 = "usePodCidr"
+	podCIDR6 = "usePodCidrIPv6"
+)
+
+// anyCIDRs stand for the node's while an address is released, which host-local finds by the container: documentation
+// prefixes (RFC 5737, RFC 3849), which no other range of the configuration overlaps, as host-local demands.
+var anyCIDRs = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}
+
+// withPodCIDRs returns the configuration with the node's pod CIDRs in place of what stands for them. The node is read
+// only when something does.
+func (a *attachment) withPodCIDRs(ctx context.Context) ([]byte, error) {
+	if a.Conf.IPAM.Type != "host-local" || !strings.Contains(string(a.Conf.RawIPAM), podCIDR4) {
+		return a.CNI.StdinData, nil
+	}
+	name, err := a.NodeName(a.Conf)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Connect(); err != nil {
+		return nil, err
+	}
+	cidrs, err := a.Client.PodCIDRs(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return withCIDRs(a.CNI.StdinData, "node "+name, cidrs)
+}
+
+func withAnyCIDRs(stdin []byte) ([]byte, error) { return withCIDRs(stdin, "no node", anyCIDRs) }
+
+// withCIDRs replaces what stands for the pod CIDRs of a node by the first of their family, in ipam.subnet and in all
+// ipam.ranges. All else stays.
+func withCIDRs(stdin []byte, node string, cidrs []netip.Prefix) ([]byte, error) {
+	config := map[string]any{}
+	if err := json.Unmarshal(stdin, &config); err != nil {
+		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
+	}
+	ipam, _ := config["ipam"].(map[string]any)
+	if err := fillIn(ipam, node, cidrs); err != nil {
+		return nil, err
+	}
+	sets, _ := ipam["ranges"].([]any)
+	for _, set := range sets {
+		ranges, _ := set.([]any)
+		for _, r := range ranges {
+			section, _ := r.(map[string]any)
+			if err := fillIn(section, node, cidrs); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return json.Marshal(config)
+}
+
+// fillIn replaces the subnet of one section.
+func fillIn(section map[string]any, node string, cidrs []netip.Prefix) error {
+	said, _ := section["subnet"].(string)
+	if !strings.EqualFold(said, podCIDR4) && !strings.EqualFold(said, podCIDR6) {
+		return nil
+	}
+	ipv6 := strings.EqualFold(said, podCIDR6)
+	i := slices.IndexFunc(cidrs, func(p netip.Prefix) bool { return p.Addr().Is6() == ipv6 })
+	if i < 0 {
+		return fmt.Errorf("%w: ipam: subnet %s: %s has no such pod CIDR: let the controller manager allocate them (--allocate-node-cidrs), or name a subnet",
+			netconf.ErrInvalid, said, node)
+	}
+	section["subnet"] = cidrs[i].String()
+	return nil
+}

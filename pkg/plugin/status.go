@@ -1,0 +1,73 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/containernetworking/cni/pkg/invoke"
+	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
+
+	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/ipamplugin"
+)
+
+// Status returns nil when an ADD would succeed, and else why not: running pods' trouble first. The runtime asks every few
+// seconds: while all is well, it makes no request.
+func (p *Plugin) Status(ctx context.Context, args *skel.CmdArgs) error {
+	c, err := p.OnNode("STATUS", args)
+	if err != nil {
+		return err
+	}
+	a := &attachment{Command: c, dataplane: p.Dataplane}
+	if err := a.podsFare(ctx); err != nil {
+		return err
+	}
+	if _, err := a.readMTU(); err != nil {
+		return fmt.Errorf("%w: %w", ipamplugin.ErrCannotAdd, err)
+	}
+	if a.blockIPAM() || a.Conf.NamesAPI() {
+		if err := a.Standing(ctx); err != nil {
+			return err
+		}
+	} else if _, err := a.NodeName(a.Conf); err != nil {
+		return fmt.Errorf("%w: %w", ipamplugin.ErrCannotAdd, err)
+	}
+	return a.delegateStatus(ctx)
+}
+
+// podsFare returns an error that wraps dataplane.ErrSuffering when something has cut off pods that are running.
+func (a *attachment) podsFare(ctx context.Context) error {
+	all, err := a.dataplane.List(ctx)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ipamplugin.ErrCannotAdd, err)
+	}
+	faults, first := 0, ""
+	for _, attachment := range all {
+		if attachment.Fault != "" {
+			faults++
+			first = attachment.HostIfName + ": " + attachment.Fault
+		}
+	}
+	if faults == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %d of %d interfaces; %s", dataplane.ErrSuffering, faults, len(all), first)
+}
+
+// delegateStatus asks another IPAM plugin. One that is older than STATUS has nothing to say.
+func (a *attachment) delegateStatus(ctx context.Context) error {
+	if a.blockIPAM() {
+		return nil
+	}
+	err := invoke.DelegateStatus(ctx, a.Conf.IPAM.Type, a.CNI.StdinData, nil)
+	var answer *types.Error
+	if err == nil || errors.As(err, &answer) && answer.Code == types.ErrIncompatibleCNIVersion {
+		return nil
+	}
+	if errors.As(err, &answer) {
+		return fmt.Errorf("IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
+	}
+	return fmt.Errorf("%w: run IPAM plugin %s: %w", ipamplugin.ErrCannotAdd, a.Conf.IPAM.Type, err)
+}

@@ -1,0 +1,31 @@
+package plugin
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/skel"
+)
+
+// tryPatience is how long a trial waits for the API server.
+const tryPatience = 2 * time.Second
+
+// Try returns nil when the datastore that a configuration leads to is reached within 2 s, and ready: what `calico -t` says.
+func (p *Plugin) Try(ctx context.Context, stdin io.Reader) error {
+	data, err := io.ReadAll(stdin)
+	if err != nil {
+		return fmt.Errorf("read network configuration from standard input: %w", err)
+	}
+	c, err := p.OnNode("TRY", &skel.CmdArgs{StdinData: data})
+	if err != nil {
+		return err
+	}
+	if err := c.Connect(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, tryPatience)
+	defer cancel()
+	return c.Allocations().Cluster.Ready(ctx)
+}

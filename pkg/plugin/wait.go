@@ -1,0 +1,105 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"time"
+
+	"calico-cni/pkg/ipamplugin"
+)
+
+const (
+	gatePoll     = 5 * time.Second
+	gatePatience = 30 * time.Second
+	policyPoll   = 50 * time.Millisecond
+)
+
+// awaitGates waits until every readiness gate of the configuration has answered with a status of success.
+func (a *add) awaitGates(ctx context.Context) error {
+	for _, gate := range a.Conf.ReadinessGates {
+		if err := a.awaitGate(ctx, gate); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *add) awaitGate(ctx context.Context, gate string) error {
+	ctx, cancel := context.WithTimeout(ctx, gatePatience)
+	defer cancel()
+	client := &http.Client{Transport: a.transport, Timeout: gatePoll}
+	for {
+		err := knock(ctx, client, gate)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: readiness gate %s is closed: %w: see what answers there", ipamplugin.ErrNotUp, redacted(gate), err)
+		case <-time.After(gatePoll):
+		}
+	}
+}
+
+func knock(ctx context.Context, client *http.Client, gate string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, gate, nil)
+	if err != nil {
+		return errors.New("it is not a URL")
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		// Without the URL, which may hold a password.
+		return errors.Unwrap(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<16))
+	if answer.StatusCode < 200 || answer.StatusCode > 299 {
+		return fmt.Errorf("it answers %s", answer.Status)
+	}
+	return nil
+}
+
+func redacted(gate string) string {
+	u, err := url.Parse(gate)
+	if err != nil {
+		return "(not a URL)"
+	}
+	return u.Redacted()
+}
+
+// awaitPolicy waits until the node agent says, by a file, that it has programmed the policies of the endpoint. That it
+// does not come in time is no error: the pod starts before its policies, as it does without this wait.
+func (a *add) awaitPolicy(ctx context.Context) error {
+	if a.Conf.PolicySetupTimeoutSeconds == 0 || !a.announces() {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.Conf.PolicySetupTimeout())
+	defer cancel()
+	file := filepath.Join(a.Conf.EndpointStatusDir, endpointFile(a.ID.Namespace, a.ID.Pod, a.ID.IfName))
+	for {
+		_, err := a.ReadFile(file)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			if errors.Is(err, fs.ErrNotExist) {
+				err = errors.New("the file is not there")
+			}
+			a.Log.Warn("starting the pod before its policies are set up", "file", file, "waited", a.Conf.PolicySetupTimeout(), "error", err)
+			return nil
+		case <-time.After(policyPoll):
+		}
+	}
+}
+
+// endpointFile is the name by which the node agent calls an endpoint ready.
+func endpointFile(namespace, pod, ifName string) string {
+	return url.PathEscape("k8s") + " " + url.PathEscape(namespace+"/"+pod) + " " + url.PathEscape(ifName)
+}
