@@ -49,7 +49,7 @@ verify:          ## fails when generated files, module files or formatting are n
 	@files=$$($(GO) tool -modfile=hack/tools/go.mod gofumpt -l cmd pkg internal conflist test); \
 		[ -z "$$files" ] || { echo "run 'make fmt' for: $$files" >&2; exit 1; }
 
-generate:        ## deepcopy functions and CustomResourceDefinitions, from the types
+generate:        ## deepcopy functions and CustomResourceDefinitions from the types, manifests from the chart
 	./hack/generate.sh .
 
 tidy:
