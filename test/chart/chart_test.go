@@ -79,8 +79,8 @@ func TestHelmsLinterIsContent(t *testing.T) {
 // changes has for every value of values.yaml one that is not the default, and what then is in the manifest and was not.
 var changes = map[string]string{
 	"image.repository=mirror/cni":             "image: mirror/cni:v0.1.0",
-	"image.tag=v9":                            "image: calico-cni:v9",
-	"image.digest='sha256:" + digest + "'":    "image: calico-cni@sha256:" + digest,
+	"image.tag=v9":                            "image: localhost/calico-cni:v9",
+	"image.digest='sha256:" + digest + "'":    "image: localhost/calico-cni@sha256:" + digest,
 	"image.pullPolicy=Never":                  "imagePullPolicy: Never",
 	"imagePullSecrets=[{name: pull}]":         `imagePullSecrets: [{"name":"pull"}]`,
 	"host.binDir=/b":                          "hostPath: {path: /b, type",
