@@ -5,15 +5,29 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
 LDFLAGS  = -s -w -X calico-cni/internal/buildinfo.Version=$(VERSION)
-MODULES  = . test test/kube hack/tools hack/tools/lint
+MODULES  = . test test/kube hack/tools hack/tools/lint hack/release
+# When the sources were last changed: the date of everything that is published, so that it can be made again.
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
+IMAGE     ?= localhost/calico-cni
+PLATFORMS ?= linux/amd64,linux/arm64
 
-.PHONY: help build demo test test-unit test-real soak bench-ipam lint verify generate tidy fmt system kubed
+.PHONY: help build image release verify-release demo test test-unit test-real soak bench-ipam lint verify generate tidy fmt system kubed
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 20
 
 build:           ## the three binaries, static and stripped, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
+
+image:           ## the container image for PLATFORMS as an OCI archive in dist/, made without Docker
+	$(GO) run -C hack/release ./cmd/image -version $(VERSION) -date $(SOURCE_DATE_EPOCH) -name $(IMAGE) -platforms $(PLATFORMS) \
+		-out ../../dist/calico-cni-$(VERSION)-image.tar
+
+release:         ## archives of the binaries for four platforms, what they are made of, and checksums, in dist/
+	$(GO) run -C hack/release ./cmd/release -version $(VERSION) -date $(SOURCE_DATE_EPOCH) -out ../../dist
+
+verify-release:  ## builds image and release again, elsewhere and with empty caches, and compares (minutes)
+	VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) ./hack/verify-release.sh
 
 demo: system     ## a node, an API server, pods that talk, and the proof that nothing is left
 	cd test && $(GO) build -o ../bin/demo ./demo
@@ -23,6 +37,7 @@ test: system verify lint test-unit test-real  ## everything; what continuous int
 
 test-unit: system
 	CGO_ENABLED=1 $(GO) test -race ./...
+	cd hack/release && $(GO) test -count=1 ./...
 
 # The API server is built outside of `go test`, whose timeout is shorter than the build.
 test-real: system kubed
@@ -46,21 +61,22 @@ bench-ipam: system kubed  ## what an allocation costs the API server at 5,000 no
 lint:            ## golangci-lint, with .golangci.yaml
 	$(GO) tool -modfile=hack/tools/lint/go.mod golangci-lint run ./...
 	cd test && $(GO) tool -modfile=../hack/tools/lint/go.mod golangci-lint run ./...
+	cd hack/release && $(GO) tool -modfile=../tools/lint/go.mod golangci-lint run --config ../../test/.golangci.yaml ./...
 
 verify:          ## fails when generated files, module files or formatting are not what they should be
 	./hack/verify-generated.sh
 	@for m in $(MODULES); do (cd $$m && $(GO) mod tidy -diff) || { echo "$$m: run 'make tidy'" >&2; exit 1; }; done
-	@files=$$($(GO) tool -modfile=hack/tools/go.mod gofumpt -l cmd pkg internal conflist test); \
+	@files=$$($(GO) tool -modfile=hack/tools/go.mod gofumpt -l cmd pkg internal conflist test hack/release); \
 		[ -z "$$files" ] || { echo "run 'make fmt' for: $$files" >&2; exit 1; }
 
-generate:        ## deepcopy functions and CustomResourceDefinitions, from the types
+generate:        ## deepcopy functions and CustomResourceDefinitions from the types, manifests from the chart
 	./hack/generate.sh .
 
 tidy:
 	@for m in $(MODULES); do (cd $$m && $(GO) mod tidy); done
 
 fmt:
-	$(GO) tool -modfile=hack/tools/go.mod gofumpt -w cmd pkg internal conflist test
+	$(GO) tool -modfile=hack/tools/go.mod gofumpt -w cmd pkg internal conflist test hack/release
 
 # What Debian has and a bare machine may lack: ping for demo and tests, a C compiler for the race detector.
 system:

@@ -1,17 +1,18 @@
 #!/bin/sh
 # generate.sh DIR: writes what is generated beneath DIR, a copy of the tree or the tree itself:
-# deepcopy functions into pkg/apis/crd/v1, the CustomResourceDefinitions into deploy/crds.
+# deepcopy functions into pkg/apis/crd/v1, the CustomResourceDefinitions into deploy/chart/crds, and the manifests, which
+# are rendered from the tree's own chart, into deploy.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=$(cd "$1" && pwd)
-mkdir -p "$out/pkg/apis/crd/v1" "$out/deploy/crds"
+mkdir -p "$out/pkg/apis/crd/v1" "$out/deploy/chart/crds"
 cd "$root"
 go tool -modfile=hack/tools/go.mod controller-gen \
 	object crd:crdVersions=v1 paths=./pkg/apis/... \
-	output:object:dir="$out/pkg/apis/crd/v1" output:crd:dir="$out/deploy/crds"
+	output:object:dir="$out/pkg/apis/crd/v1" output:crd:dir="$out/deploy/chart/crds"
 
 # A free address is null in a block, and controller-gen has no marker that allows null in a list.
-blocks=$out/deploy/crds/crd.projectcalico.org_ipamblocks.yaml
+blocks=$out/deploy/chart/crds/crd.projectcalico.org_ipamblocks.yaml
 sed '/^              allocations:$/,/^                type: array$/ s/^                  type: integer$/                  nullable: true\n&/' \
 	"$blocks" >"$blocks.new"
 if cmp -s "$blocks" "$blocks.new"; then
@@ -20,3 +21,5 @@ if cmp -s "$blocks" "$blocks.new"; then
 	exit 1
 fi
 mv "$blocks.new" "$blocks"
+
+(cd test && go run ./cmd/manifests "$root/deploy" "$out/deploy")

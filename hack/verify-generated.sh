@@ -7,10 +7,14 @@ trap 'rm -rf "$fresh"' EXIT
 trap 'exit 1' INT TERM
 "$root/hack/generate.sh" "$fresh"
 stale=false
-for file in pkg/apis/crd/v1/zz_generated.deepcopy.go deploy/crds; do
+for file in pkg/apis/crd/v1/zz_generated.deepcopy.go deploy/chart/crds; do
 	diff -ruN "$root/$file" "$fresh/$file" || stale=true
 done
+for file in calico-cni.yaml $(cd "$root/deploy" && echo profiles/*.values.yaml); do
+	file=deploy/$(echo "$file" | sed 's/\.values\.yaml$/.yaml/')
+	diff -uN "$root/$file" "$fresh/$file" || stale=true
+done
 if $stale; then
-	echo "generated files are not what the types say: run 'make generate' and commit the result" >&2
+	echo "generated files are not what the types and the chart say: run 'make generate' and commit the result" >&2
 	exit 1
 fi

@@ -1,4 +1,4 @@
-// Package crds_test says what a real API server does with the CustomResourceDefinitions of deploy/crds.
+// Package crds_test says what a real API server does with the CustomResourceDefinitions of deploy/chart/crds.
 package crds_test
 
 import (
@@ -31,7 +31,7 @@ func resource(t *testing.T, plural string) dynamic.ResourceInterface {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	crds.Do(func() {
-		errCRDs = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds")))
+		errCRDs = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds")))
 	})
 	if errCRDs != nil {
 		t.Fatal(errCRDs)

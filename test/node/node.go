@@ -41,7 +41,7 @@ type Options struct {
 	Dir string
 }
 
-// Start makes the node: network, API server, CRDs, service accounts with the roles of deploy/rbac, and the
+// Start makes the node: network, API server, CRDs, service accounts with the chart's roles, and the
 // file by which a node agent says that it is up. Pools and the installation are for the caller.
 func Start(ctx context.Context, o Options) (*Node, error) {
 	if err := sandbox.Network(); err != nil {
@@ -59,7 +59,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 }
 
 func (n *Node) prepare(ctx context.Context, deploy string) error {
-	if err := n.Server.ApplyCRDs(ctx, os.DirFS(filepath.Join(deploy, "crds"))); err != nil {
+	if err := n.Server.ApplyCRDs(ctx, os.DirFS(filepath.Join(deploy, "chart", "crds"))); err != nil {
 		return err
 	}
 	for _, namespace := range []string{"kube-system", "default"} {
@@ -71,7 +71,7 @@ func (n *Node) prepare(ctx context.Context, deploy string) error {
 		if err := n.Server.CreateServiceAccount(ctx, "kube-system", name); err != nil {
 			return err
 		}
-		role, err := os.ReadFile(filepath.Join(deploy, "rbac", name+".yaml"))
+		role, err := os.ReadFile(filepath.Join(deploy, "chart", "templates", "rbac", name+".yaml"))
 		if err != nil {
 			return err
 		}

@@ -27,7 +27,7 @@ func cluster(t testing.TB) (*apiserver.Server, *kube.Client) {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	crds.Do(func() {
-		errCRDs = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds")))
+		errCRDs = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds")))
 	})
 	if errCRDs != nil {
 		t.Fatal(errCRDs)

@@ -204,7 +204,7 @@ type objectSchema struct {
 // schema reads the generated CustomResourceDefinition of a kind.
 func schema(t *testing.T, kind string) objectSchema {
 	t.Helper()
-	files, err := filepath.Glob("../../../../deploy/crds/*.yaml")
+	files, err := filepath.Glob("../../../../deploy/chart/crds/*.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,123 @@
+{{- define "calico-cni.labels" -}}
+app.kubernetes.io/name: calico-cni
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+{{- end }}
+
+{{- define "calico-cni.image" -}}
+{{- with .Values.image -}}
+{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{- /* The network configuration with Calico's placeholders, which install fills in on the node. */}}
+{{- define "calico-cni.networkConfig" -}}
+{
+  "name": "k8s-pod-network",
+  "cniVersion": "1.0.0",
+  "plugins": [
+    {
+      "type": "calico",
+      "log_level": "__LOG_LEVEL__",
+      "log_file_path": "__LOG_FILE_PATH__",
+      "log_file_max_size": __LOG_FILE_MAX_SIZE__,
+      "log_file_max_age": __LOG_FILE_MAX_AGE__,
+      "log_file_max_count": __LOG_FILE_MAX_COUNT__,
+      "datastore_type": "__DATASTORE_TYPE__",
+      "nodename": "__KUBERNETES_NODE_NAME__",
+      "mtu": __CNI_MTU__,
+      "require_mtu_file": __REQUIRE_MTU_FILE__,
+      {{- if .Values.cni.allowIPForwarding }}
+      "container_settings": {"allow_ip_forwarding": true},
+      {{- end }}
+      "ipam": {"type": "calico-ipam", "assign_ipv4": "{{ .Values.ipam.assignIPv4 }}", "assign_ipv6": "{{ .Values.ipam.assignIPv6 }}"},
+      "policy": {"type": "k8s"},
+      "kubernetes": {"kubeconfig": "__KUBECONFIG_FILEPATH__"}
+    }
+    {{- if .Values.cni.portmap }},
+    {
+      "type": "portmap",
+      "snat": true,
+      "capabilities": {"portMappings": true}
+    }
+    {{- end }}
+    {{- if .Values.cni.bandwidth }},
+    {
+      "type": "bandwidth",
+      "capabilities": {"bandwidth": true}
+    }
+    {{- end }}
+  ]
+}
+{{- end }}
+
+{{- /* What both containers have in common. */}}
+{{- define "calico-cni.container" -}}
+image: {{ include "calico-cni.image" . }}
+imagePullPolicy: {{ .Values.image.pullPolicy }}
+securityContext:
+  runAsUser: 0
+  runAsGroup: 0
+  privileged: false
+  allowPrivilegeEscalation: false
+  readOnlyRootFilesystem: true
+  capabilities:
+    drop: [ALL]
+    add: [DAC_OVERRIDE]
+  {{- with .Values.seLinuxOptions }}
+  seLinuxOptions: {{ toJson . }}
+  {{- end }}
+resources: {{ toJson .Values.resources }}
+{{- end }}
+
+{{- define "calico-cni.env" -}}
+- name: KUBERNETES_NODE_NAME
+  valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+- name: CNI_NETWORK_CONFIG
+  valueFrom: {configMapKeyRef: {name: calico-cni-config, key: cni_network_config}}
+- name: CNI_MTU
+  valueFrom: {configMapKeyRef: {name: calico-cni-config, key: veth_mtu}}
+- name: CNI_NET_DIR
+  value: {{ .Values.host.netDir }}
+- name: CNI_CONF_NAME
+  value: {{ .Values.cni.confName }}
+{{- with .Values.cni.oldConfName }}
+- name: CNI_OLD_CONF_NAME
+  value: {{ . }}
+{{- end }}
+- name: REQUIRE_MTU_FILE
+  value: {{ .Values.cni.requireMTUFile | quote }}
+- name: UPDATE_CNI_BINARIES
+  value: {{ .Values.cni.updateBinaries | quote }}
+{{- with .Values.cni.skipBinaries }}
+- name: SKIP_CNI_BINARIES
+  value: {{ join "," . | quote }}
+{{- end }}
+- name: LOG_LEVEL
+  value: {{ .Values.cni.log.level }}
+- name: LOG_FILE_PATH
+  value: {{ .Values.cni.log.file }}
+- name: LOG_FILE_MAX_SIZE
+  value: {{ .Values.cni.log.maxSize | quote }}
+- name: LOG_FILE_MAX_AGE
+  value: {{ .Values.cni.log.maxAge | quote }}
+- name: LOG_FILE_MAX_COUNT
+  value: {{ .Values.cni.log.maxCount | quote }}
+{{- with .Values.apiServer }}
+{{- if .host }}
+- name: KUBERNETES_SERVICE_HOST
+  value: {{ .host | quote }}
+{{- end }}
+{{- if .port }}
+- name: KUBERNETES_SERVICE_PORT
+  value: {{ .port | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "calico-cni.mounts" -}}
+- {name: cni-bin-dir, mountPath: /host/opt/cni/bin}
+- {name: cni-net-dir, mountPath: /host/etc/cni/net.d}
+{{- if .Values.host.secondaryBinDir }}
+- {name: secondary-bin-dir, mountPath: /host/secondary-bin-dir}
+{{- end }}
+{{- end }}

@@ -1,0 +1,120 @@
+// Package build compiles what is released, so that the same sources and the same Go give the same bytes anywhere.
+package build
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// Own are the project's binaries.
+var Own = []string{"calico", "calico-ipam", "install"}
+
+// pluginsModule has the plugins that a network configuration chains to ours. Module test pins its version.
+const pluginsModule = "github.com/containernetworking/plugins"
+
+// plugins are the packages of pluginsModule that the image holds, by the binary's name.
+var plugins = map[string]string{
+	"bandwidth": "meta/bandwidth", "host-local": "ipam/host-local", "loopback": "main/loopback", "portmap": "meta/portmap", "tuning": "meta/tuning",
+}
+
+// Platform is what a binary runs on.
+type Platform struct{ OS, Arch string }
+
+// String returns the platform as Parse takes it: linux/amd64.
+func (p Platform) String() string { return p.OS + "/" + p.Arch }
+
+// supported are the platforms that are released.
+var supported = []Platform{{"linux", "amd64"}, {"linux", "arm64"}, {"linux", "s390x"}, {"linux", "ppc64le"}}
+
+// Parse reads platforms with commas between.
+func Parse(list string) ([]Platform, error) {
+	var out []Platform
+	for text := range strings.SplitSeq(list, ",") {
+		goos, arch, _ := strings.Cut(strings.TrimSpace(text), "/")
+		p := Platform{goos, arch}
+		if !slices.Contains(supported, p) {
+			return nil, fmt.Errorf("platform %q: want one of %v", text, supported)
+		}
+		if slices.Contains(out, p) {
+			return nil, fmt.Errorf("platform %q is named twice", text)
+		}
+		out = append(out, p)
+	}
+	return out, nil
+}
+
+// Tree is a source tree. The binaries tell Version when asked.
+type Tree struct {
+	Root, Version string
+}
+
+var version = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+// Validate returns an error when the version cannot stand in a file's name and an image's tag.
+func (t Tree) Validate() error {
+	if !version.MatchString(t.Version) {
+		return fmt.Errorf("version %q: want letters, digits, '.', '_' and '-', as in v1.2.3", t.Version)
+	}
+	return nil
+}
+
+// Binaries builds the project's own binaries into a directory.
+func (t Tree) Binaries(ctx context.Context, p Platform, dir string) error {
+	if err := t.Validate(); err != nil {
+		return err
+	}
+	var packages []string
+	for _, name := range Own {
+		packages = append(packages, "./cmd/"+name)
+	}
+	return compile(ctx, t.Root, p, dir, "calico-cni/internal/buildinfo.Version="+t.Version, packages)
+}
+
+// Plugins builds the plugins that configurations chain to ours into a directory.
+func (t Tree) Plugins(ctx context.Context, p Platform, dir string) error {
+	module := filepath.Join(t.Root, "test")
+	pinned, err := run(ctx, module, nil, "list", "-m", "-f", "{{.Version}}", pluginsModule)
+	if err != nil {
+		return err
+	}
+	var packages []string
+	for _, path := range plugins {
+		packages = append(packages, pluginsModule+"/plugins/"+path)
+	}
+	slices.Sort(packages)
+	return compile(ctx, module, p, dir, pluginsModule+"/pkg/utils/buildversion.BuildVersion="+pinned, packages)
+}
+
+// compile builds packages of the module in root. Everything of the environment that would show in the bytes is fixed.
+func compile(ctx context.Context, root string, p Platform, dir, variable string, packages []string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	env := []string{
+		"CGO_ENABLED=0", "GOOS=" + p.OS, "GOARCH=" + p.Arch, "GOAMD64=v1", "GOARM64=v8.0", "GOPPC64=power8",
+		"GOFLAGS=-mod=readonly -trimpath -buildvcs=false", "GOEXPERIMENT=", "GOWORK=off",
+	}
+	args := append([]string{"build", "-ldflags", "-s -w -buildid= -X " + variable, "-o", dir + "/"}, packages...)
+	_, err = run(ctx, root, env, args...)
+	return err
+}
+
+// run runs go in a directory and returns what it prints.
+func run(ctx context.Context, dir string, env []string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	out, err := cmd.Output()
+	var failed *exec.ExitError
+	if errors.As(err, &failed) {
+		return "", fmt.Errorf("run go %s: %w: %s", strings.Join(args, " "), err, failed.Stderr)
+	}
+	return strings.TrimSpace(string(out)), err
+}

@@ -1,0 +1,22 @@
+#!/bin/sh
+# verify-release.sh: makes image and release twice, the second time from a copy of the sources in another directory and
+# with an empty build cache, and compares the bytes. VERSION and SOURCE_DATE_EPOCH say what is made, PLATFORMS for what
+# (default: all that are published).
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+trap 'exit 1' INT TERM
+
+publish() { # publish TREE OUT
+	(cd "$1/hack/release" &&
+		go run ./cmd/release -version "$VERSION" -date "$SOURCE_DATE_EPOCH" -out "$2" ${PLATFORMS:+-platforms "$PLATFORMS"} &&
+		go run ./cmd/image -version "$VERSION" -date "$SOURCE_DATE_EPOCH" ${PLATFORMS:+-platforms "$PLATFORMS"} -out "$2/calico-cni-$VERSION-image.tar")
+}
+
+publish "$root" "$work/one"
+mkdir -p "$work/elsewhere/tree"
+(cd "$root" && tar -c --exclude=./.git --exclude=./bin --exclude=./dist .) | tar -x -C "$work/elsewhere/tree"
+GOCACHE="$work/cache" publish "$work/elsewhere/tree" "$work/two"
+diff -r "$work/one" "$work/two"
+(cd "$work/two" && sha256sum ./*)

@@ -1,0 +1,215 @@
+package chart
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"helm.sh/helm/v4/pkg/chart/common"
+	"helm.sh/helm/v4/pkg/chart/v2/lint"
+	"sigs.k8s.io/yaml"
+
+	"calico-cni/test/apiserver"
+)
+
+func TestMain(m *testing.M) { apiserver.Main(m) }
+
+var (
+	deployDir = filepath.Join("..", "..", "deploy")
+	chartDir  = filepath.Join(deployDir, "chart")
+)
+
+// must returns a function that passes a value on, or fails the test on an error.
+func must[T any](value T, err error) func(testing.TB) T {
+	return func(t testing.TB) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return value
+	}
+}
+
+// set returns the values that "a.b.c=VALUE" stands for, VALUE in YAML.
+func set(t testing.TB, assignment string) map[string]any {
+	t.Helper()
+	path, text, ok := strings.Cut(assignment, "=")
+	if !ok {
+		return nil
+	}
+	var value any
+	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
+		t.Fatal(err)
+	}
+	keys := strings.Split(path, ".")
+	for _, key := range slices.Backward(keys) {
+		value = map[string]any{key: value}
+	}
+	return value.(map[string]any)
+}
+
+func TestTheManifestsAreTheRenderedChart(t *testing.T) {
+	manifests := must(Manifests(deployDir))(t)
+	if got := slices.Sorted(maps.Keys(manifests)); !slices.Equal(got, []string{"calico-cni.yaml", "profiles/k3s.yaml", "profiles/microk8s.yaml"}) {
+		t.Errorf("manifests: %v", got)
+	}
+	for path, want := range manifests {
+		got := must(os.ReadFile(filepath.Join(deployDir, path)))(t)
+		if diff := cmp.Diff(want, string(got)); diff != "" {
+			t.Errorf("%s is not what the chart renders to; run make generate (-chart +file):\n%s", path, diff)
+		}
+	}
+}
+
+func TestHelmsLinterIsContent(t *testing.T) {
+	values := must(common.ReadValuesFile(filepath.Join(chartDir, "values.yaml")))(t)
+	for _, m := range lint.RunAll(chartDir, values, Namespace).Messages {
+		// An icon is the one thing that it misses.
+		if !strings.Contains(m.Err.Error(), "icon is recommended") {
+			t.Error(m)
+		}
+	}
+}
+
+// changes has for every value of values.yaml one that is not the default, and what then is in the manifest and was not.
+var changes = map[string]string{
+	"image.repository=mirror/cni":             "image: mirror/cni:v0.1.0",
+	"image.tag=v9":                            "image: localhost/calico-cni:v9",
+	"image.digest='sha256:" + digest + "'":    "image: localhost/calico-cni@sha256:" + digest,
+	"image.pullPolicy=Never":                  "imagePullPolicy: Never",
+	"imagePullSecrets=[{name: pull}]":         `imagePullSecrets: [{"name":"pull"}]`,
+	"host.binDir=/b":                          "hostPath: {path: /b, type",
+	"host.secondaryBinDir=/s":                 "mountPath: /host/secondary-bin-dir",
+	"host.netDir=/n":                          "value: /n\n",
+	"host.stateDir=/v":                        "hostPath: {path: /v, type",
+	"cni.confName=05-calico.conflist":         "value: 05-calico.conflist",
+	"cni.oldConfName=10-old.conflist":         "value: 10-old.conflist",
+	"cni.networkConfig='{\"name\": \"own\"}'": `{"name": "own"}`,
+	"cni.mtu=1400":                            `veth_mtu: "1400"`,
+	"cni.requireMTUFile=true":                 "- name: REQUIRE_MTU_FILE\n              value: \"true\"",
+	"cni.portmap=false":                       "",
+	"cni.bandwidth=true":                      `"capabilities": {"bandwidth": true}`,
+	"cni.allowIPForwarding=true":              `{"allow_ip_forwarding": true}`,
+	"cni.skipBinaries=[tuning, '1']":          `value: "tuning,1"`,
+	"cni.updateBinaries=false":                "- name: UPDATE_CNI_BINARIES\n              value: \"false\"",
+	"cni.log.level=debug":                     "value: debug",
+	"cni.log.file=/l/f":                       "value: /l/f",
+	"cni.log.maxSize=7":                       `value: "7"`,
+	"cni.log.maxAge=8":                        `value: "8"`,
+	"cni.log.maxCount=9":                      `value: "9"`,
+	"ipam.assignIPv4=false":                   `"assign_ipv4": "false"`,
+	"ipam.assignIPv6=true":                    `"assign_ipv6": "true"`,
+	"ipPools=[{name: p, cidr: 10.0.0.0/16}]":  `spec: {"cidr":"10.0.0.0/16"}`,
+	"apiServer.host=192.0.2.1":                "- name: KUBERNETES_SERVICE_HOST\n              value: \"192.0.2.1\"",
+	"apiServer.port=6443":                     "- name: KUBERNETES_SERVICE_PORT\n              value: \"6443\"",
+	"nodeFiles=false":                         "",
+	"healthPort=9100":                         "- --health-addr=127.0.0.1:9100",
+	"cleanupOnExit=true":                      "- --cleanup-on-exit",
+	"updateStrategy.maxUnavailable=3":         `rollingUpdate: {"maxUnavailable":3}`,
+	"nodeSelector={disk: ssd}":                `"disk":"ssd"`,
+	"tolerations=[{key: own}]":                "- key: own",
+	"seLinuxOptions.type=mine_t":              `"type":"mine_t"`,
+	"seLinuxOptions.level=s1":                 `"level":"s1"`,
+	"resources.limits.memory=1Gi":             `"memory":"1Gi"`,
+	"resources.requests={cpu: 5m}":            `"cpu":"5m"`,
+}
+
+const digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+
+func TestEveryValueCounts(t *testing.T) {
+	plain := must(Render(chartDir, nil))(t)
+	// What these take away.
+	gone := map[string]string{"cni.portmap": `"portmap"`, "nodeFiles": "--provide-node-files"}
+	covered := map[string]bool{}
+	for assignment, want := range changes {
+		path, _, _ := strings.Cut(assignment, "=")
+		covered[path] = true
+		values := set(t, assignment)
+		if path == "ipam.assignIPv4" {
+			values["ipam"].(map[string]any)["assignIPv6"] = true
+		}
+		got := must(Render(chartDir, values))(t)
+		if lost := gone[path]; lost != "" {
+			if strings.Contains(got, lost) || !strings.Contains(plain, lost) {
+				t.Errorf("with %s the manifest still has %s", assignment, lost)
+			}
+			continue
+		}
+		if !strings.Contains(got, want) || strings.Contains(plain, want) {
+			t.Errorf("with %s the manifest has no %q, or had it before", assignment, want)
+		}
+	}
+	defaults := must(common.ReadValuesFile(filepath.Join(chartDir, "values.yaml")))(t)
+	for _, path := range leaves("", defaults) {
+		known := slices.ContainsFunc(slices.Collect(maps.Keys(covered)), func(c string) bool { return path == c || strings.HasPrefix(path, c+".") })
+		if !known {
+			t.Errorf("nothing here changes %s", path)
+		}
+	}
+}
+
+// leaves lists the paths of all values that are no maps, or empty ones.
+func leaves(prefix string, value any) []string {
+	m, ok := value.(map[string]any)
+	if v, isValues := value.(common.Values); isValues {
+		m, ok = v, true
+	}
+	if !ok || len(m) == 0 {
+		return []string{strings.TrimSuffix(prefix, ".")}
+	}
+	var out []string
+	for _, key := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, leaves(prefix+key+".", m[key])...)
+	}
+	return out
+}
+
+func TestEveryValueIsExplained(t *testing.T) {
+	text := string(must(os.ReadFile(filepath.Join(chartDir, "values.yaml")))(t))
+	lines := strings.Split(text, "\n")
+	// Their section explains them, or they explain themselves.
+	plain := []string{"repository", "image", "cni", "ipam", "log", "updateStrategy", "pullPolicy", "assignIPv4", "assignIPv6", "maxAge", "maxCount", "host", "port", "level", "type", "requests", "limits"}
+	for i, line := range lines {
+		key, _, ok := strings.Cut(strings.TrimSpace(line), ":")
+		if !ok || strings.HasPrefix(key, "#") || strings.HasPrefix(key, "-") || slices.Contains(plain, key) {
+			continue
+		}
+		if !strings.HasPrefix(strings.TrimSpace(lines[i-1]), "#") {
+			t.Errorf("line %d: nothing says what %s is", i+1, key)
+		}
+	}
+}
+
+func TestTheSchemaRefuses(t *testing.T) {
+	for name, tt := range map[string]struct{ assignment, want string }{
+		"a value that there is not":     {"cni.mtuu=1", "mtuu"},
+		"a section that there is not":   {"daemonset.a=1", "daemonset"},
+		"an MTU as text":                {"cni.mtu='1450'", "/cni/mtu"},
+		"an MTU that no link has":       {"cni.mtu=67", "/cni/mtu"},
+		"a directory without a root":    {"host.binDir=opt/cni/bin", "/host/binDir"},
+		"a directory that ends a field": {"host.netDir='/etc/cni, type: Socket'", "/host/netDir"},
+		"a configuration nobody reads":  {"cni.confName=10-calico.yaml", "/cni/confName"},
+		"a configuration elsewhere":     {"cni.confName=../10-calico.conflist", "/cni/confName"},
+		"a log level unheard of":        {"cni.log.level=loud", "/cni/log/level"},
+		"a tag with a space":            {"image.tag='v1 v2'", "/image/tag"},
+		"half a digest":                 {"image.digest='sha256:00'", "/image/digest"},
+		"no family at all":              {"ipam.assignIPv4=false", "/ipam"},
+		"a pool without CIDR":           {"ipPools=[{name: p}]", "cidr"},
+		"a pool of rubbish":             {"ipPools=[{name: p, cidr: ten}]", "/ipPools/0/cidr"},
+		"a URL for a host":              {"apiServer.host='https://192.0.2.1'", "/apiServer/host"},
+		"a port that there is not":      {"healthPort=65536", "/healthPort"},
+		"no node at a time":             {"updateStrategy.maxUnavailable=0", "/updateStrategy/maxUnavailable"},
+		"nothing of the nodes":          {"updateStrategy.maxUnavailable=0%", "/updateStrategy/maxUnavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := Render(chartDir, set(t, tt.assignment)); err == nil || !strings.Contains(fmt.Sprint(err), tt.want) {
+				t.Errorf("with %s: %v, want it to name %s", tt.assignment, err, tt.want)
+			}
+		})
+	}
+}

@@ -1,0 +1,264 @@
+package chart
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	appsv1 "k8s.io/api/apps/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/yaml"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/restmapper"
+
+	"calico-cni/conflist"
+	"calico-cni/pkg/install"
+	"calico-cni/pkg/netconf"
+	"calico-cni/test/apiserver"
+)
+
+// objects decodes a manifest.
+func objects(t testing.TB, manifest string) []*unstructured.Unstructured {
+	t.Helper()
+	var out []*unstructured.Unstructured
+	for decoder := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifest), 4<<10); ; {
+		o := new(unstructured.Unstructured)
+		switch err := decoder.Decode(&o.Object); {
+		case errors.Is(err, io.EOF):
+			return out
+		case err != nil:
+			t.Fatal(err)
+		case len(o.Object) > 0:
+			out = append(out, o)
+		}
+	}
+}
+
+// find decodes the one object of a kind and name.
+func find[T any](t testing.TB, manifest, kind, name string) *T {
+	t.Helper()
+	for _, o := range objects(t, manifest) {
+		if o.GetKind() != kind || o.GetName() != name {
+			continue
+		}
+		typed := new(T)
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(o.Object, typed, true); err != nil {
+			t.Fatal(err)
+		}
+		return typed
+	}
+	t.Fatalf("the manifest has no %s %s", kind, name)
+	return nil
+}
+
+// apply applies a manifest as `kubectl apply --server-side --validate=strict` does, and returns what the server made of it.
+func apply(t testing.TB, s *apiserver.Server, manifest string) []*unstructured.Unstructured {
+	t.Helper()
+	var out []*unstructured.Unstructured
+	for _, o := range objects(t, manifest) {
+		groups := must(restmapper.GetAPIGroupResources(s.Client().Discovery()))(t)
+		gvk := o.GroupVersionKind()
+		mapping := must(restmapper.NewDiscoveryRESTMapper(groups).RESTMapping(gvk.GroupKind(), gvk.Version))(t)
+		var client dynamic.ResourceInterface = s.Dynamic().Resource(mapping.Resource)
+		if o.GetNamespace() != "" {
+			client = s.Dynamic().Resource(mapping.Resource).Namespace(o.GetNamespace())
+		}
+		data := must(json.Marshal(o))(t)
+		got, err := client.Patch(t.Context(), o.GetName(), "application/apply-patch+yaml", data, metav1.PatchOptions{
+			FieldManager: "test", Force: new(true), FieldValidation: metav1.FieldValidationStrict,
+		})
+		if err != nil {
+			t.Fatalf("apply %s %s: %v", o.GetKind(), o.GetName(), err)
+		}
+		if o.GetKind() == "CustomResourceDefinition" {
+			// Its status changes by itself.
+			continue
+		}
+		out = append(out, got)
+	}
+	return out
+}
+
+// everything is a set of values in which nothing is left out.
+const everything = `
+image: {digest: "sha256:` + digest + `"}
+imagePullSecrets: [{name: pull}]
+host: {secondaryBinDir: /home/cni/bin}
+cni: {oldConfName: 10-old.conflist, bandwidth: true, allowIPForwarding: true, skipBinaries: [tuning], mtu: 1400}
+ipam: {assignIPv6: true}
+ipPools: [{name: four, cidr: 10.244.0.0/16, blockSize: 26, nodeSelector: all()}, {name: six, cidr: "fd00:10::/64"}]
+apiServer: {host: 192.0.2.1, port: 6443}
+cleanupOnExit: true
+tolerations: []
+`
+
+func TestAnAPIServerTakesTheManifestsAndFindsNothingToChangeInThemAgain(t *testing.T) {
+	s := apiserver.ForTest(t)
+	if err := s.CreateNamespace(t.Context(), Namespace); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ApplyCRDs(t.Context(), os.DirFS(filepath.Join(chartDir, "crds"))); err != nil {
+		t.Fatal(err)
+	}
+	manifests := must(Manifests(deployDir))(t)
+	var values map[string]any
+	if err := yaml.Unmarshal([]byte(everything), &values); err != nil {
+		t.Fatal(err)
+	}
+	manifests["everything"] = must(Render(chartDir, values))(t)
+	for name, manifest := range manifests {
+		t.Run(name, func(t *testing.T) {
+			first, second := apply(t, s, manifest), apply(t, s, manifest)
+			for i := range first {
+				if first[i].GetResourceVersion() != second[i].GetResourceVersion() {
+					t.Errorf("%s %s is changed by applying it again", first[i].GetKind(), first[i].GetName())
+				}
+			}
+			ds := find[appsv1.DaemonSet](t, manifest, "DaemonSet", "calico-cni")
+			pod := &corev1.Pod{ObjectMeta: ds.Spec.Template.ObjectMeta, Spec: ds.Spec.Template.Spec}
+			pod.GenerateName = "calico-cni-"
+			if _, err := s.Client().CoreV1().Pods(Namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
+				t.Error("create a pod of it:", err)
+			}
+		})
+	}
+	t.Run("rights", func(t *testing.T) { wantRights(t, s) })
+}
+
+// wantRights asks the server what the accounts may do once the manifest is applied.
+func wantRights(t *testing.T, s *apiserver.Server) {
+	const crds = "crd.projectcalico.org"
+	for _, tt := range []struct {
+		account, verb, group, resource, namespace, name string
+		want                                            bool
+	}{
+		{"calico-cni-install", "create", "", "serviceaccounts/token", Namespace, "calico-cni-plugin", true},
+		{"calico-cni-install", "create", "", "serviceaccounts/token", Namespace, "calico-cni-install", false},
+		{"calico-cni-install", "create", "", "serviceaccounts/token", "default", "calico-cni-plugin", false},
+		{"calico-cni-install", "get", "", "pods", "default", "", false},
+		{"calico-cni-plugin", "get", "", "pods", "default", "some", true},
+		{"calico-cni-plugin", "list", "", "pods", "default", "", false},
+		{"calico-cni-plugin", "patch", "", "pods/status", "default", "some", true},
+		{"calico-cni-plugin", "patch", "", "pods", "default", "some", false},
+		{"calico-cni-plugin", "create", "", "serviceaccounts/token", Namespace, "calico-cni-plugin", false},
+		{"calico-cni-plugin", "get", "", "secrets", Namespace, "some", false},
+		{"calico-cni-plugin", "update", crds, "ipamblocks", "", "some", true},
+		{"calico-cni-plugin", "update", crds, "ippools", "", "some", false},
+		{"calico-cni-plugin", "delete", crds, "ippools", "", "some", false},
+		{"calico-cni-plugin", "update", crds, "clusterinformations", "", "default", false},
+	} {
+		resource, sub, _ := strings.Cut(tt.resource, "/")
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: "system:serviceaccount:" + Namespace + ":" + tt.account,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Verb: tt.verb, Group: tt.group, Resource: resource, Subresource: sub, Namespace: tt.namespace, Name: tt.name,
+			},
+		}}
+		got := must(s.Client().AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{}))(t)
+		if got.Status.Allowed != tt.want {
+			t.Errorf("%s may %s %s %s in %q: %v, want %v", tt.account, tt.verb, tt.resource, tt.name, tt.namespace, got.Status.Allowed, tt.want)
+		}
+	}
+}
+
+func TestTheConfigMapHoldsAConfigurationThatTheInstallerRendersAndThePluginReads(t *testing.T) {
+	for name, tt := range map[string]struct{ values, plugins, mtu string }{
+		"default":  {"", "calico portmap", "0"},
+		"bare":     {"cni.portmap=false", "calico", "0"},
+		"chained":  {"cni.bandwidth=true", "calico portmap bandwidth", "0"},
+		"with MTU": {"cni.mtu=1400", "calico portmap", "1400"},
+		"k3s":      {"cni.allowIPForwarding=true", "calico portmap", "0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := find[corev1.ConfigMap](t, must(Render(chartDir, set(t, tt.values)))(t), "ConfigMap", "calico-cni-config").Data
+			if data["veth_mtu"] != tt.mtu {
+				t.Errorf("veth_mtu is %q, want %q", data["veth_mtu"], tt.mtu)
+			}
+			rendered := must(conflist.Render("10-calico.conflist", data["cni_network_config"], conflist.Values{
+				NodeName: "worker-1", Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", MTU: 1400, LogLevel: "info", LogFilePath: "/l", DatastoreType: "kubernetes",
+			}))(t)
+			list := must(conflist.Load("10-calico.conflist", rendered))(t)
+			var types []string
+			for _, p := range list.Plugins {
+				types = append(types, p.Network.Type)
+			}
+			if got := strings.Join(types, " "); got != tt.plugins {
+				t.Errorf("plugins %s, want %s", got, tt.plugins)
+			}
+			conf := must(netconf.Parse(must(json.Marshal(withName(t, list.Plugins[0].Bytes)))(t)))(t)
+			if conf.Nodename != "worker-1" || conf.MTU != 1400 || conf.Kubernetes.Kubeconfig == "" || conf.ContainerSettings.AllowIPForwarding != (name == "k3s") {
+				t.Errorf("the plugin reads %+v", conf)
+			}
+		})
+	}
+}
+
+// withName adds what a runtime adds to a plugin of a list.
+func withName(t testing.TB, plugin []byte) map[string]any {
+	t.Helper()
+	var m map[string]any
+	if err := json.Unmarshal(plugin, &m); err != nil {
+		t.Fatal(err)
+	}
+	m["name"], m["cniVersion"] = conflist.Name, conflist.CNIVersion
+	return m
+}
+
+// ahead are settings of the watching container that cmd/install learns on a branch of its own.
+var ahead = []string{"--watch", "--health-addr", "--provide-node-files", "--cleanup-on-exit"}
+
+func TestTheInstallerKnowsEverySettingThatTheContainersGiveIt(t *testing.T) {
+	var values map[string]any
+	if err := yaml.Unmarshal([]byte(everything), &values); err != nil {
+		t.Fatal(err)
+	}
+	spec := find[appsv1.DaemonSet](t, must(Render(chartDir, values))(t), "DaemonSet", "calico-cni").Spec.Template.Spec
+	usage := install.Usage()
+	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
+		if len(c.Env) < 15 {
+			t.Errorf("container %s has only these settings: %v", c.Name, c.Env)
+		}
+		for _, e := range c.Env {
+			if !strings.Contains(usage, "["+e.Name+"]") {
+				t.Errorf("install does not know %s", e.Name)
+			}
+		}
+		for _, a := range c.Args {
+			flag, _, _ := strings.Cut(a, "=")
+			if !slices.Contains(ahead, flag) && !regexp.MustCompile(`\s`+flag+`\s`).MatchString(usage) {
+				t.Errorf("install does not know %s", flag)
+			}
+		}
+	}
+}
+
+// TestTheContainersHaveOneCapability shows what the pod may do on the node, as text.
+func TestTheContainersHaveOneCapability(t *testing.T) {
+	spec := find[appsv1.DaemonSet](t, must(Render(chartDir, nil))(t), "DaemonSet", "calico-cni").Spec.Template.Spec
+	got := []string{string(spec.SecurityContext.SeccompProfile.Type), spec.PriorityClassName}
+	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
+		data := must(json.Marshal(c.SecurityContext))(t)
+		var mounts []string
+		for _, m := range c.VolumeMounts {
+			mounts = append(mounts, m.MountPath)
+		}
+		got = append(got, c.Name+" "+string(data)+" "+strings.Join(mounts, " "))
+	}
+	const context = ` {"capabilities":{"add":["DAC_OVERRIDE"],"drop":["ALL"]},"privileged":false,"seLinuxOptions":{"type":"spc_t","level":"s0"},` +
+		`"runAsUser":0,"runAsGroup":0,"readOnlyRootFilesystem":true,"allowPrivilegeEscalation":false} /host/opt/cni/bin /host/etc/cni/net.d`
+	want := []string{"RuntimeDefault", "system-node-critical", "install" + context, "watch" + context + " /host/var/lib/calico"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
