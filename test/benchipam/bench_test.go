@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -116,6 +118,9 @@ type filled struct {
 	took  time.Duration
 }
 
+// labelled is where the plugins remember that the node's affinities have labels.
+var labelled = filepath.Join(ipamplugin.DefaultState, "ipam_upgraded")
+
 // fill makes the empty cluster a full one.
 func (b *bench) fill() filled {
 	b.Helper()
@@ -138,7 +143,8 @@ func (b *bench) measure(s situation) cost {
 		counted, timed = 1, min(timed, 1)
 	}
 	hosts := b.hosts(s, counted+timed)
-	must(b.T, ipamplugin.Labelled.Record())
+	must(b.T, os.MkdirAll(ipamplugin.DefaultState, 0o755))
+	must(b.T, os.WriteFile(labelled, nil, 0o644))
 	if s.before != nil {
 		s.before(b, s, hosts)
 	}
