@@ -178,8 +178,11 @@ func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 func (m *model) assign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, error) {
 	view := ipam.View{Config: m.store.Settings, Pools: slices.Clone(m.store.IPPools)}
 	if known := m.remembered[r.Node]; len(known) > 0 && m.choices.choose(2) == 0 {
-		view.Remembered = true
+		view.Remembered, view.Blocks = true, map[netip.Prefix]ipam.Row[block.Block]{}
 		for _, cidr := range known {
+			if row, err := alloc.Store.Blocks().Get(context.Background(), cidr); err == nil && !row.Deleted {
+				view.Blocks[cidr] = row
+			}
 			view.Affinities = append(view.Affinities, ipam.AffinityRow{Key: ipam.AffinityKey{Node: r.Node, CIDR: cidr}})
 		}
 	} else {
