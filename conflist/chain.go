@@ -118,7 +118,7 @@ func locate(data []byte) (location, error) {
 			return location{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 		if key == "plugins" {
-			return plugins(d, data)
+			return plugins(d)
 		}
 		var skipped json.RawMessage
 		if err := d.Decode(&skipped); err != nil {
@@ -129,7 +129,7 @@ func locate(data []byte) (location, error) {
 }
 
 // plugins reads the array that the decoder is before.
-func plugins(d *json.Decoder, data []byte) (location, error) {
+func plugins(d *json.Decoder) (location, error) {
 	if bracket, err := d.Token(); err != nil || bracket != json.Delim('[') {
 		return location{}, fmt.Errorf("%w: want a list under %q", ErrInvalid, "plugins")
 	}

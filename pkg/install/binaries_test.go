@@ -233,3 +233,28 @@ func TestAFullDiskNamesTheCure(t *testing.T) {
 	}
 	h.checkTree("")
 }
+
+// TestAFullDiskKeepsTheOldBinariesUntilThereIsSpace is an upgrade on a node whose file system is full.
+func TestAFullDiskKeepsTheOldBinariesUntilThereIsSpace(t *testing.T) {
+	h := newHost(t)
+	const dir = "host/opt/cni/bin/"
+	h.mount("size=16m", 0, func(string) {
+		h.put(dir+"calico", "v2")
+		h.put(dir+"calico-ipam", "v2")
+	})
+	f, err := os.Create(h.path(dir + "ballast"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	_ = f.Close()
+	if err := h.install(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Run = %v; want ENOSPC", err)
+	}
+	h.checkTree("-rw-r--r-- opt/cni/bin/ballast\n-rwxr-xr-x opt/cni/bin/calico v2\n-rwxr-xr-x opt/cni/bin/calico-ipam v2\n")
+	_ = os.Remove(h.path(dir + "ballast"))
+	h.mustInstall()
+	h.checkTree(installed)
+}
