@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"calico-cni/internal/atomicfile"
 )
@@ -173,11 +174,15 @@ func (i *installer) holds(path string, b binary) (bool, error) {
 	// Taken before the bytes are read: what changes meanwhile changes it, and is looked at again.
 	now := stampOf(path)
 	same, err := atomicfile.Holds(path, source, binaryMode)
-	if same {
+	if same && i.deps.Now().Sub(time.Unix(now.changed.Unix())) > clockGrain {
 		i.verified[path] = now
 	}
 	return same, err
 }
+
+// clockGrain is longer than the kernel's clock of files stands still: a file that was changed so lately may be changed
+// again without its time telling.
+const clockGrain = time.Second
 
 // stamp is what of a file changes with its bytes: the kernel sets the time of change, and nobody else can.
 type stamp struct {

@@ -97,6 +97,12 @@ func TestWhichBinariesAreInstalled(t *testing.T) {
 		before func(h *host)
 		tree   string
 	}{
+		{"the plugins that configurations chain", func(h *host) {
+			for _, name := range []string{"bandwidth", "tuning", "loopback", "host-local"} {
+				h.put("image/"+name, "portmap")
+			}
+		}, listed + "bandwidth portmap\n" + listed + "calico v1\n" + listed + "calico-ipam v1\n" + listed + "host-local portmap\n" +
+			listed + "loopback portmap\n" + listed + "portmap portmap\n" + listed + "tuning portmap\n"},
 		{"names to skip", func(h *host) { h.cfg.SkipBinaries = []string{"portmap", " calico-ipam"} }, listed + "calico v1\n"},
 		{"a plugin to skip is missing", func(h *host) {
 			h.cfg.SkipBinaries = []string{"calico"}

@@ -179,7 +179,7 @@ func fault(path string) string {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return path + " is missing"
 	}
-	return path + " was changed: " + describe(path)
+	return path + " is not as it should be: " + describe(path)
 }
 
 func sameMode(path string, mode fs.FileMode) bool {

@@ -109,12 +109,29 @@ func (i *installer) conflist(context.Context) error {
 	if err != nil {
 		return err
 	}
+	former := i.record.Chained
 	written, err := i.writeNetwork(n)
 	if err != nil {
 		return err
 	}
 	i.deps.Log.Info("network configuration is in place", "path", n.path, "written", written, "chained", i.cfg.ChainInto != "")
-	return nil
+	return i.removeFormer(former)
+}
+
+// removeFormer removes what an earlier configuration had called our plugins by: a file of another name, or our plugin in
+// another list. What somebody changed stays, and is logged.
+func (i *installer) removeFormer(chained string) error {
+	u := remover{installer: i}
+	current := i.name(i.cfg.confPath())
+	if chained != current {
+		if err := u.unchain(chained); err != nil {
+			return err
+		}
+	}
+	if i.cfg.ChainInto == "" {
+		i.record.Chained = ""
+	}
+	return u.owned(func(name string) bool { return isConfig(name) && name != current })
 }
 
 // writeNetwork writes a list of ours whole. One of others is replaced only as long as it is what ours was made of.

@@ -45,6 +45,27 @@ func TestChainedIntoTheListOfOthers(t *testing.T) {
 	h.checkTree("-rw-r--r-- etc/cni/net.d/05-theirs.conflist\n")
 }
 
+func TestWhatAnEarlierConfigurationWasCalledByGoes(t *testing.T) {
+	own := strings.Replace(installed, "10-calico.conflist", "20-calico.conflist", 1)
+	const list = "-rw-r--r-- etc/cni/net.d/05-theirs.conflist\n"
+	h := newHost(t)
+	h.mustInstall()
+	h.cfg.ConfName = "20-calico.conflist"
+	h.mustInstall()
+	h.checkTree(own)
+	chaining(h)
+	h.mustInstall()
+	h.checkTree(strings.Replace(own, "-rw------- etc/cni/net.d/20-calico.conflist\n", list, 1))
+	h.cfg.ChainInto = ""
+	h.mustInstall()
+	h.checkText(chainFile, theirs)
+	h.checkTree(list + own)
+	if err := h.uninstall(); err != nil {
+		t.Errorf("uninstall = %v", err)
+	}
+	h.checkTree(list)
+}
+
 func (h *host) checkText(name, want string) {
 	h.t.Helper()
 	got, err := os.ReadFile(h.path(name))

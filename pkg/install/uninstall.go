@@ -44,7 +44,7 @@ func (u *remover) all() error {
 	if err := u.bringBack(); err != nil {
 		return err
 	}
-	if err := u.unchain(); err != nil {
+	if err := u.unchain(u.record.Chained); err != nil {
 		return err
 	}
 	if err := u.owned(isConfig); err != nil {
@@ -94,12 +94,12 @@ func (u *remover) bringBack() error {
 	return err
 }
 
-// unchain takes our plugin out of the list that it was added to.
-func (u *remover) unchain() error {
-	if u.record.Chained == "" {
+// unchain takes our plugin out of the list that it was added to, named as in the record.
+func (u *remover) unchain(name string) error {
+	if name == "" {
 		return nil
 	}
-	path := filepath.Join(u.cfg.HostRoot, u.record.Chained)
+	path := filepath.Join(u.cfg.HostRoot, name)
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"strings"
@@ -68,7 +69,7 @@ func newWatcher(i *installer) *watcher {
 	w.parts = []*part{
 		{name: "binaries", look: w.lookBinaries, mend: i.binaries, throttle: rival()},
 		{name: "node files", look: w.lookNodeFiles, mend: i.nodeFiles, throttle: rival()},
-		{name: "token", look: w.lookToken, mend: w.mendToken, throttle: throttle{first: repairAfter, most: time.Minute}},
+		{name: "token", look: w.lookToken, mend: w.mendToken, throttle: throttle{first: repairAfter, most: time.Minute}, routine: true},
 		{name: "kubeconfig", look: w.lookKubeconfig, mend: i.kubeconfig, throttle: rival()},
 		{name: "network configuration", look: w.lookNetwork, mend: i.conflist, throttle: rival(), needsAll: true},
 		{name: "old network configuration", look: w.lookOld, mend: i.removeOld, throttle: rival(), needsAll: true},
@@ -120,6 +121,8 @@ type part struct {
 	mend func(context.Context) error
 	// needsAll is set for what makes or lets the runtime call what is before it.
 	needsAll bool
+	// routine is set for what has to be mended now and then though nobody did anything.
+	routine bool
 
 	throttle throttle
 	failed   error
@@ -141,7 +144,11 @@ func (w *watcher) keep(ctx context.Context, p *part) error {
 			ErrContested, strings.Join(faults, "; "), now.Add(wait).UTC().Format(time.RFC3339))
 	}
 	p.throttle.used(now)
-	w.deps.Log.Warn("repair", "part", p.name, "found", strings.Join(faults, "; "))
+	level := slog.LevelWarn
+	if p.routine {
+		level = slog.LevelInfo
+	}
+	w.deps.Log.Log(ctx, level, "repair", "part", p.name, "found", strings.Join(faults, "; "))
 	p.failed = p.mend(ctx)
 	return p.failed
 }

@@ -41,7 +41,8 @@ func (a *authority) Accepted(context.Context, string) error {
 	return nil
 }
 
-// watched is a host that is watched, with a clock that the test moves.
+// watched is a host that is watched, with a clock that the test moves. It is years ahead of the kernel's, so that files
+// are old enough for their stamps to be trusted.
 type watched struct {
 	*host
 	*watcher
@@ -55,7 +56,7 @@ func newWatched(t *testing.T, set ...func(*host)) *watched {
 	for _, f := range set {
 		f(h)
 	}
-	w := &watched{host: h, clock: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	w := &watched{host: h, clock: time.Date(2036, 1, 1, 0, 0, 0, 0, time.UTC)}
 	now := func() time.Time { return w.clock }
 	w.authority = &authority{life: 24 * time.Hour, now: now}
 	w.watcher = newWatcher(&installer{cfg: h.cfg, verified: map[string]stamp{}, deps: Deps{
@@ -82,8 +83,8 @@ func TestWatchRepairsWhatSomebodyChanges(t *testing.T) {
 	}{
 		{"nothing", func(*host) {}, ""},
 		{"binary removed", func(h *host) { _ = os.Remove(h.path("host/opt/cni/bin/calico")) }, "opt/cni/bin/calico is missing"},
-		{"binary replaced", func(h *host) { h.put("host/opt/cni/bin/calico-ipam", "v2") }, "opt/cni/bin/calico-ipam was changed"},
-		{"binary of others replaced", func(h *host) { h.put("host/opt/cni/bin/portmap", "v2") }, "opt/cni/bin/portmap was changed"},
+		{"binary replaced", func(h *host) { h.put("host/opt/cni/bin/calico-ipam", "v2") }, "opt/cni/bin/calico-ipam is not as it should be"},
+		{"binary of others replaced", func(h *host) { h.put("host/opt/cni/bin/portmap", "v2") }, "opt/cni/bin/portmap is not as it should be"},
 		{"binary cut off", func(h *host) { _ = os.Truncate(h.path("host/opt/cni/bin/calico"), 100) }, "100 bytes, of uid 0"},
 		{"binary not executable", func(h *host) { _ = os.Chmod(h.path("host/opt/cni/bin/calico"), 0o644) }, "-rw-r--r--"},
 		{"kubeconfig removed", func(h *host) { _ = os.Remove(h.path("host/etc/cni/net.d/calico-kubeconfig")) }, "calico-kubeconfig is missing"},
@@ -255,7 +256,7 @@ func TestANodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	w.authority.fails = errors.New("no route to the API server")
-	for w.clock = w.clock.Add(6 * time.Hour); w.clock.Before(time.Date(2026, 1, 1, 12, 0, 0, 0, time.UTC)); w.clock = w.clock.Add(5 * time.Minute) {
+	for w.clock = w.clock.Add(6 * time.Hour); w.clock.Before(time.Date(2036, 1, 1, 12, 0, 0, 0, time.UTC)); w.clock = w.clock.Add(5 * time.Minute) {
 		w.look()
 	}
 	if err := w.round(t.Context()); !errors.Is(err, w.authority.fails) {
@@ -368,7 +369,7 @@ func TestReadiness(t *testing.T) {
 		_ = os.Remove(w.path("host/opt/cni/bin/calico"))
 		w.watcher.tell(w.round(t.Context()))
 	}
-	ask(503, "opt/cni/bin/calico is missing; next repair at 2026-01-01T00:01:10Z")
+	ask(503, "opt/cni/bin/calico is missing; next repair at 2036-01-01T00:01:10Z")
 	w.clock = w.clock.Add(time.Minute)
 	w.watcher.tell(w.round(t.Context()))
 	ask(200, "ready")
