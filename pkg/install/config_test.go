@@ -264,3 +264,15 @@ func TestPodNamespace(t *testing.T) {
 	h.cfg.Namespace = "calico-system"
 	check("calico-system")
 }
+
+func TestTheManualTellsOfEveryFlagAndVariable(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for flag, variable := range newFlags(&Config{}).variable {
+		if row := "`--" + flag + "` | `" + variable + "` |"; !strings.Contains(string(manual), row) {
+			t.Errorf("docs/install.md lacks %s", row)
+		}
+	}
+}
