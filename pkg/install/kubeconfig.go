@@ -41,7 +41,7 @@ func (i *installer) kubeconfig(ctx context.Context) error {
 		return err
 	}
 	i.deps.Log.Info("kubeconfig is in place", "path", i.cfg.kubeconfigPath(), "written", written, "server", i.cfg.server(),
-		"renewed", i.credential.renew.UTC().Format(time.RFC3339))
+		"expires", i.credential.expires.UTC().Format(time.RFC3339))
 	return nil
 }
 

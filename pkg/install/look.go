@@ -142,12 +142,26 @@ func (w *watcher) lookNetwork(context.Context) ([]string, error) {
 		return nil, err
 	}
 	data, err := os.ReadFile(n.path)
-	if err == nil && n.base == nil && conflist.Extends(data, n.data) && sameMode(n.path, n.mode) {
+	if err == nil && w.extended(n, data) {
 		w.note(fmt.Sprintf("others have added to %s, which is left so: %s", n.path, describe(n.path)))
 		return nil, nil
 	}
 	return []string{fault(n.path)}, nil
 }
+
+// extended says that others added to a list of ours, and that it is no more open than a list without secrets may be.
+func (i *installer) extended(n network, data []byte) bool {
+	info, err := os.Lstat(n.path)
+	if err != nil || !info.Mode().IsRegular() || n.base != nil || bytes.Equal(data, n.data) {
+		return false
+	}
+	secret := i.values.Token != "" && bytes.Contains(data, []byte(i.values.Token))
+	closed := info.Mode() == n.mode || !secret && info.Mode().Perm()&^openMode == 0
+	return closed && conflist.Extends(data, n.data)
+}
+
+// openMode is as open as meshes leave the list that they add to.
+const openMode fs.FileMode = 0o644
 
 func (w *watcher) lookOld(context.Context) ([]string, error) {
 	old := w.cfg.OldConfName

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"calico-cni/conflist"
 	"calico-cni/internal/buildinfo"
 )
 
@@ -219,7 +218,7 @@ func (i *installer) compareNetwork(data []byte) (State, error) {
 		return "", err
 	case bytes.Equal(data, n.data) && sameMode(n.path, n.mode):
 		return StateEqual, nil
-	case n.base == nil && conflist.Extends(data, n.data) && sameMode(n.path, n.mode):
+	case i.extended(n, data):
 		return StateExtended, nil
 	}
 	return StateDiffers, nil

@@ -7,11 +7,13 @@ import (
 	"time"
 )
 
-// credential is a token of the plugins' service account. Its times are those of this node's clock, whatever the API
-// server's says: how long it lives is the difference of two times of the server's.
+// credential is a token of the plugins' service account. Its times, but for one, are those of this node's clock, whatever
+// the API server's says: how long it lives is the difference of two times of the server's.
 type credential struct {
 	token  string
 	issued time.Time
+	// expires is the API server's word, for people.
+	expires time.Time
 	// renew is when to ask for the next, and until when half of its life is over.
 	renew, until time.Time
 }
@@ -32,7 +34,7 @@ func newCredential(token string, expires, now time.Time, spread float64) credent
 	}
 	life = max(life, shortest)
 	early := time.Duration((spread - 0.5) * 0.2 * float64(life/4))
-	return credential{token: token, issued: now, renew: now.Add(life/4 + early), until: now.Add(life / 2)}
+	return credential{token: token, expires: expires, issued: now, renew: now.Add(life/4 + early), until: now.Add(life / 2)}
 }
 
 // due says that the token should be renewed: it is a quarter through, or the clock was set back, and nobody knows.

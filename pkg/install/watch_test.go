@@ -31,7 +31,7 @@ func (a *authority) Token(context.Context) (string, time.Time, error) {
 	}
 	a.issued++
 	a.refuses = false
-	return strings.Repeat("t", a.issued), a.now().Add(a.life), nil
+	return "opaque-" + strings.Repeat("t", a.issued), a.now().Add(a.life), nil
 }
 
 func (a *authority) Accepted(context.Context, string) error {
@@ -215,7 +215,7 @@ func TestTheTokenIsRenewed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if token := tokenOf(data); len(token) != tt.want || w.authority.issued != tt.want {
+			if token := tokenOf(data); strings.Count(token, "t") != tt.want || w.authority.issued != tt.want {
 				t.Errorf("token %q, %d issued; want the one of number %d", token, w.authority.issued, tt.want)
 			}
 			w.checkTree(installed)
@@ -246,7 +246,7 @@ func TestATemplateWithTheTokenIsRenewedWithIt(t *testing.T) {
 	w.clock = w.clock.Add(7 * time.Hour)
 	w.look()
 	w.look()
-	if data, _ := os.ReadFile(w.path("host/etc/cni/net.d/10-calico.conflist")); !strings.Contains(string(data), `"tt"`) {
+	if data, _ := os.ReadFile(w.path("host/etc/cni/net.d/10-calico.conflist")); !strings.Contains(string(data), `"opaque-tt"`) {
 		t.Errorf("the configuration has an old token: %s", data)
 	}
 }
@@ -281,25 +281,48 @@ func TestARefusedTokenIsAskedForAgainEveryMinuteAtMost(t *testing.T) {
 }
 
 func TestWhatOthersAddedToTheConfigurationStays(t *testing.T) {
-	w := newWatched(t)
-	w.look()
-	path := w.path("host/etc/cni/net.d/10-calico.conflist")
-	data, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mesh := strings.Replace(string(data), "\n  ]\n", ",\n    {\"type\": \"istio-cni\"}\n  ]\n", 1)
-	if err := os.WriteFile(path, []byte(mesh), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for range 5 {
-		w.look()
-	}
-	if got, _ := os.ReadFile(path); string(got) != mesh {
-		t.Errorf("configuration (-want +got):\n%s", cmp.Diff(mesh, string(got)))
-	}
-	if n := strings.Count(w.log.String(), "istio-cni"); n != 1 {
-		t.Errorf("said %d times; want once:\n%s", n, w.log.String())
+	const withToken = `{"name": "net", "plugins": [
+  {"type": "calico", "ipam": {"type": "calico-ipam"}, "t": "__SERVICEACCOUNT_TOKEN__"}
+  ]
+}
+`
+	for _, tt := range []struct {
+		name, template string
+		mode           os.FileMode
+		stays          bool
+	}{
+		{"as it was", "", 0o600, true},
+		{"open to be read", "", 0o644, true},
+		{"open to be written", "", 0o666, false},
+		{"with a token", withToken, 0o600, true},
+		{"with a token, open to be read", withToken, 0o644, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWatched(t, func(h *host) { h.cfg.NetworkConfig = tt.template })
+			w.look()
+			path := w.path("host/etc/cni/net.d/10-calico.conflist")
+			data, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			mesh := strings.Replace(string(data), "\n  ]\n", ",\n    {\"type\": \"istio-cni\"}\n  ]\n", 1)
+			if err := os.WriteFile(path, []byte(mesh), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_ = os.Chmod(path, tt.mode)
+			for range 5 {
+				w.look()
+			}
+			if got, _ := os.ReadFile(path); (string(got) == mesh) != tt.stays {
+				t.Errorf("configuration (-mesh's +got):\n%s", cmp.Diff(mesh, string(got)))
+			}
+			if n := strings.Count(w.log.String(), "istio-cni"); n != 1 {
+				t.Errorf("said %d times; want once:\n%s", n, w.log.String())
+			}
+			if s, err := w.status(); tt.stays && (s.Network.State != StateExtended || err != nil) {
+				t.Errorf("status: %s, %v", s.Network.State, err)
+			}
+		})
 	}
 }
 
