@@ -166,7 +166,7 @@ func (w *watcher) tell(err error) {
 	case err != nil:
 		w.deps.Log.Error("not ready", "error", err)
 	default:
-		w.deps.Log.Info("ready; watching", "renews token at", w.credential.renew.UTC().Format(time.RFC3339))
+		w.deps.Log.Info("ready; watching", "renews", w.credential.renew.UTC().Format(time.RFC3339))
 	}
 	w.said = said
 }

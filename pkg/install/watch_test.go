@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -439,6 +440,34 @@ func TestAnAddressThatIsTakenDoesNotKeepFromInstalling(t *testing.T) {
 	w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.HealthAddr = true, other.Listener.Addr().String() })
 	if err := Run(t.Context(), w.host.cfg, w.deps); ExitCode(err) != ExitFailed || !strings.Contains(err.Error(), "HEALTH_ADDR") {
 		t.Errorf("Run = %v; want it to name HEALTH_ADDR", err)
+	}
+	w.checkTree(installed)
+}
+
+func TestANodeWithoutABinaryDirectoryIsNotReadyUntilItHasOne(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	_ = os.RemoveAll(w.path("host/opt/cni/bin"))
+	if err := w.round(t.Context()); !errors.Is(err, ErrBinaries) {
+		t.Errorf("round = %v; want ErrBinaries", err)
+	}
+	_ = os.Mkdir(w.path("host/opt/cni/bin"), 0o755)
+	w.clock = w.clock.Add(time.Minute)
+	w.look()
+	w.checkTree(installed)
+}
+
+// TestAReadOnlyBinaryDirectoryWithTheRightBinariesIsReady: images of some nodes come with them.
+func TestAReadOnlyBinaryDirectoryWithTheRightBinariesIsReady(t *testing.T) {
+	w := newWatched(t, func(h *host) {
+		h.mount("size=64m", syscall.MS_RDONLY, func(dir string) {
+			h.put(dir+"/calico", "v1")
+			h.put(dir+"/calico-ipam", "v1")
+			h.put(dir+"/portmap", "portmap")
+		})
+	})
+	for range 3 {
+		w.look()
 	}
 	w.checkTree(installed)
 }
