@@ -94,7 +94,7 @@ func (i *installer) install(ctx context.Context) error {
 		{"install network configuration", i.conflist},
 		{"remove old network configuration", i.removeOld},
 		{"move other network configurations aside", i.exclude},
-		{"write record", func(context.Context) error { return i.settle() }},
+		{"write record", func(context.Context) error { return i.save() }},
 	} {
 		if err := context.Cause(ctx); err != nil {
 			return fmt.Errorf("%s: interrupted: %w; installing again takes it up from here", step.name, err)

@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/sys/unix"
+
 	"calico-cni/internal/atomicfile"
 	"calico-cni/internal/buildinfo"
 )
@@ -24,7 +26,8 @@ const recordName = ".calico-cni.record"
 type record struct {
 	// Version of the installer that wrote last.
 	Version string `json:"version"`
-	// Files has the SHA-256 of what we wrote, in hex, by path below the host's root. Two while one replaces the other.
+	// Files has the SHA-256 of what we wrote last, in hex, the newest last, by path below the host's root. There is more than
+	// one because installers of several versions may be at work at once, and any of them may be killed.
 	Files map[string][]string `json:"files"`
 	// Chained is the list that our plugin was added to, below the host's root.
 	Chained string `json:"chained,omitempty"`
@@ -96,7 +99,19 @@ func (i *installer) put(path string, data []byte, mode fs.FileMode, checks ...at
 	return atomicfile.WriteFile(path, data, mode, checks...)
 }
 
+// kept is how many of the last sums of a file are kept: no more installers than that work at once.
+const kept = 8
+
+// save writes the record together with what others have entered since it was read.
 func (i *installer) save() error {
+	unlock, err := lockDir(i.cfg.netDir())
+	if err != nil {
+		return fmt.Errorf("lock %s: %w", i.cfg.netDir(), err)
+	}
+	defer unlock()
+	if others, err := loadRecord(i.recordPath()); err == nil {
+		i.record.merge(others)
+	}
 	i.record.Version = buildinfo.Version
 	data, err := json.MarshalIndent(i.record, "", "  ")
 	if err != nil {
@@ -106,12 +121,26 @@ func (i *installer) save() error {
 	return err
 }
 
-// settle strikes what the files of the record held before.
-func (i *installer) settle() error {
-	for name, sums := range i.record.Files {
-		if len(sums) > 1 {
-			i.record.Files[name] = sums[len(sums)-1:]
-		}
+// merge puts what others have entered before our own, and forgets the oldest.
+func (r record) merge(others record) {
+	for name, sums := range others.Files {
+		ours := r.Files[name]
+		theirs := slices.DeleteFunc(slices.Clone(sums), func(sum string) bool { return slices.Contains(ours, sum) })
+		r.Files[name] = slices.Concat(theirs, ours)
 	}
-	return i.save()
+	for name, sums := range r.Files {
+		r.Files[name] = sums[max(0, len(sums)-kept):]
+	}
+}
+
+// lockDir keeps other installers from the record. The kernel unlocks when the process ends, however it does.
+func lockDir(path string) (unlock func(), err error) {
+	dir, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		return nil, errors.Join(err, dir.Close())
+	}
+	return func() { _ = dir.Close() }, nil
 }

@@ -96,7 +96,7 @@ func (w *watcher) round(ctx context.Context) error {
 			faults = append(faults, fmt.Errorf("%s: %w%s", p.name, err, cure(err)))
 		}
 	}
-	if err := w.settle(); err != nil {
+	if err := w.save(); err != nil {
 		faults = append(faults, fmt.Errorf("write record: %w%s", err, cure(err)))
 	}
 	return errors.Join(faults...)

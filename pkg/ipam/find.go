@@ -94,8 +94,14 @@ func (s *search) tryBatch(ctx context.Context, w Want, rows []AffinityRow) (plac
 	read, failed := make([]Row[block.Block], len(rows)), make([]error, len(rows))
 	g, inGroup := s.a.group(ctx)
 	for i, row := range rows {
-		g.Go(func() error {
-			read[i], failed[i] = s.readOwn(inGroup, row)
+		known, ok := s.view.Blocks[row.Key.CIDR]
+		// Whoever comes back to it wants to know what has become of it.
+		delete(s.view.Blocks, row.Key.CIDR)
+		g.Go(func() (err error) {
+			if !ok {
+				known, err = get(inGroup, s.a.Store.Blocks(), row.Key.CIDR)
+			}
+			read[i], failed[i] = s.agreed(row, known, err)
 			return nil
 		})
 	}
@@ -121,23 +127,15 @@ func (s *search) tryBatch(ctx context.Context, w Want, rows []AffinityRow) (plac
 // errUnhealed: an affinity and its block do not agree, or may not.
 var errUnhealed = errors.New("affinity is not confirmed")
 
-// readOwn returns the block of an affinity that is confirmed and agrees with its block, else errUnhealed. Of a block that
-// is only remembered, it returns errFull when it is no longer the node's, and errUnhealed when it is empty: somebody may be
-// about to take it away, and that is seen at the affinity.
-func (s *search) readOwn(ctx context.Context, row AffinityRow) (Row[block.Block], error) {
+// agreed returns the block of an affinity, as it was read, if the affinity is confirmed and agrees with it, else
+// errUnhealed. Of a block that is only remembered, it returns errFull when it is no longer the node's, and errUnhealed when
+// it is empty: somebody may be about to take it away, and that is seen at the affinity.
+func (s *search) agreed(row AffinityRow, b Row[block.Block], err error) (Row[block.Block], error) {
 	remembered := s.view.Remembered && !s.fresh
-	if !remembered && (row.Rev == nil || row.Deleted || row.Value.State != Confirmed) {
-		return Row[block.Block]{}, errUnhealed
-	}
-	b, read := s.view.Blocks[row.Key.CIDR]
-	var err error
-	if !read {
-		b, err = get(ctx, s.a.Store.Blocks(), row.Key.CIDR)
-	}
-	// Whoever comes back to it wants to know what has become of it.
-	delete(s.view.Blocks, row.Key.CIDR)
 	gone := errors.Is(err, ErrNotFound) || err == nil && b.Value.Affinity != hostAffinity(row.Key.Node)
 	switch {
+	case !remembered && (row.Rev == nil || row.Deleted || row.Value.State != Confirmed):
+		return b, errUnhealed
 	case gone && remembered:
 		return b, errFull
 	case gone, err == nil && remembered && b.Value.Empty():
