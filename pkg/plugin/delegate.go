@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"os"
 	"strconv"
+	"strings"
 
 	"github.com/containernetworking/cni/pkg/invoke"
 	current "github.com/containernetworking/cni/pkg/types/100"
@@ -22,9 +24,9 @@ func (a *add) delegate(ctx context.Context) (*current.Result, error) {
 		return nil, err
 	}
 	a.undo.Push(a.delegateDel)
-	r, err := invoke.DelegateAdd(ctx, a.Conf.IPAM.Type, stdin, nil)
+	r, err := invoke.DelegateAdd(ctx, a.Conf.IPAM.Type, stdin, delegateExec())
 	if err != nil {
-		return nil, fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
+		return nil, a.ran(err)
 	}
 	result, err := current.NewResultFromResult(r)
 	if err != nil {
@@ -38,17 +40,52 @@ func (a *add) delegate(ctx context.Context) (*current.Result, error) {
 
 // delegateDel has to bring the IPAM plugin to its DEL also when the API server cannot say what the configuration means.
 func (a *attachment) delegateDel(ctx context.Context) error {
-	stdin, err := a.withPodCIDRs(ctx)
+	stdin, err := a.withSomeCIDRs(ctx)
 	if err != nil {
-		a.Log.Warn("releasing without the node's pod CIDRs", "error", err)
-		if stdin, err = withAnyCIDRs(a.CNI.StdinData); err != nil {
-			return err
-		}
+		return err
 	}
-	if err := invoke.DelegateDel(ctx, a.Conf.IPAM.Type, stdin, nil); err != nil {
+	return a.ran(invoke.DelegateDel(ctx, a.Conf.IPAM.Type, stdin, delegateExec()))
+}
+
+func (a *attachment) delegateCheck(ctx context.Context) error {
+	stdin, err := a.withSomeCIDRs(ctx)
+	if err != nil {
+		return err
+	}
+	return a.ran(invoke.DelegateCheck(ctx, a.Conf.IPAM.Type, stdin, delegateExec()))
+}
+
+func (a *attachment) delegateGC(ctx context.Context) error {
+	stdin, err := a.withSomeCIDRs(ctx)
+	if err != nil {
+		return err
+	}
+	return a.ran(invoke.DelegateGC(ctx, a.Conf.IPAM.Type, stdin, delegateExec()))
+}
+
+// ran says whose error it is.
+func (a *attachment) ran(err error) error {
+	if err != nil {
 		return fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
 	}
 	return nil
+}
+
+// tolerant has plugins ignore the keys of CNI_ARGS that they do not know: Kubernetes' are there, and most IPAM plugins know none.
+type tolerant struct{ invoke.Exec }
+
+func delegateExec() tolerant {
+	return tolerant{&invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: os.Stderr}}}
+}
+
+// ExecPlugin runs the plugin.
+func (t tolerant) ExecPlugin(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
+	for i, variable := range environ {
+		if args, ok := strings.CutPrefix(variable, "CNI_ARGS="); ok && args != "" {
+			environ[i] = "CNI_ARGS=IgnoreUnknown=1;" + args
+		}
+	}
+	return t.Exec.ExecPlugin(ctx, path, stdin, environ)
 }
 
 // delegateConfig is the configuration that the IPAM plugin gets: the whole of ours. calico-ipam knows nothing of a
