@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/containernetworking/cni/pkg/invoke"
+	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"calico-cni/pkg/ipamplugin"
@@ -52,6 +54,11 @@ func (a *attachment) delegateCheck(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if a.Conf.IPAM.Type == "static" {
+		if stdin, err = withoutGateways(stdin); err != nil {
+			return err
+		}
+	}
 	return a.ran(invoke.DelegateCheck(ctx, a.Conf.IPAM.Type, stdin, delegateExec()))
 }
 
@@ -63,12 +70,33 @@ func (a *attachment) delegateGC(ctx context.Context) error {
 	return a.ran(invoke.DelegateGC(ctx, a.Conf.IPAM.Type, stdin, delegateExec()))
 }
 
-// ran says whose error it is.
+// ran says whose error it is. One that dies without a word has no code, so that it gets ours.
 func (a *attachment) ran(err error) error {
-	if err != nil {
-		return fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
+	var answer *types.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &answer) && answer.Code == 0:
+		return fmt.Errorf("run IPAM plugin %s: %s; see its output in the runtime's log", a.Conf.IPAM.Type, strings.TrimSpace(err.Error()))
 	}
-	return nil
+	return fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
+}
+
+// withoutGateways returns a configuration of static without the gateways of its addresses: static's CHECK would look for them in
+// the result, which has none of ours.
+func withoutGateways(stdin []byte) ([]byte, error) {
+	config := map[string]any{}
+	if err := json.Unmarshal(stdin, &config); err != nil {
+		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
+	}
+	section, _ := config["ipam"].(map[string]any)
+	addrs, _ := section["addresses"].([]any)
+	for _, addr := range addrs {
+		if addr, ok := addr.(map[string]any); ok {
+			delete(addr, "gateway")
+		}
+	}
+	return json.Marshal(config)
 }
 
 // tolerant has plugins ignore the keys of CNI_ARGS that they do not know: Kubernetes' are there, and most IPAM plugins know none.
