@@ -266,3 +266,14 @@ func TestAnIPAMPluginThatFailsIsNamedAndAskedToCleanUp(t *testing.T) {
 	must(t, os.Remove(filepath.Join(n.BinDir(), "lily")))
 	expectRefusal(t, p, refusal{changes: map[string]any{"ipam": map[string]any{"type": "lily"}}, code: 100, says: []string{"IPAM plugin lily", "lily"}})
 }
+
+func TestIPAMPluginsNeedNotKnowTheArgumentsOfKubernetes(t *testing.T) {
+	withTools(t, "host-local")
+	p := newPod(t, "foreign-args")
+	local := map[string]any{"ipam": map[string]any{"type": "host-local", "dataDir": t.TempDir(), "subnet": "10.78.0.0/24"}}
+	strict := []string{"CNI_ARGS", "K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + p.Name}
+	wantAddrs(t, addrs(t, add(t, p, local, strict...)), "10.78.0.")
+	if a := call(t, "DEL", p, local, strict...); a.Exit != 0 {
+		t.Errorf("DEL: %+v", a)
+	}
+}

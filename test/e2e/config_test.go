@@ -217,12 +217,12 @@ func TestWhatReachesBeyondLinuxAndKubernetesIsRefused(t *testing.T) {
 	}
 }
 
-// byHand runs calico as a person does.
-func byHand(t *testing.T, name string, changes map[string]any, env ...string) (exit int, stdout, stderr string) {
+// byHand runs a plugin as a person does.
+func byHand(t *testing.T, plugin, name string, changes map[string]any, env ...string) (exit int, stdout, stderr string) {
 	t.Helper()
 	config, err := n.Config(changes)
 	must(t, err)
-	cmd := exec.CommandContext(t.Context(), filepath.Join(n.BinDir(), "calico"), name)
+	cmd := exec.CommandContext(t.Context(), filepath.Join(n.BinDir(), plugin), name)
 	var out, errs bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = bytes.NewReader(encode(t, config)), &out, &errs, env
 	_ = cmd.Run()
@@ -231,8 +231,13 @@ func byHand(t *testing.T, name string, changes map[string]any, env ...string) (e
 
 func TestFlagsForPeople(t *testing.T) {
 	installed(t)
-	if exit, out, _ := byHand(t, "-v", nil); exit != 0 || out != "test\n" {
-		t.Errorf("-v: exit %d, %q", exit, out)
+	for _, plugin := range []string{"calico", "calico-ipam"} {
+		if exit, out, _ := byHand(t, plugin, "-v", nil); exit != 0 || out != "test\n" {
+			t.Errorf("%s -v: exit %d, %q", plugin, exit, out)
+		}
+	}
+	if exit, out, _ := byHand(t, "calico-ipam", "-upgrade", nil); exit == 0 {
+		t.Errorf("calico-ipam -upgrade succeeds, and there is no such thing: %q", out)
 	}
 	for name, c := range map[string]struct {
 		changes map[string]any
@@ -244,14 +249,14 @@ func TestFlagsForPeople(t *testing.T) {
 		"a refused token":           {map[string]any{"kubernetes.kubeconfig": kubeconfig(t, n.Server.URL())}, 1, "credentials refused"},
 		"a wrong configuration":     {map[string]any{"datastore_type": "etcdv3"}, 1, "datastore_type"},
 	} {
-		exit, out, errs := byHand(t, "-t", c.changes, "CNI_COMMAND=ADD")
+		exit, out, errs := byHand(t, "calico", "-t", c.changes, "CNI_COMMAND=ADD")
 		if exit != c.exit || out != "" || !strings.Contains(errs, c.says) || strings.Contains(errs, secret) {
 			t.Errorf("-t with %s: exit %d, stdout %q, stderr %q", name, exit, out, errs)
 		}
 	}
 	must(t, n.Create(t.Context(), "ClusterInformation", "clusterinformations", "default", map[string]any{"datastoreReady": false}))
 	defer func() { must(t, n.Delete(withoutCancel(t.Context()), "clusterinformations", "default")) }()
-	if exit, _, errs := byHand(t, "-t", nil); exit != 1 || !strings.Contains(errs, "datastoreReady") {
+	if exit, _, errs := byHand(t, "calico", "-t", nil); exit != 1 || !strings.Contains(errs, "datastoreReady") {
 		t.Errorf("-t with a locked datastore: exit %d, %q", exit, errs)
 	}
 }
