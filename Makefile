@@ -78,10 +78,12 @@ tidy:
 fmt:
 	$(GO) tool -modfile=hack/tools/go.mod gofumpt -w cmd pkg internal conflist test hack/release
 
-# What Debian has and a bare machine may lack: ping for demo and tests, a C compiler for the race detector.
+# What Debian has and a bare machine may lack: ping for demo and tests, iptables for the tests of portmap and firewall, a C
+# compiler for the race detector.
 system:
 	@missing=; \
 	command -v ping >/dev/null || missing="$$missing iputils-ping"; \
+	command -v iptables >/dev/null || missing="$$missing iptables"; \
 	command -v nsenter >/dev/null || missing="$$missing util-linux"; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	[ -z "$$missing" ] || { echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; }

@@ -50,6 +50,9 @@ type Spec struct {
 	MAC net.HardwareAddr
 	// Addrs are the pod's addresses, IPv4, IPv6 or both, each of which gets a host route. At least one.
 	Addrs []netip.Addr
+	// Routes are the destinations that the pod reaches through its gateways, those of families that it has no address of
+	// left out. Nil is the default route of each family.
+	Routes []netip.Prefix
 	// AllowIPForwarding lets the pod forward packets between its interfaces.
 	AllowIPForwarding bool
 	// NoHostRoutes leaves out the routes on the host (the target of a live migration gets them later).

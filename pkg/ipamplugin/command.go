@@ -72,19 +72,26 @@ func (c *Command) Connect() (err error) {
 	if c.Client != nil {
 		return nil
 	}
-	if root := c.Conf.APIRoot(); root != "" && c.Conf.Kubernetes.Kubeconfig == "" {
-		c.Client, err = kube.Direct{
-			Server: root, Token: c.Conf.Policy.AuthToken.Reveal(),
-			Certificate: c.Conf.Policy.ClientCertificate, Key: c.Conf.Policy.ClientKey.Reveal(), CA: c.Conf.Policy.CertificateAuthority,
-		}.Client(c.UserAgent)
-		return err
-	}
-	path, err := c.Conf.KubeconfigPath()
+	client, err := c.connect()
 	if err != nil {
 		return err
 	}
-	c.Client, err = kube.Load(path, c.UserAgent)
+	c.Client, err = client.Limited(c.Conf.QPS, c.Conf.Burst)
 	return err
+}
+
+func (c *Command) connect() (*kube.Client, error) {
+	if root := c.Conf.APIRoot(); root != "" && c.Conf.Kubernetes.Kubeconfig == "" {
+		return kube.Direct{
+			Server: root, Token: c.Conf.Policy.AuthToken.Reveal(),
+			Certificate: c.Conf.Policy.ClientCertificate, Key: c.Conf.Policy.ClientKey.Reveal(), CA: c.Conf.Policy.CertificateAuthority,
+		}.Client(c.UserAgent)
+	}
+	path, err := c.Conf.KubeconfigPath()
+	if err != nil {
+		return nil, err
+	}
+	return kube.Load(path, c.UserAgent)
 }
 
 // Allocations are those of the node, once connected.

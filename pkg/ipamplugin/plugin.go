@@ -56,7 +56,7 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 		return nil, err
 	}
 	c.SettleSome(ctx)
-	return grant.Result(), nil
+	return grant.resultFor(c.Conf.Type), nil
 }
 
 // Del releases whatever the attachment holds. To hold nothing is a success, and so is a release that has to wait.

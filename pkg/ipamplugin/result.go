@@ -29,6 +29,38 @@ func (g Grant) Result() *current.Result {
 	return r
 }
 
+// mainPlugin is the type of the main plugin that takes a Result, and programs none of its routes.
+const mainPlugin = "calico"
+
+// pointToPoint is the type of a main plugin that gives the host's end of each pair the gateway as its address, and takes no result
+// without one. Blocks have no gateway, so it gets link-local ones: those of calico itself.
+const pointToPoint = "ptp"
+
+var (
+	linkLocal4 = net.IPv4(169, 254, 1, 1)
+	linkLocal6 = net.ParseIP("fe80::ecee:eeff:feee:eeee")
+)
+
+// resultFor is the Result for a main plugin. One that programs what it gets is given no routes: the kernel refuses them for
+// their host bits, and makes them by itself from the addresses.
+func (g Grant) resultFor(plugin string) *current.Result {
+	r := g.Result()
+	if plugin == "" || plugin == mainPlugin {
+		return r
+	}
+	r.Routes = nil
+	for _, ip := range r.IPs {
+		switch {
+		case plugin != pointToPoint:
+		case ip.Address.IP.To4() != nil:
+			ip.Gateway = linkLocal4
+		default:
+			ip.Gateway = linkLocal6
+		}
+	}
+	return r
+}
+
 func ipNet(p netip.Prefix) net.IPNet {
 	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
 }

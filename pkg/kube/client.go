@@ -33,6 +33,8 @@ type Client struct {
 	host string
 	// config has the credentials.
 	config *rest.Config
+	// limit says in messages how requests are limited; empty when they are not.
+	limit string
 }
 
 // InCluster returns a client with the service account of the pod that the process runs in.
@@ -42,6 +44,23 @@ func InCluster(userAgent string) (*Client, error) {
 		return nil, fmt.Errorf("%w of the pod's service account: %w; set KUBECONFIG when not run in a pod", ErrKubeconfig, err)
 	}
 	return fromConfig(config, "the pod's service account", userAgent)
+}
+
+// Limited returns the client with a limit of requests per second, and of how many may go out at once before that; burst 0
+// is 10. Without a qps above 0 there is no limit.
+func (c *Client) Limited(qps float32, burst int) (*Client, error) {
+	if qps <= 0 {
+		return c, nil
+	}
+	config := rest.CopyConfig(c.config)
+	config.QPS, config.Burst = qps, burst
+	limited := *c
+	var err error
+	if limited.rest, err = rest.UnversionedRESTClientForConfigAndClient(config, c.rest.Client); err != nil {
+		return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, c.source, errServer)
+	}
+	limited.limit = fmt.Sprintf("; the configuration limits requests to qps %v and burst %d", qps, burst)
+	return &limited, nil
 }
 
 func fromConfig(config *rest.Config, source, userAgent string) (*Client, error) {

@@ -38,7 +38,7 @@ func (c *Client) explain(ctx context.Context, what string, err error) error {
 	var untrusted *tls.CertificateVerificationError
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %w: no answer from %s in time: %w", what, ErrUnavailable, c.Host(), context.Cause(ctx))
+		return fmt.Errorf("%s: %w: no answer from %s in time: %w%s", what, ErrUnavailable, c.Host(), context.Cause(ctx), c.limit)
 	case apierrors.IsNotFound(err):
 		return fmt.Errorf("%s: %w: %w", what, ErrNotFound, err)
 	case apierrors.IsAlreadyExists(err):
@@ -58,7 +58,7 @@ func (c *Client) explain(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("%s: %w: %w; the CA certificate in %s is not that of the API server at %s: "+
 			"restart the install container on this node to renew it", what, ErrUnavailable, err, c.source, c.Host())
 	default:
-		return fmt.Errorf("%s: %w: %w; see whether the API server at %s answers from this node", what, ErrUnavailable, err, c.Host())
+		return fmt.Errorf("%s: %w: %w; see whether the API server at %s answers from this node%s", what, ErrUnavailable, err, c.Host(), c.limit)
 	}
 }
 

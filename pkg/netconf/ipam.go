@@ -8,12 +8,14 @@ import (
 )
 
 // IPAM is the section "ipam". Of an IPAM plugin other than calico-ipam the section is that plugin's business: only Type is
-// read of it, and Name and Subnet of host-local's.
+// read of it, and Name, Subnet and Routes of host-local's.
 type IPAM struct {
 	// Type names the IPAM plugin.
 	Type string
 	// Name and Subnet are host-local's; Subnet may be "usePodCidr" or "usePodCidrIPv6".
 	Name, Subnet string
+	// Routes are the destinations of host-local's routes; nil when it has none. A route's gateway is not looked at.
+	Routes []netip.Prefix
 	// AssignIPv4 is true unless configured "false", AssignIPv6 false unless configured "true".
 	AssignIPv4, AssignIPv6 bool
 	// IPv4Pools and IPv6Pools are names or CIDRs of the pools to use; empty means all that select the node.
@@ -49,10 +51,22 @@ func (i IPAM) hostLocal(section json.RawMessage) (IPAM, error) {
 	var wire struct {
 		Name   string `json:"name"`
 		Subnet string `json:"subnet"`
+		Routes []struct {
+			Dst string `json:"dst"`
+		} `json:"routes"`
 	}
-	err := decode(section, "ipam.", &wire)
+	if err := decode(section, "ipam.", &wire); err != nil {
+		return i, err
+	}
 	i.Name, i.Subnet = wire.Name, wire.Subnet
-	return i, err
+	for n, route := range wire.Routes {
+		to, err := netip.ParsePrefix(route.Dst)
+		if err != nil {
+			return i, invalid(fmt.Sprintf("ipam.routes[%d].dst", n), route.Dst, "want a CIDR such as 10.96.0.0/12, or 0.0.0.0/0")
+		}
+		i.Routes = append(i.Routes, to.Masked())
+	}
+	return i, nil
 }
 
 func (i IPAM) block(section json.RawMessage) (IPAM, error) {

@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
@@ -68,7 +69,7 @@ type NetConf struct {
 	CalicoAPIGroup string     `json:"calico_api_group"`
 	Kubernetes     Kubernetes `json:"kubernetes"`
 	Policy         Policy     `json:"policy"`
-	// QPS and Burst limit the requests to the API server; 0 leaves it to the client, a negative QPS sets no limit.
+	// QPS and Burst limit the requests of one command to the API server; without a QPS above 0 there is no limit.
 	QPS   float32 `json:"qps"`
 	Burst int     `json:"burst"`
 
@@ -146,6 +147,24 @@ type Args struct {
 	CNI struct {
 		IPs []string `json:"ips"`
 	} `json:"cni"`
+}
+
+// PodRoutes returns the destinations of the pod's routes through its gateways, each once: those of host-local's configuration, and the default
+// routes with them if IncludeDefaultRoutes; nil, which stands for the default routes, when it has none.
+func (c *NetConf) PodRoutes() []netip.Prefix {
+	if c.IPAM.Routes == nil {
+		return nil
+	}
+	var routes []netip.Prefix
+	if c.IncludeDefaultRoutes {
+		routes = append(routes, netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0))
+	}
+	for _, to := range c.IPAM.Routes {
+		if !slices.Contains(routes, to) {
+			routes = append(routes, to)
+		}
+	}
+	return routes
 }
 
 // PolicySetupTimeout returns how long to wait for the endpoint's status file; 0 is not at all.

@@ -99,6 +99,7 @@ func (a *add) admit(ctx context.Context) (err error) {
 		Owner: target.Owner, NetNS: target.NetNS, IfName: target.IfName,
 		HostIfName: target.HostIfName, SecondHostIfName: target.SecondHostIfName,
 		MTU: a.mtu, Queues: a.Conf.NumQueues, MAC: a.mac(), Addrs: a.families(), Netkit: a.Conf.DeviceType == "netkit",
+		Routes:            a.Conf.PodRoutes(),
 		AllowIPForwarding: a.Conf.ContainerSettings.AllowIPForwarding,
 	})
 	return err

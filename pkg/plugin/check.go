@@ -8,8 +8,8 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/skel"
+	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"calico-cni/pkg/dataplane"
@@ -47,6 +47,7 @@ func (a *attachment) promised(r *current.Result, addrs []netip.Addr) (dataplane.
 	spec := dataplane.Spec{
 		Owner: target.Owner, NetNS: target.NetNS, IfName: target.IfName, HostIfName: target.HostIfName, Addrs: addrs,
 		NoHostRoutes: a.Conf.IPAM.Type == netconf.CalicoIPAM && len(r.Routes) == 0,
+		Routes:       a.Conf.PodRoutes(),
 	}
 	var inPod *current.Interface
 	for _, n := range r.Interfaces {
@@ -76,16 +77,19 @@ func (a *attachment) promised(r *current.Result, addrs []netip.Addr) (dataplane.
 // checkAddrs asks IPAM whether the addresses are the attachment's.
 func (a *attachment) checkAddrs(ctx context.Context, addrs []netip.Addr) error {
 	if !a.blockIPAM() {
-		if err := invoke.DelegateCheck(ctx, a.Conf.IPAM.Type, a.CNI.StdinData, nil); err != nil {
-			return fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
-		}
-		return nil
+		return a.unlessOwn(ctx, addrs, a.delegateCheck(ctx))
 	}
 	if err := a.Connect(); err != nil {
 		return err
 	}
-	err := a.Allocations().Check(ctx, a.Conf.Name, a.ID, addrs)
-	if errors.Is(err, ipamplugin.ErrNotHeld) && a.bringsOwn(ctx, addrs) {
+	return a.unlessOwn(ctx, addrs, a.Allocations().Check(ctx, a.Conf.Name, a.ID, addrs))
+}
+
+// unlessOwn drops the error of an IPAM plugin that does not know the addresses, when the pod brought them.
+func (a *attachment) unlessOwn(ctx context.Context, addrs []netip.Addr, err error) error {
+	var answer *types.Error
+	unknown := errors.Is(err, ipamplugin.ErrNotHeld) || errors.As(err, &answer)
+	if unknown && a.Conf.FeatureControl.IPAddrsNoIPAM && a.bringsOwn(ctx, addrs) {
 		return nil
 	}
 	return err
@@ -93,7 +97,7 @@ func (a *attachment) checkAddrs(ctx context.Context, addrs []netip.Addr) error {
 
 // bringsOwn reports whether the pod's annotations say that its addresses are not from IPAM.
 func (a *attachment) bringsOwn(ctx context.Context, addrs []netip.Addr) bool {
-	if !a.ID.Kubernetes() {
+	if !a.ID.Kubernetes() || a.Connect() != nil {
 		return false
 	}
 	pod, err := a.readPod(ctx)
@@ -101,5 +105,5 @@ func (a *attachment) bringsOwn(ctx context.Context, addrs []netip.Addr) bool {
 		return false
 	}
 	said, err := a.Conf.Annotations(pod.Annotations, nil)
-	return err == nil && slices.Equal(said.IPAddrsNoIPAM, addrs)
+	return err == nil && len(said.IPAddrsNoIPAM) > 0 && slices.Equal(addresses(hosts(said.IPAddrsNoIPAM)), addrs)
 }

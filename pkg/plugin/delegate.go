@@ -3,11 +3,15 @@ package plugin
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"strconv"
+	"strings"
 
 	"github.com/containernetworking/cni/pkg/invoke"
+	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"calico-cni/pkg/ipamplugin"
@@ -22,9 +26,9 @@ func (a *add) delegate(ctx context.Context) (*current.Result, error) {
 		return nil, err
 	}
 	a.undo.Push(a.delegateDel)
-	r, err := invoke.DelegateAdd(ctx, a.Conf.IPAM.Type, stdin, nil)
+	r, err := invoke.DelegateAdd(ctx, a.Conf.IPAM.Type, stdin, delegateExec())
 	if err != nil {
-		return nil, fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
+		return nil, a.ran(err)
 	}
 	result, err := current.NewResultFromResult(r)
 	if err != nil {
@@ -38,17 +42,78 @@ func (a *add) delegate(ctx context.Context) (*current.Result, error) {
 
 // delegateDel has to bring the IPAM plugin to its DEL also when the API server cannot say what the configuration means.
 func (a *attachment) delegateDel(ctx context.Context) error {
-	stdin, err := a.withPodCIDRs(ctx)
+	stdin, err := a.withSomeCIDRs(ctx)
 	if err != nil {
-		a.Log.Warn("releasing without the node's pod CIDRs", "error", err)
-		if stdin, err = withAnyCIDRs(a.CNI.StdinData); err != nil {
+		return err
+	}
+	return a.ran(invoke.DelegateDel(ctx, a.Conf.IPAM.Type, stdin, delegateExec()))
+}
+
+func (a *attachment) delegateCheck(ctx context.Context) error {
+	stdin, err := a.withSomeCIDRs(ctx)
+	if err != nil {
+		return err
+	}
+	if a.Conf.IPAM.Type == "static" {
+		if stdin, err = withoutGateways(stdin); err != nil {
 			return err
 		}
 	}
-	if err := invoke.DelegateDel(ctx, a.Conf.IPAM.Type, stdin, nil); err != nil {
-		return fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
+	return a.ran(invoke.DelegateCheck(ctx, a.Conf.IPAM.Type, stdin, delegateExec()))
+}
+
+func (a *attachment) delegateGC(ctx context.Context) error {
+	stdin, err := a.withSomeCIDRs(ctx)
+	if err != nil {
+		return err
 	}
-	return nil
+	return a.ran(invoke.DelegateGC(ctx, a.Conf.IPAM.Type, stdin, delegateExec()))
+}
+
+// ran says whose error it is. One that dies without a word has no code, so that it gets ours.
+func (a *attachment) ran(err error) error {
+	var answer *types.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &answer) && answer.Code == 0:
+		return fmt.Errorf("run IPAM plugin %s: %s; see its output in the runtime's log", a.Conf.IPAM.Type, strings.TrimSpace(err.Error()))
+	}
+	return fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
+}
+
+// withoutGateways returns a configuration of static without the gateways of its addresses: static's CHECK would look for them in
+// the result, which has none of ours.
+func withoutGateways(stdin []byte) ([]byte, error) {
+	config := map[string]any{}
+	if err := json.Unmarshal(stdin, &config); err != nil {
+		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
+	}
+	section, _ := config["ipam"].(map[string]any)
+	addrs, _ := section["addresses"].([]any)
+	for _, addr := range addrs {
+		if addr, ok := addr.(map[string]any); ok {
+			delete(addr, "gateway")
+		}
+	}
+	return json.Marshal(config)
+}
+
+// tolerant has plugins ignore the keys of CNI_ARGS that they do not know: Kubernetes' are there, and most IPAM plugins know none.
+type tolerant struct{ invoke.Exec }
+
+func delegateExec() tolerant {
+	return tolerant{&invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: os.Stderr}}}
+}
+
+// ExecPlugin runs the plugin.
+func (t tolerant) ExecPlugin(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
+	for i, variable := range environ {
+		if args, ok := strings.CutPrefix(variable, "CNI_ARGS="); ok && args != "" {
+			environ[i] = "CNI_ARGS=IgnoreUnknown=1;" + args
+		}
+	}
+	return t.Exec.ExecPlugin(ctx, path, stdin, environ)
 }
 
 // delegateConfig is the configuration that the IPAM plugin gets: the whole of ours. calico-ipam knows nothing of a

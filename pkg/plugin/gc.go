@@ -3,10 +3,8 @@ package plugin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 
-	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/skel"
 
 	"calico-cni/pkg/dataplane"
@@ -31,8 +29,8 @@ func (p *Plugin) GC(ctx context.Context, args *skel.CmdArgs) (err error) {
 	var remote error
 	if a.blockIPAM() {
 		freed, remote = a.Collect(ctx, spared)
-	} else if remote = invoke.DelegateGC(ctx, a.Conf.IPAM.Type, a.CNI.StdinData, nil); remote != nil {
-		remote = fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, remote)
+	} else {
+		remote = a.delegateGC(ctx)
 	}
 	return errors.Join(local, remote)
 }

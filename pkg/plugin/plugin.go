@@ -2,7 +2,6 @@
 package plugin
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/skel"
@@ -29,15 +28,14 @@ type Plugin struct {
 	Dataplane dataplane.Interface
 	// InterfacePrefix is the value of FELIX_INTERFACEPREFIX.
 	InterfacePrefix string
-	// Transport reaches the readiness gates.
-	Transport http.RoundTripper
+	Gates           Gates
 }
 
 // attachment is one command about an attachment: what the runtime asked for, and the names that follow from it.
 type attachment struct {
 	*ipamplugin.Command
 	dataplane dataplane.Interface
-	transport http.RoundTripper
+	gates     Gates
 	// prefix begins the names of interfaces on the host.
 	prefix string
 	// previous is the result of the plugins before this one in a chain; nil when it is the first.
@@ -50,7 +48,7 @@ func (p *Plugin) attach(verb string, args *skel.CmdArgs) (*attachment, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &attachment{Command: c, dataplane: p.Dataplane, transport: p.Transport}
+	a := &attachment{Command: c, dataplane: p.Dataplane, gates: p.Gates}
 	if a.prefix, err = workload.ParsePrefix(p.InterfacePrefix); err != nil {
 		return nil, err
 	}

@@ -1,12 +1,14 @@
 package plugin
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"calico-cni/pkg/netconf"
 )
@@ -24,7 +26,7 @@ var anyCIDRs = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustP
 // withPodCIDRs returns the configuration with the node's pod CIDRs in place of what stands for them. The node is read
 // only when something does.
 func (a *attachment) withPodCIDRs(ctx context.Context) ([]byte, error) {
-	if a.Conf.IPAM.Type != "host-local" || !strings.Contains(string(a.Conf.RawIPAM), podCIDR4) {
+	if !a.wantsPodCIDRs() {
 		return a.CNI.StdinData, nil
 	}
 	name, err := a.NodeName(a.Conf)
@@ -41,17 +43,42 @@ func (a *attachment) withPodCIDRs(ctx context.Context) ([]byte, error) {
 	return withCIDRs(a.CNI.StdinData, "node "+name, cidrs)
 }
 
-func withAnyCIDRs(stdin []byte) ([]byte, error) { return withCIDRs(stdin, "no node", anyCIDRs) }
+// wantsPodCIDRs looks at the configuration as it came: that of a DEL may be one that nobody else can read.
+func (a *attachment) wantsPodCIDRs() bool {
+	return a.Conf.IPAM.Type == "host-local" && bytes.Contains(bytes.ToLower(a.CNI.StdinData), []byte(strings.ToLower(podCIDR4)))
+}
+
+// withSomeCIDRs is withPodCIDRs for what comes after the ADD, where any CIDR will do when the node cannot be read.
+func (a *attachment) withSomeCIDRs(ctx context.Context) ([]byte, error) {
+	if !a.wantsPodCIDRs() {
+		return a.CNI.StdinData, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, nodePatience)
+	defer cancel()
+	stdin, err := a.withPodCIDRs(ctx)
+	if err != nil {
+		a.Log.Warn("calling host-local without the node's pod CIDRs", "error", err)
+		return withAnyCIDRs(a.CNI.StdinData)
+	}
+	return stdin, nil
+}
+
+// nodePatience is how long a command waits for a node that it can do without.
+const nodePatience = 5 * time.Second
+
+func withAnyCIDRs(stdin []byte) ([]byte, error) {
+	return withCIDRs(stdin, "no node", anyCIDRs, "rangeStart", "rangeEnd", "gateway")
+}
 
 // withCIDRs replaces what stands for the pod CIDRs of a node by the first of their family, in ipam.subnet and in all
-// ipam.ranges. All else stays.
-func withCIDRs(stdin []byte, node string, cidrs []netip.Prefix) ([]byte, error) {
+// ipam.ranges, and drops the named keys beside them. All else stays.
+func withCIDRs(stdin []byte, node string, cidrs []netip.Prefix, drop ...string) ([]byte, error) {
 	config := map[string]any{}
 	if err := json.Unmarshal(stdin, &config); err != nil {
 		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
 	}
 	ipam, _ := config["ipam"].(map[string]any)
-	if err := fillIn(ipam, node, cidrs); err != nil {
+	if err := fillIn(ipam, node, cidrs, drop); err != nil {
 		return nil, err
 	}
 	sets, _ := ipam["ranges"].([]any)
@@ -59,7 +86,7 @@ func withCIDRs(stdin []byte, node string, cidrs []netip.Prefix) ([]byte, error) 
 		ranges, _ := set.([]any)
 		for _, r := range ranges {
 			section, _ := r.(map[string]any)
-			if err := fillIn(section, node, cidrs); err != nil {
+			if err := fillIn(section, node, cidrs, drop); err != nil {
 				return nil, err
 			}
 		}
@@ -68,7 +95,7 @@ func withCIDRs(stdin []byte, node string, cidrs []netip.Prefix) ([]byte, error) 
 }
 
 // fillIn replaces the subnet of one section.
-func fillIn(section map[string]any, node string, cidrs []netip.Prefix) error {
+func fillIn(section map[string]any, node string, cidrs []netip.Prefix, drop []string) error {
 	said, _ := section["subnet"].(string)
 	if !strings.EqualFold(said, podCIDR4) && !strings.EqualFold(said, podCIDR6) {
 		return nil
@@ -80,5 +107,8 @@ func fillIn(section map[string]any, node string, cidrs []netip.Prefix) error {
 			netconf.ErrInvalid, said, node)
 	}
 	section["subnet"] = cidrs[i].String()
+	for _, key := range drop {
+		delete(section, key)
+	}
 	return nil
 }

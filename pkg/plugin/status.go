@@ -61,7 +61,15 @@ func (a *attachment) delegateStatus(ctx context.Context) error {
 	if a.blockIPAM() {
 		return nil
 	}
-	err := invoke.DelegateStatus(ctx, a.Conf.IPAM.Type, a.CNI.StdinData, nil)
+	stdin := a.CNI.StdinData
+	if a.wantsPodCIDRs() {
+		var err error
+		// Not the node's own: to read the node takes a request.
+		if stdin, err = withAnyCIDRs(stdin); err != nil {
+			return fmt.Errorf("%w: %w", ipamplugin.ErrCannotAdd, err)
+		}
+	}
+	err := invoke.DelegateStatus(ctx, a.Conf.IPAM.Type, stdin, delegateExec())
 	var answer *types.Error
 	if err == nil || errors.As(err, &answer) && answer.Code == types.ErrIncompatibleCNIVersion {
 		return nil

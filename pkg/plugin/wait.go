@@ -14,10 +14,24 @@ import (
 	"calico-cni/pkg/ipamplugin"
 )
 
+// Gates is how readiness gates are asked.
+type Gates struct {
+	Transport http.RoundTripper
+	// Patience bounds the wait for one gate, Poll is how long the next question waits.
+	Patience, Poll time.Duration
+}
+
+// UsualGates are asked every 5 s for 30 s, each.
+//
+// Source: Calico's configuration reference, readiness_gates.
+func UsualGates() Gates {
+	return Gates{Transport: http.DefaultTransport, Patience: 30 * time.Second, Poll: 5 * time.Second}
+}
+
 const (
-	gatePoll     = 5 * time.Second
-	gatePatience = 30 * time.Second
-	policyPoll   = 50 * time.Millisecond
+	// gateAnswer is how long one answer of a gate may take.
+	gateAnswer = 5 * time.Second
+	policyPoll = 50 * time.Millisecond
 )
 
 // awaitGates waits until every readiness gate of the configuration has answered with a status of success.
@@ -31,18 +45,23 @@ func (a *add) awaitGates(ctx context.Context) error {
 }
 
 func (a *add) awaitGate(ctx context.Context, gate string) error {
-	ctx, cancel := context.WithTimeout(ctx, gatePatience)
+	ctx, cancel := context.WithTimeout(ctx, a.gates.Patience)
 	defer cancel()
-	client := &http.Client{Transport: a.transport, Timeout: gatePoll}
+	client := &http.Client{Transport: a.gates.Transport, Timeout: gateAnswer}
+	var last error
 	for {
 		err := knock(ctx, client, gate)
 		if err == nil {
 			return nil
 		}
+		// A question that the end of the patience cuts off tells nothing.
+		if last == nil || ctx.Err() == nil {
+			last = err
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: readiness gate %s is closed: %w: see what answers there", ipamplugin.ErrNotUp, redacted(gate), err)
-		case <-time.After(gatePoll):
+			return fmt.Errorf("%w: readiness gate %s is closed: %w: see what answers there", ipamplugin.ErrNotUp, redacted(gate), last)
+		case <-time.After(a.gates.Poll):
 		}
 	}
 }

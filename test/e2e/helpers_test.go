@@ -176,3 +176,10 @@ func unchangedBut(t *testing.T, what string, look func(string) string, f func())
 		t.Errorf("%s left something behind (-before +after):\n%s", what, diff)
 	}
 }
+
+func encode(t testing.TB, v any) []byte {
+	t.Helper()
+	data, err := json.Marshal(v)
+	must(t, err)
+	return data
+}

@@ -79,7 +79,7 @@ func TestAFailedSecondSandboxReleasesOnlyItsOwn(t *testing.T) {
 
 func TestCalicoIPAMAnswersAsAnIPAMPlugin(t *testing.T) {
 	p := newPod(t, "as-ipam")
-	config, err := n.Config(map[string]any{"type": "bridge"})
+	config, err := n.Config(nil)
 	must(t, err)
 	run := func(command string, env map[string]string) node.Answer {
 		a, err := n.Run(t.Context(), node.Call{Plugin: "calico-ipam", Command: command, Pod: p, Config: config, Env: env})

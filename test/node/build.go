@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// Build builds the project's three binaries, as they are released, and portmap, host-local and cnitool, into a directory.
+// Build builds the project's three binaries, as they are released, cnitool, and the plugins that they keep company with, into a directory.
 func Build(ctx context.Context, dir string) error {
 	root, err := output(ctx, ".", "go", "list", "-m", "-f", "{{.Dir}}", "calico-cni")
 	if err != nil {
@@ -23,8 +23,13 @@ func Build(ctx context.Context, dir string) error {
 	}
 	others := []string{
 		"build", "-trimpath", "-ldflags", "-s -w", "-o", dir + "/",
-		"github.com/containernetworking/plugins/plugins/meta/portmap", "github.com/containernetworking/plugins/plugins/ipam/host-local",
 		"github.com/containernetworking/cni/cnitool",
+	}
+	for _, plugin := range []string{
+		"ipam/host-local", "ipam/static", "main/bridge", "main/loopback", "main/macvlan", "main/ptp",
+		"meta/bandwidth", "meta/firewall", "meta/portmap", "meta/sbr", "meta/tuning",
+	} {
+		others = append(others, "github.com/containernetworking/plugins/plugins/"+plugin)
 	}
 	_, err = output(ctx, filepath.Join(root, "test"), "go", others...)
 	return err

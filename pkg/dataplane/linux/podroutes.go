@@ -32,13 +32,23 @@ type podRoute struct {
 func podRoutes(spec dataplane.Spec, index int) []podRoute {
 	var routes []podRoute
 	if uses4(spec) {
-		routes = append(routes,
-			podRoute{netlink.Route{LinkIndex: index, Dst: single(gateway4), Scope: netlink.SCOPE_LINK}, gateway4},
-			podRoute{netlink.Route{LinkIndex: index, Dst: prefix(netip.IPv4Unspecified(), 0), Gw: gateway4.AsSlice()}, anywhere4})
+		routes = append(routes, podRoute{netlink.Route{LinkIndex: index, Dst: single(gateway4), Scope: netlink.SCOPE_LINK}, gateway4})
 	}
-	if uses6(spec) {
-		routes = append(routes,
-			podRoute{netlink.Route{LinkIndex: index, Dst: prefix(netip.IPv6Unspecified(), 0), Gw: gateway6.AsSlice()}, anywhere6})
+	destinations := spec.Routes
+	if destinations == nil {
+		destinations = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+	}
+	for _, to := range destinations {
+		gateway, probe, uses := gateway4, anywhere4, uses4(spec)
+		if to.Addr().Is6() {
+			gateway, probe, uses = gateway6, anywhere6, uses6(spec)
+		}
+		if to.Bits() > 0 {
+			probe = to.Addr()
+		}
+		if uses {
+			routes = append(routes, podRoute{netlink.Route{LinkIndex: index, Dst: prefix(to.Addr(), to.Bits()), Gw: gateway.AsSlice()}, probe})
+		}
 	}
 	return routes
 }

@@ -232,6 +232,8 @@ func TestSpecThatCannotBeIsRefused(t *testing.T) {
 		{"zero address", func(s *dataplane.Spec) { s.Addrs = []netip.Addr{{}} }},
 		{"mapped address", func(s *dataplane.Spec) { s.Addrs = []netip.Addr{netip.MustParseAddr("::ffff:10.0.0.1")} }},
 		{"zoned address", func(s *dataplane.Spec) { s.Addrs = []netip.Addr{netip.MustParseAddr("fe80::1%eth0")} }},
+		{"route with host bits", func(s *dataplane.Spec) { s.Routes = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/8")} }},
+		{"no route at all", func(s *dataplane.Spec) { s.Routes = []netip.Prefix{{}} }},
 		{"lo", func(s *dataplane.Spec) { s.IfName = "lo" }},
 		{"no interface name", func(s *dataplane.Spec) { s.IfName = "" }},
 		{"long interface name", func(s *dataplane.Spec) { s.HostIfName = "cali0123456789ab" }},

@@ -45,6 +45,11 @@ func validate(spec dataplane.Spec) error {
 			return fmt.Errorf("%w: address %s: want a plain IPv4 or IPv6 address", dataplane.ErrSpec, addr)
 		}
 	}
+	for _, to := range spec.Routes {
+		if !to.IsValid() || to.Addr().Is4In6() {
+			return fmt.Errorf("%w: route to %s: want an IPv4 or IPv6 CIDR", dataplane.ErrSpec, to)
+		}
+	}
 	return nil
 }
 

@@ -1,0 +1,82 @@
+package plugin
+
+import (
+	"context"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/containernetworking/cni/pkg/skel"
+
+	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/netconf"
+)
+
+func TestPodCIDRsTakeThePlaceOfTheirNames(t *testing.T) {
+	both := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24"), netip.MustParsePrefix("fd01::/64"), netip.MustParsePrefix("10.9.0.0/24")}
+	for _, c := range []struct {
+		name, ipam string
+		cidrs      []netip.Prefix
+		want       string
+	}{
+		{"subnet", `{"subnet":"usePodCidr","other":1}`, both, `{"other":1,"subnet":"10.1.0.0/24"}`},
+		{"IPv6 subnet", `{"subnet":"usePodCidrIPv6"}`, both, `{"subnet":"fd01::/64"}`},
+		{"whatever the case", `{"subnet":"usePodCIDR"}`, both, `{"subnet":"10.1.0.0/24"}`},
+		{
+			"ranges", `{"ranges":[[{"subnet":"usePodCidr","rangeStart":"10.1.0.9"}],[{"subnet":"usePodCidrIPv6"}],[{"subnet":"10.7.0.0/24"}]]}`, both,
+			`{"ranges":[[{"rangeStart":"10.1.0.9","subnet":"10.1.0.0/24"}],[{"subnet":"fd01::/64"}],[{"subnet":"10.7.0.0/24"}]]}`,
+		},
+		{
+			"a family that the node has not", `{"ranges":[[{"subnet":"usePodCidrIPv6"}]]}`, both[:1],
+			"invalid network configuration: ipam: subnet usePodCidrIPv6: node n has no such pod CIDR: let the controller manager allocate them (--allocate-node-cidrs), or name a subnet",
+		},
+		{"what host-local will refuse", `{"ranges":[7],"subnet":[]}`, both, `{"ranges":[7],"subnet":[]}`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, err := withCIDRs([]byte(`{"ipam":`+c.ipam+`}`), "node n", c.cidrs)
+			text := strings.TrimSuffix(strings.TrimPrefix(string(got), `{"ipam":`), "}")
+			if err != nil {
+				text = err.Error()
+			}
+			if text != c.want {
+				t.Errorf("got  %s\nwant %s", text, c.want)
+			}
+		})
+	}
+}
+
+func TestWithoutTheNodeAnyCIDRStandsInAndNothingBoundsIt(t *testing.T) {
+	const ipam = `{"subnet":"usePodCidr","rangeStart":"10.1.0.9","rangeEnd":"10.1.0.99","gateway":"10.1.0.1","ranges":[[{"subnet":"10.7.0.0/24","rangeStart":"10.7.0.9"}]],"type":"host-local"}`
+	a := unconnected(ipam)
+	got, err := a.withSomeCIDRs(t.Context())
+	const want = `{"ipam":{"ranges":[[{"rangeStart":"10.7.0.9","subnet":"10.7.0.0/24"}]],"subnet":"192.0.2.0/24","type":"host-local"}}`
+	if err != nil || string(got) != want {
+		t.Errorf("got  %s, %v\nwant %s", got, err, want)
+	}
+	if _, err := a.withPodCIDRs(t.Context()); err == nil {
+		t.Error("an ADD goes on without the node's CIDRs")
+	}
+}
+
+func TestAConfigurationThatNamesItsSubnetsTakesNoNode(t *testing.T) {
+	for _, ipam := range []string{`{"type":"host-local","subnet":"10.0.0.0/8"}`, `{"type":"other","subnet":"usePodCidr"}`} {
+		a := unconnected(ipam)
+		for name, f := range map[string]func(context.Context) ([]byte, error){"ADD": a.withPodCIDRs, "DEL": a.withSomeCIDRs} {
+			if got, err := f(t.Context()); err != nil || string(got) != string(a.CNI.StdinData) {
+				t.Errorf("%s, %s: %s, %v", name, ipam, got, err)
+			}
+		}
+	}
+}
+
+// unconnected is an attachment on a node that has no name and knows no API server.
+func unconnected(ipam string) *attachment {
+	return &attachment{Command: &ipamplugin.Command{
+		Host: ipamplugin.Host{ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist }},
+		Conf: &netconf.NetConf{IPAM: netconf.IPAM{Type: strings.Split(strings.SplitAfter(ipam, `"type":"`)[1], `"`)[0]}},
+		CNI:  &skel.CmdArgs{StdinData: []byte(`{"ipam":` + ipam + `}`)},
+		Log:  slog.New(slog.DiscardHandler),
+	}}
+}

@@ -1,0 +1,110 @@
+package plugin
+
+import (
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/workload"
+)
+
+// gated is an ADD that waits for gates, long before it asks the API server.
+func gated(patience time.Duration, gates ...string) *add {
+	return &add{attachment: &attachment{
+		Command: &ipamplugin.Command{Conf: &netconf.NetConf{ReadinessGates: gates}, Log: slog.New(slog.DiscardHandler)},
+		gates:   Gates{Transport: http.DefaultTransport, Patience: patience, Poll: time.Millisecond},
+	}}
+}
+
+// gate is a server that answers with the statuses, one after the other, and with the last of them from then on.
+func gate(t *testing.T, statuses ...int) (url string, asked *atomic.Int64) {
+	t.Helper()
+	asked = &atomic.Int64{}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(statuses[min(int(asked.Add(1)), len(statuses))-1])
+	}))
+	t.Cleanup(server.Close)
+	return server.URL, asked
+}
+
+const ample = time.Minute
+
+func TestAnAddWaitsUntilEveryGateIsOpen(t *testing.T) {
+	open, askedOpen := gate(t, 204)
+	late, askedLate := gate(t, 503, 404, 302, 200)
+	if err := gated(ample, open, late).awaitGates(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if askedOpen.Load() != 1 || askedLate.Load() != 4 {
+		t.Errorf("the open gate was asked %d times, the one that opens at the fourth question %d times", askedOpen.Load(), askedLate.Load())
+	}
+}
+
+func TestAGateThatStaysClosedIsNamedWithWhatItSaysAndWithoutItsPassword(t *testing.T) {
+	closed, _ := gate(t, 503)
+	next, askedNext := gate(t, 200)
+	withPassword := strings.Replace(closed, "http://", "http://user:hunter2@", 1)
+	dead := httptest.NewServer(nil)
+	dead.Close()
+	for _, c := range []struct{ url, says string }{
+		{withPassword, "user:xxxxx@"}, {withPassword, "it answers 503 Service Unavailable"}, {dead.URL, "connection refused"},
+	} {
+		err := gated(50*time.Millisecond, c.url, next).awaitGates(t.Context())
+		if !errors.Is(err, ipamplugin.ErrNotUp) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: error %v, want one that says %q", c.url, err, c.says)
+		}
+	}
+	if askedNext.Load() != 0 {
+		t.Error("the gate behind a closed one was asked")
+	}
+}
+
+// statusFile is the node agent's file of an endpoint, which is there from a question on.
+type statusFile struct{ asked, from int }
+
+func (f *statusFile) read(path string) ([]byte, error) {
+	if f.asked++; path != "/status/k8s ns%2Fpod eth0" {
+		return nil, errors.New("another file: " + path)
+	}
+	if f.asked < f.from {
+		return nil, fs.ErrNotExist
+	}
+	return nil, nil
+}
+
+func TestTheWaitForPoliciesEndsWithTheFileOrGivesUpAndGoesOn(t *testing.T) {
+	id := workload.ID{ContainerID: "c", Namespace: "ns", Pod: "pod", IfName: "eth0"}
+	for name, c := range map[string]struct {
+		seconds, from int
+		warned        bool
+		asked         int
+	}{
+		"not asked for":     {0, 1, false, 0},
+		"there already":     {10, 1, false, 1},
+		"there a bit later": {10, 3, false, 3},
+		"never":             {1, 1 << 30, true, -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var log strings.Builder
+			file := &statusFile{from: c.from}
+			a := gated(ample)
+			a.Conf.PolicySetupTimeoutSeconds, a.Conf.EndpointStatusDir = c.seconds, "/status"
+			a.ID, a.Log, a.ReadFile = id, slog.New(slog.NewTextHandler(&log, nil)), file.read
+			a.prefix, a.spec.HostIfName = "cali", id.HostIfName("cali")
+			if err := a.awaitPolicy(t.Context()); err != nil {
+				t.Errorf("error %v: a late node agent is none", err)
+			}
+			if warned := strings.Contains(log.String(), "before its policies"); warned != c.warned || c.asked >= 0 && file.asked != c.asked {
+				t.Errorf("asked %d times, log %q", file.asked, log.String())
+			}
+		})
+	}
+}

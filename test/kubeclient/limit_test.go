@@ -1,0 +1,36 @@
+package kubeclient_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"calico-cni/pkg/kube"
+)
+
+// TestALimitedClientSendsABurstAndThenWaits gives it a rate at which the next request would come after the end of its context:
+// the client says so at once.
+func TestALimitedClientSendsABurstAndThenWaits(t *testing.T) {
+	s := cluster(t)
+	for _, c := range []struct {
+		qps          float32
+		burst, sends int
+	}{{0.001, 1, 1}, {0.001, 3, 3}, {0.001, 0, 10}, {0, 1, 30}, {-1, 1, 30}} {
+		client, err := admin(t, s).Limited(c.qps, c.burst)
+		do(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		sent := 0
+		for ; sent < 30; sent++ {
+			if _, err = client.Namespace(ctx, "default"); err != nil {
+				break
+			}
+		}
+		if sent != c.sends {
+			t.Errorf("qps %v, burst %d: %d requests were sent, want %d: %v", c.qps, c.burst, sent, c.sends, err)
+		}
+		if sent < 30 {
+			wantError(t, "one too many", err, kube.ErrUnavailable, "limits requests to qps 0.001 and burst")
+		}
+	}
+}
