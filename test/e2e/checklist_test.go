@@ -13,6 +13,7 @@ import (
 	"time"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
+	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 
 	"calico-cni/test/node"
@@ -212,5 +213,13 @@ func withoutHolder(pod string) func(string) string {
 			}
 		}
 		return strings.Join(lines, "\n")
+	}
+}
+
+// expectSame compares two states.
+func expectSame(t testing.TB, what, before, after string) {
+	t.Helper()
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("%s (-before +after):\n%s", what, diff)
 	}
 }
