@@ -20,6 +20,11 @@ var ErrBusy = errors.New("lock is held by others")
 // the lock in the order in which they came: the kernel keeps them in a queue (fs/locks.c), which no polling would have.
 // The kernel gives the lock back when the process ends, however it does.
 func Acquire(ctx context.Context, path string) (release func(), err error) {
+	return wait(path, ctx.Done(), func() error { return context.Cause(ctx) })
+}
+
+// wait waits for the lock until stop is closed; why then says what for.
+func wait(path string, stop <-chan struct{}, why func() error) (release func(), err error) {
 	l, err := open(path)
 	if err != nil {
 		return nil, err
@@ -39,14 +44,14 @@ func Acquire(ctx context.Context, path string) (release func(), err error) {
 			return nil, fmt.Errorf("lock %s: %w", path, err)
 		}
 		return unlock, nil
-	case <-ctx.Done():
+	case <-stop:
 		// Nothing calls off a wait in the kernel. Whoever has left the queue gives back at once what it still gets.
 		go func() {
 			if <-locked == nil {
 				unlock()
 			}
 		}()
-		return nil, fmt.Errorf("lock %s: %w: %w", path, ErrBusy, context.Cause(ctx))
+		return nil, fmt.Errorf("lock %s: %w: %w", path, ErrBusy, why())
 	}
 }
 
@@ -67,9 +72,10 @@ func Try(path string) (release func(), err error) {
 
 // Within is Acquire for those who wait for a time of their own, whatever became of the command's.
 func Within(patience time.Duration, path string) (release func(), err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	return Acquire(ctx, path)
+	stop := make(chan struct{})
+	timer := time.AfterFunc(patience, func() { close(stop) })
+	defer timer.Stop()
+	return wait(path, stop, func() error { return os.ErrDeadlineExceeded })
 }
 
 func open(path string) (*flock.Flock, error) {

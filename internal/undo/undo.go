@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// Grace is how long OnError gives all steps together, also when the caller's own time is up.
+// Grace is how long OnError gives each step, also when the caller's own time is up.
 const Grace = 5 * time.Second
 
 // Stack holds what takes back the steps made so far, the newest last. Its zero value is empty and ready.
@@ -30,14 +30,18 @@ func (s *Stack) Push(step func(context.Context) error) {
 
 // OnError runs every step, newest first, when *err is not nil, and joins the errors of the steps to it.
 // A step that fails does not keep the older ones from running. The steps' context carries ctx's values,
-// but neither its cancellation nor its deadline: it ends after Grace.
+// but neither its cancellation nor its deadline: each ends after a Grace of its own, so that one that hangs does not starve the others.
 func (s *Stack) OnError(ctx context.Context, err *error) {
 	if *err == nil || len(*s) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), Grace)
-	defer cancel()
 	for i := len(*s) - 1; i >= 0; i-- {
-		*err = errors.Join(*err, (*s)[i](ctx))
+		*err = errors.Join(*err, run(context.WithoutCancel(ctx), (*s)[i]))
 	}
+}
+
+func run(ctx context.Context, step func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, Grace)
+	defer cancel()
+	return step(ctx)
 }

@@ -3,7 +3,9 @@ package undo_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -85,4 +87,25 @@ func TestStepsHaveADeadline(t *testing.T) {
 	if !bounded {
 		t.Error("the steps' context has no deadline")
 	}
+}
+
+func TestAStepThatHangsLeavesTheOlderOnesTheirTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var left []bool
+		err := func() (err error) {
+			var steps undo.Stack
+			defer func() { steps.OnError(t.Context(), &err) }()
+			for range 2 {
+				steps.Push(func(ctx context.Context) error {
+					left = append(left, ctx.Err() == nil)
+					<-ctx.Done()
+					return ctx.Err()
+				})
+			}
+			return errors.New("failed")
+		}()
+		if !slices.Equal(left, []bool{true, true}) || err == nil {
+			t.Errorf("steps had time left: %v; %v", left, err)
+		}
+	})
 }

@@ -58,6 +58,14 @@ func (a Announcer) Restore(ctx context.Context, before kube.Meta) error {
 // Clear empties the annotations, unless they are those of another container: a DEL for an old sandbox must not unplug the
 // new one. It reports whether the pod is this container's, or nobody's, or gone. A pod that is gone is a success.
 func (a Announcer) Clear(ctx context.Context) (mine bool, err error) {
+	// Mostly they are ours, and that takes no look.
+	err = a.Client.AnnotatePodIf(ctx, a.ID.Namespace, a.ID.Pod, containerID, a.ID.ContainerID, map[string]string{podIP: "", podIPs: ""})
+	switch {
+	case err == nil, errors.Is(err, kube.ErrNotFound):
+		return true, nil
+	case !errors.Is(err, kube.ErrInvalid):
+		return false, err
+	}
 	return a.clear(ctx, func(kube.Meta) bool { return true })
 }
 

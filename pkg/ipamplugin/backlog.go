@@ -16,6 +16,8 @@ import (
 const (
 	settleFew, settleBriefly = 16, 5 * time.Second
 	settleMany, settleLong   = 4096, 60 * time.Second
+	// settleOwn is how long an ADD waits for the one that may have its own earlier release in hand.
+	settleOwn = 30 * time.Second
 )
 
 // CanWait reports whether an error of a release is one that ends with an outage: of the API server, of our credentials,
@@ -44,12 +46,20 @@ func (c *Command) Postpone(others bool) error {
 // SettleOwn settles a release of the command's own attachment that waits, if there is one: it must not come after an ADD
 // of the same container ID, whose addresses it would take.
 func (c *Command) SettleOwn(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, settleOwn)
+	defer cancel()
 	return c.queue().SettleOne(ctx, c.queueKey(), c.settle)
 }
 
-// Settled drops a release of the command's own attachment that waits: the command has just done what it was for.
-func (c *Command) Settled(ctx context.Context) error {
-	return c.queue().SettleOne(ctx, c.queueKey(), func(context.Context, pending.Release) error { return nil })
+// Settled drops a release of the command's own attachment that waits: the command has just done what it was for. One that
+// stays does no harm, for it finds nothing to do.
+func (c *Command) Settled(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, settleBriefly)
+	defer cancel()
+	err := c.queue().SettleOne(ctx, c.queueKey(), func(context.Context, pending.Release) error { return nil })
+	if err != nil {
+		c.Log.Warn("a release that is done waits on", "error", err)
+	}
 }
 
 func (c *Command) queueKey() pending.Key {

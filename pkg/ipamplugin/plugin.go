@@ -78,8 +78,9 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	}
 	c.Note(nil, false)
 	c.Forgotten()
+	c.Settled(ctx)
 	c.SettleSome(ctx)
-	return c.Settled(ctx)
+	return nil
 }
 
 func (c *Command) release(ctx context.Context) ([]netip.Addr, error) {

@@ -4,7 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -81,6 +84,33 @@ func (c *Client) AnnotatePod(ctx context.Context, namespace string, pod Meta, an
 	}
 	r := c.rest.Patch(types.MergePatchType).AbsPath(podPath(namespace, pod.Name), "status").SetHeader("Accept", metadataOnly).Body(patch)
 	return c.do(ctx, r, fmt.Sprintf("annotate pod %s/%s", namespace, pod.Name), nil)
+}
+
+// AnnotatePodIf sets annotations of a pod by one patch of its status subresource, provided that it has an annotation of
+// that key and value. An error wraps ErrInvalid when it has not, or lacks one of those to be set; ErrNotFound when it is gone.
+func (c *Client) AnnotatePodIf(ctx context.Context, namespace, name, key, value string, annotations map[string]string) error {
+	operations := []operation{{"test", annotationPath(key), value}}
+	for _, key := range slices.Sorted(maps.Keys(annotations)) {
+		operations = append(operations, operation{"replace", annotationPath(key), annotations[key]})
+	}
+	patch, err := json.Marshal(operations)
+	if err != nil {
+		return fmt.Errorf("encode patch of pod %s/%s: %w", namespace, name, err)
+	}
+	r := c.rest.Patch(types.JSONPatchType).AbsPath(podPath(namespace, name), "status").SetHeader("Accept", metadataOnly).Body(patch)
+	return c.do(ctx, r, fmt.Sprintf("annotate pod %s/%s", namespace, name), nil)
+}
+
+// operation is one of a JSON patch (RFC 6902).
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value string `json:"value"`
+}
+
+// annotationPath is the JSON pointer to an annotation (RFC 6901).
+func annotationPath(key string) string {
+	return "/metadata/annotations/" + strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }
 
 type podPatch struct {

@@ -54,8 +54,8 @@ func (a *attachment) forget(ctx context.Context, others bool) (released []netip.
 	case err == nil:
 		a.Note(nil, false)
 		a.Forgotten()
+		a.Settled(ctx)
 		a.SettleSome(ctx)
-		return released, a.Settled(ctx)
 	case ipamplugin.CanWait(err):
 		a.Note(err, false)
 		a.Log.Warn("the release waits until the API server can be reached", "error", err)

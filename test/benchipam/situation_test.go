@@ -37,8 +37,6 @@ type situation struct {
 	refused bool
 	// alone measures on one node only, for it takes long.
 	alone bool
-	// grows says why the cost is known to grow with the cluster: it is shown, and not held to the promise.
-	grows string
 }
 
 // common are the situations of a pool with free blocks.
@@ -51,10 +49,7 @@ var common = []situation{
 	{name: "`calico` DEL, dual stack", plugin: "calico", pool: wide, dual: true, verb: "DEL", before: hold("first", measured)},
 	{name: "first ADD of a node, IPv4", pool: wide},
 	{name: "first ADD of a node, dual stack", pool: wide, dual: true},
-	{
-		name: "first ADD after a boot, IPv4", pool: wide, before: booted,
-		grows: "until it has once been made sure, since the node's boot, that the node's affinities have labels, it lists the affinities of all nodes",
-	},
+	{name: "first ADD after a boot, IPv4", pool: wide, before: booted},
 	{name: "ADD that claims a second block", pool: wide, before: full(1)},
 	{name: "ADD that claims a fifth block", pool: wide, before: full(4)},
 	{name: "ADD that claims a second block, pool 30 % taken", pool: third, before: full(1)},
@@ -94,6 +89,6 @@ func full(blocks int) func(*bench, situation, []*host) {
 // booted makes the node forget that the affinities have labels.
 func booted(b *bench, _ situation, hosts []*host) {
 	for _, h := range hosts {
-		h.before = func() { must(b.T, os.RemoveAll(string(ipamplugin.Labelled))) }
+		h.before = func() { must(b.T, os.RemoveAll(ipamplugin.DefaultState)) }
 	}
 }

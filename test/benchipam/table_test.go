@@ -67,11 +67,6 @@ of the one are taken, %.1f %% of the other's.
 			pair(fmt.Sprintf("%.0f", empty[i].scanned), fmt.Sprintf("%.0f", full[i].scanned)),
 			pair(fmt.Sprint(empty[i].median().Milliseconds()), fmt.Sprint(full[i].median().Milliseconds())))
 	}
-	for _, r := range full {
-		if r.grows != "" {
-			fmt.Fprintf(&out, "\n*%s* grows with the cluster: %s.\n", r.name, r.grows)
-		}
-	}
 	return out.String()
 }
 

@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"flag"
+	"fmt"
 	"net/http"
 	"os/exec"
 	"path/filepath"
@@ -35,33 +36,51 @@ func faults(kill func()) []proxy.Fault {
 
 var soak = flag.Bool("soak", false, "try what takes long, too")
 
+// invocation is a command whose requests are harmed, one after the other.
+type invocation struct {
+	name, verb string
+	// fresh has it run on a node that owns no block yet, another one each time.
+	fresh bool
+}
+
 // TestWhateverHappensToARequestADelLeavesNothing takes every request that an ADD makes, as a first ADD shows them, and lets
-// each fault happen to it; then likewise for a DEL. A DEL without fault must bring the node and the cluster to what they
-// were. A request that is added one day is covered by itself.
+// each fault happen to it; then likewise for an ADD that has to claim its blocks, and for a DEL. A DEL without fault must
+// bring the node and the cluster to what they were. A request that is added one day is covered by itself.
 func TestWhateverHappensToARequestADelLeavesNothing(t *testing.T) {
 	add(t, newPod(t, "fault-warm"), nil)
 	through := proxy.Start(t, n.Kubeconfig())
-	changes := map[string]any{"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
-
-	dry := newPod(t, "fault-dry")
-	add(t, dry, changes)
-	adds := keys(through, dry)
-	if a := del(t, dry, changes); a.Exit != 0 {
-		t.Fatal(a)
+	nodes := 0
+	changes := func(i invocation) map[string]any {
+		c := map[string]any{"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
+		if i.fresh {
+			nodes++
+			c["nodename"], c["nodename_file_optional"] = fmt.Sprint("fresh-", nodes), true
+		}
+		return c
 	}
-	for verb, requests := range map[string][]string{"ADD": adds, "DEL": keys(through, dry)} {
+	for _, i := range []invocation{{"ADD", "ADD", false}, {"claiming ADD", "ADD", true}, {"DEL", "DEL", false}} {
+		dry := newPod(t, "fault-dry-"+strings.ReplaceAll(strings.ToLower(i.name), " ", "-"))
+		through.Take()
+		add(t, dry, changes(i))
+		if i.verb == "DEL" {
+			through.Take()
+			if a := del(t, dry, changes(i)); a.Exit != 0 {
+				t.Fatal(a)
+			}
+		}
+		requests := keys(through, dry)
 		if len(requests) < 8 {
-			t.Fatalf("%s makes only these requests: %v", verb, requests)
+			t.Fatalf("%s makes only these requests: %v", i.name, requests)
 		}
 		for _, request := range requests {
-			for i, fault := range faults(nil) {
-				t.Run(verb+" "+request+" "+fault.Name, func(t *testing.T) {
+			for f, fault := range faults(nil) {
+				t.Run(i.name+" "+request+" "+fault.Name, func(t *testing.T) {
 					p := newPodWithoutNetwork(t, "faulty")
-					unchangedBut(t, verb+" and DEL", withoutPod(p.Name), func() {
-						if verb == "DEL" {
+					unchangedBut(t, i.name+" and DEL", withoutPod(p.Name), func() {
+						if i.verb == "DEL" {
 							add(t, p, nil)
 						}
-						harm(t, through, verb, p, changes, request, i)
+						harm(t, through, i.verb, p, changes(i), request, f)
 						if a := del(t, p, nil); a.Exit != 0 {
 							t.Errorf("DEL after the fault: %+v", a)
 						}
@@ -85,9 +104,20 @@ func keys(through *proxy.Proxy, p *node.Pod) []string {
 	return out
 }
 
+// key names a request by what it is for: pods, nodes and blocks are others the next time.
 func key(p *node.Pod, method, path string) string {
 	path = strings.TrimPrefix(strings.TrimPrefix(path, "/apis/crd.projectcalico.org/v1/"), "/api/v1/")
-	return method + " " + strings.NewReplacer(p.ContainerID, "CONTAINER", p.Name, "POD").Replace(path)
+	path = strings.NewReplacer(p.ContainerID, "CONTAINER", p.Name, "POD").Replace(path)
+	for _, kind := range []string{"ipamblocks", "blockaffinities"} {
+		if name, named := strings.CutPrefix(path, kind+"/"); named {
+			family := "IPV4"
+			if strings.Contains(name, "fd00-") {
+				family = "IPV6"
+			}
+			path = kind + "/" + family
+		}
+	}
+	return method + " " + path
 }
 
 // harm runs the plugin, and lets the i-th fault happen to a request of it.

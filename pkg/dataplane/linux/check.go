@@ -1,13 +1,30 @@
 package linux
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"net"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"calico-cni/pkg/dataplane"
 )
 
-// Check looks at the interface of the pod.
+// check is one run of Check: the methods that return an error are its steps, in the order of that table.
+type check struct {
+	spec    dataplane.Spec
+	sysctls sysctlTree
+	ns      pair
+
+	podLink, hostLink netlink.Link // Nil where there is none.
+	differences       []string
+}
+
+// Check compares by name and index, and lists nothing of the host. What it reads is a moment's: a change that is under way
+// may show.
 func (d *DataPlane) Check(ctx context.Context, spec dataplane.Spec) error {
 	if err := validate(spec); err != nil {
 		return err
@@ -17,12 +34,199 @@ func (d *DataPlane) Check(ctx context.Context, spec dataplane.Spec) error {
 		return err
 	}
 	defer ns.close()
-	link, err := ns.pod.linkByName(spec.IfName)
+	c := check{spec: spec, sysctls: d.sysctls, ns: ns}
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"find interfaces", c.findLinks},
+		{"check pod interface", c.checkPodLink},
+		{"check addresses of pod", c.checkAddrs},
+		{"check routes of pod", c.checkPodRoutes},
+		{"check host interface", c.checkHostLink},
+		{"check sysctls of host interface", c.checkSysctls},
+		{"check routes of host", c.checkHostRoutes},
+	} {
+		if err := ctx.Err(); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+		if err := step.do(); err != nil {
+			return fmt.Errorf("%s: %w", step.name, err)
+		}
+	}
+	if len(c.differences) > 0 {
+		return fmt.Errorf("%w: %s", dataplane.ErrBroken, strings.Join(c.differences, "; "))
+	}
+	return nil
+}
+
+// differs notes a difference: thing is what it is about, want and is the two sides of it.
+func (c *check) differs(thing, want, is string) {
+	c.differences = append(c.differences, thing+": want "+want+", is "+is)
+}
+
+func (c *check) findLinks() (err error) {
+	if c.spec.HostIfName, err = c.hostIfName(); err != nil {
+		return err
+	}
+	if c.podLink, err = c.ns.pod.linkByName(c.spec.IfName); err != nil {
+		return err
+	}
+	c.hostLink, err = c.ns.host.linkByName(c.spec.HostIfName)
+	return err
+}
+
+// hostIfName is the one of both names that carries the mark; the second, where another interface of the owner has the first.
+func (c *check) hostIfName() (string, error) {
+	first, second := c.spec.HostIfName, c.spec.SecondHostIfName
+	if second == "" {
+		return first, nil
+	}
+	var found [2]mark
+	for i, name := range []string{first, second} {
+		link, err := c.ns.host.linkByName(name)
+		if err != nil {
+			return "", err
+		}
+		if link != nil {
+			found[i], _ = parseMark(link.Attrs().Alias)
+		}
+	}
+	want := markOf(c.spec)
+	if found[0] != want && (found[1] == want || found[0].owner == want.owner) {
+		return second, nil
+	}
+	return first, nil
+}
+
+func (c *check) podThing() string  { return "pod interface " + c.spec.IfName }
+func (c *check) hostThing() string { return "host interface " + c.spec.HostIfName }
+
+func (c *check) checkPodLink() error {
+	if c.podLink == nil {
+		c.differs(c.podThing(), "it there", "absent")
+		return nil
+	}
+	pod := c.podLink.Attrs()
+	if c.hostLink != nil {
+		host := c.hostLink.Attrs()
+		if !isPair(c.podLink) || pod.ParentIndex != host.Index || host.ParentIndex != pod.Index {
+			c.differs(c.podThing(), "the other end of "+host.Name, "a "+c.podLink.Type()+" of its own")
+		}
+	}
+	if pod.Flags&net.FlagUp == 0 {
+		c.differs(c.podThing(), "up", "down")
+	}
+	if c.spec.MAC != nil && !bytes.Equal(pod.HardwareAddr, c.spec.MAC) {
+		c.differs(c.podThing(), "MAC "+c.spec.MAC.String(), pod.HardwareAddr.String())
+	}
+	if c.spec.MTU != 0 && pod.MTU > c.spec.MTU {
+		c.differs(c.podThing(), fmt.Sprintf("MTU %d at most", c.spec.MTU), fmt.Sprint(pod.MTU))
+	}
+	return nil
+}
+
+func (c *check) checkAddrs() error {
+	if c.podLink == nil {
+		return nil
+	}
+	there, err := c.ns.pod.addrsOf(c.podLink)
 	if err != nil {
 		return err
 	}
-	if link == nil {
-		return fmt.Errorf("%w: interface %s of pod: want it there, is absent", dataplane.ErrBroken, spec.IfName)
+	for _, addr := range c.spec.Addrs {
+		thing := fmt.Sprintf("address %s on %s", addr, c.spec.IfName)
+		flags, ok := there[addr]
+		switch {
+		case !ok:
+			c.differs(thing, "it there", "absent")
+		case flags&unix.IFA_F_DADFAILED != 0:
+			c.differs(thing, "it usable", "a duplicate of another host's (dadfailed)")
+		case flags&unix.IFA_F_TENTATIVE != 0:
+			c.differs(thing, "it usable", "tentative")
+		}
 	}
-	return ctx.Err()
+	return nil
+}
+
+// checkPodRoutes takes a route of any table: source-based routing moves them to one of its own.
+func (c *check) checkPodRoutes() error {
+	if c.podLink == nil {
+		return nil
+	}
+	for _, want := range podRoutes(c.spec, c.podLink.Attrs().Index) {
+		there, err := c.ns.pod.hasRoute(want)
+		if err != nil {
+			return err
+		}
+		if there {
+			continue
+		}
+		through := "through " + c.spec.IfName
+		if want.Gw != nil {
+			through = "via " + want.Gw.String() + " " + through
+		}
+		c.differs("pod route "+want.Dst.String(), "it "+through, "absent")
+	}
+	return nil
+}
+
+func (c *check) checkHostLink() error {
+	if c.hostLink == nil {
+		c.differs(c.hostThing(), "it there", "absent")
+		return nil
+	}
+	host := c.hostLink.Attrs()
+	if want := markOf(c.spec); !want.fits(host.Alias) {
+		c.differs(c.hostThing(), "mark "+want.String(), fmt.Sprintf("%q", host.Alias))
+	}
+	if host.Flags&net.FlagUp == 0 {
+		c.differs(c.hostThing(), "up", "down")
+	}
+	if !bytes.Equal(host.HardwareAddr, hostMAC) {
+		c.differs(c.hostThing(), "MAC "+hostMAC.String(), host.HardwareAddr.String())
+	}
+	if c.spec.MTU != 0 && host.MTU != c.spec.MTU {
+		c.differs(c.hostThing(), fmt.Sprintf("MTU %d", c.spec.MTU), fmt.Sprint(host.MTU))
+	}
+	if uses6(c.spec) && !c.ns.host.receives(gateway6, host.Index) {
+		c.differs(fmt.Sprintf("address %s on %s", gateway6, host.Name), "it usable", "not, or absent")
+	}
+	return nil
+}
+
+func (c *check) checkSysctls() error {
+	if c.hostLink == nil {
+		return nil
+	}
+	for _, want := range hostSysctls(c.spec) {
+		if want.optional {
+			continue
+		}
+		now, err := c.sysctls.read([]sysctl{want})
+		if err != nil {
+			return err
+		}
+		if now[0].value != want.value {
+			c.differs("sysctl "+want.file, want.value, now[0].value)
+		}
+	}
+	return nil
+}
+
+func (c *check) checkHostRoutes() error {
+	if c.spec.NoHostRoutes || c.hostLink == nil {
+		return nil
+	}
+	for _, addr := range c.spec.Addrs {
+		thing, want := "host route "+single(addr).String(), "it through "+c.spec.HostIfName
+		route, err := c.ns.host.lookUp(addr)
+		switch {
+		case err != nil || route == nil:
+			c.differs(thing, want, "absent")
+		case route.LinkIndex != c.hostLink.Attrs().Index:
+			c.differs(thing, want, "through "+c.ns.host.nameOf(route.LinkIndex))
+		}
+	}
+	return nil
 }

@@ -2,7 +2,6 @@ package linux
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"slices"
@@ -12,9 +11,6 @@ import (
 
 	"calico-cni/pkg/dataplane"
 )
-
-// mostDumps bounds how often a dump is taken again that a change interrupted.
-const mostDumps = 10
 
 // attachment is the host's end of a pair with its mark.
 type attachment struct {
@@ -83,17 +79,4 @@ func (s side) attachments() ([]attachment, error) {
 		}
 	}
 	return found, nil
-}
-
-// links returns all links of a namespace.
-func (s side) links() ([]netlink.Link, error) {
-	for tries := 1; ; tries++ {
-		links, err := s.LinkList() //nolint:forbidigo // never on the way of an ADD, and taken again when interrupted
-		if err == nil || !errors.Is(err, netlink.ErrDumpInterrupted) || tries == mostDumps {
-			if err != nil {
-				return nil, fmt.Errorf("list interfaces: %w", err)
-			}
-			return links, nil
-		}
-	}
 }

@@ -28,6 +28,12 @@ func parseMark(alias string) (mark, bool) {
 	return mark{alias[:i], alias[i+1:]}, true
 }
 
+// fits reports whether an alias is this mark, or what else a host interface of this owner may carry: nothing, as Calico's
+// do, or the container ID alone, as an older version of this data plane set it.
+func (m mark) fits(alias string) bool {
+	return alias == "" || alias == m.String() || strings.HasSuffix(m.owner, "."+alias)
+}
+
 // isHostEnd reports whether a link may be the host's end of an attachment, ours or Calico's: one end of a pair, with the
 // MAC address that they all have. The name does not count: its prefix may have been configured anew.
 func isHostEnd(link netlink.Link) bool {

@@ -11,8 +11,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"calico-cni/internal/nettest"
 	"calico-cni/pkg/dataplane"
@@ -191,37 +189,6 @@ func TestTakenInterfaceNameSavesTheRunningSandbox(t *testing.T) {
 	}
 	wantSame(t, "host", beforeNode, node)
 	wantSame(t, "pod", beforePod, pod)
-}
-
-func TestRouteConflictNamesAddressAndInterface(t *testing.T) {
-	for _, addr := range []netip.Addr{addr4, addr6} {
-		node, pod := newNode(t), newPod(t)
-		other := addLink(t, node, "other0")
-		node.Do(func() {
-			must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: other.Attrs().Index, Dst: ipNet(addr), Scope: netlink.SCOPE_LINK}))
-		})
-		beforeNode, beforePod := state(t, node), state(t, pod)
-		_, err := setup(t.Context(), node, linux.New(""), specFor(pod, addr4, addr6))
-		if !errors.Is(err, dataplane.ErrRouteConflict) {
-			t.Fatalf("error is %v, want ErrRouteConflict", err)
-		}
-		if !strings.Contains(err.Error(), addr.String()) || !strings.Contains(err.Error(), "other0") {
-			t.Errorf("error %q names not both %s and other0", err, addr)
-		}
-		wantSame(t, "host", beforeNode, node)
-		wantSame(t, "pod", beforePod, pod)
-	}
-}
-
-func TestBlackholeForTheAddressIsAConflict(t *testing.T) {
-	for _, addr := range []netip.Addr{addr4, addr6} {
-		node, pod := newNode(t), newPod(t)
-		node.Do(func() { must(t, netlink.RouteAdd(&netlink.Route{Dst: ipNet(addr), Type: unix.RTN_BLACKHOLE})) })
-		_, err := setup(t.Context(), node, linux.New(""), specFor(pod, addr4, addr6))
-		if !errors.Is(err, dataplane.ErrRouteConflict) {
-			t.Errorf("%s: error is %v, want ErrRouteConflict", addr, err)
-		}
-	}
 }
 
 func TestNoNetNS(t *testing.T) {
