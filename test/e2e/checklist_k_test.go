@@ -2,11 +2,14 @@ package e2e
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/vishvananda/netlink"
 	corev1 "k8s.io/api/core/v1"
 
 	"calico-cni/internal/nettest"
@@ -51,11 +54,75 @@ func list[T any](of []T) []any {
 	return out
 }
 
-func TestK3_AMissingInterfaceIsNamed(t *testing.T) {
-	p := newPod(t, "k3-missing")
-	a := attach(t, "calico", p, nil)
-	nettest.Open(t, p.NetNS).Do(func() { must(t, removeLink("eth0")) })
-	expectError(t, "CHECK", check(t, "calico", p, nil, a), 103, "eth0", "absent")
+// breakage is something that somebody does to an attachment, and what a CHECK says of it.
+type breakage struct {
+	name string
+	do   func(t *testing.T, p *node.Pod, host string, addr net.IP)
+	code uint
+	says []string
+}
+
+// inPod does something to the pod's interface.
+func inPod(do func(link netlink.Link) error) func(*testing.T, *node.Pod, string, net.IP) {
+	return func(t *testing.T, p *node.Pod, _ string, _ net.IP) {
+		nettest.Open(t, p.NetNS).Do(func() {
+			link, err := netlink.LinkByName("eth0")
+			must(t, err)
+			must(t, do(link))
+		})
+	}
+}
+
+// onHost does something to the host's.
+func onHost(do func(link netlink.Link) error) func(*testing.T, *node.Pod, string, net.IP) {
+	return func(t *testing.T, _ *node.Pod, host string, _ net.IP) {
+		link, err := netlink.LinkByName(host)
+		must(t, err)
+		must(t, do(link))
+	}
+}
+
+func host32(ip net.IP) *net.IPNet { return &net.IPNet{IP: ip, Mask: net.CIDRMask(32, 32)} }
+
+// breakages are those of the data plane.
+func breakages() []breakage {
+	return []breakage{
+		{name: "interface deleted", do: inPod(netlink.LinkDel), code: 103, says: []string{"eth0"}},
+		{name: "interface down", do: inPod(netlink.LinkSetDown), code: 103, says: []string{"eth0", "down"}},
+		{name: "host interface down", do: onHost(netlink.LinkSetDown), code: 103, says: []string{"cali", "down"}},
+		{name: "address removed", do: func(t *testing.T, p *node.Pod, host string, addr net.IP) {
+			inPod(func(link netlink.Link) error { return netlink.AddrDel(link, &netlink.Addr{IPNet: host32(addr)}) })(t, p, host, addr)
+		}, code: 103, says: []string{"ADDR"}},
+		{name: "default route of the pod removed", do: inPod(func(link netlink.Link) error {
+			return netlink.RouteDel(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.IPv4(169, 254, 1, 1)})
+		}), code: 103, says: []string{"route", "169.254.1.1"}},
+		{name: "route of the host removed", do: func(t *testing.T, p *node.Pod, host string, addr net.IP) {
+			onHost(func(link netlink.Link) error {
+				return netlink.RouteDel(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: host32(addr), Scope: netlink.SCOPE_LINK})
+			})(t, p, host, addr)
+		}, code: 103, says: []string{"route", "ADDR"}},
+		{name: "MAC changed", do: inPod(func(link netlink.Link) error {
+			return netlink.LinkSetHardwareAddr(link, net.HardwareAddr{0x0a, 1, 2, 3, 4, 5})
+		}), code: 103, says: []string{"0a:01:02:03:04:05"}},
+		{name: "sysctl of the host interface", do: func(t *testing.T, _ *node.Pod, host string, _ net.IP) {
+			must(t, os.WriteFile("/proc/sys/net/ipv4/conf/"+host+"/proxy_arp", []byte("0"), 0o644))
+		}, code: 103, says: []string{"proxy_arp"}},
+	}
+}
+
+func TestK3_EachThingThatIsBrokenIsNamed(t *testing.T) {
+	for i, b := range breakages() {
+		t.Run(b.name, func(t *testing.T) {
+			p := newPod(t, fmt.Sprint("k3-", i))
+			a := attach(t, "calico", p, nil)
+			addr := resultOf(t, a).IPs[0].Address.IP
+			b.do(t, p, hostIfName("default."+p.Name), addr)
+			for i := range b.says {
+				b.says[i] = strings.ReplaceAll(b.says[i], "ADDR", addr.String())
+			}
+			expectError(t, "CHECK", check(t, "calico", p, nil, a), b.code, b.says...)
+		})
+	}
 }
 
 func TestK3_AnotherSandboxIsNamed(t *testing.T) {
@@ -86,6 +153,22 @@ func TestK4_AnAllocationThatIsGoneOrAnothersIsNamed(t *testing.T) {
 		expectOK(t, "DEL of calico-ipam", ask(t, "calico-ipam", "DEL", p, nil))
 		expectError(t, plugin+" CHECK, released", check(t, plugin, p, nil, a), 103, v4, "not held")
 	}
+}
+
+func TestK5_WhatChainedPluginsChangeIsTolerated(t *testing.T) {
+	p := newPod(t, "k5")
+	a := attach(t, "calico", p, nil)
+	inPod(func(link netlink.Link) error {
+		tuned := net.HardwareAddr{0x0a, 9, 9, 9, 9, 9}
+		a.Stdout = strings.Replace(a.Stdout, link.Attrs().HardwareAddr.String(), tuned.String(), 1)
+		must(t, netlink.LinkSetHardwareAddr(link, tuned))
+		must(t, netlink.LinkSetMTU(link, 1400))
+		must(t, netlink.AddrAdd(link, &netlink.Addr{IPNet: host32(net.IPv4(203, 0, 113, 5))}))
+		_, dst, err := net.ParseCIDR("203.0.113.0/24")
+		must(t, err)
+		return netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: dst, Scope: netlink.SCOPE_LINK})
+	})(t, p, "", nil)
+	expectOK(t, "CHECK", check(t, "calico", p, nil, a))
 }
 
 // TestK6 lists the forms that an attachment takes.
