@@ -129,7 +129,13 @@ func (s *search) readOwn(ctx context.Context, row AffinityRow) (Row[block.Block]
 	if !remembered && (row.Rev == nil || row.Deleted || row.Value.State != Confirmed) {
 		return Row[block.Block]{}, errUnhealed
 	}
-	b, err := get(ctx, s.a.Store.Blocks(), row.Key.CIDR)
+	b, read := s.view.Blocks[row.Key.CIDR]
+	var err error
+	if !read {
+		b, err = get(ctx, s.a.Store.Blocks(), row.Key.CIDR)
+	}
+	// Whoever comes back to it wants to know what has become of it.
+	delete(s.view.Blocks, row.Key.CIDR)
 	gone := errors.Is(err, ErrNotFound) || err == nil && b.Value.Affinity != hostAffinity(row.Key.Node)
 	switch {
 	case gone && remembered:

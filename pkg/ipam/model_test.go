@@ -23,7 +23,7 @@ var (
 	modelSeed = flag.Uint64("model.seed", 0, "try this one seed only")
 )
 
-// script is what one actor does, an operation a word: "assign H", "release H", "collect H" (release by what was read
+// script is what one actor does, an operation a word: "assign H", "dual H", "release H", "collect H" (release by what was read
 // before), "move" (the pool no longer selects node a).
 type script struct {
 	node string
@@ -65,6 +65,20 @@ func situations() map[string]situation {
 				mustAssign(t, s, only4("a", "net.x"))
 			}, []script{{"a", []string{"release x", "assign x"}}, {"gc", []string{"collect x"}}}, false,
 		},
+		"both families, with little room in each": {
+			func(_ testing.TB, s *memstore.Store) {
+				s.IPPools = []pool.Pool{
+					{Name: "v4", CIDR: netip.MustParsePrefix("10.0.0.0/31"), BlockSize: 31},
+					{Name: "v6", CIDR: netip.MustParsePrefix("fd00::/126"), BlockSize: 127},
+				}
+			}, []script{{"a", []string{"dual x", "release x"}}, {"b", []string{"dual y", "release y"}}, {"a", []string{"dual z"}}}, true,
+		},
+		"reservations leave one address of two": {
+			func(t testing.TB, s *memstore.Store) {
+				tiny(t, s)
+				s.Reserved = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("10.0.0.2/32")}
+			}, []script{{"a", []string{"assign x", "release x"}}, {"b", []string{"assign y"}}, {"b", []string{"assign z", "release z"}}}, true,
+		},
 		"the pool moves away": {
 			func(t testing.TB, s *memstore.Store) {
 				tiny(t, s)
@@ -79,7 +93,7 @@ func situations() map[string]situation {
 type model struct {
 	*world
 	// held are the addresses that actors hold: given to them, and not yet given back.
-	held map[string]netip.Addr
+	held map[string][]netip.Addr
 	// released counts, by handle, the releases that have begun, and releasing those that have not ended: an address
 	// that is given meanwhile is not held for sure.
 	released, releasing map[string]int
@@ -103,7 +117,7 @@ func newModel(t testing.TB, sit situation, choices chooser, crashes, switches in
 	sit.prepare(t, s)
 	tick := later()
 	s.Now = tick
-	m := &model{never: never(t), held: map[string]netip.Addr{}, released: map[string]int{}, releasing: map[string]int{}, before: map[string]holding{}, sequence: map[netip.Prefix]int64{}, remembered: map[string][]netip.Prefix{}}
+	m := &model{never: never(t), held: map[string][]netip.Addr{}, released: map[string]int{}, releasing: map[string]int{}, before: map[string]holding{}, sequence: map[netip.Prefix]int64{}, remembered: map[string][]netip.Prefix{}}
 	for cidr, b := range s.AllBlocks() {
 		for _, h := range b.HeldBy(func(block.Attribute) bool { return true }) {
 			owner, _ := b.Holder(h.Addr)
@@ -141,11 +155,16 @@ func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 	case "move":
 		m.store.IPPools[0].Node = m.never
 		return nil
-	case "assign":
-		before := m.released[handle]
-		got, err := m.assign(alloc, only4(node, handle))
+	case "assign", "dual":
+		before, r := m.released[handle], only4(node, handle)
+		if verb == "dual" {
+			r = dual(node, handle)
+		}
+		got, err := m.assign(alloc, r)
 		if err == nil && !a.crashed && m.released[handle] == before && m.releasing[handle] == 0 {
-			m.held[handle] = got[0].Addr
+			for _, g := range got {
+				m.held[handle] = append(m.held[handle], g.Addr)
+			}
 			// The pod lives for a while, in which others may come and must leave its address alone.
 			return a.call("the pod runs", func() error { return nil })
 		}
@@ -176,10 +195,13 @@ func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 // assign gathers one thing after the other, so that a run is the same each time, and assigns. A node that remembers blocks
 // goes by them, or by the list.
 func (m *model) assign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, error) {
-	view := ipam.View{Config: m.store.Settings, Pools: slices.Clone(m.store.IPPools)}
+	view := ipam.View{Config: m.store.Settings, Pools: slices.Clone(m.store.IPPools), Reserved: m.store.Reserved}
 	if known := m.remembered[r.Node]; len(known) > 0 && m.choices.choose(2) == 0 {
-		view.Remembered = true
+		view.Remembered, view.Blocks = true, map[netip.Prefix]ipam.Row[block.Block]{}
 		for _, cidr := range known {
+			if row, err := alloc.Store.Blocks().Get(context.Background(), cidr); err == nil && !row.Deleted {
+				view.Blocks[cidr] = row
+			}
 			view.Affinities = append(view.Affinities, ipam.AffinityRow{Key: ipam.AffinityKey{Node: r.Node, CIDR: cidr}})
 		}
 	} else {
@@ -191,7 +213,10 @@ func (m *model) assign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, 
 	}
 	got, err := alloc.Assign(context.Background(), view, r)
 	if err == nil && !got[0].Borrowed {
-		m.remembered[r.Node] = []netip.Prefix{got[0].Block}
+		m.remembered[r.Node] = nil
+		for _, g := range got {
+			m.remembered[r.Node] = append(m.remembered[r.Node], g.Block)
+		}
 	}
 	return got, err
 }
@@ -209,23 +234,39 @@ func (m *model) check() error {
 		return errors.New(breach)
 	}
 	blocks := m.store.AllBlocks()
-	for handle, addr := range m.held {
-		found := false
-		for _, b := range blocks {
-			owner, ok := b.Holder(addr)
-			found = found || ok && owner.Handle == handle
+	for handle, addrs := range m.held {
+		for _, addr := range addrs {
+			if !isHeld(blocks, addr, handle) {
+				return fmt.Errorf("%s was given to %s, and the store does not have it so", addr, handle)
+			}
 		}
-		if !found {
-			return fmt.Errorf("%s was given to %s, and the store does not have it so", addr, handle)
+	}
+	for _, p := range m.store.Reserved {
+		for _, b := range blocks {
+			if owner, ok := b.Holder(p.Addr()); ok {
+				return fmt.Errorf("%s is reserved, and was given to %s", p, owner.Handle)
+			}
 		}
 	}
 	for cidr, b := range blocks {
+		if u := b.Usage(); u.Free+u.Used+u.Cooling != len(b.Allocations) {
+			return fmt.Errorf("%s has %+v of %d addresses", cidr, u, len(b.Allocations))
+		}
 		if b.Sequence < m.sequence[cidr] {
 			return fmt.Errorf("sequence number of %s fell from %d to %d", cidr, m.sequence[cidr], b.Sequence)
 		}
 		m.sequence[cidr] = b.Sequence
 	}
 	return nil
+}
+
+func isHeld(blocks map[netip.Prefix]block.Block, addr netip.Addr, handle string) bool {
+	for _, b := range blocks {
+		if owner, ok := b.Holder(addr); ok && owner.Handle == handle {
+			return true
+		}
+	}
+	return false
 }
 
 // settle releases every handle, as the runtimes do in the end, and expects that nothing is left of any.

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/pool"
 )
 
@@ -22,6 +23,8 @@ type View struct {
 	Affinities []AffinityRow
 	// Remembered says that Affinities were not read: they are what the node remembers of where it last found room.
 	Remembered bool
+	// Blocks are remembered ones as they were read beforehand. Without others in between, that saves reading them later.
+	Blocks map[netip.Prefix]Row[block.Block]
 }
 
 // Gather reads a View for a node. It fails when the datastore is not ready. remembered are blocks in which the node
@@ -32,7 +35,15 @@ func Gather(ctx context.Context, c Cluster, s Store, node string, remembered []n
 	for _, cidr := range remembered {
 		v.Affinities = append(v.Affinities, AffinityRow{Key: AffinityKey{node, cidr}})
 	}
+	rows := make([]Row[block.Block], len(remembered))
 	g, ctx := errgroup.WithContext(ctx)
+	for i, cidr := range remembered {
+		g.Go(func() (err error) {
+			// One that cannot be read is read again, when it counts.
+			rows[i], err = s.Blocks().Get(ctx, cidr)
+			return ignore(err, ErrNotFound, ErrMalformed)
+		})
+	}
 	g.Go(func() error { return c.Ready(ctx) })
 	g.Go(func() (err error) { v.Config, err = c.Config(ctx); return err })
 	g.Go(func() (err error) { v.Reserved, err = c.Reservations(ctx); return err })
@@ -50,7 +61,16 @@ func Gather(ctx context.Context, c Cluster, s Store, node string, remembered []n
 		v.NodeLabels, err = c.NodeLabels(ctx, node)
 		return err
 	})
-	return v, g.Wait()
+	if err := g.Wait(); err != nil {
+		return v, err
+	}
+	v.Blocks = make(map[netip.Prefix]Row[block.Block], len(rows))
+	for i, row := range rows {
+		if row.Rev != nil && !row.Deleted {
+			v.Blocks[remembered[i]] = row
+		}
+	}
+	return v, nil
 }
 
 func newestFirst(rows []AffinityRow) {

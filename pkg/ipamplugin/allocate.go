@@ -82,7 +82,12 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	if err := checkHandle(r.ID.HandleID(r.Network)); err != nil {
 		return Grant{}, err
 	}
-	defer a.lock(ctx, a.LockFile, assignPatience)()
+	unlock, waited := a.lock(ctx, a.LockFile, assignPatience)
+	defer unlock()
+	if waited {
+		// Others have written since.
+		view.Blocks = nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, deadline)
 	defer cancel()
 	g := Grant{request: ipam.Request{
@@ -155,17 +160,21 @@ func (a Allocations) owner(r Request) map[string]string {
 	return owner
 }
 
-// lock waits for a lock of the node and returns what gives it back. A lock that cannot be had, or not in time, is done
-// without: it only keeps the commands of a node from getting in each other's way, and the store keeps them apart.
-func (a Allocations) lock(ctx context.Context, file string, patience time.Duration) (unlock func()) {
+// lock waits for a lock of the node and returns what gives it back, and whether others had it. A lock that cannot be had,
+// or not in time, is done without: it only keeps the commands of a node from getting in each other's way, and the store
+// keeps them apart.
+func (a Allocations) lock(ctx context.Context, file string, patience time.Duration) (unlock func(), waited bool) {
+	unlock, err := hostlock.Try(file)
+	if err == nil {
+		return unlock, false
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	unlock, err := hostlock.Acquire(ctx, file)
-	if err != nil {
+	if unlock, err = hostlock.Acquire(ctx, file); err != nil {
 		a.Log.Warn("going on without the lock of the node", "error", err)
-		return func() {}
+		return func() {}, true
 	}
-	return unlock
+	return unlock, true
 }
 
 // checkHandle refuses a handle that cannot be the name of an object: a network or a container ID that CNI allows and

@@ -58,7 +58,8 @@ func heldFor(ifName string, alone bool) func(owner map[string]string) bool {
 
 // Release gives back what was looked up, and returns the addresses. To hold nothing is a success.
 func (a Allocations) Release(ctx context.Context, h Holdings) ([]netip.Addr, error) {
-	defer a.lock(ctx, a.LockFile+releaseSuffix, releasePatience)()
+	unlock, _ := a.lock(ctx, a.LockFile+releaseSuffix, releasePatience)
+	defer unlock()
 	var addrs []netip.Addr
 	var errs []error
 	for i, holder := range h.holders {

@@ -16,22 +16,24 @@ import (
 // which it found room last, a line each. Nothing is decided by it: the block itself says whose it is.
 type remembered string
 
-// load returns the blocks, or none if they do not serve every family that is wanted.
+// load returns the block of each family that is wanted, or none if it does not have them all.
 func (r remembered) load(usual Request) []netip.Prefix {
 	data, err := os.ReadFile(r.path(usual.Node))
 	if err != nil {
 		return nil
 	}
-	var cidrs []netip.Prefix
+	all := map[bool]netip.Prefix{}
 	for line := range strings.Lines(string(data)) {
 		if cidr, err := netip.ParsePrefix(strings.TrimSuffix(line, "\n")); err == nil {
-			cidrs = append(cidrs, cidr)
+			all[cidr.Addr().Is6()] = cidr
 		}
 	}
+	var cidrs []netip.Prefix
 	for _, w := range usual.wants() {
-		if !slices.ContainsFunc(cidrs, func(c netip.Prefix) bool { return c.Addr().Is6() == w.IPv6 }) {
+		if !all[w.IPv6].IsValid() {
 			return nil
 		}
+		cidrs = append(cidrs, all[w.IPv6])
 	}
 	return cidrs
 }

@@ -28,9 +28,13 @@ func (c *Command) Note(err error, short bool) {
 	now := trouble.Report{Since: c.Now().UTC()}
 	switch {
 	case errors.Is(err, ipam.ErrNoAddress):
-		now.Kind, now.Reason, now.Confirmed = trouble.Addresses, err.Error(), now.Since
-	case err != nil && CanWait(err):
-		now.Kind, now.Reason, now.Confirmed = trouble.API, err.Error(), now.Since
+		now.Kind, now.Reason = trouble.Addresses, err.Error()
+		if c.Verb == "STATUS" {
+			// It asked for what any pod would get. An ADD may have asked for more than that.
+			now.Confirmed = now.Since
+		}
+	case CanWait(err):
+		now.Kind, now.Reason = trouble.API, err.Error()
 	case err != nil:
 		return
 	case short:

@@ -16,7 +16,7 @@ func TestASteadyAddAndDelCostWhatTheyMay(t *testing.T) {
 	p := newPod(t, "budget")
 
 	add(t, p, changes)
-	expectCost(t, "ADD", through, 10, 5)
+	expectCost(t, "ADD", through, 10, 4)
 	if a := del(t, p, changes); a.Exit != 0 {
 		t.Fatalf("DEL: %+v", a)
 	}

@@ -95,7 +95,7 @@ func TestC6_AVersionThatIsNotSpokenIsCode1AndListsThoseThatAre(t *testing.T) {
 		for _, command := range []string{"ADD", "DEL", "CHECK", "GC", "STATUS"} {
 			for _, version := range []string{"1.2.0", "0.5.0", "2", "x"} {
 				a := ask(t, plugin, command, p, map[string]any{"cniVersion": version})
-				expectError(t, plugin+" "+command+" "+version, a, 1, append([]string{`"` + version + `"`}, versions...)...)
+				expectError(t, plugin+" "+command+" "+version, a, 1, append([]string{`"` + version + `"`}, specVersions...)...)
 			}
 		}
 	}
@@ -146,7 +146,7 @@ func TestC8_EachVerbInsistsOnWhatItNeedsAndNoMore(t *testing.T) {
 func TestC9_AnErrorIsOneObjectInTheVersionOfTheConfiguration(t *testing.T) {
 	p := newPod(t, "c9")
 	for _, plugin := range both {
-		for _, version := range versions {
+		for _, version := range specVersions {
 			a := ask(t, plugin, "ADD", p, map[string]any{"cniVersion": version, "mtu": -1})
 			expectError(t, plugin+" "+version, a, 7, "mtu")
 			if a.Error.CNIVersion != version {

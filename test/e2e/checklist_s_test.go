@@ -33,7 +33,7 @@ func TestS1_S6_S7_WhileAllIsWellStatusIsSilentAndAsksNobody(t *testing.T) {
 			t.Errorf("%s: STATUS took %d connections and:\n%s", plugin, connections, proxy.Lines(requests))
 		}
 		expectOK(t, "DEL", ask(t, plugin, "DEL", p, named))
-		for _, version := range versions[:len(versions)-1] {
+		for _, version := range specVersions[:len(specVersions)-1] {
 			named["cniVersion"] = version
 			expectError(t, plugin, ask(t, plugin, "STATUS", nil, named), 1, version, "STATUS", "1.1.0")
 		}

@@ -26,8 +26,8 @@ import (
 // both are the binaries that answer to the specification.
 var both = []string{"calico", "calico-ipam"}
 
-// versions are those of the specification.
-var versions = []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
+// specVersions are the versions of the specification.
+var specVersions = []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
 
 // ask calls a plugin with changes to the configuration. Without a pod the environment is that of a command about the node.
 func ask(t *testing.T, plugin, command string, p *node.Pod, changes map[string]any, env ...string) node.Answer {

@@ -23,7 +23,7 @@ func TestV1_V2_V3_V4_VersionNeedsNothingAndEchoesTheInput(t *testing.T) {
 			must(t, err)
 			got := map[string]any{}
 			must(t, json.Unmarshal([]byte(a.Stdout), &got))
-			expectSame(t, plugin+" VERSION "+stdin, mustJSON(t, map[string]any{"cniVersion": want, "supportedVersions": versions}), mustJSON(t, got))
+			expectSame(t, plugin+" VERSION "+stdin, mustJSON(t, map[string]any{"cniVersion": want, "supportedVersions": specVersions}), mustJSON(t, got))
 		}
 	}
 }
@@ -71,7 +71,7 @@ func TestA3_R1_R2_R3_R4_EveryVersionGetsTheResultThatItKnows(t *testing.T) {
 		want[v] = `{"cniVersion":"` + v + `","dns":{"domain":"a.example"},"interfaces":[` + inPod + `],"ips":[` + versioned + `],` + routes + `}`
 	}
 	p := newPod(t, "r1")
-	for _, version := range versions {
+	for _, version := range specVersions {
 		changes := map[string]any{"cniVersion": version, "name": "r1", "dns": map[string]any{"domain": "a.example"}}
 		a := attach(t, "calico", p, changes)
 		// A route to the address's own block is said by its first address.

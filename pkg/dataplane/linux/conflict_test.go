@@ -184,3 +184,28 @@ func TestBlackholeOfTheBlockStays(t *testing.T) {
 		t.Errorf("(-before +after):\n%s", diff)
 	}
 }
+
+// The kernel's answer is that of the rule; the route behind it is alive, for whom the rule does not concern.
+func TestRouteThatARuleHidesStays(t *testing.T) {
+	for _, addr := range []netip.Addr{addr4, addr6} {
+		node, pod := newNode(t), newPod(t)
+		addPeers(t, node)
+		occupy(t, node, addr, "other0")
+		node.Do(func() {
+			rule := netlink.NewRule()
+			rule.Dst, rule.Type, rule.Priority, rule.Family = ipNet(addr), unix.RTN_PROHIBIT, 100, netlink.FAMILY_V4
+			if addr.Is6() {
+				rule.Family = netlink.FAMILY_V6
+			}
+			must(t, netlink.RuleAdd(rule))
+		})
+		beforeNode, beforePod := state(t, node), state(t, pod)
+		_, err := setup(t.Context(), node, linux.New(""), specFor(pod, addr))
+		var got *dataplane.RouteConflict
+		if !errors.As(err, &got) || got.HostIfName != "" {
+			t.Errorf("%s: error is %v, want a RouteConflict with nobody named", addr, err)
+		}
+		wantSame(t, "host", beforeNode, node)
+		wantSame(t, "pod", beforePod, pod)
+	}
+}

@@ -24,7 +24,7 @@ func dump[T any](list func() ([]T, error)) ([]T, error) {
 
 // links returns all links of a namespace.
 func (s side) links() ([]netlink.Link, error) {
-	links, err := dump(s.LinkList) //nolint:forbidigo // for what has no name to ask by
+	links, err := dump(s.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
@@ -34,7 +34,7 @@ func (s side) links() ([]netlink.Link, error) {
 // addrsOf returns the addresses of a link of a pod, with their flags (IFA_F_...).
 func (s side) addrsOf(link netlink.Link) (map[netip.Addr]int, error) {
 	list, err := dump(func() ([]netlink.Addr, error) {
-		return s.AddrList(link, netlink.FAMILY_ALL) //nolint:forbidigo // a pod has few
+		return s.AddrList(link, netlink.FAMILY_ALL)
 	})
 	if err != nil {
 		return nil, fmt.Errorf("list addresses of %s: %w", link.Attrs().Name, err)
@@ -56,7 +56,7 @@ func (s side) hasRoute(want podRoute) (bool, error) {
 	}
 	list, err := dump(func() ([]netlink.Route, error) {
 		filter := &netlink.Route{LinkIndex: want.LinkIndex, Table: unix.RT_TABLE_UNSPEC}
-		return s.RouteListFiltered(family, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE) //nolint:forbidigo // a pod has few
+		return s.RouteListFiltered(family, filter, netlink.RT_FILTER_OIF|netlink.RT_FILTER_TABLE)
 	})
 	if err != nil {
 		return false, fmt.Errorf("list routes: %w", err)

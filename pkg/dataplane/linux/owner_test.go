@@ -96,6 +96,10 @@ func TestTeardownTellsOfOthersAlsoFromTheHostAlone(t *testing.T) {
 			})
 			return targetOf(specFor(pod))
 		}, false},
+		{"its own under a name that it does not know", func(node, pod *nettest.NetNS) dataplane.Target {
+			setAlias(t, node, secondHostIfName, "net.sandbox-1/eth0")
+			return targetOf(specFor(pod))
+		}, false},
 		{"another owner", func(_, pod *nettest.NetNS) dataplane.Target {
 			spec := specFor(pod)
 			spec.Owner = "net.sandbox-2"

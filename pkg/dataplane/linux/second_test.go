@@ -184,3 +184,23 @@ func TestDefaultRouteOfAnotherInterfaceKeepsItsPlace(t *testing.T) {
 		})
 	}
 }
+
+// Interfaces of different namespaces have the same indexes: one does not tell where the other end is.
+func TestStaleHostInterfaceIsReplacedBesideAnotherPairOfThePod(t *testing.T) {
+	node, old, pod := newNode(t), newPod(t), newPod(t)
+	mustSetup(t, node, linux.New(""), specFor(old, addr4))
+	pod.Do(func() {
+		attrs := netlink.NewLinkAttrs()
+		attrs.Name = "own0"
+		veth := netlink.NewVeth(attrs)
+		veth.PeerName = "own1"
+		must(t, netlink.LinkAdd(veth))
+	})
+	spec := specFor(pod, addr4)
+	spec.Owner, spec.SecondHostIfName = "net.sandbox-2", secondHostIfName
+	admitted, err := admit(t, node, spec)
+	if err != nil || admitted.HostIfName != hostIfName {
+		t.Errorf("got %s, %v, want %s", admitted.HostIfName, err, hostIfName)
+	}
+	mustSetup(t, node, linux.New(""), admitted)
+}
