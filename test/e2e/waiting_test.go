@@ -33,6 +33,9 @@ func expectWaiting(t *testing.T, what string, want int) {
 func TestADelWhileTheAPIServerIsOutOfReachSucceedsAndIsSettledLater(t *testing.T) {
 	for _, plugin := range both {
 		for i, o := range outages(t) {
+			if plugin != both[0] && i > 0 {
+				break
+			}
 			verbs := []string{"STATUS"}
 			if i == 0 {
 				verbs = []string{"ADD", "DEL", "GC", "STATUS"}
@@ -81,6 +84,9 @@ func TestADelWhileTheAPIServerIsOutOfReachSucceedsAndIsSettledLater(t *testing.T
 func TestAnAddAfterADelThatWaitsKeepsItsAddresses(t *testing.T) {
 	for _, plugin := range both {
 		for i, o := range outages(t) {
+			if plugin != both[0] && i > 0 {
+				break
+			}
 			t.Run(plugin+" "+o.name, func(t *testing.T) {
 				name := fmt.Sprintf("comes-back-%s-%d", plugin, i)
 				p := newPod(t, name)
