@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"calico-cni/pkg/kube"
@@ -65,11 +66,30 @@ func (a Announcer) Clear(ctx context.Context) (mine bool, err error) {
 	case !errors.Is(err, kube.ErrInvalid):
 		return false, err
 	}
+	return a.clear(ctx, func(kube.Meta) bool { return true })
+}
+
+// ClearOf empties them like Clear, but only if they name one of the addresses, which are given up: those of another
+// interface of the container stay.
+func (a Announcer) ClearOf(ctx context.Context, addrs []netip.Addr) error {
+	if len(addrs) == 0 {
+		return nil
+	}
+	_, err := a.clear(ctx, func(pod kube.Meta) bool {
+		said := strings.Split(pod.Annotations[podIP]+","+pod.Annotations[podIPs], ",")
+		return slices.ContainsFunc(addrs, func(addr netip.Addr) bool {
+			return slices.Contains(said, netip.PrefixFrom(addr, addr.BitLen()).String())
+		})
+	})
+	return err
+}
+
+func (a Announcer) clear(ctx context.Context, wanted func(kube.Meta) bool) (mine bool, err error) {
 	empty, mine := "", true
 	err = a.patchIf(ctx, func(pod kube.Meta) bool {
 		owner := pod.Annotations[containerID]
 		mine = owner == "" || owner == a.ID.ContainerID
-		return mine && a.IsPod(pod) && (pod.Annotations[podIP] != "" || pod.Annotations[podIPs] != "")
+		return mine && a.IsPod(pod) && (pod.Annotations[podIP] != "" || pod.Annotations[podIPs] != "") && wanted(pod)
 	}, map[string]*string{podIP: &empty, podIPs: &empty})
 	return mine, err
 }

@@ -99,12 +99,14 @@ func (c *Command) settle(ctx context.Context, r pending.Release) error {
 	if err != nil {
 		return err
 	}
-	if _, err := allocations.Release(ctx, held); err != nil {
+	released, err := allocations.Release(ctx, held)
+	if err != nil || !id.Kubernetes() {
 		return err
 	}
-	if !id.Kubernetes() || r.Others {
-		return nil
+	announcer := announce.Announcer{Client: c.Client, ID: id}
+	if r.Others {
+		return announcer.ClearOf(ctx, released)
 	}
-	_, err = announce.Announcer{Client: c.Client, ID: id}.Clear(ctx)
+	_, err = announcer.Clear(ctx)
 	return err
 }

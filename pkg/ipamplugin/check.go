@@ -39,6 +39,10 @@ func (a Allocations) Check(ctx context.Context, network string, id workload.ID, 
 	if len(wrong) == 0 {
 		return nil
 	}
+	// While the datastore is moved or mended, what is missing may be on its way.
+	if err := a.Cluster.Ready(ctx); err != nil {
+		return err
+	}
 	return fmt.Errorf("%w: %s: delete the pod, so that its successor gets an address of its own", ErrNotHeld, strings.Join(wrong, "; "))
 }
 

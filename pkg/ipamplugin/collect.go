@@ -21,6 +21,8 @@ type Spared struct {
 	valid   map[string]map[string]bool
 	marks   adding.Marks
 	started time.Time
+	// named are the interfaces that a handle's holdings name, by handle.
+	named map[string]map[string]bool
 }
 
 // Spared returns what a GC spares. A configuration without the list of valid attachments is an error that wraps
@@ -72,6 +74,7 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	errs := []error{err}
 	held, err := a.allocator().HeldOn(ctx, node, lenders)
 	errs = append(errs, err)
+	spared = spared.knowing(held)
 	var freed []netip.Addr
 	for handle, leftovers := range a.leftovers(held, node, spared) {
 		addrs, err := a.allocator().ReleaseHeld(ctx, handle, leftovers, func(owner map[string]string) bool {
@@ -101,7 +104,33 @@ func (a Allocations) leftovers(held []ipam.Held, node string, spared Spared) map
 // leftover reports whether what a handle holds for an owner is to be given back. A holding with a type is a tunnel's.
 func (s Spared) leftover(handle string, owner map[string]string, node string) bool {
 	containerID, ok := s.Container(handle)
-	return ok && owner["type"] == "" && owner["node"] == node && !s.Is(containerID, owner[ownerInterface])
+	return ok && owner["type"] == "" && owner["node"] == node && !s.Is(containerID, s.interfaceOf(handle, containerID, owner))
+}
+
+// knowing returns the same, with which interfaces holdings name.
+func (s Spared) knowing(held []ipam.Held) Spared {
+	s.named = map[string]map[string]bool{}
+	for _, h := range held {
+		if s.named[h.Handle] == nil {
+			s.named[h.Handle] = map[string]bool{}
+		}
+		s.named[h.Handle][h.Owner[ownerInterface]] = true
+	}
+	return s
+}
+
+// interfaceOf returns the interface that a holding is for. One that names none is the usual one's, if each valid interface
+// of the container has holdings of its own; else it may be any's, which is the empty string: Calico's name none at all.
+func (s Spared) interfaceOf(handle, containerID string, owner map[string]string) string {
+	if named := owner[ownerInterface]; named != "" {
+		return named
+	}
+	for ifName := range s.valid[containerID] {
+		if !s.named[handle][ifName] {
+			return ""
+		}
+	}
+	return usualIfName
 }
 
 // forgetLenders drops those blocks of other nodes from memory in which this one holds nothing any more.

@@ -1,6 +1,9 @@
 package netconf
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestADelFindsWhatItNeedsInABrokenConfiguration(t *testing.T) {
 	for name, broken := range map[string]string{
@@ -24,4 +27,23 @@ func TestADelFindsWhatItNeedsInABrokenConfiguration(t *testing.T) {
 	if err != nil || conf.IPAM.Type != "host-local" || conf.MTU != 1400 {
 		t.Errorf("a good configuration: %v, %+v", err, conf)
 	}
+}
+
+// FuzzParseForRelease expects of any input what a DEL goes by: the error of Parse, and an IPAM plugin that is a file's name.
+func FuzzParseForRelease(f *testing.F) {
+	for _, seed := range []string{
+		minimal, full, emptied, "null", "[]", `{"name": 5, "ipam": {"type": "../x", "exec": "yes"}}`, `{"ipam": {"type": ""}}`, `{"mtu": -1, "ipam": {"type": "a\\b"}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, stdin []byte) {
+		_, want := Parse(stdin)
+		conf, err := ParseForRelease(stdin)
+		if (err == nil) != (want == nil) || err != nil && err.Error() != want.Error() {
+			t.Errorf("error %v, want that of Parse: %v", err, want)
+		}
+		if conf.IPAM.Type == "" || strings.ContainsAny(conf.IPAM.Type, `/\`) || conf.IPAMLockFile == "" {
+			t.Errorf("%q is read as %+v", stdin, conf)
+		}
+	})
 }

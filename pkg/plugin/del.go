@@ -71,16 +71,31 @@ func (a *attachment) release(ctx context.Context, others bool) (released []netip
 	if err := a.Connect(); err != nil {
 		return nil, err
 	}
+	if others {
+		return a.releaseBeside(ctx)
+	}
 	var freed, cleared error
 	var g errgroup.Group
 	if a.blockIPAM() {
-		g.Go(func() error { released, freed = a.ReleaseAddresses(ctx, others); return nil })
+		g.Go(func() error { released, freed = a.ReleaseAddresses(ctx, false); return nil })
 	}
-	if a.ID.Kubernetes() && !others {
+	if a.ID.Kubernetes() {
 		g.Go(func() error { cleared = a.clear(ctx); return nil })
 	}
 	_ = g.Wait()
 	return released, errors.Join(freed, cleared)
+}
+
+// releaseBeside does so while the container has other interfaces: the annotations may be of one of these, and are emptied only
+// when they name an address that is given up.
+func (a *attachment) releaseBeside(ctx context.Context) (released []netip.Addr, err error) {
+	if a.blockIPAM() {
+		released, err = a.ReleaseAddresses(ctx, true)
+	}
+	if a.ID.Kubernetes() {
+		err = errors.Join(err, a.announcer().ClearOf(ctx, released))
+	}
+	return released, err
 }
 
 // clear empties the annotations of the pod. With the pod's word that the host interface is this container's, or nobody's,

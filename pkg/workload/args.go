@@ -29,10 +29,10 @@ func ParseArgs(text string) (Args, error) {
 		return args, nil
 	}
 	unknown, ignore := "", false
-	for pair := range strings.SplitSeq(text, ";") {
+	for i, pair := range strings.Split(text, ";") {
 		key, value, found := strings.Cut(pair, "=")
 		if !found || key == "" {
-			return Args{}, fmt.Errorf("%w: CNI_ARGS: pair %q: want KEY=VALUE pairs with semicolons between them", ErrInvalidArgs, pair)
+			return Args{}, fmt.Errorf("%w: CNI_ARGS: pair %d: want KEY=VALUE pairs with semicolons between them", ErrInvalidArgs, i+1)
 		}
 		known, err := args.set(key, value, &ignore)
 		if err != nil {

@@ -42,9 +42,9 @@ func TestParseArgsReadsWhatRuntimesSend(t *testing.T) {
 func TestParseArgsErrorsNameTheVariableAndTheCure(t *testing.T) {
 	for text, want := range map[string]string{
 		"FUTURE=x":                       `CNI_ARGS: unknown key "FUTURE": remove it, or add IgnoreUnknown=1`,
-		"IgnoreUnknown=1;FUTURE":         `CNI_ARGS: pair "FUTURE": want KEY=VALUE pairs with semicolons between them`,
-		"K8S_POD_NAME=a;":                `CNI_ARGS: pair "": want KEY=VALUE pairs with semicolons between them`,
-		"=a":                             `CNI_ARGS: pair "=a": want KEY=VALUE pairs with semicolons between them`,
+		"IgnoreUnknown=1;FUTURE":         `CNI_ARGS: pair 2: want KEY=VALUE pairs with semicolons between them`,
+		"K8S_POD_NAME=a;":                `CNI_ARGS: pair 2: want KEY=VALUE pairs with semicolons between them`,
+		"=a":                             `CNI_ARGS: pair 1: want KEY=VALUE pairs with semicolons between them`,
 		"IgnoreUnknown=0;FUTURE=x":       `CNI_ARGS: unknown key "FUTURE": remove it, or add IgnoreUnknown=1`,
 		"IgnoreUnknown=yes":              `CNI_ARGS: IgnoreUnknown="yes": want 1, true, 0 or false`,
 		"IP=10.0.0.5/24":                 `CNI_ARGS: IP="10.0.0.5/24": want one IPv4 or IPv6 address without prefix length or zone`,

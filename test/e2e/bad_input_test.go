@@ -112,7 +112,7 @@ func TestBadEnvironmentIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnInterfaceNameThatIsTakenIsRefusedAndTheInterfaceStays(t *testing.T) {
+func TestA2_AnInterfaceNameThatIsTakenIsRefusedAndTheInterfaceStays(t *testing.T) {
 	p := newPod(t, "bad-taken")
 	add(t, p, nil)
 	podNS := nettest.Open(t, p.NetNS)

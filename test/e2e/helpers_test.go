@@ -72,15 +72,7 @@ func newPod(t *testing.T, name string, options ...func(*corev1.Pod)) *node.Pod {
 // call calls calico for a pod with changes to its configuration.
 func call(t *testing.T, command string, p *node.Pod, changes map[string]any, env ...string) node.Answer {
 	t.Helper()
-	config, err := n.Config(changes)
-	must(t, err)
-	c := node.Call{Plugin: "calico", Command: command, Pod: p, Config: config, Env: map[string]string{}}
-	for i := 0; i < len(env); i += 2 {
-		c.Env[env[i]] = env[i+1]
-	}
-	a, err := n.Run(context.WithoutCancel(t.Context()), c)
-	must(t, err)
-	return a
+	return ask(t, "calico", command, p, changes, env...)
 }
 
 func del(t *testing.T, p *node.Pod, changes map[string]any) node.Answer {

@@ -47,7 +47,7 @@ func TestAStaticPodIsKnownByTheHashOfItsFile(t *testing.T) {
 	}
 }
 
-func TestAnotherAddOfALivePodLeavesItAloneByExecToo(t *testing.T) {
+func TestA11_AnotherAddOfALivePodLeavesItAloneByExecToo(t *testing.T) {
 	for name, changes := range map[string]map[string]any{"in process": nil, "by exec": {"ipam.exec": true}} {
 		p := newPod(t, "again-"+strings.ReplaceAll(name, " ", "-"))
 		got := addrs(t, add(t, p, changes))
@@ -60,7 +60,7 @@ func TestAnotherAddOfALivePodLeavesItAloneByExecToo(t *testing.T) {
 	}
 }
 
-func TestDelManagesWithAConfigurationThatAddWouldRefuse(t *testing.T) {
+func TestC16_DelManagesWithAConfigurationThatAddWouldRefuse(t *testing.T) {
 	for i, broken := range []map[string]any{
 		{"mtu": "large"},
 		{"mtu": 5},
@@ -133,7 +133,7 @@ func TestAPodCannotReleaseAnAddressOfAContainerOutsideKubernetes(t *testing.T) {
 	must(t, n.RemovePod(t.Context(), victim))
 }
 
-func TestWhatCannotBeAttachedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
+func TestA1_WhatCannotBeAttachedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 	p := newPod(t, "refused")
 	for _, r := range []refusal{
 		{name: "template of a name", env: []string{"CNI_IFNAME", "a%d"}, code: 4, says: []string{"CNI_IFNAME"}},
@@ -146,7 +146,7 @@ func TestWhatCannotBeAttachedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 	}
 }
 
-func TestAPreviousResultIsKeptAndTheRuntimesMACIsUsed(t *testing.T) {
+func TestA4_APreviousResultIsKeptAndTheRuntimesMACIsUsed(t *testing.T) {
 	const mac = "0a:11:22:33:44:55"
 	p := newPod(t, "chained")
 	r := add(t, p, map[string]any{
@@ -167,8 +167,8 @@ func TestAPreviousResultIsKeptAndTheRuntimesMACIsUsed(t *testing.T) {
 	}
 }
 
-// TestManyAtOnce attaches and detaches pods side by side: addresses are distinct, no call fails, nothing is left.
-func TestManyAtOnce(t *testing.T) {
+// TestC14_ManyAtOnce attaches and detaches pods side by side: addresses are distinct, no call fails, nothing is left.
+func TestC14_ManyAtOnce(t *testing.T) {
 	const pods = 20
 	var all [pods]*node.Pod
 	for i := range all {

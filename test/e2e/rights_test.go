@@ -48,7 +48,7 @@ var needs = map[string]map[right]situation{
 		{crdGroup, "ipreservations", "list"}:     attachPod,
 		{crdGroup, "ipamconfigs", "get"}:         attachPod,
 		{crdGroup, "clusterinformations", "get"}: attachPod,
-		{crdGroup, "blockaffinities", "list"}:    attachPod,
+		{crdGroup, "blockaffinities", "list"}:    claimBlock,
 		{crdGroup, "blockaffinities", "create"}:  claimBlock,
 		{crdGroup, "blockaffinities", "update"}:  claimBlock,
 		{crdGroup, "blockaffinities", "get"}:     giveBlockBack,

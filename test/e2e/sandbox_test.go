@@ -27,7 +27,7 @@ func secondSandbox(t *testing.T, p *node.Pod) *node.Pod {
 	return &second
 }
 
-func TestDelOfAnOldSandboxDoesNotTouchTheNewOne(t *testing.T) {
+func TestDEL7_DelOfAnOldSandboxDoesNotTouchTheNewOne(t *testing.T) {
 	for _, ended := range []bool{false, true} {
 		name := map[bool]string{false: "old namespace still there", true: "old namespace gone"}[ended]
 		t.Run(name, func(t *testing.T) {
@@ -58,7 +58,7 @@ func TestDelOfAnOldSandboxDoesNotTouchTheNewOne(t *testing.T) {
 	}
 }
 
-func TestASecondAddForTheSameContainerNeverGetsASecondAddress(t *testing.T) {
+func TestA11_ASecondAddForTheSameContainerNeverGetsASecondAddress(t *testing.T) {
 	p := newPod(t, "twice")
 	add(t, p, nil)
 	expectRefusal(t, p, refusal{code: 4, says: []string{"eth0"}})
@@ -77,7 +77,7 @@ func TestAFailedSecondSandboxReleasesOnlyItsOwn(t *testing.T) {
 	}
 }
 
-func TestCalicoIPAMAnswersAsAnIPAMPlugin(t *testing.T) {
+func TestP4_CalicoIPAMAnswersAsAnIPAMPlugin(t *testing.T) {
 	p := newPod(t, "as-ipam")
 	config, err := n.Config(nil)
 	must(t, err)

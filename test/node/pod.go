@@ -93,10 +93,12 @@ func (n *Node) Config(changes map[string]any) (map[string]any, error) {
 	config := list.Plugins[0]
 	config["name"], config["cniVersion"] = Network, "1.1.0"
 	for key, value := range changes {
-		section, inner, nested := strings.Cut(key, ".")
+		// A key may have a dot of its own.
+		name, inner, _ := strings.Cut(key, ".")
+		section, nested := config[name].(map[string]any)
 		switch {
-		case nested:
-			config[section].(map[string]any)[inner] = value
+		case nested && inner != "":
+			section[inner] = value
 		case value == nil:
 			delete(config, key)
 		default:

@@ -8,14 +8,19 @@ import (
 
 // Fault is what happens to one request, the first that Matches.
 type Fault struct {
-	Name    string
+	Name string
+	// Matches is nil for every request.
 	Matches func(method, path string) bool
+	// Always has it happen to all requests that match, until another fault is armed, or none.
+	Always bool
 	// Status answers with an error instead of asking the server; RetryAfter is in seconds.
 	Status, RetryAfter int
 	// Lose breaks the connection off: before the server is asked, or after it has answered.
 	Lose When
-	// Stall holds the request back before the server is asked, unless the client gives up meanwhile.
+	// Stall holds the request back before the server is asked, unless the client gives up meanwhile; Until, where it is not
+	// nil, ends that when it is closed.
 	Stall time.Duration
+	Until <-chan struct{}
 	// Do is called at the same time as Lose says, and then the request is lost: it kills the client.
 	Do func()
 }
@@ -37,7 +42,7 @@ func (p *Proxy) Arm(f *Fault) {
 	p.armed, p.pause = f, 0
 }
 
-// Fired reports whether the fault has come to pass.
+// Fired reports whether the fault has come to pass, and will not again.
 func (p *Proxy) Fired() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -49,10 +54,12 @@ func (p *Proxy) fault(r *http.Request) *Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	f := p.armed
-	if f == nil || !f.Matches(r.Method, r.URL.Path) {
+	if f == nil || f.Matches != nil && !f.Matches(r.Method, r.URL.Path) {
 		return nil
 	}
-	p.armed = nil
+	if !f.Always {
+		p.armed = nil
+	}
 	return f
 }
 
@@ -67,6 +74,9 @@ func (f *Fault) serve(next http.Handler, w http.ResponseWriter, r *http.Request)
 	case f.Stall > 0:
 		select {
 		case <-time.After(f.Stall):
+			next.ServeHTTP(w, r)
+			return
+		case <-f.Until:
 			next.ServeHTTP(w, r)
 			return
 		case <-r.Context().Done():
@@ -87,7 +97,10 @@ func (f *Fault) answer(w http.ResponseWriter) {
 		w.Header().Set("Retry-After", fmt.Sprint(f.RetryAfter))
 	}
 	w.WriteHeader(f.Status)
-	reason := map[int]string{http.StatusConflict: "Conflict", http.StatusTooManyRequests: "TooManyRequests", http.StatusInternalServerError: "InternalError"}[f.Status]
+	reason := map[int]string{
+		http.StatusUnauthorized: "Unauthorized", http.StatusForbidden: "Forbidden",
+		http.StatusConflict: "Conflict", http.StatusTooManyRequests: "TooManyRequests", http.StatusInternalServerError: "InternalError",
+	}[f.Status]
 	_, _ = fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"a fault of the test","reason":%q,"code":%d}`, reason, f.Status)
 }
 

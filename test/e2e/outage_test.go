@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"net/http"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"calico-cni/test/node"
+	"calico-cni/test/proxy"
+)
+
+// outage is a time in which the API server does not do what the plugins need. A kubeconfig leads to it before, during and after.
+type outage struct {
+	name string
+	// begin returns the path of the kubeconfig.
+	begin func(*testing.T) string
+	end   func(*testing.T)
+	// says is what the plugins say of it.
+	says string
+}
+
+// outages are all kinds of them.
+func outages(t *testing.T) []outage {
+	t.Helper()
+	through := proxy.Start(t, n.Kubeconfig())
+	path := through.Kubeconfig(t, n.Kubeconfig())
+	by := func(f proxy.Fault) func(*testing.T) string {
+		f.Always = true
+		return func(*testing.T) string { through.Arm(&f); return path }
+	}
+	back := func(*testing.T) { through.Arm(nil) }
+	return []outage{
+		{name: "unreachable", begin: by(proxy.Fault{Lose: proxy.Before}), end: back, says: "API server unavailable"},
+		{name: "401", begin: by(proxy.Fault{Status: http.StatusUnauthorized}), end: back, says: "credentials refused"},
+		{name: "not ready", begin: func(t *testing.T) string { lock(t); return path }, end: unlock, says: "datastoreReady"},
+	}
+}
+
+// lock has the cluster say that its data must be left alone.
+func lock(t *testing.T) {
+	t.Helper()
+	must(t, n.Create(t.Context(), "ClusterInformation", "clusterinformations", "default", map[string]any{"datastoreReady": false}))
+}
+
+func unlock(t *testing.T) {
+	t.Helper()
+	must(t, n.Delete(withoutCancel(t.Context()), "clusterinformations", "default"))
+}
+
+// alter changes what the blocks say of a handle's addresses, as somebody else might.
+func alter(t *testing.T, handle string, change func(attribute map[string]any)) {
+	t.Helper()
+	ctx := withoutCancel(t.Context())
+	blocks := n.Server.Dynamic().Resource(node.Resource("ipamblocks"))
+	all, err := blocks.List(ctx, metav1.ListOptions{})
+	must(t, err)
+	altered := 0
+	for _, b := range all.Items {
+		attributes, _, err := unstructured.NestedSlice(b.Object, "spec", "attributes")
+		must(t, err)
+		before := altered
+		for _, a := range attributes {
+			if a, _ := a.(map[string]any); a["handle_id"] == handle {
+				change(a)
+				altered++
+			}
+		}
+		if altered == before {
+			continue
+		}
+		must(t, unstructured.SetNestedSlice(b.Object, attributes, "spec", "attributes"))
+		_, err = blocks.Update(ctx, &b, metav1.UpdateOptions{})
+		must(t, err)
+	}
+	if altered == 0 {
+		t.Fatalf("no block holds anything for %s", handle)
+	}
+}
