@@ -134,7 +134,7 @@ func TestAddressesWithoutIPAMAreThePodsAndNobodyAllocatesThem(t *testing.T) {
 			p := newPod(t, "own-"+name, annotated(`ipAddrsNoIpam=["fd00:aa::7","10.170.0.7"]`))
 			allowed := map[string]any{"feature_control": map[string]any{"ip_addrs_no_ipam": true}, "ipam.exec": exec}
 			unchangedBut(t, "ADD and DEL", withoutPod(p.Name), func() {
-				got := addrs(t, attach(t, p, allowed))
+				got := addrs(t, attachList(t, p, allowed))
 				wantAddrs(t, got, "10.170.0.7 fd00:aa::7")
 				for _, addr := range got {
 					ping(t, "host to pod", nil, addr)

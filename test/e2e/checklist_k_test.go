@@ -37,16 +37,16 @@ func TestK2_WhatOtherPluginsPutIntoTheResultIsTheirs(t *testing.T) {
 		a := attach(t, plugin, p, named)
 		r := resultOf(t, a)
 		said := mustJSON(t, map[string]any{
-			"cniVersion": "1.1.0", "dns": map[string]any{}, "routes": append(list(r.Routes), map[string]any{"dst": "203.0.113.0/24", "gw": "192.0.2.1"}),
-			"interfaces": append(list(r.Interfaces), map[string]any{"name": "other0", "sandbox": p.NetNS}, map[string]any{"name": "br9"}),
-			"ips":        append(list(r.IPs), map[string]any{"address": "203.0.113.9/24", "interface": len(r.Interfaces)}),
+			"cniVersion": "1.1.0", "dns": map[string]any{}, "routes": append(listed(r.Routes), map[string]any{"dst": "203.0.113.0/24", "gw": "192.0.2.1"}),
+			"interfaces": append(listed(r.Interfaces), map[string]any{"name": "other0", "sandbox": p.NetNS}, map[string]any{"name": "br9"}),
+			"ips":        append(listed(r.IPs), map[string]any{"address": "203.0.113.9/24", "interface": len(r.Interfaces)}),
 		})
 		expectOK(t, plugin+" CHECK", check(t, plugin, p, named, node.Answer{Stdout: said}))
 		expectOK(t, "DEL", ask(t, plugin, "DEL", p, named))
 	}
 }
 
-func list[T any](of []T) []any {
+func listed[T any](of []T) []any {
 	var out []any
 	for _, one := range of {
 		out = append(out, one)

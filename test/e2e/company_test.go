@@ -120,7 +120,7 @@ func TestStaticAddressesAreThePodsAndItsDefaultRoutesStay(t *testing.T) {
 		"routes": []map[string]any{{"dst": "10.1.0.0/16"}}, "dns": map[string]any{"nameservers": []string{"10.96.0.10"}},
 	}}
 	unchangedBut(t, "ADD and DEL", withoutPod(p.Name), func() {
-		r := attach(t, p, changes)
+		r := attachList(t, p, changes)
 		if got := fmt.Sprint(r.IPs[0].Address.String(), r.IPs[1].Address.String(), r.IPs[0].Gateway, r.DNS.Nameservers); got != "10.88.0.5/32fd88::5/128<nil> [10.96.0.10]" {
 			t.Errorf("result: %s", got)
 		}
@@ -138,14 +138,14 @@ func TestCalicoIPAMByExecAnswersEveryVerbOfAList(t *testing.T) {
 	p := newPod(t, "exec-verbs")
 	byExec := map[string]any{"ipam.exec": true}
 	unchangedBut(t, "ADD and DEL", withoutPod(p.Name), func() {
-		attach(t, p, byExec)
+		attachList(t, p, byExec)
 		must(t, runtime(t).GetStatusNetworkList(t.Context(), list(t, byExec)))
 		must(t, runtime(t).DelNetworkList(t.Context(), list(t, byExec), runtimeConf(p, nil)))
 	})
 }
 
 // attach adds a pod by the runtime's library, and checks it at once.
-func attach(t *testing.T, p *node.Pod, changes map[string]any) *current.Result {
+func attachList(t *testing.T, p *node.Pod, changes map[string]any) *current.Result {
 	t.Helper()
 	network, cni := list(t, changes), runtime(t)
 	r, err := cni.AddNetworkList(t.Context(), network, runtimeConf(p, nil))

@@ -68,7 +68,7 @@ func TestHostLocalTakesTheNodesPodCIDRsAndKeepsNoLease(t *testing.T) {
 			} {
 				must(t, os.WriteFile(credentials, good, 0o600))
 				unchangedBut(t, "ADD and DEL without "+gone.what, withoutPod(p.Name), func() {
-					got := addrs(t, attach(t, p, changes))
+					got := addrs(t, attachList(t, p, changes))
 					for i, cidr := range c.want {
 						if len(got) != len(c.want) || !netip.MustParsePrefix(cidr).Contains(got[i]) {
 							t.Fatalf("addresses %v, want one of each of %v", got, c.want)
@@ -118,7 +118,7 @@ func TestRoutesOfHostLocalTakeThePlaceOfTheDefaultRoutes(t *testing.T) {
 				ipam["routes"] = c.routes
 			}
 			changes := object{"ipam": ipam, "include_default_routes": c.include}
-			got := addrs(t, attach(t, p, changes))
+			got := addrs(t, attachList(t, p, changes))
 			if have := viaGateway(t, p); have != c.want {
 				t.Errorf("the pod's routes: %s\nwant: %s", have, c.want)
 			}

@@ -279,7 +279,7 @@ func TestInstallNeedsTheOneCapabilityThatItsContainerHas(t *testing.T) {
 				}
 			}
 			slices.Sort(files)
-			installed := strings.Join(files, " ") == "10-calico.conflist calico calico-ipam calico-kubeconfig portmap"
+			installed := strings.Join(files, " ") == ".calico-cni.record 10-calico.conflist calico calico-ipam calico-kubeconfig portmap"
 			if installed != (want == "") || want != "" && len(files) > 0 {
 				t.Errorf("on the host are %v", files)
 			}
