@@ -109,7 +109,7 @@ func delegateExec() tolerant {
 // ExecPlugin runs the plugin.
 func (t tolerant) ExecPlugin(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
 	for i, variable := range environ {
-		if args, ok := strings.CutPrefix(variable, "CNI_ARGS="); ok && args != "" {
+		if args, ok := strings.CutPrefix(variable, "CNI_ARGS="); ok && args != "" && !strings.Contains(";"+args+";", ";IgnoreUnknown=1;") {
 			environ[i] = "CNI_ARGS=IgnoreUnknown=1;" + args
 		}
 	}

@@ -233,7 +233,7 @@ func TestTheInstallerKnowsEverySettingThatTheContainersGiveIt(t *testing.T) {
 		}
 		for _, a := range c.Args {
 			flag, _, _ := strings.Cut(a, "=")
-			if !regexp.MustCompile(`\s`+flag+`\s`).MatchString(usage) {
+			if !regexp.MustCompile(`\s` + flag + `\s`).MatchString(usage) {
 				t.Errorf("install does not know %s", flag)
 			}
 		}
