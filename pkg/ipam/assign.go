@@ -97,14 +97,7 @@ func (a *Allocator) Assign(ctx context.Context, view View, r Request) (got []Ass
 	if got, err = s.again(ctx); got != nil || err != nil {
 		return got, err
 	}
-	for _, p := range places {
-		assigned, err := s.take(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		got = append(got, assigned)
-	}
-	return got, nil
+	return s.takeAll(ctx, places)
 }
 
 // place is where a wanted address can be had: a block that had room when it was read.
@@ -114,40 +107,72 @@ type place struct {
 	row  Row[block.Block]
 }
 
-// take writes the allocation into the block. When somebody else wrote first and took the last address, it looks for another block.
-func (s *search) take(ctx context.Context, p place) (Assigned, error) {
-	var got Assigned
-	err := retry(ctx, "assign address from block "+p.cidr.String(), func() error {
-		b := p.row.Value.Clone()
-		b.Thaw(s.a.Now(), s.view.Config.Cooldown)
-		h, err := s.pick(&b, p.want)
-		if errors.Is(err, errFull) {
-			if p, err = s.move(ctx, p); err != nil {
-				return err
-			}
-			return ErrConflict
+// takeAll writes the allocations into their blocks, side by side; where that fails because of others, one after the other.
+func (s *search) takeAll(ctx context.Context, places []place) ([]Assigned, error) {
+	got, failed := make([]Assigned, len(places)), make([]error, len(places))
+	// A write that fails does not call the others off: the group's context is not used.
+	g, _ := s.a.group(ctx)
+	for i, p := range places {
+		g.Go(func() error {
+			got[i], failed[i] = s.write(ctx, p)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i, p := range places {
+		if failed[i] == nil {
+			continue
+		}
+		var err error
+		if got[i], err = s.take(ctx, p, failed[i]); err != nil {
+			return nil, err
+		}
+	}
+	return got, nil
+}
+
+// take writes an allocation after an attempt that failed. When somebody else wrote first, it looks at the block again, and
+// when that one took the last address, for another block.
+func (s *search) take(ctx context.Context, p place, failed error) (got Assigned, err error) {
+	err = retry(ctx, "assign address from block "+p.cidr.String(), func() (err error) {
+		switch {
+		case errors.Is(failed, errFull):
+			p, err = s.move(ctx, p)
+		case errors.Is(missing(failed), ErrConflict):
+			p, err = s.reread(ctx, p)
+		default:
+			return failed
 		}
 		if err != nil {
 			return err
 		}
-		b.Sequence++
-		_, err = s.a.Store.Blocks().Update(ctx, p.cidr, Row[block.Block]{Value: b, Rev: p.row.Rev})
-		if err == nil {
-			got = Assigned{
-				Addr: h.Addr, Block: p.cidr,
-				Borrowed: b.Affinity != hostAffinity(s.request.Node), Last: s.room(place{want: Want{IPv6: p.want.IPv6}, cidr: p.cidr, row: Row[block.Block]{Value: b}}) != nil,
-			}
-			return nil
+		if got, failed = s.write(ctx, p); failed != nil {
+			// Around once more, which tells what it means.
+			return ErrConflict
 		}
-		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		if p, err = s.reread(ctx, p); err != nil {
-			return err
-		}
-		return ErrConflict
+		return nil
 	})
 	return got, err
+}
+
+// write allocates in the block as it was read, by one write.
+func (s *search) write(ctx context.Context, p place) (Assigned, error) {
+	b := p.row.Value.Clone()
+	b.Thaw(s.a.Now(), s.view.Config.Cooldown)
+	h, err := s.pick(&b, p.want)
+	if err != nil {
+		return Assigned{}, err
+	}
+	b.Sequence++
+	if _, err := s.a.Store.Blocks().Update(ctx, p.cidr, Row[block.Block]{Value: b, Rev: p.row.Rev}); err != nil {
+		return Assigned{}, err
+	}
+	more := place{want: Want{IPv6: p.want.IPv6}, cidr: p.cidr, row: Row[block.Block]{Value: b}}
+	return Assigned{
+		Addr: h.Addr, Block: p.cidr, Borrowed: b.Affinity != hostAffinity(s.request.Node), Last: s.room(more) != nil,
+	}, nil
 }
 
 // reread reads the block of a place anew, after another's write; a block that is gone, or no longer ours, is moved away from.
