@@ -11,7 +11,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 IMAGE     ?= localhost/calico-cni
 PLATFORMS ?= linux/amd64,linux/arm64
 
-.PHONY: help build image release verify-release demo test test-unit test-real soak bench-ipam lint verify generate tidy fmt system kubed
+.PHONY: help build image release verify-release demo test test-unit test-real soak bench bench-ipam lint verify generate tidy fmt system kubed
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 20
@@ -53,6 +53,11 @@ soak: system kubed  ## the long tests
 	cd test && $(GO) test ./e2e -run Whatever -soak -timeout 60m
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s $$p || exit 1; done; done
+
+# About ten minutes, most of them to fill the store: BENCH=-blocks=0 leaves that out. PEER_BIN=directory adds a peer.
+bench: system kubed  ## what a pod's ADD and DEL cost, against ptp + host-local, into docs/performance.md
+	cd test && $(GO) test ./bench -count 1 -v -run TestPage -timeout 60m -args \
+		-page $(CURDIR)/docs/performance.md -chart $(CURDIR)/docs/performance.svg -version $(VERSION) $(BENCH)
 
 # Ten to twenty minutes. Never run it beside other work: it shows times as well.
 bench-ipam: system kubed  ## what an allocation costs the API server at 5,000 nodes, into docs/ipam-cost.md
