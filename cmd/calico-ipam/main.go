@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -16,6 +17,8 @@ import (
 )
 
 func main() {
+	// A command mostly waits, for the kernel and the API server: what more threads cost, they do not bring in.
+	runtime.GOMAXPROCS(1)
 	if len(os.Args) > 1 && os.Args[1] == "-v" {
 		fmt.Println(buildinfo.Version)
 		return
