@@ -84,3 +84,19 @@ func position(data []byte, offset int64) (line, column int) {
 	}
 	return line, column
 }
+
+// Plugins returns the plugins of a list as they are written there; of a single plugin, that one. An error wraps
+// ErrInvalid.
+func Plugins(data []byte) ([]json.RawMessage, error) {
+	var list struct {
+		Type    string            `json:"type"`
+		Plugins []json.RawMessage `json:"plugins"`
+	}
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, fmt.Errorf("%w: want one JSON object", ErrInvalid)
+	}
+	if list.Type != "" && list.Plugins == nil {
+		return []json.RawMessage{data}, nil
+	}
+	return list.Plugins, nil
+}

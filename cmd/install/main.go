@@ -1,4 +1,4 @@
-// Command install puts the CNI plugins on a node, as an init container or beside the node agent.
+// Command install puts the CNI plugins on a node and keeps them there, as an init container or beside the node agent.
 package main
 
 import (
@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"os"
 	"os/signal"
 	"syscall"
@@ -30,7 +31,13 @@ func run(ctx context.Context, log *slog.Logger) int {
 		return install.ExitOK
 	}
 	if err == nil {
-		err = install.Run(ctx, cfg, install.Deps{Tokens: tokens{cfg}, Hostname: os.Hostname, Now: time.Now, Log: log})
+		deps := install.Deps{
+			Tokens: tokens{cfg}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64, Out: os.Stdout, Log: log,
+		}
+		if cfg.Watch {
+			deps.Wake = changes(ctx, cfg, log)
+		}
+		err = install.Run(ctx, cfg, deps)
 	}
 	if err != nil {
 		log.Error("install", "error", err)

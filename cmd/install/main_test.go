@@ -103,7 +103,7 @@ func TestWithoutAnAPIServerTheBinariesAreInstalledAndNothingElse(t *testing.T) {
 			got = append(got, e.Name())
 		}
 	}
-	if list := strings.Join(got, " "); list != "calico calico-ipam" {
-		t.Errorf("installed are %s; want calico calico-ipam", list)
+	if list := strings.Join(got, " "); list != "calico calico-ipam .calico-cni.record" {
+		t.Errorf("installed are %s; want calico, calico-ipam and the record", list)
 	}
 }

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"calico-cni/internal/buildinfo"
@@ -9,13 +11,18 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// tokenLifetime is what the API server is asked for, as by Calico.
-const tokenLifetime = 24 * time.Hour
+const (
+	// tokenLifetime is what the API server is asked for, as by Calico.
+	tokenLifetime = 24 * time.Hour
+	// probeTimeout bounds the question whether a token is taken.
+	probeTimeout = 10 * time.Second
+)
 
 // tokens has the API server issue tokens of the plugins' service account.
 type tokens struct{ cfg install.Config }
 
-// Token connects when it is called, so that the binaries are in place before the API server is needed.
+// Token connects when it is called, so that the binaries are in place before the API server is needed, and with the
+// credentials that there are then: those of a pod change under it.
 func (t tokens) Token(ctx context.Context) (string, time.Time, error) {
 	namespace, err := t.cfg.PodNamespace()
 	if err != nil {
@@ -25,15 +32,36 @@ func (t tokens) Token(ctx context.Context) (string, time.Time, error) {
 	if err != nil {
 		return "", time.Time{}, err
 	}
+	defer client.Close()
 	token, err := client.RequestToken(ctx, namespace, t.cfg.ServiceAccount, tokenLifetime)
 	return token.Value, token.Expires, err
 }
 
+// Accepted asks the API server for its version: that needs no right, but a token that it knows.
+func (t tokens) Accepted(ctx context.Context, kubeconfig string) error {
+	client, err := kube.Load(kubeconfig, userAgent())
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	err = client.Ping(ctx)
+	switch {
+	case errors.Is(err, kube.ErrUnauthorized):
+		return fmt.Errorf("%w: %w", install.ErrRefused, err)
+	case errors.Is(err, kube.ErrForbidden):
+		return nil
+	}
+	return err
+}
+
 // connect returns a client with the installer's own credentials.
 func connect(kubeconfig string) (*kube.Client, error) {
-	userAgent := "calico-cni/" + buildinfo.Version
 	if kubeconfig != "" {
-		return kube.Load(kubeconfig, userAgent)
+		return kube.Load(kubeconfig, userAgent())
 	}
-	return kube.InCluster(userAgent)
+	return kube.InCluster(userAgent())
 }
+
+func userAgent() string { return "calico-cni/" + buildinfo.Version }

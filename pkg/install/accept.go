@@ -21,6 +21,10 @@ func (i *installer) tryConflist() error {
 	if err != nil {
 		return fmt.Errorf("render %s: %w", i.cfg.ConfName, err)
 	}
+	if i.cfg.ChainInto != "" {
+		_, err := i.chained(data)
+		return err
+	}
 	list, err := conflist.Load(i.cfg.ConfName, data)
 	if err == nil {
 		err = accept(list)

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"calico-cni/internal/atomicfile"
 )
@@ -45,14 +46,21 @@ func (i *installer) binaries(ctx context.Context) error {
 		complete = complete || ok
 	}
 	if !complete {
-		return fmt.Errorf("%w: none of %s holds them all and can be written; mount the runtime's binary directory at the first, read-write",
-			ErrBinaries, strings.Join(i.cfg.binDirs(), ", "))
+		return i.noBinaries()
 	}
 	return nil
 }
 
+func (i *installer) noBinaries() error {
+	return fmt.Errorf("%w: none of %s holds them all and can be written; mount the runtime's binary directory at the first, read-write",
+		ErrBinaries, strings.Join(i.cfg.binDirs(), ", "))
+}
+
 // wanted lists the files of the source directory but for those to skip and the installer itself.
 func (i *installer) wanted() ([]binary, error) {
+	if i.image != nil {
+		return i.image, nil
+	}
 	entries, err := os.ReadDir(i.cfg.BinSource)
 	if err != nil {
 		return nil, fmt.Errorf("list binaries to install: %w; set --bin-source", err)
@@ -77,6 +85,7 @@ func (i *installer) wanted() ([]binary, error) {
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("%w: %s lacks %s; set --bin-source, or leave them out by SKIP_CNI_BINARIES", ErrConfig, i.cfg.BinSource, strings.Join(missing, ", "))
 	}
+	i.image = wanted
 	return wanted, nil
 }
 
@@ -103,10 +112,11 @@ func (i *installer) fillDir(ctx context.Context, dir string, wanted []binary) (c
 	if err != nil {
 		return false, err
 	}
-	for _, b := range wanted {
-		if !slices.Contains(lacking, b.name) {
-			continue
-		}
+	todo := slices.DeleteFunc(slices.Clone(wanted), func(b binary) bool { return !slices.Contains(lacking, b.name) })
+	if err := i.enter(dir, todo); err != nil {
+		return false, err
+	}
+	for _, b := range todo {
 		if _, err := atomicfile.CopyFile(filepath.Join(dir, b.name), b.path, binaryMode, i.checks(ctx, b)...); err != nil {
 			return false, err
 		}
@@ -114,6 +124,20 @@ func (i *installer) fillDir(ctx context.Context, dir string, wanted []binary) (c
 	i.deps.Log.Info("binaries are in place", "dir", dir, "written", lacking)
 	return true, nil
 }
+
+// enter puts the binaries of a directory into the record, before they are written.
+func (i *installer) enter(dir string, binaries []binary) error {
+	entered := false
+	for _, b := range binaries {
+		entered = i.record.enter(i.name(filepath.Join(dir, b.name)), b.sum) || entered
+	}
+	if !entered {
+		return nil
+	}
+	return i.save()
+}
+
+func canWrite(dir string) bool { return syscall.Access(dir, writable) == nil }
 
 // lacking names the binaries that the directory does not hold as they should be. Without UpdateBinaries it is enough
 // that something of that name is there.
@@ -139,10 +163,40 @@ func (i *installer) holds(path string, b binary) (bool, error) {
 		}
 		return err == nil, err
 	}
+	if before, ok := i.verified[path]; ok && before == stampOf(path) {
+		return true, nil
+	}
 	source, err := os.Open(b.path)
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = source.Close() }()
-	return atomicfile.Holds(path, source, binaryMode)
+	// Taken before the bytes are read: what changes meanwhile changes it, and is looked at again.
+	now := stampOf(path)
+	same, err := atomicfile.Holds(path, source, binaryMode)
+	if same && i.deps.Now().Sub(time.Unix(now.changed.Unix())) > clockGrain {
+		i.verified[path] = now
+	}
+	return same, err
+}
+
+// clockGrain is longer than the kernel's clock of files stands still: a file that was changed so lately may be changed
+// again without its time telling.
+const clockGrain = time.Second
+
+// stamp is what of a file changes with its bytes: the kernel sets the time of change, and nobody else can.
+type stamp struct {
+	device, inode uint64
+	size          int64
+	mode          uint32
+	changed       syscall.Timespec
+}
+
+// stampOf returns the stamp of a file, zero when it cannot be looked at.
+func stampOf(path string) stamp {
+	var s syscall.Stat_t
+	if err := syscall.Lstat(path, &s); err != nil {
+		return stamp{}
+	}
+	return stamp{s.Dev, s.Ino, s.Size, s.Mode, s.Ctim}
 }

@@ -97,6 +97,12 @@ func TestWhichBinariesAreInstalled(t *testing.T) {
 		before func(h *host)
 		tree   string
 	}{
+		{"the plugins that configurations chain", func(h *host) {
+			for _, name := range []string{"bandwidth", "tuning", "loopback", "host-local"} {
+				h.put("image/"+name, "portmap")
+			}
+		}, listed + "bandwidth portmap\n" + listed + "calico v1\n" + listed + "calico-ipam v1\n" + listed + "host-local portmap\n" +
+			listed + "loopback portmap\n" + listed + "portmap portmap\n" + listed + "tuning portmap\n"},
 		{"names to skip", func(h *host) { h.cfg.SkipBinaries = []string{"portmap", " calico-ipam"} }, listed + "calico v1\n"},
 		{"a plugin to skip is missing", func(h *host) {
 			h.cfg.SkipBinaries = []string{"calico"}
@@ -232,4 +238,29 @@ func TestAFullDiskNamesTheCure(t *testing.T) {
 		t.Errorf("Run = %v; want ENOSPC and its cure", err)
 	}
 	h.checkTree("")
+}
+
+// TestAFullDiskKeepsTheOldBinariesUntilThereIsSpace is an upgrade on a node whose file system is full.
+func TestAFullDiskKeepsTheOldBinariesUntilThereIsSpace(t *testing.T) {
+	h := newHost(t)
+	const dir = "host/opt/cni/bin/"
+	h.mount("size=16m", 0, func(string) {
+		h.put(dir+"calico", "v2")
+		h.put(dir+"calico-ipam", "v2")
+	})
+	f, err := os.Create(h.path(dir + "ballast"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		_, err = f.Write(make([]byte, 4096))
+	}
+	_ = f.Close()
+	if err := h.install(); !errors.Is(err, syscall.ENOSPC) {
+		t.Errorf("Run = %v; want ENOSPC", err)
+	}
+	h.checkTree("-rw-r--r-- opt/cni/bin/ballast\n-rwxr-xr-x opt/cni/bin/calico v2\n-rwxr-xr-x opt/cni/bin/calico-ipam v2\n")
+	_ = os.Remove(h.path(dir + "ballast"))
+	h.mustInstall()
+	h.checkTree(installed)
 }

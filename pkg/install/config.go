@@ -1,12 +1,15 @@
 package install
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"net"
 	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -14,8 +17,24 @@ const (
 	crdGroup            = "crd.projectcalico.org/v1"
 )
 
+// Verb is what to do.
+type Verb string
+
+// The verbs. None means to install.
+const (
+	VerbInstall   Verb = ""
+	VerbUninstall Verb = "uninstall"
+	VerbStatus    Verb = "status"
+)
+
 // Config is what the operator decides. Parse fills it from flags and environment.
 type Config struct {
+	Verb Verb
+	// DryRun tells what would be done, and does nothing.
+	DryRun bool
+	// Output is how status prints: "text" or "json".
+	Output string
+
 	// HostRoot is where the host's directories are mounted: opt/cni/bin, secondary-bin-dir and etc/cni/net.d below it.
 	HostRoot string
 	// BinSource is the directory of the binaries to install; SkipBinaries are names in it to leave out.
@@ -33,6 +52,10 @@ type Config struct {
 	// neither the configuration is conflist's own, from the fields below.
 	NetworkConfig     string
 	NetworkConfigFile string
+	// ChainInto is the list in NetDir that our plugin is added to, in place of writing ConfName. Exclusive moves all
+	// configurations but ours aside.
+	ChainInto string
+	Exclusive bool
 
 	// NodeName is the node's name in Kubernetes; empty takes the host's name, in lower case.
 	NodeName string
@@ -60,18 +83,68 @@ type Config struct {
 	// ServiceAccount is whom the plugins act as, in Namespace, which is the pod's own when empty.
 	ServiceAccount string
 	Namespace      string
+	// TokenRefresh is how long to use a token while watching: a duration, or seconds; empty is a quarter of its life.
+	TokenRefresh string
 	// ServiceAccountDir has ca.crt and namespace, as Kubernetes mounts them into pods.
 	ServiceAccountDir string
 
 	// Sleep keeps Run waiting after it has installed, for a container that is not an init container.
 	Sleep bool
+	// Watch keeps things as Run installed them, until it is stopped.
+	Watch bool
+	// HealthAddr is the host:port at which a watching process tells whether it is ready; empty tells nobody.
+	HealthAddr string
+	// CleanupOnExit uninstalls when a watching process is stopped.
+	CleanupOnExit bool
+	// NodeFiles also provides the files that a node agent leaves in var/lib/calico below HostRoot: nodename and mtu.
+	NodeFiles bool
 }
 
 // Validate returns all faults at once, each with the variable's name, as an error that wraps ErrConfig.
+// What only an installation takes is not looked at for other verbs.
 func (c Config) Validate() error {
+	if c.Verb != VerbInstall {
+		return invalid(c.checkPaths(), c.checkNames(), c.checkOutput())
+	}
 	return invalid(
-		c.checkPaths(), c.checkNames(), c.checkServer(), c.checkPlugin(), c.checkLog(),
+		c.checkPaths(), c.checkNames(), c.checkServer(), c.checkPlugin(), c.checkLog(), c.checkWatch(),
 	)
+}
+
+func (c Config) checkOutput() error {
+	if c.Output != "" && c.Output != "text" && c.Output != "json" {
+		return fmt.Errorf("--output %q: want text or json", c.Output)
+	}
+	return nil
+}
+
+func (c Config) checkWatch() error {
+	var address, cleanup error
+	if c.HealthAddr != "" {
+		if _, port, err := net.SplitHostPort(c.HealthAddr); err != nil || port == "" {
+			address = fmt.Errorf("HEALTH_ADDR %q: want host:port, such as 127.0.0.1:9097", c.HealthAddr)
+		}
+	}
+	if c.CleanupOnExit && !c.Watch {
+		cleanup = errors.New("CLEANUP_ON_EXIT is true and WATCH is not: want both, or uninstall by install uninstall")
+	}
+	_, refresh := c.tokenRefresh()
+	return errors.Join(address, cleanup, refresh)
+}
+
+// tokenRefresh returns how long to use a token, 0 when its life decides.
+func (c Config) tokenRefresh() (time.Duration, error) {
+	if c.TokenRefresh == "" {
+		return 0, nil
+	}
+	after, err := time.ParseDuration(c.TokenRefresh)
+	if seconds, e := strconv.Atoi(c.TokenRefresh); e == nil {
+		after, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || after < 0 || after > 0 && after < time.Second {
+		return 0, fmt.Errorf("CNI_TOKEN_REFRESH_INTERVAL %q: want a duration such as 6h, or seconds, of 1s at least", c.TokenRefresh)
+	}
+	return after, nil
 }
 
 func (c Config) checkPaths() error {
@@ -84,7 +157,13 @@ func (c Config) checkPaths() error {
 }
 
 func (c Config) checkNames() error {
-	var old, node, account error
+	var old, node, account, chain error
+	if c.ChainInto != "" {
+		chain = fileName("CNI_CHAIN_INTO", c.ChainInto)
+		if chain == nil && filepath.Ext(c.ChainInto) != ".conflist" {
+			chain = fmt.Errorf("CNI_CHAIN_INTO %q: want a list of plugins, a name that ends in .conflist", c.ChainInto)
+		}
+	}
 	if c.OldConfName != "" {
 		old = fileName("CNI_OLD_CONF_NAME", c.OldConfName)
 	}
@@ -94,7 +173,7 @@ func (c Config) checkNames() error {
 	if c.ServiceAccount == "" || strings.ContainsAny(c.ServiceAccount, "/ ") {
 		account = fmt.Errorf("CALICO_CNI_SERVICE_ACCOUNT %q: want the name of a service account", c.ServiceAccount)
 	}
-	return errors.Join(c.checkConfName(), old, node, account)
+	return errors.Join(c.checkConfName(), old, node, account, chain)
 }
 
 func (c Config) checkConfName() error {
@@ -211,4 +290,23 @@ func (c Config) netDir() string { return filepath.Join(c.HostRoot, "etc/cni/net.
 // binDirs are where the host's binary directories are mounted, as far as they are.
 func (c Config) binDirs() []string {
 	return []string{filepath.Join(c.HostRoot, "opt/cni/bin"), filepath.Join(c.HostRoot, "secondary-bin-dir")}
+}
+
+// nodeFilesDir is where the host's directory of the node agent's files is mounted.
+func (c Config) nodeFilesDir() string { return filepath.Join(c.HostRoot, "var/lib/calico") }
+
+// confName is the file that our plugins are called by.
+func (c Config) confName() string { return cmp.Or(c.ChainInto, c.ConfName) }
+
+func (c Config) confPath() string { return filepath.Join(c.netDir(), c.confName()) }
+
+func (c Config) kubeconfigPath() string { return filepath.Join(c.netDir(), kubeconfigName) }
+
+// Kept are the directories, as they are mounted, whose files a watching process keeps as they should be.
+func (c Config) Kept() []string {
+	dirs := append(c.binDirs(), c.netDir())
+	if c.NodeFiles {
+		dirs = append(dirs, c.nodeFilesDir())
+	}
+	return dirs
 }

@@ -21,6 +21,7 @@ var calicos = map[string]string{
 	"LOG_FILE_MAX_SIZE": "1", "LOG_FILE_MAX_AGE": "2", "LOG_FILE_MAX_COUNT": "3", "DATASTORE_TYPE": "d", "KUBERNETES_NODE_NAME": "w", "CNI_MTU": "0",
 	"KUBERNETES_SERVICE_HOST": "h", "KUBERNETES_SERVICE_PORT": "6443", "KUBERNETES_SERVICE_PROTOCOL": "http", "SKIP_TLS_VERIFY": "true",
 	"REQUIRE_MTU_FILE": "true", "KUBECONFIG": "/k", "CALICO_CNI_SERVICE_ACCOUNT": "s",
+	"CNI_TOKEN_REFRESH_INTERVAL": "60",
 }
 
 func defaults() Config {
@@ -29,7 +30,7 @@ func defaults() Config {
 		NetDir: "/etc/cni/net.d", ConfName: "10-calico.conflist", MTU: 1500, AssignIPv4: true,
 		LogLevel: "info", LogFilePath: "/var/log/calico/cni/cni.log", LogFileMaxSize: 100, LogFileMaxAge: 30, LogFileMaxCount: 10,
 		DatastoreType: "kubernetes", APIGroup: "crd.projectcalico.org/v1", ServicePort: "443", ServiceProtocol: "https",
-		ServiceAccount: "calico-cni-plugin", ServiceAccountDir: "/var/run/secrets/kubernetes.io/serviceaccount", Sleep: true,
+		ServiceAccount: "calico-cni-plugin", ServiceAccountDir: "/var/run/secrets/kubernetes.io/serviceaccount", Sleep: true, Output: "text",
 	}
 }
 
@@ -52,8 +53,8 @@ func TestEveryVariableIsAlsoAFlagAndTheFlagWins(t *testing.T) {
 		HostRoot: "/host", BinSource: "/opt/cni/bin", SkipBinaries: []string{"a", "b"},
 		NetDir: "/n", ConfName: "1.conflist", OldConfName: "0.conf", NetworkConfig: "{}", NetworkConfigFile: "/t", NodeName: "w", RequireMTUFile: true,
 		AssignIPv4: true, LogLevel: "debug", LogFilePath: "/l", LogFileMaxSize: 1, LogFileMaxAge: 2, LogFileMaxCount: 3, DatastoreType: "d", APIGroup: "g",
-		ServiceHost: "h", ServicePort: "6443", ServiceProtocol: "http", SkipTLSVerify: true, Kubeconfig: "/k", ServiceAccount: "s",
-		ServiceAccountDir: "/var/run/secrets/kubernetes.io/serviceaccount",
+		ServiceHost: "h", ServicePort: "6443", ServiceProtocol: "http", SkipTLSVerify: true, Kubeconfig: "/k", ServiceAccount: "s", TokenRefresh: "60",
+		ServiceAccountDir: "/var/run/secrets/kubernetes.io/serviceaccount", Output: "text",
 	}
 	if diff := cmp.Diff(want, fromEnv); diff != "" {
 		t.Errorf("Parse of the environment (-want +got):\n%s", diff)
@@ -81,7 +82,7 @@ func TestParseNamesEveryVariableThatIsMalformed(t *testing.T) {
 }
 
 func TestParseRefusesACommandLineThatItDoesNotKnow(t *testing.T) {
-	for _, arg := range []string{"--no-such-flag", "uninstall", "--cni-mtu=x"} {
+	for _, arg := range []string{"--no-such-flag", "remove", "--cni-mtu=x"} {
 		_, err := Parse([]string{arg}, environment(nil))
 		checkFaults(t, err, strings.TrimSuffix(strings.TrimPrefix(arg, "--"), "=x"), "install --help")
 	}
@@ -142,6 +143,12 @@ func TestValidateNamesEveryVariableThatIsWrong(t *testing.T) {
 		{func(c *Config) { c.AssignIPv4 = false }, `CNI_ASSIGN_IPV4`},
 		{func(c *Config) { c.DatastoreType = "etcdv3" }, `DATASTORE_TYPE "etcdv3"`},
 		{func(c *Config) { c.APIGroup = "projectcalico.org/v3" }, `CALICO_API_GROUP "projectcalico.org/v3"`},
+		{func(c *Config) { c.TokenRefresh = "often" }, `CNI_TOKEN_REFRESH_INTERVAL "often"`},
+		{func(c *Config) { c.TokenRefresh = "-1h" }, `CNI_TOKEN_REFRESH_INTERVAL "-1h"`},
+		{func(c *Config) { c.HealthAddr = "9097" }, `HEALTH_ADDR "9097"`},
+		{func(c *Config) { c.CleanupOnExit = true }, `CLEANUP_ON_EXIT`},
+		{func(c *Config) { c.ChainInto = "a.conf" }, `CNI_CHAIN_INTO "a.conf"`},
+		{func(c *Config) { c.Verb, c.Output = VerbStatus, "xml" }, `--output "xml"`},
 		{func(c *Config) { c.LogLevel = "loud" }, `LOG_LEVEL "loud"`},
 		{func(c *Config) { c.LogFileMaxSize = -1 }, `LOG_FILE_MAX_SIZE -1`},
 		{func(c *Config) { c.LogFileMaxAge = -1 }, `LOG_FILE_MAX_AGE -1`},
@@ -256,4 +263,16 @@ func TestPodNamespace(t *testing.T) {
 	check("")
 	h.cfg.Namespace = "calico-system"
 	check("calico-system")
+}
+
+func TestTheManualTellsOfEveryFlagAndVariable(t *testing.T) {
+	manual, err := os.ReadFile("../../docs/install.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for flag, variable := range newFlags(&Config{}).variable {
+		if row := "`--" + flag + "` | `" + variable + "` |"; !strings.Contains(string(manual), row) {
+			t.Errorf("docs/install.md lacks %s", row)
+		}
+	}
 }

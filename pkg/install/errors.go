@@ -14,6 +14,12 @@ var (
 	ErrBinaries = errors.New("binaries are not on the host")
 	// ErrBadBinary: a copy is not the plugin that it should be. The file on the host stays as it was.
 	ErrBadBinary = errors.New("refused binary")
+	// ErrRefused: the API server does not know the credentials.
+	ErrRefused = errors.New("credentials refused")
+	// ErrDiffers: something on the host is not as it should be, or was left there. The output or the log names it.
+	ErrDiffers = errors.New("not everything is as it should be")
+	// ErrContested: somebody undoes the repairs, which are spaced for that.
+	ErrContested = errors.New("changed again after a repair")
 )
 
 // Exit codes of the command.
@@ -21,6 +27,7 @@ const (
 	ExitOK     = 0
 	ExitFailed = 1
 	ExitConfig = 2
+	ExitDiffer = 3
 )
 
 // ExitCode returns the exit code that an error of Parse or Run stands for.
@@ -30,6 +37,8 @@ func ExitCode(err error) int {
 		return ExitOK
 	case errors.Is(err, ErrConfig), errors.Is(err, conflist.ErrInvalid):
 		return ExitConfig
+	case errors.Is(err, ErrDiffers):
+		return ExitDiffer
 	default:
 		return ExitFailed
 	}

@@ -10,16 +10,20 @@ import (
 // about is the head of the help. The exit codes are those of ExitCode.
 const about = `install puts the CNI plugins on a node: binaries, then kubeconfig, then network configuration.
 
-Usage: install [flags]
+Usage:
+  install [flags]            installs; with --watch, keeps it so
+  install uninstall [flags]  removes what was installed, and nothing else
+  install status [flags]     tells what is installed, and what is not as it should be
 
 Every flag has an environment variable, named in brackets; the flag wins, and an empty variable counts as unset. Files
 that are as they should be are not written. After installing it waits to be stopped, unless SLEEP is false, which is
 what an init container wants.
 
 Exit codes:
-  0  installed, or stopped while waiting afterwards
+  0  installed, uninstalled, or all as it should be; or stopped while waiting afterwards
   1  a step failed; a restart takes it up where it stopped
   2  a flag, an environment variable or the template of the network configuration is wrong
+  3  status, --dry-run: something is not as it should be; uninstall: something was left, and is named
 
 Flags:
 `
@@ -39,13 +43,24 @@ func Parse(args []string, getenv func(string) string) (Config, error) {
 	} else if err != nil {
 		return Config{}, fmt.Errorf("%w: %w; see install --help", ErrConfig, err)
 	}
-	if f.NArg() > 0 {
-		return Config{}, fmt.Errorf("%w: unexpected argument %q; see install --help", ErrConfig, f.Arg(0))
+	if err := cfg.setVerb(f.Args()); err != nil {
+		return Config{}, err
 	}
 	if err := f.fromEnv(getenv); err != nil {
 		return Config{}, err
 	}
 	return cfg, nil
+}
+
+// setVerb takes what is left of the command line: a verb, or nothing.
+func (c *Config) setVerb(args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if c.Verb = Verb(args[0]); len(args) > 1 || c.Verb != VerbUninstall && c.Verb != VerbStatus {
+		return fmt.Errorf("%w: unexpected argument %q; see install --help", ErrConfig, args[len(args)-1])
+	}
+	return nil
 }
 
 // flags are the command's flags and the environment variable of each.
@@ -62,6 +77,7 @@ func newFlags(c *Config) flags {
 	f.network(c)
 	f.log(c)
 	f.server(c)
+	f.watch(c)
 	return f
 }
 
@@ -79,6 +95,8 @@ func (f flags) network(c *Config) {
 	f.text(&c.OldConfName, "cni-old-conf-name", "CNI_OLD_CONF_NAME", "", "`name` of a file to remove once the new one is in place")
 	f.text(&c.NetworkConfig, "cni-network-config", "CNI_NETWORK_CONFIG", "", "`template` of the network configuration, with Calico's placeholders")
 	f.text(&c.NetworkConfigFile, "cni-network-config-file", "CNI_NETWORK_CONFIG_FILE", "", "`file` with the template; goes before the template itself")
+	f.text(&c.ChainInto, "chain", "CNI_CHAIN_INTO", "", "`name` of a list in the same directory to add our plugin to, in place of writing a file of our own")
+	f.truth(&c.Exclusive, "exclusive", "CNI_EXCLUSIVE", false, "move the network configurations of others aside")
 	f.text(&c.NodeName, "node-name", "KUBERNETES_NODE_NAME", "", "`name` of the node in Kubernetes (default: the host's name)")
 	f.number(&c.MTU, "cni-mtu", "CNI_MTU", 1500, "MTU of pods in `bytes`; 0 takes it from the node agent's file")
 	f.truth(&c.RequireMTUFile, "require-mtu-file", "REQUIRE_MTU_FILE", false, "with MTU 0, refuse pods until the node agent's file is there")
@@ -105,6 +123,16 @@ func (f flags) server(c *Config) {
 	f.text(&c.ServiceAccount, "service-account", "CALICO_CNI_SERVICE_ACCOUNT", "calico-cni-plugin", "`name` of the service account that the plugins act as")
 	f.text(&c.Namespace, "namespace", "CNI_NAMESPACE", "", "`namespace` of that service account (default: the pod's own)")
 	f.text(&c.ServiceAccountDir, "service-account-dir", "CNI_SERVICE_ACCOUNT_DIR", "/var/run/secrets/kubernetes.io/serviceaccount", "`directory` with ca.crt and namespace")
+}
+
+func (f flags) watch(c *Config) {
+	f.truth(&c.Watch, "watch", "WATCH", false, "after installing, renew the token, and repair what somebody changes")
+	f.text(&c.TokenRefresh, "token-refresh-interval", "CNI_TOKEN_REFRESH_INTERVAL", "", "`duration` after which to renew the token while watching (default: a quarter of its life)")
+	f.text(&c.HealthAddr, "health-addr", "HEALTH_ADDR", "", "`host:port` that answers GET /readyz while watching; empty for none")
+	f.truth(&c.CleanupOnExit, "cleanup-on-exit", "CLEANUP_ON_EXIT", false, "uninstall when stopped while watching")
+	f.truth(&c.NodeFiles, "provide-node-files", "NODE_FILES", false, "provide nodename and mtu in var/lib/calico, where no node agent does")
+	f.truth(&c.DryRun, "dry-run", "DRY_RUN", false, "print what would change, and change nothing")
+	f.StringVarP(&c.Output, f.env("output", "CNI_STATUS_OUTPUT"), "o", "text", "`format` of status: text or json [CNI_STATUS_OUTPUT]")
 }
 
 func (f flags) text(p *string, flag, variable, value, usage string) {

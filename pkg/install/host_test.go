@@ -63,10 +63,13 @@ type host struct {
 	root string
 	cfg  Config
 	log  bytes.Buffer
+	out  bytes.Buffer
 }
 
-// tokens is a TokenSource.
+// tokens is a TokenSource whose API server takes every token.
 type tokens func() (string, error)
+
+func (f tokens) Accepted(context.Context, string) error { return nil }
 
 func (f tokens) Token(context.Context) (string, time.Time, error) {
 	token, err := f()
@@ -124,7 +127,8 @@ func (h *host) install() error { return h.installWith(h.t.Context(), issue) }
 func (h *host) installWith(ctx context.Context, source tokens) error {
 	return Run(ctx, h.cfg, Deps{
 		Tokens: source, Hostname: func() (string, error) { return "Worker-Host\n", nil }, Now: time.Now,
-		Log: slog.New(slog.NewTextHandler(&h.log, nil)),
+		LinkMTU: func() (int, error) { return 9000, nil }, Spread: func() float64 { return 0.5 },
+		Out: &h.out, Log: slog.New(slog.NewTextHandler(&h.log, nil)),
 	})
 }
 
@@ -135,12 +139,12 @@ func (h *host) mustInstall() {
 	}
 }
 
-// tree lists the host's files: mode, name, and for binaries which one it is.
+// tree lists the host's files but the record: mode, name, and for binaries which one it is.
 func (h *host) tree() string {
 	h.t.Helper()
 	var out strings.Builder
 	err := filepath.WalkDir(h.path("host"), func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
+		if err != nil || e.IsDir() || e.Name() == recordName {
 			return err
 		}
 		info, err := e.Info()

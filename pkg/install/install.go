@@ -1,6 +1,6 @@
 // Package install puts the plugins on a node: the binaries, then the kubeconfig that they use, and last the network
 // configuration, which is what makes the container runtime call them. Every file appears whole or not at all, and one
-// that is as it should be is not touched.
+// that is as it should be is not touched. It also keeps them so, tells how they are, and takes them away again.
 package install
 
 import (
@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -25,37 +26,75 @@ const fileMode fs.FileMode = 0o600
 // staleAfter is the age at which the temporary of a writer that was killed is removed. No live writer takes as long.
 const staleAfter = 10 * time.Minute
 
-// TokenSource issues tokens of the service account that the plugins act as.
+// TokenSource issues tokens of the service account that the plugins act as, and says whether the API server takes them.
 type TokenSource interface {
 	// Token returns a bearer token and when it expires. An error names the account and the cure, and shows no token.
 	Token(ctx context.Context) (token string, expires time.Time, err error)
+	// Accepted makes a request with the credentials of a kubeconfig file. An error wraps ErrRefused when the API server
+	// does not know them; any other error says nothing about them.
+	Accepted(ctx context.Context, kubeconfig string) error
 }
 
 // Deps are what Run needs of the world beside files.
 type Deps struct {
 	Tokens   TokenSource
 	Hostname func() (string, error)
-	Now      func() time.Time
-	Log      *slog.Logger
+	// LinkMTU returns the MTU of the link of the default route, in bytes.
+	LinkMTU func() (int, error)
+	Now     func() time.Time
+	// Spread is a random number in [0, 1) for each token, so that nodes do not renew all at once.
+	Spread func() float64
+	// Wake says that something may have changed; Watch also looks whenever it comes without reason. It has to come every
+	// few seconds for a token to be renewed in time.
+	Wake <-chan struct{}
+	// Out takes what status and a dry run print.
+	Out io.Writer
+	Log *slog.Logger
 }
 
-// Run installs, and with Config.Sleep then waits for the end of ctx. What the configuration or the template has wrong is
-// said before anything is written, with an error that wraps ErrConfig or conflist.ErrInvalid; other errors name the step
-// and the cure. A step that fails leaves what the steps before it installed, and nothing of those behind it.
+// Run does what the configuration says: it installs, watches, uninstalls, or tells the status. What the configuration or
+// the template has wrong is said before anything is written, with an error that wraps ErrConfig or conflist.ErrInvalid;
+// other errors name the step and the cure.
 func Run(ctx context.Context, cfg Config, deps Deps) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	i := installer{cfg: cfg, deps: deps}
+	i := &installer{cfg: cfg, deps: deps, verified: map[string]stamp{}}
+	switch {
+	case cfg.Verb == VerbStatus:
+		return i.status()
+	case cfg.Verb == VerbUninstall:
+		return i.uninstall()
+	case cfg.DryRun:
+		return i.plan(ctx)
+	case cfg.Watch:
+		return i.watch(ctx)
+	}
+	if err := i.install(ctx); err != nil {
+		return err
+	}
+	if cfg.Sleep {
+		deps.Log.Info("installed; waiting for the signal to stop")
+		<-ctx.Done()
+	}
+	return nil
+}
+
+// install takes the steps, each of which is nothing when all is as it should be. One that fails leaves what those
+// before it installed, and nothing of those behind it.
+func (i *installer) install(ctx context.Context) error {
 	for _, step := range []struct {
 		name string
 		run  func(context.Context) error
 	}{
 		{"prepare", i.prepare},
 		{"install binaries", i.binaries},
+		{"provide node files", i.nodeFiles},
 		{"install kubeconfig", i.kubeconfig},
 		{"install network configuration", i.conflist},
 		{"remove old network configuration", i.removeOld},
+		{"move other network configurations aside", i.exclude},
+		{"write record", func(context.Context) error { return i.settle() }},
 	} {
 		if err := context.Cause(ctx); err != nil {
 			return fmt.Errorf("%s: interrupted: %w; installing again takes it up from here", step.name, err)
@@ -63,10 +102,6 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 		if err := step.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w%s", step.name, err, cure(err))
 		}
-	}
-	if cfg.Sleep {
-		deps.Log.Info("installed; waiting for the signal to stop")
-		<-ctx.Done()
 	}
 	return nil
 }
@@ -77,14 +112,28 @@ type installer struct {
 	// values and template come from prepare; the token of values from kubeconfig.
 	values   conflist.Values
 	template string
+
+	record     record
+	credential credential
+	// image are the binaries to install, once they are listed; verified has those on the host that were found equal.
+	image    []binary
+	verified map[string]stamp
 }
 
 // prepare reads what has to be read and refuses what can be refused before anything is written.
 func (i *installer) prepare(context.Context) error {
+	if err := i.read(); err != nil {
+		return err
+	}
+	i.sweep(i.cfg.netDir())
+	return i.tryConflist()
+}
+
+// read takes in record, template and values.
+func (i *installer) read() error {
 	if err := directory(i.cfg.netDir()); err != nil {
 		return fmt.Errorf("find the mount of the host's %s: %w; mount it there, or set --host-root", i.cfg.NetDir, err)
 	}
-	i.sweep(i.cfg.netDir())
 	nodeName, err := i.nodeName()
 	if err != nil {
 		return err
@@ -93,7 +142,9 @@ func (i *installer) prepare(context.Context) error {
 		return err
 	}
 	i.values = i.cfg.values(nodeName)
-	return i.tryConflist()
+	i.values.Token = i.credential.token
+	i.remember()
+	return nil
 }
 
 func (i *installer) nodeName() (string, error) {
@@ -124,20 +175,6 @@ func (i *installer) readTemplate() (string, error) {
 		return "", fmt.Errorf("%w: CNI_NETWORK_CONFIG_FILE %s is empty", ErrConfig, i.cfg.NetworkConfigFile)
 	}
 	return string(data), nil
-}
-
-func (i *installer) conflist(context.Context) error {
-	data, err := conflist.Render(i.cfg.ConfName, i.template, i.values)
-	if err != nil {
-		return fmt.Errorf("render %s: %w", i.cfg.ConfName, err)
-	}
-	path := filepath.Join(i.cfg.netDir(), i.cfg.ConfName)
-	written, err := atomicfile.WriteFile(path, data, fileMode)
-	if err != nil {
-		return err
-	}
-	i.deps.Log.Info("network configuration is in place", "path", path, "written", written)
-	return nil
 }
 
 func (i *installer) removeOld(context.Context) error {

@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
-
-	"calico-cni/internal/atomicfile"
 )
 
 // kubeconfigName is the file's name in the configuration directory. Calico's node agent renews the token in a file of
@@ -23,11 +21,32 @@ const kubeconfigName = "calico-kubeconfig"
 // kubeconfigHead tells a person what the file is.
 const kubeconfigHead = "# Written by install for the CNI plugins, which read it for every pod. Changes are lost when it runs again.\n"
 
+// kubeconfig writes the plugins' kubeconfig, with a new token when the one that there is should be renewed.
 func (i *installer) kubeconfig(ctx context.Context) error {
 	ca, err := i.cfg.certificateAuthority()
 	if err != nil {
 		return err
 	}
+	if i.credential.due(i.deps.Now()) {
+		if err := i.renew(ctx); err != nil {
+			return err
+		}
+	}
+	data, err := i.cfg.renderKubeconfig(ca, i.credential.token)
+	if err != nil {
+		return err
+	}
+	written, err := i.put(i.cfg.kubeconfigPath(), data, fileMode)
+	if err != nil {
+		return err
+	}
+	i.deps.Log.Info("kubeconfig is in place", "path", i.cfg.kubeconfigPath(), "written", written, "server", i.cfg.server(),
+		"renewed", i.credential.renew.UTC().Format(time.RFC3339))
+	return nil
+}
+
+// renew has a token issued. The one before stays valid until it expires.
+func (i *installer) renew(ctx context.Context) error {
 	token, expires, err := i.deps.Tokens.Token(ctx)
 	if err != nil {
 		return err
@@ -35,17 +54,12 @@ func (i *installer) kubeconfig(ctx context.Context) error {
 	if token == "" {
 		return fmt.Errorf("request token of service account %s: the API server's answer has none", i.cfg.ServiceAccount)
 	}
+	after, err := i.cfg.tokenRefresh()
+	if err != nil {
+		return err
+	}
+	i.credential = newCredential(token, expires, i.deps.Now(), i.deps.Spread()).renewAfter(after)
 	i.values.Token = token
-	data, err := i.cfg.renderKubeconfig(ca, token)
-	if err != nil {
-		return err
-	}
-	path := filepath.Join(i.cfg.netDir(), kubeconfigName)
-	written, err := atomicfile.WriteFile(path, data, fileMode)
-	if err != nil {
-		return err
-	}
-	i.deps.Log.Info("kubeconfig is in place", "path", path, "written", written, "server", i.cfg.server(), "expires", expires.UTC().Format(time.RFC3339))
 	return nil
 }
 
@@ -139,4 +153,13 @@ func (c Config) renderKubeconfig(ca []byte, token string) ([]byte, error) {
 		return nil, errors.New("encode kubeconfig")
 	}
 	return append([]byte(kubeconfigHead), data...), nil
+}
+
+// tokenOf returns the token of a kubeconfig as renderKubeconfig makes it, empty when there is none.
+func tokenOf(data []byte) string {
+	var k kubeconfig
+	if err := yaml.Unmarshal(data, &k); err != nil || len(k.Users) == 0 {
+		return ""
+	}
+	return k.Users[0].User.Token
 }

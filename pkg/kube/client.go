@@ -17,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 )
 
@@ -106,6 +107,9 @@ func codecs() runtime.NegotiatedSerializer {
 
 // Host returns the URL of the API server for messages: a password in it shows as "xxxxx".
 func (c *Client) Host() string { return c.host }
+
+// Close gives up the connection. A process that lives long and makes many clients calls it.
+func (c *Client) Close() { utilnet.CloseIdleConnectionsFor(c.rest.Client.Transport) }
 
 // do makes the request and decodes the answer into out, unless out is nil. what names it in errors: "get ippools default".
 func (c *Client) do(ctx context.Context, r *rest.Request, what string, out any) error {

@@ -74,6 +74,11 @@ func (c *Client) meta(ctx context.Context, r *rest.Request, what string) (Meta, 
 	return object.Metadata, err
 }
 
+// Ping makes the smallest request that there is. An error wraps ErrUnauthorized when the server does not know who asks.
+func (c *Client) Ping(ctx context.Context) error {
+	return c.do(ctx, c.rest.Get().AbsPath("/version"), "get version", nil)
+}
+
 // AnnotatePod sets annotations of a pod, and removes those that are nil, by one patch of its status subresource, provided that the pod is still the one
 // of that UID and, unless it is empty, that resourceVersion. An error wraps ErrConflict when it is another or was
 // changed, ErrNotFound when it is gone.

@@ -19,7 +19,7 @@ var forbidden = []string{
 	"k8s.io/api/...", "k8s.io/client-go/kubernetes/...", "k8s.io/client-go/dynamic/...", "k8s.io/client-go/informers/...", "k8s.io/client-go/discovery/...",
 	"k8s.io/apiextensions-apiserver/...", "k8s.io/component-base/...", "sigs.k8s.io/controller-runtime/...", "github.com/prometheus/...",
 	"github.com/sirupsen/logrus", "github.com/google/gnostic-models/...", "github.com/spf13/cobra", "github.com/containernetworking/cni/libcni",
-	"net/http/pprof", "testing",
+	"github.com/fsnotify/fsnotify", "net/http/pprof", "testing",
 }
 
 // bounds of each binary: its size in bytes, stripped; how many packages do work when it starts.
@@ -71,7 +71,10 @@ func initialised(t *testing.T, path string) int {
 func TestBinariesLinkNothingForbidden(t *testing.T) {
 	for name, bound := range bounds {
 		t.Run(name, func(t *testing.T) {
-			out, err := exec.Command("go", "list", "-deps", "calico-cni/cmd/"+name).Output()
+			cmd := exec.Command("go", "list", "-deps", "./cmd/"+name)
+			// The module of the binaries has the sums of all that they need; this one, of what its tests import.
+			cmd.Dir = filepath.Join("..", "..")
+			out, err := cmd.Output()
 			if err != nil {
 				t.Fatal(err)
 			}

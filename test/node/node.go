@@ -102,21 +102,34 @@ func (n *Node) Kubeconfig() string { return filepath.Join(n.NetDir(), "calico-ku
 // account is where the kubelet mounts a pod's service account.
 const account = "/run/secrets/kubernetes.io/serviceaccount"
 
-// Install runs the binary `install` as its container would be run: under its own service account, with the node's
-// directories mounted, and further settings "NAME=value". It returns the log.
+// Install runs the binary `install` as its init container would be run, and returns the log.
 func (n *Node) Install(ctx context.Context, settings ...string) (string, error) {
+	cmd, err := n.Installer(ctx, settings...)
+	if err != nil {
+		return "", err
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("run install: %w: %s", err, out)
+	}
+	return string(out), nil
+}
+
+// Installer returns the binary `install` as a container would run it: under its own service account, with the node's
+// directories mounted, and further settings "NAME=value", which go before.
+func (n *Node) Installer(ctx context.Context, settings ...string) (*exec.Cmd, error) {
 	image := filepath.Join(n.Root, "image")
 	for _, name := range []string{"calico", "calico-ipam", "portmap"} {
 		if err := copyFile(filepath.Join(image, name), filepath.Join(n.Tools, name)); err != nil {
-			return "", err
+			return nil, err
 		}
 	}
 	if err := n.mountAccount(ctx); err != nil {
-		return "", err
+		return nil, err
 	}
 	api, err := url.Parse(n.Server.URL())
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, filepath.Join(n.Tools, "install"))
 	cmd.Env = append([]string{
@@ -124,11 +137,7 @@ func (n *Node) Install(ctx context.Context, settings ...string) (string, error) 
 		"CNI_HOST_ROOT=" + n.Root, "CNI_BIN_SOURCE=" + image, "CNI_NET_DIR=" + n.NetDir(),
 		"KUBERNETES_NODE_NAME=" + Name, "SLEEP=false", "CNI_MTU=1450",
 	}, settings...)
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return string(out), fmt.Errorf("run install: %w: %s", err, out)
-	}
-	return string(out), nil
+	return cmd, nil
 }
 
 // mountAccount puts the installer's service account where a kubelet would.

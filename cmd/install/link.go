@@ -1,0 +1,63 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+)
+
+// linkMTU returns the MTU of the link that the default route leads to, IPv4's first.
+func linkMTU() (int, error) {
+	for _, table := range []struct {
+		path string
+		link func(io.Reader) string
+	}{
+		{"/proc/net/route", defaultLink4},
+		{"/proc/net/ipv6_route", defaultLink6},
+	} {
+		f, err := os.Open(table.path)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return 0, fmt.Errorf("read routes: %w", err)
+		}
+		name := table.link(f)
+		_ = f.Close()
+		if name == "" {
+			continue
+		}
+		link, err := net.InterfaceByName(name)
+		if err != nil {
+			return 0, fmt.Errorf("look at link %s: %w", name, err)
+		}
+		return link.MTU, nil
+	}
+	return 0, errors.New("there is no default route")
+}
+
+// defaultLink4 finds the link of the default route in what the kernel shows of its table: Iface, Destination, Gateway,
+// Flags, RefCnt, Use, Metric, Mask (proc(5)). The kernel lists the one that it prefers first.
+func defaultLink4(table io.Reader) string {
+	for s := bufio.NewScanner(table); s.Scan(); {
+		if f := strings.Fields(s.Text()); len(f) > 7 && f[1] == "00000000" && f[7] == "00000000" {
+			return f[0]
+		}
+	}
+	return ""
+}
+
+// defaultLink6 does so for IPv6: destination and its length come first, the link last. The kernel's own route to nowhere
+// is on the loopback.
+func defaultLink6(table io.Reader) string {
+	for s := bufio.NewScanner(table); s.Scan(); {
+		f := strings.Fields(s.Text())
+		if len(f) == 10 && f[0] == strings.Repeat("0", 32) && f[1] == "00" && f[9] != "lo" {
+			return f[9]
+		}
+	}
+	return ""
+}

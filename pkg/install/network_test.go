@@ -1,0 +1,243 @@
+package install
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"calico-cni/conflist"
+)
+
+const (
+	theirs    = "{\n  \"name\": \"theirs\", \"cniVersion\": \"0.4.0\", \"x\": 1.0,\n  \"plugins\": [\n    {\"type\": \"tuning\", \"y\": []}\n  ]\n}\n"
+	chainFile = "host/etc/cni/net.d/05-theirs.conflist"
+)
+
+// chaining is a host with a list of somebody else's, into which calico shall be chained.
+func chaining(h *host) {
+	h.write(chainFile, theirs)
+	h.cfg.ChainInto = "05-theirs.conflist"
+	h.cfg.NetworkConfig = `{"name": "ours", "plugins": [{"type": "calico", "mtu": 1400, "ipam": {"type": "calico-ipam"}}, {"type": "portmap"}]}`
+}
+
+func TestChainedIntoTheListOfOthers(t *testing.T) {
+	h := newHost(t)
+	chaining(h)
+	h.mustInstall()
+	h.mustInstall()
+	want := strings.Replace(theirs, `{"type": "tuning"`, `{"type": "calico", "mtu": 1400, "ipam": {"type": "calico-ipam"}},`+"\n    "+`{"type": "tuning"`, 1)
+	h.checkText(chainFile, want)
+	chained := strings.Replace(installed, "-rw------- etc/cni/net.d/10-calico.conflist", "-rw-r--r-- etc/cni/net.d/05-theirs.conflist", 1)
+	h.checkTree(chained)
+
+	h.cfg.NetworkConfig = strings.Replace(h.cfg.NetworkConfig, "1400", "1500", 1)
+	h.mustInstall()
+	h.checkText(chainFile, strings.Replace(want, "1400", "1500", 1))
+
+	if err := h.uninstall(); err != nil {
+		t.Errorf("uninstall = %v", err)
+	}
+	h.checkText(chainFile, theirs)
+	h.checkTree("-rw-r--r-- etc/cni/net.d/05-theirs.conflist\n")
+}
+
+func TestWhatAnEarlierConfigurationWasCalledByGoes(t *testing.T) {
+	own := strings.Replace(installed, "10-calico.conflist", "20-calico.conflist", 1)
+	const list = "-rw-r--r-- etc/cni/net.d/05-theirs.conflist\n"
+	h := newHost(t)
+	h.mustInstall()
+	h.cfg.ConfName = "20-calico.conflist"
+	h.mustInstall()
+	h.checkTree(own)
+	chaining(h)
+	h.mustInstall()
+	h.checkTree(strings.Replace(own, "-rw------- etc/cni/net.d/20-calico.conflist\n", list, 1))
+	h.cfg.ChainInto = ""
+	h.mustInstall()
+	h.checkText(chainFile, theirs)
+	h.checkTree(list + own)
+	if err := h.uninstall(); err != nil {
+		t.Errorf("uninstall = %v", err)
+	}
+	h.checkTree(list)
+}
+
+func (h *host) checkText(name, want string) {
+	h.t.Helper()
+	got, err := os.ReadFile(h.path(name))
+	if err != nil {
+		h.t.Error(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		h.t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}
+
+func TestAWatchedChainIsChainedAgain(t *testing.T) {
+	w := newWatched(t, chaining)
+	w.look()
+	other := strings.Replace(theirs, "tuning", "bandwidth", 1)
+	w.write(chainFile, other)
+	w.look()
+	data, err := os.ReadFile(w.path(chainFile))
+	if err != nil || !strings.Contains(string(data), `"calico"`) || !strings.Contains(string(data), "bandwidth") {
+		t.Errorf("the list is %s, %v; want calico before bandwidth", data, err)
+	}
+	if rest, _, _ := conflist.Unchain(data, "calico"); string(rest) != other {
+		t.Errorf("without calico it is %s; want %s", rest, other)
+	}
+}
+
+func TestWhatCannotBeChainedIntoIsRefusedBeforeAnythingIsWritten(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		set  func(h *host)
+		want error
+	}{
+		{"no list", func(h *host) { _ = os.Remove(h.path(chainFile)) }, fs.ErrNotExist},
+		{"not JSON", func(h *host) { h.write(chainFile, "{") }, conflist.ErrInvalid},
+		{"a single plugin", func(h *host) { h.write(chainFile, `{"name": "n", "type": "x"}`) }, conflist.ErrInvalid},
+		{"a list without name", func(h *host) { h.write(chainFile, `{"plugins": [{"type": "x"}]}`) }, conflist.ErrInvalid},
+		{"a version that we do not speak", func(h *host) { h.write(chainFile, strings.Replace(theirs, "0.4.0", "2.0.0", 1)) }, ErrConfig},
+		{"a template without calico", func(h *host) { h.cfg.NetworkConfig = `{"name": "n", "plugins": [{"type": "bridge"}]}` }, ErrConfig},
+		{"not a list by its name", func(h *host) { h.cfg.ChainInto = "05-theirs.conf" }, ErrConfig},
+		{"a path", func(h *host) { h.cfg.ChainInto = "../05-theirs.conflist" }, ErrConfig},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHost(t)
+			chaining(h)
+			tt.set(h)
+			before := h.tree()
+			if err := h.install(); !errors.Is(err, tt.want) {
+				t.Errorf("Run = %v; want %v", err, tt.want)
+			}
+			h.checkTree(before)
+		})
+	}
+}
+
+// TestAChangeBetweenReadingAndWritingIsNotLost: the list is somebody else's.
+func TestAChangeBetweenReadingAndWritingIsNotLost(t *testing.T) {
+	h := newHost(t)
+	chaining(h)
+	i := installer{cfg: h.cfg, template: h.cfg.NetworkConfig, record: record{Files: map[string][]string{}}}
+	n, err := i.network()
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := strings.Replace(theirs, "tuning", "bandwidth", 1)
+	h.write(chainFile, other)
+	if _, err := i.writeNetwork(n); err == nil || !strings.Contains(err.Error(), "changed meanwhile") {
+		t.Errorf("writeNetwork = %v", err)
+	}
+	h.checkText(chainFile, other)
+}
+
+func TestExclusiveMovesOthersAsideAndUninstallBringsThemBack(t *testing.T) {
+	const (
+		before = "-rw-r--r-- etc/cni/net.d/05-rival.conflist\n-rw-r--r-- etc/cni/net.d/87-bridge.conf\n-rw-r--r-- etc/cni/net.d/README\n"
+		aside  = "-rw-r--r-- etc/cni/net.d/05-rival.conflist.calico-cni-disabled\n"
+	)
+	w := newWatched(t, func(h *host) {
+		h.cfg.Exclusive = true
+		h.write("host/etc/cni/net.d/05-rival.conflist", theirs)
+		h.write("host/etc/cni/net.d/87-bridge.conf", `{"name": "b", "type": "bridge"}`)
+		h.write("host/etc/cni/net.d/README", "")
+	})
+	w.look()
+	conf, rest, _ := strings.Cut(installed, "-rw------- etc/cni/net.d/calico")
+	want := aside + conf + "-rw-r--r-- etc/cni/net.d/87-bridge.conf.calico-cni-disabled\n-rw-r--r-- etc/cni/net.d/README\n-rw------- etc/cni/net.d/calico" + rest
+	w.checkTree(want)
+	w.write("host/etc/cni/net.d/06-again.conf", `{"name": "b", "type": "bridge"}`)
+	w.look()
+	w.checkTree(strings.Replace(want, aside, aside+"-rw-r--r-- etc/cni/net.d/06-again.conf.calico-cni-disabled\n", 1))
+	if err := w.host.uninstall(); err != nil {
+		t.Errorf("uninstall = %v", err)
+	}
+	w.checkTree(strings.Replace(before, "-rw-r--r-- etc/cni/net.d/87", "-rw-r--r-- etc/cni/net.d/06-again.conf\n-rw-r--r-- etc/cni/net.d/87", 1))
+	w.checkText("host/etc/cni/net.d/05-rival.conflist", theirs)
+}
+
+func TestANameThatIsTakenAgainIsNotOverwritten(t *testing.T) {
+	h := newHost(t)
+	h.cfg.Exclusive = true
+	h.write("host/etc/cni/net.d/87-bridge.conf", "old")
+	h.mustInstall()
+	h.write("host/etc/cni/net.d/87-bridge.conf", "new")
+	if err := h.uninstall(); !errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), "whose old name is taken") {
+		t.Errorf("uninstall = %v", err)
+	}
+	h.checkText("host/etc/cni/net.d/87-bridge.conf", "new")
+	h.checkText("host/etc/cni/net.d/87-bridge.conf"+asideSuffix, "old")
+}
+
+// TestExclusiveComesLast: the runtime is never without a configuration.
+func TestExclusiveComesLast(t *testing.T) {
+	h := newHost(t)
+	h.cfg.Exclusive = true
+	h.write("host/etc/cni/net.d/05-rival.conflist", theirs)
+	h.cfg.NetworkConfig = `{"name": "__X__"}`
+	if err := h.install(); err == nil {
+		t.Fatal("want an error")
+	}
+	h.checkTree("-rw-r--r-- etc/cni/net.d/05-rival.conflist\n")
+}
+
+func TestNodeFilesAreProvidedWhereNobodyElseDoes(t *testing.T) {
+	const dir = "host/var/lib/calico/"
+	for _, tt := range []struct {
+		name          string
+		set           func(h *host)
+		nodename, mtu string
+	}{
+		{"none", func(*host) {}, "worker-1", "1500"},
+		{"MTU of the link", func(h *host) { h.cfg.MTU = 0 }, "worker-1", "9000"},
+		{"an agent's", func(h *host) { h.write(dir+"nodename", "agents"); h.write(dir+"mtu", "1450") }, "agents", "1450"},
+		{"an agent's one", func(h *host) { h.write(dir+"mtu", "1450\n") }, "worker-1", "1450\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWatched(t, func(h *host) {
+				_ = os.MkdirAll(h.path(dir), 0o755)
+				h.cfg.NodeFiles = true
+				tt.set(h)
+			})
+			w.look()
+			w.look()
+			w.checkText(dir+"nodename", tt.nodename)
+			w.checkText(dir+"mtu", tt.mtu)
+			theirs := tt.nodename == "agents"
+			_ = os.Remove(w.path(dir + "nodename"))
+			w.look()
+			w.checkText(dir+"nodename", "worker-1")
+			w.write(dir+"nodename", "an agent came")
+			w.look()
+			w.checkText(dir+"nodename", "an agent came")
+			err := w.host.uninstall()
+			if !errors.Is(err, ErrDiffers) || theirs && strings.Contains(err.Error(), "mtu") {
+				t.Errorf("uninstall = %v; want it to leave nodename", err)
+			}
+			w.checkText(dir+"nodename", "an agent came")
+			if _, err := os.Stat(w.path(dir + "mtu")); (err == nil) != (tt.mtu[:4] == "1450") {
+				t.Errorf("mtu %s after uninstalling: %v", tt.mtu, err)
+			}
+		})
+	}
+}
+
+func TestOurNodeFilesFollowTheConfiguration(t *testing.T) {
+	h := newHost(t)
+	_ = os.MkdirAll(h.path("host/var/lib/calico"), 0o755)
+	h.cfg.NodeFiles = true
+	h.mustInstall()
+	h.cfg.MTU = 1400
+	h.mustInstall()
+	h.checkText("host/var/lib/calico/mtu", "1400")
+	_ = os.RemoveAll(h.path("host/var"))
+	if err := h.install(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "/var/lib/calico") {
+		t.Errorf("Run = %v; want it to name the mount", err)
+	}
+}

@@ -1,0 +1,179 @@
+package install
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/linediff"
+)
+
+// plan prints what installing would change, in the order of the steps, and changes nothing; nor is a token issued. An
+// error wraps ErrDiffers when something would change.
+func (i *installer) plan(context.Context) error {
+	var changes int
+	for _, step := range []struct {
+		name string
+		run  func() (int, error)
+	}{
+		{"prepare", i.planPrepare},
+		{"install binaries", i.planBinaries},
+		{"provide node files", i.planNodeFiles},
+		{"install kubeconfig", i.planKubeconfig},
+		{"install network configuration", i.planNetwork},
+		{"move other network configurations aside", i.planOthers},
+	} {
+		n, err := step.run()
+		if err != nil {
+			return fmt.Errorf("%s: %w%s", step.name, err, cure(err))
+		}
+		changes += n
+	}
+	if changes > 0 {
+		return fmt.Errorf("%w: installing would change %d of the files", ErrDiffers, changes)
+	}
+	return nil
+}
+
+// planPrepare takes the token that the host has, to compare what is made with it.
+func (i *installer) planPrepare() (int, error) {
+	if err := i.read(); err != nil {
+		return 0, err
+	}
+	data, err := os.ReadFile(i.cfg.kubeconfigPath())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	i.values.Token = tokenOf(data)
+	return 0, i.tryConflist()
+}
+
+func (i *installer) planBinaries() (int, error) {
+	wanted, err := i.wanted()
+	if err != nil {
+		return 0, err
+	}
+	changes, complete := 0, false
+	for _, dir := range i.cfg.binDirs() {
+		if err := directory(dir); err != nil {
+			continue
+		}
+		lacking, err := i.lacking(dir, wanted)
+		if err != nil {
+			return 0, err
+		}
+		complete = complete || canWrite(dir) || len(lacking) == 0
+		if !canWrite(dir) {
+			continue
+		}
+		for _, name := range lacking {
+			i.print("binary %s would be written, now %s\n", filepath.Join(dir, name), describe(filepath.Join(dir, name)))
+			changes++
+		}
+	}
+	if !complete {
+		return 0, i.noBinaries()
+	}
+	return changes, nil
+}
+
+func (i *installer) planNodeFiles() (int, error) {
+	files, err := i.ownNodeFiles()
+	changes := 0
+	for _, f := range files {
+		n, err := i.planFile(f.path, f.data, nodeFileMode)
+		if err != nil {
+			return changes, err
+		}
+		changes += n
+	}
+	return changes, err
+}
+
+// planKubeconfig does not count a new token as a change.
+func (i *installer) planKubeconfig() (int, error) {
+	ca, err := i.cfg.certificateAuthority()
+	if err != nil {
+		return 0, err
+	}
+	data, err := i.cfg.renderKubeconfig(ca, i.values.Token)
+	if err != nil {
+		return 0, err
+	}
+	return i.planFile(i.cfg.kubeconfigPath(), data, fileMode)
+}
+
+func (i *installer) planNetwork() (int, error) {
+	n, err := i.network()
+	if err != nil {
+		return 0, err
+	}
+	return i.planFile(n.path, n.data, n.mode)
+}
+
+func (i *installer) planOthers() (int, error) {
+	changes := 0
+	old := i.cfg.OldConfName
+	path := filepath.Join(i.cfg.netDir(), old)
+	if _, err := os.Lstat(path); err == nil && old != "" && old != i.cfg.confName() {
+		i.print("%s would be removed: %s\n", path, describe(path))
+		changes++
+	}
+	if !i.cfg.Exclusive {
+		return changes, nil
+	}
+	rivals, err := i.rivals()
+	for _, name := range rivals {
+		if name == old {
+			continue
+		}
+		path := filepath.Join(i.cfg.netDir(), name)
+		i.print("%s would be moved aside: %s\n", path, describe(path))
+		changes++
+	}
+	return changes, err
+}
+
+// planFile prints the difference of one text file, without its secrets.
+func (i *installer) planFile(path string, data []byte, mode fs.FileMode) (int, error) {
+	same, err := atomicfile.Holds(path, bytes.NewReader(data), mode)
+	if same || err != nil {
+		return 0, err
+	}
+	before, err := os.ReadFile(path)
+	oldName := path
+	if errors.Is(err, fs.ErrNotExist) {
+		oldName = os.DevNull
+	} else if err != nil {
+		return 0, err
+	}
+	diff := linediff.Unified(oldName, path, redact(before), redact(data))
+	if diff == "" {
+		diff = fmt.Sprintf("%s would be written: its mode, or a secret in it, is to change: %s\n", path, describe(path))
+	}
+	i.print("%s", diff)
+	return 1, nil
+}
+
+func (i *installer) print(format string, args ...any) {
+	_, _ = fmt.Fprintf(i.deps.Out, format, args...)
+}
+
+var (
+	// secretField is a field whose value is a secret, in YAML or JSON, up to the end of the value.
+	secretField = regexp.MustCompile(`(?i)("?[a-z0-9_-]*(?:token|password|secret|key-data|client_key|client-key)[a-z0-9_-]*"?\s*:\s*)("(?:[^"\\]|\\.)*"|[^\s,}\]"][^,}\]\n]*)`)
+	// jsonWebToken is a token wherever it stands.
+	jsonWebToken = regexp.MustCompile(`eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*`)
+)
+
+// redact returns a text without what looks like a secret. It is for people: what comes out is not read again.
+func redact(data []byte) string {
+	data = secretField.ReplaceAll(data, []byte(`${1}"(secret)"`))
+	return string(jsonWebToken.ReplaceAll(data, []byte("(secret)")))
+}

@@ -1,0 +1,117 @@
+package install
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/buildinfo"
+)
+
+// recordName is the file in the configuration directory that says what was installed. No runtime reads a name like it.
+const recordName = ".calico-cni.record"
+
+// record says which files of the host are ours, so that uninstalling removes these and no other. A file is entered
+// before it is written, beside what it was before: whenever a writer is killed, what is there is known.
+type record struct {
+	// Version of the installer that wrote last.
+	Version string `json:"version"`
+	// Files has the SHA-256 of what we wrote, in hex, by path below the host's root. Two while one replaces the other.
+	Files map[string][]string `json:"files"`
+	// Chained is the list that our plugin was added to, below the host's root.
+	Chained string `json:"chained,omitempty"`
+}
+
+// loadRecord returns an empty record when there is none, or none that can be read: then no file is ours.
+func loadRecord(path string) (record, error) {
+	r := record{Files: map[string][]string{}}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return r, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &r)
+	}
+	if err != nil || r.Files == nil {
+		return record{Files: map[string][]string{}}, err
+	}
+	return r, nil
+}
+
+// owns says that a file holds what we wrote there.
+func (r record) owns(name string, sum [32]byte) bool {
+	return slices.Contains(r.Files[name], hex.EncodeToString(sum[:]))
+}
+
+// enter adds what a file is about to hold and says whether that was new.
+func (r record) enter(name string, sum [32]byte) bool {
+	if r.owns(name, sum) {
+		return false
+	}
+	r.Files[name] = append(r.Files[name], hex.EncodeToString(sum[:]))
+	return true
+}
+
+func (i *installer) recordPath() string { return filepath.Join(i.cfg.netDir(), recordName) }
+
+// name returns the path of a file below the host's root, as the record has it.
+func (i *installer) name(path string) string {
+	name, err := filepath.Rel(i.cfg.HostRoot, path)
+	if err != nil {
+		return path
+	}
+	return name
+}
+
+// remember loads the record, once: what this process wrote is not forgotten when somebody removes the file.
+func (i *installer) remember() {
+	if i.record.Files != nil {
+		return
+	}
+	var err error
+	if i.record, err = loadRecord(i.recordPath()); err != nil {
+		i.deps.Log.Warn("the record of what was installed cannot be read; earlier files count as somebody else's", "path", i.recordPath(), "error", err)
+	}
+}
+
+// put makes a file hold data, and enters it in the record before.
+func (i *installer) put(path string, data []byte, mode fs.FileMode, checks ...atomicfile.Check) (written bool, err error) {
+	same, err := atomicfile.Holds(path, bytes.NewReader(data), mode)
+	if same || err != nil {
+		return false, err
+	}
+	if i.record.enter(i.name(path), sha256.Sum256(data)) {
+		if err := i.save(); err != nil {
+			return false, err
+		}
+	}
+	return atomicfile.WriteFile(path, data, mode, checks...)
+}
+
+func (i *installer) save() error {
+	i.record.Version = buildinfo.Version
+	data, err := json.MarshalIndent(i.record, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode record: %w", err)
+	}
+	_, err = atomicfile.WriteFile(i.recordPath(), append(data, '\n'), fileMode)
+	return err
+}
+
+// settle strikes what the files of the record held before.
+func (i *installer) settle() error {
+	for name, sums := range i.record.Files {
+		if len(sums) > 1 {
+			i.record.Files[name] = sums[len(sums)-1:]
+		}
+	}
+	return i.save()
+}

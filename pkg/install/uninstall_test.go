@@ -1,0 +1,184 @@
+package install
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// verb runs the command with another verb, or otherwise changed.
+func (h *host) verb(change func(c *Config)) error {
+	before := h.cfg
+	defer func() { h.cfg = before }()
+	change(&h.cfg)
+	h.out.Reset()
+	return h.install()
+}
+
+func (h *host) uninstall() error {
+	h.t.Helper()
+	return h.verb(func(c *Config) { c.Verb = VerbUninstall })
+}
+
+func TestUninstallRemovesWhatWasInstalledAndNothingElse(t *testing.T) {
+	const others = "-rw-r--r-- etc/cni/net.d/99-loopback.conf\n-rw-r--r-- opt/cni/bin/bridge\n-rwxr-xr-x opt/cni/bin/portmap portmap\n"
+	h := newHost(t)
+	h.write("host/etc/cni/net.d/99-loopback.conf", `{"name": "lo", "type": "loopback"}`)
+	h.write("host/opt/cni/bin/bridge", "somebody else's")
+	h.put("host/opt/cni/bin/portmap", "portmap")
+	h.checkTree(others)
+	h.mustInstall()
+	h.mustInstall()
+	h.write("host/opt/cni/bin/.calico.7.atomicfile", "of a killed installer")
+	if err := h.uninstall(); err != nil {
+		t.Errorf("uninstall = %v", err)
+	}
+	h.checkTree(others)
+	if _, err := os.Stat(h.path("host/etc/cni/net.d/" + recordName)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the record: %v; want it gone", err)
+	}
+	if err := h.uninstall(); err != nil {
+		t.Errorf("uninstall again = %v", err)
+	}
+	h.checkTree(others)
+}
+
+func TestUninstallNeedsNoAPIServerAndNoImage(t *testing.T) {
+	h := newHost(t)
+	h.mustInstall()
+	_ = os.RemoveAll(h.path("image"))
+	_ = os.RemoveAll(h.path("sa"))
+	h.cfg.ServiceHost = ""
+	if err := h.uninstall(); err != nil {
+		t.Errorf("uninstall = %v", err)
+	}
+	h.checkTree("")
+}
+
+func TestUninstallRemovesTheConfigurationFirst(t *testing.T) {
+	h := newHost(t)
+	h.mustInstall()
+	events := h.watch("host/opt/cni/bin", "host/etc/cni/net.d")
+	if err := h.uninstall(); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(events(), " "); got != "-10-calico.conflist -calico-kubeconfig -calico -calico-ipam -portmap" {
+		t.Errorf("removed %s", got)
+	}
+}
+
+func TestUninstallLeavesWhatSomebodyChangedAndTells(t *testing.T) {
+	const (
+		conf   = "-rw------- etc/cni/net.d/10-calico.conflist\n"
+		config = conf + "-rw------- etc/cni/net.d/calico-kubeconfig\n"
+	)
+	for _, tt := range []struct {
+		name   string
+		change func(h *host)
+		tree   string
+		says   []string
+	}{
+		{"binary", func(h *host) { h.put("host/opt/cni/bin/calico", "v2") }, "-rwxr-xr-x opt/cni/bin/calico v2\n", []string{"opt/cni/bin/calico, which somebody changed"}},
+		{"binary made a link", func(h *host) {
+			_ = os.Remove(h.path("host/opt/cni/bin/calico"))
+			_ = os.Symlink("calico-ipam", h.path("host/opt/cni/bin/calico"))
+		}, "Lrwxrwxrwx opt/cni/bin/calico\n", []string{"opt/cni/bin/calico"}},
+		{"kubeconfig", func(h *host) { h.append("host/etc/cni/net.d/calico-kubeconfig", "# mine\n") }, strings.TrimPrefix(config, conf), []string{"calico-kubeconfig, which somebody changed"}},
+		{"configuration, which still calls calico", func(h *host) { h.append("host/etc/cni/net.d/10-calico.conflist", " ") }, installed, []string{
+			"10-calico.conflist, which somebody changed", "binaries and kubeconfig, which",
+		}},
+		{"configuration, which calls others now", func(h *host) {
+			_ = os.WriteFile(h.path("host/etc/cni/net.d/10-calico.conflist"), []byte(`{"name": "n", "plugins": [{"type": "bridge"}]}`), 0o600)
+		}, conf, []string{"10-calico.conflist, which somebody changed", "network \"n\" of plugins bridge"}},
+		{"another configuration that calls calico-ipam", func(h *host) {
+			h.write("host/etc/cni/net.d/20-mine.conf", `{"name": "n", "type": "bridge", "ipam": {"type": "calico-ipam"}}`)
+		}, strings.Replace(installed, conf, "-rw-r--r-- etc/cni/net.d/20-mine.conf\n", 1), []string{"20-mine.conf calls"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHost(t)
+			h.mustInstall()
+			tt.change(h)
+			err := h.uninstall()
+			if !errors.Is(err, ErrDiffers) || ExitCode(err) != 3 {
+				t.Fatalf("uninstall = %v, exit code %d; want ErrDiffers", err, ExitCode(err))
+			}
+			for _, says := range tt.says {
+				if !strings.Contains(err.Error(), says) {
+					t.Errorf("error lacks %s: %v", says, err)
+				}
+			}
+			h.checkTree(tt.tree)
+		})
+	}
+}
+
+func (h *host) append(name, text string) {
+	h.t.Helper()
+	data, err := os.ReadFile(h.path(name))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.WriteFile(h.path(name), append(data, text...), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// TestUninstallKnowsWhatAKilledInstallerWrote cuts an upgrade off at each file in turn.
+func TestUninstallKnowsWhatAKilledInstallerWrote(t *testing.T) {
+	for _, upgraded := range []string{"", "calico", "calico calico-ipam"} {
+		h := newHost(t)
+		h.mustInstall()
+		i := installer{cfg: h.cfg, deps: Deps{Now: time.Now}}
+		i.remember()
+		var todo []binary
+		for _, name := range plugins {
+			h.put("image/"+name, "v2")
+			s, err := sum(h.path("image/" + name))
+			if err != nil {
+				t.Fatal(err)
+			}
+			todo = append(todo, binary{name: name, sum: s})
+		}
+		if err := i.enter(h.path("host/opt/cni/bin"), todo); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range strings.Fields(upgraded) {
+			h.put("host/opt/cni/bin/"+name, "v2")
+		}
+		if err := h.uninstall(); err != nil {
+			t.Errorf("uninstall after %q was written = %v", upgraded, err)
+		}
+		h.checkTree("")
+	}
+}
+
+func TestAnUnreadableRecordOwnsNothing(t *testing.T) {
+	for _, text := range []string{"", "{", `{"files": null}`, `[]`, `{"files": {"opt/cni/bin/calico": ["00"]}}`} {
+		h := newHost(t)
+		h.mustInstall()
+		_ = os.WriteFile(h.path("host/etc/cni/net.d/"+recordName), []byte(text), 0o600)
+		if err := h.uninstall(); !errors.Is(err, ErrDiffers) {
+			t.Errorf("uninstall with the record %s = %v; want ErrDiffers", text, err)
+		}
+		h.checkTree(installed)
+	}
+}
+
+func TestADryUninstallSaysWhatItWouldDoAndDoesNothing(t *testing.T) {
+	h := newHost(t)
+	h.write("host/etc/cni/net.d/05-rival.conf", `{"name": "r", "type": "bridge"}`)
+	h.cfg.Exclusive = true
+	h.mustInstall()
+	before := h.tree()
+	if err := h.verb(func(c *Config) { c.Verb, c.DryRun = VerbUninstall, true }); err != nil {
+		t.Errorf("uninstall = %v", err)
+	}
+	h.checkTree(before)
+	for _, want := range []string{"restored: ", "05-rival.conf\n", "removed: ", "opt/cni/bin/calico\n", "calico-kubeconfig\n"} {
+		if !strings.Contains(h.out.String(), want) {
+			t.Errorf("output lacks %s:\n%s", want, h.out.String())
+		}
+	}
+}

@@ -1,0 +1,421 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"calico-cni/internal/atomicfile"
+)
+
+// authority plays the API server's part of tokens: it issues them, and takes those that it is told to.
+type authority struct {
+	issued  int
+	life    time.Duration
+	fails   error
+	refuses bool
+	now     func() time.Time
+}
+
+func (a *authority) Token(context.Context) (string, time.Time, error) {
+	if a.fails != nil {
+		return "", time.Time{}, a.fails
+	}
+	a.issued++
+	a.refuses = false
+	return strings.Repeat("t", a.issued), a.now().Add(a.life), nil
+}
+
+func (a *authority) Accepted(context.Context, string) error {
+	if a.refuses {
+		return ErrRefused
+	}
+	return nil
+}
+
+// watched is a host that is watched, with a clock that the test moves. It is years ahead of the kernel's, so that files
+// are old enough for their stamps to be trusted.
+type watched struct {
+	*host
+	*watcher
+	clock     time.Time
+	authority *authority
+}
+
+func newWatched(t *testing.T, set ...func(*host)) *watched {
+	t.Helper()
+	h := newHost(t)
+	for _, f := range set {
+		f(h)
+	}
+	w := &watched{host: h, clock: time.Date(2036, 1, 1, 0, 0, 0, 0, time.UTC)}
+	now := func() time.Time { return w.clock }
+	w.authority = &authority{life: 24 * time.Hour, now: now}
+	w.watcher = newWatcher(&installer{cfg: h.cfg, verified: map[string]stamp{}, deps: Deps{
+		Tokens: w.authority, Hostname: func() (string, error) { return "worker-host", nil }, LinkMTU: func() (int, error) { return 9000, nil },
+		Now: now, Spread: func() float64 { return 0.5 }, Out: &h.out, Log: slog.New(slog.NewTextHandler(&h.log, nil)),
+	}})
+	return w
+}
+
+// look does one round and fails the test when not all is as it should be afterwards.
+func (w *watched) look() {
+	w.t.Helper()
+	if err := w.round(w.t.Context()); err != nil {
+		w.t.Errorf("round = %v\n%s", err, w.log.String())
+	}
+}
+
+func TestWatchRepairsWhatSomebodyChanges(t *testing.T) {
+	const conf = "host/etc/cni/net.d/10-calico.conflist"
+	for _, tt := range []struct {
+		name   string
+		change func(h *host)
+		says   string
+	}{
+		{"nothing", func(*host) {}, ""},
+		{"binary removed", func(h *host) { _ = os.Remove(h.path("host/opt/cni/bin/calico")) }, "opt/cni/bin/calico is missing"},
+		{"binary replaced", func(h *host) { h.put("host/opt/cni/bin/calico-ipam", "v2") }, "opt/cni/bin/calico-ipam is not as it should be"},
+		{"binary of others replaced", func(h *host) { h.put("host/opt/cni/bin/portmap", "v2") }, "opt/cni/bin/portmap is not as it should be"},
+		{"binary cut off", func(h *host) { _ = os.Truncate(h.path("host/opt/cni/bin/calico"), 100) }, "100 bytes, of uid 0"},
+		{"binary not executable", func(h *host) { _ = os.Chmod(h.path("host/opt/cni/bin/calico"), 0o644) }, "-rw-r--r--"},
+		{"kubeconfig removed", func(h *host) { _ = os.Remove(h.path("host/etc/cni/net.d/calico-kubeconfig")) }, "calico-kubeconfig is missing"},
+		{"kubeconfig opened to all", func(h *host) { _ = os.Chmod(h.path("host/etc/cni/net.d/calico-kubeconfig"), 0o644) }, "-rw-r--r--"},
+		{"configuration removed", func(h *host) { _ = os.Remove(h.path(conf)) }, "10-calico.conflist is missing"},
+		{"configuration replaced", func(h *host) { h.write(conf, `{"name": "rival", "plugins": [{"type": "bridge"}]}`) }, `network \"rival\" of plugins bridge`},
+		{"configuration emptied", func(h *host) { h.write(conf, "") }, "not a network configuration"},
+		{"all of it", func(h *host) {
+			_ = os.RemoveAll(h.path("host/opt/cni/bin"))
+			_ = os.Mkdir(h.path("host/opt/cni/bin"), 0o755)
+			_ = os.RemoveAll(h.path("host/etc/cni/net.d"))
+			_ = os.Mkdir(h.path("host/etc/cni/net.d"), 0o755)
+		}, "missing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWatched(t)
+			w.look()
+			w.look()
+			record, _ := os.ReadFile(w.path("host/etc/cni/net.d/" + recordName))
+			w.log.Reset()
+			tt.change(w.host)
+			w.look()
+			w.checkTree(installed)
+			if got := w.log.String(); !strings.Contains(got, tt.says) || (tt.says == "") != (got == "") {
+				t.Errorf("log lacks %s:\n%s", tt.says, got)
+			}
+			if again, _ := os.ReadFile(w.path("host/etc/cni/net.d/" + recordName)); string(again) != string(record) {
+				t.Errorf("record was %s, is %s", record, again)
+			}
+		})
+	}
+}
+
+func TestWatchWritesNothingWhileAllIsAsItShouldBe(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	before := w.inodes()
+	for range 100 {
+		w.clock = w.clock.Add(time.Minute)
+		w.look()
+	}
+	if diff := cmp.Diff(before, w.inodes()); diff != "" {
+		t.Errorf("inodes and times (-before +after):\n%s", diff)
+	}
+}
+
+// TestARivalIsFoughtEverMoreRarely has somebody overwrite the configuration after every repair, for an hour.
+func TestARivalIsFoughtEverMoreRarely(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	var repairs []time.Duration
+	start := w.clock
+	for range 3600 {
+		w.write("host/etc/cni/net.d/10-calico.conflist", `{"name": "rival", "plugins": [{"type": "bridge"}]}`)
+		err := w.round(t.Context())
+		if err == nil {
+			repairs = append(repairs, w.clock.Sub(start))
+		} else if !errors.Is(err, ErrContested) || !strings.Contains(err.Error(), "plugins bridge") {
+			t.Fatalf("round = %v; want ErrContested with what is there", err)
+		}
+		w.clock = w.clock.Add(time.Second)
+	}
+	s := time.Second
+	want := []time.Duration{0, 10 * s, 30 * s, 70 * s, 150 * s, 310 * s, 610 * s, 910 * s, 1210 * s, 1510 * s, 1810 * s, 2110 * s, 2410 * s, 2710 * s, 3010 * s, 3310 * s}
+	if diff := cmp.Diff(want, repairs); diff != "" {
+		t.Errorf("times of the repairs (-want +got):\n%s", diff)
+	}
+	w.clock = w.clock.Add(time.Hour)
+	w.look()
+	w.checkTree(installed)
+}
+
+func TestOthersRepairsDoNotWaitForARival(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	for range 2 {
+		_ = os.Remove(w.path("host/etc/cni/net.d/10-calico.conflist"))
+		_ = w.round(t.Context())
+	}
+	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
+	_ = os.Remove(w.path("host/etc/cni/net.d/calico-kubeconfig"))
+	if err := w.round(t.Context()); !errors.Is(err, ErrContested) {
+		t.Errorf("round = %v; want ErrContested", err)
+	}
+	w.checkTree(strings.Replace(installed, "-rw------- etc/cni/net.d/10-calico.conflist\n", "", 1))
+}
+
+// TestTheConfigurationWaitsForTheBinaries: a runtime never finds one that calls what is not there.
+func TestTheConfigurationWaitsForTheBinaries(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	_ = os.Remove(w.path("host/etc/cni/net.d/10-calico.conflist"))
+	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
+	_ = os.Mkdir(w.path("host/opt/cni/bin/calico"), 0o755)
+	if err := w.round(t.Context()); !errors.Is(err, atomicfile.ErrNotRegular) {
+		t.Errorf("round = %v; want ErrNotRegular", err)
+	}
+	if strings.Contains(w.tree(), "conflist") {
+		t.Errorf("there is a configuration:\n%s", w.tree())
+	}
+	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
+	w.clock = w.clock.Add(time.Minute)
+	w.look()
+	w.checkTree(installed)
+}
+
+func TestTheTokenIsRenewed(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		event func(w *watched)
+		want  int
+	}{
+		{"not before a quarter of its life", func(w *watched) { w.clock = w.clock.Add(6*time.Hour - time.Second) }, 1},
+		{"at a quarter of its life", func(w *watched) { w.clock = w.clock.Add(6 * time.Hour) }, 2},
+		{"after a sleep of days", func(w *watched) { w.clock = w.clock.Add(72 * time.Hour) }, 2},
+		{"when the clock was set back", func(w *watched) { w.clock = w.clock.Add(-time.Hour) }, 2},
+		{"not when the clock drifts back", func(w *watched) { w.clock = w.clock.Add(-time.Second) }, 1},
+		{"when it is refused", func(w *watched) { w.authority.refuses = true; w.clock = w.clock.Add(probeEvery) }, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWatched(t)
+			w.look()
+			w.look()
+			tt.event(w)
+			w.look()
+			w.look()
+			data, err := os.ReadFile(w.path("host/etc/cni/net.d/calico-kubeconfig"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if token := tokenOf(data); len(token) != tt.want || w.authority.issued != tt.want {
+				t.Errorf("token %q, %d issued; want the one of number %d", token, w.authority.issued, tt.want)
+			}
+			w.checkTree(installed)
+		})
+	}
+}
+
+func TestTheIntervalOfRenewalsCanBeSet(t *testing.T) {
+	for text, after := range map[string]time.Duration{"90": 90 * time.Second, "2h": 2 * time.Hour, "0": 6 * time.Hour} {
+		w := newWatched(t, func(h *host) { h.cfg.TokenRefresh = text })
+		w.look()
+		w.clock = w.clock.Add(after - time.Second)
+		w.look()
+		before := w.authority.issued
+		w.clock = w.clock.Add(time.Second)
+		w.look()
+		if before != 1 || w.authority.issued != 2 {
+			t.Errorf("CNI_TOKEN_REFRESH_INTERVAL %s: %d tokens before %s, %d after", text, before, after, w.authority.issued)
+		}
+	}
+}
+
+func TestATemplateWithTheTokenIsRenewedWithIt(t *testing.T) {
+	w := newWatched(t, func(h *host) {
+		h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "t": "__SERVICEACCOUNT_TOKEN__"}]}`
+	})
+	w.look()
+	w.clock = w.clock.Add(7 * time.Hour)
+	w.look()
+	w.look()
+	if data, _ := os.ReadFile(w.path("host/etc/cni/net.d/10-calico.conflist")); !strings.Contains(string(data), `"tt"`) {
+		t.Errorf("the configuration has an old token: %s", data)
+	}
+}
+
+// TestANodeStaysReadyWhileTheOldTokenIsGood: the API server may be away for hours.
+func TestANodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	w.authority.fails = errors.New("no route to the API server")
+	for w.clock = w.clock.Add(6 * time.Hour); w.clock.Before(time.Date(2036, 1, 1, 12, 0, 0, 0, time.UTC)); w.clock = w.clock.Add(5 * time.Minute) {
+		w.look()
+	}
+	if err := w.round(t.Context()); !errors.Is(err, w.authority.fails) {
+		t.Errorf("round = %v after half of the token's life; want the reason", err)
+	}
+	w.authority.fails = nil
+	w.clock = w.clock.Add(time.Minute)
+	w.look()
+}
+
+func TestARefusedTokenIsAskedForAgainEveryMinuteAtMost(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	for range 3600 {
+		w.authority.refuses = true
+		_ = w.round(t.Context())
+		w.clock = w.clock.Add(time.Second)
+	}
+	if w.authority.issued > 70 {
+		t.Errorf("%d tokens in an hour", w.authority.issued)
+	}
+}
+
+func TestWhatOthersAddedToTheConfigurationStays(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	path := w.path("host/etc/cni/net.d/10-calico.conflist")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mesh := strings.Replace(string(data), "\n  ]\n", ",\n    {\"type\": \"istio-cni\"}\n  ]\n", 1)
+	if err := os.WriteFile(path, []byte(mesh), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for range 5 {
+		w.look()
+	}
+	if got, _ := os.ReadFile(path); string(got) != mesh {
+		t.Errorf("configuration (-want +got):\n%s", cmp.Diff(mesh, string(got)))
+	}
+	if n := strings.Count(w.log.String(), "istio-cni"); n != 1 {
+		t.Errorf("said %d times; want once:\n%s", n, w.log.String())
+	}
+}
+
+func TestAKubeconfigOfTheNodeAgentStaysAsLongAsItWorks(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	const agents = "# Kubeconfig file for Calico CNI plugin.\nkind: Config\n"
+	path := w.path("host/etc/cni/net.d/calico-kubeconfig")
+	if err := os.WriteFile(path, []byte(agents), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.look()
+	if got, _ := os.ReadFile(path); string(got) != agents {
+		t.Errorf("kubeconfig is %s", got)
+	}
+	w.authority.refuses = true
+	w.clock = w.clock.Add(time.Hour)
+	w.look()
+	if got, _ := os.ReadFile(path); string(got) == agents {
+		t.Error("a kubeconfig that the API server refuses stays")
+	}
+}
+
+func TestTheFirstInstallationIsTriedUntilItSucceeds(t *testing.T) {
+	w := newWatched(t)
+	w.authority.fails = errors.New("no route to the API server")
+	tried := 0
+	for range 300 {
+		w.log.Reset()
+		if err := w.round(t.Context()); !errors.Is(err, w.authority.fails) {
+			t.Fatalf("round = %v; want the reason", err)
+		}
+		if strings.Contains(w.log.String(), "binaries are in place") {
+			tried++
+		}
+		w.clock = w.clock.Add(time.Second)
+	}
+	if tried < 5 || tried > 20 {
+		t.Errorf("tried %d times in five minutes", tried)
+	}
+	w.authority.fails = nil
+	w.clock = w.clock.Add(time.Minute)
+	w.look()
+	w.checkTree(installed)
+}
+
+func TestReadiness(t *testing.T) {
+	w := newWatched(t)
+	ask := func(code int, says string) {
+		t.Helper()
+		r := httptest.NewRecorder()
+		w.health.ServeHTTP(r, nil)
+		body, _ := io.ReadAll(r.Body)
+		if r.Code != code || !strings.Contains(string(body), says) {
+			t.Errorf("%d %s; want %d %s", r.Code, body, code, says)
+		}
+	}
+	ask(503, "not installed yet")
+	w.authority.fails = errors.New("no route to the API server")
+	w.watcher.tell(w.round(t.Context()))
+	ask(503, "no route to the API server")
+	w.authority.fails = nil
+	w.clock = w.clock.Add(time.Minute)
+	w.watcher.tell(w.round(t.Context()))
+	ask(200, "ready")
+	for range 2 {
+		_ = os.Remove(w.path("host/opt/cni/bin/calico"))
+		w.watcher.tell(w.round(t.Context()))
+	}
+	ask(503, "opt/cni/bin/calico is missing; next repair at 2036-01-01T00:01:10Z")
+	w.clock = w.clock.Add(time.Minute)
+	w.watcher.tell(w.round(t.Context()))
+	ask(200, "ready")
+	w.clock = w.clock.Add(time.Hour)
+	ask(503, "nothing was looked at for 1h0m0s")
+}
+
+// TestBeingStopped: an upgrade stops the old watcher while pods start.
+func TestBeingStopped(t *testing.T) {
+	for _, tt := range []struct {
+		cleanup bool
+		want    string
+	}{{false, installed}, {true, ""}} {
+		w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.CleanupOnExit, h.cfg.HealthAddr = true, tt.cleanup, "127.0.0.1:0" })
+		ctx, stop := context.WithCancel(t.Context())
+		wake := make(chan struct{})
+		deps := w.deps
+		deps.Wake = wake
+		done := make(chan error)
+		go func() { done <- Run(ctx, w.host.cfg, deps) }()
+		wake <- struct{}{}
+		wake <- struct{}{}
+		w.checkTree(installed)
+		stop()
+		if err := <-done; err != nil {
+			t.Errorf("Run = %v after the signal", err)
+		}
+		w.checkTree(tt.want)
+	}
+}
+
+func TestAWrongConfigurationIsNotRetried(t *testing.T) {
+	w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.NetworkConfig = true, "{}" })
+	if err := Run(t.Context(), w.host.cfg, w.deps); ExitCode(err) != ExitConfig {
+		t.Errorf("Run = %v, exit code %d", err, ExitCode(err))
+	}
+	w.checkTree("")
+}
+
+// TestAnAddressThatIsTakenDoesNotKeepFromInstalling: the node's pods matter more than our readiness.
+func TestAnAddressThatIsTakenDoesNotKeepFromInstalling(t *testing.T) {
+	other := httptest.NewServer(nil)
+	defer other.Close()
+	w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.HealthAddr = true, other.Listener.Addr().String() })
+	if err := Run(t.Context(), w.host.cfg, w.deps); ExitCode(err) != ExitFailed || !strings.Contains(err.Error(), "HEALTH_ADDR") {
+		t.Errorf("Run = %v; want it to name HEALTH_ADDR", err)
+	}
+	w.checkTree(installed)
+}
