@@ -219,4 +219,3 @@ func down(_ context.Context, s state) error {
 	defer lock.Close()
 	return s.clean()
 }
-
