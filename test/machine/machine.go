@@ -16,8 +16,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -26,6 +28,9 @@ import (
 
 // uplink is the machine's interface to others.
 const uplink = "eth0"
+
+// offTimeout bounds how long the kernel may take to end all that runs on a machine.
+const offTimeout = time.Minute
 
 // Spec is what a machine is.
 type Spec struct {
@@ -138,7 +143,11 @@ func (m *Machine) PowerOff() error {
 		return nil
 	}
 	_ = m.cmd.Process.Kill()
-	<-m.ended
+	select {
+	case <-m.ended:
+	case <-time.After(offTimeout):
+		return fmt.Errorf("switch off %s: its first process has not ended after %v", m.Spec.Name, offTimeout)
+	}
 	m.ended = nil
 	m.pid.Store(0)
 	// The namespace takes its end of the cable along, but in its own time.
@@ -154,11 +163,33 @@ func (m *Machine) PID() int { return int(m.pid.Load()) }
 // NetNS is the path of the machine's network namespace.
 func (m *Machine) NetNS() string { return fmt.Sprintf("/proc/%d/ns/net", m.PID()) }
 
-// Command returns a command that runs on the machine.
+// Command returns a command that runs on the machine. It is ended by ctx, and by nothing else: were nsenter killed, its child
+// would be left to the sandbox's first process, which knows nothing of it.
 func (m *Machine) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "nsenter", append(Enter(m.PID()), args...)...)
 	cmd.Env = m.Spec.Env
+	cmd.Cancel = func() error { return killChildren(cmd.Process) }
 	return cmd
+}
+
+// killChildren kills the children of a process, or the process itself when it has none yet.
+func killChildren(p *os.Process) error {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%[1]d/children", p.Pid))
+	if err != nil {
+		return os.ErrProcessDone
+	}
+	children := strings.Fields(string(data))
+	if len(children) == 0 {
+		return p.Kill()
+	}
+	for _, child := range children {
+		pid, err := strconv.Atoi(child)
+		if err != nil {
+			return err
+		}
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	return nil
 }
 
 // Enter returns the arguments by which nsenter enters the machine whose first process is pid.

@@ -1,0 +1,115 @@
+package cluster
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// reconfigure changes the network configuration of all nodes, as a user does: in the ConfigMap, and by a rollout. In the end
+// of the test it is put back.
+func reconfigure(t *testing.T, replace ...string) {
+	t.Helper()
+	before := kubectl(t, "get", "configmap", "calico-cni-config", "-n", "kube-system", "-o", "jsonpath={.data.cni_network_config}")
+	after := strings.NewReplacer(replace...).Replace(before)
+	if after == before {
+		t.Fatalf("nothing to replace in\n%s", before)
+	}
+	set := func(config string) {
+		patch, err := json.Marshal(map[string]any{"data": map[string]string{"cni_network_config": config}})
+		do(t, err)
+		kubectlLate(t, "patch", "configmap", "calico-cni-config", "-n", "kube-system", "-p", string(patch))
+		kubectlLate(t, "rollout", "restart", "daemonset/calico-cni", "-n", "kube-system")
+		kubectlLate(t, "rollout", "status", "daemonset/calico-cni", "-n", "kube-system", "--timeout=5m")
+	}
+	t.Cleanup(func() { set(before) })
+	set(after)
+}
+
+// TestDualStack: a pod has an address of each family, and is reached by both, from its node and from others.
+func TestDualStack(t *testing.T) {
+	need(t)
+	reconfigure(t, `"assign_ipv6": "false"`, `"assign_ipv6": "true"`)
+	apply(t, pod("a", "node-1", "")+pod("b", "node-2", "")+`---
+apiVersion: v1
+kind: Service
+metadata: {name: dual}
+spec:
+  ipFamilyPolicy: RequireDualStack
+  ipFamilies: [IPv6, IPv4]
+  selector: {app: b}
+  ports: [{port: 80}]
+`)
+	ready(t, "a", "b")
+	a, b := addrs(t, "a"), addrs(t, "b")
+	if len(a) != 2 || len(b) != 2 || netip.MustParseAddr(b[0]).Is6() || netip.MustParseAddr(b[1]).Is4() {
+		t.Fatalf("pods have addresses %v and %v, want one of each family", a, b)
+	}
+	equal(t, "pod to pod by IPv4", ask(t, "a", "tcp", b[0]+":80"), "b "+a[0])
+	equal(t, "pod to pod by IPv6", ask(t, "a", "tcp", "["+b[1]+"]:80"), "b "+a[1])
+	equal(t, "node to pod by IPv6", askFrom(t, c.Nodes[2], "udp", "["+b[1]+"]:80"), "b 2001:db8::13")
+	for _, service := range strings.Fields(kubectl(t, "get", "service", "dual", "-o", "jsonpath={.spec.clusterIPs[*]}")) {
+		eventually(t, func() error {
+			_, err := c.Kubectl(t.Context(), "", "exec", "a", "--", "/probe", "ask", "tcp", netip.AddrPortFrom(netip.MustParseAddr(service), 80).String())
+			return err
+		})
+	}
+	settle(t)
+}
+
+// TestNodeWithoutAddressesIsNotReady: where the configuration is of version 1.1.0 or later containerd calls STATUS, which
+// fails while no address is to be had, and so the scheduler sends its pods elsewhere. When there are addresses again the node
+// comes back, and with it the pod that waited.
+func TestNodeWithoutAddressesIsNotReady(t *testing.T) {
+	need(t)
+	reconfigure(t, `"cniVersion": "1.0.0"`, `"cniVersion": "1.1.0"`)
+	disable := func(disabled bool) {
+		kubectlLate(t, "patch", "ippool", "pods4", "--type=merge", "-p", fmt.Sprintf(`{"spec":{"disabled":%v}}`, disabled))
+	}
+	t.Cleanup(func() { disable(false) })
+	disable(true)
+	apply(t, pod("waits", "node-1", ""))
+	kubectl(t, "wait", "--for=condition=Ready=false", "node/node-1", "--timeout=1m")
+	message := kubectl(t, "get", "node", "node-1", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].message}`)
+	if !strings.Contains(message, "pods cannot be added on this node") {
+		t.Errorf("the node's message is %q, want the plugin's", message)
+	}
+	t.Log(message)
+	disable(false)
+	kubectl(t, "wait", "--for=condition=Ready", "node/node-1", "--timeout=2m")
+	ready(t, "waits")
+}
+
+// TestBandwidthIsLimited: ten megabits a second are what a pod gets that asks for them, by its annotations, where the plugin
+// bandwidth is in the configuration.
+func TestBandwidthIsLimited(t *testing.T) {
+	need(t)
+	reconfigure(t, `"capabilities": {"portMappings": true}
+    }`, `"capabilities": {"portMappings": true}
+    },
+    {"type": "bandwidth", "capabilities": {"bandwidth": true}}`)
+	apply(t, strings.Replace(pod("slow", "node-1", ""), "metadata: {", `metadata: {annotations: {kubernetes.io/ingress-bandwidth: 10M, kubernetes.io/egress-bandwidth: 10M}, `, 1)+
+		drain("sink", "node-2")+drain("fast", "node-3"))
+	ready(t, "slow", "sink", "fast")
+	seconds := func(from, to string) float64 {
+		t.Helper()
+		// Ten megabytes are eight seconds' worth.
+		out := kubectl(t, "exec", from, "--", "/probe", "pour", addrs(t, to)[0]+":80", "10000000")
+		s, err := strconv.ParseFloat(strings.TrimSpace(out), 64)
+		do(t, err)
+		return s
+	}
+	limited, free := seconds("slow", "sink"), seconds("fast", "sink")
+	t.Logf("10 MB took %.2f s with the limit and %.2f s without", limited, free)
+	if limited < 4 {
+		t.Errorf("10 MB at 10 Mbit/s took %.2f s, want about 8", limited)
+	}
+}
+
+// drain is a manifest of a pod that swallows what it is sent.
+func drain(name, node string) string {
+	return strings.Replace(pod(name, node, ""), `args: [serve, "80"]`, `args: [drain, "80"]`, 1)
+}

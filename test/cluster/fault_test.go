@@ -1,0 +1,169 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// outage is how long the API server stays away.
+const outage = time.Minute
+
+// TestServerStopsWhilePodsComeAndGo: sixty seconds without the API server, in the middle of a rollout; meanwhile sandboxes
+// die, and kubelets, and static pods come and go.
+func TestServerStopsWhilePodsComeAndGo(t *testing.T) {
+	need(t)
+	apply(t, deployment("stays", 6)+deployment("goes", 12))
+	rollout(t, "deployment/stays")
+	rollout(t, "deployment/goes")
+	victim := strings.Fields(kubectl(t, "get", "pods", "-l", "app=stays", "--field-selector=spec.nodeName=node-1", "-o", "name"))[0]
+	victim = strings.TrimPrefix(victim, "pod/")
+	before := sandboxes(t, victim)
+	// Deletions and creations that nodes have heard of, and have not done yet.
+	apply(t, deployment("comes", 12))
+	kubectl(t, "scale", "deployment/goes", "--replicas=0")
+	time.Sleep(time.Second)
+	do(t, c.StopServer())
+	stopped := time.Now()
+
+	ctx := t.Context()
+	_, err := c.Nodes[0].Run(ctx, "ctr", "tasks", "kill", "-s", "SIGKILL", before)
+	do(t, err)
+	_, err = c.Nodes[1].Run(ctx, "sh", "-c", `printf '%s' "$0" > /etc/kubernetes/manifests/lonely.yaml`, staticPod("lonely"))
+	do(t, err)
+	time.Sleep(outage/2 - time.Since(stopped))
+	do(t, c.Nodes[2].Kill(ctx, "containerd"))
+	_, err = c.Nodes[1].Run(ctx, "rm", "/etc/kubernetes/manifests/lonely.yaml")
+	do(t, err)
+	time.Sleep(outage - time.Since(stopped))
+	queued, err := c.Nodes[0].Run(ctx, "sh", "-c", "find /var/run/calico /var/lib/calico /var/lib/cni -type f | sort")
+	do(t, err)
+	t.Logf("files of node-1 at the end of the outage:\n%s", queued)
+
+	do(t, c.StartServer(ctx))
+	back := time.Now()
+	rollout(t, "deployment/stays")
+	rollout(t, "deployment/comes")
+	eventually(t, func() error {
+		if now := sandboxes(t, victim); now == before {
+			return fmt.Errorf("sandbox of %s is %s still", victim, now)
+		}
+		return nil
+	})
+	settle(t)
+	t.Logf("healed %.1f s after the API server was back", time.Since(back).Seconds())
+}
+
+// TestRuntimeAndKubeletKilledInABurst: SIGKILL, again and again, while 45 pods come and while they go.
+func TestRuntimeAndKubeletKilledInABurst(t *testing.T) {
+	need(t)
+	apply(t, deployment("web", 45))
+	kill := func(times int) {
+		for i := range times {
+			node := c.Nodes[i%len(c.Nodes)]
+			for _, service := range []string{"containerd", "kubelet"} {
+				// It may be down already, from the time before.
+				_ = node.Kill(t.Context(), service)
+			}
+			time.Sleep(time.Second)
+		}
+	}
+	kill(6)
+	rollout(t, "deployment/web")
+	settle(t)
+	kubectl(t, "scale", "deployment/web", "--replicas=0")
+	kill(6)
+	kubectl(t, "wait", "--for=delete", "pod", "-l", "app=web", "--timeout=5m")
+	settle(t)
+	none(t)
+}
+
+// TestTokenThatIsRefused: the plugins' token is one that the server takes no more, on all nodes at once. What `install
+// --watch` does about it is all that happens.
+func TestTokenThatIsRefused(t *testing.T) {
+	need(t)
+	apply(t, pod("before", "node-1", "")+pod("bound", "node-1", ""))
+	ready(t, "before", "bound")
+	// A token that is bound to an object ends with it.
+	token := strings.TrimSpace(kubectl(t, "create", "token", "calico-cni-plugin", "-n", "kube-system", "--duration=1h",
+		"--bound-object-kind=Secret", "--bound-object-name="+secret(t)))
+	kubectl(t, "delete", "secret", "-n", "kube-system", "bound")
+	for _, node := range c.Nodes {
+		_, err := node.Run(t.Context(), "sh", "-c", `sed -i "s|token: .*|token: $0|; s|\"token\": *\"[^\"]*\"|\"token\":\"$0\"|" /etc/cni/net.d/calico-kubeconfig; grep -qF "$0" /etc/cni/net.d/calico-kubeconfig`, token)
+		do(t, err)
+	}
+	started := time.Now()
+	apply(t, deployment("web", 6))
+	kubectl(t, "delete", "pod", "before", "--timeout=2m")
+	rollout(t, "deployment/web")
+	t.Logf("pods came up %.1f s after the token was refused", time.Since(started).Seconds())
+	settle(t)
+}
+
+// secret makes an object to bind a token to.
+func secret(t *testing.T) string {
+	t.Helper()
+	kubectl(t, "create", "secret", "generic", "bound", "-n", "kube-system")
+	return "bound"
+}
+
+// TestConflistOverwrittenByARival: `install --watch` puts ours back, and pods come up on it.
+func TestConflistOverwrittenByARival(t *testing.T) {
+	need(t)
+	const rival = `{"cniVersion":"1.0.0","name":"rival","plugins":[{"type":"ptp","ipam":{"type":"host-local","ranges":[[{"subnet":"10.99.0.0/24"}]]}}]}`
+	for _, node := range c.Nodes {
+		_, err := node.Run(t.Context(), "sh", "-c", `printf '%s' "$0" > /etc/cni/net.d/10-calico.conflist`, rival)
+		do(t, err)
+	}
+	apply(t, deployment("web", 6))
+	rollout(t, "deployment/web")
+	pods, err := c.PodAddrs(t.Context(), false)
+	do(t, err)
+	if strings.Contains(pods.text(), "10.99.") {
+		t.Errorf("pods have addresses of the rival:\n%s", pods.text())
+	}
+	settle(t)
+}
+
+// TestClusterNotReady: while ClusterInformation says so no pod gets an address, and pods that are deleted still give theirs
+// back in the end.
+func TestClusterNotReady(t *testing.T) {
+	need(t)
+	apply(t, pod("before", "node-1", ""))
+	ready(t, "before")
+	information := func(ready bool) {
+		t.Helper()
+		manifest := fmt.Sprintf("apiVersion: crd.projectcalico.org/v1\nkind: ClusterInformation\nmetadata: {name: default}\nspec: {datastoreReady: %v}\n", ready)
+		if _, err := c.Kubectl(context.Background(), manifest, "apply", "-f", "-"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	information(false)
+	t.Cleanup(func() { kubectlLate(t, "delete", "clusterinformation", "default") })
+	t.Cleanup(func() { information(true) })
+	apply(t, pod("waits", "node-1", ""))
+	kubectl(t, "delete", "pod", "before", "--wait=false")
+	eventually(t, func() error {
+		if !strings.Contains(cniLog(t, c.Nodes[0]), "pod=default/waits") {
+			return fmt.Errorf("no ADD for pod waits in the log of node-1")
+		}
+		return nil
+	})
+	if got := addrs(t, "waits"); len(got) != 0 {
+		t.Errorf("pod has addresses %v while the cluster is not ready", got)
+	}
+	information(true)
+	ready(t, "waits")
+	kubectl(t, "wait", "--for=delete", "pod/before", "--timeout=2m")
+	settle(t)
+}
+
+// kubectlLate runs kubectl when the test is over.
+func kubectlLate(t *testing.T, args ...string) {
+	t.Helper()
+	if _, err := c.Kubectl(context.Background(), "", args...); err != nil {
+		t.Error(err)
+	}
+}
