@@ -1,8 +1,10 @@
 package cluster
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,5 +49,30 @@ func TestOnlyWhatLastsCounts(t *testing.T) {
 	}
 	if got := shared(before).text(); got != before.text() {
 		t.Errorf("shared: got %q, want %q", got, before.text())
+	}
+}
+
+// TestCheckerSeesAFaultOnACluster: an address of a pod is routed to another pod's interface on another node, by hand.
+func TestCheckerSeesAFaultOnACluster(t *testing.T) {
+	needUnwatched(t, func() {})
+	apply(t, pod("a", "node-1", "")+pod("b", "node-2", ""))
+	ready(t, "a", "b")
+	checker := c.Check(t.Context())
+	a := addrs(t, "a")[0]
+	_, err := c.Nodes[1].Run(t.Context(), "sh", "-c", "ip route add "+a+" dev $(ip -o route get "+addrs(t, "b")[0]+" | sed 's/.* dev \\([^ ]*\\) .*/\\1/')")
+	do(t, err)
+	eventually(t, func() error {
+		checker.mu.Lock()
+		defer checker.mu.Unlock()
+		if len(checker.wrong) == 0 {
+			return errors.New("the checker has seen nothing wrong")
+		}
+		return nil
+	})
+	_, err = c.Nodes[1].Run(t.Context(), "ip", "route", "del", a)
+	do(t, err)
+	_, err = checker.Stop()
+	if err == nil || !strings.Contains(err.Error(), a+" is routed to node-1 ") {
+		t.Errorf("the checker says %v, want that %s is routed twice", err, a)
 	}
 }

@@ -38,9 +38,9 @@ func TestServerStopsWhilePodsComeAndGo(t *testing.T) {
 	_, err = c.Nodes[1].Run(ctx, "rm", "/etc/kubernetes/manifests/lonely.yaml")
 	do(t, err)
 	time.Sleep(outage - time.Since(stopped))
-	queued, err := c.Nodes[0].Run(ctx, "sh", "-c", "find /var/run/calico /var/lib/calico /var/lib/cni -type f | sort")
-	do(t, err)
-	t.Logf("files of node-1 at the end of the outage:\n%s", queued)
+	for i, count := range onNodes(t, "sh", "-c", "find /var/lib/calico/cni/pending -type f | wc -l") {
+		t.Logf("releases that wait on %s at the end of the outage: %s", c.Nodes[i].Spec.Name, strings.TrimSpace(count))
+	}
 
 	do(t, c.StartServer(ctx))
 	back := time.Now()
@@ -80,49 +80,56 @@ func TestRuntimeAndKubeletKilledInABurst(t *testing.T) {
 	none(t)
 }
 
-// TestTokenThatIsRefused: the plugins' token is one that the server takes no more, on all nodes at once. What `install
-// --watch` does about it is all that happens.
-func TestTokenThatIsRefused(t *testing.T) {
+// TestTokensThatAreRefused: the plugins' service account is made anew, and so no token is good that any node has. What
+// `install --watch` does about it is all that happens.
+func TestTokensThatAreRefused(t *testing.T) {
 	need(t)
-	apply(t, pod("before", "node-1", "")+pod("bound", "node-1", ""))
-	ready(t, "before", "bound")
-	// A token that is bound to an object ends with it.
-	token := strings.TrimSpace(kubectl(t, "create", "token", "calico-cni-plugin", "-n", "kube-system", "--duration=1h",
-		"--bound-object-kind=Secret", "--bound-object-name="+secret(t)))
-	kubectl(t, "delete", "secret", "-n", "kube-system", "bound")
-	for _, node := range c.Nodes {
-		_, err := node.Run(t.Context(), "sh", "-c", `sed -i "s|token: .*|token: $0|; s|\"token\": *\"[^\"]*\"|\"token\":\"$0\"|" /etc/cni/net.d/calico-kubeconfig; grep -qF "$0" /etc/cni/net.d/calico-kubeconfig`, token)
-		do(t, err)
-	}
-	started := time.Now()
+	apply(t, pod("before", "node-1", ""))
+	ready(t, "before")
+	old := onNodes(t, "cat", "/etc/cni/net.d/calico-kubeconfig")
+	account := []string{"serviceaccount", "calico-cni-plugin", "-n", "kube-system"}
+	kubectl(t, append([]string{"delete"}, account...)...)
+	kubectl(t, append([]string{"create"}, account...)...)
+	refused := time.Now()
 	apply(t, deployment("web", 6))
-	kubectl(t, "delete", "pod", "before", "--timeout=2m")
+	kubectl(t, "delete", "pod", "before", "--timeout=3m")
 	rollout(t, "deployment/web")
-	t.Logf("pods came up %.1f s after the token was refused", time.Since(started).Seconds())
+	t.Logf("pods came up %.1f s after the tokens were refused", time.Since(refused).Seconds())
+	for i, now := range onNodes(t, "cat", "/etc/cni/net.d/calico-kubeconfig") {
+		if now == old[i] {
+			t.Errorf("%s has the token still that is refused", c.Nodes[i].Spec.Name)
+		}
+	}
 	settle(t)
 }
 
-// secret makes an object to bind a token to.
-func secret(t *testing.T) string {
+// onNodes runs a command on every node and returns what each prints.
+func onNodes(t *testing.T, args ...string) []string {
 	t.Helper()
-	kubectl(t, "create", "secret", "generic", "bound", "-n", "kube-system")
-	return "bound"
+	var all []string
+	for _, node := range c.Nodes {
+		out, err := node.Run(t.Context(), args...)
+		do(t, err)
+		all = append(all, out)
+	}
+	return all
 }
 
 // TestConflistOverwrittenByARival: `install --watch` puts ours back, and pods come up on it.
 func TestConflistOverwrittenByARival(t *testing.T) {
 	need(t)
 	const rival = `{"cniVersion":"1.0.0","name":"rival","plugins":[{"type":"ptp","ipam":{"type":"host-local","ranges":[[{"subnet":"10.99.0.0/24"}]]}}]}`
-	for _, node := range c.Nodes {
-		_, err := node.Run(t.Context(), "sh", "-c", `printf '%s' "$0" > /etc/cni/net.d/10-calico.conflist`, rival)
-		do(t, err)
-	}
+	ours := onNodes(t, "cat", "/etc/cni/net.d/10-calico.conflist")
+	onNodes(t, "sh", "-c", `printf '%s' "$0" > /etc/cni/net.d/10-calico.conflist`, rival)
 	apply(t, deployment("web", 6))
 	rollout(t, "deployment/web")
 	pods, err := c.PodAddrs(t.Context(), false)
 	do(t, err)
 	if strings.Contains(pods.text(), "10.99.") {
 		t.Errorf("pods have addresses of the rival:\n%s", pods.text())
+	}
+	for i, now := range onNodes(t, "cat", "/etc/cni/net.d/10-calico.conflist") {
+		equal(t, "configuration of "+c.Nodes[i].Spec.Name, now, ours[i])
 	}
 	settle(t)
 }

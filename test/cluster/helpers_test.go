@@ -19,10 +19,25 @@ const patience = 3 * time.Minute
 // is when all its pods are gone and every address is accounted for.
 func need(t *testing.T) {
 	t.Helper()
+	needUnwatched(t, func() {
+		checker := c.Check(context.Background())
+		t.Cleanup(func() {
+			rounds, err := checker.Stop()
+			if err != nil {
+				t.Error(err)
+			}
+			t.Logf("the checker has looked %d times", rounds)
+		})
+	})
+}
+
+// needUnwatched is need with something else in the checker's place, whose cleanup comes last.
+func needUnwatched(t *testing.T, watch func()) {
+	t.Helper()
 	if c == nil {
 		t.Skip("takes a cluster: run with -e2e, or make test-e2e")
 	}
-	checker := c.Check(context.Background())
+	watch()
 	t.Cleanup(func() {
 		_, err := c.Kubectl(context.Background(), "", "delete", "deployments,statefulsets,jobs,services,pods",
 			"--field-selector=metadata.name!=kubernetes", "--grace-period=1", "--timeout=3m")
@@ -30,11 +45,6 @@ func need(t *testing.T) {
 			t.Error(err)
 		}
 		settle(t)
-		rounds, err := checker.Stop()
-		if err != nil {
-			t.Error(err)
-		}
-		t.Logf("the checker has looked %d times", rounds)
 	})
 }
 

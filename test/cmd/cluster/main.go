@@ -4,6 +4,7 @@
 //	cluster down                 ends it, with all that it has made
 //	cluster shell NODE [CMD...]  runs a shell or a command on a node
 //
+// Before the command --state DIR names another directory than the usual one, and so another cluster beside it.
 // It takes root, and lives until it is ended or the machine is.
 package main
 
@@ -40,18 +41,14 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	fs := flag.NewFlagSet("cluster up", flag.ContinueOnError)
-	nodes := fs.Int("nodes", 3, "how many nodes, 1 to 9")
-	if len(args) == 0 {
-		return errors.New("name a command: up, down or shell NODE")
-	}
-	cache, err := os.UserCacheDir()
+	s, args, err := parse(args)
 	if err != nil {
 		return err
 	}
-	s := state{dir: filepath.Join(cache, "calico-cni", "cluster")}
 	switch args[0] {
 	case "up":
+		fs := flag.NewFlagSet("cluster up", flag.ContinueOnError)
+		nodes := fs.Int("nodes", 3, "how many nodes, 1 to 9")
 		if err := fs.Parse(args[1:]); err != nil {
 			return err
 		}
@@ -63,7 +60,7 @@ func run(ctx context.Context, args []string) error {
 		}
 		return up(ctx, s)
 	case "down":
-		return down(ctx, s)
+		return down(s)
 	case "shell":
 		if len(args) < 2 {
 			return errors.New("name the node, node-1 for one")
@@ -71,6 +68,24 @@ func run(ctx context.Context, args []string) error {
 		return shell(ctx, s, args[1], args[2:])
 	}
 	return fmt.Errorf("no command %q: use up, down or shell NODE", args[0])
+}
+
+// parse returns the state and the command with its arguments.
+func parse(args []string) (state, []string, error) {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return state{}, nil, err
+	}
+	fs := flag.NewFlagSet("cluster", flag.ContinueOnError)
+	dir := fs.String("state", filepath.Join(cache, "calico-cni", "cluster"), "`directory` of the cluster's state; not below /run, /tmp or /var, which nodes have of their own")
+	if err := fs.Parse(args); err != nil {
+		return state{}, nil, err
+	}
+	if fs.NArg() == 0 {
+		return state{}, nil, errors.New("name a command: up, down or shell NODE")
+	}
+	absolute, err := filepath.Abs(*dir)
+	return state{dir: absolute}, fs.Args(), err
 }
 
 // shell runs a command on a node: first in the sandbox, whose process IDs the node's is one of, then in the node.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -16,8 +17,10 @@ import (
 
 var errNotRunning = errors.New("no cluster is running: start it with make cluster")
 
-// groupName is that of the cluster's control groups. There is one such cluster on a machine.
-const groupName = "calico-cni-cluster"
+// group is the name of the cluster's control groups.
+func (s state) group() string {
+	return fmt.Sprintf("calico-cni-cluster-%x", sha256.Sum256([]byte(s.dir)))[:27]
+}
 
 // downTimeout is how long the cluster may take to end by itself.
 const downTimeout = 30 * time.Second
@@ -103,7 +106,7 @@ func (s state) end() error {
 
 // clean removes what a cluster that has ended leaves: its control groups, and all of the directory but the lock.
 func (s state) clean() error {
-	group, err := cgroup.Beneath(groupName)
+	group, err := cgroup.Beneath(s.group())
 	if err != nil {
 		return err
 	}

@@ -45,7 +45,7 @@ func up(ctx context.Context, s state) error {
 	if err != nil {
 		return err
 	}
-	group, err := cgroup.Make(groupName)
+	group, err := cgroup.Make(s.group())
 	if err != nil {
 		return err
 	}
@@ -205,7 +205,7 @@ func (s state) usage() error {
 }
 
 // down ends the cluster if there is one, and removes what it has left.
-func down(_ context.Context, s state) error {
+func down(s state) error {
 	if err := s.end(); err != nil {
 		return err
 	}
