@@ -38,7 +38,8 @@ func (c *Cluster) Check(ctx context.Context) *Checker {
 	k := &Checker{cluster: c, cancel: cancel}
 	k.done.Go(func() {
 		for ctx.Err() == nil {
-			k.round(ctx)
+			// A look that has begun is finished; it does not take long.
+			k.round(context.WithoutCancel(ctx))
 			select {
 			case <-ctx.Done():
 			case <-time.After(checkInterval):

@@ -81,13 +81,16 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// makeDisk makes the directory for everything: a file system in memory, which nobody has to clean.
-func (c *Cluster) makeDisk(context.Context) error {
-	if err := os.MkdirAll(c.options.Dir, 0o755); err != nil {
+// makeDisk makes the directory for everything.
+func (c *Cluster) makeDisk(context.Context) error { return mountDisk(c.options.Dir) }
+
+// mountDisk mounts a file system in memory, which nobody has to clean, and which can be full without harm to others.
+func mountDisk(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := unix.Mount("tmpfs", c.options.Dir, "tmpfs", 0, "mode=755,size=8g"); err != nil {
-		return fmt.Errorf("mount disk of cluster: %w", err)
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755,size=2g"); err != nil {
+		return fmt.Errorf("mount %s: %w", dir, err)
 	}
 	return nil
 }
@@ -153,6 +156,9 @@ func (c *Cluster) startNodes(context.Context) error {
 	for i := range c.options.Nodes {
 		spec, err := c.nodeSpec(i + 1)
 		if err != nil {
+			return err
+		}
+		if err := mountDisk(spec.Disk); err != nil {
 			return err
 		}
 		node := machine.New(spec, c.options.Group)

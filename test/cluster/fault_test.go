@@ -90,6 +90,19 @@ func TestTokensThatAreRefused(t *testing.T) {
 	account := []string{"serviceaccount", "calico-cni-plugin", "-n", "kube-system"}
 	kubectl(t, append([]string{"delete"}, account...)...)
 	kubectl(t, append([]string{"create"}, account...)...)
+	// The server remembers for some seconds what it has let in.
+	_, err := c.Nodes[0].Run(t.Context(), "sh", "-c", `printf '%s' "$0" > /tmp/old`, old[0])
+	do(t, err)
+	eventually(t, func() error {
+		out, err := c.Nodes[0].Run(t.Context(), c.options.Parts.Kubed, "kubectl", "--kubeconfig=/tmp/old", "version")
+		if err == nil {
+			return fmt.Errorf("the token before is good still: %s", out)
+		}
+		if !strings.Contains(out, "must be logged in") && !strings.Contains(out, "Unauthorized") {
+			return err
+		}
+		return nil
+	})
 	refused := time.Now()
 	apply(t, deployment("web", 6))
 	kubectl(t, "delete", "pod", "before", "--timeout=3m")
@@ -164,6 +177,32 @@ func TestClusterNotReady(t *testing.T) {
 	information(true)
 	ready(t, "waits")
 	kubectl(t, "wait", "--for=delete", "pod/before", "--timeout=2m")
+	settle(t)
+}
+
+// TestDiskFull: a node's disk has no byte left while pods come and go. When it has room again all is as it should be.
+func TestDiskFull(t *testing.T) {
+	need(t)
+	apply(t, pod("goes", "node-1", "")+pod("stays", "node-1", ""))
+	ready(t, "goes", "stays")
+	release := func(ctx context.Context) error {
+		_, err := c.Nodes[0].Run(ctx, "rm", "-f", "/var/lib/ballast")
+		return err
+	}
+	t.Cleanup(func() { do(t, release(context.Background())) })
+	// It ends with an error: that there is no room.
+	out, err := c.Nodes[0].Run(t.Context(), "dd", "if=/dev/zero", "of=/var/lib/ballast", "bs=64k")
+	if err == nil || !strings.Contains(out, "No space left") {
+		t.Fatalf("fill disk: %v: %s", err, out)
+	}
+	kubectl(t, "delete", "pod", "goes", "--wait=false")
+	apply(t, pod("comes", "node-1", ""))
+	time.Sleep(20 * time.Second)
+	t.Logf("with a full disk: %s", kubectl(t, "get", "pods", "--no-headers"))
+	equal(t, "node to the pod that stays", askFrom(t, c.Nodes[1], "tcp", addrs(t, "stays")[0]+":80"), "stays 192.0.2.12")
+	do(t, release(t.Context()))
+	ready(t, "comes")
+	kubectl(t, "wait", "--for=delete", "pod/goes", "--timeout=3m")
 	settle(t)
 }
 

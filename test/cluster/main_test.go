@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gofrs/flock"
+
 	"calico-cni/test/cgroup"
 	"calico-cni/test/machine"
 	"calico-cni/test/parts"
@@ -72,13 +74,18 @@ func outside(ctx context.Context) (exit int, err error) {
 	if err != nil {
 		return 1, err
 	}
+	lock := flock.New(filepath.Join(dir, "lock"))
+	if ok, err := lock.TryLock(); err != nil || !ok {
+		return 1, errors.Join(errors.New("these tests are running already: wait for them"), err)
+	}
+	defer func() { _ = lock.Unlock() }()
 	group, err := cgroup.Beneath(groupName)
 	if err != nil {
 		return 1, err
 	}
 	// What tests that were killed have left.
 	if err := group.Remove(); err != nil {
-		return 1, fmt.Errorf("%w: are the tests running already?", err)
+		return 1, err
 	}
 	if group, err = cgroup.Make(groupName); err != nil {
 		return 1, err

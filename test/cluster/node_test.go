@@ -63,7 +63,7 @@ func TestNodeReboots(t *testing.T) {
 	ready(t, "stays")
 	rollout(t, "deployment/web")
 	settle(t)
-	ask(t, "stays", "tcp", "192.0.2.1:6443")
+	equal(t, "another node to the pod", askFrom(t, c.Nodes[0], "tcp", addrs(t, "stays")[0]+":80"), "stays 192.0.2.11")
 }
 
 // TestStaticPodComesAndGoes: a pod that only its node knows, until it is up.
