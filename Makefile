@@ -56,7 +56,7 @@ cluster-down:    ## ends that cluster; nothing of it is left
 	cd test && $(GO) run ./cmd/cluster down
 
 test-e2e: system-cluster kubed  ## the tests on a cluster of its own, with faults (about ten minutes)
-	cd test && $(GO) test ./cluster -count 1 -v -timeout 40m -e2e
+	cd test && $(GO) test ./cluster ./cmd/cluster -p 1 -count 1 -v -timeout 40m -e2e
 
 # The tests that a bug can hide from for long: random interleavings, stalled requests, fuzzing. About half an hour.
 soak: system kubed  ## the long tests

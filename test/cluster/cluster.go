@@ -57,11 +57,13 @@ type Options struct {
 
 // Cluster is a running cluster.
 type Cluster struct {
+	// Server is the API server as it was first started. Its clients and its files are good for later ones as well.
 	Server *apiserver.Server
 	Nodes  []*machine.Machine
 
 	options Options
 	server  apiserver.Options
+	running *apiserver.Server // the one that runs
 	routes  *routes
 	others  []*exec.Cmd // controller manager and scheduler
 }
@@ -107,6 +109,7 @@ func (c *Cluster) startServer(ctx context.Context) error {
 	}
 	var err error
 	c.Server, err = apiserver.Start(ctx, c.server)
+	c.running = c.Server
 	return err
 }
 
@@ -185,13 +188,13 @@ func (c *Cluster) waitReady(ctx context.Context) error {
 }
 
 // StopServer ends the API server as a crash would. StartServer starts it again on its data.
-func (c *Cluster) StopServer() error { return c.Server.Kill() }
+func (c *Cluster) StopServer() error { return c.running.Kill() }
 
 // StartServer starts the API server after StopServer, at its address.
 func (c *Cluster) StartServer(ctx context.Context) error {
 	server, err := apiserver.Start(ctx, c.server)
 	if err == nil {
-		c.Server = server
+		c.running = server
 	}
 	return err
 }
@@ -209,8 +212,8 @@ func (c *Cluster) Stop() error {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}
-	if c.Server != nil {
-		errs = append(errs, c.Server.Kill())
+	if c.running != nil {
+		errs = append(errs, c.running.Kill())
 	}
 	return errors.Join(errs...)
 }

@@ -26,6 +26,9 @@ func need(t *testing.T) {
 			if err != nil {
 				t.Error(err)
 			}
+			if rounds == 0 {
+				t.Error("the checker has not looked once")
+			}
 			t.Logf("the checker has looked %d times", rounds)
 		})
 	})

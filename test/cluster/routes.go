@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -19,7 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 )
 
 // routeProtocol marks the helper's routes, among them those of nobody else: rtnetlink(7) leaves it to administrators.
@@ -36,14 +34,13 @@ func Resource(plural string) schema.GroupVersionResource {
 // routes is the helper.
 type routes struct {
 	cluster *Cluster
-	client  dynamic.Interface // of the first server, which reaches the later ones as well
 	cancel  context.CancelFunc
 	done    sync.WaitGroup
 }
 
 func (c *Cluster) startRoutes(context.Context) error {
 	ctx, cancel := context.WithCancel(context.Background())
-	c.routes = &routes{cluster: c, client: c.Server.Dynamic(), cancel: cancel}
+	c.routes = &routes{cluster: c, cancel: cancel}
 	log, err := os.Create(c.path("routes.log"))
 	if err != nil {
 		return err
@@ -87,7 +84,7 @@ func (r *routes) round(ctx context.Context) error {
 func (r *routes) owners(ctx context.Context) (map[netip.Prefix]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	list, err := r.client.Resource(Resource("blockaffinities")).List(ctx, metav1.ListOptions{})
+	list, err := r.cluster.Server.Dynamic().Resource(Resource("blockaffinities")).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list affinities: %w", err)
 	}
@@ -149,7 +146,7 @@ func follow(ns string, hops map[netip.Prefix]netip.Addr) error {
 	for block, hop := range hops {
 		route := &netlink.Route{Dst: ipNet(block), Gw: hop.AsSlice(), Protocol: routeProtocol}
 		if err := nl.RouteReplace(route); err != nil {
-			return fmt.Errorf("lead %s to %s: %w", filepath.Base(block.String()), hop, err)
+			return fmt.Errorf("lead %s to %s: %w", block, hop, err)
 		}
 	}
 	return nil
