@@ -2,7 +2,6 @@ package cluster
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -60,27 +59,29 @@ spec:
 	settle(t)
 }
 
-// TestNodeWithoutAddressesIsNotReady: where the configuration is of version 1.1.0 or later containerd calls STATUS, which
-// fails while no address is to be had, and so the scheduler sends its pods elsewhere. When there are addresses again the node
-// comes back, and with it the pod that waited.
-func TestNodeWithoutAddressesIsNotReady(t *testing.T) {
+// TestNodeThatIsNotUpIsNotReady: where the configuration is of version 1.1.0 or later containerd calls STATUS, and what the
+// plugin says is missing keeps the node from being Ready. When `install` is back, so are the file and the node.
+func TestNodeThatIsNotUpIsNotReady(t *testing.T) {
 	need(t)
 	reconfigure(t, `"cniVersion": "1.0.0"`, `"cniVersion": "1.1.0"`)
-	disable := func(disabled bool) {
-		kubectlLate(t, "patch", "ippool", "pods4", "--type=merge", "-p", fmt.Sprintf(`{"spec":{"disabled":%v}}`, disabled))
+	// Without the DaemonSet's pod nobody mends the node.
+	label := func(value string) {
+		kubectlLate(t, "patch", "daemonset", "calico-cni", "-n", "kube-system", "--type=merge", "-p", `{"spec":{"template":{"spec":{"nodeSelector":{"away":`+value+`}}}}}`)
 	}
-	t.Cleanup(func() { disable(false) })
-	disable(true)
-	apply(t, pod("waits", "node-1", ""))
+	t.Cleanup(func() { label("null") })
+	label(`"yes"`)
+	kubectl(t, "wait", "--for=delete", "pod", "-n", "kube-system", "-l", "app.kubernetes.io/name=calico-cni", "--timeout=2m")
+	_, err := c.Nodes[0].Run(t.Context(), "rm", "/var/lib/calico/nodename")
+	do(t, err)
 	kubectl(t, "wait", "--for=condition=Ready=false", "node/node-1", "--timeout=1m")
 	message := kubectl(t, "get", "node", "node-1", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].message}`)
-	if !strings.Contains(message, "pods cannot be added on this node") {
+	if !strings.Contains(message, "node is not up: /var/lib/calico/nodename does not exist") {
 		t.Errorf("the node's message is %q, want the plugin's", message)
 	}
-	t.Log(message)
-	disable(false)
+	label("null")
 	kubectl(t, "wait", "--for=condition=Ready", "node/node-1", "--timeout=2m")
-	ready(t, "waits")
+	apply(t, pod("a", "node-1", ""))
+	ready(t, "a")
 }
 
 // TestBandwidthIsLimited: a hundred megabits a second are what a pod gets that asks for them, by its annotation, where the

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -56,9 +57,14 @@ func TestClusterLeavesNothingBehind(t *testing.T) {
 		kubed, err := os.ReadFile(s.file("kubed"))
 		do(t, err)
 		do(t, run1(exec.Command(string(kubed), "kubectl", "--kubeconfig", s.file("kubeconfig"), "get", "nodes")))
+		processes := family(t, pid)
+		// API server, controllers, and a node with its services and a pod.
+		if len(processes) < 10 {
+			t.Errorf("the cluster has only %d processes", len(processes))
+		}
 		do(t, run1(command("down")))
 		do(t, run1(command("down")))
-		gone(t, s, before, pid)
+		gone(t, s, before, processes)
 	})
 	// begin starts up, and waits until the sandbox is there.
 	begin := func(t *testing.T) (*exec.Cmd, int) {
@@ -77,32 +83,67 @@ func TestClusterLeavesNothingBehind(t *testing.T) {
 	t.Run("interrupted", func(t *testing.T) {
 		up, pid := begin(t)
 		time.Sleep(3 * time.Second)
+		processes := family(t, pid)
 		do(t, up.Process.Signal(syscall.SIGINT))
 		_ = up.Wait()
 		if code := up.ProcessState.ExitCode(); code != 130 {
 			t.Errorf("exit code is %d, want 130", code)
 		}
-		gone(t, s, before, pid)
+		gone(t, s, before, processes)
 	})
 	t.Run("killed", func(t *testing.T) {
 		up, pid := begin(t)
 		time.Sleep(3 * time.Second)
+		processes := family(t, pid)
 		do(t, up.Process.Kill())
 		_ = up.Wait()
 		do(t, run1(command("down")))
-		gone(t, s, before, pid)
+		gone(t, s, before, processes)
 	})
 	t.Run("its first process killed", func(t *testing.T) {
 		do(t, run1(command("up", "--nodes", "1")))
 		pid, _ := s.running()
+		processes := family(t, pid)
 		do(t, syscall.Kill(pid, syscall.SIGKILL))
 		do(t, run1(command("down")))
-		gone(t, s, before, pid)
+		gone(t, s, before, processes)
 	})
 }
 
-// gone compares the machine with what it was, and looks for what is left of the sandbox that pid was the first process of.
-func gone(t *testing.T, s state, before string, pid int) {
+// family returns all that has come of a process, itself included: when each was started, by its ID.
+func family(t *testing.T, pid int) map[int]string {
+	t.Helper()
+	children := map[int][]int{}
+	files, err := filepath.Glob("/proc/[0-9]*")
+	do(t, err)
+	for _, file := range files {
+		if child, err := strconv.Atoi(filepath.Base(file)); err == nil {
+			parent, _ := stat(child)
+			children[parent] = append(children[parent], child)
+		}
+	}
+	all := map[int]string{}
+	for queue := []int{pid}; len(queue) > 0; queue = queue[1:] {
+		_, all[queue[0]] = stat(queue[0])
+		queue = append(queue, children[queue[0]]...)
+	}
+	return all
+}
+
+// stat returns the parent of a process and when it was started, which is empty when there is none. proc_pid_stat(5) counts
+// the fields after the name, which is in parentheses: 4 is the parent, 22 the start.
+func stat(pid int) (parent int, started string) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	if err != nil || len(fields) < 20 {
+		return 0, ""
+	}
+	parent, _ = strconv.Atoi(fields[1])
+	return parent, fields[19]
+}
+
+// gone compares the machine with what it was, and looks for processes of the cluster and for its groups and files.
+func gone(t *testing.T, s state, before string, processes map[int]string) {
 	t.Helper()
 	if diff := cmp.Diff(before, machineState(t)); diff != "" {
 		t.Errorf("the machine has changed:\n%s", diff)
@@ -114,13 +155,9 @@ func gone(t *testing.T, s state, before string, pid int) {
 			t.Errorf("group %s is left", dir)
 		}
 	}
-	// Whoever was started for this cluster has its directory in the environment or in an argument.
-	files, err := filepath.Glob("/proc/[0-9]*/environ")
-	do(t, err)
-	for _, file := range files {
-		data, _ := os.ReadFile(file)
-		if bytes.Contains(data, []byte(s.dir)) && bytes.Contains(data, []byte("CALICO_CNI_SANDBOX=")) {
-			t.Errorf("process %s is left, of sandbox %d", file, pid)
+	for pid, started := range processes {
+		if _, now := stat(pid); now == started {
+			t.Errorf("process %d is left", pid)
 		}
 	}
 	entries, err := os.ReadDir(s.dir)
