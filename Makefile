@@ -5,13 +5,13 @@
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
 LDFLAGS  = -s -w -X calico-cni/internal/buildinfo.Version=$(VERSION)
-MODULES  = . test test/kube hack/tools hack/tools/lint hack/release
+MODULES  = . test test/kube test/containerd test/runc hack/tools hack/tools/lint hack/release
 # When the sources were last changed: the date of everything that is published, so that it can be made again.
 SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 IMAGE     ?= localhost/calico-cni
 PLATFORMS ?= linux/amd64,linux/arm64
 
-.PHONY: help build image release verify-release demo test test-unit test-real soak bench bench-ipam lint verify generate tidy fmt system kubed
+.PHONY: help build image release verify-release demo test test-unit test-real soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e system-cluster
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 20
@@ -46,6 +46,17 @@ test-real: system kubed
 
 kubed:           ## the API server for tests and demo, built once a machine (minutes) and kept in the user's cache
 	@cd test && $(GO) run ./cmd/kubed-build >/dev/null
+
+N ?= 3
+cluster: system-cluster kubed  ## a Kubernetes cluster of N=3 nodes on the plugins, in namespaces of this machine
+	cd test && $(GO) build -o ../bin/cluster ./cmd/cluster
+	cd test && ../bin/cluster up --nodes $(N)
+
+cluster-down:    ## ends that cluster; nothing of it is left
+	cd test && $(GO) run ./cmd/cluster down
+
+test-e2e: system-cluster kubed  ## the tests on a cluster of its own, with faults (about ten minutes)
+	cd test && $(GO) test ./cluster ./cmd/cluster -p 1 -count 1 -v -timeout 40m -e2e
 
 # The tests that a bug can hide from for long: random interleavings, stalled requests, fuzzing. About half an hour.
 soak: system kubed  ## the long tests
@@ -91,4 +102,12 @@ system:
 	command -v iptables >/dev/null || missing="$$missing iptables"; \
 	command -v nsenter >/dev/null || missing="$$missing util-linux"; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
+	[ -z "$$missing" ] || { echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; }
+
+# What nodes of a cluster need beyond that: runc's library to build with, and what kube-proxy and portmap call.
+system-cluster: system
+	@missing=; \
+	[ -f /usr/include/seccomp.h ] || missing="$$missing libseccomp-dev"; \
+	command -v iptables >/dev/null || missing="$$missing iptables"; \
+	command -v conntrack >/dev/null || missing="$$missing conntrack"; \
 	[ -z "$$missing" ] || { echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; }

@@ -28,23 +28,15 @@ func Inside() bool { return os.Getenv(marker) != "" && os.Getpid() == 1 }
 //
 // SIGINT and SIGTERM are passed on. When this process dies, the kernel kills the sandbox.
 func Run(env ...string) (exit int, err error) {
-	if os.Geteuid() != 0 {
-		return 1, errors.New("make namespaces: this takes root; run it as root")
-	}
-	program, err := os.Executable()
+	cmd, err := Command(env...)
 	if err != nil {
-		return 1, fmt.Errorf("find this program: %w", err)
+		return 1, err
 	}
 	// The death signal is tied to the thread that starts the child, so this thread must live as long as the child.
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := exec.Command(program, os.Args[1:]...)
-	cmd.Env = append(append(os.Environ(), marker+"=1"), env...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS,
-		Pdeathsig:  syscall.SIGKILL,
-	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	defer signal.Stop(signals)
@@ -62,6 +54,24 @@ func Run(env ...string) (exit int, err error) {
 		return max(ended.ExitCode(), 1), nil
 	}
 	return 0, err
+}
+
+// Command returns a command that is this program, with the same arguments, as the first process of a sandbox. env is added
+// to its environment. It outlives this process unless its SysProcAttr.Pdeathsig is set.
+func Command(env ...string) (*exec.Cmd, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("make namespaces: this takes root; run it as root")
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("find this program: %w", err)
+	}
+	cmd := exec.Command(program, os.Args[1:]...)
+	cmd.Env = append(append(os.Environ(), marker+"=1"), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS,
+	}
+	return cmd, nil
 }
 
 // Enter makes the sandbox a node: processes, network and temporary files of its own, and empty directories where nodes

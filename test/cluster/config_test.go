@@ -1,0 +1,116 @@
+package cluster
+
+import (
+	"encoding/json"
+	"net/netip"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// reconfigure changes the network configuration of all nodes, as a user does: in the ConfigMap, and by a rollout. In the end
+// of the test it is put back.
+func reconfigure(t *testing.T, replace ...string) {
+	t.Helper()
+	before := kubectl(t, "get", "configmap", "calico-cni-config", "-n", "kube-system", "-o", "jsonpath={.data.cni_network_config}")
+	after := strings.NewReplacer(replace...).Replace(before)
+	if after == before {
+		t.Fatalf("nothing to replace in\n%s", before)
+	}
+	set := func(config string) {
+		patch, err := json.Marshal(map[string]any{"data": map[string]string{"cni_network_config": config}})
+		do(t, err)
+		kubectlLate(t, "patch", "configmap", "calico-cni-config", "-n", "kube-system", "-p", string(patch))
+		kubectlLate(t, "rollout", "restart", "daemonset/calico-cni", "-n", "kube-system")
+		kubectlLate(t, "rollout", "status", "daemonset/calico-cni", "-n", "kube-system", "--timeout=5m")
+	}
+	t.Cleanup(func() { set(before) })
+	set(after)
+}
+
+// TestDualStack: a pod has an address of each family, and is reached by both, from its node and from others.
+func TestDualStack(t *testing.T) {
+	need(t)
+	reconfigure(t, `"assign_ipv6": "false"`, `"assign_ipv6": "true"`)
+	apply(t, pod("a", "node-1", "")+pod("b", "node-2", "")+`---
+apiVersion: v1
+kind: Service
+metadata: {name: dual}
+spec:
+  ipFamilyPolicy: RequireDualStack
+  ipFamilies: [IPv6, IPv4]
+  selector: {app: b}
+  ports: [{port: 80}]
+`)
+	ready(t, "a", "b")
+	a, b := addrs(t, "a"), addrs(t, "b")
+	if len(a) != 2 || len(b) != 2 || netip.MustParseAddr(b[0]).Is6() || netip.MustParseAddr(b[1]).Is4() {
+		t.Fatalf("pods have addresses %v and %v, want one of each family", a, b)
+	}
+	equal(t, "pod to pod by IPv4", ask(t, "a", "tcp", b[0]+":80"), "b "+a[0])
+	equal(t, "pod to pod by IPv6", ask(t, "a", "tcp", "["+b[1]+"]:80"), "b "+a[1])
+	equal(t, "node to pod by IPv6", askFrom(t, c.Nodes[2], "udp", "["+b[1]+"]:80"), "b 2001:db8::13")
+	for _, service := range strings.Fields(kubectl(t, "get", "service", "dual", "-o", "jsonpath={.spec.clusterIPs[*]}")) {
+		eventually(t, func() error {
+			_, err := c.Kubectl(t.Context(), "", "exec", "a", "--", "/probe", "ask", "tcp", netip.AddrPortFrom(netip.MustParseAddr(service), 80).String())
+			return err
+		})
+	}
+	settle(t)
+}
+
+// TestNodeThatIsNotUpIsNotReady: where the configuration is of version 1.1.0 or later containerd calls STATUS, and what the
+// plugin says is missing keeps the node from being Ready. When `install` is back, so are the file and the node.
+func TestNodeThatIsNotUpIsNotReady(t *testing.T) {
+	need(t)
+	reconfigure(t, `"cniVersion": "1.0.0"`, `"cniVersion": "1.1.0"`)
+	// Without the DaemonSet's pod nobody mends the node.
+	label := func(value string) {
+		kubectlLate(t, "patch", "daemonset", "calico-cni", "-n", "kube-system", "--type=merge", "-p", `{"spec":{"template":{"spec":{"nodeSelector":{"away":`+value+`}}}}}`)
+	}
+	t.Cleanup(func() { label("null") })
+	label(`"yes"`)
+	kubectl(t, "wait", "--for=delete", "pod", "-n", "kube-system", "-l", "app.kubernetes.io/name=calico-cni", "--timeout=2m")
+	_, err := c.Nodes[0].Run(t.Context(), "rm", "/var/lib/calico/nodename")
+	do(t, err)
+	kubectl(t, "wait", "--for=condition=Ready=false", "node/node-1", "--timeout=1m")
+	message := kubectl(t, "get", "node", "node-1", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].message}`)
+	if !strings.Contains(message, "node is not up: /var/lib/calico/nodename does not exist") {
+		t.Errorf("the node's message is %q, want the plugin's", message)
+	}
+	label("null")
+	kubectl(t, "wait", "--for=condition=Ready", "node/node-1", "--timeout=2m")
+	apply(t, pod("a", "node-1", ""))
+	ready(t, "a")
+}
+
+// TestBandwidthIsLimited: a hundred megabits a second are what a pod gets that asks for them, by its annotation, where the
+// plugin bandwidth is in the configuration. containerd allows a burst of 2^32-1 bits, 537 MB, before.
+func TestBandwidthIsLimited(t *testing.T) {
+	need(t)
+	reconfigure(t, `"capabilities": {"portMappings": true}
+    }`, `"capabilities": {"portMappings": true}
+    },
+    {"type": "bandwidth", "capabilities": {"bandwidth": true}}`)
+	apply(t, strings.Replace(pod("slow", "node-1", ""), "metadata: {", `metadata: {annotations: {kubernetes.io/egress-bandwidth: 100M}, `, 1)+
+		drain("sink", "node-2")+drain("fast", "node-3"))
+	ready(t, "slow", "sink", "fast")
+	seconds := func(from, to string) float64 {
+		t.Helper()
+		out := kubectl(t, "exec", from, "--", "/probe", "pour", addrs(t, to)[0]+":80", "600000000")
+		s, err := strconv.ParseFloat(strings.TrimSpace(out), 64)
+		do(t, err)
+		return s
+	}
+	limited, free := seconds("slow", "sink"), seconds("fast", "sink")
+	t.Logf("600 MB took %.2f s with the limit and %.2f s without", limited, free)
+	// 63 MB at 12.5 MB/s.
+	if limited < 4 {
+		t.Errorf("600 MB took %.2f s, want 5 at least", limited)
+	}
+}
+
+// drain is a manifest of a pod that swallows what it is sent.
+func drain(name, node string) string {
+	return strings.Replace(pod(name, node, ""), `args: [serve, "80"]`, `args: [drain, "80"]`, 1)
+}

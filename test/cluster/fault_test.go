@@ -1,0 +1,215 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+)
+
+// outage is how long the API server stays away.
+const outage = time.Minute
+
+// TestServerStopsWhilePodsComeAndGo: sixty seconds without the API server, in the middle of a rollout; meanwhile sandboxes
+// die, and kubelets, and static pods come and go.
+func TestServerStopsWhilePodsComeAndGo(t *testing.T) {
+	need(t)
+	apply(t, deployment("stays", 6)+deployment("goes", 12))
+	rollout(t, "deployment/stays")
+	rollout(t, "deployment/goes")
+	victim := strings.Fields(kubectl(t, "get", "pods", "-l", "app=stays", "--field-selector=spec.nodeName=node-1", "-o", "name"))[0]
+	victim = strings.TrimPrefix(victim, "pod/")
+	before := sandboxes(t, victim)
+	// Deletions and creations that nodes have heard of, and have not done yet.
+	apply(t, deployment("comes", 12))
+	kubectl(t, "scale", "deployment/goes", "--replicas=0")
+	time.Sleep(time.Second)
+	do(t, c.StopServer())
+	stopped := time.Now()
+
+	ctx := t.Context()
+	_, err := c.Nodes[0].Run(ctx, "ctr", "tasks", "kill", "-s", "SIGKILL", before)
+	do(t, err)
+	_, err = c.Nodes[1].Run(ctx, "sh", "-c", `printf '%s' "$0" > /etc/kubernetes/manifests/lonely.yaml`, staticPod("lonely"))
+	do(t, err)
+	time.Sleep(outage/2 - time.Since(stopped))
+	do(t, c.Nodes[2].Kill(ctx, "containerd"))
+	_, err = c.Nodes[1].Run(ctx, "rm", "/etc/kubernetes/manifests/lonely.yaml")
+	do(t, err)
+	time.Sleep(outage - time.Since(stopped))
+	for i, count := range onNodes(t, "sh", "-c", "find /var/lib/calico/cni/pending -type f | wc -l") {
+		t.Logf("releases that wait on %s at the end of the outage: %s", c.Nodes[i].Spec.Name, strings.TrimSpace(count))
+	}
+
+	do(t, c.StartServer(ctx))
+	back := time.Now()
+	rollout(t, "deployment/stays")
+	rollout(t, "deployment/comes")
+	eventually(t, func() error {
+		if now := sandboxes(t, victim); now == before {
+			return fmt.Errorf("sandbox of %s is %s still", victim, now)
+		}
+		return nil
+	})
+	settle(t)
+	t.Logf("healed %.1f s after the API server was back", time.Since(back).Seconds())
+}
+
+// TestRuntimeAndKubeletKilledInABurst: SIGKILL, again and again, while 45 pods come and while they go.
+func TestRuntimeAndKubeletKilledInABurst(t *testing.T) {
+	need(t)
+	apply(t, deployment("web", 45))
+	kill := func(times int) {
+		for i := range times {
+			node := c.Nodes[i%len(c.Nodes)]
+			for _, service := range []string{"containerd", "kubelet"} {
+				// It may be down already, from the time before.
+				_ = node.Kill(t.Context(), service)
+			}
+			time.Sleep(time.Second)
+		}
+	}
+	kill(6)
+	rollout(t, "deployment/web")
+	settle(t)
+	kubectl(t, "scale", "deployment/web", "--replicas=0")
+	kill(6)
+	kubectl(t, "wait", "--for=delete", "pod", "-l", "app=web", "--timeout=5m")
+	settle(t)
+	none(t)
+}
+
+// TestTokensThatAreRefused: the plugins' service account is made anew, and so no token is good that any node has. What
+// `install --watch` does about it is all that happens.
+func TestTokensThatAreRefused(t *testing.T) {
+	need(t)
+	apply(t, pod("before", "node-1", ""))
+	ready(t, "before")
+	old := onNodes(t, "cat", "/etc/cni/net.d/calico-kubeconfig")
+	account := []string{"serviceaccount", "calico-cni-plugin", "-n", "kube-system"}
+	kubectl(t, append([]string{"delete"}, account...)...)
+	kubectl(t, append([]string{"create"}, account...)...)
+	// The server remembers for some seconds what it has let in.
+	_, err := c.Nodes[0].Run(t.Context(), "sh", "-c", `printf '%s' "$0" > /tmp/old`, old[0])
+	do(t, err)
+	eventually(t, func() error {
+		out, err := c.Nodes[0].Run(t.Context(), c.options.Parts.Kubed, "kubectl", "--kubeconfig=/tmp/old", "version")
+		if err == nil {
+			return fmt.Errorf("the token before is good still: %s", out)
+		}
+		if !strings.Contains(out, "must be logged in") && !strings.Contains(out, "Unauthorized") {
+			return err
+		}
+		return nil
+	})
+	refused := time.Now()
+	apply(t, deployment("web", 6))
+	kubectl(t, "delete", "pod", "before", "--timeout=3m")
+	rollout(t, "deployment/web")
+	t.Logf("pods came up %.1f s after the tokens were refused", time.Since(refused).Seconds())
+	for i, now := range onNodes(t, "cat", "/etc/cni/net.d/calico-kubeconfig") {
+		if now == old[i] {
+			t.Errorf("%s has the token still that is refused", c.Nodes[i].Spec.Name)
+		}
+	}
+	settle(t)
+}
+
+// onNodes runs a command on every node and returns what each prints.
+func onNodes(t *testing.T, args ...string) []string {
+	t.Helper()
+	var all []string
+	for _, node := range c.Nodes {
+		out, err := node.Run(t.Context(), args...)
+		do(t, err)
+		all = append(all, out)
+	}
+	return all
+}
+
+// TestConflistOverwrittenByARival: `install --watch` puts ours back, and pods come up on it.
+func TestConflistOverwrittenByARival(t *testing.T) {
+	need(t)
+	const rival = `{"cniVersion":"1.0.0","name":"rival","plugins":[{"type":"ptp","ipam":{"type":"host-local","ranges":[[{"subnet":"10.99.0.0/24"}]]}}]}`
+	ours := onNodes(t, "cat", "/etc/cni/net.d/10-calico.conflist")
+	onNodes(t, "sh", "-c", `printf '%s' "$0" > /etc/cni/net.d/10-calico.conflist`, rival)
+	apply(t, deployment("web", 6))
+	rollout(t, "deployment/web")
+	pods, err := c.PodAddrs(t.Context(), false)
+	do(t, err)
+	if strings.Contains(pods.text(), "10.99.") {
+		t.Errorf("pods have addresses of the rival:\n%s", pods.text())
+	}
+	for i, now := range onNodes(t, "cat", "/etc/cni/net.d/10-calico.conflist") {
+		equal(t, "configuration of "+c.Nodes[i].Spec.Name, now, ours[i])
+	}
+	settle(t)
+}
+
+// TestClusterNotReady: while ClusterInformation says so no pod gets an address, and pods that are deleted still give theirs
+// back in the end.
+func TestClusterNotReady(t *testing.T) {
+	need(t)
+	apply(t, pod("before", "node-1", ""))
+	ready(t, "before")
+	information := func(ready bool) {
+		t.Helper()
+		manifest := fmt.Sprintf("apiVersion: crd.projectcalico.org/v1\nkind: ClusterInformation\nmetadata: {name: default}\nspec: {datastoreReady: %v}\n", ready)
+		if _, err := c.Kubectl(context.Background(), manifest, "apply", "-f", "-"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	information(false)
+	t.Cleanup(func() { kubectlLate(t, "delete", "clusterinformation", "default") })
+	t.Cleanup(func() { information(true) })
+	apply(t, pod("waits", "node-1", ""))
+	kubectl(t, "delete", "pod", "before", "--wait=false")
+	eventually(t, func() error {
+		if !strings.Contains(cniLog(t, c.Nodes[0]), "pod=default/waits") {
+			return fmt.Errorf("no ADD for pod waits in the log of node-1")
+		}
+		return nil
+	})
+	if got := addrs(t, "waits"); len(got) != 0 {
+		t.Errorf("pod has addresses %v while the cluster is not ready", got)
+	}
+	information(true)
+	ready(t, "waits")
+	kubectl(t, "wait", "--for=delete", "pod/before", "--timeout=2m")
+	settle(t)
+}
+
+// TestDiskFull: a node's disk has no byte left while pods come and go. When it has room again all is as it should be.
+func TestDiskFull(t *testing.T) {
+	need(t)
+	apply(t, pod("goes", "node-1", "")+pod("stays", "node-1", ""))
+	ready(t, "goes", "stays")
+	release := func(ctx context.Context) error {
+		_, err := c.Nodes[0].Run(ctx, "rm", "-f", "/var/lib/ballast")
+		return err
+	}
+	t.Cleanup(func() { do(t, release(context.Background())) })
+	// It ends with an error: that there is no room.
+	out, err := c.Nodes[0].Run(t.Context(), "dd", "if=/dev/zero", "of=/var/lib/ballast", "bs=64k")
+	if err == nil || !strings.Contains(out, "No space left") {
+		t.Fatalf("fill disk: %v: %s", err, out)
+	}
+	kubectl(t, "delete", "pod", "goes", "--wait=false")
+	apply(t, pod("comes", "node-1", ""))
+	time.Sleep(20 * time.Second)
+	t.Logf("with a full disk: %s", kubectl(t, "get", "pods", "--no-headers"))
+	equal(t, "node to the pod that stays", askFrom(t, c.Nodes[1], "tcp", addrs(t, "stays")[0]+":80"), "stays 192.0.2.12")
+	do(t, release(t.Context()))
+	ready(t, "comes")
+	kubectl(t, "wait", "--for=delete", "pod/goes", "--timeout=3m")
+	settle(t)
+}
+
+// kubectlLate runs kubectl when the test is over.
+func kubectlLate(t *testing.T, args ...string) {
+	t.Helper()
+	if _, err := c.Kubectl(context.Background(), "", args...); err != nil {
+		t.Error(err)
+	}
+}

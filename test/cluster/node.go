@@ -1,0 +1,142 @@
+package cluster
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"calico-cni/test/machine"
+	"calico-cni/test/parts"
+)
+
+// containerdSocket is where containerd listens.
+const containerdSocket = "/run/containerd/containerd.sock"
+
+// containerdConfig is containerd's, version 3 of its format. Machines without CAP_SYS_RESOURCE refuse what a sandbox asks of
+// the out-of-memory killer; there is no registry to take the sandbox's image from.
+const containerdConfig = `version = 3
+[plugins.'io.containerd.cri.v1.images'.pinned_images]
+  sandbox = '` + parts.Probe + `'
+[plugins.'io.containerd.cri.v1.runtime']
+  restrict_oom_score_adj = true
+[plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc]
+  runtime_type = 'io.containerd.runc.v2'
+`
+
+// kubeletConfig is the kubelet's: with cgroup v1, which it no longer takes unasked; on disks that are never too full, since
+// all nodes' are one; with a status that follows what happens in seconds.
+const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: /etc/kubernetes/ca.crt}}
+authorization: {mode: Webhook}
+containerRuntimeEndpoint: unix://` + containerdSocket + `
+staticPodPath: /etc/kubernetes/manifests
+cgroupDriver: cgroupfs
+cgroupRoot: /
+failCgroupV1: false
+failSwapOn: false
+clusterDNS: [10.96.0.10]
+clusterDomain: cluster.local
+nodeStatusUpdateFrequency: 4s
+nodeLeaseDurationSeconds: 20
+evictionHard: {memory.available: 100Mi, nodefs.available: "0%", imagefs.available: "0%", nodefs.inodesFree: "0%"}
+imageGCHighThresholdPercent: 100
+`
+
+// kernelSettings are what the kubelet wants of the kernel as a whole.
+var kernelSettings = map[string]string{
+	"vm/overcommit_memory": "1", "vm/panic_on_oom": "0", "kernel/panic": "10", "kernel/panic_on_oops": "1",
+	"kernel/keys/root_maxkeys": "1000000", "kernel/keys/root_maxbytes": "25000000",
+}
+
+// NodeAddr4 and NodeAddr6 are the addresses of the i-th node, from 1.
+func NodeAddr4(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)}) }
+
+// NodeAddr6 is the node's other address.
+func NodeAddr6(i int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db8::%d", 10+i)) }
+
+// nodeSpec returns the i-th node, from 1.
+func (c *Cluster) nodeSpec(i int) (machine.Spec, error) {
+	name := fmt.Sprintf("node-%d", i)
+	files, err := c.nodeFiles(name, i)
+	if err != nil {
+		return machine.Spec{}, err
+	}
+	services, err := c.services(name, i)
+	return machine.Spec{
+		Name:     name,
+		Addrs:    []netip.Prefix{netip.PrefixFrom(NodeAddr4(i), 24), netip.PrefixFrom(NodeAddr6(i), 64)},
+		Gateways: []netip.Addr{Host4, Host6},
+		Bridge:   bridge,
+		Disk:     c.path("nodes", name),
+		Sysctls:  kernelSettings,
+		Files:    files,
+		Env:      []string{"PATH=" + c.options.Parts.Path, "HOME=/root", "CONTAINERD_NAMESPACE=k8s.io"},
+		Services: services,
+	}, err
+}
+
+// nodeFiles are the configuration and the credentials of the node's services.
+func (c *Cluster) nodeFiles(name string, i int) (map[string]string, error) {
+	kubelet, err := c.kubeconfig("system:node:"+name, "system:nodes")
+	if err != nil {
+		return nil, err
+	}
+	proxy, err := c.kubeconfig("system:kube-proxy")
+	if err != nil {
+		return nil, err
+	}
+	authority, err := os.ReadFile(c.path("server", "pki", "ca.crt"))
+	if err != nil {
+		return nil, fmt.Errorf("read authority: %w", err)
+	}
+	return map[string]string{
+		"/etc/hostname":                     name + "\n",
+		"/etc/hosts":                        fmt.Sprintf("127.0.0.1 localhost\n%s %s\n", NodeAddr4(i), name),
+		"/etc/resolv.conf":                  "nameserver 127.0.0.1\n",
+		"/etc/containerd/config.toml":       containerdConfig,
+		"/etc/kubernetes/kubelet.yaml":      kubeletConfig,
+		"/etc/kubernetes/ca.crt":            string(authority),
+		"/etc/kubernetes/kubelet.conf":      kubelet,
+		"/etc/kubernetes/proxy.conf":        proxy,
+		"/etc/kubernetes/manifests/.exists": "",
+	}, nil
+}
+
+// services are what runs on the node, in the order of their start.
+func (c *Cluster) services(name string, i int) ([]machine.Service, error) {
+	program := map[string]string{}
+	for _, wanted := range []string{"containerd", "ctr"} {
+		for _, dir := range strings.Split(c.options.Parts.Path, ":") {
+			if path, err := exec.LookPath(filepath.Join(dir, wanted)); err == nil {
+				program[wanted] = path
+				break
+			}
+		}
+		if program[wanted] == "" {
+			return nil, fmt.Errorf("find %s: not in %s", wanted, c.options.Parts.Path)
+		}
+	}
+	services := []machine.Service{{Name: "containerd", Args: []string{program["containerd"], "--config=/etc/containerd/config.toml"}}}
+	for _, image := range c.options.Parts.Images {
+		services = append(services, machine.Service{
+			Name: "import-" + filepath.Base(image), Once: true, Args: []string{program["ctr"], "images", "import", "--local", image},
+		})
+	}
+	kubed := c.options.Parts.Kubed
+	return append(services,
+		machine.Service{Name: "kubelet", Args: []string{
+			kubed, "kubelet", "--config=/etc/kubernetes/kubelet.yaml", "--kubeconfig=/etc/kubernetes/kubelet.conf",
+			"--hostname-override=" + name, fmt.Sprintf("--node-ip=%s,%s", NodeAddr4(i), NodeAddr6(i)), "--v=2",
+		}},
+		// Connection tracking's table is the whole kernel's: its size stays as it is.
+		machine.Service{Name: "kube-proxy", Args: []string{
+			kubed, "kube-proxy", "--kubeconfig=/etc/kubernetes/proxy.conf", "--hostname-override=" + name, "--proxy-mode=iptables",
+			"--cluster-cidr=" + Pods4 + "," + Pods6, "--conntrack-max-per-core=0",
+			"--conntrack-tcp-timeout-established=0s", "--conntrack-tcp-timeout-close-wait=0s",
+		}},
+	), nil
+}

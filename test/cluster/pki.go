@@ -1,0 +1,76 @@
+package cluster
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"os"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+)
+
+// kubeconfig returns a kubeconfig with a certificate for the user, signed by the API server's own authority.
+func (c *Cluster) kubeconfig(user string, groups ...string) (string, error) {
+	authority, err := os.ReadFile(c.path("server", "pki", "ca.crt"))
+	if err != nil {
+		return "", fmt.Errorf("read authority: %w", err)
+	}
+	cert, key, err := c.issue(authority, pkix.Name{CommonName: user, Organization: groups})
+	if err != nil {
+		return "", fmt.Errorf("issue certificate of %s: %w", user, err)
+	}
+	config := clientcmdapi.NewConfig()
+	config.Clusters["test"] = &clientcmdapi.Cluster{Server: c.Server.URL(), CertificateAuthorityData: authority}
+	config.AuthInfos["test"] = &clientcmdapi.AuthInfo{ClientCertificateData: cert, ClientKeyData: key}
+	config.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
+	config.CurrentContext = "test"
+	data, err := clientcmd.Write(*config)
+	return string(data), err
+}
+
+// issue returns a new certificate of a client, and its key, in PEM.
+func (c *Cluster) issue(authority []byte, subject pkix.Name) (cert, key []byte, err error) {
+	signer, err := os.ReadFile(c.path("server", "pki", "ca.key"))
+	if err != nil {
+		return nil, nil, err
+	}
+	certBlock, _ := pem.Decode(authority)
+	keyBlock, _ := pem.Decode(signer)
+	if certBlock == nil || keyBlock == nil {
+		return nil, nil, fmt.Errorf("no PEM in authority")
+	}
+	issuer, err := x509.ParseCertificate(certBlock.Bytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	issuerKey, err := x509.ParseECPrivateKey(keyBlock.Bytes)
+	if err != nil {
+		return nil, nil, err
+	}
+	own, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: subject,
+		NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(365 * 24 * time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, issuer, &own.PublicKey, issuerKey)
+	if err != nil {
+		return nil, nil, err
+	}
+	keyDER, err := x509.MarshalECPrivateKey(own)
+	if err != nil {
+		return nil, nil, err
+	}
+	cert = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return cert, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: keyDER}), nil
+}

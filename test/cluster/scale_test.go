@@ -1,0 +1,123 @@
+package cluster
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"calico-cni/test/parts"
+)
+
+// TestDeploymentGrowsAndShrinks from nothing to 60 pods and back: at every moment each address is one pod's, and in the end
+// none is taken.
+func TestDeploymentGrowsAndShrinks(t *testing.T) {
+	need(t)
+	apply(t, deployment("web", 0))
+	started := time.Now()
+	kubectl(t, "scale", "deployment/web", "--replicas=60")
+	rollout(t, "deployment/web")
+	t.Logf("60 pods are ready after %.1f s", time.Since(started).Seconds())
+	pods, err := c.PodAddrs(t.Context(), false)
+	do(t, err)
+	if len(pods) != 60 || len(shared(pods)) != 0 {
+		t.Errorf("60 pods have %d addresses:\n%s", len(pods), pods.text())
+	}
+	settle(t)
+	started = time.Now()
+	kubectl(t, "scale", "deployment/web", "--replicas=0")
+	settle(t)
+	kubectl(t, "wait", "--for=delete", "pod", "-l", "app=web", "--timeout=3m")
+	settle(t)
+	t.Logf("none is left after %.1f s", time.Since(started).Seconds())
+	none(t)
+}
+
+// none fails the test if an address is taken.
+func none(t *testing.T) {
+	t.Helper()
+	blocks, err := c.BlockAddrs(t.Context())
+	do(t, err)
+	if len(blocks) != 0 {
+		t.Errorf("addresses are taken still:\n%s", blocks.text())
+	}
+}
+
+// TestStatefulSetIsReplaced: its pods keep their names, and no address is lost on the way.
+func TestStatefulSetIsReplaced(t *testing.T) {
+	need(t)
+	apply(t, `---
+apiVersion: apps/v1
+kind: StatefulSet
+metadata: {name: db}
+spec:
+  replicas: 3
+  podManagementPolicy: Parallel
+  serviceName: db
+  selector: {matchLabels: {app: db}}
+  template:
+    metadata: {labels: {app: db}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers: [{name: main, image: `+parts.Probe+`, args: [serve, "80"]}]
+`)
+	rollout(t, "statefulset/db")
+	kubectl(t, "rollout", "restart", "statefulset/db")
+	rollout(t, "statefulset/db")
+	settle(t)
+}
+
+// TestJobStorm: pods that end as soon as they have begun, 200 of them, give everything back before they are deleted.
+func TestJobStorm(t *testing.T) {
+	need(t)
+	apply(t, `---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: storm}
+spec:
+  completions: 200
+  parallelism: 30
+  template:
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: `+parts.Probe+`, args: [exit]}]
+`)
+	started := time.Now()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	defer cancel()
+	if _, err := c.Kubectl(ctx, "", "wait", "--for=condition=Complete", "job/storm", "--timeout=10m"); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("200 pods have ended after %.1f s", time.Since(started).Seconds())
+	settle(t)
+	none(t)
+}
+
+// TestSandboxKilledByHand: the pod gets another sandbox, which may have another address, and the old one's is not lost.
+func TestSandboxKilledByHand(t *testing.T) {
+	need(t)
+	apply(t, pod("victim", "node-1", ""))
+	ready(t, "victim")
+	before := sandboxes(t, "victim")
+	_, err := c.Nodes[0].Run(t.Context(), "ctr", "tasks", "kill", "-s", "SIGKILL", before)
+	do(t, err)
+	eventually(t, func() error {
+		if now := sandboxes(t, "victim"); now == before || now == "" {
+			return fmt.Errorf("sandbox of pod is %q, and was %q", now, before)
+		}
+		return nil
+	})
+	ready(t, "victim")
+	settle(t)
+	eventually(t, func() error {
+		_, err := c.Nodes[1].Run(t.Context(), probe(), "ask", "tcp", addrs(t, "victim")[0]+":80")
+		return err
+	})
+}
+
+// sandboxes returns the container ID that a pod is annotated with.
+func sandboxes(t *testing.T, name string) string {
+	t.Helper()
+	return strings.TrimSpace(kubectl(t, "get", "pod", name, "-o", `jsonpath={.metadata.annotations.cni\.projectcalico\.org/containerID}`))
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"calico-cni/test/cgroup"
+)
+
+var e2e = flag.Bool("e2e", false, "run the test that starts clusters: as root")
+
+// TestClusterLeavesNothingBehind however it ends: by down, by an interrupt of up, by the death of up, by its own.
+func TestClusterLeavesNothingBehind(t *testing.T) {
+	if !*e2e {
+		t.Skip("starts clusters: run with -e2e, or make test-e2e")
+	}
+	cache, err := os.UserCacheDir()
+	do(t, err)
+	// Not the test's temporary directory, which nodes cannot see.
+	s := state{dir: filepath.Join(cache, "calico-cni", "cluster-test")}
+	program := filepath.Join(t.TempDir(), "cluster")
+	do(t, run1(exec.Command("go", "build", "-o", program, ".")))
+	command := func(args ...string) *exec.Cmd {
+		return exec.Command(program, append([]string{"--state", s.dir}, args...)...)
+	}
+	t.Cleanup(func() { do(t, errors.Join(run1(command("down")), os.RemoveAll(s.dir))) })
+	do(t, run1(command("down")))
+	before := machineState(t)
+
+	t.Run("down", func(t *testing.T) {
+		do(t, run1(command("up", "--nodes", "1")))
+		pid, running := s.running()
+		if !running {
+			t.Fatal("the cluster is not running")
+		}
+		again, err := command("up").Output()
+		if do(t, err); !strings.HasPrefix(string(again), "the cluster is running already\n") {
+			t.Errorf("up says %q, want that it is running already", again)
+		}
+		name, err := command("shell", "node-1", "hostname").Output()
+		if do(t, err); string(name) != "node-1\n" {
+			t.Errorf("hostname on the node is %q", name)
+		}
+		kubed, err := os.ReadFile(s.file("kubed"))
+		do(t, err)
+		do(t, run1(exec.Command(string(kubed), "kubectl", "--kubeconfig", s.file("kubeconfig"), "get", "nodes")))
+		processes := family(t, pid)
+		// API server, controllers, and a node with its services and a pod.
+		if len(processes) < 10 {
+			t.Errorf("the cluster has only %d processes", len(processes))
+		}
+		do(t, run1(command("down")))
+		do(t, run1(command("down")))
+		gone(t, s, before, processes)
+	})
+	// begin starts up, and waits until the sandbox is there.
+	begin := func(t *testing.T) (*exec.Cmd, int) {
+		t.Helper()
+		up := command("up", "--nodes", "1")
+		do(t, up.Start())
+		for range 600 {
+			if pid, running := s.running(); running {
+				return up, pid
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		t.Fatal("no sandbox after a minute")
+		return nil, 0
+	}
+	t.Run("interrupted", func(t *testing.T) {
+		up, pid := begin(t)
+		time.Sleep(3 * time.Second)
+		processes := family(t, pid)
+		do(t, up.Process.Signal(syscall.SIGINT))
+		_ = up.Wait()
+		if code := up.ProcessState.ExitCode(); code != 130 {
+			t.Errorf("exit code is %d, want 130", code)
+		}
+		gone(t, s, before, processes)
+	})
+	t.Run("killed", func(t *testing.T) {
+		up, pid := begin(t)
+		time.Sleep(3 * time.Second)
+		processes := family(t, pid)
+		do(t, up.Process.Kill())
+		_ = up.Wait()
+		do(t, run1(command("down")))
+		gone(t, s, before, processes)
+	})
+	t.Run("its first process killed", func(t *testing.T) {
+		do(t, run1(command("up", "--nodes", "1")))
+		pid, _ := s.running()
+		processes := family(t, pid)
+		do(t, syscall.Kill(pid, syscall.SIGKILL))
+		do(t, run1(command("down")))
+		gone(t, s, before, processes)
+	})
+}
+
+// family returns all that has come of a process, itself included: when each was started, by its ID.
+func family(t *testing.T, pid int) map[int]string {
+	t.Helper()
+	children := map[int][]int{}
+	files, err := filepath.Glob("/proc/[0-9]*")
+	do(t, err)
+	for _, file := range files {
+		if child, err := strconv.Atoi(filepath.Base(file)); err == nil {
+			parent, _ := stat(child)
+			children[parent] = append(children[parent], child)
+		}
+	}
+	all := map[int]string{}
+	for queue := []int{pid}; len(queue) > 0; queue = queue[1:] {
+		_, all[queue[0]] = stat(queue[0])
+		queue = append(queue, children[queue[0]]...)
+	}
+	return all
+}
+
+// stat returns the parent of a process and when it was started, which is empty when there is none. proc_pid_stat(5) counts
+// the fields after the name, which is in parentheses: 4 is the parent, 22 the start.
+func stat(pid int) (parent int, started string) {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
+	if err != nil || len(fields) < 20 {
+		return 0, ""
+	}
+	parent, _ = strconv.Atoi(fields[1])
+	return parent, fields[19]
+}
+
+// gone compares the machine with what it was, and looks for processes of the cluster and for its groups and files.
+func gone(t *testing.T, s state, before string, processes map[int]string) {
+	t.Helper()
+	if diff := cmp.Diff(before, machineState(t)); diff != "" {
+		t.Errorf("the machine has changed:\n%s", diff)
+	}
+	group, err := cgroup.Beneath(s.group())
+	do(t, err)
+	for _, dir := range group {
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("group %s is left", dir)
+		}
+	}
+	for pid, started := range processes {
+		if _, now := stat(pid); now == started {
+			t.Errorf("process %d is left", pid)
+		}
+	}
+	entries, err := os.ReadDir(s.dir)
+	do(t, err)
+	for _, entry := range entries {
+		if entry.Name() != "lock" {
+			t.Errorf("file %s is left", entry.Name())
+		}
+	}
+}
+
+// machineState is what a cluster could change of the machine, as text: links, mounts, and settings of the kernel.
+func machineState(t *testing.T) string {
+	t.Helper()
+	links, err := exec.Command("sh", "-c", "ip -o link | cut -d: -f2").Output()
+	do(t, err)
+	mounts, err := os.ReadFile("/proc/self/mounts")
+	do(t, err)
+	settings := []string{
+		"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
+		"kernel/keys/root_maxbytes", "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/netfilter/nf_conntrack_max",
+		"net/bridge/bridge-nf-call-iptables", "net/ipv4/conf/all/rp_filter",
+	}
+	slices.Sort(settings)
+	var text strings.Builder
+	fmt.Fprintf(&text, "links:\n%smounts:\n%ssettings:\n", links, mounts)
+	for _, name := range settings {
+		value, err := os.ReadFile("/proc/sys/" + name)
+		fmt.Fprintf(&text, "%s = %s %v\n", name, bytes.TrimSpace(value), err)
+	}
+	return text.String()
+}
+
+// run1 runs a command; its error has what it said.
+func run1(cmd *exec.Cmd) error {
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%v: %w: %s", cmd.Args, err, out)
+	}
+	return nil
+}
+
+func do(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"calico-cni/test/cgroup"
+)
+
+var errNotRunning = errors.New("no cluster is running: start it with make cluster")
+
+// group is the name of the cluster's control groups.
+func (s state) group() string {
+	return fmt.Sprintf("calico-cni-cluster-%x", sha256.Sum256([]byte(s.dir)))[:27]
+}
+
+// downTimeout is how long the cluster may take to end by itself.
+const downTimeout = 30 * time.Second
+
+// state is the directory by which commands know the running cluster:
+//
+//	lock          locked by the cluster's first process for as long as it lives
+//	pid           its process ID
+//	path          a PATH with the programs of nodes
+//	pid-NODE      the process ID of the node's first process, in the sandbox
+//	kubeconfig    the administrator's
+//	cluster.log   what the first process says
+//	parts/        images
+type state struct{ dir string }
+
+func (s state) file(name string) string { return filepath.Join(s.dir, name) }
+
+// lock takes the lock. ok is false when a cluster has it.
+func (s state) lock() (lock *os.File, ok bool, err error) {
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return nil, false, err
+	}
+	if lock, err = os.OpenFile(s.file("lock"), os.O_CREATE|os.O_RDWR, 0o600); err != nil {
+		return nil, false, err
+	}
+	err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, false, lock.Close()
+	}
+	return lock, err == nil, err
+}
+
+// running returns the process ID of the cluster's first process.
+func (s state) running() (pid int, running bool) {
+	p, running := s.process()
+	if !running {
+		return 0, false
+	}
+	return p.Pid, true
+}
+
+// process returns the cluster's first process. It is looked up before the lock is seen held: so it is no other's ID.
+func (s state) process() (*os.Process, bool) {
+	data, err := os.ReadFile(s.file("pid"))
+	if err != nil {
+		return nil, false
+	}
+	pid, err := strconv.Atoi(string(data))
+	if err != nil {
+		return nil, false
+	}
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return nil, false
+	}
+	lock, ok, err := s.lock()
+	if ok {
+		_ = lock.Close()
+	}
+	return p, err == nil && !ok
+}
+
+// end ends the cluster's first process, and so all of the cluster.
+func (s state) end() error {
+	p, running := s.process()
+	if !running {
+		return nil
+	}
+	_ = p.Signal(syscall.SIGTERM)
+	deadline := time.Now().Add(downTimeout)
+	for killed := false; running; _, running = s.process() {
+		if time.Now().After(deadline) {
+			if killed {
+				return fmt.Errorf("end cluster: process %d does not end", p.Pid)
+			}
+			_ = p.Kill()
+			killed, deadline = true, time.Now().Add(downTimeout)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	return nil
+}
+
+// clean removes what a cluster that has ended leaves: its control groups, and all of the directory but the lock.
+func (s state) clean() error {
+	group, err := cgroup.Beneath(s.group())
+	if err != nil {
+		return err
+	}
+	if err := group.Remove(); err != nil {
+		return err
+	}
+	entries, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if entry.Name() != "lock" {
+			err = errors.Join(err, os.RemoveAll(s.file(entry.Name())))
+		}
+	}
+	return err
+}

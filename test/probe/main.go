@@ -1,0 +1,167 @@
+// Command probe is what runs in the pods of the test cluster. Without arguments it holds a pod's namespaces, as the pause
+// container does. Otherwise:
+//
+//	probe serve PORT              answers "HOSTNAME FROM\n" to every TCP connection and every UDP packet
+//	probe ask tcp|udp HOST:PORT   prints the answer, or fails after three seconds
+//	probe pour HOST:PORT BYTES    sends as much over TCP, waits for the answer, prints how many seconds it took
+//	probe drain PORT              reads every TCP connection to its end, and answers then
+//	probe exit                    ends at once
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+const timeout = 3 * time.Second
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "probe:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	switch {
+	case len(args) == 0:
+		return pause()
+	case args[0] == "exit":
+		return nil
+	case args[0] == "serve" && len(args) == 2:
+		return serve(args[1])
+	case args[0] == "drain" && len(args) == 2:
+		return listen(args[1], func(c net.Conn) error {
+			_, err := io.Copy(io.Discard, c)
+			return err
+		})
+	case args[0] == "ask" && len(args) == 3:
+		return ask(args[1], args[2])
+	case args[0] == "pour" && len(args) == 3:
+		return pour(args[1], args[2])
+	}
+	return errors.New("no such command")
+}
+
+// pause waits for the end, and reaps whoever is left to it as the first process of a pod.
+func pause() error {
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCHLD)
+	for s := range signals {
+		if s != syscall.SIGCHLD {
+			return nil
+		}
+		for {
+			if pid, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); pid <= 0 || err != nil {
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func answer(from net.Addr) []byte {
+	name, _ := os.Hostname()
+	host, _, _ := net.SplitHostPort(from.String())
+	return []byte(name + " " + host + "\n")
+}
+
+func serve(port string) error {
+	udp, err := net.ListenPacket("udp", ":"+port)
+	if err != nil {
+		return err
+	}
+	go func() {
+		for {
+			buffer := make([]byte, 64)
+			if _, from, err := udp.ReadFrom(buffer); err == nil {
+				_, _ = udp.WriteTo(answer(from), from)
+			}
+		}
+	}()
+	return listen(port, func(c net.Conn) error {
+		// A connection closed with something unread is reset, and the answer lost.
+		_, err := c.Read(make([]byte, 1))
+		return err
+	})
+}
+
+// listen answers every connection after handle. It ends with SIGTERM, as a good pod does.
+func listen(port string, handle func(net.Conn) error) error {
+	l, err := net.Listen("tcp", ":"+port)
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGTERM)
+	go func() {
+		<-signals
+		os.Exit(0)
+	}()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			if handle(c) == nil {
+				_, _ = c.Write(answer(c.RemoteAddr()))
+			}
+			_ = c.Close()
+		}()
+	}
+}
+
+func ask(network, address string) error {
+	c, err := net.DialTimeout(network, address, timeout)
+	if err != nil {
+		return err
+	}
+	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
+		return err
+	}
+	if _, err := c.Write([]byte("?")); err != nil {
+		return err
+	}
+	buffer := make([]byte, 512)
+	n, err := c.Read(buffer)
+	if err != nil {
+		return err
+	}
+	_, err = os.Stdout.Write(buffer[:n])
+	return err
+}
+
+func pour(address, size string) error {
+	bytes, err := strconv.ParseInt(size, 10, 64)
+	if err != nil {
+		return err
+	}
+	started := time.Now()
+	c, err := net.DialTimeout("tcp", address, timeout)
+	if err != nil {
+		return err
+	}
+	zero, err := os.Open("/dev/zero")
+	if err != nil {
+		return err
+	}
+	if _, err := io.CopyN(c, zero, bytes); err != nil {
+		return err
+	}
+	if err := c.(*net.TCPConn).CloseWrite(); err != nil {
+		return err
+	}
+	if _, err := io.ReadAll(c); err != nil {
+		return err
+	}
+	fmt.Printf("%.2f\n", time.Since(started).Seconds())
+	return nil
+}
