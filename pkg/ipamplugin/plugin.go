@@ -76,7 +76,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	if err != nil {
 		return err
 	}
-	c.Note(nil, false)
+	c.NoteRelease(released)
 	c.Forgotten()
 	c.Settled(ctx)
 	c.SettleSome(ctx)
@@ -159,8 +159,12 @@ func (c *Command) Collect(ctx context.Context, spared Spared) ([]netip.Addr, err
 	}
 	c.SettleAll(ctx)
 	freed, err := c.Allocations().Collect(ctx, node, spared)
-	c.Note(err, false)
-	return freed, err
+	if err != nil {
+		c.Note(err, false)
+		return freed, err
+	}
+	c.NoteRelease(freed)
+	return freed, nil
 }
 
 // gather reads in one parallel round what the request depends on.

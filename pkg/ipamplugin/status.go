@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"calico-cni/internal/trouble"
@@ -50,6 +51,14 @@ func (c *Command) Note(err error, short bool) {
 	}
 	if err := c.trouble().Store(c.Conf.Name, now); err != nil {
 		c.Log.Warn("STATUS will not tell of this", "trouble", now.Reason, "error", err)
+	}
+}
+
+// NoteRelease remembers that a release went through: the API server was reached, and a shortage of addresses is over if it
+// gave some back. One that found nothing, as that after an ADD which got none, says nothing about a shortage.
+func (c *Command) NoteRelease(released []netip.Addr) {
+	if before, had := c.trouble().Load(c.Conf.Name); had && (before.Kind == trouble.API || len(released) > 0) {
+		c.trouble().Clear(c.Conf.Name)
 	}
 }
 

@@ -49,14 +49,14 @@ func (c *Client) explain(ctx context.Context, what string, err error) error {
 		return fmt.Errorf("%s: %w: %w", what, ErrConflict, err)
 	case apierrors.IsUnauthorized(err):
 		return fmt.Errorf("%s: %w: the API server does not accept %s: its token has expired, or its service account was created anew; "+
-			"restart the install container on this node to renew it", what, ErrUnauthorized, c.source)
+			"the watching install container renews it within a minute; see that it runs on this node, or restart the init container", what, ErrUnauthorized, c.source)
 	case apierrors.IsForbidden(err):
 		return fmt.Errorf("%s: %w: %w; the ClusterRole of the plugin's service account lacks this right", what, ErrForbidden, err)
 	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err), apierrors.IsRequestEntityTooLargeError(err):
 		return fmt.Errorf("%s: %w: %w", what, ErrInvalid, err)
 	case errors.As(err, &untrusted):
 		return fmt.Errorf("%s: %w: %w; the CA certificate in %s is not that of the API server at %s: "+
-			"restart the install container on this node to renew it", what, ErrUnavailable, err, c.source, c.Host())
+			"the watching install container renews it within a minute; see that it runs on this node, or restart the init container", what, ErrUnavailable, err, c.source, c.Host())
 	default:
 		return fmt.Errorf("%s: %w: %w; see whether the API server at %s answers from this node%s", what, ErrUnavailable, err, c.Host(), c.limit)
 	}

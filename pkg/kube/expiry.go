@@ -42,7 +42,7 @@ func (c *Client) CheckExpiry(now time.Time) error {
 	if expires.IsZero() || now.Before(expires) {
 		return nil
 	}
-	return fmt.Errorf("%w: the credentials of %s have expired at %s: restart the install container on this node to renew them",
+	return fmt.Errorf("%w: the credentials of %s have expired at %s: the watching install container renews them within a minute; see that it runs on this node, or restart the init container",
 		ErrUnauthorized, c.source, expires.UTC().Format(time.RFC3339))
 }
 

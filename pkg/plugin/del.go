@@ -52,7 +52,7 @@ func (a *attachment) forget(ctx context.Context, others bool) (released []netip.
 	})
 	switch {
 	case err == nil:
-		a.Note(nil, false)
+		a.NoteRelease(released)
 		a.Forgotten()
 		a.Settled(ctx)
 		a.SettleSome(ctx)

@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -82,6 +83,29 @@ func TestNodeThatIsNotUpIsNotReady(t *testing.T) {
 	kubectl(t, "wait", "--for=condition=Ready", "node/node-1", "--timeout=2m")
 	apply(t, pod("a", "node-1", ""))
 	ready(t, "a")
+}
+
+// TestNodeWithoutAddressesIsNotReady: where the configuration is of version 1.1.0 or later containerd calls STATUS, which
+// fails while no address is to be had, and so the scheduler sends its pods elsewhere. When there are addresses again the node
+// comes back, and with it the pod that waited.
+func TestNodeWithoutAddressesIsNotReady(t *testing.T) {
+	need(t)
+	reconfigure(t, `"cniVersion": "1.0.0"`, `"cniVersion": "1.1.0"`)
+	disable := func(disabled bool) {
+		kubectlLate(t, "patch", "ippool", "pods4", "--type=merge", "-p", fmt.Sprintf(`{"spec":{"disabled":%v}}`, disabled))
+	}
+	t.Cleanup(func() { disable(false) })
+	disable(true)
+	apply(t, pod("waits", "node-1", ""))
+	kubectl(t, "wait", "--for=condition=Ready=false", "node/node-1", "--timeout=1m")
+	message := kubectl(t, "get", "node", "node-1", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].message}`)
+	if !strings.Contains(message, "pods cannot be added on this node") {
+		t.Errorf("the node's message is %q, want the plugin's", message)
+	}
+	t.Log(message)
+	disable(false)
+	kubectl(t, "wait", "--for=condition=Ready", "node/node-1", "--timeout=2m")
+	ready(t, "waits")
 }
 
 // TestBandwidthIsLimited: a hundred megabits a second are what a pod gets that asks for them, by its annotation, where the

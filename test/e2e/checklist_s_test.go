@@ -127,6 +127,7 @@ func TestS3_NoAddressLeftIsSaidUntilThereIsOne(t *testing.T) {
 		attach(t, plugin, pods[1], only4)
 		expectError(t, plugin+" after the last", status("last"), 50, "10.80.0.0/31")
 		expectError(t, plugin+" ADD", ask(t, plugin, "ADD", pods[2], only4), 11, "10.80.0.0/31")
+		expectOK(t, "DEL after it, as runtimes call it", ask(t, plugin, "DEL", pods[2], only4))
 		expectError(t, plugin+" after an ADD in vain", status("in vain"), 50, "10.80.0.0/31")
 		expectOK(t, "DEL", ask(t, plugin, "DEL", pods[0], only4))
 		expectOK(t, plugin+" after a DEL", status("freed"))
