@@ -22,8 +22,8 @@ type Marks string
 type Key struct{ Network, ContainerID, IfName string }
 
 // Begin marks an attachment as being added from now on. end says that it is no more; so does the end of the process,
-// however it comes. The mark itself, and with it the time of its beginning, stays until Forget.
-func (m Marks) Begin(k Key, now time.Time) (end func(), err error) {
+// however it comes. The mark itself, and with it the time when it was last being added, stays until Forget.
+func (m Marks) Begin(k Key, now func() time.Time) (end func(), err error) {
 	if err := os.MkdirAll(string(m), 0o755); err != nil {
 		return nil, fmt.Errorf("mark attachment as being added: %w", err)
 	}
@@ -32,27 +32,30 @@ func (m Marks) Begin(k Key, now time.Time) (end func(), err error) {
 		return nil, fmt.Errorf("mark attachment as being added: %w", err)
 	}
 	// Shared: a second ADD of the same attachment, which a runtime should not call, is being added as well.
-	if err := errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), os.Chtimes(f.Name(), now, now)); err != nil {
+	stamp := func() error { return os.Chtimes(f.Name(), now(), now()) }
+	if err := errors.Join(unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB), stamp()); err != nil {
 		return nil, errors.Join(fmt.Errorf("mark attachment as being added: %w", err), f.Close())
 	}
-	return func() { _ = f.Close() }, nil
+	// Stamped while it is still locked: whoever looks sees the one or the other.
+	return func() { _ = errors.Join(stamp(), f.Close()) }, nil
 }
 
 // Forget removes the mark of an attachment that is gone.
 func (m Marks) Forget(k Key) { _ = os.Remove(m.path(k)) }
 
-// Since reports whether an attachment is being added now, or began to be at or after start.
+// Since reports whether an attachment is being added now, or was at or after start.
 func (m Marks) Since(k Key, start time.Time) bool {
 	f, err := os.Open(m.path(k))
 	if err != nil {
 		return false
 	}
 	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
-	if err != nil || !info.ModTime().Before(start) {
-		return err == nil
+	// The lock first: it goes after the stamp has come.
+	if errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK) {
+		return true
 	}
-	return errors.Is(unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB), unix.EWOULDBLOCK)
+	info, err := f.Stat()
+	return err == nil && !info.ModTime().Before(start)
 }
 
 // path is a hash, for a network's name and a container's ID may each be as long as a file's name.

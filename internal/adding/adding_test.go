@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	if _, err := adding.Marks(dir).Begin(key, time.Now()); err != nil {
+	if _, err := adding.Marks(dir).Begin(key, time.Now); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -40,14 +40,18 @@ func TestAnAttachmentIsSparedWhileItIsAddedAndWhenItBeganAfterTheStart(t *testin
 		}
 	}
 	check("never begun", key, began.Add(-time.Hour), false)
-	end, err := marks.Begin(key, began)
+	ended := began.Add(time.Minute)
+	clock := began
+	end, err := marks.Begin(key, func() time.Time { return clock })
 	if err != nil {
 		t.Fatal(err)
 	}
 	check("begun before the start, not ended", key, began.Add(time.Hour), true)
 	check("another interface", adding.Key{Network: "net", ContainerID: "c", IfName: "eth1"}, began.Add(-time.Hour), false)
+	clock = ended
 	end()
-	check("begun before the start, ended", key, began.Add(time.Hour), false)
+	check("ended before the start", key, ended.Add(time.Second), false)
+	check("begun before the start, ended since", key, ended, true)
 	check("begun at the start, ended since", key, began, true)
 	marks.Forget(key)
 	check("forgotten", key, began, false)

@@ -30,15 +30,12 @@ type Announcer struct {
 
 // Announce writes the addresses, at least one, to the pod as it was read, provided that it is still the same.
 func (a Announcer) Announce(ctx context.Context, pod kube.Meta, addrs []netip.Addr) error {
-	var hosts []string
-	for _, addr := range addrs {
-		hosts = append(hosts, netip.PrefixFrom(addr, addr.BitLen()).String())
-	}
-	all := strings.Join(hosts, ",")
+	said := hosts(addrs)
+	all := strings.Join(said, ",")
 	// The pod must be the same, but may have changed since it was read.
 	pod.ResourceVersion = ""
 	return a.Client.AnnotatePod(ctx, a.ID.Namespace, pod, map[string]*string{
-		podIP: &hosts[0], podIPs: &all, containerID: &a.ID.ContainerID,
+		podIP: &said[0], podIPs: &all, containerID: &a.ID.ContainerID,
 	})
 }
 
@@ -57,16 +54,23 @@ func (a Announcer) Restore(ctx context.Context, before kube.Meta) error {
 
 // Clear empties the annotations, unless they are those of another container: a DEL for an old sandbox must not unplug the
 // new one. It reports whether the pod is this container's, or nobody's, or gone. A pod that is gone is a success.
-func (a Announcer) Clear(ctx context.Context) (mine bool, err error) {
+//
+// said are the addresses that the attachment is said to have had, none where nobody says: annotations that name others are
+// of another interface of the container, in another network, and stay.
+func (a Announcer) Clear(ctx context.Context, said []netip.Addr) (mine bool, err error) {
 	// Mostly they are ours, and that takes no look.
-	err = a.Client.AnnotatePodIf(ctx, a.ID.Namespace, a.ID.Pod, containerID, a.ID.ContainerID, map[string]string{podIP: "", podIPs: ""})
+	where := map[string]string{containerID: a.ID.ContainerID}
+	if len(said) > 0 {
+		where[podIPs] = strings.Join(hosts(said), ",")
+	}
+	err = a.Client.AnnotatePodIf(ctx, a.ID.Namespace, a.ID.Pod, where, map[string]string{podIP: "", podIPs: ""})
 	switch {
 	case err == nil, errors.Is(err, kube.ErrNotFound):
 		return true, nil
 	case !errors.Is(err, kube.ErrInvalid):
 		return false, err
 	}
-	return a.clear(ctx, func(kube.Meta) bool { return true })
+	return a.clear(ctx, func(pod kube.Meta) bool { return len(said) == 0 || names(pod, said) })
 }
 
 // ClearOf empties them like Clear, but only if they name one of the addresses, which are given up: those of another
@@ -75,13 +79,23 @@ func (a Announcer) ClearOf(ctx context.Context, addrs []netip.Addr) error {
 	if len(addrs) == 0 {
 		return nil
 	}
-	_, err := a.clear(ctx, func(pod kube.Meta) bool {
-		said := strings.Split(pod.Annotations[podIP]+","+pod.Annotations[podIPs], ",")
-		return slices.ContainsFunc(addrs, func(addr netip.Addr) bool {
-			return slices.Contains(said, netip.PrefixFrom(addr, addr.BitLen()).String())
-		})
-	})
+	_, err := a.clear(ctx, func(pod kube.Meta) bool { return names(pod, addrs) })
 	return err
+}
+
+// names reports whether the annotations name one of the addresses.
+func names(pod kube.Meta, addrs []netip.Addr) bool {
+	said := strings.Split(pod.Annotations[podIP]+","+pod.Annotations[podIPs], ",")
+	return slices.ContainsFunc(hosts(addrs), func(host string) bool { return slices.Contains(said, host) })
+}
+
+// hosts are the addresses as annotations have them.
+func hosts(addrs []netip.Addr) []string {
+	var out []string
+	for _, addr := range addrs {
+		out = append(out, netip.PrefixFrom(addr, addr.BitLen()).String())
+	}
+	return out
 }
 
 func (a Announcer) clear(ctx context.Context, wanted func(kube.Meta) bool) (mine bool, err error) {

@@ -40,6 +40,9 @@ type Spec struct {
 	// SecondHostIfName takes the place of HostIfName where another interface of the same pod has that one; see Admit.
 	// It must belong to this container and IfName alone. Empty: the pod gets no second interface.
 	SecondHostIfName string
+	// Shared says that another container may have the HostIfName too: one that carries another owner's mark is left to them, and
+	// SecondHostIfName is taken. Else it is that of an older sandbox of the same pod, and is replaced.
+	Shared bool
 	// Netkit asks for a netkit pair in place of a veth pair; where the kernel has none, a veth pair it is.
 	Netkit bool
 	// MTU of both ends in bytes; 0 leaves the kernel's default.

@@ -115,6 +115,9 @@ func (v *survey) run(ctx context.Context) (place, error) {
 			break
 		}
 	}
+	if v.dry && v.looked >= v.probes() {
+		return place{want: v.want}, nil
+	}
 	if !v.mayClaim {
 		return place{}, errFull
 	}

@@ -10,8 +10,14 @@ import (
 )
 
 // Room returns nil when a request that names no address could be given its addresses at this moment, and else the error
-// that Assign would return. It reads, and writes nothing. Of a pool it looks at fewer blocks than Assign would.
+// that Assign would return. It reads, and writes nothing. Of a pool it looks at fewer blocks than Assign would, and takes it
+// to have room when it has not seen them all. Pools that select by namespace, or have to be named, count as if they did not.
 func (a *Allocator) Room(ctx context.Context, view View, r Request) error {
+	// A pool that serves only some namespaces, or those who name it, has room for somebody.
+	view.Pools = slices.Clone(view.Pools)
+	for i := range view.Pools {
+		view.Pools[i].Namespace, view.Pools[i].Manual = nil, false
+	}
 	s := &search{a: a, view: view, request: r, wanted: map[netip.Prefix]bool{}, full: map[netip.Prefix]bool{}, dry: true}
 	for _, w := range r.Wants {
 		if _, err := s.find(ctx, Want{IPv6: w.IPv6, Pools: w.Pools}); err != nil {

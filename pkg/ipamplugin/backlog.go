@@ -3,6 +3,7 @@ package ipamplugin
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"time"
 
 	"calico-cni/pkg/announce"
@@ -86,9 +87,14 @@ func (c *Command) settleUpTo(ctx context.Context, most int, patience time.Durati
 	}
 }
 
-// leadsThere reports whether a release is one of the cluster that this command speaks to.
+// leadsThere reports whether a release is one of the cluster that this command speaks to, as far as anybody can tell: one
+// without a kubeconfig, or whose kubeconfig is gone, is taken for such.
 func (c *Command) leadsThere(r pending.Release) bool {
-	return r.Kubeconfig == c.Conf.Kubernetes.Kubeconfig
+	if r.Kubeconfig == c.Conf.Kubernetes.Kubeconfig || r.Kubeconfig == "" {
+		return true
+	}
+	_, err := c.ReadFile(r.Kubeconfig)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // settle does what the DEL could not.
@@ -99,7 +105,8 @@ func (c *Command) settle(ctx context.Context, r pending.Release) error {
 	if err != nil {
 		return err
 	}
-	released, err := allocations.Release(ctx, held)
+	// The container may have come back since under the same ID.
+	released, err := allocations.Release(ctx, held.until(r.Queued))
 	if err != nil || !id.Kubernetes() {
 		return err
 	}
@@ -107,6 +114,6 @@ func (c *Command) settle(ctx context.Context, r pending.Release) error {
 	if r.Others {
 		return announcer.ClearOf(ctx, released)
 	}
-	_, err = announcer.Clear(ctx)
+	_, err = announcer.Clear(ctx, nil)
 	return err
 }

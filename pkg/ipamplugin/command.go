@@ -2,6 +2,7 @@ package ipamplugin
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/netip"
 	"time"
@@ -88,6 +89,10 @@ func (c *Command) connect() (*kube.Client, error) {
 		}.Client(c.UserAgent)
 	}
 	path, err := c.Conf.KubeconfigPath()
+	if err != nil && c.Verb == "DEL" {
+		// The configuration was right once: the release can wait until it is again.
+		return nil, fmt.Errorf("%w: %w", kube.ErrKubeconfig, err)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +110,7 @@ func (c *Command) Allocations() Allocations {
 // Begin marks the attachment as being added until end, or the end of the process. That it cannot be marked keeps nobody
 // from being added.
 func (c *Command) Begin() (end func()) {
-	end, err := c.Adding().Begin(c.markKey(), c.started)
+	end, err := c.Adding().Begin(c.markKey(), c.Now)
 	if err != nil {
 		c.Log.Warn("a collection of leftovers that runs at this moment may take this attachment for one", "error", err)
 		return func() {}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -47,6 +48,22 @@ func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID,
 	}
 	return h, g.Wait()
 }
+
+// until leaves out what was given after a moment, to an attachment that came later.
+func (h Holdings) until(moment time.Time) Holdings {
+	all := h.owners
+	h.owners = make([]func(map[string]string) bool, len(all))
+	for i, meant := range all {
+		h.owners[i] = func(owner map[string]string) bool {
+			given, err := time.Parse(timestampFormat, owner["timestamp"])
+			return meant(owner) && (err != nil || !given.After(moment))
+		}
+	}
+	return h
+}
+
+// timestampFormat is that of an owner's timestamp, which is what time.Time.String returns.
+const timestampFormat = "2006-01-02 15:04:05.999999999 -0700 MST"
 
 // heldFor says of a handle's owners which are those of one interface.
 func heldFor(ifName string, alone bool) func(owner map[string]string) bool {

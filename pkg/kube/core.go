@@ -91,10 +91,13 @@ func (c *Client) AnnotatePod(ctx context.Context, namespace string, pod Meta, an
 	return c.do(ctx, r, fmt.Sprintf("annotate pod %s/%s", namespace, pod.Name), nil)
 }
 
-// AnnotatePodIf sets annotations of a pod by one patch of its status subresource, provided that it has an annotation of
-// that key and value. An error wraps ErrInvalid when it has not, or lacks one of those to be set; ErrNotFound when it is gone.
-func (c *Client) AnnotatePodIf(ctx context.Context, namespace, name, key, value string, annotations map[string]string) error {
-	operations := []operation{{"test", annotationPath(key), value}}
+// AnnotatePodIf sets annotations of a pod by one patch of its status subresource, provided that it has those of
+// where. An error wraps ErrInvalid when it has not, or lacks one of those to be set; ErrNotFound when it is gone.
+func (c *Client) AnnotatePodIf(ctx context.Context, namespace, name string, where, annotations map[string]string) error {
+	var operations []operation
+	for _, key := range slices.Sorted(maps.Keys(where)) {
+		operations = append(operations, operation{"test", annotationPath(key), where[key]})
+	}
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		operations = append(operations, operation{"replace", annotationPath(key), annotations[key]})
 	}

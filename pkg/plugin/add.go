@@ -99,6 +99,8 @@ func (a *add) admit(ctx context.Context) (err error) {
 		Owner: target.Owner, NetNS: target.NetNS, IfName: target.IfName,
 		HostIfName: target.HostIfName, SecondHostIfName: target.SecondHostIfName,
 		MTU: a.mtu, Queues: a.Conf.NumQueues, MAC: a.mac(), Addrs: a.families(), Netkit: a.Conf.DeviceType == "netkit",
+		// Outside Kubernetes the name has but the first characters of the container's ID.
+		Shared:            !a.ID.Kubernetes(),
 		Routes:            a.Conf.PodRoutes(),
 		AllowIPForwarding: a.Conf.ContainerSettings.AllowIPForwarding,
 	})
@@ -107,7 +109,8 @@ func (a *add) admit(ctx context.Context) (err error) {
 
 // note remembers for STATUS what the outcome means for the next command.
 func (a *add) note(err error) {
-	if a.asksAPI() {
+	// calico-ipam, run for this command, has noted what it found.
+	if a.asksAPI() && (err != nil || !a.Conf.IPAM.Exec) {
 		a.Note(err, len(a.grants) > 0 && a.grants[len(a.grants)-1].Last())
 	}
 }

@@ -22,6 +22,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	var released []netip.Addr
 	defer func() { a.Finish(ctx, released, err) }()
 
+	a.Forgotten()
 	others, local := a.tearDown(ctx)
 	var delegated, remote error
 	if !a.blockIPAM() {
@@ -53,8 +54,10 @@ func (a *attachment) forget(ctx context.Context, others bool) (released []netip.
 	switch {
 	case err == nil:
 		a.NoteRelease(released)
-		a.Forgotten()
-		a.Settled(ctx)
+		if !a.Conf.IPAM.Exec {
+			// calico-ipam, run for this command, may have queued its part a moment ago.
+			a.Settled(ctx)
+		}
 		a.SettleSome(ctx)
 	case ipamplugin.CanWait(err):
 		a.Note(err, false)
@@ -101,7 +104,7 @@ func (a *attachment) releaseBeside(ctx context.Context) (released []netip.Addr, 
 // clear empties the annotations of the pod. With the pod's word that the host interface is this container's, or nobody's,
 // it also removes one that carries no mark: Calico leaves it so, and a crash may.
 func (a *attachment) clear(ctx context.Context) error {
-	mine, err := a.announcer().Clear(ctx)
+	mine, err := a.announcer().Clear(ctx, a.saidBefore())
 	if err != nil || !mine {
 		return err
 	}
@@ -109,4 +112,13 @@ func (a *attachment) clear(ctx context.Context) error {
 	target.Unmarked = true
 	_, err = a.dataplane.Teardown(ctx, target)
 	return err
+}
+
+// saidBefore returns the addresses that the result of the ADD has, where the runtime passes it along.
+func (a *attachment) saidBefore() []netip.Addr {
+	previous, err := a.Conf.PrevResult()
+	if err != nil {
+		return nil
+	}
+	return ipamplugin.AddrsOf(previous, a.ID.IfName)
 }

@@ -67,7 +67,12 @@ func (a *attachment) delegateGC(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return a.ran(invoke.DelegateGC(ctx, a.Conf.IPAM.Type, stdin, delegateExec()))
+	err = invoke.DelegateGC(ctx, a.Conf.IPAM.Type, stdin, delegateExec())
+	var answer *types.Error
+	if errors.As(err, &answer) && lacksVerb(answer) {
+		return nil
+	}
+	return a.ran(err)
 }
 
 // ran says whose error it is. One that dies without a word has no code, so that it gets ours.

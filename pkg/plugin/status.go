@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/containernetworking/cni/pkg/invoke"
 	"github.com/containernetworking/cni/pkg/skel"
@@ -71,11 +72,18 @@ func (a *attachment) delegateStatus(ctx context.Context) error {
 	}
 	err := invoke.DelegateStatus(ctx, a.Conf.IPAM.Type, stdin, delegateExec())
 	var answer *types.Error
-	if err == nil || errors.As(err, &answer) && answer.Code == types.ErrIncompatibleCNIVersion {
+	if err == nil || errors.As(err, &answer) && lacksVerb(answer) {
 		return nil
 	}
 	if errors.As(err, &answer) {
 		return fmt.Errorf("IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
 	}
 	return fmt.Errorf("%w: run IPAM plugin %s: %w", ipamplugin.ErrCannotAdd, a.Conf.IPAM.Type, err)
+}
+
+// lacksVerb reports whether a plugin that is older than a verb says so: by the version, or, as those of the time before
+// 1.1.0 do, by an environment that it does not know.
+func lacksVerb(answer *types.Error) bool {
+	return answer.Code == types.ErrIncompatibleCNIVersion ||
+		answer.Code == types.ErrInvalidEnvironmentVariables && strings.Contains(answer.Msg, "CNI_COMMAND")
 }

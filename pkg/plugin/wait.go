@@ -89,7 +89,8 @@ func redacted(gate string) string {
 	if err != nil {
 		return "(not a URL)"
 	}
-	return u.Redacted()
+	// Neither the password nor the query, either of which may be a secret.
+	return u.Scheme + "://" + u.Host + u.EscapedPath()
 }
 
 // awaitPolicy waits until the node agent says, by a file, that it has programmed the policies of the endpoint. That it

@@ -48,14 +48,14 @@ func TestAnAddWaitsUntilEveryGateIsOpen(t *testing.T) {
 	}
 }
 
-func TestAGateThatStaysClosedIsNamedWithWhatItSaysAndWithoutItsPassword(t *testing.T) {
+func TestAGateThatStaysClosedIsNamedWithWhatItSaysAndWithoutItsSecrets(t *testing.T) {
 	closed, _ := gate(t, 503)
 	next, askedNext := gate(t, 200)
-	withPassword := strings.Replace(closed, "http://", "http://user:hunter2@", 1)
+	withPassword := strings.Replace(closed, "http://", "http://user:hunter2@", 1) + "/ready?token=hunter2"
 	dead := httptest.NewServer(nil)
 	dead.Close()
 	for _, c := range []struct{ url, says string }{
-		{withPassword, "user:xxxxx@"}, {withPassword, "it answers 503 Service Unavailable"}, {dead.URL, "connection refused"},
+		{withPassword, strings.TrimPrefix(closed, "http://") + "/ready is closed"}, {withPassword, "it answers 503 Service Unavailable"}, {dead.URL, "connection refused"},
 	} {
 		err := gated(50*time.Millisecond, c.url, next).awaitGates(t.Context())
 		if !errors.Is(err, ipamplugin.ErrNotUp) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {

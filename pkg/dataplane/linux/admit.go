@@ -67,6 +67,9 @@ func (s *setup) takenByPod(hostIfName string) (bool, error) {
 		}
 		return true, nil
 	}
+	if _, marked := parseMark(link.Attrs().Alias); marked && s.spec.Shared {
+		return true, nil
+	}
 	podEnd, err := s.ns.podEndOf(link)
 	return podEnd != nil, err
 }

@@ -1,0 +1,152 @@
+package e2e
+
+import (
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"calico-cni/test/node"
+	"calico-cni/test/proxy"
+)
+
+// What one command does must not take from another attachment what is its own. Each test has two cross each other's way.
+
+// stillHolds is the check that an attachment has what its ADD gave it.
+func stillHolds(t *testing.T, plugin string, p *node.Pod, changes map[string]any, added node.Answer, env ...string) {
+	t.Helper()
+	a := ask(t, plugin, "CHECK", p, plus(changes, "prevResult", resultOf(t, added)), env...)
+	expectOK(t, plugin+" CHECK of "+p.ContainerID, a)
+}
+
+func TestAGCSparesAnAttachmentWhoseAddEndedWhileItRan(t *testing.T) {
+	installed(t)
+	for _, plugin := range both {
+		ofAdd, ofGC := proxy.Start(t, n.Kubeconfig()), proxy.Start(t, n.Kubeconfig())
+		p, named := newPod(t, "cross-gc-"+plugin), map[string]any{"name": "cross-gc-" + plugin}
+		last := map[string][2]string{"calico": {"PATCH", "/pods/"}, "calico-ipam": {"PUT", "/ipamblocks/"}}[plugin]
+		addGoesOn, gcGoesOn := make(chan struct{}), make(chan struct{})
+		added, collected := make(chan node.Answer), make(chan node.Answer)
+		ofAdd.Arm(holding(last[0], last[1], addGoesOn))
+		go func() {
+			added <- ask(t, plugin, "ADD", p, plus(named, "kubernetes.kubeconfig", ofAdd.Kubeconfig(t, n.Kubeconfig())))
+		}()
+		await(t, "ADD", ofAdd.Fired)
+		ofGC.Arm(holding("GET", "/clusterinformations", gcGoesOn))
+		go func() {
+			collected <- ask(t, plugin, "GC", nil, valid(plus(named, "kubernetes.kubeconfig", ofGC.Kubeconfig(t, n.Kubeconfig()))))
+		}()
+		await(t, "GC", ofGC.Fired)
+		close(addGoesOn)
+		a := <-added
+		expectResult(t, plugin, a)
+		close(gcGoesOn)
+		expectOK(t, plugin+" GC", <-collected)
+		stillHolds(t, plugin, p, named, a)
+		expectOK(t, "DEL", ask(t, plugin, "DEL", p, named))
+	}
+}
+
+// expectResult expects an ADD to have succeeded.
+func expectResult(t *testing.T, what string, a node.Answer) {
+	t.Helper()
+	if a.Exit != 0 {
+		t.Fatalf("%s ADD: %s\n%s", what, a.Stdout, a.Stderr)
+	}
+}
+
+func TestAReleaseThatWaitedTakesNothingFromAContainerThatCameBack(t *testing.T) {
+	installed(t)
+	through := proxy.Start(t, n.Kubeconfig())
+	p := container(t, "cross-back")
+	named := map[string]any{"name": "cross-back", "kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig()), "ipam.assign_ipv6": "false"}
+	for _, ifName := range []string{"eth0", "eth1"} {
+		expectResult(t, ifName, ask(t, "calico", "ADD", p, named, "CNI_ARGS", "-", "CNI_IFNAME", ifName))
+	}
+	through.Arm(&proxy.Fault{Lose: proxy.Before, Always: true})
+	for _, ifName := range []string{"eth0", "eth1"} {
+		expectOK(t, "DEL", ask(t, "calico", "DEL", p, named, "CNI_ARGS", "-", "CNI_IFNAME", ifName))
+	}
+	through.Arm(nil)
+	a := ask(t, "calico", "ADD", p, named, "CNI_ARGS", "-")
+	expectResult(t, "calico", a)
+	stillHolds(t, "calico", p, named, a, "CNI_ARGS", "-")
+	expectOK(t, "DEL", ask(t, "calico", "DEL", p, named, "CNI_ARGS", "-"))
+}
+
+func TestADelByExecKeepsTheReleaseThatItsIPAMPluginQueued(t *testing.T) {
+	p := newPod(t, "cross-exec")
+	named := map[string]any{"name": "cross-exec", "ipam.exec": true}
+	expectResult(t, "calico", ask(t, "calico", "ADD", p, named))
+	lock(t)
+	expectOK(t, "DEL while the datastore is locked", ask(t, "calico", "DEL", p, named))
+	unlock(t)
+	q := newPod(t, "cross-exec-next")
+	expectResult(t, "calico", ask(t, "calico", "ADD", q, named))
+	expectOK(t, "DEL", ask(t, "calico", "DEL", q, named))
+	if strings.Contains(state(t), handleOf("cross-exec", p)) {
+		t.Error("the release was lost")
+	}
+}
+
+func TestContainersWhoseIDsBeginAlikeKeepTheirInterfaces(t *testing.T) {
+	installed(t)
+	p, q := container(t, "same-prefix-aa"), container(t, "same-prefix-bb")
+	named := map[string]any{"name": "cross-alike", "ipam.assign_ipv6": "false"}
+	first := ask(t, "calico", "ADD", p, named, "CNI_ARGS", "-")
+	expectResult(t, "first", first)
+	second := ask(t, "calico", "ADD", q, named, "CNI_ARGS", "-")
+	expectResult(t, "second", second)
+	stillHolds(t, "calico", p, named, first, "CNI_ARGS", "-")
+	stillHolds(t, "calico", q, named, second, "CNI_ARGS", "-")
+	expectOK(t, "DEL", ask(t, "calico", "DEL", p, named, "CNI_ARGS", "-"))
+	stillHolds(t, "calico", q, named, second, "CNI_ARGS", "-")
+	expectOK(t, "DEL", ask(t, "calico", "DEL", q, named, "CNI_ARGS", "-"))
+}
+
+func TestADelInOneNetworkLeavesTheAnnotationsOfAnother(t *testing.T) {
+	p := newPod(t, "cross-networks")
+	a, b := map[string]any{"name": "cross-a"}, map[string]any{"name": "cross-b"}
+	expectResult(t, "first", ask(t, "calico", "ADD", p, a))
+	second := ask(t, "calico", "ADD", p, b, "CNI_IFNAME", "net1")
+	expectResult(t, "second", second)
+	before, err := n.Annotations(t.Context(), p)
+	must(t, err)
+	// Runtimes pass the result of the ADD.
+	expectOK(t, "DEL", ask(t, "calico", "DEL", p, plus(b, "prevResult", resultOf(t, second)), "CNI_IFNAME", "net1"))
+	after, err := n.Annotations(t.Context(), p)
+	must(t, err)
+	expectSame(t, "annotations", mustJSON(t, before), mustJSON(t, after))
+	expectOK(t, "DEL", ask(t, "calico", "DEL", p, a))
+}
+
+func TestAReleaseWhoseKubeconfigIsGoneIsSettledAllTheSame(t *testing.T) {
+	p := newPod(t, "cross-kubeconfig")
+	named := map[string]any{"name": "cross-kubeconfig"}
+	for _, gone := range []string{"/nowhere/kubeconfig", ""} {
+		expectResult(t, "calico", ask(t, "calico", "ADD", p, named))
+		expectOK(t, "DEL", ask(t, "calico", "DEL", p, plus(named, "kubernetes.kubeconfig", gone)))
+		expectOK(t, "STATUS", ask(t, "calico", "STATUS", nil, named))
+		left, err := filepath.Glob("/var/lib/calico/cni/pending/cross-kubeconfig*")
+		must(t, err)
+		if len(left) > 0 || strings.Contains(state(t), handleOf("cross-kubeconfig", p)) {
+			t.Errorf("kubeconfig %q: left %v", gone, left)
+		}
+	}
+}
+
+func TestStatusCountsPoolsThatServeSomeNamespacesOrThoseWhoNameThem(t *testing.T) {
+	for name, spec := range map[string]func(map[string]any){
+		"namespace": func(spec map[string]any) { spec["namespaceSelector"] = "projectcalico.org/name == 'default'" },
+		"manual":    func(spec map[string]any) { spec["assignmentMode"] = "Manual" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "some-"+name, "10.85.0.0/28", 30, spec)) })
+			named := map[string]any{"ipam.assign_ipv6": "false", "name": "cross-" + name}
+			for i := range 4 {
+				p := newPod(t, "some-"+name+string(rune('a'+i)), annotated(`ipv4pools=["some-`+name+`"]`))
+				attach(t, "calico", p, named)
+			}
+			expectOK(t, "STATUS after the last of a block", ask(t, "calico", "STATUS", nil, named))
+		})
+	}
+}
