@@ -77,12 +77,10 @@ func TestChildOutlivesTheThreadThatAskedForIt(t *testing.T) {
 	cmd.Stdin, cmd.Stdout = in, out
 	var child *child
 	thread := make(chan int)
-	go func() {
-		// Not unlocked: the thread ends with the goroutine.
-		runtime.LockOSThread()
+	go offMainThread(func() {
 		child, err = startChild(cmd, "")
 		thread <- unix.Gettid()
-	}()
+	})
 	task := fmt.Sprintf("/proc/self/task/%d", <-thread)
 	if err != nil {
 		t.Fatal(err)
@@ -103,6 +101,23 @@ func TestChildOutlivesTheThreadThatAskedForIt(t *testing.T) {
 	if state := cmd.ProcessState.String(); !strings.Contains(state, "exit status 0") {
 		t.Errorf("child ended with %s, want exit status 0", state)
 	}
+}
+
+// offMainThread runs f on a thread that ends with it. The main thread never does, and is held meanwhile if this one is it.
+func offMainThread(f func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != os.Getpid() {
+		// Not unlocked: the thread ends with the goroutine.
+		f()
+		return
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		offMainThread(f)
+	}()
+	<-done
+	runtime.UnlockOSThread()
 }
 
 func exists(path string) bool {
