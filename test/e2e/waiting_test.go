@@ -122,6 +122,8 @@ func TestAnAddAfterADelThatWaitsKeepsItsAddresses(t *testing.T) {
 // TestAFullQueue fills the queue with as many files as it holds, of releases of another cluster.
 func TestAFullQueueIsCode11AfterAllThatCanBeDone(t *testing.T) {
 	const limit = 4096
+	elsewhere := filepath.Join(t.TempDir(), "kubeconfig")
+	must(t, os.WriteFile(elsewhere, nil, 0o600))
 	o := outages(t)[0]
 	for _, plugin := range both {
 		p := newPod(t, "full-"+plugin)
@@ -130,7 +132,7 @@ func TestAFullQueueIsCode11AfterAllThatCanBeDone(t *testing.T) {
 		attach(t, plugin, p, named)
 		must(t, os.MkdirAll(waitingDir, 0o700))
 		for i := range limit {
-			data := fmt.Sprintf(`{"network":"elsewhere","containerID":"c%d","ifName":"eth0","kubeconfig":"/elsewhere","queued":"2026-01-01T00:00:00Z"}`, i)
+			data := fmt.Sprintf(`{"network":"elsewhere","containerID":"c%d","ifName":"eth0","kubeconfig":%q,"queued":"2026-01-01T00:00:00Z"}`, i, elsewhere)
 			must(t, os.WriteFile(filepath.Join(waitingDir, fmt.Sprintf("elsewhere@c%d@eth0.json", i)), []byte(data), 0o600))
 		}
 		o.begin(t)
