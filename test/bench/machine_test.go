@@ -89,12 +89,13 @@ func memory(t *testing.T) string {
 	return fmt.Sprintf("%.0f GB", kB/1e6)
 }
 
-// kernel is the version of the kernel.
+// kernel is the version of the kernel, without what a distribution adds to it.
 func kernel(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	must(t, err)
-	return strings.TrimSpace(string(data))
+	version, _, _ := strings.Cut(strings.TrimSpace(string(data)), "-")
+	return version
 }
 
 // quiet reports whether a load average leaves the machine to what is measured.
