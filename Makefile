@@ -101,6 +101,7 @@ system:
 	command -v ping >/dev/null || missing="$$missing iputils-ping"; \
 	command -v iptables >/dev/null || missing="$$missing iptables"; \
 	command -v nsenter >/dev/null || missing="$$missing util-linux"; \
+	command -v patch >/dev/null || missing="$$missing patch"; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
 	[ -z "$$missing" ] || { echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; }
 

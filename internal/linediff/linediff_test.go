@@ -51,7 +51,7 @@ func TestBothTextsCanBeReadOffTheWay(t *testing.T) {
 func TestPatchTakesIt(t *testing.T) {
 	patch, err := exec.LookPath("patch")
 	if err != nil {
-		t.Skip("patch(1) is not installed")
+		t.Fatalf("%v: install it with make system", err)
 	}
 	dir := t.TempDir()
 	rapid.Check(t, func(t *rapid.T) {

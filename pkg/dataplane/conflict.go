@@ -5,8 +5,8 @@ import (
 	"net/netip"
 )
 
-// RouteConflict is an address of the pod that the host already routes to somebody else who is alive. It wraps ErrRouteConflict.
-type RouteConflict struct { //nolint:errname // it reads as what it is
+// RouteConflictError is an address of the pod that the host already routes to somebody else who is alive. It wraps ErrRouteConflict.
+type RouteConflictError struct {
 	Addr netip.Addr
 	// HostIfName is the interface that the host routes the address through; empty when the kernel does not tell.
 	HostIfName string
@@ -14,7 +14,7 @@ type RouteConflict struct { //nolint:errname // it reads as what it is
 	Owner string
 }
 
-func (c *RouteConflict) Error() string {
+func (c *RouteConflictError) Error() string {
 	holder := "a route that a lookup does not find"
 	if c.HostIfName != "" {
 		holder = c.HostIfName
@@ -26,4 +26,4 @@ func (c *RouteConflict) Error() string {
 }
 
 // Unwrap returns ErrRouteConflict.
-func (c *RouteConflict) Unwrap() error { return ErrRouteConflict }
+func (c *RouteConflictError) Unwrap() error { return ErrRouteConflict }

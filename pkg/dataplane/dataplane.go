@@ -111,7 +111,7 @@ type Interface interface {
 	// second name to go by. It changes nothing. Of the addresses only the families count; there may be none yet.
 	Admit(ctx context.Context, spec Spec) (Spec, error)
 	// Setup makes the attachment. It returns an error that wraps ErrNoNetNS, ErrIfNameTaken, ErrRouteConflict (as a
-	// *RouteConflict), ErrSpec or ErrNoIPv6 where these apply.
+	// *RouteConflictError), ErrSpec or ErrNoIPv6 where these apply.
 	Setup(ctx context.Context, spec Spec) (Endpoint, error)
 	// Teardown removes the attachment as far as it is there and belongs to the target's owner, and reports whether the host
 	// still has an interface of the owner for another IfName. With an error, others may be false because nobody knows.

@@ -21,7 +21,7 @@ func (a *add) attachInterface(ctx context.Context) error {
 	defer cancel()
 	for tries := 1; ; tries++ {
 		err := a.setUp(ctx)
-		var conflict *dataplane.RouteConflict
+		var conflict *dataplane.RouteConflictError
 		if !errors.As(err, &conflict) || tries == maxConflicts || !a.mayReassign() {
 			return err
 		}

@@ -26,7 +26,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	others, local := a.tearDown(ctx)
 	var delegated, remote error
 	if !a.blockIPAM() {
-		delegated = a.delegateDel(ctx)
+		delegated = a.tellDelegate(ctx)
 	}
 	if a.asksAPI() {
 		released, remote = a.forget(ctx, others)
@@ -43,6 +43,13 @@ func (a *attachment) tearDown(ctx context.Context) (others bool, err error) {
 	})
 	// Who does not know takes nothing from others.
 	return others || err != nil, err
+}
+
+// tellDelegate bounds what another IPAM plugin may take: one that hangs keeps nothing else from being released.
+func (a *attachment) tellDelegate(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, localDeadline)
+	defer cancel()
+	return a.delegateDel(ctx)
 }
 
 // forget takes the attachment out of the cluster, now or later.

@@ -91,10 +91,10 @@ func TestTokensThatAreRefused(t *testing.T) {
 	kubectl(t, append([]string{"delete"}, account...)...)
 	kubectl(t, append([]string{"create"}, account...)...)
 	// The server remembers for some seconds what it has let in.
-	_, err := c.Nodes[0].Run(t.Context(), "sh", "-c", `printf '%s' "$0" > /tmp/old`, old[0])
+	_, err := c.Nodes[0].Run(t.Context(), "sh", "-c", `printf '%s' "$0" > /run/kubeconfig-before`, old[0])
 	do(t, err)
 	eventually(t, func() error {
-		out, err := c.Nodes[0].Run(t.Context(), c.options.Parts.Kubed, "kubectl", "--kubeconfig=/tmp/old", "version")
+		out, err := c.Nodes[0].Run(t.Context(), c.options.Parts.Kubed, "kubectl", "--kubeconfig=/run/kubeconfig-before", "version")
 		if err == nil {
 			return fmt.Errorf("the token before is good still: %s", out)
 		}

@@ -49,23 +49,23 @@ func TestRouteConflictTellsWhoHasTheAddress(t *testing.T) {
 		for _, c := range []struct {
 			name   string
 			occupy func(t *testing.T, node *nettest.NetNS)
-			want   dataplane.RouteConflict
+			want   dataplane.RouteConflictError
 		}{
 			{"an interface that is no pod's", func(t *testing.T, node *nettest.NetNS) {
 				addPeers(t, node)
 				occupy(t, node, addr, "other0")
-			}, dataplane.RouteConflict{HostIfName: "other0"}},
+			}, dataplane.RouteConflictError{HostIfName: "other0"}},
 			{"another pod", func(t *testing.T, node *nettest.NetNS) {
 				spec := specFor(newPod(t), addr)
 				spec.Owner, spec.HostIfName = "net.sandbox-2", "cali00000000000"
 				mustSetup(t, node, linux.New(""), spec)
-			}, dataplane.RouteConflict{HostIfName: "cali00000000000", Owner: "net.sandbox-2"}},
+			}, dataplane.RouteConflictError{HostIfName: "cali00000000000", Owner: "net.sandbox-2"}},
 			{"a pod of Calico's", func(t *testing.T, node *nettest.NetNS) {
 				spec := specFor(newPod(t), addr)
 				spec.HostIfName = "cali00000000000"
 				mustSetup(t, node, linux.New(""), spec)
 				setAlias(t, node, "cali00000000000", "")
-			}, dataplane.RouteConflict{HostIfName: "cali00000000000"}},
+			}, dataplane.RouteConflictError{HostIfName: "cali00000000000"}},
 		} {
 			t.Run(c.name+" has "+addr.String(), func(t *testing.T) {
 				node, pod := newNode(t), newPod(t)
@@ -73,9 +73,9 @@ func TestRouteConflictTellsWhoHasTheAddress(t *testing.T) {
 				c.want.Addr = addr
 				beforeNode, beforePod := state(t, node), state(t, pod)
 				_, err := setup(t.Context(), node, linux.New(""), specFor(pod, addr4, addr6))
-				var got *dataplane.RouteConflict
+				var got *dataplane.RouteConflictError
 				if !errors.As(err, &got) || !errors.Is(err, dataplane.ErrRouteConflict) {
-					t.Fatalf("error is %v, want a RouteConflict", err)
+					t.Fatalf("error is %v, want a RouteConflictError", err)
 				}
 				if diff := cmp.Diff(c.want, *got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
@@ -201,9 +201,9 @@ func TestRouteThatARuleHidesStays(t *testing.T) {
 		})
 		beforeNode, beforePod := state(t, node), state(t, pod)
 		_, err := setup(t.Context(), node, linux.New(""), specFor(pod, addr))
-		var got *dataplane.RouteConflict
+		var got *dataplane.RouteConflictError
 		if !errors.As(err, &got) || got.HostIfName != "" {
-			t.Errorf("%s: error is %v, want a RouteConflict with nobody named", addr, err)
+			t.Errorf("%s: error is %v, want a RouteConflictError with nobody named", addr, err)
 		}
 		wantSame(t, "host", beforeNode, node)
 		wantSame(t, "pod", beforePod, pod)

@@ -76,8 +76,8 @@ func isDead(route netlink.Route, holder netlink.Link) bool {
 		holder.Attrs().RawFlags&unix.IFF_UP == 0 || holder.Attrs().RawFlags&unix.IFF_LOWER_UP == 0
 }
 
-func conflict(addr netip.Addr, holder netlink.Link) *dataplane.RouteConflict {
-	c := &dataplane.RouteConflict{Addr: addr}
+func conflict(addr netip.Addr, holder netlink.Link) *dataplane.RouteConflictError {
+	c := &dataplane.RouteConflictError{Addr: addr}
 	if holder != nil {
 		c.HostIfName = holder.Attrs().Name
 		if m, ok := parseMark(holder.Attrs().Alias); ok && isHostEnd(holder) {
