@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"calico-cni/test/kubed"
 	"calico-cni/test/node"
 	"calico-cni/test/sandbox"
 )
@@ -42,22 +41,10 @@ func outside(ctx context.Context) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	binary, err := kubed.Path(ctx, os.Stderr)
-	if err != nil {
+	if err := os.Setenv("BENCH_LOAD", string(load)); err != nil {
 		return 1, err
 	}
-	tools, err := os.MkdirTemp("", "calico-cni-bench-")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { _ = os.RemoveAll(tools) }()
-	if err := node.Build(ctx, tools); err != nil {
-		return 1, err
-	}
-	if err := buildOthers(ctx, tools); err != nil {
-		return 1, err
-	}
-	return sandbox.Run("BENCH_KUBED="+binary, "BENCH_TOOLS="+tools, "BENCH_LOAD="+string(load))
+	return node.Outside(ctx, "BENCH", buildOthers)
 }
 
 // standard are the plugins of containernetworking that are installed with ours.

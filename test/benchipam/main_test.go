@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"calico-cni/test/kubed"
 	"calico-cni/test/node"
 	"calico-cni/test/sandbox"
 )
@@ -33,24 +32,7 @@ func run(m *testing.M) (int, error) {
 		}
 		return m.Run(), nil
 	}
-	return outside(context.Background())
-}
-
-// outside builds what needs a network to be built, and runs the tests in a sandbox.
-func outside(ctx context.Context) (int, error) {
-	binary, err := kubed.Path(ctx, os.Stderr)
-	if err != nil {
-		return 1, err
-	}
-	tools, err := os.MkdirTemp("", "calico-cni-bench-")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { _ = os.RemoveAll(tools) }()
-	if err := node.Build(ctx, tools); err != nil {
-		return 1, err
-	}
-	return sandbox.Run("BENCH_KUBED="+binary, "BENCH_TOOLS="+tools)
+	return node.Outside(context.Background(), "BENCH")
 }
 
 // startNode starts the node that plays all nodes. It ends with the test.

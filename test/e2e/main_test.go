@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"testing"
 
-	"calico-cni/test/kubed"
 	"calico-cni/test/node"
 	"calico-cni/test/sandbox"
 )
@@ -28,7 +27,7 @@ func TestMain(m *testing.M) {
 
 func run(m *testing.M) (int, error) {
 	if !sandbox.Inside() {
-		return outside(context.Background())
+		return node.Outside(context.Background(), "E2E")
 	}
 	if err := sandbox.Enter(); err != nil {
 		return 1, err
@@ -45,21 +44,4 @@ func run(m *testing.M) (int, error) {
 	}
 	code := m.Run()
 	return code, n.Server.Stop()
-}
-
-// outside builds what needs a network to be built, and runs the tests in a sandbox.
-func outside(ctx context.Context) (int, error) {
-	binary, err := kubed.Path(ctx, os.Stderr)
-	if err != nil {
-		return 1, err
-	}
-	tools, err := os.MkdirTemp("", "calico-cni-e2e-")
-	if err != nil {
-		return 1, err
-	}
-	defer func() { _ = os.RemoveAll(tools) }()
-	if err := node.Build(ctx, tools); err != nil {
-		return 1, err
-	}
-	return sandbox.Run("E2E_KUBED="+binary, "E2E_TOOLS="+tools)
 }
