@@ -12,7 +12,7 @@ import (
 // Row is one stored value as it was read or written.
 type Row[T any] struct {
 	Value T
-	// Deleted says that a deletion of the row has begun: a reader takes the row for absent, and may finish the deletion.
+	// Deleted says that another writer has begun to delete the row: a reader takes it for absent, and may finish the deletion.
 	Deleted bool
 	// Rev is the store's own: which revision this is, and whatever else an update has to keep. Callers pass it back unread.
 	Rev any
@@ -26,7 +26,7 @@ type Table[K comparable, T any] interface {
 	Create(ctx context.Context, key K, value T) (Row[T], error)
 	// Update replaces the row that Rev names. An error wraps ErrConflict when it was written since, ErrNotFound when it is gone.
 	Update(ctx context.Context, key K, row Row[T]) (Row[T], error)
-	// Delete removes the row that Rev names; its deletion must have begun by an Update. Errors are those of Update.
+	// Delete removes the row that Rev names. Errors are those of Update.
 	Delete(ctx context.Context, key K, row Row[T]) error
 }
 

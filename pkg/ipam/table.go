@@ -34,17 +34,14 @@ func create[K comparable, T any](ctx context.Context, t Table[K, T], key K, valu
 	return t.Create(ctx, key, value)
 }
 
-// remove deletes a row in the two steps of the data model, so that whoever reads it between them knows.
+// remove deletes a row if it is still the one that was read. The mark that other writers set first, for want of a deletion
+// that compares, has nothing to add to one that does.
 func remove[K comparable, T any](ctx context.Context, t Table[K, T], key K, row Row[T]) error {
-	row.Deleted = true
-	marked, err := t.Update(ctx, key, row)
-	if err != nil {
-		return ignore(err, ErrNotFound)
-	}
-	return finish(ctx, t, key, marked)
+	return ignore(t.Delete(ctx, key, row), ErrNotFound)
 }
 
-// finish takes the second step of a deletion. Somebody else may have taken it already, or made the row anew since.
+// finish takes the second step of a deletion that another writer has begun by marking the row. Somebody else may have
+// taken it already, or made the row anew since.
 func finish[K comparable, T any](ctx context.Context, t Table[K, T], key K, row Row[T]) error {
 	return ignore(t.Delete(ctx, key, row), ErrNotFound, ErrConflict)
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // ErrProtocol: the caller broke the protocol of ipam.Table.
-var ErrProtocol = errors.New("row was not read before, or its deletion has not begun by an update")
+var ErrProtocol = errors.New("row was not read before")
 
 // Store is an ipam.Store and an ipam.Cluster; the fields are the cluster's settings, to be set before use.
 type Store struct {
@@ -140,9 +140,6 @@ func (t *table[K, T]) Delete(_ context.Context, key K, row ipam.Row[T]) error {
 	defer t.mu.Unlock()
 	if err := t.same("delete", key, row); err != nil {
 		return err
-	}
-	if !t.rows[key].Deleted {
-		return t.fail("delete", key, ErrProtocol)
 	}
 	delete(t.rows, key)
 	return nil

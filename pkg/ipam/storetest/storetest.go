@@ -199,12 +199,7 @@ func tableOfMany[K comparable, T any](t *testing.T, open func(testing.TB) ipam.T
 
 func erase[K comparable, T any](t testing.TB, s ipam.Table[K, T], k K, row ipam.Row[T]) {
 	t.Helper()
-	row.Deleted = true
-	row, err := s.Update(context.Background(), k, row)
-	if err == nil {
-		err = s.Delete(context.Background(), k, row)
-	}
-	if err != nil {
+	if err := s.Delete(context.Background(), k, row); err != nil {
 		t.Fatal(err)
 	}
 }
