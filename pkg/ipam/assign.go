@@ -27,6 +27,12 @@ type Allocator struct {
 	Now func() time.Time
 	// Parallel bounds how many calls of the store are made side by side where none depends on another; 0 sets no bound.
 	Parallel int
+	// Memory is what the node remembers of its blocks; nil is none.
+	Memory Memory
+	// Turn waits until it is the request's turn to write to the node's blocks, and reports whether others were at work. Nobody
+	// has to take turns: it only keeps the requests of a node out of each other's way. The caller ends the turn after the
+	// assignment. Nil waits for nobody.
+	Turn func(ctx context.Context) (waited bool)
 }
 
 // group returns a group of goroutines within the allocator's bound.
@@ -81,23 +87,46 @@ func (a *Allocator) Assign(ctx context.Context, view View, r Request) (got []Ass
 	defer func() { u.OnError(ctx, &err) }()
 
 	s := &search{a: a, view: view, request: r, counted: map[netip.Prefix]int{}, wanted: map[netip.Prefix]bool{}, full: map[netip.Prefix]bool{}}
-	places, counts := make([]place, len(r.Wants)), map[netip.Prefix]int{}
-	for i, w := range r.Wants {
-		if places[i], err = s.find(ctx, w); err != nil {
+	places := s.known()
+	waits := places != nil
+	if !waits {
+		s.takeTurn(ctx)
+		if places, err = s.findAll(ctx); err != nil {
 			return nil, err
 		}
-		counts[places[i].cidr]++
-		s.wanted[places[i].cidr] = true
 	}
 	u.Push(func(ctx context.Context) error { return a.dropUnused(ctx, r.Handle) })
-	if err := s.countUp(ctx, counts); err != nil {
+	if err := s.countUp(ctx, countsOf(places)); err != nil {
 		return nil, err
 	}
 	u.Push(s.withdraw)
 	if got, err = s.again(ctx); got != nil || err != nil {
 		return got, err
 	}
+	if waits {
+		s.renew(ctx, places)
+	}
 	return s.takeAll(ctx, places)
+}
+
+// findAll finds a place for each want.
+func (s *search) findAll(ctx context.Context) (places []place, err error) {
+	places = make([]place, len(s.request.Wants))
+	for i, w := range s.request.Wants {
+		if places[i], err = s.find(ctx, w); err != nil {
+			return nil, err
+		}
+		s.wanted[places[i].cidr] = true
+	}
+	return places, nil
+}
+
+func countsOf(places []place) map[netip.Prefix]int {
+	counts := map[netip.Prefix]int{}
+	for _, p := range places {
+		counts[p.cidr]++
+	}
+	return counts
 }
 
 // place is where a wanted address can be had: a block that had room when it was read.
@@ -166,13 +195,16 @@ func (s *search) write(ctx context.Context, p place) (Assigned, error) {
 		return Assigned{}, err
 	}
 	b.Sequence++
-	if _, err := s.a.Store.Blocks().Update(ctx, p.cidr, Row[block.Block]{Value: b, Rev: p.row.Rev}); err != nil {
+	written, err := s.a.Store.Blocks().Update(ctx, p.cidr, Row[block.Block]{Value: b, Rev: p.row.Rev})
+	if err != nil {
 		return Assigned{}, err
 	}
+	borrowed := b.Affinity != hostAffinity(s.request.Node)
+	if !borrowed {
+		s.a.memory().Keep(p.cidr, written)
+	}
 	more := place{want: Want{IPv6: p.want.IPv6}, cidr: p.cidr, row: Row[block.Block]{Value: b}}
-	return Assigned{
-		Addr: h.Addr, Block: p.cidr, Borrowed: b.Affinity != hostAffinity(s.request.Node), Last: s.room(more) != nil,
-	}, nil
+	return Assigned{Addr: h.Addr, Block: p.cidr, Borrowed: borrowed, Last: s.room(more) != nil}, nil
 }
 
 // reread reads the block of a place anew, after another's write; a block that is gone, or no longer ours, is moved away from.

@@ -38,7 +38,7 @@ func (s *search) find(ctx context.Context, w Want) (place, error) {
 	if w.Addr.IsValid() {
 		return s.findAddr(ctx, w)
 	}
-	pools, rejected, err := pool.Choose(s.view.Pools, s.poolQuery(w))
+	pools, rejected, err := s.pools(w)
 	if err != nil {
 		return place{}, err
 	}
@@ -51,6 +51,11 @@ func (s *search) find(ctx context.Context, w Want) (place, error) {
 	}
 	if p, err := s.own(ctx, w, pools); !errors.Is(err, errFull) {
 		return p, err
+	}
+	if s.recollect() {
+		if p, err := s.own(ctx, w, pools); !errors.Is(err, errFull) {
+			return p, err
+		}
 	}
 	// The cached answer may have lacked a block that the node claimed a moment ago.
 	if err := s.refresh(ctx); err != nil {
@@ -67,9 +72,13 @@ func (s *search) find(ctx context.Context, w Want) (place, error) {
 	return p, err
 }
 
-// own looks for room in the blocks that the node owns in the pools, by the order of the pools. It returns errFull when there is none.
-func (s *search) own(ctx context.Context, w Want, pools []pool.Pool) (place, error) {
-	var rows []AffinityRow
+// pools returns those that may serve a want, and why others may not.
+func (s *search) pools(w Want) ([]pool.Pool, []pool.Rejection, error) {
+	return pool.Choose(s.view.Pools, s.poolQuery(w))
+}
+
+// ownIn returns the node's claims in the pools, by the order of these, but for blocks that were seen to be full.
+func (s *search) ownIn(pools []pool.Pool) (rows []AffinityRow) {
 	for _, p := range pools {
 		for _, row := range s.view.Affinities {
 			if p.CIDR.Contains(row.Key.CIDR.Addr()) && !s.full[row.Key.CIDR] {
@@ -77,6 +86,12 @@ func (s *search) own(ctx context.Context, w Want, pools []pool.Pool) (place, err
 			}
 		}
 	}
+	return rows
+}
+
+// own looks for room in the blocks that the node owns in the pools. It returns errFull when there is none.
+func (s *search) own(ctx context.Context, w Want, pools []pool.Pool) (place, error) {
+	rows := s.ownIn(pools)
 	// The youngest mostly has room; of a node that has many and needs another, all are full.
 	for size := 1; len(rows) > 0; size = maxBatch {
 		batch := rows[:min(size, len(rows))]
@@ -95,6 +110,8 @@ func (s *search) tryBatch(ctx context.Context, w Want, rows []AffinityRow) (plac
 	g, inGroup := s.a.group(ctx)
 	for i, row := range rows {
 		known, ok := s.view.Blocks[row.Key.CIDR]
+		// That it has no room is only believed of the store.
+		ok = ok && s.room(place{want: w, cidr: row.Key.CIDR, row: known}) == nil
 		// Whoever comes back to it wants to know what has become of it.
 		delete(s.view.Blocks, row.Key.CIDR)
 		g.Go(func() (err error) {

@@ -101,6 +101,8 @@ type model struct {
 	before map[string]holding
 	// remembered are the blocks in which nodes found room, also before the run: they may be another's by now, or gone.
 	remembered map[string][]netip.Prefix
+	// history has every revision of each block that there was, oldest first.
+	history map[netip.Prefix][]ipam.Row[block.Block]
 	// sequence is the highest that a block was seen with.
 	sequence map[netip.Prefix]int64
 	failed   error
@@ -117,7 +119,8 @@ func newModel(t testing.TB, sit situation, choices chooser, crashes, switches in
 	sit.prepare(t, s)
 	tick := later()
 	s.Now = tick
-	m := &model{never: never(t), held: map[string][]netip.Addr{}, released: map[string]int{}, releasing: map[string]int{}, before: map[string]holding{}, sequence: map[netip.Prefix]int64{}, remembered: map[string][]netip.Prefix{}}
+	m := &model{never: never(t), held: map[string][]netip.Addr{}, released: map[string]int{}, releasing: map[string]int{}, before: map[string]holding{}, sequence: map[netip.Prefix]int64{}, remembered: map[string][]netip.Prefix{}, history: map[netip.Prefix][]ipam.Row[block.Block]{}}
+	m.record(s)
 	for cidr, b := range s.AllBlocks() {
 		for _, h := range b.HeldBy(func(block.Attribute) bool { return true }) {
 			owner, _ := b.Holder(h.Addr)
@@ -135,7 +138,11 @@ func newModel(t testing.TB, sit situation, choices chooser, crashes, switches in
 	for i, sc := range sit.scripts {
 		a := &actor{name: fmt.Sprintf("%d on %s", i, sc.node)}
 		a.run = func(a *actor) {
-			alloc := &ipam.Allocator{Store: actorStore{s, a, stale}, Now: tick, Parallel: 1}
+			alloc := &ipam.Allocator{
+				Store: actorStore{s, a, stale}, Now: tick, Parallel: 1, Memory: dim{m, sc.node},
+				// Where all orders are tried, nobody waits, lest they be too many.
+				Turn: func(context.Context) bool { return switches < 0 && m.choices.choose(2) == 1 },
+			}
 			for _, op := range sc.ops {
 				if err := m.do(a, alloc, sc.node, op); err != nil && !a.crashed {
 					m.failed = errors.Join(m.failed, fmt.Errorf("%s: %s: %w", a.name, op, err))
@@ -199,7 +206,9 @@ func (m *model) assign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, 
 	if known := m.remembered[r.Node]; len(known) > 0 && m.choices.choose(2) == 0 {
 		view.Remembered, view.Blocks = true, map[netip.Prefix]ipam.Row[block.Block]{}
 		for _, cidr := range known {
-			if row, err := alloc.Store.Blocks().Get(context.Background(), cidr); err == nil && !row.Deleted {
+			if row, ok := alloc.Memory.Recall(cidr); ok {
+				view.Blocks[cidr] = row
+			} else if row, err := alloc.Store.Blocks().Get(context.Background(), cidr); err == nil && !row.Deleted {
 				view.Blocks[cidr] = row
 			}
 			view.Affinities = append(view.Affinities, ipam.AffinityRow{Key: ipam.AffinityKey{Node: r.Node, CIDR: cidr}})
@@ -221,6 +230,48 @@ func (m *model) assign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, 
 	return got, err
 }
 
+// dim is the memory of a node: of a block it shows nothing, the oldest revision, the newest, or the one before. Where all
+// orders are tried, it is the first two.
+type dim struct {
+	m    *model
+	node string
+}
+
+func (d dim) Roomy() []netip.Prefix { return d.m.remembered[d.node] }
+
+func (d dim) Recall(cidr netip.Prefix) (row ipam.Row[block.Block], ok bool) {
+	past := d.m.history[cidr]
+	if len(past) == 0 {
+		return row, false
+	}
+	options := []int{-1, 0, len(past) - 1, max(0, len(past)-2)}
+	if d.m.switches >= 0 {
+		options = options[:2]
+	}
+	i := options[d.m.choices.choose(len(options))]
+	if i < 0 {
+		return row, false
+	}
+	row = past[i]
+	row.Value = row.Value.Clone()
+	return row, true
+}
+
+func (dim) Keep(netip.Prefix, ipam.Row[block.Block])  {}
+func (dim) Renew(netip.Prefix, ipam.Row[block.Block]) {}
+func (dim) Forget(netip.Prefix)                       {}
+
+// record notes the revisions of blocks that are new.
+func (m *model) record(s *memstore.Store) {
+	for cidr := range s.AllBlocks() {
+		row, err := s.Blocks().Get(context.Background(), cidr)
+		past := m.history[cidr]
+		if err == nil && (len(past) == 0 || past[len(past)-1].Rev != row.Rev) {
+			m.history[cidr] = append(past, row)
+		}
+	}
+}
+
 func ignoreErr(err, harmless error) error {
 	if errors.Is(err, harmless) {
 		return nil
@@ -233,6 +284,7 @@ func (m *model) check() error {
 	for _, breach := range m.store.Check() {
 		return errors.New(breach)
 	}
+	m.record(m.store)
 	blocks := m.store.AllBlocks()
 	for handle, addrs := range m.held {
 		for _, addr := range addrs {

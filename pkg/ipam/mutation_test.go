@@ -22,7 +22,7 @@ func TestTheModelCheckerCatchesPlantedBugs(t *testing.T) {
 		"drop compare-and-swap":           {"memstore/memstore.go", "case stored.Rev != row.Rev:", "case stored.Rev != row.Rev && false:"},
 		"skip pending":                    {"claim.go", "create(ctx, t, key, Affinity{State: Pending})", "create(ctx, t, key, Affinity{State: Confirmed})"},
 		"release without sequence check":  {"block/assign.go", " || b.SequenceAt[o] != h.Sequence {", " {"},
-		"count handle last":               {"assign.go", "	if err := s.countUp(ctx, counts); err != nil {\n		return nil, err\n	}\n	u.Push(s.withdraw)", "	defer func() { _ = s.countUp(ctx, counts) }()\n	u.Push(s.withdraw)"},
+		"count handle last":               {"assign.go", "	if err := s.countUp(ctx, countsOf(places)); err != nil {\n		return nil, err\n	}\n	u.Push(s.withdraw)", "	defer func() { _ = s.countUp(ctx, countsOf(places)) }()\n	u.Push(s.withdraw)"},
 		"delete what has changed since":   {"table.go", "ignore(t.Delete(ctx, key, row), ErrNotFound)", "ignore(force(ctx, t, key, row), ErrNotFound)\n}\n\nfunc force[K comparable, T any](ctx context.Context, t Table[K, T], key K, row Row[T]) error {\n	if now, err := t.Get(ctx, key); err == nil {\n		row = now\n	}\n	return t.Delete(ctx, key, row)"},
 		"take over a block that is used":  {"takeover.go", "if !ok || !row.Value.Empty() || ", "if !ok || "},
 		"withdrawal without a new one":    {"assign.go", "mine, s.handle.Value.Counts[cidr], 0)", "mine, 0, 0)"},

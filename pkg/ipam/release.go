@@ -115,12 +115,16 @@ func (a *Allocator) releaseAll(ctx context.Context, handle string, h Handle, mat
 // The block is written all the same then: that write conflicts, instead of leaving an address that no handle leads to.
 func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle string, match func(block.Attribute) bool, counted int, cooldown time.Duration) (Released, error) {
 	var freed Released
-	err := retry(ctx, "release from block "+cidr.String(), func() error {
+	row, recalled := a.memory().Recall(cidr)
+	err := retry(ctx, "release from block "+cidr.String(), func() (err error) {
 		freed = Released{}
-		row, err := get(ctx, a.Store.Blocks(), cidr)
-		if err != nil {
-			return ignore(err, ErrNotFound)
+		if !recalled {
+			if row, err = get(ctx, a.Store.Blocks(), cidr); err != nil {
+				return ignore(err, ErrNotFound)
+			}
 		}
+		guess := recalled
+		recalled = false
 		b := row.Value.Clone()
 		for _, h := range b.HeldBy(match) {
 			if b.Release(handle, h, a.Now(), cooldown) {
@@ -129,6 +133,10 @@ func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle s
 		}
 		kept := len(b.Held(handle))
 		freed.kept = kept > 0
+		if len(freed.Addrs) == 0 && guess {
+			// That there is nothing to release is only believed of the store.
+			return ErrConflict
+		}
 		if len(freed.Addrs) == 0 && kept >= counted {
 			return nil
 		}
@@ -176,8 +184,12 @@ func (a *Allocator) putBlock(ctx context.Context, cidr netip.Prefix, row Row[blo
 	if row.Value.Affinity == "" && row.Value.Empty() {
 		return remove(ctx, a.Store.Blocks(), cidr, row)
 	}
-	_, err := a.Store.Blocks().Update(ctx, cidr, row)
-	if errors.Is(err, ErrNotFound) {
+	written, err := a.Store.Blocks().Update(ctx, cidr, row)
+	switch {
+	case err == nil:
+		a.memory().Renew(cidr, written)
+	case errors.Is(err, ErrNotFound):
+		a.memory().Forget(cidr)
 		return ErrConflict
 	}
 	return err

@@ -37,7 +37,7 @@ func TestRoomForetellsTheNextAssignmentAndWritesNothing(t *testing.T) {
 				r = dual(r.Node, handle)
 			}
 			before := s.String()
-			view, err := ipam.Gather(context.Background(), s, s, r.Node, nil)
+			view, err := (&ipam.Allocator{Store: s}).Gather(context.Background(), s, r.Node, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -39,8 +39,6 @@ func (a *Allocator) giveBack(ctx context.Context, key AffinityKey, row Row[block
 		return err
 	}
 	claimed := err == nil
-	row.Value = row.Value.Clone()
-	row.Value.Sequence++
 	err = remove(ctx, a.Store.Blocks(), key.CIDR, row)
 	switch {
 	case errors.Is(err, ErrConflict) && claimed:

@@ -23,14 +23,14 @@ type View struct {
 	Affinities []AffinityRow
 	// Remembered says that Affinities were not read: they are what the node remembers of where it last found room.
 	Remembered bool
-	// Blocks are remembered ones as they were read beforehand. Without others in between, that saves reading them later.
+	// Blocks are remembered ones, as they were read beforehand or are remembered.
 	Blocks map[netip.Prefix]Row[block.Block]
 }
 
 // Gather reads a View for a node. It fails when the datastore is not ready. remembered are blocks in which the node
 // lately found room, if it remembers any: they save it the list of its affinities, for which the server would look at
-// those of all nodes.
-func Gather(ctx context.Context, c Cluster, s Store, node string, remembered []netip.Prefix) (View, error) {
+// those of all nodes; and the blocks themselves, as far as it remembers these.
+func (a *Allocator) Gather(ctx context.Context, c Cluster, node string, remembered []netip.Prefix) (View, error) {
 	v := View{Remembered: len(remembered) > 0}
 	for _, cidr := range remembered {
 		v.Affinities = append(v.Affinities, AffinityRow{Key: AffinityKey{node, cidr}})
@@ -39,8 +39,12 @@ func Gather(ctx context.Context, c Cluster, s Store, node string, remembered []n
 	g, ctx := errgroup.WithContext(ctx)
 	for i, cidr := range remembered {
 		g.Go(func() (err error) {
+			var ok bool
+			if rows[i], ok = a.memory().Recall(cidr); ok {
+				return nil
+			}
 			// One that cannot be read is read again, when it counts.
-			rows[i], err = s.Blocks().Get(ctx, cidr)
+			rows[i], err = a.Store.Blocks().Get(ctx, cidr)
 			return ignore(err, ErrNotFound, ErrMalformed)
 		})
 	}
@@ -49,7 +53,7 @@ func Gather(ctx context.Context, c Cluster, s Store, node string, remembered []n
 	g.Go(func() (err error) { v.Reserved, err = c.Reservations(ctx); return err })
 	if !v.Remembered {
 		g.Go(func() (err error) {
-			v.Affinities, err = s.AffinitiesOf(ctx, node, true)
+			v.Affinities, err = a.Store.AffinitiesOf(ctx, node, true)
 			newestFirst(v.Affinities)
 			return err
 		})

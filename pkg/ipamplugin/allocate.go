@@ -31,7 +31,7 @@ type Allocations struct {
 	// LockFile serialises the assignments of the node, and a file beside it the releases: a DEL need not wait for ADDs.
 	LockFile string
 	borrowed borrowed
-	// remembered are the blocks in which the node lately found room.
+	// remembered is what the host's nodes remember of their blocks.
 	remembered remembered
 	Now        func() time.Time
 	Log        *slog.Logger
@@ -61,7 +61,8 @@ type Family struct {
 
 // Gather reads what an assignment like the usual one has to know beforehand, in one parallel round.
 func (a Allocations) Gather(ctx context.Context, usual Request) (ipam.View, error) {
-	return ipam.Gather(ctx, a.Cluster, a.Store, usual.Node, a.remembered.load(usual))
+	memory := a.memory(usual.Node)
+	return a.allocator(memory).Gather(ctx, a.Cluster, usual.Node, memory.forAll(usual.wants()))
 }
 
 // Grant is what an assignment gave.
@@ -82,13 +83,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	if err := checkHandle(r.ID.HandleID(r.Network)); err != nil {
 		return Grant{}, err
 	}
-	unlock, waited := a.lock(ctx, a.LockFile, assignPatience)
-	defer unlock()
-	if waited {
-		// Others have written since.
-		view.Blocks = nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+	ctx, cancel := context.WithTimeout(ctx, assignPatience+deadline)
 	defer cancel()
 	g := Grant{request: ipam.Request{
 		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: a.owner(r), NamespaceLabels: r.NamespaceLabels, Wants: wants,
@@ -101,9 +96,17 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 			g.Requested = append(g.Requested, w.Addr)
 		}
 	}
+	memory := a.memory(r.Node)
+	allocator := a.allocator(memory)
+	unlock := func() {}
+	defer func() { unlock() }()
+	allocator.Turn = func(ctx context.Context) (waited bool) {
+		unlock, waited = a.lock(ctx, a.LockFile, assignPatience)
+		return waited
+	}
 	var err error
-	g.Assigned, err = a.allocator().Assign(ctx, view, g.request)
-	a.remember(r.Node, g.Assigned)
+	g.Assigned, err = allocator.Assign(ctx, view, g.request)
+	a.remember(memory, g.Assigned)
 	return g, err
 }
 
@@ -119,9 +122,9 @@ func (r Request) wants() (wants []ipam.Want) {
 
 // remember notes where the node found room, for its next ADD, and what it borrowed, for a later collection: a DEL finds
 // that by its handle.
-func (a Allocations) remember(node string, assigned []ipam.Assigned) {
+func (a Allocations) remember(memory remembered, assigned []ipam.Assigned) {
 	if len(assigned) > 0 {
-		a.remembered.update(node, assigned)
+		memory.update(assigned)
 	}
 	for _, got := range assigned {
 		if !got.Borrowed {
@@ -140,10 +143,19 @@ func (g Grant) Last() bool {
 
 // Withdraw takes a grant back, when what it was for has failed.
 func (a Allocations) Withdraw(ctx context.Context, g Grant) error {
-	return a.allocator().Withdraw(ctx, g.request, g.Assigned)
+	return a.allocator(a.remembered).Withdraw(ctx, g.request, g.Assigned)
 }
 
-func (a Allocations) allocator() *ipam.Allocator { return &ipam.Allocator{Store: a.Store, Now: a.Now} }
+// memory is what a node remembers of its blocks.
+func (a Allocations) memory(node string) remembered {
+	r := a.remembered
+	r.node = node
+	return r
+}
+
+func (a Allocations) allocator(memory remembered) *ipam.Allocator {
+	return &ipam.Allocator{Store: a.Store, Now: a.Now, Memory: memory}
+}
 
 // ErrNoFamily says that the configuration asks for no address at all.
 var ErrNoFamily = errors.New("neither an IPv4 nor an IPv6 address is wanted; set ipam.assign_ipv4 or ipam.assign_ipv6 to \"true\"")

@@ -72,12 +72,12 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	}
 	lenders, err := a.borrowed.list()
 	errs := []error{err}
-	held, err := a.allocator().HeldOn(ctx, node, lenders)
+	held, err := a.allocator(a.remembered).HeldOn(ctx, node, lenders)
 	errs = append(errs, err)
 	spared = spared.knowing(held)
 	var freed []netip.Addr
 	for handle, leftovers := range a.leftovers(held, node, spared) {
-		addrs, err := a.allocator().ReleaseHeld(ctx, handle, leftovers, func(owner map[string]string) bool {
+		addrs, err := a.allocator(a.remembered).ReleaseHeld(ctx, handle, leftovers, func(owner map[string]string) bool {
 			return spared.leftover(handle, owner, node)
 		}, config.Cooldown)
 		freed, errs = append(freed, addrs...), append(errs, err)

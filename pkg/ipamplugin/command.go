@@ -103,7 +103,7 @@ func (c *Command) connect() (*kube.Client, error) {
 func (c *Command) Allocations() Allocations {
 	store := crdstore.New(c.Client, c.labelled())
 	return Allocations{
-		Store: store, Cluster: store, LockFile: c.Conf.IPAMLockFile, borrowed: c.borrowed(), remembered: c.remembered(), Now: c.Now, Log: c.Log,
+		Store: store, Cluster: store, LockFile: c.Conf.IPAMLockFile, borrowed: c.borrowed(), remembered: c.remembered(store), Now: c.Now, Log: c.Log,
 	}
 }
 

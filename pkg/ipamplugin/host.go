@@ -51,7 +51,9 @@ func (h Host) queue() pending.Queue {
 
 func (h Host) borrowed() borrowed { return borrowed(filepath.Join(h.Keep, "borrowed")) }
 
-func (h Host) remembered() remembered { return remembered(filepath.Join(h.State, "blocks")) }
+func (h Host) remembered(blocks blockCodec) remembered {
+	return remembered{dir: filepath.Join(h.State, "blocks"), blocks: blocks}
+}
 
 // ErrNotUp says that something which the node has to provide before pods can come is not there yet. A retry cures it.
 var ErrNotUp = errors.New("node is not up")

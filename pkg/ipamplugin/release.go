@@ -44,7 +44,7 @@ func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID,
 	g.Go(func() error { return a.Cluster.Ready(ctx) })
 	g.Go(func() (err error) { h.config, err = a.Cluster.Config(ctx); return err })
 	for i, id := range ids {
-		g.Go(func() (err error) { h.holders[i], err = a.allocator().Lookup(ctx, id); return err })
+		g.Go(func() (err error) { h.holders[i], err = a.allocator(a.remembered).Lookup(ctx, id); return err })
 	}
 	return h, g.Wait()
 }
@@ -80,10 +80,10 @@ func (a Allocations) Release(ctx context.Context, h Holdings) ([]netip.Addr, err
 	var addrs []netip.Addr
 	var errs []error
 	for i, holder := range h.holders {
-		released, err := a.allocator().Release(ctx, holder, h.owners[i], h.config.Cooldown)
+		released, err := a.allocator(a.remembered).Release(ctx, holder, h.owners[i], h.config.Cooldown)
 		addrs, errs = append(addrs, released.Addrs...), append(errs, err)
 		// Housekeeping: nobody's DEL waits for it.
-		if err := a.allocator().GiveBackUnselected(ctx, a.Cluster, released.Emptied); err != nil {
+		if err := a.allocator(a.remembered).GiveBackUnselected(ctx, a.Cluster, released.Emptied); err != nil {
 			a.Log.Warn("leaving empty blocks for later", "error", err)
 		}
 	}

@@ -8,60 +8,132 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
 )
 
-// remembered is a directory with a file for each node of this host, mostly one, that has the block of each family in
-// which it found room last, a line each. Nothing is decided by it: the block itself says whose it is.
-type remembered string
+// remembered is a directory in which a node remembers its blocks (ipam.Memory). It has a file for each node of this
+// host, mostly one, with the block of each family in which that found room last, a line each; and a file for each block,
+// with the block as the node last wrote it. What cannot be remembered is looked up.
+//
+// The files are written in place: what is torn is no JSON, and what is old meets a conflict.
+type remembered struct {
+	dir string
+	// node is whose blocks these are; a release need not know.
+	node   string
+	blocks blockCodec
+}
 
-// load returns the block of each family that is wanted, or none if it does not have them all.
-func (r remembered) load(usual Request) []netip.Prefix {
-	data, err := os.ReadFile(r.path(usual.Node))
+// blockCodec turns a row of a block into bytes and back.
+type blockCodec interface {
+	EncodeBlock(row ipam.Row[block.Block]) ([]byte, error)
+	DecodeBlock(data []byte) (ipam.Row[block.Block], error)
+}
+
+// longUnused is after how long the file of a block is taken away: the node may not have it any more.
+const longUnused = 24 * time.Hour
+
+// Roomy implements ipam.Memory.
+func (r remembered) Roomy() (cidrs []netip.Prefix) {
+	data, err := os.ReadFile(r.index())
 	if err != nil {
 		return nil
 	}
-	all := map[bool]netip.Prefix{}
 	for line := range strings.Lines(string(data)) {
 		if cidr, err := netip.ParsePrefix(strings.TrimSuffix(line, "\n")); err == nil {
-			all[cidr.Addr().Is6()] = cidr
+			cidrs = append(cidrs, cidr)
 		}
 	}
-	var cidrs []netip.Prefix
-	for _, w := range usual.wants() {
-		if !all[w.IPv6].IsValid() {
+	return cidrs
+}
+
+// forAll returns the block of each family that is wanted, or none if it does not have them all.
+func (r remembered) forAll(wants []ipam.Want) (cidrs []netip.Prefix) {
+	roomy := r.Roomy()
+	for _, w := range wants {
+		i := slices.IndexFunc(roomy, func(cidr netip.Prefix) bool { return cidr.Addr().Is6() == w.IPv6 })
+		if i < 0 {
 			return nil
 		}
-		cidrs = append(cidrs, all[w.IPv6])
+		cidrs = append(cidrs, roomy[i])
 	}
 	return cidrs
 }
 
 // update remembers the blocks of an assignment instead of those of their families. One that has no more to give, or is
-// another node's, is not worth it. What cannot be remembered is looked up.
-func (r remembered) update(node string, assigned []ipam.Assigned) {
-	before, _ := os.ReadFile(r.path(node))
-	var now []string
-	for line := range strings.Lines(string(before)) {
-		cidr, err := netip.ParsePrefix(strings.TrimSuffix(line, "\n"))
-		if err == nil && !slices.ContainsFunc(assigned, func(a ipam.Assigned) bool { return a.Block.Addr().Is6() == cidr.Addr().Is6() }) {
-			now = append(now, line)
-		}
-	}
+// another node's, is not worth it.
+func (r remembered) update(assigned []ipam.Assigned) {
+	before := r.Roomy()
+	now := slices.DeleteFunc(slices.Clone(before), func(cidr netip.Prefix) bool {
+		return slices.ContainsFunc(assigned, func(a ipam.Assigned) bool { return a.Block.Addr().Is6() == cidr.Addr().Is6() })
+	})
 	for _, got := range assigned {
 		if !got.Last && !got.Borrowed && !got.Again {
-			now = append(now, got.Block.String()+"\n")
+			now = append(now, got.Block)
 		}
 	}
-	slices.Sort(now)
-	if text := strings.Join(now, ""); text != string(before) && os.MkdirAll(string(r), 0o755) == nil {
-		_ = os.WriteFile(r.path(node), []byte(text), 0o644)
+	slices.SortFunc(now, netip.Prefix.Compare)
+	if slices.Equal(now, before) || os.MkdirAll(r.dir, 0o755) != nil {
+		return
+	}
+	var text strings.Builder
+	for _, cidr := range now {
+		text.WriteString(cidr.String() + "\n")
+	}
+	_ = os.WriteFile(r.index(), []byte(text.String()), 0o644)
+	r.sweep()
+}
+
+// Recall implements ipam.Memory.
+func (r remembered) Recall(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
+	data, err := os.ReadFile(r.path(cidr))
+	if err != nil {
+		return ipam.Row[block.Block]{}, false
+	}
+	row, err := r.blocks.DecodeBlock(data)
+	return row, err == nil && !row.Deleted && row.Value.CIDR == cidr
+}
+
+// Keep implements ipam.Memory.
+func (r remembered) Keep(cidr netip.Prefix, row ipam.Row[block.Block]) {
+	r.write(cidr, row, os.O_CREATE)
+}
+
+// Renew implements ipam.Memory.
+func (r remembered) Renew(cidr netip.Prefix, row ipam.Row[block.Block]) { r.write(cidr, row, 0) }
+
+func (r remembered) write(cidr netip.Prefix, row ipam.Row[block.Block], create int) {
+	file, err := os.OpenFile(r.path(cidr), os.O_WRONLY|os.O_TRUNC|create, 0o600)
+	if err != nil {
+		return
+	}
+	defer file.Close()
+	if data, err := r.blocks.EncodeBlock(row); err == nil {
+		_, _ = file.Write(data)
 	}
 }
 
-// path is a hash, for a node's name may have what a file's may not.
-func (r remembered) path(node string) string {
-	sum := sha1.Sum([]byte(node))
-	return filepath.Join(string(r), hex.EncodeToString(sum[:]))
+// Forget implements ipam.Memory.
+func (r remembered) Forget(cidr netip.Prefix) { _ = os.Remove(r.path(cidr)) }
+
+// sweep takes away what was not written for long.
+func (r remembered) sweep() {
+	entries, _ := os.ReadDir(r.dir)
+	for _, e := range entries {
+		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), ".json") && time.Since(info.ModTime()) > longUnused {
+			_ = os.Remove(filepath.Join(r.dir, e.Name()))
+		}
+	}
+}
+
+// index is named by a hash, for a node's name may have what a file's may not.
+func (r remembered) index() string {
+	sum := sha1.Sum([]byte(r.node))
+	return filepath.Join(r.dir, hex.EncodeToString(sum[:]))
+}
+
+func (r remembered) path(cidr netip.Prefix) string {
+	return filepath.Join(r.dir, strings.Replace(cidr.String(), "/", "_", 1)+".json")
 }

@@ -13,12 +13,11 @@ import (
 )
 
 func TestANodeRemembersTheBlockOfEachFamilyThatHasMoreToGive(t *testing.T) {
-	r := remembered(filepath.Join(t.TempDir(), "run", "blocks"))
+	r := remembered{dir: filepath.Join(t.TempDir(), "run", "blocks"), node: "a"}
 	from := func(block string) ipam.Assigned { return ipam.Assigned{Block: netip.MustParsePrefix(block)} }
 	last, borrowed, again := from("10.0.0.64/26"), from("10.0.1.0/26"), from("10.0.2.0/26")
 	last.Last, borrowed.Borrowed, again.Again = true, true, true
-	four := Request{Node: "a", IPv4: Family{Wanted: true}}
-	dual := Request{Node: "a", IPv4: Family{Wanted: true}, IPv6: Family{Wanted: true}}
+	four, dual := []ipam.Want{{}}, []ipam.Want{{}, {IPv6: true}}
 	for _, step := range []struct {
 		what       string
 		assigned   []ipam.Assigned
@@ -33,13 +32,13 @@ func TestANodeRemembersTheBlockOfEachFamilyThatHasMoreToGive(t *testing.T) {
 		{"one that was held already", []ipam.Assigned{again}, "[]", "[]"},
 	} {
 		if step.assigned != nil {
-			r.update("a", step.assigned)
+			r.update(step.assigned)
 		}
-		got := fmt.Sprint(r.load(four)) + " " + fmt.Sprint(r.load(dual))
+		got := fmt.Sprint(r.forAll(four)) + " " + fmt.Sprint(r.forAll(dual))
 		if diff := cmp.Diff(step.four+" "+step.dual, got); diff != "" {
 			t.Errorf("after %s (-want +got):\n%s", step.what, diff)
 		}
-		if other := four; r.load(Request{Node: "b", IPv4: other.IPv4}) != nil {
+		if other := (remembered{dir: r.dir, node: "b"}); other.forAll(four) != nil {
 			t.Errorf("after %s: another node remembers it, too", step.what)
 		}
 	}

@@ -126,5 +126,5 @@ func (c *Command) UsualRequest(node string) Request {
 
 // Room returns nil when the request could be given its addresses now, and else why not. Nothing is written.
 func (a Allocations) Room(ctx context.Context, view ipam.View, r Request) error {
-	return a.allocator().Room(ctx, view, ipam.Request{Node: r.Node, NamespaceLabels: r.NamespaceLabels, Wants: r.wants()})
+	return a.allocator(a.memory(r.Node)).Room(ctx, view, ipam.Request{Node: r.Node, NamespaceLabels: r.NamespaceLabels, Wants: r.wants()})
 }

@@ -18,7 +18,7 @@ import (
 // Store implements ipam.Store and ipam.Cluster on an API server.
 type Store struct {
 	client       *kube.Client
-	blocks       ipam.Table[netip.Prefix, block.Block]
+	blocks       table[netip.Prefix, block.Block, v1.IPAMBlock]
 	affinities   table[ipam.AffinityKey, ipam.Affinity, v1.BlockAffinity]
 	handles      ipam.Table[string, ipam.Handle]
 	pools        kube.Resource[v1.IPPool]
