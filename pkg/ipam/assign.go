@@ -233,7 +233,7 @@ func (s *search) touch(ctx context.Context, cidr netip.Prefix) error {
 	return nil
 }
 
-// move finds another place for a want, and moves the handle's count along: up there before down here.
+// move finds another place for a want, and moves the handle's count along.
 func (s *search) move(ctx context.Context, from place) (place, error) {
 	to, err := s.find(ctx, from.want)
 	if err != nil {
@@ -243,12 +243,28 @@ func (s *search) move(ctx context.Context, from place) (place, error) {
 		// It is another block than before, made anew: a release of this handle had nothing to write to.
 		return to, s.touch(ctx, to.cidr)
 	}
+	moved := s.handle
+	moved.Value.Counts = apply(moved.Value.Counts, map[netip.Prefix]int{to.cidr: 1, from.cidr: -1})
+	moved, err = s.a.Store.Handles().Update(ctx, s.request.Handle, moved)
+	if errors.Is(missing(err), ErrConflict) {
+		return to, s.moveApart(ctx, from, to)
+	}
+	if err == nil {
+		s.handle = moved
+		s.counted[from.cidr]--
+		s.counted[to.cidr]++
+	}
+	return to, err
+}
+
+// moveApart moves the count of a handle that somebody else wrote to: up there before down here.
+func (s *search) moveApart(ctx context.Context, from, to place) (err error) {
 	if err := s.countUp(ctx, map[netip.Prefix]int{to.cidr: 1}); err != nil {
-		return place{}, err
+		return err
 	}
 	s.counted[from.cidr]--
 	s.handle, err = s.a.countDown(ctx, s.request.Handle, s.handle, map[netip.Prefix]int{from.cidr: 1})
-	return to, err
+	return err
 }
 
 // pick allocates in the value of a block, and in that alone.

@@ -49,13 +49,12 @@ func (s *search) find(ctx context.Context, w Want) (place, error) {
 	if len(pools) == 0 {
 		return place{}, none
 	}
+	s.recollect()
+	if p, ok := s.knownIn(pools, w); ok {
+		return p, nil
+	}
 	if p, err := s.own(ctx, w, pools); !errors.Is(err, errFull) {
 		return p, err
-	}
-	if s.recollect() {
-		if p, err := s.own(ctx, w, pools); !errors.Is(err, errFull) {
-			return p, err
-		}
 	}
 	// The cached answer may have lacked a block that the node claimed a moment ago.
 	if err := s.refresh(ctx); err != nil {

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/ipam/pool"
 )
 
 // Memory is what a node remembers of its blocks from one request to the next. It may be out of date in any way, and lost
@@ -64,13 +65,21 @@ func (s *search) knownFor(w Want) (place, bool) {
 	if err != nil {
 		return place{}, false
 	}
+	return s.knownIn(pools, w)
+}
+
+// knownIn returns a place in the blocks of some pools that the view has. Whoever comes back to one wants to know what has
+// become of it, so that the view has it no more.
+func (s *search) knownIn(pools []pool.Pool, w Want) (place, bool) {
 	for _, row := range s.ownIn(pools) {
 		b, ok := s.view.Blocks[row.Key.CIDR]
-		if !ok {
+		if !ok || !s.view.Remembered {
 			continue
 		}
-		p := place{want: w, cidr: row.Key.CIDR}
-		if p.row, err = s.agreed(row, b, nil); err == nil && s.room(p) == nil {
+		b, err := s.agreed(row, b, nil)
+		p := place{want: w, cidr: row.Key.CIDR, row: b}
+		if err == nil && s.room(p) == nil {
+			delete(s.view.Blocks, p.cidr)
 			return p, true
 		}
 	}
@@ -107,22 +116,19 @@ func (s *search) renew(ctx context.Context, places []place) {
 		return
 	}
 	for i, p := range places {
-		if row, ok := s.view.Blocks[p.cidr]; ok {
+		if row, ok := s.a.memory().Recall(p.cidr); ok {
 			places[i].row = row
 		}
 	}
 }
 
-// recollect adds the blocks in which others of the node have found room since, and reports whether there are any.
-func (s *search) recollect() bool {
-	found := false
+// recollect adds the blocks in which others of the node have found room since.
+func (s *search) recollect() {
 	for _, cidr := range s.a.memory().Roomy() {
 		if s.owns(cidr) || s.full[cidr] {
 			continue
 		}
 		s.view.Affinities = append(s.view.Affinities, AffinityRow{Key: AffinityKey{s.request.Node, cidr}})
 		s.recall(cidr)
-		found = true
 	}
-	return found
 }

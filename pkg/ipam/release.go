@@ -31,6 +31,9 @@ func (a *Allocator) Lookup(ctx context.Context, handle string) (Holder, error) {
 	return Holder{id: handle, found: err == nil, row: row}, err
 }
 
+// Found reports whether there was such a handle.
+func (h Holder) Found() bool { return h.found }
+
 // Released is what a release gave back.
 type Released struct {
 	// Addrs are the addresses, sorted.

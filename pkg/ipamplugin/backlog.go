@@ -101,12 +101,13 @@ func (c *Command) leadsThere(r pending.Release) bool {
 func (c *Command) settle(ctx context.Context, r pending.Release) error {
 	id := workload.ID{ContainerID: r.ContainerID, IfName: r.IfName, Namespace: r.Namespace, Pod: r.Pod, PodUID: r.PodUID}
 	allocations := c.Allocations()
-	held, err := allocations.Lookup(ctx, r.Network, id, !r.Others)
+	held, err := allocations.Lookup(ctx, r.Network, id)
 	if err != nil {
 		return err
 	}
 	// The container may have come back since under the same ID.
-	released, err := allocations.Release(ctx, held.until(r.Queued))
+	held.until = r.Queued
+	released, err := allocations.Release(ctx, held, !r.Others)
 	if err != nil || !id.Kubernetes() {
 		return err
 	}

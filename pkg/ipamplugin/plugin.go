@@ -89,18 +89,19 @@ func (c *Command) release(ctx context.Context) ([]netip.Addr, error) {
 	if err := c.Connect(); err != nil {
 		return nil, err
 	}
-	return c.ReleaseAddresses(ctx, true)
-}
-
-// ReleaseAddresses gives back what the attachment holds. others says that the container has other interfaces in the
-// network, or may have.
-func (c *Command) ReleaseAddresses(ctx context.Context, others bool) ([]netip.Addr, error) {
-	allocations := c.Allocations()
-	held, err := allocations.Lookup(ctx, c.Conf.Name, c.ID, !others)
+	held, err := c.LookUp(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return allocations.Release(ctx, held)
+	// The container may have other interfaces.
+	return c.Allocations().Release(ctx, held, false)
+}
+
+// LookUp reads what the attachment holds.
+func (c *Command) LookUp(ctx context.Context) (Holdings, error) {
+	ctx, cancel := context.WithTimeout(ctx, ReleaseDeadline)
+	defer cancel()
+	return c.Allocations().Lookup(ctx, c.Conf.Name, c.ID)
 }
 
 // Check returns nil when the attachment holds the addresses that its result says.

@@ -2,7 +2,6 @@ package ipamplugin
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"time"
 
@@ -19,47 +18,58 @@ const (
 	ownerInterface = "interface"
 )
 
-// Holdings are the handles of an attachment as they were looked up.
+// Holdings is the handle of an attachment as it was looked up.
 type Holdings struct {
-	holders []ipam.Holder
-	// owners says of each which owners are meant.
-	owners []func(map[string]string) bool
+	holder ipam.Holder
+	id     workload.ID
+	// legacy says that the handle is of the form that old versions used.
+	legacy bool
+	// until leaves out what was given after it, to an attachment that came later; zero leaves out nothing.
+	until  time.Time
 	config ipam.Config
 }
 
-// Lookup reads what an attachment holds, by its handle and by the one that old versions used, in one parallel round. It
-// fails when the datastore is not ready. alone says that the container is known to have no other interface in the
-// network: what does not say for which interface it is, is this one's then.
-func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID, alone bool) (Holdings, error) {
-	ids, owners := []string{id.HandleID(network)}, []func(map[string]string) bool{heldFor(id.IfName, alone)}
-	if legacy := id.LegacyHandleID(); legacy != "" && legacy != ids[0] {
-		// It may be the handle of another container too, in a network of the namespace's name.
-		ids, owners = append(ids, legacy), append(owners, func(owner map[string]string) bool {
-			nameless := owner["pod"] == "" && owner["node"] == "" && owner["timestamp"] == ""
-			return nameless || owner["pod"] == id.Pod && owner["namespace"] == id.Namespace
-		})
-	}
-	h := Holdings{holders: make([]ipam.Holder, len(ids)), owners: owners}
+// None reports whether the attachment had no handle.
+func (h Holdings) None() bool { return !h.holder.Found() }
+
+// Lookup reads what an attachment holds: by its handle, or, where there is none, by the one that old versions used. It
+// fails when the datastore is not ready.
+func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID) (Holdings, error) {
+	h := Holdings{id: id}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.Cluster.Ready(ctx) })
 	g.Go(func() (err error) { h.config, err = a.Cluster.Config(ctx); return err })
-	for i, id := range ids {
-		g.Go(func() (err error) { h.holders[i], err = a.allocator(a.remembered).Lookup(ctx, id); return err })
-	}
+	g.Go(func() (err error) {
+		own, legacy := id.HandleID(network), id.LegacyHandleID()
+		if h.holder, err = a.lookup(ctx, own); err != nil || !h.None() || legacy == "" || legacy == own {
+			return err
+		}
+		h.legacy = true
+		h.holder, err = a.lookup(ctx, legacy)
+		return err
+	})
 	return h, g.Wait()
 }
 
-// until leaves out what was given after a moment, to an attachment that came later.
-func (h Holdings) until(moment time.Time) Holdings {
-	all := h.owners
-	h.owners = make([]func(map[string]string) bool, len(all))
-	for i, meant := range all {
-		h.owners[i] = func(owner map[string]string) bool {
-			given, err := time.Parse(timestampFormat, owner["timestamp"])
-			return meant(owner) && (err != nil || !given.After(moment))
+func (a Allocations) lookup(ctx context.Context, handle string) (ipam.Holder, error) {
+	return a.allocator(a.remembered).Lookup(ctx, handle)
+}
+
+// meant returns which owners of the handle are the attachment. alone says that the container is known to have no other
+// interface in the network: what does not say for which interface it is, is this one's then.
+func (h Holdings) meant(alone bool) func(owner map[string]string) bool {
+	mine := heldFor(h.id.IfName, alone)
+	if h.legacy {
+		// It may be the handle of another container too, in a network of the namespace's name.
+		mine = func(owner map[string]string) bool {
+			nameless := owner["pod"] == "" && owner["node"] == "" && owner["timestamp"] == ""
+			return nameless || owner["pod"] == h.id.Pod && owner["namespace"] == h.id.Namespace
 		}
 	}
-	return h
+	return func(owner map[string]string) bool {
+		given, err := time.Parse(timestampFormat, owner["timestamp"])
+		return mine(owner) && (h.until.IsZero() || err != nil || !given.After(h.until))
+	}
 }
 
 // timestampFormat is that of an owner's timestamp, which is what time.Time.String returns.
@@ -73,19 +83,19 @@ func heldFor(ifName string, alone bool) func(owner map[string]string) bool {
 	}
 }
 
-// Release gives back what was looked up, and returns the addresses. To hold nothing is a success.
-func (a Allocations) Release(ctx context.Context, h Holdings) ([]netip.Addr, error) {
+// Release gives back what was looked up, and returns the addresses. To hold nothing is a success. alone says that the
+// container is known to have no other interface in the network.
+func (a Allocations) Release(ctx context.Context, h Holdings, alone bool) ([]netip.Addr, error) {
+	if h.None() {
+		return nil, nil
+	}
 	unlock, _ := a.lock(ctx, a.LockFile+releaseSuffix, releasePatience)
 	defer unlock()
-	var addrs []netip.Addr
-	var errs []error
-	for i, holder := range h.holders {
-		released, err := a.allocator(a.remembered).Release(ctx, holder, h.owners[i], h.config.Cooldown)
-		addrs, errs = append(addrs, released.Addrs...), append(errs, err)
-		// Housekeeping: nobody's DEL waits for it.
-		if err := a.allocator(a.remembered).GiveBackUnselected(ctx, a.Cluster, released.Emptied); err != nil {
-			a.Log.Warn("leaving empty blocks for later", "error", err)
-		}
+	allocator := a.allocator(a.remembered)
+	released, err := allocator.Release(ctx, h.holder, h.meant(alone), h.config.Cooldown)
+	// Housekeeping: nobody's DEL waits for it.
+	if err := allocator.GiveBackUnselected(ctx, a.Cluster, released.Emptied); err != nil {
+		a.Log.Warn("leaving empty blocks for later", "error", err)
 	}
-	return addrs, errors.Join(errs...)
+	return released.Addrs, err
 }

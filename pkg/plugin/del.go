@@ -23,15 +23,40 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	defer func() { a.Finish(ctx, released, err) }()
 
 	a.Forgotten()
+	held := a.lookUp(ctx)
 	others, local := a.tearDown(ctx)
 	var delegated, remote error
 	if !a.blockIPAM() {
 		delegated = a.tellDelegate(ctx)
 	}
 	if a.asksAPI() {
-		released, remote = a.forget(ctx, others)
+		released, remote = a.forget(ctx, held, others)
 	}
 	return errors.Join(local, delegated, remote)
+}
+
+// holdings is what the attachment holds, as soon as that is known.
+type holdings func() (ipamplugin.Holdings, error)
+
+// lookUp begins to look up what the attachment holds. That goes on beside the work on the interface, for which the
+// kernel takes its time.
+func (a *attachment) lookUp(ctx context.Context) holdings {
+	var held ipamplugin.Holdings
+	if !a.blockIPAM() {
+		return nil
+	}
+	err := a.Connect()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err == nil {
+			held, err = a.LookUp(ctx)
+		}
+	}()
+	return func() (ipamplugin.Holdings, error) {
+		<-done
+		return held, err
+	}
 }
 
 func (a *attachment) tearDown(ctx context.Context) (others bool, err error) {
@@ -53,9 +78,9 @@ func (a *attachment) tellDelegate(ctx context.Context) error {
 }
 
 // forget takes the attachment out of the cluster, now or later.
-func (a *attachment) forget(ctx context.Context, others bool) (released []netip.Addr, err error) {
+func (a *attachment) forget(ctx context.Context, held holdings, others bool) (released []netip.Addr, err error) {
 	err = a.Step(ctx, "release", func() (err error) {
-		released, err = a.release(ctx, others)
+		released, err = a.release(ctx, held, others)
 		return err
 	})
 	switch {
@@ -75,19 +100,19 @@ func (a *attachment) forget(ctx context.Context, others bool) (released []netip.
 }
 
 // release gives back the addresses and, beside that, empties what the pod says of them. Errors of one do not stop the other.
-func (a *attachment) release(ctx context.Context, others bool) (released []netip.Addr, err error) {
+func (a *attachment) release(ctx context.Context, held holdings, others bool) (released []netip.Addr, err error) {
 	ctx, cancel := context.WithTimeout(ctx, ipamplugin.ReleaseDeadline)
 	defer cancel()
 	if err := a.Connect(); err != nil {
 		return nil, err
 	}
 	if others {
-		return a.releaseBeside(ctx)
+		return a.releaseBeside(ctx, held)
 	}
 	var freed, cleared error
 	var g errgroup.Group
 	if a.blockIPAM() {
-		g.Go(func() error { released, freed = a.ReleaseAddresses(ctx, false); return nil })
+		g.Go(func() error { released, freed = a.releaseHeld(ctx, held, true); return nil })
 	}
 	if a.ID.Kubernetes() {
 		g.Go(func() error { cleared = a.clear(ctx); return nil })
@@ -98,14 +123,27 @@ func (a *attachment) release(ctx context.Context, others bool) (released []netip
 
 // releaseBeside does so while the container has other interfaces: the annotations may be of one of these, and are emptied only
 // when they name an address that is given up.
-func (a *attachment) releaseBeside(ctx context.Context) (released []netip.Addr, err error) {
+func (a *attachment) releaseBeside(ctx context.Context, held holdings) (released []netip.Addr, err error) {
 	if a.blockIPAM() {
-		released, err = a.ReleaseAddresses(ctx, true)
+		released, err = a.releaseHeld(ctx, held, false)
 	}
 	if a.ID.Kubernetes() {
 		err = errors.Join(err, a.announcer().ClearOf(ctx, released))
 	}
 	return released, err
+}
+
+// releaseHeld gives back the addresses. alone says that the container has no other interface in the network.
+func (a *attachment) releaseHeld(ctx context.Context, held holdings, alone bool) ([]netip.Addr, error) {
+	h, err := held()
+	if err == nil && h.None() {
+		// An ADD that was under way until its interface was torn down may have got something since.
+		h, err = a.LookUp(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.Allocations().Release(ctx, h, alone)
 }
 
 // clear empties the annotations of the pod. With the pod's word that the host interface is this container's, or nobody's,

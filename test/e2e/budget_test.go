@@ -16,11 +16,11 @@ func TestASteadyAddAndDelCostWhatTheyMay(t *testing.T) {
 	p := newPod(t, "budget")
 
 	add(t, p, changes)
-	expectCost(t, "ADD", through, 10, 4)
+	expectCost(t, "ADD", through, 9, 4)
 	if a := del(t, p, changes); a.Exit != 0 {
 		t.Fatalf("DEL: %+v", a)
 	}
-	expectCost(t, "DEL", through, 9, 5)
+	expectCost(t, "DEL", through, 6, 3)
 }
 
 func expectCost(t *testing.T, what string, through *proxy.Proxy, most, rounds int) {

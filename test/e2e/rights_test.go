@@ -53,13 +53,13 @@ var needs = map[string]map[right]situation{
 		{crdGroup, "blockaffinities", "update"}:  claimBlock,
 		{crdGroup, "blockaffinities", "get"}:     giveBlockBack,
 		{crdGroup, "blockaffinities", "delete"}:  giveBlockBack,
-		{crdGroup, "ipamblocks", "get"}:          attachPod,
+		{crdGroup, "ipamblocks", "get"}:          attachPodWhereNoBlockIsRemembered,
 		{crdGroup, "ipamblocks", "update"}:       attachPod,
 		{crdGroup, "ipamblocks", "create"}:       claimBlock,
 		{crdGroup, "ipamblocks", "delete"}:       giveBlockBack,
 		{crdGroup, "ipamhandles", "create"}:      attachPod,
 		{crdGroup, "ipamhandles", "get"}:         releaseAddress,
-		{crdGroup, "ipamhandles", "update"}:      releaseAddress,
+		{crdGroup, "ipamhandles", "update"}:      attachAgain,
 		{crdGroup, "ipamhandles", "delete"}:      releaseAddress,
 	},
 	"calico-cni-install": {
@@ -167,6 +167,19 @@ func attachPod(t *testing.T, kubeconfig, name string) string {
 	// The node has a block with room.
 	add(t, newPod(t, name+"-warm"), nil)
 	return failure(call(t, "ADD", newPod(t, name), map[string]any{"kubernetes.kubeconfig": kubeconfig}))
+}
+
+func attachPodWhereNoBlockIsRemembered(t *testing.T, kubeconfig, name string) string {
+	add(t, newPod(t, name+"-warm"), nil)
+	forgetBlocks(t)
+	return failure(call(t, "ADD", newPod(t, name), map[string]any{"kubernetes.kubeconfig": kubeconfig}))
+}
+
+// attachAgain gives a container a second interface.
+func attachAgain(t *testing.T, kubeconfig, name string) string {
+	p := newPod(t, name)
+	add(t, p, nil)
+	return failure(call(t, "ADD", p, map[string]any{"kubernetes.kubeconfig": kubeconfig}, "CNI_IFNAME", "eth1"))
 }
 
 func attachPodWherePoolsSelectNodes(t *testing.T, kubeconfig, name string) string {

@@ -1,0 +1,188 @@
+package ipam_test
+
+import (
+	"context"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/ipam/memstore"
+)
+
+// notes is a memory in which tests write what they like.
+type notes struct {
+	roomy  []netip.Prefix
+	blocks map[netip.Prefix]ipam.Row[block.Block]
+}
+
+func (n *notes) Roomy() []netip.Prefix { return n.roomy }
+
+func (n *notes) Recall(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
+	row, ok := n.blocks[cidr]
+	row.Value = row.Value.Clone()
+	return row, ok
+}
+
+func (n *notes) Keep(cidr netip.Prefix, row ipam.Row[block.Block]) {
+	row.Value = row.Value.Clone()
+	n.blocks[cidr] = row
+}
+
+func (n *notes) Renew(cidr netip.Prefix, row ipam.Row[block.Block]) {
+	if _, ok := n.blocks[cidr]; ok {
+		n.Keep(cidr, row)
+	}
+}
+
+func (n *notes) Forget(cidr netip.Prefix) { delete(n.blocks, cidr) }
+
+// noteAll returns a memory of the blocks as they are now.
+func noteAll(t *testing.T, s *memstore.Store) *notes {
+	t.Helper()
+	n := &notes{blocks: map[netip.Prefix]ipam.Row[block.Block]{}}
+	for _, cidr := range slices.SortedFunc(maps.Keys(s.AllBlocks()), netip.Prefix.Compare) {
+		row, err := s.Blocks().Get(context.Background(), cidr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.roomy, n.blocks[cidr] = append(n.roomy, cidr), row
+	}
+	return n
+}
+
+// traced is an allocator that lists its calls of the store.
+func traced(s *memstore.Store, m ipam.Memory) (*ipam.Allocator, *crashing) {
+	c := &crashing{Store: s, left: 1 << 30}
+	return &ipam.Allocator{Store: c, Now: s.Now, Parallel: 1, Memory: m}, c
+}
+
+// assignRemembering gathers by what the node remembers, and assigns.
+func assignRemembering(t *testing.T, a *ipam.Allocator, s *memstore.Store, n *notes, r ipam.Request) []ipam.Assigned {
+	t.Helper()
+	view, err := a.Gather(context.Background(), s, r.Node, n.roomy)
+	if err == nil {
+		var got []ipam.Assigned
+		if got, err = a.Assign(context.Background(), view, r); err == nil {
+			return got
+		}
+	}
+	t.Fatalf("assign: %v\n%s", err, s)
+	return nil
+}
+
+func wantCalls(t *testing.T, c *crashing, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(strings.Join(want, "\n"), strings.Join(c.trace, "\n")); diff != "" {
+		t.Errorf("calls of the store (-want +got):\n%s", diff)
+	}
+	c.trace = nil
+}
+
+func TestARememberedBlockIsWrittenWithoutBeingRead(t *testing.T) {
+	s := newStore()
+	mustAssign(t, s, only4("a", "net.first"))
+	n := noteAll(t, s)
+	a, c := traced(s, n)
+	assignRemembering(t, a, s, n, only4("a", "net.x"))
+	wantCalls(t, c, "create handle", "update block")
+	assignRemembering(t, a, s, n, only4("a", "net.y"))
+	wantCalls(t, c, "create handle", "update block")
+	if err := release(a, "net.x"); err != nil {
+		t.Fatal(err)
+	}
+	wantCalls(t, c, "get handle", "update block", "delete handle")
+	assignRemembering(t, a, s, n, only4("a", "net.z"))
+	wantCalls(t, c, "create handle", "update block")
+}
+
+func TestABlockThatOthersWroteSinceIsReadAgain(t *testing.T) {
+	s := newStore()
+	mustAssign(t, s, only4("a", "net.first"))
+	n := noteAll(t, s)
+	mustAssign(t, s, only4("a", "net.second"))
+	a, c := traced(s, n)
+	got := assignRemembering(t, a, s, n, only4("a", "net.x"))
+	wantCalls(t, c, "create handle", "update block", "get block", "get handle", "update handle", "update block")
+	if want := "10.0.0.2"; got[0].Addr.String() != want {
+		t.Errorf("got %v, want %s", got[0].Addr, want)
+	}
+}
+
+// TestThatABlockIsFullIsOnlyBelievedOfTheStore has a node remember a block as full that has room again.
+func TestThatABlockIsFullIsOnlyBelievedOfTheStore(t *testing.T) {
+	s := newStore()
+	for _, handle := range []string{"net.a", "net.b", "net.c", "net.d"} {
+		mustAssign(t, s, only4("a", handle))
+	}
+	n := noteAll(t, s)
+	mustRelease(t, s, "net.b")
+	a, _ := traced(s, n)
+	got := assignRemembering(t, a, s, n, only4("a", "net.x"))
+	if want := "10.0.0.1"; got[0].Addr.String() != want || len(s.AllBlocks()) != 1 {
+		t.Errorf("got %v of %d blocks, want %s of the first", got[0].Addr, len(s.AllBlocks()), want)
+	}
+}
+
+// TestThatNothingIsHeldIsOnlyBelievedOfTheStore releases the second interface of a container, where the node remembers its
+// block from before that had an address, when the handle counted one as well.
+func TestThatNothingIsHeldIsOnlyBelievedOfTheStore(t *testing.T) {
+	s := newStore()
+	first, second := only4("a", "net.x"), only4("a", "net.x")
+	first.Owner["interface"], second.Owner["interface"] = "eth0", "eth1"
+	mustAssign(t, s, first)
+	n := noteAll(t, s)
+	mustAssign(t, s, second)
+	a, _ := traced(s, n)
+	release := func(ifName string) {
+		t.Helper()
+		h, err := a.Lookup(context.Background(), "net.x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		mine := func(owner map[string]string) bool { return owner["interface"] == ifName }
+		if _, err := a.Release(context.Background(), h, mine, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := n.blocks[n.roomy[0]]
+	release("eth0")
+	// The handle counts one now, and the block is remembered with one: the other one.
+	n.blocks[n.roomy[0]] = before
+	release("eth1")
+	if left := s.String(); strings.Contains(left, "net.x") {
+		t.Errorf("the second interface's address is left:\n%s", left)
+	}
+}
+
+// TestWhoWaitedFindsTheBlockThatAnotherHasClaimedMeanwhile has a request wait for its turn, while another fills up the
+// block that it knew and claims a new one. It does without the list of the node's claims.
+func TestWhoWaitedFindsTheBlockThatAnotherHasClaimedMeanwhile(t *testing.T) {
+	s := newStore()
+	for _, handle := range []string{"net.a", "net.b", "net.c"} {
+		mustAssign(t, s, only4("a", handle))
+	}
+	n := noteAll(t, s)
+	a, c := traced(s, n)
+	view, err := a.Gather(context.Background(), s, "a", n.roomy)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Turn = func(context.Context) bool {
+		mustAssign(t, s, only4("a", "net.d"))
+		mustAssign(t, s, only4("a", "net.e"))
+		*n = *noteAll(t, s)
+		n.roomy = n.roomy[1:]
+		return true
+	}
+	got, err := a.Assign(context.Background(), view, only4("a", "net.x"))
+	if err != nil || got[0].Addr.String() != "10.0.0.5" {
+		t.Errorf("got %v, %v, want the second address of the second block", got, err)
+	}
+	wantCalls(t, c, "create handle", "update handle", "update block")
+}
