@@ -98,7 +98,9 @@ func (r remembered) Recall(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
 
 // Keep implements ipam.Memory.
 func (r remembered) Keep(cidr netip.Prefix, row ipam.Row[block.Block]) {
-	r.write(cidr, row, os.O_CREATE)
+	if os.MkdirAll(r.dir, 0o755) == nil {
+		r.write(cidr, row, os.O_CREATE)
+	}
 }
 
 // Renew implements ipam.Memory.

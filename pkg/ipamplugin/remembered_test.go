@@ -3,13 +3,16 @@ package ipamplugin
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
 )
 
 func TestANodeRemembersTheBlockOfEachFamilyThatHasMoreToGive(t *testing.T) {
@@ -65,4 +68,74 @@ func TestLendersAreRememberedUntilNothingIsBorrowedAnyMore(t *testing.T) {
 	list("[10.0.0.0/26 fd00::40/122]")
 	b.forget(four, time.Now().Add(time.Hour))
 	list("[fd00::40/122]")
+}
+
+// plainCodec has the address in a block's first line, and the revision in the second.
+type plainCodec struct{}
+
+func (plainCodec) EncodeBlock(row ipam.Row[block.Block]) ([]byte, error) {
+	return fmt.Appendf(nil, "%s\n%v\n", row.Value.CIDR, row.Rev), nil
+}
+
+func (plainCodec) DecodeBlock(data []byte) (ipam.Row[block.Block], error) {
+	var row ipam.Row[block.Block]
+	var cidr, rev string
+	if _, err := fmt.Sscanf(string(data), "%s\n%s\n", &cidr, &rev); err != nil {
+		return row, err
+	}
+	row.Rev = rev
+	return row, row.Value.CIDR.UnmarshalText([]byte(cidr))
+}
+
+func TestANodeRemembersABlockAsItWasLastWritten(t *testing.T) {
+	r := remembered{dir: filepath.Join(t.TempDir(), "run", "blocks"), blocks: plainCodec{}}
+	first, second := netip.MustParsePrefix("10.0.0.0/26"), netip.MustParsePrefix("fd00::40/122")
+	row := func(cidr netip.Prefix, rev string) ipam.Row[block.Block] {
+		return ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: rev}
+	}
+	for _, step := range []struct {
+		what string
+		do   func()
+		want string
+	}{
+		{"nothing", func() {}, "no no"},
+		{"a renewal of what was not remembered", func() { r.Renew(first, row(first, "1")) }, "no no"},
+		{"one was kept", func() { r.Keep(first, row(first, "2")) }, "2 no"},
+		{"one was renewed", func() { r.Renew(first, row(first, "3")) }, "3 no"},
+		{"another was kept", func() { r.Keep(second, row(second, "4")) }, "3 4"},
+		{"one was written by halves", func() { r.Keep(second, row(second, "")) }, "3 no"},
+		{"a file has another block's content", func() { r.Keep(second, row(first, "5")) }, "3 no"},
+		{"one was forgotten", func() { r.Forget(first) }, "no no"},
+	} {
+		step.do()
+		var got []string
+		for _, cidr := range []netip.Prefix{first, second} {
+			if row, ok := r.Recall(cidr); ok {
+				got = append(got, fmt.Sprint(row.Rev))
+			} else {
+				got = append(got, "no")
+			}
+		}
+		if diff := cmp.Diff(step.want, strings.Join(got, " ")); diff != "" {
+			t.Errorf("after %s (-want +got):\n%s", step.what, diff)
+		}
+	}
+}
+
+func TestBlocksThatWereNotWrittenForLongAreForgotten(t *testing.T) {
+	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: plainCodec{}}
+	old, young := netip.MustParsePrefix("10.0.0.0/26"), netip.MustParsePrefix("10.0.0.64/26")
+	for _, cidr := range []netip.Prefix{old, young} {
+		r.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
+	}
+	past := time.Now().Add(-2 * longUnused)
+	if err := os.Chtimes(r.path(old), past, past); err != nil {
+		t.Fatal(err)
+	}
+	r.update([]ipam.Assigned{{Block: young}})
+	_, oldThere := r.Recall(old)
+	_, youngThere := r.Recall(young)
+	if oldThere || !youngThere || len(r.Roomy()) != 1 {
+		t.Errorf("remembered: old %v, young %v, with room %v", oldThere, youngThere, r.Roomy())
+	}
 }
