@@ -47,7 +47,7 @@ type Spec struct {
 	Netkit bool
 	// MTU of both ends in bytes; 0 leaves the kernel's default.
 	MTU int
-	// Queues is the number of transmit and receive queues of both ends; 0 means 1.
+	// Queues is the number of transmit and receive queues of both ends of a veth pair; 0 means 1. A netkit pair has 1.
 	Queues int
 	// MAC of the pod's end; nil leaves the choice to the kernel.
 	MAC net.HardwareAddr
