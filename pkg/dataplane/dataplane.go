@@ -91,8 +91,8 @@ type Target struct {
 	NetNS string
 	// IfName is the interface in the pod, HostIfName or SecondHostIfName its peer on the host.
 	IfName, HostIfName, SecondHostIfName string
-	// Unmarked takes a HostIfName that carries no mark at all for the target's: somebody who knows says so. Calico
-	// leaves its interfaces so, and a crash may.
+	// Unmarked takes a HostIfName that is up and carries no mark at all for the target's: somebody who knows says so. Calico
+	// leaves its interfaces so.
 	Unmarked bool
 }
 

@@ -109,7 +109,7 @@ func (a *attachment) releaseBeside(ctx context.Context) (released []netip.Addr, 
 }
 
 // clear empties the annotations of the pod. With the pod's word that the host interface is this container's, or nobody's,
-// it also removes one that carries no mark: Calico leaves it so, and a crash may.
+// it also removes one that carries no mark: Calico leaves it so.
 func (a *attachment) clear(ctx context.Context) error {
 	mine, err := a.announcer().Clear(ctx, a.saidBefore())
 	if err != nil || !mine {

@@ -55,6 +55,19 @@ func TestTeardownGoesByTheMark(t *testing.T) {
 	}
 }
 
+// A pair that Setup has just made is down, and has no mark yet: a DEL of an older sandbox must not take it for its own.
+func TestTeardownSparesAnInterfaceThatIsBeingMade(t *testing.T) {
+	w := newWorld(t)
+	setAlias(t, w.node, hostIfName, "")
+	w.down(t, w.node, hostIfName, w.pod, ifName)
+	target := targetOf(w.spec)
+	target.NetNS, target.Unmarked = "", true
+	must(t, teardown(t, w.node, linux.New(""), target))
+	if got := state(t, w.node); !strings.Contains(got, hostIfName) {
+		t.Errorf("it is gone:\n%s", got)
+	}
+}
+
 // An ADD for another network that found the name taken is followed by a DEL.
 func TestTeardownOfAnotherNetworkSparesThePodInterface(t *testing.T) {
 	w := newWorld(t)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 
 	"github.com/vishvananda/netlink"
 
@@ -129,13 +130,17 @@ func (t teardown) mine(link netlink.Link) (bool, error) {
 	if alias == t.mark.String() {
 		return true, nil
 	}
-	unmarked := alias == "" && t.target.Unmarked || alias != "" && alias == t.target.ContainerID
+	unmarked := alias == "" && t.target.Unmarked && !halfMade(link) || alias != "" && alias == t.target.ContainerID
 	if !unmarked || link.Attrs().Name != t.target.HostIfName || t.pod == nil {
 		return unmarked && link.Attrs().Name == t.target.HostIfName, nil
 	}
 	podEnd, err := pair{pod: *t.pod, host: t.host}.podEndOf(link)
 	return podEnd == nil || podEnd.Attrs().Name == t.target.IfName, err
 }
+
+// halfMade reports whether an interface without a mark may be one that Setup has made a moment ago, for a newer sandbox: it
+// brings none up before it has marked it. One that a crash has left so goes with its pod's end, or with the next Setup.
+func halfMade(link netlink.Link) bool { return link.Attrs().Flags&net.FlagUp == 0 }
 
 // others looks in the pod, which has few interfaces, and among those of the host only where the pod is gone.
 func (t teardown) others() (bool, error) {
