@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -237,6 +238,7 @@ func (s *search) pick(b *block.Block, w Want) (block.Holding, error) {
 }
 
 // Withdraw takes an assignment back as if it had never been: no cooldown, and nothing else that the handle holds is touched.
+// One that failed may be repeated: the handle is counted down by what this call has freed, so that nothing is counted down twice.
 func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned) error {
 	handle, err := get(ctx, a.Store.Handles(), r.Handle)
 	if err != nil {
@@ -248,7 +250,10 @@ func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned) err
 			s.counted[g.Block]++
 		}
 	}
-	return s.withdraw(ctx)
+	freed, err := s.freeMine(ctx)
+	maps.DeleteFunc(freed, func(_ netip.Prefix, n int) bool { return n == 0 })
+	_, down := a.countDown(ctx, r.Handle, handle, freed)
+	return errors.Join(err, down)
 }
 
 // countUp raises the handle and remembers what was raised for certain. When a write may have gone through unnoticed,
@@ -292,17 +297,33 @@ func (a *Allocator) dropUnused(ctx context.Context, handle string) error {
 	return ignore(remove(ctx, a.Store.Handles(), handle, h.row), ErrConflict)
 }
 
-// withdraw undoes the request: what it may hold in the blocks that it counted, and then the counts.
+// withdraw undoes the request: what it may hold in the blocks that it counted, and then their counts.
 func (s *search) withdraw(ctx context.Context) error {
+	counts, err := s.freeMine(ctx)
+	for cidr := range counts {
+		// Also what was counted, and never written.
+		counts[cidr] = s.counted[cidr]
+	}
+	_, down := s.a.countDown(ctx, s.request.Handle, s.handle, counts)
+	return errors.Join(err, down)
+}
+
+// freeMine frees what the request may hold in the blocks that it counted, and returns how much that was in each. A block that
+// cannot be written is not among these, and so stays counted; it keeps no other from being freed.
+func (s *search) freeMine(ctx context.Context) (map[netip.Prefix]int, error) {
 	mine := func(o block.Attribute) bool {
 		return block.SameHandle(o.Handle, s.request.Handle) && maps.Equal(o.Owner, s.request.Owner)
 	}
-	for cidr := range s.counted {
+	freed := map[netip.Prefix]int{}
+	var errs []error
+	for _, cidr := range slices.SortedFunc(maps.Keys(s.counted), netip.Prefix.Compare) {
 		// No cooldown: the address was never in use.
-		if _, err := s.a.releaseFrom(ctx, cidr, s.request.Handle, mine, s.handle.Value.Counts[cidr], 0); err != nil {
-			return fmt.Errorf("withdraw from block %s what handle %s was given: %w", cidr, s.request.Handle, err)
+		from, err := s.a.releaseFrom(ctx, cidr, s.request.Handle, mine, s.handle.Value.Counts[cidr], 0)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("withdraw from block %s what handle %s was given: %w", cidr, s.request.Handle, err))
+			continue
 		}
+		freed[cidr] = len(from.Addrs)
 	}
-	_, err := s.a.countDown(ctx, s.request.Handle, s.handle, s.counted)
-	return err
+	return freed, errors.Join(errs...)
 }
