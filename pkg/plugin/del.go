@@ -69,7 +69,7 @@ func (a *attachment) forget(ctx context.Context, others bool) (released []netip.
 	case ipamplugin.CanWait(err):
 		a.Note(err, false)
 		a.Log.Warn("the release waits until the API server can be reached", "error", err)
-		return released, a.Postpone(others)
+		return released, a.Postpone(others, released)
 	}
 	return released, err
 }

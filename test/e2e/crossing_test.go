@@ -119,6 +119,45 @@ func TestADelInOneNetworkLeavesTheAnnotationsOfAnother(t *testing.T) {
 	expectOK(t, "DEL", ask(t, "calico", "DEL", p, a))
 }
 
+// The addresses are given back, and then the API server is lost: nothing is left to release, and the pod still names them.
+func TestTheAnnotationsOfAnInterfaceThatGoesAreEmptiedAfterAnOutage(t *testing.T) {
+	installed(t)
+	through := proxy.Start(t, n.Kubeconfig())
+	named := map[string]any{"name": "cross-stale", "kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
+	outage := proxy.Fault{Lose: proxy.Before, Always: true}
+	onPods := proxy.Fault{Lose: proxy.Before, Always: true, Matches: func(_, path string) bool { return strings.Contains(path, "/pods/") }}
+	status := func(*node.Pod) { ask(t, "calico", "STATUS", nil, named) }
+	del := func(p *node.Pod) { expectOK(t, "DEL", ask(t, "calico", "DEL", p, named)) }
+	type step struct {
+		fault *proxy.Fault
+		do    func(*node.Pod)
+	}
+	for name, steps := range map[string][]step{
+		"another command":               {{&onPods, del}, {nil, status}},
+		"another command in the outage": {{&onPods, del}, {&onPods, status}, {nil, status}},
+		"the DEL again":                 {{&onPods, del}, {nil, del}},
+		"the DEL again in the outage":   {{&onPods, del}, {&outage, del}, {nil, status}},
+		"another command that is cut":   {{&outage, del}, {&onPods, status}, {nil, status}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPod(t, "stale-"+strings.ReplaceAll(strings.ToLower(name), " ", "-"))
+			for _, ifName := range []string{"eth0", "net1"} {
+				expectResult(t, ifName, ask(t, "calico", "ADD", p, named, "CNI_IFNAME", ifName))
+			}
+			for _, step := range steps {
+				through.Arm(step.fault)
+				step.do(p)
+			}
+			annotations, err := n.Annotations(t.Context(), p)
+			must(t, err)
+			if annotations["cni.projectcalico.org/podIP"] != "" || annotations["cni.projectcalico.org/podIPs"] != "" {
+				t.Errorf("the pod still says %v", annotations)
+			}
+			expectOK(t, "DEL", ask(t, "calico", "DEL", p, named, "CNI_IFNAME", "net1"))
+		})
+	}
+}
+
 func TestAReleaseWhoseKubeconfigIsGoneIsSettledAllTheSame(t *testing.T) {
 	p := newPod(t, "cross-kubeconfig")
 	named := map[string]any{"name": "cross-kubeconfig"}
