@@ -85,7 +85,8 @@ type Endpoint struct {
 type Target struct {
 	// Owner is the IPAM handle as in the Spec; a host interface that carries another mark is left alone.
 	Owner string
-	// ContainerID alone was the mark that older versions of this data plane left on HostIfName; it counts as this target's.
+	// ContainerID ends the Owner, and those of the container's attachments in other networks. Alone it was the mark that older
+	// versions of this data plane left on HostIfName; it counts as this target's.
 	ContainerID string
 	// NetNS is the path of the pod's network namespace; empty, or a path that is gone, when only the host's side can be left.
 	NetNS string
@@ -95,6 +96,10 @@ type Target struct {
 	// leaves its interfaces so.
 	Unmarked bool
 }
+
+// Others says which other interfaces a target's container still has: of the same owner, and so in its network, and of owners in
+// other networks, by their marks.
+type Others struct{ InNetwork, Elsewhere bool }
 
 // Attachment is the host's end of one attachment, by the mark that it carries.
 type Attachment struct {
@@ -113,9 +118,9 @@ type Interface interface {
 	// Setup makes the attachment. It returns an error that wraps ErrNoNetNS, ErrIfNameTaken, ErrRouteConflict (as a
 	// *RouteConflictError), ErrSpec or ErrNoIPv6 where these apply.
 	Setup(ctx context.Context, spec Spec) (Endpoint, error)
-	// Teardown removes the attachment as far as it is there and belongs to the target's owner, and reports whether the host
-	// still has an interface of the owner for another IfName. With an error, others may be false because nobody knows.
-	Teardown(ctx context.Context, target Target) (others bool, err error)
+	// Teardown removes the attachment as far as it is there and belongs to the target's owner, and reports which others of its
+	// container the host still has. With an error, what is false may be so because nobody knows.
+	Teardown(ctx context.Context, target Target) (Others, error)
 	// Check compares what is there with the spec, whose HostIfName may be the one of either name, and changes nothing. The
 	// error wraps ErrBroken and lists every difference, in the same order each time; ErrNoNetNS when the namespace is gone.
 	// What chained plugins add or lower is no difference, nor is what Calico's own plugin leaves out.

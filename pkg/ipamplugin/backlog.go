@@ -36,13 +36,17 @@ func CanWait(err error) bool {
 	return false
 }
 
+// Others says which other interfaces the container of a command has, or may have: in the command's network, and in others.
+type Others struct{ InNetwork, Elsewhere bool }
+
 // Postpone queues the release of the command's attachment, to be settled by whichever command reaches the API server
-// next. others says that the container still has other interfaces, released what was given back already.
-func (c *Command) Postpone(others bool, released []netip.Addr) error {
+// next. released is what was given back already.
+func (c *Command) Postpone(others Others, released []netip.Addr) error {
 	return c.queue().Add(pending.Release{
 		Network: c.Conf.Name, ContainerID: c.ID.ContainerID, IfName: c.ID.IfName,
 		Namespace: c.ID.Namespace, Pod: c.ID.Pod, PodUID: c.ID.PodUID,
-		Kubeconfig: c.Conf.Kubernetes.Kubeconfig, Others: others, Released: released,
+		Kubeconfig: c.Conf.Kubernetes.Kubeconfig, Others: others.InNetwork, OtherNetworks: others.Elsewhere,
+		Released: released,
 	})
 }
 
@@ -128,7 +132,7 @@ func (c *Command) finish(ctx context.Context, r pending.Release) ([]netip.Addr, 
 		return released, err
 	}
 	announcer := announce.Announcer{Client: c.Client, ID: id}
-	if r.Others {
+	if r.Others || r.OtherNetworks {
 		return released, announcer.ClearOf(ctx, slices.Concat(r.Released, released))
 	}
 	_, err = announcer.Clear(ctx, nil)

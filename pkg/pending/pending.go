@@ -41,8 +41,9 @@ type Release struct {
 	Kubeconfig string `json:"kubeconfig,omitempty"`
 	// Queued is when the release was added.
 	Queued time.Time `json:"queued"`
-	// Others says that the container still had other interfaces in the network.
-	Others bool `json:"others,omitempty"`
+	// Others says that the container still had other interfaces in the network, OtherNetworks that it had some in others.
+	Others        bool `json:"others,omitempty"`
+	OtherNetworks bool `json:"otherNetworks,omitempty"`
 	// Released are the addresses that were given back already, when what comes after that failed: the pod may still say that
 	// it has them.
 	Released []netip.Addr `json:"released,omitempty"`

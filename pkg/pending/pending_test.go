@@ -120,12 +120,12 @@ func TestAReleaseIsOnDiskAsItIsForItsOwnerAlone(t *testing.T) {
 	checkLen(t, q, 0)
 	full := Release{
 		Network: "k8s-pod-network", ContainerID: "c1", IfName: "eth0", Namespace: "shop", Pod: "cart-0", PodUID: "u-1",
-		Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", Queued: noon, Others: true,
+		Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", Queued: noon, Others: true, OtherNetworks: true,
 		Released: []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::3")},
 	}
 	add(t, q, full, release("c2"))
 	check(t, "directory", dump(t, q), `-rw------- k8s-pod-network@c1@eth0.json {"network":"k8s-pod-network","containerID":"c1","ifName":"eth0",`+
-		`"namespace":"shop","pod":"cart-0","podUID":"u-1","kubeconfig":"/etc/cni/net.d/calico-kubeconfig","queued":"2026-08-01T12:00:00Z","others":true,"released":["10.1.2.3","fd00::3"]}
+		`"namespace":"shop","pod":"cart-0","podUID":"u-1","kubeconfig":"/etc/cni/net.d/calico-kubeconfig","queued":"2026-08-01T12:00:00Z","others":true,"otherNetworks":true,"released":["10.1.2.3","fd00::3"]}
 -rw------- net@c2@eth0.json {"network":"net","containerID":"c2","ifName":"eth0","queued":"2026-08-01T12:00:01Z"}
 `)
 	for path, want := range map[string]fs.FileMode{q.Dir: 0o700, filepath.Dir(q.Dir): 0o755} {

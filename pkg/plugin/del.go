@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipamplugin"
 )
 
@@ -34,15 +36,18 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	return errors.Join(local, delegated, remote)
 }
 
-func (a *attachment) tearDown(ctx context.Context) (others bool, err error) {
+func (a *attachment) tearDown(ctx context.Context) (others dataplane.Others, err error) {
 	ctx, cancel := context.WithTimeout(ctx, localDeadline)
 	defer cancel()
 	err = a.Step(ctx, "tear down", func() (err error) {
 		others, err = a.dataplane.Teardown(ctx, a.target())
 		return err
 	})
-	// Who does not know takes nothing from others.
-	return others || err != nil, err
+	if err != nil {
+		// Who does not know takes nothing from others.
+		others = dataplane.Others{InNetwork: true, Elsewhere: true}
+	}
+	return others, err
 }
 
 // tellDelegate bounds what another IPAM plugin may take: one that hangs keeps nothing else from being released.
@@ -53,7 +58,7 @@ func (a *attachment) tellDelegate(ctx context.Context) error {
 }
 
 // forget takes the attachment out of the cluster, now or later.
-func (a *attachment) forget(ctx context.Context, others bool) (released []netip.Addr, err error) {
+func (a *attachment) forget(ctx context.Context, others dataplane.Others) (released []netip.Addr, err error) {
 	err = a.Step(ctx, "release", func() (err error) {
 		released, err = a.release(ctx, others)
 		return err
@@ -69,20 +74,20 @@ func (a *attachment) forget(ctx context.Context, others bool) (released []netip.
 	case ipamplugin.CanWait(err):
 		a.Note(err, false)
 		a.Log.Warn("the release waits until the API server can be reached", "error", err)
-		return released, a.Postpone(others, released)
+		return released, a.Postpone(ipamplugin.Others(others), released)
 	}
 	return released, err
 }
 
 // release gives back the addresses and, beside that, empties what the pod says of them. Errors of one do not stop the other.
-func (a *attachment) release(ctx context.Context, others bool) (released []netip.Addr, err error) {
+func (a *attachment) release(ctx context.Context, others dataplane.Others) (released []netip.Addr, err error) {
 	ctx, cancel := context.WithTimeout(ctx, ipamplugin.ReleaseDeadline)
 	defer cancel()
 	if err := a.Connect(); err != nil {
 		return nil, err
 	}
-	if others {
-		return a.releaseBeside(ctx)
+	if others.InNetwork || others.Elsewhere {
+		return a.releaseBeside(ctx, others.InNetwork)
 	}
 	var freed, cleared error
 	var g errgroup.Group
@@ -98,12 +103,12 @@ func (a *attachment) release(ctx context.Context, others bool) (released []netip
 
 // releaseBeside does so while the container has other interfaces: the annotations may be of one of these, and are emptied only
 // when they name an address that is given up.
-func (a *attachment) releaseBeside(ctx context.Context) (released []netip.Addr, err error) {
+func (a *attachment) releaseBeside(ctx context.Context, inNetwork bool) (released []netip.Addr, err error) {
 	if a.blockIPAM() {
-		released, err = a.ReleaseAddresses(ctx, true)
+		released, err = a.ReleaseAddresses(ctx, inNetwork)
 	}
 	if a.ID.Kubernetes() {
-		err = errors.Join(err, a.announcer().ClearOf(ctx, released))
+		err = errors.Join(err, a.announcer().ClearOf(ctx, slices.Concat(released, a.saidBefore())))
 	}
 	return released, err
 }

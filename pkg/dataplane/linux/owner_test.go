@@ -94,13 +94,14 @@ func TestTeardownOfTheSecondSparesAFirstWithoutName(t *testing.T) {
 }
 
 func TestTeardownTellsOfOthersAlsoFromTheHostAlone(t *testing.T) {
+	inNetwork := dataplane.Others{InNetwork: true}
 	for _, c := range []struct {
 		name   string
 		target func(node, pod *nettest.NetNS) dataplane.Target
-		want   bool
+		want   dataplane.Others
 	}{
-		{"the first goes", func(_, pod *nettest.NetNS) dataplane.Target { return targetOf(specFor(pod)) }, true},
-		{"the second goes", func(_, pod *nettest.NetNS) dataplane.Target { return targetOf(secondSpec(pod)) }, true},
+		{"the first goes", func(_, pod *nettest.NetNS) dataplane.Target { return targetOf(specFor(pod)) }, inNetwork},
+		{"the second goes", func(_, pod *nettest.NetNS) dataplane.Target { return targetOf(secondSpec(pod)) }, inNetwork},
 		{"the second is gone", func(node, pod *nettest.NetNS) dataplane.Target {
 			node.Do(func() {
 				link, err := netlink.LinkByName(secondHostIfName)
@@ -108,16 +109,25 @@ func TestTeardownTellsOfOthersAlsoFromTheHostAlone(t *testing.T) {
 				must(t, netlink.LinkDel(link))
 			})
 			return targetOf(specFor(pod))
-		}, false},
+		}, dataplane.Others{}},
+		{"the second is of another network", func(node, pod *nettest.NetNS) dataplane.Target {
+			setAlias(t, node, secondHostIfName, "other.sandbox-1/net1")
+			return targetOf(specFor(pod))
+		}, dataplane.Others{Elsewhere: true}},
+		{"the second is of another network, and the first goes by an older mark", func(node, pod *nettest.NetNS) dataplane.Target {
+			setAlias(t, node, secondHostIfName, "other.sandbox-1/net1")
+			setAlias(t, node, hostIfName, "sandbox-1")
+			return targetOf(specFor(pod))
+		}, dataplane.Others{Elsewhere: true}},
 		{"its own under a name that it does not know", func(node, pod *nettest.NetNS) dataplane.Target {
 			setAlias(t, node, secondHostIfName, "net.sandbox-1/eth0")
 			return targetOf(specFor(pod))
-		}, false},
+		}, dataplane.Others{}},
 		{"another owner", func(_, pod *nettest.NetNS) dataplane.Target {
 			spec := specFor(pod)
 			spec.Owner = "net.sandbox-2"
 			return targetOf(spec)
-		}, false},
+		}, dataplane.Others{}},
 	} {
 		for _, path := range []string{"pod", "gone"} {
 			t.Run(c.name+", namespace "+path, func(t *testing.T) {
@@ -130,7 +140,7 @@ func TestTeardownTellsOfOthersAlsoFromTheHostAlone(t *testing.T) {
 				node.Do(func() {
 					others, err := linux.New("").Teardown(t.Context(), target)
 					if err != nil || others != c.want {
-						t.Errorf("others is %t, %v, want %t", others, err, c.want)
+						t.Errorf("others is %+v, %v, want %+v", others, err, c.want)
 					}
 				})
 			})
