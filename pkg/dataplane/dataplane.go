@@ -14,6 +14,8 @@ import (
 var (
 	// ErrNoNetNS: the network namespace of the pod does not exist. The runtime removed the sandbox, or named a wrong path.
 	ErrNoNetNS = errors.New("network namespace does not exist")
+	// ErrHostNetNS: the network namespace of the pod is that of the host, in which no attachment is made.
+	ErrHostNetNS = errors.New("network namespace is the host's own")
 	// ErrIfNameTaken: the pod already has an interface of the wanted name; it was left as it is.
 	ErrIfNameTaken = errors.New("interface name is taken")
 	// ErrRouteConflict: the host already routes one of the addresses through another interface.
@@ -115,7 +117,7 @@ type Interface interface {
 	// elsewhere: for what the spec says, or for what is there already. ErrIfNameTaken: the interface is there, or there is no
 	// second name to go by. It changes nothing. Of the addresses only the families count; there may be none yet.
 	Admit(ctx context.Context, spec Spec) (Spec, error)
-	// Setup makes the attachment. It returns an error that wraps ErrNoNetNS, ErrIfNameTaken, ErrRouteConflict (as a
+	// Setup makes the attachment. It returns an error that wraps ErrNoNetNS, ErrHostNetNS, ErrIfNameTaken, ErrRouteConflict (as a
 	// *RouteConflictError), ErrSpec or ErrNoIPv6 where these apply.
 	Setup(ctx context.Context, spec Spec) (Endpoint, error)
 	// Teardown removes the attachment as far as it is there and belongs to the target's owner, and reports which others of its

@@ -53,7 +53,7 @@ func (h Host) borrowed() borrowed { return borrowed(filepath.Join(h.Keep, "borro
 
 func (h Host) remembered() remembered { return remembered(filepath.Join(h.State, "blocks")) }
 
-// ErrNotUp says that something which the node has to provide before pods can come is not there yet. A retry cures it.
+// ErrNotUp says that something which the node has to provide before pods can come is not there yet, or not as it should be. A retry cures it.
 var ErrNotUp = errors.New("node is not up")
 
 // NodeName returns the name of the Kubernetes node. The nodename file is the node agent's sign of life, so that its

@@ -227,8 +227,8 @@ func TestNoNetNS(t *testing.T) {
 func TestHostNamespaceIsNoPod(t *testing.T) {
 	node := newNode(t)
 	before := state(t, node)
-	if _, err := setup(t.Context(), node, linux.New(""), specFor(node, addr4)); err == nil {
-		t.Error("Setup took the host's own namespace for a pod")
+	if _, err := setup(t.Context(), node, linux.New(""), specFor(node, addr4)); !errors.Is(err, dataplane.ErrHostNetNS) {
+		t.Errorf("error is %v, want ErrHostNetNS", err)
 	}
 	wantSame(t, "host", before, node)
 }
