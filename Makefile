@@ -58,7 +58,7 @@ cluster-down:    ## ends that cluster; nothing of it is left
 test-e2e: system-cluster kubed  ## the tests on a cluster of its own, with faults (about ten minutes)
 	cd test && $(GO) test ./cluster ./cmd/cluster -p 1 -count 1 -v -timeout 40m -e2e
 
-# One to two minutes. Installs Debian's qemu (17 MB) and downloads a kernel of its backports (34 MB), which it does not install.
+# About a minute on two idle cores. Installs Debian's qemu (17 MB) and downloads a kernel of its backports (34 MB), which it does not install.
 test-netkit: system  ## the data plane on a kernel that has netkit, in a virtual machine
 	@command -v qemu-system-x86_64 >/dev/null || { echo "installing qemu-system-x86"; apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends qemu-system-x86 >/dev/null; }
