@@ -11,7 +11,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 IMAGE     ?= localhost/calico-cni
 PLATFORMS ?= linux/amd64,linux/arm64
 
-.PHONY: help build image release verify-release demo test test-unit test-real soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e system-cluster
+.PHONY: help build image release verify-release demo test test-unit test-real soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e test-netkit system-cluster
 
 help:            ## this list
 	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 20
@@ -57,6 +57,12 @@ cluster-down:    ## ends that cluster; nothing of it is left
 
 test-e2e: system-cluster kubed  ## the tests on a cluster of its own, with faults (about ten minutes)
 	cd test && $(GO) test ./cluster ./cmd/cluster -p 1 -count 1 -v -timeout 40m -e2e
+
+# About a minute on two idle cores. Installs Debian's qemu (17 MB) and downloads a kernel of its backports (34 MB), which it does not install.
+test-netkit: system  ## the data plane on a kernel that has netkit, in a virtual machine
+	@command -v qemu-system-x86_64 >/dev/null || { echo "installing qemu-system-x86"; apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends qemu-system-x86 >/dev/null; }
+	cd test && $(GO) test ./vm -count 1 -v -timeout 15m -vm
 
 # The tests that a bug can hide from for long: random interleavings, stalled requests, fuzzing. About half an hour.
 soak: system kubed  ## the long tests

@@ -50,7 +50,7 @@ func code(err error) uint {
 		return types.ErrInvalidNetworkConfig
 	case is(err, netconf.ErrUnsupported):
 		return types.ErrUnsupportedField
-	case is(err, workload.ErrInvalidArgs, dataplane.ErrNoNetNS, dataplane.ErrIfNameTaken):
+	case is(err, workload.ErrInvalidArgs, dataplane.ErrNoNetNS, dataplane.ErrHostNetNS, dataplane.ErrIfNameTaken):
 		return types.ErrInvalidEnvironmentVariables
 	case is(err, kube.ErrKubeconfig) && !is(err, fs.ErrNotExist):
 		return types.ErrIOFailure

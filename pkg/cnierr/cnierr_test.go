@@ -39,6 +39,7 @@ var table = []struct {
 	{"netconf.ErrAnnotation", netconf.ErrAnnotation, 7},
 	{"workload.ErrInvalidArgs", workload.ErrInvalidArgs, 4},
 	{"dataplane.ErrNoNetNS", dataplane.ErrNoNetNS, 4},
+	{"dataplane.ErrHostNetNS", dataplane.ErrHostNetNS, 4},
 	{"dataplane.ErrIfNameTaken", dataplane.ErrIfNameTaken, 4},
 	{"dataplane.ErrNoIPv6", dataplane.ErrNoIPv6, 102},
 	{"dataplane.ErrSpec", dataplane.ErrSpec, 7},

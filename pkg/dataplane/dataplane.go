@@ -14,6 +14,8 @@ import (
 var (
 	// ErrNoNetNS: the network namespace of the pod does not exist. The runtime removed the sandbox, or named a wrong path.
 	ErrNoNetNS = errors.New("network namespace does not exist")
+	// ErrHostNetNS: the network namespace of the pod is that of the host, in which no attachment is made.
+	ErrHostNetNS = errors.New("network namespace is the host's own")
 	// ErrIfNameTaken: the pod already has an interface of the wanted name; it was left as it is.
 	ErrIfNameTaken = errors.New("interface name is taken")
 	// ErrRouteConflict: the host already routes one of the addresses through another interface.
@@ -47,7 +49,7 @@ type Spec struct {
 	Netkit bool
 	// MTU of both ends in bytes; 0 leaves the kernel's default.
 	MTU int
-	// Queues is the number of transmit and receive queues of both ends; 0 means 1.
+	// Queues is the number of transmit and receive queues of both ends of a veth pair; 0 means 1. A netkit pair has 1.
 	Queues int
 	// MAC of the pod's end; nil leaves the choice to the kernel.
 	MAC net.HardwareAddr
@@ -85,16 +87,21 @@ type Endpoint struct {
 type Target struct {
 	// Owner is the IPAM handle as in the Spec; a host interface that carries another mark is left alone.
 	Owner string
-	// ContainerID alone was the mark that older versions of this data plane left on HostIfName; it counts as this target's.
+	// ContainerID ends the Owner, and those of the container's attachments in other networks. Alone it was the mark that older
+	// versions of this data plane left on HostIfName; it counts as this target's.
 	ContainerID string
 	// NetNS is the path of the pod's network namespace; empty, or a path that is gone, when only the host's side can be left.
 	NetNS string
 	// IfName is the interface in the pod, HostIfName or SecondHostIfName its peer on the host.
 	IfName, HostIfName, SecondHostIfName string
-	// Unmarked takes a HostIfName that carries no mark at all for the target's: somebody who knows says so. Calico
-	// leaves its interfaces so, and a crash may.
+	// Unmarked takes a HostIfName that is up and carries no mark at all for the target's: somebody who knows says so. Calico
+	// leaves its interfaces so.
 	Unmarked bool
 }
+
+// Others says which other interfaces a target's container still has: of the same owner, and so in its network, and of owners in
+// other networks, by their marks.
+type Others struct{ InNetwork, Elsewhere bool }
 
 // Attachment is the host's end of one attachment, by the mark that it carries.
 type Attachment struct {
@@ -110,12 +117,12 @@ type Interface interface {
 	// elsewhere: for what the spec says, or for what is there already. ErrIfNameTaken: the interface is there, or there is no
 	// second name to go by. It changes nothing. Of the addresses only the families count; there may be none yet.
 	Admit(ctx context.Context, spec Spec) (Spec, error)
-	// Setup makes the attachment. It returns an error that wraps ErrNoNetNS, ErrIfNameTaken, ErrRouteConflict (as a
+	// Setup makes the attachment. It returns an error that wraps ErrNoNetNS, ErrHostNetNS, ErrIfNameTaken, ErrRouteConflict (as a
 	// *RouteConflictError), ErrSpec or ErrNoIPv6 where these apply.
 	Setup(ctx context.Context, spec Spec) (Endpoint, error)
-	// Teardown removes the attachment as far as it is there and belongs to the target's owner, and reports whether the host
-	// still has an interface of the owner for another IfName. With an error, others may be false because nobody knows.
-	Teardown(ctx context.Context, target Target) (others bool, err error)
+	// Teardown removes the attachment as far as it is there and belongs to the target's owner, and reports which others of its
+	// container the host still has. With an error, what is false may be so because nobody knows.
+	Teardown(ctx context.Context, target Target) (Others, error)
 	// Check compares what is there with the spec, whose HostIfName may be the one of either name, and changes nothing. The
 	// error wraps ErrBroken and lists every difference, in the same order each time; ErrNoNetNS when the namespace is gone.
 	// What chained plugins add or lower is no difference, nor is what Calico's own plugin leaves out.

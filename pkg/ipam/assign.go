@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/netip"
 	"time"
 
@@ -284,21 +283,6 @@ func (s *search) pick(b *block.Block, w Want) (block.Holding, error) {
 	return h, nil
 }
 
-// Withdraw takes an assignment back as if it had never been: no cooldown, and nothing else that the handle holds is touched.
-func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned) error {
-	handle, err := get(ctx, a.Store.Handles(), r.Handle)
-	if err != nil {
-		return ignore(err, ErrNotFound)
-	}
-	s := &search{a: a, request: r, handle: handle, counted: map[netip.Prefix]int{}}
-	for _, g := range got {
-		if !g.Again {
-			s.counted[g.Block]++
-		}
-	}
-	return s.withdraw(ctx)
-}
-
 // countUp raises the handle and remembers what was raised for certain. When a write may have gone through unnoticed,
 // the handle counts too much until its release settles it; to lower it on suspicion could make it count too little.
 func (s *search) countUp(ctx context.Context, counts map[netip.Prefix]int) error {
@@ -311,46 +295,4 @@ func (s *search) countUp(ctx context.Context, counts map[netip.Prefix]int) error
 		s.counted[cidr] += n
 	}
 	return nil
-}
-
-// dropUnused deletes a handle by which nothing is held, as one that was made by a request whose answer got lost. A handle
-// that holds something, or that somebody writes to meanwhile, stays as it is. As in a release, the blocks that it counts
-// are written first, so that an assignment on its way looks again.
-func (a *Allocator) dropUnused(ctx context.Context, handle string) error {
-	h, err := a.Lookup(ctx, handle)
-	if err != nil || !h.found {
-		return err
-	}
-	for cidr := range h.row.Value.Counts {
-		row, err := get(ctx, a.Store.Blocks(), cidr)
-		if errors.Is(err, ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if len(row.Value.Held(handle)) > 0 {
-			return nil
-		}
-		row.Value.Sequence++
-		if _, err := a.Store.Blocks().Update(ctx, cidr, row); err != nil {
-			return ignore(err, ErrConflict, ErrNotFound)
-		}
-	}
-	return ignore(remove(ctx, a.Store.Handles(), handle, h.row), ErrConflict)
-}
-
-// withdraw undoes the request: what it may hold in the blocks that it counted, and then the counts.
-func (s *search) withdraw(ctx context.Context) error {
-	mine := func(o block.Attribute) bool {
-		return block.SameHandle(o.Handle, s.request.Handle) && maps.Equal(o.Owner, s.request.Owner)
-	}
-	for cidr := range s.counted {
-		// No cooldown: the address was never in use.
-		if _, err := s.a.releaseFrom(ctx, cidr, s.request.Handle, mine, s.handle.Value.Counts[cidr], 0); err != nil {
-			return fmt.Errorf("withdraw from block %s what handle %s was given: %w", cidr, s.request.Handle, err)
-		}
-	}
-	_, err := s.a.countDown(ctx, s.request.Handle, s.handle, s.counted)
-	return err
 }

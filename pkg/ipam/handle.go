@@ -37,7 +37,7 @@ func (a *Allocator) countUp(ctx context.Context, id string, by map[netip.Prefix]
 // row. If somebody did, nobody can tell whether the count is still in it: it is left too high, which does no harm and which
 // the handle's release settles. To lower it twice would hide an address for ever.
 func (a *Allocator) countDown(ctx context.Context, id string, row Row[Handle], by map[netip.Prefix]int) (Row[Handle], error) {
-	if row.Rev == nil {
+	if row.Rev == nil || len(by) == 0 {
 		return row, nil
 	}
 	t := a.Store.Handles()

@@ -25,7 +25,7 @@ func TestTheModelCheckerCatchesPlantedBugs(t *testing.T) {
 		"count handle last":               {"assign.go", "	if err := s.countUp(ctx, countsOf(places)); err != nil {\n		return nil, err\n	}\n	u.Push(s.withdraw)", "	defer func() { _ = s.countUp(ctx, countsOf(places)) }()\n	u.Push(s.withdraw)"},
 		"delete what has changed since":   {"table.go", "ignore(t.Delete(ctx, key, row), ErrNotFound)", "ignore(force(ctx, t, key, row), ErrNotFound)\n}\n\nfunc force[K comparable, T any](ctx context.Context, t Table[K, T], key K, row Row[T]) error {\n	if now, err := t.Get(ctx, key); err == nil {\n		row = now\n	}\n	return t.Delete(ctx, key, row)"},
 		"take over a block that is used":  {"takeover.go", "if !ok || !row.Value.Empty() || ", "if !ok || "},
-		"withdrawal without a new one":    {"assign.go", "mine, s.handle.Value.Counts[cidr], 0)", "mine, 0, 0)"},
+		"withdrawal without a new one":    {"withdraw.go", "mine, s.handle.Value.Counts[cidr], 0)", "mine, 0, 0)"},
 		"release without a new revision":  {"release.go", "if len(freed.Addrs) == 0 && kept >= counted {", "if len(freed.Addrs) == 0 {"},
 		"lower a count that may be gone":  {"handle.go", "	if len(row.Value.Counts) == 0 {\n		return row, ignore(remove", "	if len(row.Value.Counts) == 0 {\n		if now, err := t.Get(ctx, id); err == nil {\n			row.Rev = now.Rev\n		}\n		return row, ignore(remove"},
 		"forget the half that was undone": {"assign.go", "	u.Push(s.withdraw)\n", ""},

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"net/netip"
+	"slices"
 	"time"
 
 	"calico-cni/pkg/announce"
@@ -34,13 +36,17 @@ func CanWait(err error) bool {
 	return false
 }
 
+// Others says which other interfaces the container of a command has, or may have: in the command's network, and in others.
+type Others struct{ InNetwork, Elsewhere bool }
+
 // Postpone queues the release of the command's attachment, to be settled by whichever command reaches the API server
-// next. others says that the container still has other interfaces in the network.
-func (c *Command) Postpone(others bool) error {
+// next. released is what was given back already.
+func (c *Command) Postpone(others Others, released []netip.Addr) error {
 	return c.queue().Add(pending.Release{
 		Network: c.Conf.Name, ContainerID: c.ID.ContainerID, IfName: c.ID.IfName,
 		Namespace: c.ID.Namespace, Pod: c.ID.Pod, PodUID: c.ID.PodUID,
-		Kubeconfig: c.Conf.Kubernetes.Kubeconfig, Others: others,
+		Kubeconfig: c.Conf.Kubernetes.Kubeconfig, Others: others.InNetwork, OtherNetworks: others.Elsewhere,
+		Released: released,
 	})
 }
 
@@ -52,12 +58,17 @@ func (c *Command) SettleOwn(ctx context.Context) error {
 	return c.queue().SettleOne(ctx, c.queueKey(), c.settle)
 }
 
-// Settled drops a release of the command's own attachment that waits: the command has just done what it was for. One that
-// stays does no harm, for it finds nothing to do.
+// Settled drops a release of the command's own attachment that waits: the command has just done what it was for, unless
+// another had begun it. One that stays does no harm, for it finds nothing to do.
 func (c *Command) Settled(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, settleBriefly)
 	defer cancel()
-	err := c.queue().SettleOne(ctx, c.queueKey(), func(context.Context, pending.Release) error { return nil })
+	err := c.queue().SettleOne(ctx, c.queueKey(), func(ctx context.Context, r pending.Release) error {
+		if len(r.Released) == 0 {
+			return nil
+		}
+		return c.settle(ctx, r)
+	})
 	if err != nil {
 		c.Log.Warn("a release that is done waits on", "error", err)
 	}
@@ -97,24 +108,34 @@ func (c *Command) leadsThere(r pending.Release) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// settle does what the DEL could not.
+// settle does what the DEL could not. When it fails too, the release remembers what was given back.
 func (c *Command) settle(ctx context.Context, r pending.Release) error {
+	released, err := c.finish(ctx, r)
+	if err != nil && len(released) > 0 {
+		r.Released = released
+		err = errors.Join(err, c.queue().Add(r))
+	}
+	return err
+}
+
+// finish releases and tells the pod, and returns what it has released.
+func (c *Command) finish(ctx context.Context, r pending.Release) ([]netip.Addr, error) {
 	id := workload.ID{ContainerID: r.ContainerID, IfName: r.IfName, Namespace: r.Namespace, Pod: r.Pod, PodUID: r.PodUID}
 	allocations := c.Allocations()
 	held, err := allocations.Lookup(ctx, r.Network, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	// The container may have come back since under the same ID.
 	held.until = r.Queued
 	released, err := allocations.Release(ctx, held, !r.Others)
 	if err != nil || !id.Kubernetes() {
-		return err
+		return released, err
 	}
 	announcer := announce.Announcer{Client: c.Client, ID: id}
-	if r.Others {
-		return announcer.ClearOf(ctx, released)
+	if r.Others || r.OtherNetworks {
+		return released, announcer.ClearOf(ctx, slices.Concat(r.Released, released))
 	}
 	_, err = announcer.Clear(ctx, nil)
-	return err
+	return released, err
 }

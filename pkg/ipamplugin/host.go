@@ -55,7 +55,7 @@ func (h Host) remembered(blocks blockCodec) remembered {
 	return remembered{dir: filepath.Join(h.State, "blocks"), blocks: blocks}
 }
 
-// ErrNotUp says that something which the node has to provide before pods can come is not there yet. A retry cures it.
+// ErrNotUp says that something which the node has to provide before pods can come is not there yet, or not as it should be. A retry cures it.
 var ErrNotUp = errors.New("node is not up")
 
 // NodeName returns the name of the Kubernetes node. The nodename file is the node agent's sign of life, so that its

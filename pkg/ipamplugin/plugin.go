@@ -71,7 +71,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	if released, err = c.release(ctx); CanWait(err) {
 		c.Note(err, false)
 		c.Log.Warn("the release waits until the API server can be reached", "error", err)
-		return c.Postpone(true)
+		return c.Postpone(Others{InNetwork: true, Elsewhere: true}, released)
 	}
 	if err != nil {
 		return err

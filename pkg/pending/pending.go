@@ -13,8 +13,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,8 +41,12 @@ type Release struct {
 	Kubeconfig string `json:"kubeconfig,omitempty"`
 	// Queued is when the release was added.
 	Queued time.Time `json:"queued"`
-	// Others says that the container still had other interfaces in the network.
-	Others bool `json:"others,omitempty"`
+	// Others says that the container still had other interfaces in the network, OtherNetworks that it had some in others.
+	Others        bool `json:"others,omitempty"`
+	OtherNetworks bool `json:"otherNetworks,omitempty"`
+	// Released are the addresses that were given back already, when what comes after that failed: the pod may still say that
+	// it has them.
+	Released []netip.Addr `json:"released,omitempty"`
 }
 
 // Key is one attachment.
@@ -68,15 +74,11 @@ const (
 )
 
 // Add queues a release, and returns when it would survive a power failure. A release of the same attachment that waits already
-// is replaced. A Queued that is zero becomes the time of the call. An error wraps ErrFull, hostlock.ErrBusy when others kept the
+// is replaced, but for what it has in Released, which is kept. A Queued that is zero becomes the time of the call. An error wraps ErrFull, hostlock.ErrBusy when others kept the
 // directory's lock for 20 s, or what the operating system said; the release may then be queued or not.
 func (q Queue) Add(r Release) error {
 	if r.Queued.IsZero() {
 		r.Queued = q.Now().UTC()
-	}
-	data, err := json.Marshal(r)
-	if err != nil {
-		return fmt.Errorf("encode release: %w", err)
 	}
 	if err := q.makeDir(); err != nil {
 		return fmt.Errorf("make queue of releases: %w", err)
@@ -90,10 +92,31 @@ func (q Queue) Add(r Release) error {
 	if err := q.room(name); err != nil {
 		return err
 	}
+	r.Released = union(r.Released, q.releasedBefore(name))
+	data, err := json.Marshal(r)
+	if err != nil {
+		return fmt.Errorf("encode release: %w", err)
+	}
 	if err := q.write(name, data, r.Queued); err != nil {
 		return fmt.Errorf("queue release: %w", err)
 	}
 	return nil
+}
+
+// releasedBefore returns what the file of that name has in Released. One that cannot be read has nothing.
+func (q Queue) releasedBefore(name string) []netip.Addr {
+	var before Release
+	if data, err := os.ReadFile(q.path(name)); err != nil || json.Unmarshal(data, &before) != nil {
+		return nil
+	}
+	return before.Released
+}
+
+// union returns the addresses of both, sorted; nil for none.
+func union(a, b []netip.Addr) []netip.Addr {
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
 }
 
 // room returns ErrFull when the queue has no place for a file of that name.

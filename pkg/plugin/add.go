@@ -134,7 +134,7 @@ func (a *attachment) readMTU() (int, error) {
 	}
 	mtu, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || mtu < 0 || mtu > 65535 {
-		return 0, fmt.Errorf("MTU file %s holds %q, want a number up to 65535; the node agent writes it anew when restarted", mtuFile, data)
+		return 0, fmt.Errorf("%w: %s holds %q, want a number up to 65535; the node agent writes it anew when restarted", ipamplugin.ErrNotUp, mtuFile, data)
 	}
 	return mtu, nil
 }

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"net"
 	"net/netip"
 	"slices"
@@ -39,25 +40,28 @@ func (a *add) assignBlock(ctx context.Context, r ipamplugin.Request) error {
 
 // withdraw gives back all that block IPAM gave.
 func (a *add) withdraw(ctx context.Context) error {
-	for ; len(a.grants) > 0; a.grants = a.grants[1:] {
-		if err := a.Allocations().Withdraw(ctx, a.grants[0]); err != nil {
-			return err
-		}
+	var errs []error
+	for _, grant := range a.grants {
+		errs = append(errs, a.Allocations().Withdraw(ctx, grant))
 	}
-	return nil
+	a.grants = nil
+	return errors.Join(errs...)
 }
 
 // reassign gives up the addresses for others. The old ones are kept until there are new ones, so that they are not the
-// same.
+// same. Those that cannot be given back fail the ADD, whose undo tries once more; what is left then is for the DEL that
+// follows a failed ADD, and hangs on the same handle until it comes.
 func (a *add) reassign(ctx context.Context) error {
 	r := a.request()
 	r.Another = true
 	if err := a.assignBlock(ctx, r); err != nil {
 		return err
 	}
-	old := a.grants[0]
+	if err := a.Allocations().Withdraw(ctx, a.grants[0]); err != nil {
+		return err
+	}
 	a.grants = a.grants[1:]
-	return a.Allocations().Withdraw(ctx, old)
+	return nil
 }
 
 // families stands for the addresses of the families that are wanted, before there are any.

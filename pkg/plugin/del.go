@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipamplugin"
 )
 
@@ -35,39 +37,18 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	return errors.Join(local, delegated, remote)
 }
 
-// holdings is what the attachment holds, as soon as that is known.
-type holdings func() (ipamplugin.Holdings, error)
-
-// lookUp begins to look up what the attachment holds. That goes on beside the work on the interface, for which the
-// kernel takes its time.
-func (a *attachment) lookUp(ctx context.Context) holdings {
-	var held ipamplugin.Holdings
-	if !a.blockIPAM() {
-		return nil
-	}
-	err := a.Connect()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		if err == nil {
-			held, err = a.LookUp(ctx)
-		}
-	}()
-	return func() (ipamplugin.Holdings, error) {
-		<-done
-		return held, err
-	}
-}
-
-func (a *attachment) tearDown(ctx context.Context) (others bool, err error) {
+func (a *attachment) tearDown(ctx context.Context) (others dataplane.Others, err error) {
 	ctx, cancel := context.WithTimeout(ctx, localDeadline)
 	defer cancel()
 	err = a.Step(ctx, "tear down", func() (err error) {
 		others, err = a.dataplane.Teardown(ctx, a.target())
 		return err
 	})
-	// Who does not know takes nothing from others.
-	return others || err != nil, err
+	if err != nil {
+		// Who does not know takes nothing from others.
+		others = dataplane.Others{InNetwork: true, Elsewhere: true}
+	}
+	return others, err
 }
 
 // tellDelegate bounds what another IPAM plugin may take: one that hangs keeps nothing else from being released.
@@ -78,7 +59,7 @@ func (a *attachment) tellDelegate(ctx context.Context) error {
 }
 
 // forget takes the attachment out of the cluster, now or later.
-func (a *attachment) forget(ctx context.Context, held holdings, others bool) (released []netip.Addr, err error) {
+func (a *attachment) forget(ctx context.Context, held holdings, others dataplane.Others) (released []netip.Addr, err error) {
 	err = a.Step(ctx, "release", func() (err error) {
 		released, err = a.release(ctx, held, others)
 		return err
@@ -94,20 +75,20 @@ func (a *attachment) forget(ctx context.Context, held holdings, others bool) (re
 	case ipamplugin.CanWait(err):
 		a.Note(err, false)
 		a.Log.Warn("the release waits until the API server can be reached", "error", err)
-		return released, a.Postpone(others)
+		return released, a.Postpone(ipamplugin.Others(others), released)
 	}
 	return released, err
 }
 
 // release gives back the addresses and, beside that, empties what the pod says of them. Errors of one do not stop the other.
-func (a *attachment) release(ctx context.Context, held holdings, others bool) (released []netip.Addr, err error) {
+func (a *attachment) release(ctx context.Context, held holdings, others dataplane.Others) (released []netip.Addr, err error) {
 	ctx, cancel := context.WithTimeout(ctx, ipamplugin.ReleaseDeadline)
 	defer cancel()
 	if err := a.Connect(); err != nil {
 		return nil, err
 	}
-	if others {
-		return a.releaseBeside(ctx, held)
+	if others.InNetwork || others.Elsewhere {
+		return a.releaseBeside(ctx, held, others.InNetwork)
 	}
 	var freed, cleared error
 	var g errgroup.Group
@@ -123,31 +104,18 @@ func (a *attachment) release(ctx context.Context, held holdings, others bool) (r
 
 // releaseBeside does so while the container has other interfaces: the annotations may be of one of these, and are emptied only
 // when they name an address that is given up.
-func (a *attachment) releaseBeside(ctx context.Context, held holdings) (released []netip.Addr, err error) {
+func (a *attachment) releaseBeside(ctx context.Context, held holdings, inNetwork bool) (released []netip.Addr, err error) {
 	if a.blockIPAM() {
-		released, err = a.releaseHeld(ctx, held, false)
+		released, err = a.releaseHeld(ctx, held, !inNetwork)
 	}
 	if a.ID.Kubernetes() {
-		err = errors.Join(err, a.announcer().ClearOf(ctx, released))
+		err = errors.Join(err, a.announcer().ClearOf(ctx, slices.Concat(released, a.saidBefore())))
 	}
 	return released, err
 }
 
-// releaseHeld gives back the addresses. alone says that the container has no other interface in the network.
-func (a *attachment) releaseHeld(ctx context.Context, held holdings, alone bool) ([]netip.Addr, error) {
-	h, err := held()
-	if err == nil && h.None() {
-		// An ADD that was under way until its interface was torn down may have got something since.
-		h, err = a.LookUp(ctx)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return a.Allocations().Release(ctx, h, alone)
-}
-
 // clear empties the annotations of the pod. With the pod's word that the host interface is this container's, or nobody's,
-// it also removes one that carries no mark: Calico leaves it so, and a crash may.
+// it also removes one that carries no mark: Calico leaves it so.
 func (a *attachment) clear(ctx context.Context) error {
 	mine, err := a.announcer().Clear(ctx, a.saidBefore())
 	if err != nil || !mine {

@@ -218,9 +218,7 @@ func TestC13_ThePluginsOwnNamespaceIsNoPods(t *testing.T) {
 	}
 	// The override is for plugins that work on the host. calico's data plane does not.
 	unchanged(t, "ADD into the host's own namespace", func() {
-		if a := ask(t, "calico", "ADD", p, nil, override...); a.Exit != 1 || !strings.Contains(a.Error.Msg, "a pod needs one of its own") {
-			t.Errorf("overridden: %+v", a)
-		}
+		expectError(t, "overridden", ask(t, "calico", "ADD", p, nil, override...), 4, "/proc/self/ns/net", "a pod needs one of its own")
 	})
 	attach(t, "calico-ipam", p, map[string]any{"name": "c13"}, override...)
 }

@@ -54,7 +54,7 @@ func TestMTUIsTheConfigurationsThenTheFilesThenTheKernels(t *testing.T) {
 	mtuOf("mtu-file", map[string]any{"mtu": 0, "require_mtu_file": true, "want": 1333})
 	mtuOf("mtu-before-file", map[string]any{"mtu": 1400, "want": 1400})
 	must(t, os.WriteFile(file, []byte("large\n"), 0o644))
-	expectRefusal(t, newPod(t, "mtu-bad"), refusal{changes: map[string]any{"mtu": 0}, code: 100, says: []string{file, "large"}})
+	expectRefusal(t, newPod(t, "mtu-bad"), refusal{changes: map[string]any{"mtu": 0}, code: 11, says: []string{file, "large"}})
 }
 
 func TestTheNodesNameIsFromTheFirstPlaceThatHasIt(t *testing.T) {

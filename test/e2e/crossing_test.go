@@ -104,19 +104,104 @@ func TestContainersWhoseIDsBeginAlikeKeepTheirInterfaces(t *testing.T) {
 }
 
 func TestADelInOneNetworkLeavesTheAnnotationsOfAnother(t *testing.T) {
-	p := newPod(t, "cross-networks")
-	a, b := map[string]any{"name": "cross-a"}, map[string]any{"name": "cross-b"}
-	expectResult(t, "first", ask(t, "calico", "ADD", p, a))
-	second := ask(t, "calico", "ADD", p, b, "CNI_IFNAME", "net1")
-	expectResult(t, "second", second)
-	before, err := n.Annotations(t.Context(), p)
+	installed(t)
+	through := proxy.Start(t, n.Kubeconfig())
+	a, b := map[string]any{"name": "cross-a"}, map[string]any{"name": "cross-b", "kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
+	for name, remove := range map[string]func(p *node.Pod, added node.Answer){
+		"with the result of the ADD": func(p *node.Pod, added node.Answer) {
+			expectOK(t, "DEL", ask(t, "calico", "DEL", p, plus(b, "prevResult", resultOf(t, added)), "CNI_IFNAME", "net1"))
+		},
+		"without": func(p *node.Pod, _ node.Answer) {
+			expectOK(t, "DEL", ask(t, "calico", "DEL", p, b, "CNI_IFNAME", "net1"))
+		},
+		// Calico does not say which interface an address is for: in its network it is the only one.
+		"of addresses that Calico gave": func(p *node.Pod, _ node.Answer) {
+			alter(t, "cross-b."+p.ContainerID, func(attribute map[string]any) { delete(attribute["secondary"].(map[string]any), "interface") })
+			expectOK(t, "DEL", ask(t, "calico", "DEL", p, b, "CNI_IFNAME", "net1"))
+		},
+		"after an outage": func(p *node.Pod, _ node.Answer) {
+			through.Arm(&proxy.Fault{Lose: proxy.Before, Always: true})
+			expectOK(t, "DEL", ask(t, "calico", "DEL", p, b, "CNI_IFNAME", "net1"))
+			through.Arm(nil)
+			expectOK(t, "STATUS", ask(t, "calico", "STATUS", nil, b))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPod(t, "cross-networks")
+			expectResult(t, "first", ask(t, "calico", "ADD", p, a))
+			added := ask(t, "calico", "ADD", p, b, "CNI_IFNAME", "net1")
+			expectResult(t, "second", added)
+			before, err := n.Annotations(t.Context(), p)
+			must(t, err)
+			remove(p, added)
+			after, err := n.Annotations(t.Context(), p)
+			must(t, err)
+			expectSame(t, "annotations", mustJSON(t, before), mustJSON(t, after))
+			if strings.Contains(state(t), handleOf("cross-b", p)) {
+				t.Error("the addresses of the second are still held")
+			}
+			expectOK(t, "DEL", ask(t, "calico", "DEL", p, a))
+			after, err = n.Annotations(t.Context(), p)
+			must(t, err)
+			if after["cni.projectcalico.org/podIP"] != "" || strings.Contains(state(t), handleOf("cross-a", p)) {
+				t.Errorf("after the DEL of the first the pod says %v", after)
+			}
+		})
+	}
+}
+
+// The addresses are another plugin's to release: what they were is told by the result of the ADD.
+func TestTheAnnotationsOfAnInterfaceWithAnotherIPAMPluginGoWithIt(t *testing.T) {
+	p, named := newPod(t, "cross-exec-two"), map[string]any{"name": "cross-exec-two", "ipam.exec": true}
+	first := ask(t, "calico", "ADD", p, named)
+	expectResult(t, "first", first)
+	expectResult(t, "second", ask(t, "calico", "ADD", p, named, "CNI_IFNAME", "net1"))
+	expectOK(t, "DEL", ask(t, "calico", "DEL", p, plus(named, "prevResult", resultOf(t, first))))
+	annotations, err := n.Annotations(t.Context(), p)
 	must(t, err)
-	// Runtimes pass the result of the ADD.
-	expectOK(t, "DEL", ask(t, "calico", "DEL", p, plus(b, "prevResult", resultOf(t, second)), "CNI_IFNAME", "net1"))
-	after, err := n.Annotations(t.Context(), p)
-	must(t, err)
-	expectSame(t, "annotations", mustJSON(t, before), mustJSON(t, after))
-	expectOK(t, "DEL", ask(t, "calico", "DEL", p, a))
+	if annotations["cni.projectcalico.org/podIP"] != "" {
+		t.Errorf("the pod still says %v", annotations)
+	}
+	expectOK(t, "DEL", ask(t, "calico", "DEL", p, named, "CNI_IFNAME", "net1"))
+}
+
+// The addresses are given back, and then the API server is lost: nothing is left to release, and the pod still names them.
+func TestTheAnnotationsOfAnInterfaceThatGoesAreEmptiedAfterAnOutage(t *testing.T) {
+	installed(t)
+	through := proxy.Start(t, n.Kubeconfig())
+	named := map[string]any{"name": "cross-stale", "kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
+	outage := proxy.Fault{Lose: proxy.Before, Always: true}
+	onPods := proxy.Fault{Lose: proxy.Before, Always: true, Matches: func(_, path string) bool { return strings.Contains(path, "/pods/") }}
+	status := func(*node.Pod) { ask(t, "calico", "STATUS", nil, named) }
+	del := func(p *node.Pod) { expectOK(t, "DEL", ask(t, "calico", "DEL", p, named)) }
+	type step struct {
+		fault *proxy.Fault
+		do    func(*node.Pod)
+	}
+	for name, steps := range map[string][]step{
+		"another command":               {{&onPods, del}, {nil, status}},
+		"another command in the outage": {{&onPods, del}, {&onPods, status}, {nil, status}},
+		"the DEL again":                 {{&onPods, del}, {nil, del}},
+		"the DEL again in the outage":   {{&onPods, del}, {&outage, del}, {nil, status}},
+		"another command that is cut":   {{&outage, del}, {&onPods, status}, {nil, status}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPod(t, "stale-"+strings.ReplaceAll(strings.ToLower(name), " ", "-"))
+			for _, ifName := range []string{"eth0", "net1"} {
+				expectResult(t, ifName, ask(t, "calico", "ADD", p, named, "CNI_IFNAME", ifName))
+			}
+			for _, step := range steps {
+				through.Arm(step.fault)
+				step.do(p)
+			}
+			annotations, err := n.Annotations(t.Context(), p)
+			must(t, err)
+			if annotations["cni.projectcalico.org/podIP"] != "" || annotations["cni.projectcalico.org/podIPs"] != "" {
+				t.Errorf("the pod still says %v", annotations)
+			}
+			expectOK(t, "DEL", ask(t, "calico", "DEL", p, named, "CNI_IFNAME", "net1"))
+		})
+	}
 }
 
 func TestAReleaseWhoseKubeconfigIsGoneIsSettledAllTheSame(t *testing.T) {

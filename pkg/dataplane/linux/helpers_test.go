@@ -2,6 +2,7 @@ package linux_test
 
 import (
 	"context"
+	"flag"
 	"net"
 	"net/netip"
 	"os"
@@ -20,6 +21,9 @@ const (
 	ifName     = "eth0"
 	hostIfName = "cali0123456789a"
 )
+
+// kind is what pods are attached with. The tests of another kind need a kernel that has it: `make test-netkit`.
+var kind = flag.String("kind", string(dataplane.Veth), "the kind of the pairs that are made: veth or netkit")
 
 var (
 	addr4    = netip.MustParseAddr("10.65.0.7")
@@ -59,6 +63,7 @@ func specFor(pod *nettest.NetNS, addrs ...netip.Addr) dataplane.Spec {
 		NetNS:      pod.Path,
 		IfName:     ifName,
 		HostIfName: hostIfName,
+		Netkit:     *kind == string(dataplane.Netkit),
 		MTU:        1440,
 		MAC:        net.HardwareAddr{0x02, 0, 0, 0, 0, 0x07},
 		Addrs:      addrs,

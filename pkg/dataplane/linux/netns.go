@@ -13,9 +13,6 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// errOwnNetNS: the path of the pod's network namespace leads to that of the host.
-var errOwnNetNS = errors.New("network namespace is the host's own")
-
 // side is one network namespace, open, with a netlink handle in it.
 type side struct {
 	ns netns.NsHandle
@@ -54,7 +51,7 @@ func openPair(path string) (_ pair, err error) {
 	}
 	defer closeOnError(&hostNS, &err)
 	if podNS.Equal(hostNS) {
-		return pair{}, fmt.Errorf("%s: %w: a pod needs one of its own", path, errOwnNetNS)
+		return pair{}, fmt.Errorf("%s: %w: a pod needs one of its own", path, dataplane.ErrHostNetNS)
 	}
 	pod, err := openSide(podNS)
 	if err != nil {

@@ -55,6 +55,19 @@ func TestTeardownGoesByTheMark(t *testing.T) {
 	}
 }
 
+// A pair that Setup has just made is down, and has no mark yet: a DEL of an older sandbox must not take it for its own.
+func TestTeardownSparesAnInterfaceThatIsBeingMade(t *testing.T) {
+	w := newWorld(t)
+	setAlias(t, w.node, hostIfName, "")
+	w.down(t, w.node, hostIfName, w.pod, ifName)
+	target := targetOf(w.spec)
+	target.NetNS, target.Unmarked = "", true
+	must(t, teardown(t, w.node, linux.New(""), target))
+	if got := state(t, w.node); !strings.Contains(got, hostIfName) {
+		t.Errorf("it is gone:\n%s", got)
+	}
+}
+
 // An ADD for another network that found the name taken is followed by a DEL.
 func TestTeardownOfAnotherNetworkSparesThePodInterface(t *testing.T) {
 	w := newWorld(t)
@@ -81,13 +94,14 @@ func TestTeardownOfTheSecondSparesAFirstWithoutName(t *testing.T) {
 }
 
 func TestTeardownTellsOfOthersAlsoFromTheHostAlone(t *testing.T) {
+	inNetwork := dataplane.Others{InNetwork: true}
 	for _, c := range []struct {
 		name   string
 		target func(node, pod *nettest.NetNS) dataplane.Target
-		want   bool
+		want   dataplane.Others
 	}{
-		{"the first goes", func(_, pod *nettest.NetNS) dataplane.Target { return targetOf(specFor(pod)) }, true},
-		{"the second goes", func(_, pod *nettest.NetNS) dataplane.Target { return targetOf(secondSpec(pod)) }, true},
+		{"the first goes", func(_, pod *nettest.NetNS) dataplane.Target { return targetOf(specFor(pod)) }, inNetwork},
+		{"the second goes", func(_, pod *nettest.NetNS) dataplane.Target { return targetOf(secondSpec(pod)) }, inNetwork},
 		{"the second is gone", func(node, pod *nettest.NetNS) dataplane.Target {
 			node.Do(func() {
 				link, err := netlink.LinkByName(secondHostIfName)
@@ -95,16 +109,25 @@ func TestTeardownTellsOfOthersAlsoFromTheHostAlone(t *testing.T) {
 				must(t, netlink.LinkDel(link))
 			})
 			return targetOf(specFor(pod))
-		}, false},
+		}, dataplane.Others{}},
+		{"the second is of another network", func(node, pod *nettest.NetNS) dataplane.Target {
+			setAlias(t, node, secondHostIfName, "other.sandbox-1/net1")
+			return targetOf(specFor(pod))
+		}, dataplane.Others{Elsewhere: true}},
+		{"the second is of another network, and the first goes by an older mark", func(node, pod *nettest.NetNS) dataplane.Target {
+			setAlias(t, node, secondHostIfName, "other.sandbox-1/net1")
+			setAlias(t, node, hostIfName, "sandbox-1")
+			return targetOf(specFor(pod))
+		}, dataplane.Others{Elsewhere: true}},
 		{"its own under a name that it does not know", func(node, pod *nettest.NetNS) dataplane.Target {
 			setAlias(t, node, secondHostIfName, "net.sandbox-1/eth0")
 			return targetOf(specFor(pod))
-		}, false},
+		}, dataplane.Others{}},
 		{"another owner", func(_, pod *nettest.NetNS) dataplane.Target {
 			spec := specFor(pod)
 			spec.Owner = "net.sandbox-2"
 			return targetOf(spec)
-		}, false},
+		}, dataplane.Others{}},
 	} {
 		for _, path := range []string{"pod", "gone"} {
 			t.Run(c.name+", namespace "+path, func(t *testing.T) {
@@ -117,7 +140,7 @@ func TestTeardownTellsOfOthersAlsoFromTheHostAlone(t *testing.T) {
 				node.Do(func() {
 					others, err := linux.New("").Teardown(t.Context(), target)
 					if err != nil || others != c.want {
-						t.Errorf("others is %t, %v, want %t", others, err, c.want)
+						t.Errorf("others is %+v, %v, want %+v", others, err, c.want)
 					}
 				})
 			})

@@ -34,16 +34,12 @@ func (s *setup) createPair(context.Context) error {
 
 func (s *setup) addPair() error {
 	if s.spec.Netkit {
-		if err := s.addNetkit(); !unknownKind(err) {
+		// Which is what a kernel without netkit says (CONFIG_NETKIT, since 6.7).
+		if err := s.addNetkit(); !errors.Is(err, unix.EOPNOTSUPP) {
 			return err
 		}
 	}
 	return s.addVeth()
-}
-
-// unknownKind reports what a kernel without netkit says to one.
-func unknownKind(err error) bool {
-	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EINVAL)
 }
 
 func (s *setup) addVeth() error {
@@ -59,7 +55,8 @@ func (s *setup) addVeth() error {
 }
 
 // addNetkit makes the host's end the primary, which is the one that programs may be attached to for both. It passes on
-// what no program decides about, and clears what a packet carries of the namespace that it leaves, as veth does.
+// what no program decides about, and clears what a packet carries of the namespace that it leaves, as veth does. Packets
+// wait in no queue of it, so that Queues has no meaning.
 func (s *setup) addNetkit() error {
 	attrs, peer := netlink.NewLinkAttrs(), netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU, attrs.HardwareAddr = s.spec.HostIfName, s.spec.MTU, hostMAC

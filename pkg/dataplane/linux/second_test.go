@@ -129,11 +129,11 @@ func TestTwoInterfacesAnswerAndGoAlone(t *testing.T) {
 				if nth == 2 {
 					target = targetOf(stays)
 				}
-				var others bool
+				var others dataplane.Others
 				var err error
 				node.Do(func() { others, err = linux.New("").Teardown(t.Context(), target) })
-				if err != nil || others != want {
-					t.Errorf("Teardown of %s: others is %t, %v, want %t", target.IfName, others, err, want)
+				if err != nil || others != (dataplane.Others{InNetwork: want}) {
+					t.Errorf("Teardown of %s: others is %+v, %v, want %t", target.IfName, others, err, want)
 				}
 				if nth < 2 {
 					exchange(t, place{node, client4}, place{pod, stays.Addrs[0]})

@@ -85,7 +85,8 @@ func (s *setup) removeStale(context.Context) error {
 	return s.ns.host.deleteLink(link)
 }
 
-// markOwner is a request of its own because the kernel takes no alias with the one that creates a link.
+// markOwner is a request of its own because the kernel takes no alias with the one that creates a link. It comes before the
+// link is up: see halfMade.
 func (s *setup) markOwner(context.Context) error {
 	alias := markOf(s.spec).String()
 	if err := s.ns.host.LinkSetAlias(s.hostLink, alias); err != nil {

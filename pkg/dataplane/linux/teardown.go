@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"strings"
 
 	"github.com/vishvananda/netlink"
 
@@ -21,15 +23,15 @@ type teardown struct {
 // Teardown removes the pod's end of the pair, which takes the host's end and its routes along, and then the
 // host's end where that is left and carries the target's mark. What is not there is fine, as is a path that names
 // the host's own namespace: nothing of ours is in there. An error of one half does not stop the other.
-func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (others bool, err error) {
+func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (others dataplane.Others, err error) {
 	ns, err := openHostNetNS()
 	if err != nil {
-		return false, err
+		return others, err
 	}
 	defer ns.Close()
 	host, err := openSide(ns)
 	if err != nil {
-		return false, err
+		return others, err
 	}
 	defer host.Close()
 	t := teardown{target: target, mark: mark{target.Owner, target.IfName}, host: host}
@@ -47,7 +49,7 @@ func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (othe
 		{"look for other interfaces", func() (err error) { others, err = t.others(); return err }},
 	} {
 		if err := ctx.Err(); err != nil {
-			return false, errors.Join(opened, fmt.Errorf("%s: %w", step.name, err))
+			return others, errors.Join(opened, fmt.Errorf("%s: %w", step.name, err))
 		}
 		opened = errors.Join(opened, step.do())
 	}
@@ -129,7 +131,7 @@ func (t teardown) mine(link netlink.Link) (bool, error) {
 	if alias == t.mark.String() {
 		return true, nil
 	}
-	unmarked := alias == "" && t.target.Unmarked || alias != "" && alias == t.target.ContainerID
+	unmarked := alias == "" && t.target.Unmarked && !halfMade(link) || alias != "" && alias == t.target.ContainerID
 	if !unmarked || link.Attrs().Name != t.target.HostIfName || t.pod == nil {
 		return unmarked && link.Attrs().Name == t.target.HostIfName, nil
 	}
@@ -137,35 +139,53 @@ func (t teardown) mine(link netlink.Link) (bool, error) {
 	return podEnd == nil || podEnd.Attrs().Name == t.target.IfName, err
 }
 
-// others looks in the pod, which has few interfaces, and among those of the host only where the pod is gone.
-func (t teardown) others() (bool, error) {
+// halfMade reports whether an interface without a mark may be one that Setup has made a moment ago, for a newer sandbox: it
+// brings none up before it has marked it. One that a crash has left so goes with its pod's end, or with the next Setup.
+func halfMade(link netlink.Link) bool { return link.Attrs().Flags&net.FlagUp == 0 }
+
+// others tells the other interfaces of the container by their marks.
+func (t teardown) others() (found dataplane.Others, err error) {
 	if t.target.Owner == "" {
-		return false, nil
+		return found, nil
 	}
+	marks, err := t.marks()
+	for _, m := range marks {
+		switch {
+		case m == t.mark:
+		case m.owner == t.target.Owner:
+			found.InNetwork = true
+		case t.target.ContainerID != "" && strings.HasSuffix(m.owner, "."+t.target.ContainerID):
+			found.Elsewhere = true
+		}
+	}
+	return found, err
+}
+
+// marks returns those of the pod, which has few interfaces, and those of the whole host only where the pod is gone.
+func (t teardown) marks() ([]mark, error) {
+	var marks []mark
 	if t.pod == nil {
 		all, err := t.host.attachments()
 		for _, a := range all {
-			if a.mark.owner == t.target.Owner && a.mark != t.mark {
-				return true, nil
-			}
+			marks = append(marks, a.mark)
 		}
-		return false, err
+		return marks, err
 	}
 	links, err := t.pod.links()
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	for _, link := range links {
 		hostEnd, err := pair{pod: *t.pod, host: t.host}.hostEndOf(link)
 		if err != nil {
-			return false, err
+			return marks, err
 		}
 		if hostEnd == nil {
 			continue
 		}
-		if m, ok := parseMark(hostEnd.Attrs().Alias); ok && m.owner == t.target.Owner && m != t.mark {
-			return true, nil
+		if m, ok := parseMark(hostEnd.Attrs().Alias); ok {
+			marks = append(marks, m)
 		}
 	}
-	return false, nil
+	return marks, nil
 }

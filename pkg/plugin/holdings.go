@@ -1,0 +1,45 @@
+package plugin
+
+import (
+	"context"
+	"net/netip"
+
+	"calico-cni/pkg/ipamplugin"
+)
+
+// holdings returns what the attachment holds, as soon as that is known.
+type holdings func() (ipamplugin.Holdings, error)
+
+// lookUp begins to look up what the attachment holds. That goes on beside the work on the interface, for which the
+// kernel takes its time.
+func (a *attachment) lookUp(ctx context.Context) holdings {
+	if !a.blockIPAM() {
+		return nil
+	}
+	var held ipamplugin.Holdings
+	err := a.Connect()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err == nil {
+			held, err = a.LookUp(ctx)
+		}
+	}()
+	return func() (ipamplugin.Holdings, error) {
+		<-done
+		return held, err
+	}
+}
+
+// releaseHeld gives back the addresses. alone says that the container has no other interface in the network.
+func (a *attachment) releaseHeld(ctx context.Context, held holdings, alone bool) ([]netip.Addr, error) {
+	h, err := held()
+	if err == nil && h.None() {
+		// An ADD that was under way until its interface was torn down may have got something since.
+		h, err = a.LookUp(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.Allocations().Release(ctx, h, alone)
+}

@@ -1,0 +1,54 @@
+package e2e
+
+import (
+	"net/http"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"calico-cni/test/proxy"
+)
+
+// routedAway makes a pool of two addresses, the first of which the host routes to a pod that is alive.
+func routedAway(t *testing.T) (free netip.Addr) {
+	t.Helper()
+	neighbour := add(t, newPod(t, "conflict-alive"), nil)
+	onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "conflict", "10.86.0.0/31", 31)) })
+	taken := netip.MustParseAddr("10.86.0.0")
+	link, err := netlink.LinkByName(neighbour.Interfaces[0].Name)
+	must(t, err)
+	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: host32(taken.AsSlice()), Scope: netlink.SCOPE_LINK}))
+	return taken.Next()
+}
+
+func TestAnAddressThatTheHostRoutesToALivePodIsGivenUpForAnother(t *testing.T) {
+	free, p := routedAway(t), newPod(t, "conflict")
+	a := attach(t, "calico", p, map[string]any{"ipam.assign_ipv6": "false"})
+	if got := addrs(t, resultOf(t, a)); len(got) != 1 || got[0] != free {
+		t.Errorf("addresses %v, want %s", got, free)
+	}
+	ping(t, "host to pod", nil, free)
+	if s := state(t); strings.Count(s, "block 10-86-0-0-31 holds") != 1 {
+		t.Errorf("the other address is still held:\n%s", s)
+	}
+}
+
+// The handle is read to withdraw: after the second assignment has read it to count itself there, too.
+func TestAnAddressThatCouldNotBeGivenUpGoesWithTheFailedAdd(t *testing.T) {
+	routedAway(t)
+	through, p, reads := proxy.Start(t, n.Kubeconfig()), newPod(t, "conflict-fault"), 0
+	changes := map[string]any{"ipam.assign_ipv6": "false", "kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
+	unchanged(t, "the ADD", func() {
+		through.Arm(&proxy.Fault{Status: http.StatusForbidden, Matches: func(method, path string) bool {
+			if method == "GET" && strings.Contains(path, "/ipamhandles/") {
+				reads++
+			}
+			return reads == 2
+		}})
+		if a := call(t, "ADD", p, changes); a.Exit == 0 || !through.Fired() {
+			t.Errorf("ADD: %+v, fault fired: %t", a, through.Fired())
+		}
+	})
+}
