@@ -94,7 +94,7 @@ type preconditions struct {
 }
 
 func (r Resource[T]) write(ctx context.Context, q request, object *T) (*T, error) {
-	body, err := json.Marshal(object)
+	body, err := encode(object)
 	if err != nil {
 		return nil, fmt.Errorf("encode for %s: %w", q.what, err)
 	}
