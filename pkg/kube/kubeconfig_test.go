@@ -61,7 +61,7 @@ func TestErrorsOfAKubeconfigShowNothingThatItSays(t *testing.T) {
 		{"CA twice", kubeconfig(server+", certificate-authority: /dev/null, certificate-authority-data: aHVudGVyMg==", ""), errCertificates, "CA"},
 		{"CA that is none", kubeconfig(server+", certificate-authority-data: aHVudGVyMg==", ""), errCertificates, "CA"},
 		{"empty CA file", kubeconfig(server+", certificate-authority: /dev/null", ""), errCertificates, "CA"},
-		{"CA and no verification", kubeconfig(server+", insecure-skip-tls-verify: true, certificate-authority-data: aHVudGVyMg==", ""), errCertificates, "CA"},
+		{"CA and no verification", kubeconfig(trusting(listen(t, nil))+", insecure-skip-tls-verify: true", ""), errCertificates, "CA"},
 		{"certificate twice", kubeconfig(server, "client-certificate: /dev/null, client-certificate-data: aHVudGVyMg=="), errCertificates, "PEM"},
 		{"key twice", kubeconfig(server, "client-key: /dev/null, client-key-data: aHVudGVyMg=="), errCertificates, "PEM"},
 		{"certificate without key", kubeconfig(server, "client-certificate-data: aHVudGVyMg=="), errCertificates, "PEM"},

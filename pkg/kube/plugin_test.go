@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,7 +53,7 @@ func TestACredentialPluginIsRunOnceWithItsArgumentsAndEnvironment(t *testing.T) 
 func TestACredentialPluginIsToldOfItsClusterIfItWants(t *testing.T) {
 	s := listen(t, func(http.ResponseWriter, *http.Request) {})
 	cluster := "server: '" + s.URL + "', insecure-skip-tls-verify: true, tls-server-name: srv, " +
-		"extensions: [{name: other, extension: {a: 1}}, {name: client.authentication.k8s.io/exec, extension: {audience: b}}]"
+		"extensions: [{name: client.authentication.k8s.io/exec, extension: {audience: b}}, {name: other, extension: {a: 1}}]"
 	for more, want := range map[string]string{
 		"": `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"interactive":false}}`,
 		", provideClusterInfo: true": `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"cluster":{"server":"` + s.URL +
@@ -157,7 +158,10 @@ func TestACredentialPluginEndsWithItsContext(t *testing.T) {
 
 func TestNoCredentialPluginIsRunForWhoHasCredentials(t *testing.T) {
 	s := listen(t, func(http.ResponseWriter, *http.Request) {})
-	for _, user := range []string{"token: t", "username: u, password: p"} {
+	cert, key := certificate(t, "someone")
+	b64 := base64.StdEncoding.EncodeToString
+	pair := fmt.Sprintf("client-certificate-data: %s, client-key-data: %s", b64(cert), b64(key))
+	for _, user := range []string{"token: t", "username: u, password: p", pair} {
 		c := loaded(t, trusting(s), user+", exec: {apiVersion: client.authentication.k8s.io/v1, command: /nowhere}")
 		if err := c.Ping(t.Context()); err != nil {
 			t.Errorf("%s: %v", user, err)

@@ -89,7 +89,11 @@ func TestServersAreURLsOrHostAndPort(t *testing.T) {
 	} {
 		got := ""
 		if u, err := serverURL(server); err == nil {
-			got, _, _ = strings.Cut((&Client{server: u}).url(request{path: "/version"}), "?")
+			c := &Client{server: u}
+			got = strings.TrimSuffix(c.url(request{path: "/version"}), "?timeout=15s")
+			if !strings.HasPrefix(got, strings.TrimSuffix(c.Host(), "/")) {
+				t.Errorf("%q is shown as %q", server, c.Host())
+			}
 		} else if !errors.Is(err, errServer) {
 			t.Errorf("%s: %v", server, err)
 		}
