@@ -86,6 +86,18 @@ func TestANewObjectHasNoMoreThanItWasGiven(t *testing.T) {
 	}
 }
 
+func TestAnObjectReadAnewHasNothingOfTheOneBefore(t *testing.T) {
+	var o Object[contents]
+	for _, text := range []string{whole, `{"metadata":{"name":"m"}}`} {
+		if err := o.UnmarshalJSON([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := json.Marshal(o); err != nil || string(got) != `{"apiVersion":"","kind":"","metadata":{"name":"m"},"spec":{"a":0}}` {
+		t.Errorf("%s, %v", got, err)
+	}
+}
+
 func TestWhatIsNoObjectIsRefused(t *testing.T) {
 	for _, text := range []string{
 		``, `[]`, `1`, `{"metadata":[]}`, `{"metadata":{"name":1}}`, `{"metadata":{"labels":{"a":1}}}`, `{"metadata":{"creationTimestamp":"x"}}`, `{"spec":1}`, `{"kind":{}}`, `{} {}`,
