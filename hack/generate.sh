@@ -1,14 +1,16 @@
 #!/bin/sh
 # generate.sh DIR: writes what is generated beneath DIR, a copy of the tree or the tree itself:
-# deepcopy functions into pkg/apis/crd/v1, the CustomResourceDefinitions into deploy/chart/crds, and the manifests, which
+# deepcopy functions into pkg/apis/crd/v1 and spec beneath it, the CustomResourceDefinitions into deploy/chart/crds, and the manifests, which
 # are rendered from the tree's own chart, into deploy.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=$(cd "$1" && pwd)
-mkdir -p "$out/pkg/apis/crd/v1" "$out/deploy/chart/crds"
+mkdir -p "$out/pkg/apis/crd/v1/spec" "$out/deploy/chart/crds"
 cd "$root"
 go tool -modfile=hack/tools/go.mod controller-gen \
-	object crd:crdVersions=v1 paths=./pkg/apis/... \
+	object paths=./pkg/apis/crd/v1/spec output:object:dir="$out/pkg/apis/crd/v1/spec"
+go tool -modfile=hack/tools/go.mod controller-gen \
+	object crd:crdVersions=v1 paths=./pkg/apis/crd/v1 \
 	output:object:dir="$out/pkg/apis/crd/v1" output:crd:dir="$out/deploy/chart/crds"
 
 # A free address is null in a block, and controller-gen has no marker that allows null in a list.

@@ -7,7 +7,7 @@ trap 'rm -rf "$fresh"' EXIT
 trap 'exit 1' INT TERM
 "$root/hack/generate.sh" "$fresh"
 stale=false
-for file in pkg/apis/crd/v1/zz_generated.deepcopy.go deploy/chart/crds; do
+for file in pkg/apis/crd/v1/zz_generated.deepcopy.go pkg/apis/crd/v1/spec/zz_generated.deepcopy.go deploy/chart/crds; do
 	diff -ruN "$root/$file" "$fresh/$file" || stale=true
 done
 for file in calico-cni.yaml $(cd "$root/deploy" && echo profiles/*.values.yaml); do

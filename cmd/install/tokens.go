@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"calico-cni/internal/buildinfo"
@@ -61,7 +62,7 @@ func connect(kubeconfig string) (*kube.Client, error) {
 	if kubeconfig != "" {
 		return kube.Load(kubeconfig, userAgent())
 	}
-	return kube.InCluster(userAgent())
+	return kube.InCluster(os.Getenv, userAgent())
 }
 
 func userAgent() string { return "calico-cni/" + buildinfo.Version }

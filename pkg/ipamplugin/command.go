@@ -69,7 +69,7 @@ func (h Host) OnNode(verb string, args *skel.CmdArgs) (*Command, error) {
 }
 
 // Connect prepares to speak to the API server. No request is made.
-func (c *Command) Connect() (err error) {
+func (c *Command) Connect() error {
 	if c.Client != nil {
 		return nil
 	}
@@ -77,8 +77,8 @@ func (c *Command) Connect() (err error) {
 	if err != nil {
 		return err
 	}
-	c.Client, err = client.Limited(c.Conf.QPS, c.Conf.Burst)
-	return err
+	c.Client = client.Limited(c.Conf.QPS, c.Conf.Burst)
+	return nil
 }
 
 func (c *Command) connect() (*kube.Client, error) {

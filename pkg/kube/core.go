@@ -5,13 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
-
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/rest"
 )
 
 // metadataOnly makes the server leave out everything of an object but its metadata.
@@ -28,17 +26,17 @@ type Meta struct {
 
 // Pod returns the metadata of a pod, or an error that wraps ErrNotFound.
 func (c *Client) Pod(ctx context.Context, namespace, name string) (Meta, error) {
-	return c.meta(ctx, c.rest.Get().AbsPath(podPath(namespace, name)), fmt.Sprintf("get pod %s/%s", namespace, name))
+	return c.meta(ctx, podPath(namespace, name), fmt.Sprintf("get pod %s/%s", namespace, name))
 }
 
 // Namespace returns the metadata of a namespace, or an error that wraps ErrNotFound.
 func (c *Client) Namespace(ctx context.Context, name string) (Meta, error) {
-	return c.meta(ctx, c.rest.Get().AbsPath("/api/v1/namespaces", name), "get namespace "+name)
+	return c.meta(ctx, "/api/v1/namespaces/"+name, "get namespace "+name)
 }
 
 // Node returns the metadata of a node, or an error that wraps ErrNotFound.
 func (c *Client) Node(ctx context.Context, name string) (Meta, error) {
-	return c.meta(ctx, c.rest.Get().AbsPath("/api/v1/nodes", name), "get node "+name)
+	return c.meta(ctx, nodePath(name), "get node "+name)
 }
 
 // PodCIDRs returns the CIDRs that the controller manager gave a node for its pods, or an error that wraps ErrNotFound.
@@ -49,7 +47,7 @@ func (c *Client) PodCIDRs(ctx context.Context, node string) ([]netip.Prefix, err
 			PodCIDRs []string `json:"podCIDRs"`
 		} `json:"spec"`
 	}
-	if err := c.do(ctx, c.rest.Get().AbsPath("/api/v1/nodes", node), "get node "+node, &object); err != nil {
+	if err := c.do(ctx, request{what: "get node " + node, method: http.MethodGet, path: nodePath(node)}, &object); err != nil {
 		return nil, err
 	}
 	all := object.Spec.PodCIDRs
@@ -66,17 +64,17 @@ func (c *Client) PodCIDRs(ctx context.Context, node string) ([]netip.Prefix, err
 	return cidrs, nil
 }
 
-func (c *Client) meta(ctx context.Context, r *rest.Request, what string) (Meta, error) {
+func (c *Client) meta(ctx context.Context, path, what string) (Meta, error) {
 	var object struct {
 		Metadata Meta `json:"metadata"`
 	}
-	err := c.do(ctx, r.SetHeader("Accept", metadataOnly), what, &object)
+	err := c.do(ctx, request{what: what, method: http.MethodGet, path: path, accept: metadataOnly}, &object)
 	return object.Metadata, err
 }
 
 // Ping makes the smallest request that there is. An error wraps ErrUnauthorized when the server does not know who asks.
 func (c *Client) Ping(ctx context.Context) error {
-	return c.do(ctx, c.rest.Get().AbsPath("/version"), "get version", nil)
+	return c.do(ctx, request{what: "get version", method: http.MethodGet, path: "/version"}, nil)
 }
 
 // AnnotatePod sets annotations of a pod, and removes those that are nil, by one patch of its status subresource, provided that the pod is still the one
@@ -87,8 +85,7 @@ func (c *Client) AnnotatePod(ctx context.Context, namespace string, pod Meta, an
 	if err != nil {
 		return fmt.Errorf("encode patch of pod %s/%s: %w", namespace, pod.Name, err)
 	}
-	r := c.rest.Patch(types.MergePatchType).AbsPath(podPath(namespace, pod.Name), "status").SetHeader("Accept", metadataOnly).Body(patch)
-	return c.do(ctx, r, fmt.Sprintf("annotate pod %s/%s", namespace, pod.Name), nil)
+	return c.patchPod(ctx, namespace, pod.Name, typeMergePatch, patch)
 }
 
 // AnnotatePodIf sets annotations of a pod by one patch of its status subresource, provided that it has those of
@@ -105,8 +102,14 @@ func (c *Client) AnnotatePodIf(ctx context.Context, namespace, name string, wher
 	if err != nil {
 		return fmt.Errorf("encode patch of pod %s/%s: %w", namespace, name, err)
 	}
-	r := c.rest.Patch(types.JSONPatchType).AbsPath(podPath(namespace, name), "status").SetHeader("Accept", metadataOnly).Body(patch)
-	return c.do(ctx, r, fmt.Sprintf("annotate pod %s/%s", namespace, name), nil)
+	return c.patchPod(ctx, namespace, name, typeJSONPatch, patch)
+}
+
+func (c *Client) patchPod(ctx context.Context, namespace, name, content string, patch []byte) error {
+	return c.do(ctx, request{
+		what: fmt.Sprintf("annotate pod %s/%s", namespace, name), method: http.MethodPatch, path: podPath(namespace, name) + "/status",
+		accept: metadataOnly, content: content, body: patch,
+	}, nil)
 }
 
 // operation is one of a JSON patch (RFC 6902).
@@ -136,14 +139,17 @@ type Token struct {
 // RequestToken has the server issue a token for a service account that is valid for about ttl.
 func (c *Client) RequestToken(ctx context.Context, namespace, account string, ttl time.Duration) (Token, error) {
 	body := fmt.Appendf(nil, `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":%d}}`, int64(ttl.Seconds()))
-	r := c.rest.Post().AbsPath("/api/v1/namespaces", namespace, "serviceaccounts", account, "token").SetHeader("Content-Type", "application/json").Body(body)
+	r := request{
+		what: fmt.Sprintf("request token of service account %s/%s", namespace, account), method: http.MethodPost,
+		path: "/api/v1/namespaces/" + namespace + "/serviceaccounts/" + account + "/token", content: typeJSON, body: body,
+	}
 	var answer struct {
 		Status struct {
 			Token   string    `json:"token"`
 			Expires time.Time `json:"expirationTimestamp"`
 		} `json:"status"`
 	}
-	if err := c.do(ctx, r, fmt.Sprintf("request token of service account %s/%s", namespace, account), &answer); err != nil {
+	if err := c.do(ctx, r, &answer); err != nil {
 		return Token{}, err
 	}
 	return Token{Value: answer.Status.Token, Expires: answer.Status.Expires}, nil
@@ -152,3 +158,5 @@ func (c *Client) RequestToken(ctx context.Context, namespace, account string, tt
 func podPath(namespace, name string) string {
 	return "/api/v1/namespaces/" + namespace + "/pods/" + name
 }
+
+func nodePath(name string) string { return "/api/v1/nodes/" + name }

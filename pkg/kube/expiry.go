@@ -1,39 +1,23 @@
 package kube
 
 import (
-	"bytes"
-	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"time"
-
-	"k8s.io/client-go/rest"
 )
 
 // Expires returns when the credentials run out, the zero time when they do not say. No request is made: a bearer token
 // says it in its claim "exp" (RFC 7519, section 4.1.4), a client certificate in its notAfter.
 func (c *Client) Expires() time.Time {
-	config := rest.CopyConfig(c.config)
-	if config.BearerTokenFile != "" {
-		if data, err := os.ReadFile(config.BearerTokenFile); err == nil {
-			config.BearerToken = string(bytes.TrimSpace(data))
-		}
+	if token := c.identity.bearer(); token != "" {
+		return tokenExpiry(token)
 	}
-	if config.BearerToken != "" {
-		return tokenExpiry(config.BearerToken)
+	if c.identity.certificate != nil {
+		return c.identity.renewed().Leaf.NotAfter
 	}
-	// What cannot be read says nothing: the server will.
-	if rest.LoadTLSFiles(config) != nil {
-		return time.Time{}
-	}
-	pair, err := tls.X509KeyPair(config.CertData, config.KeyData)
-	if err != nil {
-		return time.Time{}
-	}
-	return pair.Leaf.NotAfter
+	return time.Time{}
 }
 
 // CheckExpiry returns an error that wraps ErrUnauthorized when the credentials have run out at now.

@@ -39,7 +39,7 @@ func TestErrorsOfAKubeconfigShowNothingThatItSays(t *testing.T) {
 	}{
 		{"kind", "apiVersion: v1\nkind: " + secret, errKind, "want kind"},
 		{"version", "apiVersion: " + secret + "\nkind: Config", errKind, "want kind"},
-		{"version of many parts", "apiVersion: a/b/" + secret + "\nkind: Config", errFields, "not a kubeconfig"},
+		{"version of many parts", "apiVersion: a/b/" + secret + "\nkind: Config", errKind, "want kind"},
 		{"syntax", "apiVersion: v1\nkind: Config\nusers: [\n" + secret + ": }", errSyntax, "see line 3"},
 		{"anchor", "apiVersion: v1\nkind: *" + secret, errSyntax, "not YAML"},
 		{"text", secret, errFields, "not a kubeconfig"},
@@ -52,10 +52,22 @@ func TestErrorsOfAKubeconfigShowNothingThatItSays(t *testing.T) {
 		{"no server", kubeconfig("tls-server-name: "+secret, ""), errServer, "server"},
 		{"server", kubeconfig("server: 'https://u:"+secret+"@[h'", ""), errServer, "server"},
 		{"server with a bad port", kubeconfig("server: 'https://u:"+secret+"@h:port'", ""), errServer, "server"},
-		{"proxy", kubeconfig(server+", proxy-url: 'ftp://u:"+secret+"@h'", ""), errUser, "user"},
+		{"proxy", kubeconfig(server+", proxy-url: 'ftp://u:"+secret+"@h'", ""), errProxy, "proxy-url"},
+		{"two clusters of a name", strings.Replace(kubeconfig(server, ""), "clusters: [", "clusters: [{name: b, cluster: {server: "+secret+"}}, ", 1), errNames, "same name"},
+		{"auth-provider", kubeconfig(server, "auth-provider: {name: "+secret+"}"), errAuthProvider, "credential plugin"},
+		{"no command", kubeconfig(server, "exec: {apiVersion: client.authentication.k8s.io/v1, args: ["+secret+"]}"), errPlugin, "credential plugin"},
+		{"variable without name", kubeconfig(server, "exec: {apiVersion: client.authentication.k8s.io/v1, command: x, env: [{value: "+secret+"}]}"), errPlugin, "credential plugin"},
+		{"groups of nobody", kubeconfig(server, "token: t, as-groups: ["+secret+"]"), errUser, "user"},
+		{"CA twice", kubeconfig(server+", certificate-authority: /dev/null, certificate-authority-data: aHVudGVyMg==", ""), errCertificates, "CA"},
+		{"CA that is none", kubeconfig(server+", certificate-authority-data: aHVudGVyMg==", ""), errCertificates, "CA"},
+		{"empty CA file", kubeconfig(server+", certificate-authority: /dev/null", ""), errCertificates, "CA"},
+		{"CA and no verification", kubeconfig(trusting(listen(t, nil))+", insecure-skip-tls-verify: true", ""), errCertificates, "CA"},
+		{"certificate twice", kubeconfig(server, "client-certificate: /dev/null, client-certificate-data: aHVudGVyMg=="), errCertificates, "PEM"},
+		{"key twice", kubeconfig(server, "client-key: /dev/null, client-key-data: aHVudGVyMg=="), errCertificates, "PEM"},
+		{"certificate without key", kubeconfig(server, "client-certificate-data: aHVudGVyMg=="), errCertificates, "PEM"},
 		{"two kinds of credentials", kubeconfig(server, "username: u, password: "+secret+", token: "+secret), errUser, "user"},
 		{"password and token file", kubeconfig(server, "username: u, password: "+secret+", tokenFile: /proc/self/comm"), errUser, "user"},
-		{"credential plugin", kubeconfig(server, "exec: {command: x, apiVersion: "+secret+", interactiveMode: Never}"), errCertificates, "credential plugin"},
+		{"credential plugin", kubeconfig(server, "exec: {command: x, apiVersion: "+secret+", interactiveMode: Never}"), errPlugin, "credential plugin"},
 		{"CA file", kubeconfig(server+", certificate-authority: "+secret, ""), fs.ErrNotExist, "certificate-authority"},
 		{"key file", kubeconfig(server, "client-certificate: /dev/null, client-key: "+secret), fs.ErrNotExist, "client-key"},
 		{"token file", kubeconfig(server, "tokenFile: "+secret), fs.ErrNotExist, "tokenFile"},
@@ -130,4 +142,47 @@ func TestAPasswordInTheServersURLIsUsedAndNotShown(t *testing.T) {
 			t.Errorf("Node = %v; want ErrUnavailable with the redacted URL", err)
 		}
 	}
+}
+
+func TestTheCurrentContextCountsAndUnknownFieldsDoNot(t *testing.T) {
+	const several = `
+preferences: {colors: true}
+current-context: second
+contexts:
+- {name: first, context: {cluster: a, user: a}}
+- {name: second, context: {cluster: b, user: b, namespace: "not used"}}
+- {name: third, context: {cluster: gone, user: gone}}
+clusters:
+- {name: a, cluster: {server: 'https://a'}}
+- {name: b, cluster: {server: 'https://b', fromTheFuture: [1]}}
+users:
+- {name: a, user: {token: a}}
+- {name: b, user: {token: b, fromTheFuture: {c: null}}}
+fromTheFuture: true
+`
+	for name, text := range map[string]string{
+		"YAML without its kind": several,
+		"YAML":                  "apiVersion: v1\nkind: Config" + several,
+		"JSON": `{"current-context": "b", "contexts": [{"name": "b", "context": {"cluster": "b", "user": "b"}}],
+			"clusters": [{"name": "b", "cluster": {"server": "https://b"}}], "users": [{"name": "b", "user": {"token": "b"}}]}`,
+	} {
+		c, err := Load(write(t, text), "test")
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if c.Host() != "https://b" || c.identity.bearer() != "b" {
+			t.Errorf("%s: %s with token %q", name, c.Host(), c.identity.bearer())
+		}
+	}
+}
+
+func FuzzKubeconfig(f *testing.F) {
+	f.Add([]byte(kubeconfig("server: 'https://h', proxy-url: 'http://p'", "token: t")))
+	f.Add([]byte("users: [{}]"))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		if c, u, err := parse(data); err == nil {
+			_, _ = serverURL(c.Server)
+			u.CertificateFile, u.KeyFile, u.TokenFile = "", "", ""
+			_, _ = identify(u, c)
+		}
+	})
 }

@@ -5,8 +5,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-
-	"k8s.io/client-go/rest"
+	"net/http"
+	"net/url"
 )
 
 // Resource reads and writes the objects of one cluster-scoped kind. T is the Go type of an object; it has to keep the
@@ -24,7 +24,7 @@ func NewResource[T any](c *Client, groupVersion, plural string) Resource[T] {
 
 // Get returns the object of that name, or an error that wraps ErrNotFound.
 func (r Resource[T]) Get(ctx context.Context, name string) (*T, error) {
-	return r.object(ctx, r.client.rest.Get().AbsPath(r.path, name), "get", name)
+	return r.object(ctx, request{what: r.what("get", name), method: http.MethodGet, path: r.path + "/" + name})
 }
 
 // ListOptions choose what a list returns and how fresh it is.
@@ -38,17 +38,17 @@ type ListOptions struct {
 
 // List returns the objects that the options choose. An error wraps ErrNotFound when the server does not know the kind.
 func (r Resource[T]) List(ctx context.Context, o ListOptions) ([]T, error) {
-	request := r.client.rest.Get().AbsPath(r.path)
+	query := url.Values{}
 	if o.Selector != "" {
-		request.Param("labelSelector", o.Selector)
+		query.Set("labelSelector", o.Selector)
 	}
 	if o.Cached {
-		request.Param("resourceVersion", "0")
+		query.Set("resourceVersion", "0")
 	}
 	var list struct {
 		Items []T `json:"items"`
 	}
-	err := r.client.do(ctx, request, "list "+r.plural, &list)
+	err := r.client.do(ctx, request{what: "list " + r.plural, method: http.MethodGet, path: r.path, query: query}, &list)
 	if errors.Is(err, ErrNotFound) {
 		return nil, fmt.Errorf("%w; apply the CustomResourceDefinition of %s", err, r.plural)
 	}
@@ -57,13 +57,13 @@ func (r Resource[T]) List(ctx context.Context, o ListOptions) ([]T, error) {
 
 // Create stores a new object and returns it as stored. An error wraps ErrExists when the name is taken.
 func (r Resource[T]) Create(ctx context.Context, name string, object *T) (*T, error) {
-	return r.write(ctx, r.client.rest.Post().AbsPath(r.path), "create", name, object)
+	return r.write(ctx, request{what: r.what("create", name), method: http.MethodPost, path: r.path}, object)
 }
 
 // Update replaces an object, compare-and-swap on the resourceVersion that it carries, and returns it as stored. An
 // error wraps ErrConflict when it was changed meanwhile, ErrNotFound when it is gone.
 func (r Resource[T]) Update(ctx context.Context, name string, object *T) (*T, error) {
-	return r.write(ctx, r.client.rest.Put().AbsPath(r.path, name), "update", name, object)
+	return r.write(ctx, request{what: r.what("update", name), method: http.MethodPut, path: r.path + "/" + name}, object)
 }
 
 // Delete removes the object of that name if it is still the one of that UID and resourceVersion. An error wraps
@@ -77,7 +77,9 @@ func (r Resource[T]) Delete(ctx context.Context, name, uid, resourceVersion stri
 	if err != nil {
 		return fmt.Errorf("encode delete options: %w", err)
 	}
-	return r.client.do(ctx, r.client.rest.Delete().AbsPath(r.path, name).SetHeader("Content-Type", "application/json").Body(body), "delete "+r.plural+" "+name, nil)
+	return r.client.do(ctx, request{
+		what: r.what("delete", name), method: http.MethodDelete, path: r.path + "/" + name, content: typeJSON, body: body,
+	}, nil)
 }
 
 type deleteOptions struct {
@@ -91,18 +93,21 @@ type preconditions struct {
 	ResourceVersion string `json:"resourceVersion,omitempty"`
 }
 
-func (r Resource[T]) write(ctx context.Context, request *rest.Request, verb, name string, object *T) (*T, error) {
-	body, err := json.Marshal(object)
+func (r Resource[T]) write(ctx context.Context, q request, object *T) (*T, error) {
+	body, err := encode(object)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s %s: %w", r.plural, name, err)
+		return nil, fmt.Errorf("encode for %s: %w", q.what, err)
 	}
-	return r.object(ctx, request.SetHeader("Content-Type", "application/json").Body(body), verb, name)
+	q.content, q.body = typeJSON, body
+	return r.object(ctx, q)
 }
 
-func (r Resource[T]) object(ctx context.Context, request *rest.Request, verb, name string) (*T, error) {
+func (r Resource[T]) object(ctx context.Context, q request) (*T, error) {
 	out := new(T)
-	if err := r.client.do(ctx, request, verb+" "+r.plural+" "+name, out); err != nil {
+	if err := r.client.do(ctx, q, out); err != nil {
 		return nil, err
 	}
 	return out, nil
 }
+
+func (r Resource[T]) what(verb, name string) string { return verb + " " + r.plural + " " + name }

@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/test/apiserver"
 )
 
@@ -54,8 +55,8 @@ func object(t *testing.T, kind, name, spec string) *unstructured.Unstructured {
 
 // kinds maps the kinds to their plurals.
 var kinds = map[string]string{
-	"IPPool": v1.IPPools, "IPAMBlock": v1.IPAMBlocks, "BlockAffinity": v1.BlockAffinities, "IPAMHandle": v1.IPAMHandles,
-	"IPAMConfig": v1.IPAMConfigs, "IPReservation": v1.IPReservations, "ClusterInformation": v1.ClusterInformations,
+	"IPPool": spec.IPPools, "IPAMBlock": spec.IPAMBlocks, "BlockAffinity": spec.BlockAffinities, "IPAMHandle": spec.IPAMHandles,
+	"IPAMConfig": spec.IPAMConfigs, "IPReservation": spec.IPReservations, "ClusterInformation": spec.ClusterInformations,
 }
 
 // zeros is a list of n zeros, in YAML.
@@ -160,7 +161,7 @@ func TestPoolChanges(t *testing.T) {
 		"all else":                      {`{cidr: 10.0.0.0/16}`, `{cidr: 10.0.0.0/16, disabled: true, vxlanMode: Always, nodeSelector: none(), assignmentMode: Manual}`, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			client, ctx := resource(t, v1.IPPools), t.Context()
+			client, ctx := resource(t, spec.IPPools), t.Context()
 			o, err := client.Create(ctx, object(t, "IPPool", "changed", tt.before), metav1.CreateOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -183,20 +184,20 @@ func TestPoolChanges(t *testing.T) {
 }
 
 func TestPoolsAreCompletedAndHaveAStatus(t *testing.T) {
-	client, ctx := resource(t, v1.IPPools), t.Context()
+	client, ctx := resource(t, spec.IPPools), t.Context()
 	o, err := client.Create(ctx, object(t, "IPPool", "plain", `{cidr: 10.0.0.0/16}`), metav1.CreateOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for field, want := range map[string]string{
-		"ipipMode": v1.EncapNever, "vxlanMode": v1.EncapNever, "nodeSelector": "all()", "assignmentMode": v1.AssignmentAutomatic,
+		"ipipMode": spec.EncapNever, "vxlanMode": spec.EncapNever, "nodeSelector": "all()", "assignmentMode": spec.AssignmentAutomatic,
 	} {
 		if got, _, _ := unstructured.NestedString(o.Object, "spec", field); got != want {
 			t.Errorf("%s is %q, want %q", field, got, want)
 		}
 	}
 	o.Object["status"] = map[string]any{"conditions": []any{map[string]any{
-		"type": v1.PoolAllocatable, "status": "False", "reason": "CIDROverlap", "message": "", "lastTransitionTime": "2026-11-21T10:00:00Z",
+		"type": spec.PoolAllocatable, "status": "False", "reason": "CIDROverlap", "message": "", "lastTransitionTime": "2026-11-21T10:00:00Z",
 	}}}
 	if o, err = client.UpdateStatus(ctx, o, metav1.UpdateOptions{}); err != nil {
 		t.Fatal(err)

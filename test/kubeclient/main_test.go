@@ -16,6 +16,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/kube"
 	"calico-cni/test/apiserver"
 )
@@ -80,14 +81,14 @@ func at(t *testing.T, s *apiserver.Server, address string) *kube.Client {
 
 // reservations is a kind of objects that nothing else writes.
 func reservations(c *kube.Client) kube.Resource[v1.IPReservation] {
-	return kube.NewResource[v1.IPReservation](c, v1.GroupVersion.String(), v1.IPReservations)
+	return kube.NewResource[v1.IPReservation](c, v1.GroupVersion.String(), spec.IPReservations)
 }
 
 func reservation(name string, cidrs ...string) *v1.IPReservation {
 	return &v1.IPReservation{
 		TypeMeta:   metav1.TypeMeta{APIVersion: v1.GroupVersion.String(), Kind: "IPReservation"},
 		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       v1.IPReservationSpec{ReservedCIDRs: cidrs},
+		Spec:       spec.IPReservation{ReservedCIDRs: cidrs},
 	}
 }
 

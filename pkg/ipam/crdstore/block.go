@@ -5,25 +5,24 @@ import (
 	"strconv"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/kube"
 )
 
 type blockCodec struct{}
 
 func (blockCodec) name(cidr netip.Prefix) string { return cidrName(cidr) }
 
-func (blockCodec) decode(o *v1.IPAMBlock) (b block.Block, deleted bool, err error) {
-	if b.CIDR, err = parseCIDR("IPAMBlock", o.Name, o.Spec.CIDR); err != nil {
+func (blockCodec) decode(o *kube.Object[spec.IPAMBlock]) (b block.Block, deleted bool, err error) {
+	if b.CIDR, err = parseCIDR("IPAMBlock", o.Metadata.Name, o.Spec.CIDR); err != nil {
 		return b, false, err
 	}
 	switch {
 	case o.Spec.Affinity != nil:
 		b.Affinity = *o.Spec.Affinity
 	case o.Spec.HostAffinity != nil && *o.Spec.HostAffinity != "":
-		b.Affinity = v1.AffinityHostPrefix + *o.Spec.HostAffinity
+		b.Affinity = spec.AffinityHostPrefix + *o.Spec.HostAffinity
 	}
 	if o.Spec.AffinityClaimTime != nil {
 		b.ClaimTime = o.Spec.AffinityClaimTime.Time
@@ -45,17 +44,17 @@ func (blockCodec) decode(o *v1.IPAMBlock) (b block.Block, deleted bool, err erro
 	for text, n := range o.Spec.SequenceNumberForAllocation {
 		ordinal, err := strconv.Atoi(text)
 		if err != nil {
-			return b, false, malformed("IPAMBlock", o.Name, "sequenceNumberForAllocation has the key %q, which is no ordinal", text)
+			return b, false, malformed("IPAMBlock", o.Metadata.Name, "sequenceNumberForAllocation has the key %q, which is no ordinal", text)
 		}
 		b.SequenceAt[ordinal] = n
 	}
 	if err := b.Validate(); err != nil {
-		return b, false, malformed("IPAMBlock", o.Name, "%v", err)
+		return b, false, malformed("IPAMBlock", o.Metadata.Name, "%v", err)
 	}
 	return b.Clone(), o.Spec.Deleted, nil
 }
 
-func decodeAttribute(a v1.AllocationAttribute) block.Attribute {
+func decodeAttribute(a spec.AllocationAttribute) block.Attribute {
 	out := block.Attribute{Owner: a.Secondary, AlternateOwner: a.AlternateOwnerAttrs, Unknown: a.Unknown}
 	if a.HandleID != nil {
 		out.Handle = *a.HandleID
@@ -66,8 +65,8 @@ func decodeAttribute(a v1.AllocationAttribute) block.Attribute {
 	return out
 }
 
-func (blockCodec) fill(o *v1.IPAMBlock, cidr netip.Prefix, b block.Block, deleted bool) {
-	o.APIVersion, o.Kind, o.Name = v1.GroupVersion.String(), "IPAMBlock", cidrName(cidr)
+func (blockCodec) fill(o *kube.Object[spec.IPAMBlock], cidr netip.Prefix, b block.Block, deleted bool) {
+	o.APIVersion, o.Kind, o.Metadata.Name = spec.GroupVersion, "IPAMBlock", cidrName(cidr)
 	s := &o.Spec
 	s.CIDR, s.Deleted, s.SequenceNumber = cidr.String(), deleted, b.Sequence
 	s.Affinity, s.HostAffinity = nil, nil
@@ -82,9 +81,9 @@ func (blockCodec) fill(o *v1.IPAMBlock, cidr netip.Prefix, b block.Block, delete
 		}
 	}
 	s.Unallocated = b.Unallocated
-	s.Attributes = make([]v1.AllocationAttribute, len(b.Attributes))
+	s.Attributes = make([]spec.AllocationAttribute, len(b.Attributes))
 	for i, a := range b.Attributes {
-		s.Attributes[i] = v1.AllocationAttribute{
+		s.Attributes[i] = spec.AllocationAttribute{
 			Secondary: a.Owner, AlternateOwnerAttrs: a.AlternateOwner, ReleasedAt: timeOrNil(a.ReleasedAt), Unknown: a.Unknown,
 		}
 		if a.Handle != "" {
@@ -97,15 +96,9 @@ func (blockCodec) fill(o *v1.IPAMBlock, cidr netip.Prefix, b block.Block, delete
 	}
 }
 
-func (blockCodec) revision(o *v1.IPAMBlock) (uid, resourceVersion string) {
-	return string(o.UID), o.ResourceVersion
-}
-
-func (blockCodec) clone(o *v1.IPAMBlock) *v1.IPAMBlock { return o.DeepCopy() }
-
-func timeOrNil(t time.Time) *metav1.Time {
+func timeOrNil(t time.Time) *spec.Time {
 	if t.IsZero() {
 		return nil
 	}
-	return &metav1.Time{Time: t}
+	return &spec.Time{Time: t}
 }

@@ -7,14 +7,32 @@ import (
 	"net/netip"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/selector"
 )
+
+// read is an object that is only read here.
+type read[S any] struct {
+	Metadata struct {
+		Name              string     `json:"name"`
+		DeletionTimestamp *spec.Time `json:"deletionTimestamp"`
+	} `json:"metadata"`
+	Spec S `json:"spec"`
+}
+
+// poolObject is an IPPool with what its controller says of it.
+type poolObject struct {
+	read[spec.IPPool]
+	Status struct {
+		Conditions []struct {
+			Type   string `json:"type"`
+			Status string `json:"status"`
+		} `json:"conditions"`
+	} `json:"status"`
+}
 
 // singleton is the name of the one IPAMConfig and the one ClusterInformation of a cluster.
 const singleton = "default"
@@ -68,13 +86,13 @@ func (s *Store) Pools(ctx context.Context) ([]pool.Pool, error) {
 	return pools, nil
 }
 
-func decodePool(o *v1.IPPool) pool.Pool {
+func decodePool(o *poolObject) pool.Pool {
 	p := pool.Pool{
-		Name: o.Name, BlockSize: o.Spec.BlockSize,
-		Disabled: o.Spec.Disabled, Deleting: o.DeletionTimestamp != nil, Manual: o.Spec.AssignmentMode == v1.AssignmentManual,
+		Name: o.Metadata.Name, BlockSize: o.Spec.BlockSize,
+		Disabled: o.Spec.Disabled, Deleting: o.Metadata.DeletionTimestamp != nil, Manual: o.Spec.AssignmentMode == spec.AssignmentManual,
 	}
 	for _, c := range o.Status.Conditions {
-		p.Refused = p.Refused || c.Type == v1.PoolAllocatable && c.Status == metav1.ConditionFalse
+		p.Refused = p.Refused || c.Type == spec.PoolAllocatable && c.Status == "False"
 	}
 	for _, use := range o.Spec.AllowedUses {
 		p.Uses = append(p.Uses, pool.Use(use))
@@ -105,7 +123,7 @@ func (s *Store) Reservations(ctx context.Context) ([]netip.Prefix, error) {
 		for _, text := range o.Spec.ReservedCIDRs {
 			cidr, err := parseReserved(text)
 			if err != nil {
-				return nil, malformed("IPReservation", o.Name, "reservedCIDRs: %v", err)
+				return nil, malformed("IPReservation", o.Metadata.Name, "reservedCIDRs: %v", err)
 			}
 			reserved = append(reserved, cidr)
 		}

@@ -6,12 +6,13 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 
+	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam"
-
-	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/kube"
 )
 
 // maxName is the longest name that an object may have, plus one.
@@ -55,39 +56,33 @@ type affinityCodec struct{}
 
 func (affinityCodec) name(k ipam.AffinityKey) string { return affinityName(k.Node, k.CIDR) }
 
-func (affinityCodec) decode(o *v1.BlockAffinity) (ipam.Affinity, bool, error) {
-	a := ipam.Affinity{State: ipam.State(o.Spec.State), Created: o.CreationTimestamp.Time}
+func (affinityCodec) decode(o *kube.Object[spec.BlockAffinity]) (ipam.Affinity, bool, error) {
+	a := ipam.Affinity{State: ipam.State(o.Spec.State), Created: o.Metadata.Created}
 	if a.State == "" {
 		a.State = ipam.Confirmed
 	}
-	return a, o.Spec.Deleted == v1.DeletedTrue, nil
+	return a, o.Spec.Deleted == spec.DeletedTrue, nil
 }
 
-func (affinityCodec) fill(o *v1.BlockAffinity, k ipam.AffinityKey, a ipam.Affinity, deleted bool) {
-	o.APIVersion, o.Kind, o.Name = v1.GroupVersion.String(), "BlockAffinity", affinityName(k.Node, k.CIDR)
-	o.Spec.Node, o.Spec.CIDR, o.Spec.State, o.Spec.Type = k.Node, k.CIDR.String(), string(a.State), v1.AffinityTypeHost
-	o.Spec.Deleted = v1.DeletedFalse
+func (affinityCodec) fill(o *kube.Object[spec.BlockAffinity], k ipam.AffinityKey, a ipam.Affinity, deleted bool) {
+	o.APIVersion, o.Kind, o.Metadata.Name = spec.GroupVersion, "BlockAffinity", affinityName(k.Node, k.CIDR)
+	o.Spec.Node, o.Spec.CIDR, o.Spec.State, o.Spec.Type = k.Node, k.CIDR.String(), string(a.State), spec.AffinityTypeHost
+	o.Spec.Deleted = spec.DeletedFalse
 	if deleted {
-		o.Spec.Deleted = v1.DeletedTrue
+		o.Spec.Deleted = spec.DeletedTrue
 	}
-	if o.Labels == nil {
-		o.Labels = map[string]string{}
-	}
-	o.Labels[v1.LabelHostnameHash], o.Labels[v1.LabelAffinityType] = hostnameHash(k.Node), v1.AffinityTypeHost
-	o.Labels[v1.LabelIPVersion] = "4"
+	labels := map[string]string{}
+	maps.Copy(labels, o.Metadata.Labels)
+	labels[spec.LabelHostnameHash], labels[spec.LabelAffinityType] = hostnameHash(k.Node), spec.AffinityTypeHost
+	labels[spec.LabelIPVersion] = "4"
 	if k.CIDR.Addr().Is6() {
-		o.Labels[v1.LabelIPVersion] = "6"
+		labels[spec.LabelIPVersion] = "6"
 	}
+	o.Metadata.Labels = labels
 }
 
-func (affinityCodec) revision(o *v1.BlockAffinity) (uid, resourceVersion string) {
-	return string(o.UID), o.ResourceVersion
-}
-
-func (affinityCodec) clone(o *v1.BlockAffinity) *v1.BlockAffinity { return o.DeepCopy() }
-
-func affinityKey(o *v1.BlockAffinity) (ipam.AffinityKey, error) {
-	cidr, err := parseCIDR("BlockAffinity", o.Name, o.Spec.CIDR)
+func affinityKey(o *kube.Object[spec.BlockAffinity]) (ipam.AffinityKey, error) {
+	cidr, err := parseCIDR("BlockAffinity", o.Metadata.Name, o.Spec.CIDR)
 	return ipam.AffinityKey{Node: o.Spec.Node, CIDR: cidr}, err
 }
 
@@ -95,10 +90,10 @@ type handleCodec struct{}
 
 func (handleCodec) name(id string) string { return strings.ToLower(id) }
 
-func (handleCodec) decode(o *v1.IPAMHandle) (ipam.Handle, bool, error) {
+func (handleCodec) decode(o *kube.Object[spec.IPAMHandle]) (ipam.Handle, bool, error) {
 	h := ipam.Handle{ID: o.Spec.HandleID, Counts: map[netip.Prefix]int{}}
 	for text, n := range o.Spec.Block {
-		cidr, err := parseCIDR("IPAMHandle", o.Name, text)
+		cidr, err := parseCIDR("IPAMHandle", o.Metadata.Name, text)
 		if err != nil {
 			return h, false, err
 		}
@@ -107,17 +102,11 @@ func (handleCodec) decode(o *v1.IPAMHandle) (ipam.Handle, bool, error) {
 	return h, o.Spec.Deleted, nil
 }
 
-func (handleCodec) fill(o *v1.IPAMHandle, id string, h ipam.Handle, deleted bool) {
-	o.APIVersion, o.Kind, o.Name = v1.GroupVersion.String(), "IPAMHandle", strings.ToLower(id)
+func (handleCodec) fill(o *kube.Object[spec.IPAMHandle], id string, h ipam.Handle, deleted bool) {
+	o.APIVersion, o.Kind, o.Metadata.Name = spec.GroupVersion, "IPAMHandle", strings.ToLower(id)
 	o.Spec.HandleID, o.Spec.Deleted = h.ID, deleted
 	o.Spec.Block = make(map[string]int, len(h.Counts))
 	for cidr, n := range h.Counts {
 		o.Spec.Block[cidr.String()] = n
 	}
 }
-
-func (handleCodec) revision(o *v1.IPAMHandle) (uid, resourceVersion string) {
-	return string(o.UID), o.ResourceVersion
-}
-
-func (handleCodec) clone(o *v1.IPAMHandle) *v1.IPAMHandle { return o.DeepCopy() }

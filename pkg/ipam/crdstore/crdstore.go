@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/kube"
@@ -18,13 +18,13 @@ import (
 // Store implements ipam.Store and ipam.Cluster on an API server.
 type Store struct {
 	client       *kube.Client
-	blocks       table[netip.Prefix, block.Block, v1.IPAMBlock]
-	affinities   table[ipam.AffinityKey, ipam.Affinity, v1.BlockAffinity]
+	blocks       table[netip.Prefix, block.Block, spec.IPAMBlock]
+	affinities   table[ipam.AffinityKey, ipam.Affinity, spec.BlockAffinity]
 	handles      ipam.Table[string, ipam.Handle]
-	pools        kube.Resource[v1.IPPool]
-	configs      kube.Resource[v1.IPAMConfig]
-	reservations kube.Resource[v1.IPReservation]
-	cluster      kube.Resource[v1.ClusterInformation]
+	pools        kube.Resource[poolObject]
+	configs      kube.Resource[read[spec.IPAMConfig]]
+	reservations kube.Resource[read[spec.IPReservation]]
+	cluster      kube.Resource[read[spec.ClusterInformation]]
 	labelled     Once
 }
 
@@ -37,23 +37,23 @@ type Once interface {
 // New returns the store of the cluster that the client speaks to. labelled remembers that the node's affinities have
 // their labels: writers before 2025 set none.
 func New(c *kube.Client, labelled Once) *Store {
-	gv := v1.GroupVersion.String()
+	const gv = spec.GroupVersion
 	return &Store{
 		client:   c,
 		labelled: labelled,
-		blocks: table[netip.Prefix, block.Block, v1.IPAMBlock]{
-			kube.NewResource[v1.IPAMBlock](c, gv, v1.IPAMBlocks), blockCodec{},
+		blocks: table[netip.Prefix, block.Block, spec.IPAMBlock]{
+			kube.NewResource[kube.Object[spec.IPAMBlock]](c, gv, spec.IPAMBlocks), blockCodec{},
 		},
-		affinities: table[ipam.AffinityKey, ipam.Affinity, v1.BlockAffinity]{
-			kube.NewResource[v1.BlockAffinity](c, gv, v1.BlockAffinities), affinityCodec{},
+		affinities: table[ipam.AffinityKey, ipam.Affinity, spec.BlockAffinity]{
+			kube.NewResource[kube.Object[spec.BlockAffinity]](c, gv, spec.BlockAffinities), affinityCodec{},
 		},
-		handles: table[string, ipam.Handle, v1.IPAMHandle]{
-			kube.NewResource[v1.IPAMHandle](c, gv, v1.IPAMHandles), handleCodec{},
+		handles: table[string, ipam.Handle, spec.IPAMHandle]{
+			kube.NewResource[kube.Object[spec.IPAMHandle]](c, gv, spec.IPAMHandles), handleCodec{},
 		},
-		pools:        kube.NewResource[v1.IPPool](c, gv, v1.IPPools),
-		configs:      kube.NewResource[v1.IPAMConfig](c, gv, v1.IPAMConfigs),
-		reservations: kube.NewResource[v1.IPReservation](c, gv, v1.IPReservations),
-		cluster:      kube.NewResource[v1.ClusterInformation](c, gv, v1.ClusterInformations),
+		pools:        kube.NewResource[poolObject](c, gv, spec.IPPools),
+		configs:      kube.NewResource[read[spec.IPAMConfig]](c, gv, spec.IPAMConfigs),
+		reservations: kube.NewResource[read[spec.IPReservation]](c, gv, spec.IPReservations),
+		cluster:      kube.NewResource[read[spec.ClusterInformation]](c, gv, spec.ClusterInformations),
 	}
 }
 
@@ -74,7 +74,7 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 			return nil, err
 		}
 	}
-	selector := v1.LabelHostnameHash + "=" + hostnameHash(node) + "," + v1.LabelAffinityType + "=" + v1.AffinityTypeHost
+	selector := spec.LabelHostnameHash + "=" + hostnameHash(node) + "," + spec.LabelAffinityType + "=" + spec.AffinityTypeHost
 	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: selector, Cached: cached})
 	if err != nil {
 		return nil, translate(err)
@@ -98,7 +98,7 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 // label gives the node's affinities the labels that they lack. It lists those of all nodes that lack them, which is done
 // once: in a cluster of today's writers that is none.
 func (s *Store) label(ctx context.Context, node string) error {
-	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: "!" + v1.LabelHostnameHash})
+	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: "!" + spec.LabelHostnameHash})
 	if err != nil {
 		return translate(err)
 	}
@@ -128,58 +128,55 @@ func unread[O any](r kube.Resource[O], verb string) error {
 }
 
 // codec turns one kind of value into its object and back. name is the object's name; fill writes the value into an
-// object and leaves alone what the value does not know.
-type codec[K comparable, T, O any] interface {
+// object, leaves alone what the value does not know, and changes no map or slice that the object came with.
+type codec[K comparable, T, S any] interface {
 	name(key K) string
-	decode(object *O) (value T, deleted bool, err error)
-	fill(object *O, key K, value T, deleted bool)
-	revision(object *O) (uid, resourceVersion string)
-	clone(object *O) *O
+	decode(object *kube.Object[S]) (value T, deleted bool, err error)
+	fill(object *kube.Object[S], key K, value T, deleted bool)
 }
 
 // table is an ipam.Table of the objects of one kind. The revision of a row is the object as it was read.
-type table[K comparable, T, O any] struct {
-	resource kube.Resource[O]
-	codec    codec[K, T, O]
+type table[K comparable, T, S any] struct {
+	resource kube.Resource[kube.Object[S]]
+	codec    codec[K, T, S]
 }
 
-func (t table[K, T, O]) Get(ctx context.Context, key K) (ipam.Row[T], error) {
+func (t table[K, T, S]) Get(ctx context.Context, key K) (ipam.Row[T], error) {
 	return t.answer(t.resource.Get(ctx, t.codec.name(key)))
 }
 
-func (t table[K, T, O]) Create(ctx context.Context, key K, value T) (ipam.Row[T], error) {
-	object := new(O)
+func (t table[K, T, S]) Create(ctx context.Context, key K, value T) (ipam.Row[T], error) {
+	object := new(kube.Object[S])
 	t.codec.fill(object, key, value, false)
 	return t.answer(t.resource.Create(ctx, t.codec.name(key), object))
 }
 
-func (t table[K, T, O]) Update(ctx context.Context, key K, row ipam.Row[T]) (ipam.Row[T], error) {
-	read, ok := row.Rev.(*O)
+func (t table[K, T, S]) Update(ctx context.Context, key K, row ipam.Row[T]) (ipam.Row[T], error) {
+	read, ok := row.Rev.(*kube.Object[S])
 	if !ok {
 		return ipam.Row[T]{}, unread(t.resource, "update")
 	}
-	object := t.codec.clone(read)
-	t.codec.fill(object, key, row.Value, row.Deleted)
-	return t.answer(t.resource.Update(ctx, t.codec.name(key), object))
+	object := *read
+	t.codec.fill(&object, key, row.Value, row.Deleted)
+	return t.answer(t.resource.Update(ctx, t.codec.name(key), &object))
 }
 
-func (t table[K, T, O]) Delete(ctx context.Context, key K, row ipam.Row[T]) error {
-	read, ok := row.Rev.(*O)
+func (t table[K, T, S]) Delete(ctx context.Context, key K, row ipam.Row[T]) error {
+	read, ok := row.Rev.(*kube.Object[S])
 	if !ok {
 		return unread(t.resource, "delete")
 	}
-	uid, resourceVersion := t.codec.revision(read)
-	return translate(t.resource.Delete(ctx, t.codec.name(key), uid, resourceVersion))
+	return translate(t.resource.Delete(ctx, t.codec.name(key), read.Metadata.UID, read.Metadata.ResourceVersion))
 }
 
-func (t table[K, T, O]) answer(object *O, err error) (ipam.Row[T], error) {
+func (t table[K, T, S]) answer(object *kube.Object[S], err error) (ipam.Row[T], error) {
 	if err != nil {
 		return ipam.Row[T]{}, translate(err)
 	}
 	return t.row(object)
 }
 
-func (t table[K, T, O]) row(object *O) (ipam.Row[T], error) {
+func (t table[K, T, S]) row(object *kube.Object[S]) (ipam.Row[T], error) {
 	value, deleted, err := t.codec.decode(object)
 	return ipam.Row[T]{Value: value, Deleted: deleted, Rev: object}, err
 }

@@ -8,11 +8,11 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/kube"
 )
 
 func prefix(text string) netip.Prefix { return netip.MustParsePrefix(text) }
@@ -53,9 +53,9 @@ func TestAffinityNamesThatWouldBeTooLongAreCutAndStayDistinct(t *testing.T) {
 const oldBlock = `{"metadata":{"name":"10-0-0-0-30"},"spec":{"cidr":"10.0.0.0/30","hostAffinity":"node-1","strictAffinity":false,
 	"allocations":[0,null,null,1],"unallocated":[2,1],"attributes":[{"handle_id":"net.a","secondary":{"pod":"a"}},{"handle_id":null,"secondary":null}]}}`
 
-func decode(t testing.TB, text string) *v1.IPAMBlock {
+func decode(t testing.TB, text string) *kube.Object[spec.IPAMBlock] {
 	t.Helper()
-	o := new(v1.IPAMBlock)
+	o := new(kube.Object[spec.IPAMBlock])
 	if err := json.Unmarshal([]byte(text), o); err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +98,56 @@ func TestAnUpdateKeepsWhatTheAllocatorDoesNotKnow(t *testing.T) {
 	}
 }
 
+// TestAWriteLeavesTheRowThatWasReadAlone fills a copy of what was read, as an update does: whoever conflicts goes on with
+// the row that it has.
+func TestAWriteLeavesTheRowThatWasReadAlone(t *testing.T) {
+	o := decode(t, oldBlock)
+	b, _, err := (blockCodec{}).decode(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unchanged(t, o, func(next *kube.Object[spec.IPAMBlock]) {
+		b.Assign(block.Attribute{Handle: "net.b", Owner: map[string]string{"pod": "b"}}, nil)
+		b.Allocations[0], b.Attributes[0].Handle = block.Free, "net.c"
+		(blockCodec{}).fill(next, b.CIDR, b, true)
+	})
+
+	affinity := &kube.Object[spec.BlockAffinity]{Metadata: kube.Metadata{Name: "a", Labels: map[string]string{"x": "y"}}}
+	unchanged(t, affinity, func(next *kube.Object[spec.BlockAffinity]) {
+		(affinityCodec{}).fill(next, ipam.AffinityKey{Node: "n", CIDR: prefix("10.0.0.0/26")}, ipam.Affinity{State: ipam.Pending}, true)
+	})
+
+	handle := &kube.Object[spec.IPAMHandle]{Spec: spec.IPAMHandle{HandleID: "h", Block: map[string]int{"10.0.0.0/26": 1}}}
+	h, _, err := (handleCodec{}).decode(handle)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unchanged(t, handle, func(next *kube.Object[spec.IPAMHandle]) {
+		h.Counts[prefix("10.0.0.64/26")] = 2
+		(handleCodec{}).fill(next, "h", h, true)
+	})
+}
+
+// unchanged writes into a copy of an object, which has to become another and leave the object what it is.
+func unchanged[S any](t *testing.T, o *kube.Object[S], write func(next *kube.Object[S])) {
+	t.Helper()
+	text := func(o *kube.Object[S]) string {
+		data, err := json.Marshal(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	before, next := text(o), *o
+	write(&next)
+	if after := text(o); after != before {
+		t.Errorf("before %s\nafter  %s", before, after)
+	}
+	if text(&next) == before {
+		t.Errorf("nothing was written: %s", before)
+	}
+}
+
 func TestAMalformedObjectIsRefusedByName(t *testing.T) {
 	for name, text := range map[string]string{
 		"cidr":           strings.ReplaceAll(oldBlock, "10.0.0.0/30", "ten"),
@@ -111,25 +161,26 @@ func TestAMalformedObjectIsRefusedByName(t *testing.T) {
 			t.Errorf("%s: %v, want a malformed row that is named", name, err)
 		}
 	}
-	if _, err := affinityKey(&v1.BlockAffinity{ObjectMeta: metav1.ObjectMeta{Name: "bad"}}); !errors.Is(err, ipam.ErrMalformed) {
+	if _, err := affinityKey(new(kube.Object[spec.BlockAffinity])); !errors.Is(err, ipam.ErrMalformed) {
 		t.Errorf("affinity: %v", err)
 	}
 }
 
 func TestPoolsOfAnyShapeAreRead(t *testing.T) {
 	for name, c := range map[string]struct {
-		change func(*v1.IPPool)
+		change func(*poolObject)
 		want   string
 	}{
-		"plain":             {func(*v1.IPPool) {}, "/26"},
-		"own block size":    {func(o *v1.IPPool) { o.Spec.BlockSize = 29 }, "/29"},
-		"IPv6":              {func(o *v1.IPPool) { o.Spec.CIDR = "fd00::/64" }, "/122"},
-		"broken cidr":       {func(o *v1.IPPool) { o.Spec.CIDR = "x" }, "broken"},
-		"broken selector":   {func(o *v1.IPPool) { o.Spec.NodeSelector = "((" }, "broken"},
-		"broken namespaces": {func(o *v1.IPPool) { o.Spec.NamespaceSelector = "((" }, "broken"},
-		"too small":         {func(o *v1.IPPool) { o.Spec.CIDR = "10.0.0.0/28" }, "broken"},
+		"plain":             {func(*poolObject) {}, "/26"},
+		"own block size":    {func(o *poolObject) { o.Spec.BlockSize = 29 }, "/29"},
+		"IPv6":              {func(o *poolObject) { o.Spec.CIDR = "fd00::/64" }, "/122"},
+		"broken cidr":       {func(o *poolObject) { o.Spec.CIDR = "x" }, "broken"},
+		"broken selector":   {func(o *poolObject) { o.Spec.NodeSelector = "((" }, "broken"},
+		"broken namespaces": {func(o *poolObject) { o.Spec.NamespaceSelector = "((" }, "broken"},
+		"too small":         {func(o *poolObject) { o.Spec.CIDR = "10.0.0.0/28" }, "broken"},
 	} {
-		o := &v1.IPPool{ObjectMeta: metav1.ObjectMeta{Name: "p"}, Spec: v1.IPPoolSpec{CIDR: "10.0.0.0/16"}}
+		o := new(poolObject)
+		o.Spec.CIDR = "10.0.0.0/16"
 		c.change(o)
 		p := decodePool(o)
 		got := netip.PrefixFrom(netip.IPv6Unspecified(), p.BlockSize).String()
@@ -148,7 +199,7 @@ func FuzzBlock(f *testing.F) {
 	f.Add([]byte(oldBlock))
 	f.Add([]byte(`{"spec":{"cidr":"fd00::/128","allocations":[null],"unallocated":[0],"attributes":null,"deleted":true}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		o := new(v1.IPAMBlock)
+		o := new(kube.Object[spec.IPAMBlock])
 		if json.Unmarshal(data, o) != nil {
 			return
 		}

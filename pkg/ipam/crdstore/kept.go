@@ -2,24 +2,27 @@ package crdstore
 
 import (
 	"encoding/json"
+	"errors"
 
-	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/kube"
 )
 
-// EncodeBlock returns a row of a block, its revision included, as bytes that DecodeBlock reads in another process.
+// EncodeBlock returns a row of a block that was read or written, its revision included, as bytes that DecodeBlock reads in
+// another process.
 func (s *Store) EncodeBlock(row ipam.Row[block.Block]) ([]byte, error) {
-	object, ok := row.Rev.(*v1.IPAMBlock)
+	object, ok := row.Rev.(*kube.Object[spec.IPAMBlock])
 	if !ok {
-		return nil, ipam.ErrMalformed
+		return nil, errors.New("encode block: the row was not read before")
 	}
-	return json.Marshal(object)
+	return object.MarshalJSON()
 }
 
 // DecodeBlock returns the row that EncodeBlock was given.
 func (s *Store) DecodeBlock(data []byte) (ipam.Row[block.Block], error) {
-	object := new(v1.IPAMBlock)
+	object := new(kube.Object[spec.IPAMBlock])
 	if err := json.Unmarshal(data, object); err != nil {
 		return ipam.Row[block.Block]{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
 // fullBlock is a /26 with 64 pods in it, the most that an ordinary ADD decodes.
@@ -18,7 +19,7 @@ func fullBlock() *v1.IPAMBlock {
 	for i := range 64 {
 		b.Spec.Allocations = append(b.Spec.Allocations, &i)
 		b.Spec.SequenceNumberForAllocation[fmt.Sprint(i)] = 1762000000000000000 + int64(i)
-		b.Spec.Attributes = append(b.Spec.Attributes, v1.AllocationAttribute{
+		b.Spec.Attributes = append(b.Spec.Attributes, spec.AllocationAttribute{
 			HandleID: new(fmt.Sprintf("k8s-pod-network.%064x", i)),
 			Secondary: map[string]string{
 				"pod": fmt.Sprintf("web-%d", i), "namespace": "default", "node": "node-a",

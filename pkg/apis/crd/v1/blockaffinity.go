@@ -1,6 +1,10 @@
 package v1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"calico-cni/pkg/apis/crd/v1/spec"
+)
 
 // BlockAffinity is the claim of a node on a block. Its name is "<node>-<name of the block>".
 //
@@ -15,28 +19,9 @@ type BlockAffinity struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Spec is the whole of the object.
-	Spec BlockAffinitySpec `json:"spec,omitempty"`
+	Spec spec.BlockAffinity `json:"spec,omitempty"`
 
-	Unknown Unknown `json:"-"`
-}
-
-// BlockAffinitySpec is the content of a claim.
-//
-// +kubebuilder:pruning:PreserveUnknownFields
-type BlockAffinitySpec struct {
-	// State is "pending", "confirmed" or "pendingDeletion"; empty means confirmed.
-	State string `json:"state"`
-	// Node that claims the block.
-	Node string `json:"node"`
-	// Type is "host" or "virtual"; empty means host.
-	// +optional
-	Type string `json:"type,omitempty"`
-	// CIDR of the block.
-	CIDR string `json:"cidr"`
-	// Deleted is "true" when the deletion of the claim has begun, else "false": a string.
-	Deleted string `json:"deleted"`
-
-	Unknown Unknown `json:"-"`
+	Unknown spec.Unknown `json:"-"`
 }
 
 // BlockAffinityList is a list of these objects.
@@ -49,25 +34,13 @@ type BlockAffinityList struct {
 }
 
 // UnmarshalJSON keeps the fields that the type does not know.
-func (s *BlockAffinitySpec) UnmarshalJSON(data []byte) error {
-	type plain BlockAffinitySpec
-	return decode(data, (*plain)(s), &s.Unknown)
-}
-
-// MarshalJSON writes the unknown fields as well.
-func (s BlockAffinitySpec) MarshalJSON() ([]byte, error) {
-	type plain BlockAffinitySpec
-	return encode(plain(s), s.Unknown)
-}
-
-// UnmarshalJSON keeps the fields that the type does not know.
 func (o *BlockAffinity) UnmarshalJSON(data []byte) error {
 	type plain BlockAffinity
-	return decode(data, (*plain)(o), &o.Unknown)
+	return spec.Decode(data, (*plain)(o), &o.Unknown)
 }
 
 // MarshalJSON writes the unknown fields as well.
 func (o BlockAffinity) MarshalJSON() ([]byte, error) {
 	type plain BlockAffinity
-	return encode(plain(o), o.Unknown)
+	return spec.Encode(plain(o), o.Unknown)
 }

@@ -1,9 +1,6 @@
-// Package v1 has the objects of the API group crd.projectcalico.org, version v1, as Calico and this project both read
-// and write them. JSON names are exact. A field that a type does not know is kept in Unknown and written back: a newer
-// writer may have put it there.
-//
-// The schemas made from these types are never stricter than what Calico writes. Their rules on CIDRs take a
-// Kubernetes API server of version 1.31 or later.
+// Package v1 has the objects of the API group crd.projectcalico.org, version v1, for generic clients, and for the
+// CustomResourceDefinitions that are made of them: each is the contents that package spec has, and Kubernetes' metadata.
+// No binary uses it.
 //
 // +kubebuilder:object:generate=true
 // +groupName=crd.projectcalico.org

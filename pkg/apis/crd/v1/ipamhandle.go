@@ -1,6 +1,10 @@
 package v1
 
-import metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"calico-cni/pkg/apis/crd/v1/spec"
+)
 
 // IPAMHandle counts the addresses of one holder, block by block. Its name is the handle ID in lower case.
 //
@@ -11,24 +15,9 @@ type IPAMHandle struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
 	// Spec is the whole of the object.
-	Spec IPAMHandleSpec `json:"spec,omitempty"`
+	Spec spec.IPAMHandle `json:"spec,omitempty"`
 
-	Unknown Unknown `json:"-"`
-}
-
-// IPAMHandleSpec is the content of a handle.
-//
-// +kubebuilder:pruning:PreserveUnknownFields
-type IPAMHandleSpec struct {
-	// HandleID in its original case.
-	HandleID string `json:"handleID"`
-	// Block has, for each block's CIDR, how many addresses the holder has there.
-	Block map[string]int `json:"block"`
-	// Deleted says that the deletion of the handle has begun.
-	// +optional
-	Deleted bool `json:"deleted"`
-
-	Unknown Unknown `json:"-"`
+	Unknown spec.Unknown `json:"-"`
 }
 
 // IPAMHandleList is a list of these objects.
@@ -41,28 +30,13 @@ type IPAMHandleList struct {
 }
 
 // UnmarshalJSON keeps the fields that the type does not know.
-func (s *IPAMHandleSpec) UnmarshalJSON(data []byte) error {
-	type plain IPAMHandleSpec
-	return decode(data, (*plain)(s), &s.Unknown)
-}
-
-// MarshalJSON writes the unknown fields as well.
-func (s IPAMHandleSpec) MarshalJSON() ([]byte, error) {
-	type plain IPAMHandleSpec
-	if s.Block == nil {
-		s.Block = map[string]int{}
-	}
-	return encode(plain(s), s.Unknown)
-}
-
-// UnmarshalJSON keeps the fields that the type does not know.
 func (o *IPAMHandle) UnmarshalJSON(data []byte) error {
 	type plain IPAMHandle
-	return decode(data, (*plain)(o), &o.Unknown)
+	return spec.Decode(data, (*plain)(o), &o.Unknown)
 }
 
 // MarshalJSON writes the unknown fields as well.
 func (o IPAMHandle) MarshalJSON() ([]byte, error) {
 	type plain IPAMHandle
-	return encode(plain(o), o.Unknown)
+	return spec.Encode(plain(o), o.Unknown)
 }

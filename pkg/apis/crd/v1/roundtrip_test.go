@@ -13,13 +13,13 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	kjson "k8s.io/apimachinery/pkg/runtime/serializer/json"
 	"sigs.k8s.io/yaml"
 
 	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
 // value parses JSON for comparison; numbers stay as they are written.
@@ -66,7 +66,7 @@ func TestEveryFieldThatCalicoWritesHasItsPlace(t *testing.T) {
 		if err := json.Unmarshal([]byte(s.json(s.spec)), o); err != nil {
 			t.Fatal(err)
 		}
-		unknown := reflect.ValueOf(o).Elem().FieldByName("Spec").FieldByName("Unknown").Interface().(v1.Unknown)
+		unknown := reflect.ValueOf(o).Elem().FieldByName("Spec").FieldByName("Unknown").Interface().(spec.Unknown)
 		if got := slices.Sorted(maps.Keys(unknown)); !slices.Equal(got, s.unknown) {
 			t.Errorf("%s: unknown are %q, want %q", s.name, got, s.unknown)
 		}
@@ -74,16 +74,16 @@ func TestEveryFieldThatCalicoWritesHasItsPlace(t *testing.T) {
 }
 
 func TestBlockIsReadFieldByField(t *testing.T) {
-	var got v1.IPAMBlockSpec
+	var got spec.IPAMBlock
 	row := `{"cidr": "c", "affinity": "a", "affinityClaimTime": "2026-11-21T10:00:00Z", "allocations": [null, 3], "unallocated": [0],
 		"attributes": [{"handle_id": "h", "secondary": {"s": "1"}, "alternateOwnerAttrs": {"o": "2"}, "releasedAt": "2026-11-21T11:00:00Z"}],
 		"sequenceNumber": 5, "sequenceNumberForAllocation": {"1": 4}, "deleted": true, "strictAffinity": true, "hostAffinity": "n"}`
 	if err := json.Unmarshal([]byte(row), &got); err != nil {
 		t.Fatal(err)
 	}
-	want := v1.IPAMBlockSpec{
+	want := spec.IPAMBlock{
 		CIDR: "c", Affinity: new("a"), AffinityClaimTime: at(10), Allocations: []*int{nil, new(3)}, Unallocated: []int{0},
-		Attributes: []v1.AllocationAttribute{{
+		Attributes: []spec.AllocationAttribute{{
 			HandleID: new("h"), Secondary: map[string]string{"s": "1"}, AlternateOwnerAttrs: map[string]string{"o": "2"}, ReleasedAt: at(11),
 		}},
 		SequenceNumber: 5, SequenceNumberForAllocation: map[string]int64{"1": 4}, Deleted: true, StrictAffinity: true, HostAffinity: new("n"),
@@ -94,8 +94,8 @@ func TestBlockIsReadFieldByField(t *testing.T) {
 }
 
 // at is that hour of 21 November 2026.
-func at(hour int) *metav1.Time {
-	return new(metav1.Date(2026, 11, 21, hour, 0, 0, 0, time.UTC))
+func at(hour int) *spec.Time {
+	return &spec.Time{Time: time.Date(2026, 11, 21, hour, 0, 0, 0, time.UTC)}
 }
 
 func TestClientGoReadsAndWritesTheSame(t *testing.T) {
@@ -155,9 +155,9 @@ func TestRequiredFieldsAreAlwaysWritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		spec, _ := value(t, data)["spec"].(map[string]any)
+		contents, _ := value(t, data)["spec"].(map[string]any)
 		for _, field := range kind.required {
-			if spec[field] == nil {
+			if contents[field] == nil {
 				t.Errorf("%s: spec.%s of an empty value is absent or null: %s", name, field, data)
 			}
 		}
@@ -176,8 +176,8 @@ func TestSchemasRequireWhatCalicosRequire(t *testing.T) {
 func TestSchemasHaveEveryFieldOfTheSpecs(t *testing.T) {
 	for name, kind := range kinds {
 		var want []string
-		spec, _ := reflect.TypeOf(kind.make()).Elem().FieldByName("Spec")
-		for field := range spec.Type.Fields() {
+		contents, _ := reflect.TypeOf(kind.make()).Elem().FieldByName("Spec")
+		for field := range contents.Type.Fields() {
 			if tag, _, _ := strings.Cut(field.Tag.Get("json"), ","); tag != "-" {
 				want = append(want, tag)
 			}

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	v1 "calico-cni/pkg/apis/crd/v1"
+	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
 // anyJSON draws a JSON value as encoding/json would parse it.
@@ -65,12 +66,12 @@ func TestUnknownFieldsAndMetadataSurvive(t *testing.T) {
 				made := kinds[s.kind].make()
 				goType := reflect.TypeOf(made).Elem()
 				specType, _ := goType.FieldByName("Spec")
-				spec := row["spec"].(map[string]any)
+				contents := row["spec"].(map[string]any)
 				draw(t, "object", goType, row)
-				draw(t, "spec", specType.Type, spec)
-				attributes, _ := spec["attributes"].([]any)
+				draw(t, "spec", specType.Type, contents)
+				attributes, _ := contents["attributes"].([]any)
 				for _, attribute := range attributes {
-					draw(t, "attribute", reflect.TypeFor[v1.AllocationAttribute](), attribute.(map[string]any))
+					draw(t, "attribute", reflect.TypeFor[spec.AllocationAttribute](), attribute.(map[string]any))
 				}
 				metadata := row["metadata"].(map[string]any)
 				for key, text := range rapid.MapOf(rapid.String(), rapid.String()).Draw(t, "annotations") {
@@ -105,8 +106,8 @@ func TestOnlyUnknownFieldsAreUnknown(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := v1.IPAMHandle{
-		TypeMeta: metav1.TypeMeta{APIVersion: "a", Kind: "b"}, Unknown: v1.Unknown{"new": json.RawMessage("1")},
-		Spec: v1.IPAMHandleSpec{HandleID: "a", Deleted: true, Unknown: v1.Unknown{"new": json.RawMessage("2")}},
+		TypeMeta: metav1.TypeMeta{APIVersion: "a", Kind: "b"}, Unknown: spec.Unknown{"new": json.RawMessage("1")},
+		Spec: spec.IPAMHandle{HandleID: "a", Deleted: true, Unknown: spec.Unknown{"new": json.RawMessage("2")}},
 	}
 	if diff := cmp.Diff(want, h); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
@@ -114,7 +115,7 @@ func TestOnlyUnknownFieldsAreUnknown(t *testing.T) {
 }
 
 func TestKnownFieldsWinOverUnknownOnes(t *testing.T) {
-	h := v1.IPAMHandle{Spec: v1.IPAMHandleSpec{HandleID: "a", Unknown: v1.Unknown{
+	h := v1.IPAMHandle{Spec: spec.IPAMHandle{HandleID: "a", Unknown: spec.Unknown{
 		"handleID": json.RawMessage(`"b"`), "Block": json.RawMessage(`null`), "new": json.RawMessage(`1`),
 	}}}
 	got, err := json.Marshal(h.Spec)
@@ -127,7 +128,7 @@ func TestKnownFieldsWinOverUnknownOnes(t *testing.T) {
 }
 
 func TestUnknownFieldsOfAnEarlierRowDoNotStay(t *testing.T) {
-	var s v1.IPReservationSpec
+	var s spec.IPReservation
 	for _, row := range []string{`{"old": 1}`, `{"new": 2}`, `{}`} {
 		if err := json.Unmarshal([]byte(row), &s); err != nil {
 			t.Fatal(err)
@@ -145,7 +146,7 @@ func TestCopiesShareNoUnknownField(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := b.DeepCopy()
-	for name, u := range map[string]v1.Unknown{"a": c.Unknown, "b": c.Spec.Unknown, "c": c.Spec.Attributes[0].Unknown} {
+	for name, u := range map[string]spec.Unknown{"a": c.Unknown, "b": c.Spec.Unknown, "c": c.Spec.Attributes[0].Unknown} {
 		if len(u[name]) == 0 {
 			t.Fatalf("the copy has no %q", name)
 		}

@@ -1,4 +1,7 @@
-package v1
+package spec
+
+// GroupVersion is the API group and version of every object.
+const GroupVersion = "crd.projectcalico.org/v1"
 
 // Plural names of the resources.
 const (

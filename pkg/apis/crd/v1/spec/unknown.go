@@ -1,4 +1,4 @@
-package v1
+package spec
 
 import (
 	"bytes"
@@ -25,14 +25,12 @@ func (u Unknown) DeepCopy() Unknown {
 	return out
 }
 
-// decode decodes a JSON object into known, a pointer to a struct, and sets unknown to the fields that the struct has no
+// Decode decodes a JSON object into known, a pointer to a struct, and sets unknown to the fields that the struct has no
 // place for. Names are compared as encoding/json compares them, without regard to case: that is how rows are read
 // whose writer spelt "deleted" as "Deleted".
-func decode(data []byte, known any, unknown *Unknown) error {
+func Decode(data []byte, known any, unknown *Unknown) error {
 	*unknown = nil
-	strict := json.NewDecoder(bytes.NewReader(data))
-	strict.DisallowUnknownFields()
-	if strict.Decode(known) == nil {
+	if strict(data, known) == nil {
 		return nil // nearly every object ends here, read once
 	}
 	if err := json.Unmarshal(data, known); err != nil {
@@ -48,8 +46,15 @@ func decode(data []byte, known any, unknown *Unknown) error {
 	return nil
 }
 
-// encode encodes known, a struct, and behind its fields the unknown ones, sorted by name. A field of known wins.
-func encode(known any, unknown Unknown) ([]byte, error) {
+// strict decodes a JSON object that has no unknown fields.
+func strict(data []byte, known any) error {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	return decoder.Decode(known)
+}
+
+// Encode encodes known, a struct, and behind its fields the unknown ones, sorted by name. A field of known wins.
+func Encode(known any, unknown Unknown) ([]byte, error) {
 	data, err := json.Marshal(known)
 	if err != nil || len(unknown) == 0 {
 		return data, err

@@ -1,0 +1,32 @@
+package spec
+
+// BlockAffinity is the content of a claim.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type BlockAffinity struct {
+	// State is "pending", "confirmed" or "pendingDeletion"; empty means confirmed.
+	State string `json:"state"`
+	// Node that claims the block.
+	Node string `json:"node"`
+	// Type is "host" or "virtual"; empty means host.
+	// +optional
+	Type string `json:"type,omitempty"`
+	// CIDR of the block.
+	CIDR string `json:"cidr"`
+	// Deleted is "true" when the deletion of the claim has begun, else "false": a string.
+	Deleted string `json:"deleted"`
+
+	Unknown Unknown `json:"-"`
+}
+
+// UnmarshalJSON keeps the fields that the type does not know.
+func (s *BlockAffinity) UnmarshalJSON(data []byte) error {
+	type plain BlockAffinity
+	return Decode(data, (*plain)(s), &s.Unknown)
+}
+
+// MarshalJSON writes the unknown fields as well.
+func (s BlockAffinity) MarshalJSON() ([]byte, error) {
+	type plain BlockAffinity
+	return Encode(plain(s), s.Unknown)
+}

@@ -1,0 +1,37 @@
+package spec
+
+// ClusterInformation is the description.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type ClusterInformation struct {
+	// ClusterGUID identifies the cluster.
+	// +optional
+	ClusterGUID string `json:"clusterGUID,omitempty"`
+	// ClusterType lists what the cluster is made of.
+	// +optional
+	ClusterType string `json:"clusterType,omitempty"`
+	// CalicoVersion is the version of Calico that the cluster runs.
+	// +optional
+	CalicoVersion string `json:"calicoVersion,omitempty"`
+	// DatastoreReady is false while an upgrade or a migration is in progress, and nothing may be assigned or released.
+	// +optional
+	// +nullable
+	DatastoreReady *bool `json:"datastoreReady,omitempty"`
+	// Variant of the product.
+	// +optional
+	Variant string `json:"variant,omitempty"`
+
+	Unknown Unknown `json:"-"`
+}
+
+// UnmarshalJSON keeps the fields that the type does not know.
+func (s *ClusterInformation) UnmarshalJSON(data []byte) error {
+	type plain ClusterInformation
+	return Decode(data, (*plain)(s), &s.Unknown)
+}
+
+// MarshalJSON writes the unknown fields as well.
+func (s ClusterInformation) MarshalJSON() ([]byte, error) {
+	type plain ClusterInformation
+	return Encode(plain(s), s.Unknown)
+}

@@ -1,0 +1,48 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"path/filepath"
+)
+
+// Direct is how to reach an API server without a kubeconfig, as configurations from before those files have it.
+type Direct struct {
+	// Server is its URL.
+	Server string
+	// Token is a bearer token; the others are paths of files.
+	Token, Certificate, Key, CA string
+}
+
+// Client returns a client for the server. It reads the files, and makes no request. An error wraps ErrKubeconfig, and
+// fs.ErrNotExist when a file is missing; it shows no value.
+func (d Direct) Client(userAgent string) (*Client, error) {
+	return newClient(
+		cluster{Server: d.Server, CAFile: d.CA},
+		user{Token: d.Token, CertificateFile: d.Certificate, KeyFile: d.Key},
+		"the CNI configuration", userAgent)
+}
+
+// serviceAccount is where Kubernetes mounts the credentials of a pod's service account.
+const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount"
+
+// InCluster returns a client with the service account of the pod that the process runs in, and that says so in its
+// environment. The token is read anew as the kubelet renews it.
+func InCluster(getenv func(string) string, userAgent string) (*Client, error) {
+	return inPod(serviceAccount, getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT"), userAgent)
+}
+
+func inPod(mount, host, port, userAgent string) (*Client, error) {
+	const source = "the pod's service account"
+	if host == "" || port == "" {
+		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set; set KUBECONFIG when not run in a pod", ErrKubeconfig, source)
+	}
+	server := cluster{Server: "https://" + net.JoinHostPort(host, port), CAFile: filepath.Join(mount, "ca.crt")}
+	c, err := newClient(server, user{TokenFile: filepath.Join(mount, "token")}, source, userAgent)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w in %s; set KUBECONFIG when not run in a pod", err, mount)
+	}
+	return c, err
+}

@@ -1,0 +1,50 @@
+package kube
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+)
+
+// impersonation is whom a user of a kubeconfig acts as.
+type impersonation struct {
+	User   string              `json:"as"`
+	UID    string              `json:"as-uid"`
+	Groups []string            `json:"as-groups"`
+	Extra  map[string][]string `json:"as-user-extra"`
+}
+
+// impersonate sets the headers of it.
+//
+// Source: the Kubernetes documentation, "User impersonation".
+func (i impersonation) impersonate(h http.Header) {
+	if i.User == "" {
+		return
+	}
+	h.Set("Impersonate-User", i.User)
+	if i.UID != "" {
+		h.Set("Impersonate-Uid", i.UID)
+	}
+	for _, group := range i.Groups {
+		h.Add("Impersonate-Group", group)
+	}
+	for key, values := range i.Extra {
+		for _, value := range values {
+			h.Add("Impersonate-Extra-"+escapeHeader(key), value)
+		}
+	}
+}
+
+// escapeHeader percent-encodes what the name of a header cannot hold (RFC 9110, section 5.6.2), and the percent sign.
+func escapeHeader(key string) string {
+	const token = "!#$&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	var out strings.Builder
+	for _, b := range []byte(key) {
+		if strings.IndexByte(token, b) >= 0 {
+			out.WriteByte(b)
+		} else {
+			fmt.Fprintf(&out, "%%%02X", b)
+		}
+	}
+	return out.String()
+}

@@ -1,0 +1,207 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+)
+
+// plugin is a program that prints credentials, of client.authentication.k8s.io. It is given no standard input, whatever
+// interactiveMode says: a CNI plugin's carries the configuration. What it writes to standard error is thrown away.
+//
+// Source: the Kubernetes reference, "Client Authentication (v1)".
+type plugin struct {
+	APIVersion string   `json:"apiVersion"`
+	Command    string   `json:"command"`
+	Args       []string `json:"args"`
+	Env        []struct {
+		Name  string `json:"name"`
+		Value string `json:"value"`
+	} `json:"env"`
+	ProvideClusterInfo bool `json:"provideClusterInfo"`
+
+	// cluster is told to the program if it wants to know.
+	cluster cluster
+	// mu is held while the program runs, so that it runs once for all who wait for it.
+	mu sync.Mutex
+	// got is what the program printed last; refused says that the server did not take it.
+	got     *credential
+	refused bool
+}
+
+// credential is what a plugin printed.
+type credential struct {
+	token       string
+	certificate *tls.Certificate
+}
+
+// execCredential is the object that plugin and client exchange.
+type execCredential struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Spec       struct {
+		Cluster     *execCluster `json:"cluster,omitempty"`
+		Interactive bool         `json:"interactive"`
+	} `json:"spec"`
+	Status *struct {
+		Token       string `json:"token"`
+		Certificate string `json:"clientCertificateData"`
+		Key         string `json:"clientKeyData"`
+	} `json:"status,omitempty"`
+}
+
+// execCluster is a cluster as a plugin is told of it.
+type execCluster struct {
+	cluster
+	Config json.RawMessage `json:"config,omitempty"`
+}
+
+// configExtension is the extension of a cluster in a kubeconfig that is meant for plugins.
+const configExtension = "client.authentication.k8s.io/exec"
+
+// errRun: a plugin fails, or prints what is no credential.
+var errRun = errors.New("run the credential plugin (exec) of the kubeconfig")
+
+// check says whether the plugin can be run.
+func (p *plugin) check() error {
+	switch p.APIVersion {
+	case "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1":
+	default:
+		return errPlugin
+	}
+	if p.Command == "" {
+		return errPlugin
+	}
+	for _, e := range p.Env {
+		if e.Name == "" {
+			return errPlugin
+		}
+	}
+	return nil
+}
+
+// last returns what the plugin printed last, nil when it did not run yet.
+func (p *plugin) last() *credential {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.got
+}
+
+// credential returns what the plugin printed, and runs it first if it did not run yet or the server refused that.
+func (p *plugin) credential(ctx context.Context) (*credential, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.got != nil && !p.refused {
+		return p.got, nil
+	}
+	got, err := p.run(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errRun, err)
+	}
+	p.got, p.refused = &got, false
+	return p.got, nil
+}
+
+// refuse says that the server did not take a credential: the plugin runs again for the next request. No clock tells when
+// credentials end; the server does.
+func (p *plugin) refuse(c *credential) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.refused = p.refused || p.got == c
+}
+
+func (p *plugin) run(ctx context.Context) (credential, error) {
+	info, err := p.info()
+	if err != nil {
+		return credential{}, errors.New("its cluster cannot be encoded")
+	}
+	cmd := exec.CommandContext(ctx, p.Command, p.Args...)
+	cmd.WaitDelay = time.Second
+	cmd.Env = cmd.Environ()
+	for _, e := range p.Env {
+		cmd.Env = append(cmd.Env, e.Name+"="+e.Value)
+	}
+	cmd.Env = append(cmd.Env, "KUBERNETES_EXEC_INFO="+string(info))
+	var out bounded
+	cmd.Stdout = &out
+	switch err := cmd.Run(); {
+	case out.full:
+		return credential{}, errTooMuch
+	case err != nil:
+		return credential{}, cause(unwrapped(err)) // without the command
+	}
+	return p.decode(out.buffer.Bytes())
+}
+
+// info is what the program finds in its environment.
+func (p *plugin) info() ([]byte, error) {
+	object := execCredential{APIVersion: p.APIVersion, Kind: "ExecCredential"}
+	if p.ProvideClusterInfo {
+		told := &execCluster{cluster: p.cluster}
+		told.CAFile, told.Extensions = "", nil
+		for _, e := range p.cluster.Extensions {
+			if e.Name == configExtension {
+				told.Config = e.Extension
+			}
+		}
+		object.Spec.Cluster = told
+	}
+	return json.Marshal(object)
+}
+
+// decode reads what the program printed. No error quotes it.
+func (p *plugin) decode(printed []byte) (credential, error) {
+	var object execCredential
+	if err := json.Unmarshal(printed, &object); err != nil || object.Kind != "ExecCredential" {
+		return credential{}, errors.New("it prints no ExecCredential")
+	}
+	switch {
+	case object.APIVersion != p.APIVersion:
+		return credential{}, errors.New("it prints an ExecCredential of another apiVersion than the kubeconfig asks for")
+	case object.Status == nil || object.Status.Token+object.Status.Certificate+object.Status.Key == "":
+		return credential{}, errors.New("it prints neither a token nor a client certificate")
+	}
+	got := credential{token: strings.TrimSpace(object.Status.Token)}
+	if object.Status.Certificate+object.Status.Key != "" {
+		pair, err := tls.X509KeyPair([]byte(object.Status.Certificate), []byte(object.Status.Key))
+		if err != nil {
+			return credential{}, errors.New("it prints a client certificate and key that are not PEM, or not each other's")
+		}
+		got.certificate = &pair
+	}
+	return got, nil
+}
+
+// maxCredential bounds what a plugin may print, in bytes.
+const maxCredential = 1 << 20
+
+var errTooMuch = errors.New("it prints too much")
+
+// bounded takes maxCredential bytes, and refuses more. It embeds no buffer: that would be filled past it.
+type bounded struct {
+	buffer bytes.Buffer
+	full   bool
+}
+
+func (b *bounded) Write(p []byte) (int, error) {
+	if b.full = b.buffer.Len()+len(p) > maxCredential; b.full {
+		return 0, errTooMuch
+	}
+	return b.buffer.Write(p)
+}
+
+// unwrapped returns why a program cannot be started, without its name.
+func unwrapped(err error) error {
+	var e *exec.Error
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}

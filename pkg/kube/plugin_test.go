@@ -1,0 +1,170 @@
+package kube
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// plugged writes a kubeconfig whose user has a program for credentials, and beside it the program: a shell script.
+func plugged(t *testing.T, cluster, version, script, more string) *Client {
+	t.Helper()
+	file := write(t, kubeconfig(cluster, fmt.Sprintf("exec: {apiVersion: client.authentication.k8s.io/%s, command: ./plugin%s}", version, more)))
+	put(t, filepath.Dir(file), "plugin", []byte("#!/bin/sh\ncd \"$(dirname \"$0\")\"\n"+script), 0o700)
+	c, err := Load(file, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+// prints is a script that prints an ExecCredential with the given fields of its status.
+func prints(version, status string) string {
+	return fmt.Sprintf("echo run >>runs\ncat <<END\n{\"apiVersion\": \"client.authentication.k8s.io/%s\", \"kind\": \"ExecCredential\", \"status\": {%s}}\nEND\n", version, status)
+}
+
+func TestACredentialPluginIsRunOnceWithItsArgumentsAndEnvironment(t *testing.T) {
+	var got string
+	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
+	for _, version := range []string{"v1", "v1beta1"} {
+		c := plugged(t, trusting(s), version, prints(version, `"token": "$1-$A-$CNI_TEST"`), ", args: [x], env: [{name: A, value: why}]")
+		t.Setenv("CNI_TEST", "z")
+		for range 3 {
+			if err := c.Ping(t.Context()); err != nil || got != "Authorization: Bearer x-why-z" {
+				t.Errorf("%v, and the server sees %q", err, got)
+			}
+		}
+		runs, err := os.ReadFile(filepath.Join(filepath.Dir(c.identity.plugin.Command), "runs"))
+		if err != nil || string(runs) != "run\n" {
+			t.Errorf("it was run %d times (%v), want once", strings.Count(string(runs), "\n"), err)
+		}
+	}
+}
+
+func TestACredentialPluginIsToldOfItsClusterIfItWants(t *testing.T) {
+	s := listen(t, func(http.ResponseWriter, *http.Request) {})
+	cluster := "server: '" + s.URL + "', insecure-skip-tls-verify: true, tls-server-name: srv, " +
+		"extensions: [{name: client.authentication.k8s.io/exec, extension: {audience: b}}, {name: other, extension: {a: 1}}]"
+	for more, want := range map[string]string{
+		"": `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"interactive":false}}`,
+		", provideClusterInfo: true": `{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential","spec":{"cluster":{"server":"` + s.URL +
+			`","tls-server-name":"srv","insecure-skip-tls-verify":true,"config":{"audience":"b"}},"interactive":false}}`,
+	} {
+		c := plugged(t, cluster, "v1", "echo \"$KUBERNETES_EXEC_INFO\" >info\n"+prints("v1", `"token": "t"`), more)
+		if err := c.Ping(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.ReadFile(filepath.Join(filepath.Dir(c.identity.plugin.Command), "info"))
+		if err != nil || strings.TrimSpace(string(info)) != want {
+			t.Errorf("%v\ntold %s\nwant %s", err, info, want)
+		}
+	}
+}
+
+func TestACredentialPluginIsRunAgainWhenTheServerRefusesWhatItPrinted(t *testing.T) {
+	good, refusals := "Authorization: Bearer 1", 0
+	s := listen(t, func(w http.ResponseWriter, r *http.Request) {
+		if asked(r) != good {
+			refusals++
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	c := plugged(t, trusting(s), "v1", prints("v1", `"token": "$(grep -c . runs)"`), "")
+	for _, step := range []struct {
+		good     string
+		refusals int
+		refused  bool
+	}{{"1", 0, false}, {"2", 1, false}, {"never", 2, true}} {
+		good, refusals = "Authorization: Bearer "+step.good, 0
+		if err := c.Ping(t.Context()); errors.Is(err, ErrUnauthorized) != step.refused || refusals != step.refusals {
+			t.Errorf("%s: %v after %d refusals, want %d", step.good, err, refusals, step.refusals)
+		}
+	}
+}
+
+func TestACredentialPluginsCertificateIsShownAndRenewed(t *testing.T) {
+	var good string
+	s := listen(t, func(w http.ResponseWriter, r *http.Request) {
+		if asked(r) != good {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	c := plugged(t, trusting(s), "v1", "cat credential\n", "")
+	for _, name := range []string{"first", "second"} {
+		cert, key := certificate(t, name)
+		data, err := json.Marshal(map[string]any{
+			"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
+			"status": map[string]string{"clientCertificateData": string(cert), "clientKeyData": string(key)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		put(t, filepath.Dir(c.identity.plugin.Command), "credential", data, 0o600)
+		good = "certificate: " + name
+		if err := c.Ping(t.Context()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+func TestACredentialPluginThatFailsIsNamedAndNothingOfItShown(t *testing.T) {
+	s := listen(t, func(http.ResponseWriter, *http.Request) { t.Error("a request without credentials") })
+	for name, c := range map[string]struct{ script, says string }{
+		"exit":            {"echo " + secret + " >&2; exit 3", "exit status 3"},
+		"no JSON":         {"echo " + secret, "prints no ExecCredential"},
+		"another kind":    {`echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"` + secret + `"}'`, "prints no ExecCredential"},
+		"another version": {prints(secret, `"token": "t"`), "another apiVersion"},
+		"nothing":         {prints("v1", ""), "neither a token nor a client certificate"},
+		"half a pair":     {prints("v1", `"clientCertificateData": "`+secret+`"`), "not PEM"},
+		"without end":     {"yes " + secret, "too much"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := plugged(t, trusting(s), "v1", c.script, ", args: ["+secret+"], env: [{name: A, value: "+secret+"}]").Ping(t.Context())
+			if !errors.Is(err, ErrUnavailable) {
+				t.Fatalf("Ping = %v, want ErrUnavailable", err)
+			}
+			says(t, err, "get version", "credential plugin", c.says)
+		})
+	}
+	client := loaded(t, trusting(s), "exec: {apiVersion: client.authentication.k8s.io/v1, command: "+secret+"}")
+	if err := client.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("Ping = %v, want ErrUnavailable", err)
+	} else {
+		says(t, err, "credential plugin", "not found")
+	}
+}
+
+// TestACredentialPluginEndsWithItsContext hangs when the context counts for nothing.
+func TestACredentialPluginEndsWithItsContext(t *testing.T) {
+	s := listen(t, func(http.ResponseWriter, *http.Request) { t.Error("a request without credentials") })
+	c := plugged(t, trusting(s), "v1", "exec sleep 1000000", "")
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	err := c.Ping(ctx)
+	if !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("Ping = %v, want ErrUnavailable", err)
+	}
+	says(t, err, "credential plugin")
+}
+
+func TestNoCredentialPluginIsRunForWhoHasCredentials(t *testing.T) {
+	s := listen(t, func(http.ResponseWriter, *http.Request) {})
+	cert, key := certificate(t, "someone")
+	b64 := base64.StdEncoding.EncodeToString
+	pair := fmt.Sprintf("client-certificate-data: %s, client-key-data: %s", b64(cert), b64(key))
+	for _, user := range []string{"token: t", "username: u, password: p", pair} {
+		c := loaded(t, trusting(s), user+", exec: {apiVersion: client.authentication.k8s.io/v1, command: /nowhere}")
+		if err := c.Ping(t.Context()); err != nil {
+			t.Errorf("%s: %v", user, err)
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package kube
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"path"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	// maxAnswer bounds an answer, in bytes: the largest list of a cluster of 5,000 nodes has some megabytes.
+	maxAnswer = 64 << 20
+	// maxRetries bounds how often a request is made again, as other clients of the API do.
+	maxRetries = 10
+	// retryLost is how long a request waits after its connection was lost.
+	retryLost = time.Second
+)
+
+// Types of what is sent and accepted.
+const (
+	typeJSON       = "application/json"
+	typeMergePatch = "application/merge-patch+json"
+	typeJSONPatch  = "application/json-patch+json"
+)
+
+// request is one request of the API, as often as it has to be made.
+type request struct {
+	// what names it in errors: "get ippools default".
+	what, method, path string
+	query              url.Values
+	// accept is the type of the answer, JSON when it is empty; content the body's type.
+	accept, content string
+	body            []byte
+}
+
+// do makes the request and decodes the answer into out, unless out is nil.
+func (c *Client) do(ctx context.Context, r request, out any) error {
+	if err := c.throttle(ctx); err != nil {
+		return c.explain(ctx, r.what, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	body, err := c.persist(ctx, r)
+	if err != nil {
+		return c.explain(ctx, r.what, err)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := decode(body, out); err != nil {
+		return fmt.Errorf("%s: %w: %w", r.what, ErrMalformed, err)
+	}
+	return nil
+}
+
+// throttle waits for the client's turn.
+func (c *Client) throttle(ctx context.Context) error {
+	if c.limiter == nil {
+		return nil
+	}
+	return c.limiter.Wait(ctx)
+}
+
+// persist makes the request until it is answered, or there is no use in it: when the server asks to come back later, when
+// it refuses what a credential plugin printed some time ago, and for reads, when the connection was lost.
+func (c *Client) persist(ctx context.Context, r request) ([]byte, error) {
+	refused := false
+	for try := 0; ; try++ {
+		body, used, err := c.once(ctx, r)
+		var answer *answerError
+		var wait time.Duration
+		again := false
+		switch {
+		case err == nil:
+			return body, nil
+		case errors.As(err, &answer) && answer.code == http.StatusUnauthorized && used != nil && !refused:
+			c.identity.plugin.refuse(used)
+			c.http.CloseIdleConnections() // for its certificate's sake
+			refused, again = true, true
+		case answer != nil:
+			wait, again = answer.retryAfter, answer.retry
+		case r.method == http.MethodGet && lost(err):
+			wait, again = retryLost, true
+		}
+		if !again || try == maxRetries || sleep(ctx, wait) != nil || c.throttle(ctx) != nil {
+			return nil, err
+		}
+	}
+}
+
+// once makes the request, and returns the body of a good answer, else an *answerError, or why there is no answer. used is
+// what a credential plugin printed for it.
+func (c *Client) once(ctx context.Context, r request) (body []byte, used *credential, err error) {
+	request, err := http.NewRequestWithContext(ctx, r.method, c.url(r), bytes.NewReader(r.body))
+	if err != nil {
+		return nil, nil, err
+	}
+	request.Header.Set("User-Agent", c.userAgent)
+	request.Header.Set("Accept", typeJSON)
+	if r.accept != "" {
+		request.Header.Set("Accept", r.accept)
+	}
+	if r.content != "" {
+		request.Header.Set("Content-Type", r.content)
+	}
+	if used, err = c.identity.authorize(ctx, request); err != nil {
+		return nil, nil, err
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return nil, used, err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if body, err = read(answer); err != nil {
+		return nil, used, err
+	}
+	if answer.StatusCode < 200 || answer.StatusCode > 299 {
+		return nil, used, refusal(answer, body)
+	}
+	return body, used, nil
+}
+
+// url has the time that the client waits, for the server to wait no longer.
+func (c *Client) url(r request) string {
+	u := *c.server
+	u.Path, u.RawPath = path.Join("/", c.server.Path, r.path), ""
+	query := url.Values{"timeout": {requestTimeout.String()}}
+	for key, values := range r.query {
+		query[key] = values
+	}
+	u.RawQuery = query.Encode()
+	return u.String()
+}
+
+// read reads an answer's body.
+func read(answer *http.Response) ([]byte, error) {
+	var body bytes.Buffer
+	if n := answer.ContentLength; n > 0 && n <= maxAnswer {
+		body.Grow(int(n) + bytes.MinRead)
+	}
+	n, err := body.ReadFrom(io.LimitReader(answer.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read answer: %w", err)
+	case n > maxAnswer:
+		return nil, fmt.Errorf("%w: it has more than %d MiB", ErrMalformed, maxAnswer>>20)
+	}
+	return body.Bytes(), nil
+}
+
+// lost says that a connection ended before its time.
+func lost(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
+		strings.Contains(err.Error(), "http2: client connection lost")
+}
+
+// later returns when the server asks to come back, if it does.
+func later(answer *http.Response) (time.Duration, bool) {
+	if answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode < 500 {
+		return 0, false
+	}
+	seconds, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 31)
+	return time.Duration(seconds) * time.Second, err == nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}

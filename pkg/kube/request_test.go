@@ -1,0 +1,311 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestARequestIsWhatTheAPIExpects(t *testing.T) {
+	var got string
+	s := listen(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		got = fmt.Sprintf("%s %s %s\naccept %s\ncontent %s\n%s", r.Proto, r.Method, r.URL, r.Header.Get("Accept"), r.Header.Get("Content-Type"), body)
+		if agent := r.UserAgent(); agent != "calico-cni/test" {
+			t.Errorf("user agent %q", agent)
+		}
+		_, _ = io.WriteString(w, "{}")
+	})
+	c := loaded(t, trusting(s), "")
+	ctx := t.Context()
+	table := NewResource[map[string]any](c, "crd.projectcalico.org/v1", "ippools")
+	for _, r := range []struct {
+		make func() error
+		want string
+	}{
+		{func() error { _, err := c.Pod(ctx, "a", "b"); return err }, "GET /api/v1/namespaces/a/pods/b?timeout=15s\naccept " + metadataOnly + "\ncontent \n"},
+		{func() error { _, err := c.PodCIDRs(ctx, "a"); return err }, "GET /api/v1/nodes/a?timeout=15s\naccept application/json\ncontent \n"},
+		{
+			func() error { _, err := table.List(ctx, ListOptions{Selector: "!a,b=c", Cached: true}); return err },
+			"GET /apis/crd.projectcalico.org/v1/ippools?labelSelector=%21a%2Cb%3Dc&resourceVersion=0&timeout=15s\naccept application/json\ncontent \n",
+		},
+		{
+			func() error { _, err := table.Create(ctx, "a", &map[string]any{"b": 1}); return err },
+			"POST /apis/crd.projectcalico.org/v1/ippools?timeout=15s\naccept application/json\ncontent application/json\n{\"b\":1}",
+		},
+		{
+			func() error { _, err := table.Update(ctx, "a", &map[string]any{"b": 1}); return err },
+			"PUT /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept application/json\ncontent application/json\n{\"b\":1}",
+		},
+		{
+			func() error { return table.Delete(ctx, "a", "u", "7") },
+			"DELETE /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept application/json\ncontent application/json\n" +
+				`{"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"uid":"u","resourceVersion":"7"}}`,
+		},
+		{
+			func() error { return c.AnnotatePod(ctx, "a", Meta{Name: "b", UID: "u"}, map[string]*string{"c": nil}) },
+			"PATCH /api/v1/namespaces/a/pods/b/status?timeout=15s\naccept " + metadataOnly + "\ncontent application/merge-patch+json\n" +
+				`{"metadata":{"uid":"u","annotations":{"c":null}}}`,
+		},
+		{
+			func() error {
+				return c.AnnotatePodIf(ctx, "a", "b", map[string]string{"x/y~": "1"}, map[string]string{"z": "2"})
+			},
+			"PATCH /api/v1/namespaces/a/pods/b/status?timeout=15s\naccept " + metadataOnly + "\ncontent application/json-patch+json\n" +
+				`[{"op":"test","path":"/metadata/annotations/x~1y~0","value":"1"},{"op":"replace","path":"/metadata/annotations/z","value":"2"}]`,
+		},
+	} {
+		if err := r.make(); err != nil {
+			t.Error(err)
+		}
+		if want := "HTTP/2.0 " + r.want; got != want {
+			t.Errorf("the server sees\n%s\nwant\n%s", got, want)
+		}
+	}
+}
+
+func TestServersAreURLsOrHostAndPort(t *testing.T) {
+	for server, want := range map[string]string{
+		"https://h":                 "https://h/version",
+		"https://h:6443/":           "https://h:6443/version",
+		"https://[fd00::1]:6443":    "https://[fd00::1]:6443/version",
+		"https://h/k8s/clusters/c1": "https://h/k8s/clusters/c1/version",
+		"https://h/a/?x=y#z":        "https://h/a/version",
+		"h":                         "http://h/version",
+		"h:8080":                    "http://h:8080/version",
+		"10.0.0.1:8080/":            "http://10.0.0.1:8080/version",
+		"h/path":                    "",
+		"ftp://h":                   "",
+		"https://":                  "",
+		"":                          "",
+	} {
+		got := ""
+		if u, err := serverURL(server); err == nil {
+			c := &Client{server: u}
+			got = strings.TrimSuffix(c.url(request{path: "/version"}), "?timeout=15s")
+			if !strings.HasPrefix(got, strings.TrimSuffix(c.Host(), "/")) {
+				t.Errorf("%q is shown as %q", server, c.Host())
+			}
+		} else if !errors.Is(err, errServer) {
+			t.Errorf("%s: %v", server, err)
+		}
+		if got != want {
+			t.Errorf("%q is asked at %q, want %q", server, got, want)
+		}
+	}
+}
+
+func TestARequestIsMadeAgainWhenTheServerAsksForIt(t *testing.T) {
+	for name, c := range map[string]struct {
+		code  int
+		after string
+		bad   int // answers of that kind
+		made  int
+		want  error
+	}{
+		"too many requests":      {429, "0", 2, 3, nil},
+		"unavailable":            {503, "0", 2, 3, nil},
+		"timeout":                {504, "0", 1, 2, nil},
+		"without end":            {429, "0", 1000, 11, ErrUnavailable},
+		"not asked for":          {503, "", 1, 1, ErrUnavailable},
+		"a date":                 {503, "Wed, 21 Oct 2026 07:28:00 GMT", 1, 1, ErrUnavailable},
+		"an error of the client": {404, "0", 1, 1, ErrNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			made := 0
+			var bodies []string
+			s := listen(t, func(w http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				bodies = append(bodies, string(body))
+				if made++; made <= c.bad {
+					if c.after != "" {
+						w.Header().Set("Retry-After", c.after)
+					}
+					w.WriteHeader(c.code)
+				}
+				_, _ = io.WriteString(w, "{}")
+			})
+			_, err := NewResource[map[string]any](loaded(t, trusting(s), ""), "g/v1", "things").Create(t.Context(), "a", &map[string]any{})
+			if !errors.Is(err, c.want) || made != c.made || strings.Join(bodies, "") != strings.Repeat("{}", c.made) {
+				t.Errorf("%v after %d requests with %q; want %v after %d, each with its body", err, made, bodies, c.want, c.made)
+			}
+		})
+	}
+}
+
+// TestWaitingForTheServerEndsWithTheContext hangs when the context counts for nothing.
+func TestWaitingForTheServerEndsWithTheContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	s := listen(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Retry-After", "1000000")
+		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = io.WriteString(w, "Too many requests, please try again later.\n")
+		time.AfterFunc(50*time.Millisecond, cancel)
+	})
+	err := loaded(t, trusting(s), "").Ping(ctx)
+	if !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("Ping = %v, want ErrUnavailable", err)
+	}
+	says(t, err, "429 Too Many Requests", "please try again later.")
+}
+
+func TestAReadIsMadeAgainWhenItsConnectionIsLostAndAWriteIsNot(t *testing.T) {
+	for method, want := range map[string]int{http.MethodGet: 2, http.MethodPost: 1} {
+		made := 0
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if made++; made == 1 {
+				connection, _, err := w.(http.Hijacker).Hijack()
+				if err != nil {
+					t.Error(err)
+				}
+				_ = connection.Close()
+			}
+		}))
+		err := loaded(t, "server: '"+s.URL+"'", "").do(t.Context(), request{what: "ask", method: method, path: "/", body: []byte("x")}, nil)
+		if errors.Is(err, ErrUnavailable) != (want == 1) || made != want {
+			t.Errorf("%s: %v after %d requests, want %d", method, err, made, want)
+		}
+		s.Close()
+	}
+}
+
+func TestCredentialsStayWithTheirServer(t *testing.T) {
+	seen := map[string]string{}
+	record := func(where string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			seen[where+r.URL.Path] = asked(r)
+			if to := r.Header.Get("User-Agent"); where == "api" && r.URL.Path == "/version" {
+				http.Redirect(w, r, to, http.StatusTemporaryRedirect)
+			}
+		}
+	}
+	other := listen(t, record("other"))
+	s := listen(t, record("api"))
+	ask := func(method, to string) error {
+		clear(seen)
+		c := loaded(t, trusting(s), "token: t")
+		c.userAgent = to // tells the server where to send us
+		return c.do(t.Context(), request{what: "ask", method: method, path: "/version"}, nil)
+	}
+	if err := ask(http.MethodGet, "/elsewhere"); err != nil || seen["api/elsewhere"] != "Authorization: Bearer t" {
+		t.Errorf("to another path: %v, %v", err, seen)
+	}
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		if err := ask(method, other.URL+"/"); !errors.Is(err, ErrUnavailable) || len(seen) != 1 {
+			t.Errorf("to another host: %v, %v", err, seen)
+		} else {
+			says(t, err, "redirects to another place")
+		}
+	}
+	if err := ask(http.MethodPost, "/elsewhere"); !errors.Is(err, ErrUnavailable) || len(seen) != 1 {
+		t.Errorf("a write to another path: %v, %v", err, seen)
+	}
+}
+
+func TestAnswersBecomeErrors(t *testing.T) {
+	status := func(reason, causes string) string {
+		return fmt.Sprintf(`{"kind":"Status","status":"Failure","message":"the message","reason":%q,"details":{"causes":[%s]}}`, reason, causes)
+	}
+	for _, c := range []struct {
+		code        int
+		kind, body  string
+		want        error
+		says, quiet string
+	}{
+		{404, "", status("NotFound", ""), ErrNotFound, "the message", ""},
+		{404, "text/plain", "404 page not found\n", ErrNotFound, `404 Not Found: "404 page not found"`, ""},
+		{409, "", status("AlreadyExists", ""), ErrExists, "the message", ""},
+		{409, "", status("Conflict", ""), ErrConflict, "the message", ""},
+		{409, "", "", ErrConflict, "409 Conflict", ""},
+		{422, "", status("Invalid", `{"field":"metadata.uid"}`), ErrConflict, "another object of that name", ""},
+		{422, "", status("Invalid", `{"field":"spec.cidr"}`), ErrInvalid, "the message", ""},
+		{400, "", status("BadRequest", ""), ErrInvalid, "the message", ""},
+		{413, "", status("RequestEntityTooLarge", ""), ErrInvalid, "the message", ""},
+		{401, "", status("Unauthorized", ""), ErrUnauthorized, "does not accept kubeconfig", ""},
+		{403, "", status("Forbidden", ""), ErrForbidden, "ClusterRole", ""},
+		{500, "", status("InternalError", ""), ErrUnavailable, "the message", ""},
+		{502, "text/html", "<html>" + secret, ErrUnavailable, "502 Bad Gateway", "<html>"},
+		{503, "text/plain", strings.Repeat("x", 10_000), ErrUnavailable, "503 Service Unavailable", strings.Repeat("x", 201)},
+		{302, "", "", ErrUnavailable, "302 Found", ""},
+		{200, "text/html", "<html>" + secret, ErrMalformed, "get node n", ""},
+		{200, "", `{"metadata":{"labels":1}}`, ErrMalformed, "get node n", ""},
+	} {
+		s := listen(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", c.kind)
+			w.WriteHeader(c.code)
+			_, _ = io.WriteString(w, c.body)
+		})
+		_, err := loaded(t, trusting(s), "token: "+secret).Node(t.Context(), "n")
+		if !errors.Is(err, c.want) {
+			t.Errorf("%d %s: %v, want %v", c.code, c.body, err, c.want)
+			continue
+		}
+		says(t, err, "get node n", c.says)
+		if c.quiet != "" && strings.Contains(err.Error(), c.quiet) {
+			t.Errorf("%q quotes %q", err, c.quiet)
+		}
+	}
+}
+
+// endless is an answer without end.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) { return len(p), nil }
+func (endless) Close() error               { return nil }
+
+func TestAnAnswerWithoutEndIsMalformed(t *testing.T) {
+	if _, err := read(&http.Response{Body: endless{}}); !errors.Is(err, ErrMalformed) {
+		t.Errorf("read = %v", err)
+	}
+}
+
+func TestAKubeconfigsProxyIsAskedForTheServer(t *testing.T) {
+	s := listen(t, func(http.ResponseWriter, *http.Request) {})
+	var got string
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r.Method + " " + r.Host + " " + r.Header.Get("Proxy-Authorization")
+		w.WriteHeader(http.StatusForbidden)
+	}))
+	defer proxy.Close()
+	err := loaded(t, trusting(s)+", proxy-url: '"+strings.Replace(proxy.URL, "//", "//u:"+secret+"@", 1)+"'", "").Ping(t.Context())
+	if !errors.Is(err, ErrUnavailable) {
+		t.Fatalf("Ping = %v, want ErrUnavailable", err)
+	}
+	says(t, err)
+	if want := "CONNECT " + strings.TrimPrefix(s.URL, "https://") + " Basic "; !strings.HasPrefix(got, want) {
+		t.Errorf("the proxy is asked %q, want %q", got, want)
+	}
+}
+
+// TestTheEnvironmentsProxyIsAskedButNotForWhatItExcepts runs itself, for net/http reads the environment once.
+func TestTheEnvironmentsProxyIsAskedButNotForWhatItExcepts(t *testing.T) {
+	if server := os.Getenv("TEST_SERVER"); server != "" {
+		c := loaded(t, "server: '"+server+"'", "")
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url(request{path: "/"}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxy, err := c.http.Transport.(*http.Transport).Proxy(r)
+		fmt.Println("proxy", proxy, err)
+		return
+	}
+	for server, want := range map[string]string{
+		"https://api.test:6443": "proxy http://proxy.test:3128 <nil>", "https://10.96.0.1": "proxy <nil> <nil>", "https://a.excepted.test": "proxy <nil> <nil>",
+	} {
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+		cmd.Env = []string{"TEST_SERVER=" + server, "HTTPS_PROXY=http://proxy.test:3128", "NO_PROXY=10.96.0.0/12,.excepted.test", "TMPDIR=" + t.TempDir()}
+		out, err := cmd.CombinedOutput()
+		if err != nil || !strings.Contains(string(out), want+"\n") {
+			t.Errorf("%s: %v, want %s:\n%s", server, err, want, out)
+		}
+	}
+}
