@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +27,12 @@ func TestARequestIsWhatTheAPIExpects(t *testing.T) {
 	})
 	c := loaded(t, trusting(s), "")
 	ctx := t.Context()
-	table := NewResource[map[string]any](c, "crd.projectcalico.org/v1", "ippools")
+	table := NewObjects[contents](c, "crd.projectcalico.org/v1", "ippools")
+	untracked := table
+	untracked.Untracked = true
+	thing := &Object[contents]{APIVersion: "g/v1", Kind: "Thing", Metadata: Metadata{Name: "a", UID: "u", ResourceVersion: "7"}, Spec: contents{1}}
+	tracked := *thing
+	tracked.Metadata.rest = map[string]json.RawMessage{"managedFields": json.RawMessage(`[{"manager":"x"}]`), "annotations": json.RawMessage(`{"b":"c"}`)}
 	for _, r := range []struct {
 		make func() error
 		want string
@@ -38,12 +44,31 @@ func TestARequestIsWhatTheAPIExpects(t *testing.T) {
 			"GET /apis/crd.projectcalico.org/v1/ippools?labelSelector=%21a%2Cb%3Dc&resourceVersion=0&timeout=15s\naccept application/json\ncontent \n",
 		},
 		{
-			func() error { _, err := table.Create(ctx, "a", &map[string]any{"b": 1}); return err },
-			"POST /apis/crd.projectcalico.org/v1/ippools?timeout=15s\naccept application/json\ncontent application/json\n{\"b\":1}",
+			func() error { _, err := table.GetCached(ctx, "a"); return err },
+			"GET /apis/crd.projectcalico.org/v1/ippools/a?resourceVersion=0&timeout=15s\naccept application/json\ncontent \n",
 		},
 		{
-			func() error { _, err := table.Update(ctx, "a", &map[string]any{"b": 1}); return err },
-			"PUT /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept application/json\ncontent application/json\n{\"b\":1}",
+			func() error {
+				_, err := untracked.Create(ctx, "a", &Object[contents]{APIVersion: "g/v1", Kind: "Thing", Metadata: Metadata{Name: "a"}})
+				return err
+			},
+			"POST /apis/crd.projectcalico.org/v1/ippools?timeout=15s\naccept " + metadataOnly + "\ncontent application/json\n" +
+				`{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"a"},"spec":{"a":0}}`,
+		},
+		{
+			func() error { _, err := table.Update(ctx, "a", &tracked); return err },
+			"PUT /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept " + metadataOnly + "\ncontent application/json\n" +
+				`{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"a","uid":"u","resourceVersion":"7","annotations":{"b":"c"},"managedFields":[{"manager":"x"}]},"spec":{"a":1}}`,
+		},
+		{
+			func() error { _, err := untracked.Update(ctx, "a", &tracked); return err },
+			"PUT /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept " + metadataOnly + "\ncontent application/json\n" +
+				`{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"a","uid":"u","resourceVersion":"7","annotations":{"b":"c"},"managedFields":[{}]},"spec":{"a":1}}`,
+		},
+		{
+			func() error { _, err := untracked.Update(ctx, "a", thing); return err },
+			"PUT /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept " + metadataOnly + "\ncontent application/json\n" +
+				`{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"a","uid":"u","resourceVersion":"7"},"spec":{"a":1}}`,
 		},
 		{
 			func() error { return table.Delete(ctx, "a", "u", "7") },
@@ -133,8 +158,9 @@ func TestARequestIsMadeAgainWhenTheServerAsksForIt(t *testing.T) {
 				}
 				_, _ = io.WriteString(w, "{}")
 			})
-			_, err := NewResource[map[string]any](loaded(t, trusting(s), ""), "g/v1", "things").Create(t.Context(), "a", &map[string]any{})
-			if !errors.Is(err, c.want) || made != c.made || strings.Join(bodies, "") != strings.Repeat("{}", c.made) {
+			_, err := NewObjects[contents](loaded(t, trusting(s), ""), "g/v1", "things").Create(t.Context(), "a", &Object[contents]{})
+			whole := `{"apiVersion":"","kind":"","metadata":{"name":""},"spec":{"a":0}}`
+			if !errors.Is(err, c.want) || made != c.made || strings.Join(bodies, "") != strings.Repeat(whole, c.made) {
 				t.Errorf("%v after %d requests with %q; want %v after %d, each with its body", err, made, bodies, c.want, c.made)
 			}
 		})

@@ -2,15 +2,13 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
 )
 
-// Resource reads and writes the objects of one cluster-scoped kind. T is the Go type of an object; it has to keep the
-// fields that it does not know, for an update writes the whole object.
+// Resource reads the objects of one cluster-scoped kind. T is the Go type of an object.
 type Resource[T any] struct {
 	client *Client
 	path   string
@@ -24,7 +22,21 @@ func NewResource[T any](c *Client, groupVersion, plural string) Resource[T] {
 
 // Get returns the object of that name, or an error that wraps ErrNotFound.
 func (r Resource[T]) Get(ctx context.Context, name string) (*T, error) {
-	return r.object(ctx, request{what: r.what("get", name), method: http.MethodGet, path: r.path + "/" + name})
+	return r.get(ctx, name, nil)
+}
+
+// GetCached returns the object from the server's watch cache as it is: it may be some milliseconds old.
+func (r Resource[T]) GetCached(ctx context.Context, name string) (*T, error) {
+	return r.get(ctx, name, url.Values{"resourceVersion": {"0"}})
+}
+
+func (r Resource[T]) get(ctx context.Context, name string, query url.Values) (*T, error) {
+	out := new(T)
+	q := request{what: r.what("get", name), method: http.MethodGet, path: r.path + "/" + name, query: query}
+	if err := r.client.do(ctx, q, out); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // ListOptions choose what a list returns and how fresh it is.
@@ -53,61 +65,6 @@ func (r Resource[T]) List(ctx context.Context, o ListOptions) ([]T, error) {
 		return nil, fmt.Errorf("%w; apply the CustomResourceDefinition of %s", err, r.plural)
 	}
 	return list.Items, err
-}
-
-// Create stores a new object and returns it as stored. An error wraps ErrExists when the name is taken.
-func (r Resource[T]) Create(ctx context.Context, name string, object *T) (*T, error) {
-	return r.write(ctx, request{what: r.what("create", name), method: http.MethodPost, path: r.path}, object)
-}
-
-// Update replaces an object, compare-and-swap on the resourceVersion that it carries, and returns it as stored. An
-// error wraps ErrConflict when it was changed meanwhile, ErrNotFound when it is gone.
-func (r Resource[T]) Update(ctx context.Context, name string, object *T) (*T, error) {
-	return r.write(ctx, request{what: r.what("update", name), method: http.MethodPut, path: r.path + "/" + name}, object)
-}
-
-// Delete removes the object of that name if it is still the one of that UID and resourceVersion. An error wraps
-// ErrConflict when it is not, ErrNotFound when it is gone.
-func (r Resource[T]) Delete(ctx context.Context, name, uid, resourceVersion string) error {
-	body, err := json.Marshal(deleteOptions{
-		APIVersion:    "v1",
-		Kind:          "DeleteOptions",
-		Preconditions: preconditions{UID: uid, ResourceVersion: resourceVersion},
-	})
-	if err != nil {
-		return fmt.Errorf("encode delete options: %w", err)
-	}
-	return r.client.do(ctx, request{
-		what: r.what("delete", name), method: http.MethodDelete, path: r.path + "/" + name, content: typeJSON, body: body,
-	}, nil)
-}
-
-type deleteOptions struct {
-	APIVersion    string        `json:"apiVersion"`
-	Kind          string        `json:"kind"`
-	Preconditions preconditions `json:"preconditions"`
-}
-
-type preconditions struct {
-	UID             string `json:"uid,omitempty"`
-	ResourceVersion string `json:"resourceVersion,omitempty"`
-}
-
-func (r Resource[T]) write(ctx context.Context, q request, object *T) (*T, error) {
-	body, err := encode(object)
-	if err != nil {
-		return nil, fmt.Errorf("encode for %s: %w", q.what, err)
-	}
-	q.content, q.body = typeJSON, body
-	return r.object(ctx, q)
-}
-
-func (r Resource[T]) object(ctx context.Context, q request) (*T, error) {
-	out := new(T)
-	if err := r.client.do(ctx, q, out); err != nil {
-		return nil, err
-	}
-	return out, nil
 }
 
 func (r Resource[T]) what(verb, name string) string { return verb + " " + r.plural + " " + name }

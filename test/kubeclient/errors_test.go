@@ -109,7 +109,7 @@ func TestAbsentObjectsAreNotFound(t *testing.T) {
 		"delete ipreservations none": func() error { return reservations(client).Delete(ctx, "none", "", "") },
 		"update ipreservations none": func() error {
 			o := reservation("none")
-			o.ResourceVersion = "1"
+			o.Metadata.ResourceVersion = "1"
 			_, err := reservations(client).Update(ctx, "none", o)
 			return err
 		},
@@ -133,22 +133,22 @@ func TestWritesThatMeetAnotherWriteAreConflicts(t *testing.T) {
 	_, err := table.Create(ctx, "conflict", reservation("conflict"))
 	wantError(t, "create again", err, kube.ErrExists, "create ipreservations conflict")
 
-	next := stale.DeepCopy()
+	next := *stale
 	next.Spec.ReservedCIDRs = []string{"10.0.0.2"}
-	fresh, err := table.Update(ctx, "conflict", next)
+	fresh, err := table.Update(ctx, "conflict", &next)
 	do(t, err)
 	_, err = table.Update(ctx, "conflict", stale)
 	wantError(t, "stale update", err, kube.ErrConflict, "update ipreservations conflict")
-	wantError(t, "stale delete", table.Delete(ctx, "conflict", string(stale.UID), stale.ResourceVersion), kube.ErrConflict, "delete ipreservations conflict")
+	wantError(t, "stale delete", table.Delete(ctx, "conflict", stale.Metadata.UID, stale.Metadata.ResourceVersion), kube.ErrConflict, "delete ipreservations conflict")
 
-	wantError(t, "delete of another", table.Delete(ctx, "conflict", otherUID, fresh.ResourceVersion), kube.ErrConflict)
+	wantError(t, "delete of another", table.Delete(ctx, "conflict", otherUID, fresh.Metadata.ResourceVersion), kube.ErrConflict)
 
 	kept, err := table.Get(ctx, "conflict")
 	do(t, err)
-	if got := kept.Spec.ReservedCIDRs; len(got) != 1 || got[0] != "10.0.0.2" || kept.ResourceVersion != fresh.ResourceVersion {
-		t.Errorf("after the conflicts it is %v at %s, want 10.0.0.2 at %s", got, kept.ResourceVersion, fresh.ResourceVersion)
+	if got := kept.Spec.ReservedCIDRs; len(got) != 1 || got[0] != "10.0.0.2" || kept.Metadata.ResourceVersion != fresh.Metadata.ResourceVersion {
+		t.Errorf("after the conflicts it is %v at %s, want 10.0.0.2 at %s", got, kept.Metadata.ResourceVersion, fresh.Metadata.ResourceVersion)
 	}
-	do(t, table.Delete(ctx, "conflict", string(fresh.UID), fresh.ResourceVersion))
+	do(t, table.Delete(ctx, "conflict", fresh.Metadata.UID, fresh.Metadata.ResourceVersion))
 	_, err = table.Get(ctx, "conflict")
 	wantError(t, "get after delete", err, kube.ErrNotFound)
 }
@@ -159,7 +159,7 @@ func TestObjectsThatBreakTheSchemaAreRefusedWithTheField(t *testing.T) {
 	_, err := reservations(client).Create(ctx, "refused", reservation("refused", "no-address"))
 	wantError(t, "422", err, kube.ErrInvalid, "create ipreservations refused", "reservedCIDRs", "must be a CIDR or an address")
 	stored := create(t, client, "refused-name", "10.0.0.1")
-	stored.Name = "another"
+	stored.Metadata.Name = "another"
 	_, err = reservations(client).Update(ctx, "refused-name", stored)
 	wantError(t, "400", err, kube.ErrInvalid, "update ipreservations refused-name")
 }

@@ -80,19 +80,19 @@ func at(t *testing.T, s *apiserver.Server, address string) *kube.Client {
 }
 
 // reservations is a kind of objects that nothing else writes.
-func reservations(c *kube.Client) kube.Resource[v1.IPReservation] {
-	return kube.NewResource[v1.IPReservation](c, v1.GroupVersion.String(), spec.IPReservations)
+func reservations(c *kube.Client) kube.Objects[spec.IPReservation] {
+	return kube.NewObjects[spec.IPReservation](c, spec.GroupVersion, spec.IPReservations)
 }
 
-func reservation(name string, cidrs ...string) *v1.IPReservation {
-	return &v1.IPReservation{
-		TypeMeta:   metav1.TypeMeta{APIVersion: v1.GroupVersion.String(), Kind: "IPReservation"},
-		ObjectMeta: metav1.ObjectMeta{Name: name},
-		Spec:       spec.IPReservation{ReservedCIDRs: cidrs},
+func reservation(name string, cidrs ...string) *kube.Object[spec.IPReservation] {
+	return &kube.Object[spec.IPReservation]{
+		APIVersion: spec.GroupVersion, Kind: "IPReservation",
+		Metadata: kube.Metadata{Name: name},
+		Spec:     spec.IPReservation{ReservedCIDRs: cidrs},
 	}
 }
 
-func create(t *testing.T, c *kube.Client, name string, cidrs ...string) *v1.IPReservation {
+func create(t *testing.T, c *kube.Client, name string, cidrs ...string) *kube.Object[spec.IPReservation] {
 	t.Helper()
 	o, err := reservations(c).Create(t.Context(), name, reservation(name, cidrs...))
 	if err != nil {

@@ -168,13 +168,13 @@ func TestListsFollowTheSelector(t *testing.T) {
 	client := admin(t, s)
 	for name, set := range map[string]string{"selected": "x", "unselected": "y"} {
 		o := reservation(name)
-		o.Labels = map[string]string{"set": set}
+		o.Metadata.Labels = map[string]string{"set": set}
 		_, err := reservations(client).Create(ctx, name, o)
 		do(t, err)
 	}
 	list, err := reservations(client).List(ctx, kube.ListOptions{Selector: "set=x"})
 	do(t, err)
-	if len(list) != 1 || list[0].Name != "selected" {
+	if len(list) != 1 || list[0].Metadata.Name != "selected" {
 		t.Errorf("selected %v", list)
 	}
 }
@@ -193,7 +193,7 @@ func TestCachedListNeedsNoCatchingUp(t *testing.T) {
 	list, err := reservations(client).List(ctx, kube.ListOptions{Cached: true})
 	do(t, err)
 	for _, o := range list {
-		if o.Name == "cached" {
+		if o.Metadata.Name == "cached" {
 			return
 		}
 	}

@@ -39,7 +39,7 @@ const singleton = "default"
 
 // Ready implements ipam.Cluster. A cluster without ClusterInformation is ready: nobody has locked it.
 func (s *Store) Ready(ctx context.Context) error {
-	info, err := s.cluster.Get(ctx, singleton)
+	info, err := s.cluster.GetCached(ctx, singleton)
 	switch {
 	case errors.Is(err, kube.ErrNotFound):
 		return nil
@@ -54,7 +54,7 @@ func (s *Store) Ready(ctx context.Context) error {
 
 // Config implements ipam.Cluster. A cluster without IPAMConfig has the defaults.
 func (s *Store) Config(ctx context.Context) (ipam.Config, error) {
-	o, err := s.configs.Get(ctx, singleton)
+	o, err := s.configs.GetCached(ctx, singleton)
 	if errors.Is(err, kube.ErrNotFound) {
 		return ipam.DefaultConfig(), nil
 	}

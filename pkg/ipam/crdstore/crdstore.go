@@ -38,17 +38,19 @@ type Once interface {
 // their labels: writers before 2025 set none.
 func New(c *kube.Client, labelled Once) *Store {
 	const gv = spec.GroupVersion
+	blocks := kube.NewObjects[spec.IPAMBlock](c, gv, spec.IPAMBlocks)
+	blocks.Untracked = true
 	return &Store{
 		client:   c,
 		labelled: labelled,
 		blocks: table[netip.Prefix, block.Block, spec.IPAMBlock]{
-			kube.NewResource[kube.Object[spec.IPAMBlock]](c, gv, spec.IPAMBlocks), blockCodec{},
+			blocks, blockCodec{},
 		},
 		affinities: table[ipam.AffinityKey, ipam.Affinity, spec.BlockAffinity]{
-			kube.NewResource[kube.Object[spec.BlockAffinity]](c, gv, spec.BlockAffinities), affinityCodec{},
+			kube.NewObjects[spec.BlockAffinity](c, gv, spec.BlockAffinities), affinityCodec{},
 		},
 		handles: table[string, ipam.Handle, spec.IPAMHandle]{
-			kube.NewResource[kube.Object[spec.IPAMHandle]](c, gv, spec.IPAMHandles), handleCodec{},
+			kube.NewObjects[spec.IPAMHandle](c, gv, spec.IPAMHandles), handleCodec{},
 		},
 		pools:        kube.NewResource[poolObject](c, gv, spec.IPPools),
 		configs:      kube.NewResource[read[spec.IPAMConfig]](c, gv, spec.IPAMConfigs),
@@ -123,7 +125,7 @@ func (s *Store) label(ctx context.Context, node string) error {
 }
 
 // unread is the error of a write that names no row that was read: nobody can say what it would overwrite.
-func unread[O any](r kube.Resource[O], verb string) error {
+func unread[S any](r kube.Objects[S], verb string) error {
 	return fmt.Errorf("%s %T: %w: the row was not read before", verb, r, ipam.ErrConflict)
 }
 
@@ -137,7 +139,7 @@ type codec[K comparable, T, S any] interface {
 
 // table is an ipam.Table of the objects of one kind. The revision of a row is the object as it was read.
 type table[K comparable, T, S any] struct {
-	resource kube.Resource[kube.Object[S]]
+	resource kube.Objects[S]
 	codec    codec[K, T, S]
 }
 
