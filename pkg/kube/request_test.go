@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -185,10 +186,10 @@ func TestWaitingForTheServerEndsWithTheContext(t *testing.T) {
 }
 
 func TestAReadIsMadeAgainWhenItsConnectionIsLostAndAWriteIsNot(t *testing.T) {
-	for method, want := range map[string]int{http.MethodGet: 2, http.MethodPost: 1} {
-		made := 0
+	for method, want := range map[string]int32{http.MethodGet: 2, http.MethodPost: 1} {
+		var made atomic.Int32
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			if made++; made == 1 {
+			if made.Add(1) == 1 {
 				connection, _, err := w.(http.Hijacker).Hijack()
 				if err != nil {
 					t.Error(err)
@@ -197,8 +198,8 @@ func TestAReadIsMadeAgainWhenItsConnectionIsLostAndAWriteIsNot(t *testing.T) {
 			}
 		}))
 		err := loaded(t, "server: '"+s.URL+"'", "").do(t.Context(), request{what: "ask", method: method, path: "/", body: []byte("x")}, nil)
-		if errors.Is(err, ErrUnavailable) != (want == 1) || made != want {
-			t.Errorf("%s: %v after %d requests, want %d", method, err, made, want)
+		if errors.Is(err, ErrUnavailable) != (want == 1) || made.Load() != want {
+			t.Errorf("%s: %v after %d requests, want %d", method, err, made.Load(), want)
 		}
 		s.Close()
 	}
