@@ -10,6 +10,7 @@ import (
 	"calico-cni/pkg/announce"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/migrate"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/workload"
 )
@@ -66,6 +67,10 @@ func (p *Plugin) detach(args *skel.CmdArgs) (*attachment, error) {
 	if wrong != nil {
 		c.Log.Warn("releasing by the usual prefix of interface names", "error", wrong)
 		prefix, _ = workload.ParsePrefix("")
+	}
+	if c.Conf.IPAM.Type == "host-local" && migrate.Done(p.ReadFile, migrate.Networks, c.Conf.Name) {
+		// Some runtimes delete with the configuration of the ADD: its lease is an allocation of ours by now.
+		c.Conf.IPAM = netconf.IPAM{Type: netconf.CalicoIPAM}
 	}
 	return &attachment{Command: c, dataplane: p.Dataplane, prefix: prefix}, nil
 }
