@@ -156,10 +156,7 @@ func (m Migration) settle(ctx context.Context) error {
 		return err
 	}
 	leases, err := Leases(os.DirFS(m.aside()))
-	if errors.Is(err, fs.ErrNotExist) || err == nil && len(leases) == 0 {
-		m.Log.Info("this node was migrated, and nothing of it is left to do", "marker", m.store())
-		return os.RemoveAll(m.aside())
-	} else if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	signs, left := m.signs(), 0
@@ -175,8 +172,11 @@ func (m Migration) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	m.Log.Info("this node was migrated", "marker", m.store(), "containers of that time", left)
-	return nil
+	m.Log.Info("this node was migrated", "marker", m.store(), "addresses of that time", left)
+	if left > 0 {
+		return nil
+	}
+	return os.RemoveAll(m.aside())
 }
 
 func (m Migration) signs() signs {
