@@ -107,6 +107,7 @@ var changes = map[string]string{
 	"ipPools=[{name: p, cidr: 10.0.0.0/16}]":  `spec: {"cidr":"10.0.0.0/16"}`,
 	"apiServer.host=192.0.2.1":                "- name: KUBERNETES_SERVICE_HOST\n              value: \"192.0.2.1\"",
 	"apiServer.port=6443":                     "- name: KUBERNETES_SERVICE_PORT\n              value: \"6443\"",
+	"upgradeIPAM=true":                        "command: [/opt/cni/bin/calico-ipam, -upgrade]",
 	"nodeFiles=false":                         "",
 	"healthPort=9100":                         "- --health-addr=127.0.0.1:9100",
 	"cleanupOnExit=true":                      "- --cleanup-on-exit",
