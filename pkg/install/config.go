@@ -38,10 +38,11 @@ type Config struct {
 	// HostRoot is where the host's directories are mounted: opt/cni/bin, secondary-bin-dir and etc/cni/net.d below it.
 	HostRoot string
 	// BinSource is the directory of the binaries to install; SkipBinaries are names in it to leave out.
-	// UpdateBinaries replaces those that the host has already.
+	// UpdateBinaries replaces those that the host has already. Downgrade replaces those of a newer version, too, at the start.
 	BinSource      string
 	SkipBinaries   []string
 	UpdateBinaries bool
+	Downgrade      bool
 
 	// NetDir is the configuration directory as the host has it, for paths within the files; it is written through the
 	// mount below HostRoot. OldConfName is removed once ConfName is in place.

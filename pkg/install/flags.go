@@ -86,6 +86,7 @@ func (f flags) binaries(c *Config) {
 	f.text(&c.BinSource, "bin-source", "CNI_BIN_SOURCE", "/opt/cni/bin", "`directory` of the binaries to install")
 	f.StringSliceVar(&c.SkipBinaries, f.env("skip-cni-binaries", "SKIP_CNI_BINARIES"), nil, "`names` of binaries not to install, with commas between [SKIP_CNI_BINARIES]")
 	f.truth(&c.UpdateBinaries, "update-cni-binaries", "UPDATE_CNI_BINARIES", true, "replace binaries that the host has already")
+	f.truth(&c.Downgrade, "downgrade", "CNI_DOWNGRADE", true, "replace binaries of a newer version, too, at the start")
 	f.truth(&c.Sleep, "sleep", "SLEEP", true, "wait to be stopped after installing")
 }
 

@@ -115,6 +115,8 @@ type installer struct {
 
 	record     record
 	credential credential
+	// settled is set once a watching process has installed: from then on it keeps what there is, or what is newer.
+	settled bool
 	// image are the binaries to install, once they are listed; verified has those on the host that were found equal.
 	image    []binary
 	verified map[string]stamp

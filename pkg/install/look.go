@@ -31,6 +31,9 @@ func (w *watcher) lookBinaries(context.Context) ([]string, error) {
 			return nil, err
 		}
 		complete = complete || len(lacking) == 0
+		for _, line := range w.staying(dir, wanted) {
+			w.note(line)
+		}
 		if !canWrite(dir) {
 			continue
 		}

@@ -110,6 +110,7 @@ func (w *watcher) first(ctx context.Context) error {
 	w.start.used(now)
 	w.failed = w.install(ctx)
 	w.installed = w.failed == nil
+	w.settled = w.installed
 	return w.failed
 }
 

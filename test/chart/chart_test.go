@@ -97,6 +97,7 @@ var changes = map[string]string{
 	"cni.allowIPForwarding=true":              `{"allow_ip_forwarding": true}`,
 	"cni.skipBinaries=[tuning, '1']":          `value: "tuning,1"`,
 	"cni.updateBinaries=false":                "- name: UPDATE_CNI_BINARIES\n              value: \"false\"",
+	"cni.downgrade=false":                     "- name: CNI_DOWNGRADE\n              value: \"false\"",
 	"cni.log.level=debug":                     "value: debug",
 	"cni.log.file=/l/f":                       "value: /l/f",
 	"cni.log.maxSize=7":                       `value: "7"`,

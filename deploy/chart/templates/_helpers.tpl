@@ -103,6 +103,8 @@ resources: {{ toJson .Values.resources }}
   value: {{ .Values.cni.requireMTUFile | quote }}
 - name: UPDATE_CNI_BINARIES
   value: {{ .Values.cni.updateBinaries | quote }}
+- name: CNI_DOWNGRADE
+  value: {{ .Values.cni.downgrade | quote }}
 {{- with .Values.cni.skipBinaries }}
 - name: SKIP_CNI_BINARIES
   value: {{ join "," . | quote }}
