@@ -129,7 +129,7 @@ func (f flags) server(c *Config) {
 func (f flags) watch(c *Config) {
 	f.truth(&c.Watch, "watch", "WATCH", false, "after installing, renew the token, and repair what somebody changes")
 	f.text(&c.TokenRefresh, "token-refresh-interval", "CNI_TOKEN_REFRESH_INTERVAL", "", "`duration` after which to renew the token while watching (default: a quarter of its life)")
-	f.text(&c.HealthAddr, "health-addr", "HEALTH_ADDR", "", "`host:port` that answers GET /readyz while watching; empty for none")
+	f.text(&c.HealthAddr, "health-addr", "HEALTH_ADDR", "", "`host:port` that answers GET /readyz and /metrics while watching; empty for none")
 	f.truth(&c.CleanupOnExit, "cleanup-on-exit", "CLEANUP_ON_EXIT", false, "uninstall when stopped while watching")
 	f.truth(&c.NodeFiles, "provide-node-files", "NODE_FILES", false, "provide nodename and mtu in var/lib/calico, where no node agent does")
 	f.truth(&c.DryRun, "dry-run", "DRY_RUN", false, "print what would change, and change nothing")

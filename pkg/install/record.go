@@ -34,6 +34,8 @@ type record struct {
 	Versions map[string]string `json:"versions,omitempty"`
 	// Chained is the list that our plugin was added to, below the host's root.
 	Chained string `json:"chained,omitempty"`
+	// Unchain has lists that our plugin was added to before, and is still to be taken out of.
+	Unchain []string `json:"unchain,omitempty"`
 }
 
 // loadRecord returns an empty record when there is none, or none that can be read: then no file is ours.
