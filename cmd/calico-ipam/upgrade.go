@@ -38,9 +38,12 @@ func upgrade(ctx context.Context, h ipamplugin.Host, args []string) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("network", network, "node", node)
+	// The directory is mounted, and a migration is alone with its network: nobody else waits for this lock.
+	lock := filepath.Join(migrate.Networks, "."+network+".lock")
+	defer func() { _ = errors.Join(os.Remove(lock), os.Remove(lock+ipamplugin.ReleaseSuffix)) }()
 	return migrate.Migration{
 		Network: network, Networks: migrate.Networks, Results: "/var/lib/cni/results", Proc: "/proc/net",
-		Addresses: h.Adopter(client, network, node, filepath.Join(migrate.Networks, "."+network+".lock"), log), Now: time.Now, Log: log,
+		Addresses: h.Adopter(client, network, node, lock, log), Now: time.Now, Log: log,
 	}.Run(ctx)
 }
 

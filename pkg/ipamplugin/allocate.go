@@ -15,8 +15,8 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// releaseSuffix makes the name of the releases' lock file from that of the assignments'.
-const releaseSuffix = ".release"
+// ReleaseSuffix makes the name of the releases' lock file from that of the assignments'.
+const ReleaseSuffix = ".release"
 
 // How long a command waits for the lock of the node.
 const (

@@ -75,7 +75,7 @@ func heldFor(ifName string, alone bool) func(owner map[string]string) bool {
 
 // Release gives back what was looked up, and returns the addresses. To hold nothing is a success.
 func (a Allocations) Release(ctx context.Context, h Holdings) ([]netip.Addr, error) {
-	unlock, _ := a.lock(ctx, a.LockFile+releaseSuffix, releasePatience)
+	unlock, _ := a.lock(ctx, a.LockFile+ReleaseSuffix, releasePatience)
 	defer unlock()
 	var addrs []netip.Addr
 	var errs []error

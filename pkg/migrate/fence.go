@@ -106,7 +106,7 @@ func (m Migration) fence(ctx context.Context, leases []Lease) (done bool, err er
 	if err != nil || !slices.EqualFunc(now, leases, same) {
 		return false, err
 	}
-	if err := unix.Renameat2(unix.AT_FDCWD, m.aside(), unix.AT_FDCWD, m.store(), unix.RENAME_EXCHANGE); err != nil {
+	if err := exchange(m.aside(), m.store()); err != nil {
 		return false, fmt.Errorf("put the mark in the place of %s: %w", m.store(), err)
 	}
 	if err := atomicfile.SyncDir(m.Networks); err != nil {
@@ -114,6 +114,57 @@ func (m Migration) fence(ctx context.Context, leases []Lease) (done bool, err er
 	}
 	m.Log.Info("this node is migrated", "marker", m.store(), "leases", m.aside())
 	return true, remove(m.journal())
+}
+
+// exchange has a file and a directory change places, in one step where the file system can do that (renameat2(2): EINVAL
+// where it cannot, as ZFS before 2.2).
+func exchange(file, dir string) error {
+	err := unix.Renameat2(unix.AT_FDCWD, file, unix.AT_FDCWD, dir, unix.RENAME_EXCHANGE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
+		return exchangeInSteps(file, dir)
+	}
+	return err
+}
+
+// exchangeInSteps may be cut off with the directory in the file's place and nothing in its own.
+func exchangeInSteps(file, dir string) error {
+	between := file + ".new"
+	if err := os.Rename(file, between); err != nil {
+		return err
+	}
+	if err := os.Rename(dir, file); err != nil {
+		return err
+	}
+	return os.Rename(between, dir)
+}
+
+// finish makes the mark where an exchange in steps was cut off: the leases are aside already.
+func (m Migration) finish() error {
+	if _, err := os.Lstat(m.store()); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if info, err := os.Lstat(m.aside()); err != nil || !info.IsDir() {
+		return nil
+	}
+	if _, err := atomicfile.WriteFile(m.store(), []byte(why), 0o644); err != nil {
+		return fmt.Errorf("make the mark of the migration: %w", err)
+	}
+	return remove(m.aside() + ".new")
+}
+
+// only keeps a second migration from host-local's directory until it is unlocked, or the process ends. Host-local locks a
+// file in it.
+func (m Migration) only() (unlock func(), err error) {
+	dir, err := os.Open(m.store())
+	if errors.Is(err, fs.ErrNotExist) {
+		return func() {}, nil
+	} else if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("lock %s: %w: another migration is at work; wait for its end", m.store(), err), dir.Close())
+	}
+	return func() { _ = dir.Close() }, nil
 }
 
 func (m Migration) makeMark() error {

@@ -64,6 +64,14 @@ type Migration struct {
 func (m Migration) Run(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, Bound, errors.New("took too long; the next run goes on from here"))
 	defer cancel()
+	unlock, err := m.only()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if err := m.finish(); err != nil {
+		return err
+	}
 	for range rounds {
 		now, err := m.state()
 		switch {

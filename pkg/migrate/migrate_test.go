@@ -305,6 +305,49 @@ func TestARunThatFailedAnywhereIsTakenUp(t *testing.T) {
 	}
 }
 
+func TestAnExchangeInStepsThatWasCutOffIsFinished(t *testing.T) {
+	m, a := node(t, "10.1.0.9=c1")
+	if err := m.takeOver(t.Context(), []Lease{{Addr: addr("10.1.0.9"), ContainerID: "c1", IfName: "eth0"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(m.makeMark(), exchangeInSteps(m.aside(), m.store())); err != nil || !Done(os.ReadFile, m.Networks, m.Network) {
+		t.Fatal(err)
+	}
+	// As if it had been killed before the last step.
+	if err := errors.Join(os.Rename(m.store(), m.aside()+".new"), m.Run(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "files", m.files(t), "net net.migrated/10.1.0.9")
+	expect(t, "held", a.String(), "c1[10.1.0.9]")
+	// And before the one before that.
+	m, a = node(t, "10.1.0.9=c1")
+	write(t, m.aside()+".new", why)
+	if err := m.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "held", a.String(), "c1[10.1.0.9]")
+	if !Done(os.ReadFile, m.Networks, m.Network) {
+		t.Error("the mark is not there")
+	}
+}
+
+func TestASecondMigrationOfANodeIsRefused(t *testing.T) {
+	m, a := node(t, "10.1.0.9=c1")
+	a.before = func(what string) error {
+		if what == "claim" {
+			return nil
+		}
+		a.before = func(string) error { return nil }
+		if err := m.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another migration is at work") {
+			t.Errorf("the second one: %v", err)
+		}
+		return nil
+	}
+	if err := m.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWhatIsInTheWayIsNamed(t *testing.T) {
 	m, _ := node(t, "10.1.0.9=c1")
 	if err := os.Mkdir(m.aside(), 0o755); err != nil {

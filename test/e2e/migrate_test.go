@@ -67,10 +67,7 @@ func (b *before) blockIPAM() object {
 // lease has host-local itself give a container its addresses, or take them back.
 func (b *before) lease(verb, container string) []netip.Addr {
 	b.t.Helper()
-	a, err := n.Run(withoutCancel(b.t.Context()), node.Call{
-		Plugin: "host-local", Command: verb, Pod: &node.Pod{Name: "none", ContainerID: container, NetNS: "/proc/self/ns/net"}, Env: map[string]string{"CNI_NETNS_OVERRIDE": "1"},
-		Config: object{"cniVersion": "1.0.0", "name": b.network, "type": "calico", "ipam": object{"type": "host-local", "ranges": b.ranges}},
-	})
+	a, err := n.Run(withoutCancel(b.t.Context()), b.hostLocalItself(verb, container))
 	must(b.t, err)
 	if a.Exit != 0 {
 		b.t.Fatalf("%s of host-local: %+v", verb, a)
@@ -79,6 +76,14 @@ func (b *before) lease(verb, container string) []netip.Addr {
 		return nil
 	}
 	return addrs(b.t, resultOf(b.t, a))
+}
+
+func (b *before) hostLocalItself(verb, container string) node.Call {
+	return node.Call{
+		Plugin: "host-local", Command: verb, Env: map[string]string{"CNI_NETNS_OVERRIDE": "1"},
+		Pod:    &node.Pod{Name: "none", ContainerID: container, NetNS: "/proc/self/ns/net"},
+		Config: object{"cniVersion": "1.0.0", "name": b.network, "type": "calico", "ipam": object{"type": "host-local", "ranges": b.ranges}},
+	}
 }
 
 // upgrade returns the command of an init container.
@@ -172,8 +177,11 @@ func TestPodsKeepWhatTheyHaveThroughAMigrationFromHostLocalAndADelFreesIt(t *tes
 	if mark := read(filepath.Join(networks, b.network)); !strings.Contains(mark, "moved from host-local to calico-ipam") {
 		t.Errorf("mark: %q", mark)
 	}
-	if _, err := cached().AddNetworkList(t.Context(), b.list(b.hostLocal()), runtimeConf(pods[3], nil)); err == nil {
-		t.Error("host-local gives out addresses after the migration")
+	if _, err := cached().AddNetworkList(t.Context(), b.list(b.hostLocal()), runtimeConf(pods[3], nil)); err == nil || !strings.Contains(err.Error(), "set ipam.type to calico-ipam") {
+		t.Errorf("ADD with host-local after the migration: %v", err)
+	}
+	if a, err := n.Run(t.Context(), b.hostLocalItself("ADD", "late")); err == nil && a.Exit == 0 {
+		t.Errorf("host-local gives out addresses after the migration: %+v", a)
 	}
 	for _, got := range b.addPod(pods[3], b.blockIPAM()) {
 		inOwn := slices.ContainsFunc(b.ranges, func(r any) bool {
