@@ -126,7 +126,7 @@ func (m Migration) takeOver(ctx context.Context, leases []Lease) error {
 		taken++
 	}
 	if err := errors.Join(faults...); err != nil {
-		return fmt.Errorf("%w: %d of %d are: %w", ErrUnsettled, taken, len(leases), err)
+		return fmt.Errorf("%w: %d of %d are; make an IPPool for an address that lies in none, or delete its pod: %w", ErrUnsettled, taken, len(leases), err)
 	}
 	m.Log.Info("addresses are taken over", "addresses", taken, "left out", len(leases)-taken)
 	return nil
