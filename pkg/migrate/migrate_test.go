@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -16,6 +15,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/memstore"
+	"calico-cni/pkg/ipam/pool"
+	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/workload"
 )
 
@@ -107,41 +110,70 @@ func TestHostRoutesOfTheKernelsTables(t *testing.T) {
 	}
 }
 
-// addresses are block IPAM as a migration sees it: who holds what, in memory. The real one is behind it in test/e2e.
+// addresses are block IPAM with its store in memory. test/e2e has it on the real one.
 type addresses struct {
-	held map[string][]netip.Addr
+	ipamplugin.Allocations
 	// before is called with what is about to be done; its error is the outcome.
 	before func(what string) error
 }
 
-func (a *addresses) Claim(context.Context) error { return a.before("claim") }
-
-func (a *addresses) Held(_ context.Context, id workload.ID) ([]netip.Addr, error) {
-	return a.held[id.ContainerID], a.before("held " + id.ContainerID)
+func newAddresses(t *testing.T) *addresses {
+	t.Helper()
+	store := memstore.New(time.Now)
+	for name, cidr := range map[string]string{"four": "10.1.0.0/24", "six": "fd00::/120"} {
+		prefix := netip.MustParsePrefix(cidr)
+		store.IPPools = append(store.IPPools, pool.Pool{Name: name, CIDR: prefix, BlockSize: prefix.Bits() + 2})
+	}
+	return &addresses{ipamplugin.Allocations{
+		Store: store, Cluster: store, LockFile: filepath.Join(t.TempDir(), "lock"), Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	}, func(string) error { return nil }}
 }
 
-func (a *addresses) Take(_ context.Context, id workload.ID, addr netip.Addr) error {
+func (a *addresses) Claim(context.Context) error { return a.before("claim") }
+
+func (a *addresses) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error) {
+	return a.of(ctx, id.ContainerID), a.before("held " + id.ContainerID)
+}
+
+func (a *addresses) of(ctx context.Context, container string) (addrs []netip.Addr) {
+	held, _ := (&ipam.Allocator{Store: a.Store, Now: a.Now}).HeldByHandle(ctx, "net."+container)
+	for _, h := range held {
+		addrs = append(addrs, h.Addr)
+	}
+	return addrs
+}
+
+func (a *addresses) Take(ctx context.Context, id workload.ID, addr netip.Addr) error {
 	if err := a.before("take " + addr.String()); err != nil {
 		return err
 	}
-	a.held[id.ContainerID] = append(a.held[id.ContainerID], addr)
-	return nil
+	r := ipamplugin.Request{Network: "net", Node: "node", ID: id, Another: true}
+	r.Name([]netip.Addr{addr})
+	view, err := a.Gather(ctx, r)
+	if err == nil {
+		_, err = a.Assign(ctx, view, r)
+	}
+	return err
 }
 
-func (a *addresses) GiveBack(_ context.Context, id workload.ID) error {
+func (a *addresses) GiveBack(ctx context.Context, id workload.ID) error {
 	if err := a.before("give back " + id.ContainerID); err != nil {
 		return err
 	}
-	delete(a.held, id.ContainerID)
-	return nil
+	held, err := a.Lookup(ctx, "net", id, false)
+	if err == nil {
+		_, err = a.Release(ctx, held)
+	}
+	return err
 }
 
 func (a *addresses) String() string {
 	var out []string
-	for id, addrs := range a.held {
-		out = append(out, fmt.Sprint(id, addrs))
+	for _, id := range []string{"c1", "c2", "c3"} {
+		if addrs := a.of(context.Background(), id); len(addrs) > 0 {
+			out = append(out, fmt.Sprint(id, addrs))
+		}
 	}
-	slices.Sort(out)
 	return strings.Join(out, " ")
 }
 
@@ -149,7 +181,7 @@ func (a *addresses) String() string {
 func node(t *testing.T, leases ...string) (Migration, *addresses) {
 	t.Helper()
 	dir := t.TempDir()
-	a := &addresses{held: map[string][]netip.Addr{}, before: func(string) error { return nil }}
+	a := newAddresses(t)
 	m := Migration{
 		Network: "net", Networks: filepath.Join(dir, "networks"), Results: filepath.Join(dir, "results"), Proc: filepath.Join(dir, "proc"),
 		Addresses: a, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
@@ -230,7 +262,6 @@ func TestAMigrationTakesOverWhatLivesAndMovesTheLeasesAside(t *testing.T) {
 		t.Error("the mark is not there")
 	}
 	m.end(t, "10.1.0.10=c2")
-	a.held["c2"] = []netip.Addr{addr("10.1.0.10")}
 	if err := m.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
