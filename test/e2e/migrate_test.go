@@ -32,10 +32,18 @@ type before struct {
 	ranges        []any
 }
 
+// pools are for these tests alone: no node of another test claims a block within somebody's pod CIDR.
+var pools sync.Once
+
 // newBefore makes such a node with two pod CIDRs, and a network of its own in host-local's directory.
 func newBefore(t *testing.T, name string, cidrs ...string) *before {
 	t.Helper()
 	withTools(t, "host-local")
+	pools.Do(func() {
+		manual := func(spec map[string]any) { spec["assignmentMode"] = "Manual" }
+		must(t, n.CreatePool(t.Context(), "migration-ipv4", "10.249.0.0/16", 26, manual))
+		must(t, n.CreatePool(t.Context(), "migration-ipv6", "fd00:10:249::/64", 122, manual))
+	})
 	b := &before{t: t, network: name, node: name + "-node"}
 	nodeWithCIDRs(t, b.node, cidrs...)
 	for _, cidr := range cidrs {
@@ -61,7 +69,7 @@ func (b *before) hostLocal() object {
 }
 
 func (b *before) blockIPAM() object {
-	return b.config(object{"type": "calico-ipam", "assign_ipv4": "true", "assign_ipv6": "true"})
+	return b.config(object{"type": "calico-ipam", "assign_ipv4": "true", "assign_ipv6": "true", "ipv4_pools": []any{"migration-ipv4"}, "ipv6_pools": []any{"migration-ipv6"}})
 }
 
 // lease has host-local itself give a container its addresses, or take them back.
@@ -147,7 +155,7 @@ func (b *before) delPod(p *node.Pod, config object) {
 
 // TestAMigratedNode has pods that run through a migration, one that ends before and a lease that nobody has.
 func TestPodsKeepWhatTheyHaveThroughAMigrationFromHostLocalAndADelFreesIt(t *testing.T) {
-	b := newBefore(t, "mig", "10.244.200.0/24", "fd00:10:244::c8:0/112")
+	b := newBefore(t, "mig", "10.249.200.0/24", "fd00:10:249::c8:0/112")
 	var pods []*node.Pod
 	for _, name := range []string{"one", "two", "three", "four"} {
 		pods = append(pods, newPod(t, "mig-"+name))
@@ -236,7 +244,7 @@ func TestAMigrationKilledAtAnyRequestIsTakenUpByTheNext(t *testing.T) {
 		for _, moment := range []proxy.When{proxy.Before, proxy.After} {
 			// A CIDR of its own for each, one block of either family.
 			k := 2*i + int(moment) - 1
-			b := newBefore(t, fmt.Sprintf("kill-%d", k), fmt.Sprintf("10.244.%d.%d/26", 210+k/4, k%4*64), fmt.Sprintf("fd00:10:244::%x:0/122", 0x1000+k))
+			b := newBefore(t, fmt.Sprintf("kill-%d", k), fmt.Sprintf("10.249.%d.%d/26", 210+k/4, k%4*64), fmt.Sprintf("fd00:10:249::%x:0/122", 0x1000+k))
 			if kubeconfig == "" {
 				kubeconfig = through.Kubeconfig(t, n.Kubeconfig())
 			}
@@ -288,7 +296,7 @@ func TestNodesThatAreMigratedAtOnceKeepToTheirOwnCIDRs(t *testing.T) {
 	var nodes []*before
 	var starts sync.WaitGroup
 	for i := range 3 {
-		b := newBefore(t, fmt.Sprintf("at-once-%d", i), fmt.Sprintf("10.244.%d.0/24", 190+i))
+		b := newBefore(t, fmt.Sprintf("at-once-%d", i), fmt.Sprintf("10.249.%d.0/24", 190+i))
 		b.lease("ADD", "a")
 		b.lease("ADD", "b")
 		nodes = append(nodes, b)
@@ -309,7 +317,7 @@ func TestNodesThatAreMigratedAtOnceKeepToTheirOwnCIDRs(t *testing.T) {
 		for _, row := range rows {
 			if row["node"] == b.node {
 				blocks++
-				if cidr := row["cidr"].(string); !strings.HasPrefix(cidr, fmt.Sprintf("10.244.%d.", 190+i)) {
+				if cidr := row["cidr"].(string); !strings.HasPrefix(cidr, fmt.Sprintf("10.249.%d.", 190+i)) {
 					t.Errorf("%s claims %s", b.node, cidr)
 				}
 			}
@@ -324,7 +332,7 @@ func TestNodesThatAreMigratedAtOnceKeepToTheirOwnCIDRs(t *testing.T) {
 }
 
 func TestAMigrationSaysWhatItCannotTakeOverAndLeavesHostLocalAsItIs(t *testing.T) {
-	b := newBefore(t, "outside", "10.244.195.0/26")
+	b := newBefore(t, "outside", "10.249.195.0/26")
 	b.lease("ADD", "inside")
 	b.ranges = []any{[]any{object{"subnet": "10.99.0.0/24"}}}
 	outside := b.lease("ADD", "outside")[0]
@@ -342,7 +350,7 @@ func TestAMigrationSaysWhatItCannotTakeOverAndLeavesHostLocalAsItIs(t *testing.T
 	b.migrate()
 	expectOK(t, "DEL", b.blockDel("inside"))
 
-	small := newBefore(t, "small", "10.244.196.0/27")
+	small := newBefore(t, "small", "10.249.196.0/27")
 	small.lease("ADD", "c")
 	if out, err := small.upgrade(n.Kubeconfig()).CombinedOutput(); err == nil || !strings.Contains(string(out), "nodes would share one") {
 		t.Errorf("%v\n%s", err, out)
