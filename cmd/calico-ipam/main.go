@@ -3,7 +3,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"runtime"
@@ -19,15 +18,15 @@ import (
 func main() {
 	// A command mostly waits, for the kernel and the API server: what more threads cost, they do not bring in.
 	runtime.GOMAXPROCS(1)
-	if len(os.Args) > 1 && os.Args[1] == "-v" {
-		fmt.Println(buildinfo.Version)
-		return
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	p := &ipamplugin.Plugin{Host: ipamplugin.Host{
+	host := ipamplugin.Host{
 		Now: time.Now, ReadFile: os.ReadFile, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
 		OpenLog: ipamplugin.LogTo(os.Stderr, time.Now), State: ipamplugin.DefaultState, Keep: ipamplugin.DefaultKeep,
-	}}
+	}
+	if len(os.Args) > 1 {
+		os.Exit(flags(ctx, host, os.Args[1:]))
+	}
+	p := &ipamplugin.Plugin{Host: host}
 	exit := dispatch.Run(ctx,
 		dispatch.Process{Getenv: os.Getenv, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr},
 		dispatch.Plugin{

@@ -41,7 +41,7 @@ func changes(ctx context.Context, cfg install.Config, log *slog.Logger) <-chan s
 }
 
 func follow(watcher *fsnotify.Watcher, cfg install.Config, log *slog.Logger) {
-	for _, dir := range append(cfg.Kept(), cfg.ServiceAccountDir) {
+	for _, dir := range cfg.Followed() {
 		if err := watcher.Add(filepath.Clean(dir)); err != nil {
 			log.Debug("directory is looked at by the clock only", "dir", dir, "error", err)
 		}

@@ -16,7 +16,7 @@ import (
 func TestEveryDirectoryThatIsKeptIsFollowed(t *testing.T) {
 	root := t.TempDir()
 	cfg := install.Config{HostRoot: root, ServiceAccountDir: filepath.Join(root, "sa"), NodeFiles: true}
-	dirs := append(cfg.Kept(), cfg.ServiceAccountDir)
+	dirs := cfg.Followed()
 	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)

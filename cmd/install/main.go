@@ -35,7 +35,7 @@ func run(ctx context.Context, log *slog.Logger) int {
 			Tokens: tokens{cfg}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64, Out: os.Stdout, Log: log,
 		}
 		if cfg.Watch {
-			deps.Wake = changes(ctx, cfg, log)
+			deps.Wake, deps.Backlog = changes(ctx, cfg, log), backlog(cfg, log)
 		}
 		err = install.Run(ctx, cfg, deps)
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"calico-cni/internal/atomicfile"
@@ -29,6 +30,8 @@ type Report struct {
 	Kind   Kind      `json:"kind"`
 	Reason string    `json:"reason"`
 	Since  time.Time `json:"since"`
+	// Refused says that the API server does not know our credentials.
+	Refused bool `json:"refused,omitempty"`
 	// Confirmed is when somebody last made sure of it; zero when it is no more than a suspicion.
 	Confirmed time.Time `json:"confirmed"`
 }
@@ -58,10 +61,28 @@ func (d Dir) Store(network string, r Report) error {
 	return nil
 }
 
+// RefusedSince says that a network's credentials were refused after a moment, by the time of its file.
+func (d Dir) RefusedSince(moment time.Time) bool {
+	entries, _ := os.ReadDir(string(d))
+	for _, e := range entries {
+		network, ok := strings.CutSuffix(e.Name(), suffix)
+		info, err := e.Info()
+		if !ok || err != nil || !info.ModTime().After(moment) {
+			continue
+		}
+		if r, ok := d.Load(network); ok && r.Refused {
+			return true
+		}
+	}
+	return false
+}
+
 // Clear forgets the trouble of a network.
 func (d Dir) Clear(network string) { _ = os.Remove(d.path(network)) }
 
+const suffix = ".json"
+
 // path names the file after the network, as far as a file's name goes.
 func (d Dir) path(network string) string {
-	return filepath.Join(string(d), network[:min(len(network), 200)]+".json")
+	return filepath.Join(string(d), network[:min(len(network), 200)]+suffix)
 }

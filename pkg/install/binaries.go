@@ -2,6 +2,7 @@ package install
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/buildinfo"
 )
 
 // binaryMode is that of installed binaries.
@@ -121,6 +123,9 @@ func (i *installer) fillDir(ctx context.Context, dir string, wanted []binary) (c
 			return false, err
 		}
 	}
+	for _, line := range i.staying(dir, wanted) {
+		i.deps.Log.Warn(line)
+	}
 	i.deps.Log.Info("binaries are in place", "dir", dir, "written", lacking)
 	return true, nil
 }
@@ -129,7 +134,9 @@ func (i *installer) fillDir(ctx context.Context, dir string, wanted []binary) (c
 func (i *installer) enter(dir string, binaries []binary) error {
 	entered := false
 	for _, b := range binaries {
-		entered = i.record.enter(i.name(filepath.Join(dir, b.name)), b.sum) || entered
+		if i.record.enter(i.name(filepath.Join(dir, b.name)), b.sum) {
+			i.record.Versions[hex.EncodeToString(b.sum[:])], entered = buildinfo.Version, true
+		}
 	}
 	if !entered {
 		return nil
@@ -140,15 +147,16 @@ func (i *installer) enter(dir string, binaries []binary) error {
 func canWrite(dir string) bool { return syscall.Access(dir, writable) == nil }
 
 // lacking names the binaries that the directory does not hold as they should be. Without UpdateBinaries it is enough
-// that something of that name is there.
+// that something of that name is there; and one that a newer installer wrote may have to stay.
 func (i *installer) lacking(dir string, wanted []binary) ([]string, error) {
 	lacking := []string{}
 	for _, b := range wanted {
-		ok, err := i.holds(filepath.Join(dir, b.name), b)
+		path := filepath.Join(dir, b.name)
+		ok, err := i.holds(path, b)
 		if err != nil {
 			return nil, err
 		}
-		if !ok {
+		if !ok && i.stays(path) == "" {
 			lacking = append(lacking, b.name)
 		}
 	}

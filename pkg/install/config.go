@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"calico-cni/internal/trouble"
 )
 
 const (
@@ -38,10 +40,11 @@ type Config struct {
 	// HostRoot is where the host's directories are mounted: opt/cni/bin, secondary-bin-dir and etc/cni/net.d below it.
 	HostRoot string
 	// BinSource is the directory of the binaries to install; SkipBinaries are names in it to leave out.
-	// UpdateBinaries replaces those that the host has already.
+	// UpdateBinaries replaces those that the host has already. Downgrade replaces those of a newer version, too, at the start.
 	BinSource      string
 	SkipBinaries   []string
 	UpdateBinaries bool
+	Downgrade      bool
 
 	// NetDir is the configuration directory as the host has it, for paths within the files; it is written through the
 	// mount below HostRoot. OldConfName is removed once ConfName is in place.
@@ -295,12 +298,32 @@ func (c Config) binDirs() []string {
 // nodeFilesDir is where the host's directory of the node agent's files is mounted.
 func (c Config) nodeFilesDir() string { return filepath.Join(c.HostRoot, "var/lib/calico") }
 
+// RunDir is where the plugins' directory of what need not outlive a boot is mounted.
+func (c Config) RunDir() string { return filepath.Join(c.HostRoot, "var/run/calico/cni") }
+
+// KeepDir is where the plugins' directory of what has to outlive a boot is mounted.
+func (c Config) KeepDir() string { return filepath.Join(c.nodeFilesDir(), "cni") }
+
+// troubleDir has what the plugins met, a file a network.
+func (c Config) troubleDir() trouble.Dir { return trouble.Dir(filepath.Join(c.RunDir(), "trouble")) }
+
+// HostKubeconfig is the path of the plugins' kubeconfig as the host has it.
+func (c Config) HostKubeconfig() string { return filepath.Join(c.NetDir, kubeconfigName) }
+
+// MountedKubeconfig is the path of the plugins' kubeconfig as this process has it.
+func (c Config) MountedKubeconfig() string { return c.kubeconfigPath() }
+
 // confName is the file that our plugins are called by.
 func (c Config) confName() string { return cmp.Or(c.ChainInto, c.ConfName) }
 
 func (c Config) confPath() string { return filepath.Join(c.netDir(), c.confName()) }
 
 func (c Config) kubeconfigPath() string { return filepath.Join(c.netDir(), kubeconfigName) }
+
+// Followed are the directories, as they are mounted, whose changes are of interest to a watching process.
+func (c Config) Followed() []string {
+	return append(c.Kept(), c.ServiceAccountDir, string(c.troubleDir()), filepath.Join(c.KeepDir(), "pending"))
+}
 
 // Kept are the directories, as they are mounted, whose files a watching process keeps as they should be.
 func (c Config) Kept() []string {

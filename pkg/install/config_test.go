@@ -26,7 +26,7 @@ var calicos = map[string]string{
 
 func defaults() Config {
 	return Config{
-		HostRoot: "/host", BinSource: "/opt/cni/bin", UpdateBinaries: true,
+		HostRoot: "/host", BinSource: "/opt/cni/bin", UpdateBinaries: true, Downgrade: true,
 		NetDir: "/etc/cni/net.d", ConfName: "10-calico.conflist", MTU: 1500, AssignIPv4: true,
 		LogLevel: "info", LogFilePath: "/var/log/calico/cni/cni.log", LogFileMaxSize: 100, LogFileMaxAge: 30, LogFileMaxCount: 10,
 		DatastoreType: "kubernetes", APIGroup: "crd.projectcalico.org/v1", ServicePort: "443", ServiceProtocol: "https",
@@ -50,7 +50,7 @@ func TestEveryVariableIsAlsoAFlagAndTheFlagWins(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		HostRoot: "/host", BinSource: "/opt/cni/bin", SkipBinaries: []string{"a", "b"},
+		HostRoot: "/host", BinSource: "/opt/cni/bin", SkipBinaries: []string{"a", "b"}, Downgrade: true,
 		NetDir: "/n", ConfName: "1.conflist", OldConfName: "0.conf", NetworkConfig: "{}", NetworkConfigFile: "/t", NodeName: "w", RequireMTUFile: true,
 		AssignIPv4: true, LogLevel: "debug", LogFilePath: "/l", LogFileMaxSize: 1, LogFileMaxAge: 2, LogFileMaxCount: 3, DatastoreType: "d", APIGroup: "g",
 		ServiceHost: "h", ServicePort: "6443", ServiceProtocol: "http", SkipTLSVerify: true, Kubeconfig: "/k", ServiceAccount: "s", TokenRefresh: "60",

@@ -86,6 +86,7 @@ func (f flags) binaries(c *Config) {
 	f.text(&c.BinSource, "bin-source", "CNI_BIN_SOURCE", "/opt/cni/bin", "`directory` of the binaries to install")
 	f.StringSliceVar(&c.SkipBinaries, f.env("skip-cni-binaries", "SKIP_CNI_BINARIES"), nil, "`names` of binaries not to install, with commas between [SKIP_CNI_BINARIES]")
 	f.truth(&c.UpdateBinaries, "update-cni-binaries", "UPDATE_CNI_BINARIES", true, "replace binaries that the host has already")
+	f.truth(&c.Downgrade, "downgrade", "CNI_DOWNGRADE", true, "replace binaries of a newer version, too, at the start")
 	f.truth(&c.Sleep, "sleep", "SLEEP", true, "wait to be stopped after installing")
 }
 
@@ -128,7 +129,7 @@ func (f flags) server(c *Config) {
 func (f flags) watch(c *Config) {
 	f.truth(&c.Watch, "watch", "WATCH", false, "after installing, renew the token, and repair what somebody changes")
 	f.text(&c.TokenRefresh, "token-refresh-interval", "CNI_TOKEN_REFRESH_INTERVAL", "", "`duration` after which to renew the token while watching (default: a quarter of its life)")
-	f.text(&c.HealthAddr, "health-addr", "HEALTH_ADDR", "", "`host:port` that answers GET /readyz while watching; empty for none")
+	f.text(&c.HealthAddr, "health-addr", "HEALTH_ADDR", "", "`host:port` that answers GET /readyz and /metrics while watching; empty for none")
 	f.truth(&c.CleanupOnExit, "cleanup-on-exit", "CLEANUP_ON_EXIT", false, "uninstall when stopped while watching")
 	f.truth(&c.NodeFiles, "provide-node-files", "NODE_FILES", false, "provide nodename and mtu in var/lib/calico, where no node agent does")
 	f.truth(&c.DryRun, "dry-run", "DRY_RUN", false, "print what would change, and change nothing")

@@ -35,9 +35,19 @@ type TokenSource interface {
 	Accepted(ctx context.Context, kubeconfig string) error
 }
 
+// Backlog is the releases that wait on the node for the API server.
+type Backlog interface {
+	// Len counts them.
+	Len() (int, error)
+	// Settle settles some, and returns how many.
+	Settle(ctx context.Context) (done int, err error)
+}
+
 // Deps are what Run needs of the world beside files.
 type Deps struct {
-	Tokens   TokenSource
+	Tokens TokenSource
+	// Backlog is for watching; nil when nobody settles.
+	Backlog  Backlog
 	Hostname func() (string, error)
 	// LinkMTU returns the MTU of the link of the default route, in bytes.
 	LinkMTU func() (int, error)
@@ -115,6 +125,10 @@ type installer struct {
 
 	record     record
 	credential credential
+	// renewed is told of every attempt to renew the token; nil when nobody listens.
+	renewed func(expires time.Time, err error)
+	// settled is set once a watching process has installed: from then on it keeps what there is, or what is newer.
+	settled bool
 	// image are the binaries to install, once they are listed; verified has those on the host that were found equal.
 	image    []binary
 	verified map[string]stamp
@@ -212,7 +226,7 @@ func directory(path string) error {
 // values are what the configuration says to the template. The token is not known yet.
 func (c Config) values(nodeName string) conflist.Values {
 	return conflist.Values{
-		NodeName: nodeName, Kubeconfig: filepath.Join(c.NetDir, kubeconfigName),
+		NodeName: nodeName, Kubeconfig: c.HostKubeconfig(),
 		MTU: c.MTU, RequireMTUFile: c.RequireMTUFile, AssignIPv4: c.AssignIPv4, AssignIPv6: c.AssignIPv6,
 		LogLevel: c.LogLevel, LogFilePath: c.LogFilePath,
 		LogFileMaxSize: c.LogFileMaxSize, LogFileMaxAge: c.LogFileMaxAge, LogFileMaxCount: c.LogFileMaxCount,

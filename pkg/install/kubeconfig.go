@@ -45,8 +45,17 @@ func (i *installer) kubeconfig(ctx context.Context) error {
 	return nil
 }
 
-// renew has a token issued. The one before stays valid until it expires.
+// renew has a token issued, and tells who listens.
 func (i *installer) renew(ctx context.Context) error {
+	err := i.request(ctx)
+	if i.renewed != nil {
+		i.renewed(i.credential.expires, err)
+	}
+	return err
+}
+
+// request has a token issued. The one before stays valid until it expires.
+func (i *installer) request(ctx context.Context) error {
 	token, expires, err := i.deps.Tokens.Token(ctx)
 	if err != nil {
 		return err

@@ -31,6 +31,9 @@ func (w *watcher) lookBinaries(context.Context) ([]string, error) {
 			return nil, err
 		}
 		complete = complete || len(lacking) == 0
+		for _, line := range w.staying(dir, wanted) {
+			w.note(line)
+		}
 		if !canWrite(dir) {
 			continue
 		}
@@ -62,13 +65,13 @@ func (w *watcher) lookNodeFiles(context.Context) ([]string, error) {
 	return faults, nil
 }
 
-// lookToken asks the clock often and the API server rarely; at once when the clock was set back.
+// lookToken asks the clock often and the API server rarely; at once when the clock was set back, and when a plugin met a refusal.
 func (w *watcher) lookToken(ctx context.Context) ([]string, error) {
 	now := w.deps.Now().Round(0)
 	if w.credential.due(now) {
 		return []string{"token is due to be renewed"}, nil
 	}
-	if since := now.Sub(w.probed); since >= 0 && since < probeEvery {
+	if since := now.Sub(w.probed); since >= 0 && since < probeEvery && !w.cfg.troubleDir().RefusedSince(w.probed) {
 		return nil, nil
 	}
 	if err := w.deps.Tokens.Accepted(ctx, w.cfg.kubeconfigPath()); errors.Is(err, ErrRefused) {
@@ -82,16 +85,20 @@ func (w *watcher) lookToken(ctx context.Context) ([]string, error) {
 func (w *watcher) mendToken(ctx context.Context) error {
 	refused := !w.credential.due(w.deps.Now())
 	err := w.renew(ctx)
+	w.unrenewed = err != nil && !refused
 	if err == nil {
 		w.probed = time.Time{}
 		return w.kubeconfig(ctx)
 	}
-	if refused || !w.credential.good(w.deps.Now()) {
+	if !w.tokenLasts() {
 		return err
 	}
 	w.deps.Log.Warn("token is not renewed; the old one is good for hours", "error", err)
 	return nil
 }
+
+// tokenLasts says that a token could not be renewed in time, and is good for long all the same.
+func (w *watcher) tokenLasts() bool { return w.unrenewed && w.credential.good(w.deps.Now()) }
 
 // lookKubeconfig leaves one that somebody else wrote, when it works: Calico's node agent renews the file, too.
 func (w *watcher) lookKubeconfig(ctx context.Context) ([]string, error) {

@@ -109,29 +109,45 @@ func (i *installer) conflist(context.Context) error {
 	if err != nil {
 		return err
 	}
-	former := i.record.Chained
 	written, err := i.writeNetwork(n)
 	if err != nil {
 		return err
 	}
 	i.deps.Log.Info("network configuration is in place", "path", n.path, "written", written, "chained", i.cfg.ChainInto != "")
-	return i.removeFormer(former)
+	return i.removeFormer()
 }
 
 // removeFormer removes what an earlier configuration had called our plugins by: a file of another name, or our plugin in
-// another list. What somebody changed stays, and is logged.
-func (i *installer) removeFormer(chained string) error {
+// other lists. What somebody changed stays, and is logged.
+func (i *installer) removeFormer() error {
 	u := remover{installer: i}
 	current := i.name(i.cfg.confPath())
-	if chained != current {
-		if err := u.unchain(chained); err != nil {
+	if i.cfg.ChainInto == "" {
+		i.chainedBefore("")
+	}
+	for _, name := range i.record.Unchain {
+		if name == current {
+			continue
+		}
+		if err := u.unchain(name); err != nil {
 			return err
 		}
 	}
-	if i.cfg.ChainInto == "" {
-		i.record.Chained = ""
+	if len(i.record.Unchain) > 0 {
+		i.record.Unchain = nil
+		if err := i.save(); err != nil {
+			return err
+		}
 	}
 	return u.owned(func(name string) bool { return isConfig(name) && name != current })
+}
+
+// chainedBefore notes which list our plugin is to be in now, and the one before as one to take it out of.
+func (i *installer) chainedBefore(now string) {
+	if before := i.record.Chained; before != "" && before != now && !slices.Contains(i.record.Unchain, before) {
+		i.record.Unchain = append(i.record.Unchain, before)
+	}
+	i.record.Chained = now
 }
 
 // writeNetwork writes a list of ours whole. One of others is replaced only as long as it is what ours was made of.
@@ -140,7 +156,7 @@ func (i *installer) writeNetwork(n network) (bool, error) {
 		return i.put(n.path, n.data, n.mode)
 	}
 	if i.record.Chained != i.name(n.path) {
-		i.record.Chained = i.name(n.path)
+		i.chainedBefore(i.name(n.path))
 		if err := i.save(); err != nil {
 			return false, err
 		}

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -74,6 +75,52 @@ func (h *host) checkText(name, want string) {
 	}
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		h.t.Errorf("%s (-want +got):\n%s", name, diff)
+	}
+}
+
+// TestASwitchOfLists is cut off when the new list has our plugin, and the old has it still: the old cannot be read just then.
+func TestASwitchOfListsThatWasCutOffIsTakenUp(t *testing.T) {
+	const second, third = "host/etc/cni/net.d/06-theirs.conflist", "host/etc/cni/net.d/07-theirs.conflist"
+	for name, after := range map[string]func(h *host) error{
+		"installing again":      func(h *host) error { return h.install() },
+		"back to the old":       func(h *host) error { h.cfg.ChainInto = "05-theirs.conflist"; return h.install() },
+		"on to a third":         func(h *host) error { h.cfg.ChainInto = "07-theirs.conflist"; return h.install() },
+		"no chain any more":     func(h *host) error { h.cfg.ChainInto = ""; return h.install() },
+		"uninstalling":          func(h *host) error { return h.uninstall() },
+		"another, then a third": func(h *host) error { _ = h.install(); h.cfg.ChainInto = "07-theirs.conflist"; return h.install() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			chaining(h)
+			h.write(second, theirs)
+			h.write(third, theirs)
+			h.mustInstall()
+			chained, err := os.ReadFile(h.path(chainFile))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(os.Remove(h.path(chainFile)), os.Mkdir(h.path(chainFile), 0o755)); err != nil {
+				t.Fatal(err)
+			}
+			h.cfg.ChainInto = "06-theirs.conflist"
+			if err := h.install(); !errors.Is(err, syscall.EISDIR) {
+				t.Fatalf("install = %v", err)
+			}
+			if err := os.Remove(h.path(chainFile)); err != nil {
+				t.Fatal(err)
+			}
+			h.write(chainFile, string(chained))
+			if err := after(h); err != nil {
+				t.Fatal(err)
+			}
+			for _, file := range []string{chainFile, second, third} {
+				data, err := os.ReadFile(h.path(file))
+				ours := strings.HasSuffix(file, "/"+h.cfg.ChainInto) && name != "uninstalling"
+				if err != nil || strings.Contains(string(data), `"calico"`) != ours || !ours && string(data) != theirs {
+					t.Errorf("%s: our plugin is to be there: %v\n%s", file, ours, data)
+				}
+			}
+		})
 	}
 }
 

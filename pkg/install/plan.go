@@ -68,12 +68,16 @@ func (i *installer) planBinaries() (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		for _, line := range i.staying(dir, wanted) {
+			i.print("binary %s\n", line)
+		}
 		complete = complete || canWrite(dir) || len(lacking) == 0
 		if !canWrite(dir) {
 			continue
 		}
 		for _, name := range lacking {
-			i.print("binary %s would be written, now %s\n", filepath.Join(dir, name), describe(filepath.Join(dir, name)))
+			path := filepath.Join(dir, name)
+			i.print("binary %s would be written, now %s%s\n", path, describe(path), newerThan(i.newer(path)))
 			changes++
 		}
 	}

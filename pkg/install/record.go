@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -29,13 +30,17 @@ type record struct {
 	// Files has the SHA-256 of what we wrote last, in hex, the newest last, by path below the host's root. There is more than
 	// one because installers of several versions may be at work at once, and any of them may be killed.
 	Files map[string][]string `json:"files"`
+	// Versions says which version of the installer wrote what has a SHA-256. It is for binaries alone.
+	Versions map[string]string `json:"versions,omitempty"`
 	// Chained is the list that our plugin was added to, below the host's root.
 	Chained string `json:"chained,omitempty"`
+	// Unchain has lists that our plugin was added to before, and is still to be taken out of.
+	Unchain []string `json:"unchain,omitempty"`
 }
 
 // loadRecord returns an empty record when there is none, or none that can be read: then no file is ours.
 func loadRecord(path string) (record, error) {
-	r := record{Files: map[string][]string{}}
+	r := record{Files: map[string][]string{}, Versions: map[string]string{}}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
@@ -44,7 +49,10 @@ func loadRecord(path string) (record, error) {
 		err = json.Unmarshal(data, &r)
 	}
 	if err != nil || r.Files == nil {
-		return record{Files: map[string][]string{}}, err
+		return record{Files: map[string][]string{}, Versions: map[string]string{}}, err
+	}
+	if r.Versions == nil {
+		r.Versions = map[string]string{}
 	}
 	return r, nil
 }
@@ -131,6 +139,9 @@ func (r record) merge(others record) {
 	for name, sums := range r.Files {
 		r.Files[name] = sums[max(0, len(sums)-kept):]
 	}
+	maps.Copy(r.Versions, others.Versions)
+	all := slices.Concat(slices.Collect(maps.Values(r.Files))...)
+	maps.DeleteFunc(r.Versions, func(sum, _ string) bool { return !slices.Contains(all, sum) })
 }
 
 // lockDir keeps other installers from the record. The kernel unlocks when the process ends, however it does.

@@ -26,6 +26,8 @@ const (
 	StateEqual   State = "equal"
 	StateDiffers State = "differs"
 	StateMissing State = "missing"
+	// StateNewer is a binary that an installer of a newer version wrote.
+	StateNewer State = "newer"
 	// StateExtended is a network configuration to which others have added what is theirs.
 	StateExtended State = "extended"
 )
@@ -123,7 +125,8 @@ func (i *installer) surveyBinaries(s *Status) error {
 			found := i.surveyBinary(filepath.Join(dir, b.name), b)
 			s.Binaries = append(s.Binaries, found)
 			if slices.Contains(lacking, b.name) {
-				problems = append(problems, fmt.Sprintf("%s: %s", found.Path, cmp.Or(cond(found.State == StateEqual, "mode differs"), string(found.State))))
+				what := cmp.Or(cond(found.State == StateEqual, "mode differs"), string(found.State))
+				problems = append(problems, fmt.Sprintf("%s: %s%s", found.Path, what, newerThan(i.newer(found.Path))))
 			}
 		}
 	}
@@ -153,6 +156,8 @@ func (i *installer) surveyBinary(path string, b binary) BinaryStatus {
 		return found
 	case got == b.sum:
 		found.State = StateEqual
+	case i.newer(path) != "":
+		found.State = StateNewer
 	}
 	found.SHA256, found.Installed = hex.EncodeToString(got[:]), i.record.owns(i.name(path), got)
 	return found

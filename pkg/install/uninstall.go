@@ -44,8 +44,10 @@ func (u *remover) all() error {
 	if err := u.bringBack(); err != nil {
 		return err
 	}
-	if err := u.unchain(u.record.Chained); err != nil {
-		return err
+	for _, name := range append(slices.Clone(u.record.Unchain), u.record.Chained) {
+		if err := u.unchain(name); err != nil {
+			return err
+		}
 	}
 	if err := u.owned(isConfig); err != nil {
 		return err

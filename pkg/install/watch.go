@@ -23,13 +23,18 @@ const (
 // watcher keeps a node as it was installed.
 type watcher struct {
 	*installer
-	parts  []*part
-	health *health
+	parts   []*part
+	health  *health
+	metrics *metrics
+	// settling spaces attempts to settle releases that wait.
+	settling throttle
 	// installed is set by the first installation that succeeds, which start spaces and failed is why there is none yet.
 	installed bool
 	start     throttle
 	failed    error
 	probed    time.Time
+	// unrenewed says that the last renewal that was due failed.
+	unrenewed bool
 	// said is what was last logged of the state, and notes what is logged once.
 	said  string
 	notes map[string]bool
@@ -52,6 +57,7 @@ func (i *installer) watch(ctx context.Context) error {
 			return w.leave()
 		}
 		w.tell(err)
+		w.settle(ctx)
 		select {
 		case <-ctx.Done():
 			return w.leave()
@@ -63,18 +69,20 @@ func (i *installer) watch(ctx context.Context) error {
 func newWatcher(i *installer) *watcher {
 	w := &watcher{
 		installer: i, health: newHealth(i.deps.Now), notes: map[string]bool{},
-		start: throttle{first: retryAfter, most: retryAtMost},
+		start: throttle{first: retryAfter, most: retryAtMost}, settling: throttle{first: settleAfter, most: settleAtMost},
 	}
 	rival := func() throttle { return throttle{first: repairAfter, most: repairAtMost} }
 	w.parts = []*part{
 		{name: "binaries", look: w.lookBinaries, mend: i.binaries, throttle: rival()},
 		{name: "node files", look: w.lookNodeFiles, mend: i.nodeFiles, throttle: rival()},
-		{name: "token", look: w.lookToken, mend: w.mendToken, throttle: throttle{first: repairAfter, most: time.Minute}, routine: true},
+		{name: "token", look: w.lookToken, mend: w.mendToken, throttle: throttle{first: repairAfter, most: time.Minute}, routine: true, bearable: w.tokenLasts},
 		{name: "kubeconfig", look: w.lookKubeconfig, mend: i.kubeconfig, throttle: rival()},
 		{name: "network configuration", look: w.lookNetwork, mend: i.conflist, throttle: rival(), needsAll: true},
 		{name: "old network configuration", look: w.lookOld, mend: i.removeOld, throttle: rival(), needsAll: true},
 		{name: "other network configurations", look: w.lookRivals, mend: i.exclude, throttle: rival(), needsAll: true},
 	}
+	w.metrics = newMetrics(func() bool { return w.health.state() == nil }, w.parts)
+	i.renewed = w.metrics.token
 	return w
 }
 
@@ -110,6 +118,7 @@ func (w *watcher) first(ctx context.Context) error {
 	w.start.used(now)
 	w.failed = w.install(ctx)
 	w.installed = w.failed == nil
+	w.settled = w.installed
 	return w.failed
 }
 
@@ -123,6 +132,8 @@ type part struct {
 	needsAll bool
 	// routine is set for what has to be mended now and then though nobody did anything.
 	routine bool
+	// bearable says that what is found does no harm until the next attempt to mend it; nil for never.
+	bearable func() bool
 
 	throttle throttle
 	failed   error
@@ -137,13 +148,16 @@ func (w *watcher) keep(ctx context.Context, p *part) error {
 	}
 	now := w.deps.Now()
 	if wait := p.throttle.wait(now); wait > 0 {
-		if p.failed != nil {
+		if p.failed != nil || p.bearable != nil && p.bearable() {
 			return p.failed
 		}
 		return fmt.Errorf("%w: %s; next repair at %s: find what else writes there, and stop it",
 			ErrContested, strings.Join(faults, "; "), now.Add(wait).UTC().Format(time.RFC3339))
 	}
 	p.throttle.used(now)
+	if !p.routine {
+		w.metrics.repair(p.name)
+	}
 	level := slog.LevelWarn
 	if p.routine {
 		level = slog.LevelInfo
@@ -205,8 +219,9 @@ func (w *watcher) serve(ctx context.Context) (stop func(), err error) {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /readyz", w.health)
+	mux.Handle("GET /metrics", w.metrics)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = server.Serve(listener) }()
-	w.deps.Log.Info("readiness is served", "address", listener.Addr().String())
+	w.deps.Log.Info("readiness and metrics are served", "address", listener.Addr().String())
 	return func() { _ = server.Close() }, nil
 }

@@ -257,9 +257,10 @@ func TestANodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	w.authority.fails = errors.New("no route to the API server")
-	for w.clock = w.clock.Add(6 * time.Hour); w.clock.Before(time.Date(2036, 1, 1, 12, 0, 0, 0, time.UTC)); w.clock = w.clock.Add(5 * time.Minute) {
+	for w.clock = w.clock.Add(6 * time.Hour); w.clock.Before(time.Date(2036, 1, 1, 12, 0, 0, 0, time.UTC)); w.clock = w.clock.Add(25 * time.Second) {
 		w.look()
 	}
+	w.clock = w.clock.Add(time.Minute)
 	if err := w.round(t.Context()); !errors.Is(err, w.authority.fails) {
 		t.Errorf("round = %v after half of the token's life; want the reason", err)
 	}

@@ -11,6 +11,22 @@ import (
 // errNotOurs: a block belongs to somebody else.
 var errNotOurs = errors.New("block belongs to another")
 
+// Claim makes a block the node's, unless it is somebody else's. It reports whether it is the node's now.
+func (a *Allocator) Claim(ctx context.Context, node string, cidr netip.Prefix) (owned bool, err error) {
+	row, err := get(ctx, a.Store.Blocks(), cidr)
+	switch {
+	case err == nil && row.Value.Affinity != hostAffinity(node):
+		return false, nil
+	case ignore(err, ErrNotFound) != nil:
+		return false, err
+	}
+	// What a crash left half claimed is claimed anew.
+	if _, err = a.claim(ctx, node, cidr); errors.Is(err, errNotOurs) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
 // claim makes a block the node's that did not exist a moment ago, or returns errNotOurs when somebody was faster. The
 // affinity is pending before the block exists and confirmed only after, so that a crash leaves nothing that looks owned
 // and is not.

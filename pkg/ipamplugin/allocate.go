@@ -15,8 +15,8 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// releaseSuffix makes the name of the releases' lock file from that of the assignments'.
-const releaseSuffix = ".release"
+// ReleaseSuffix makes the name of the releases' lock file from that of the assignments'.
+const ReleaseSuffix = ".release"
 
 // How long a command waits for the lock of the node.
 const (
@@ -154,7 +154,11 @@ func (a Allocations) memory(node string) remembered {
 }
 
 func (a Allocations) allocator(memory remembered) *ipam.Allocator {
-	return &ipam.Allocator{Store: a.Store, Now: a.Now, Memory: memory}
+	allocator := &ipam.Allocator{Store: a.Store, Now: a.Now}
+	if memory.blocks != nil {
+		allocator.Memory = memory
+	}
+	return allocator
 }
 
 // ErrNoFamily says that the configuration asks for no address at all.

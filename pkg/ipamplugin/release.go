@@ -89,7 +89,7 @@ func (a Allocations) Release(ctx context.Context, h Holdings, alone bool) ([]net
 	if h.None() {
 		return nil, nil
 	}
-	unlock, _ := a.lock(ctx, a.LockFile+releaseSuffix, releasePatience)
+	unlock, _ := a.lock(ctx, a.LockFile+ReleaseSuffix, releasePatience)
 	defer unlock()
 	allocator := a.allocator(a.remembered)
 	released, err := allocator.Release(ctx, h.holder, h.meant(alone), h.config.Cooldown)

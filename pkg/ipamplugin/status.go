@@ -9,6 +9,7 @@ import (
 
 	"calico-cni/internal/trouble"
 	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
 )
 
@@ -35,7 +36,7 @@ func (c *Command) Note(err error, short bool) {
 			now.Confirmed = now.Since
 		}
 	case CanWait(err):
-		now.Kind, now.Reason = trouble.API, err.Error()
+		now.Kind, now.Reason, now.Refused = trouble.API, err.Error(), errors.Is(err, kube.ErrUnauthorized)
 	case err != nil:
 		return
 	case short:

@@ -25,6 +25,10 @@ func (a *add) delegate(ctx context.Context) (*current.Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	if migrated(a.Command) {
+		return nil, fmt.Errorf("%w: the addresses of network %s were moved from host-local to calico-ipam on this node, and the configuration still has "+
+			"host-local; set ipam.type to calico-ipam in it", ipamplugin.ErrNotUp, a.Conf.Name)
+	}
 	a.undo.Push(a.delegateDel)
 	r, err := invoke.DelegateAdd(ctx, a.Conf.IPAM.Type, stdin, delegateExec())
 	if err != nil {

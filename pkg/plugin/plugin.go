@@ -10,6 +10,7 @@ import (
 	"calico-cni/pkg/announce"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/migrate"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/workload"
 )
@@ -67,6 +68,10 @@ func (p *Plugin) detach(args *skel.CmdArgs) (*attachment, error) {
 		c.Log.Warn("releasing by the usual prefix of interface names", "error", wrong)
 		prefix, _ = workload.ParsePrefix("")
 	}
+	if migrated(c) {
+		// Some runtimes delete with the configuration of the ADD: its lease is an allocation of ours by now.
+		c.Conf.IPAM = netconf.IPAM{Type: netconf.CalicoIPAM}
+	}
 	return &attachment{Command: c, dataplane: p.Dataplane, prefix: prefix}, nil
 }
 
@@ -94,4 +99,10 @@ func (a *attachment) target() dataplane.Target {
 		// Outside Kubernetes the name has the container's ID in it.
 		Unmarked: !a.ID.Kubernetes(),
 	}
+}
+
+// migrated says that the network's addresses were moved from host-local to block IPAM on this node, and that the configuration
+// does not know it.
+func migrated(c *ipamplugin.Command) bool {
+	return c.Conf.IPAM.Type == "host-local" && migrate.Done(c.ReadFile, migrate.Networks, c.Conf.Name)
 }

@@ -3,6 +3,7 @@ package chart
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -254,8 +256,32 @@ func TestTheContainersHaveOneCapability(t *testing.T) {
 	}
 	const context = ` {"capabilities":{"add":["DAC_OVERRIDE"],"drop":["ALL"]},"privileged":false,"seLinuxOptions":{"type":"spc_t","level":"s0"},` +
 		`"runAsUser":0,"runAsGroup":0,"readOnlyRootFilesystem":true,"allowPrivilegeEscalation":false} /host/opt/cni/bin /host/etc/cni/net.d`
-	want := []string{"RuntimeDefault", "system-node-critical", "install" + context, "watch" + context + " /host/var/lib/calico"}
+	want := []string{"RuntimeDefault", "system-node-critical", "install" + context, "watch" + context + " /host/var/lib/calico /host/var/run/calico"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestTheMigrationFromHostLocal comes before the plugins are configured, with their rights, and only when it is asked for.
+func TestTheMigrationFromHostLocalComesFirstWithThePluginsRights(t *testing.T) {
+	for _, on := range []bool{false, true} {
+		manifest := must(Render(chartDir, set(t, fmt.Sprint("upgradeIPAM=", on))))(t)
+		spec := find[appsv1.DaemonSet](t, manifest, "DaemonSet", "calico-cni").Spec.Template.Spec
+		var names, subjects []string
+		for _, c := range spec.InitContainers {
+			names = append(names, c.Name)
+		}
+		for _, s := range find[rbacv1.ClusterRoleBinding](t, manifest, "ClusterRoleBinding", "calico-cni-plugin").Subjects {
+			subjects = append(subjects, s.Name)
+		}
+		got, want := fmt.Sprint(names, subjects), "[install] [calico-cni-plugin]"
+		if on {
+			first := spec.InitContainers[0]
+			got += fmt.Sprint(first.Command, first.Env[0].Name, first.VolumeMounts[0].MountPath)
+			want = "[upgrade-ipam install] [calico-cni-plugin calico-cni-install][/opt/cni/bin/calico-ipam -upgrade]KUBERNETES_NODE_NAME/var/lib/cni"
+		}
+		if got != want {
+			t.Errorf("upgradeIPAM=%v: %s\nwant: %s", on, got, want)
+		}
 	}
 }

@@ -236,9 +236,6 @@ func TestFlagsForPeople(t *testing.T) {
 			t.Errorf("%s -v: exit %d, %q", plugin, exit, out)
 		}
 	}
-	if exit, out, _ := byHand(t, "calico-ipam", "-upgrade", nil); exit == 0 {
-		t.Errorf("calico-ipam -upgrade succeeds, and there is no such thing: %q", out)
-	}
 	for name, c := range map[string]struct {
 		changes map[string]any
 		exit    int

@@ -164,3 +164,45 @@ func (s *site) runnable(ctx context.Context) error {
 	}
 	return nil
 }
+
+// TestASwitchOfListsKilled switches from one list of others to another and back, and kills the installer at random instants.
+// The run after that has to leave our plugin in the one list that it is to be in.
+func TestASwitchOfListsKilledAtAnyInstantIsTakenUpByTheNextRun(t *testing.T) {
+	installed(t)
+	s := newSite(t)
+	lists := []string{"05-a.conflist", "06-b.conflist"}
+	for _, name := range lists {
+		must(t, os.WriteFile(s.path("etc/cni/net.d/"+name), []byte(`{"cniVersion": "1.0.0", "name": "theirs", "plugins": [{"type": "tuning"}]}`), 0o644))
+	}
+	if exit, _, log := s.run(nil, "CNI_CHAIN_INTO="+lists[0]); exit != 0 {
+		t.Fatal(log)
+	}
+	start := time.Now()
+	if exit, _, log := s.run(nil, "CNI_CHAIN_INTO="+lists[0]); exit != 0 {
+		t.Fatal(log)
+	}
+	took, killed := time.Since(start), 0
+	seed := rand.Uint64()
+	random := rand.New(rand.NewPCG(seed, 0))
+	for round := range 20 {
+		want := lists[(round+1)%2]
+		cmd := s.installer(nil, "CNI_CHAIN_INTO="+want)
+		must(t, cmd.Start())
+		// The second half is where the list is switched.
+		kill := time.AfterFunc(took/2+time.Duration(random.Int64N(int64(took/2))), func() { _ = cmd.Process.Kill() })
+		_ = cmd.Wait()
+		kill.Stop()
+		if !cmd.ProcessState.Exited() {
+			killed++
+		}
+		if exit, _, log := s.run(nil, "CNI_CHAIN_INTO="+want); exit != 0 {
+			t.Fatal(log)
+		}
+		for _, name := range lists {
+			if has := strings.Contains(read(s.path("etc/cni/net.d/"+name)), `"calico"`); has != (name == want) {
+				t.Fatalf("seed %d, round %d: our plugin is in %s: %v", seed, round, name, has)
+			}
+		}
+	}
+	t.Logf("%d of 20 were killed; one installation took %s", killed, took)
+}

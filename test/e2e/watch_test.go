@@ -162,8 +162,9 @@ func TestAWatchingInstallerRepairsAndLeavesAWorkingNode(t *testing.T) {
 
 // TestATokenThatTheServerRefusesIsReplaced: the service account goes, and comes again.
 func TestATokenThatTheServerRefusesIsReplaced(t *testing.T) {
-	installed(t)
 	s := newSite(t)
+	s.onThisNode()
+	pod := newPod(t, "refused")
 	w := s.watch()
 	old := s.token()
 	accounts := n.Server.Client().CoreV1().ServiceAccounts("kube-system")
@@ -175,7 +176,16 @@ func TestATokenThatTheServerRefusesIsReplaced(t *testing.T) {
 		_, err := n.Install(withoutCancel(t.Context()), "CNI_ASSIGN_IPV6=true")
 		must(t, err)
 	}()
+	// The watcher would ask by itself within half a minute; a plugin that is refused has it ask at once.
+	named := map[string]any{"name": "refused", "kubernetes.kubeconfig": s.path("etc/cni/net.d/calico-kubeconfig")}
+	begun := time.Now()
+	defer func() { expectOK(t, "DEL", call(t, "DEL", pod, named)) }()
+	w.eventually("a plugin is refused, or has a new token", func() bool {
+		a := call(t, "ADD", pod, named)
+		return a.Exit == 0 || strings.Contains(a.Error.Msg, "credentials refused") || s.token() != old
+	})
 	w.eventually("there is a new token, and it works", func() bool { return s.token() != old && s.works() })
+	t.Logf("after %s", time.Since(begun))
 	log, err := os.ReadFile(w.log)
 	must(t, err)
 	if !strings.Contains(string(log), "refuses the token") || strings.Contains(string(log), old) || strings.Contains(string(log), s.token()) {
@@ -239,4 +249,37 @@ func (s *site) files() string {
 		return err
 	}))
 	return out.String()
+}
+
+// onThisNode has the site's watcher see what the plugins keep on the node.
+func (s *site) onThisNode() {
+	s.t.Helper()
+	for _, dir := range []string{"var/lib/calico/cni", "var/run/calico/cni"} {
+		must(s.t, os.MkdirAll("/"+dir, 0o755))
+		must(s.t, os.MkdirAll(filepath.Dir(s.path(dir)), 0o755))
+		must(s.t, os.Symlink("/"+dir, s.path(dir)))
+	}
+}
+
+// TestAWatchingInstallerSettles has the API server come back after the last command that the runtime makes, with a
+// configuration whose version has no STATUS.
+func TestAWatchingInstallerSettlesReleasesThatNoCommandWould(t *testing.T) {
+	s := newSite(t)
+	s.onThisNode()
+	p := newPod(t, "quiet")
+	w := s.watch()
+	before := state(t)
+	named := map[string]any{"name": "quiet", "kubernetes.kubeconfig": s.path("etc/cni/net.d/calico-kubeconfig"), "cniVersion": "1.0.0"}
+	attach(t, "calico", p, named)
+	lock(t)
+	expectOK(t, "DEL", ask(t, "calico", "DEL", p, named))
+	expectWaiting(t, "after the DEL", 1)
+	unlock(t)
+	w.eventually("the release is settled", func() bool { return len(waiting(t)) == 0 })
+	expectSame(t, "all of it", withoutPod(p.Name)(before), withoutPod(p.Name)(state(t)))
+	w.url = "http://127.0.0.1:9097/metrics"
+	w.eventually("the metrics say so", func() bool {
+		_, body := w.ask()
+		return strings.Contains(body, "\ncalico_cni_install_pending_releases 0\n") && strings.Contains(body, "\ncalico_cni_install_ready 1\n")
+	})
 }

@@ -11,11 +11,9 @@ import (
 	"sync"
 	"testing"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	v1 "calico-cni/pkg/apis/crd/v1"
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/kube"
 	"calico-cni/test/apiserver"

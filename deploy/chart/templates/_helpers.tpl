@@ -69,9 +69,24 @@ securityContext:
 resources: {{ toJson .Values.resources }}
 {{- end }}
 
-{{- define "calico-cni.env" -}}
+{{- /* Which node this is, and where the API server is. */}}
+{{- define "calico-cni.node" -}}
 - name: KUBERNETES_NODE_NAME
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+{{- with .Values.apiServer }}
+{{- if .host }}
+- name: KUBERNETES_SERVICE_HOST
+  value: {{ .host | quote }}
+{{- end }}
+{{- if .port }}
+- name: KUBERNETES_SERVICE_PORT
+  value: {{ .port | quote }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "calico-cni.env" -}}
+{{ include "calico-cni.node" . }}
 - name: CNI_NETWORK_CONFIG
   valueFrom: {configMapKeyRef: {name: calico-cni-config, key: cni_network_config}}
 - name: CNI_MTU
@@ -88,6 +103,8 @@ resources: {{ toJson .Values.resources }}
   value: {{ .Values.cni.requireMTUFile | quote }}
 - name: UPDATE_CNI_BINARIES
   value: {{ .Values.cni.updateBinaries | quote }}
+- name: CNI_DOWNGRADE
+  value: {{ .Values.cni.downgrade | quote }}
 {{- with .Values.cni.skipBinaries }}
 - name: SKIP_CNI_BINARIES
   value: {{ join "," . | quote }}
@@ -102,16 +119,6 @@ resources: {{ toJson .Values.resources }}
   value: {{ .Values.cni.log.maxAge | quote }}
 - name: LOG_FILE_MAX_COUNT
   value: {{ .Values.cni.log.maxCount | quote }}
-{{- with .Values.apiServer }}
-{{- if .host }}
-- name: KUBERNETES_SERVICE_HOST
-  value: {{ .host | quote }}
-{{- end }}
-{{- if .port }}
-- name: KUBERNETES_SERVICE_PORT
-  value: {{ .port | quote }}
-{{- end }}
-{{- end }}
 {{- end }}
 
 {{- define "calico-cni.mounts" -}}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"calico-cni/internal/buildinfo"
+	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/migrate"
+)
+
+// usualNetwork is the name that Calico's configurations give the network.
+const usualNetwork = "k8s-pod-network"
+
+var errUsage = errors.New("usage: calico-ipam [-v | -upgrade [NETWORK]]: -v prints the version, -upgrade moves this node's addresses from host-local " +
+	"to block IPAM; a container runtime calls calico-ipam without any")
+
+// upgrade migrates the node of KUBERNETES_NODE_NAME, with the credentials of KUBECONFIG or of the pod.
+func upgrade(ctx context.Context, h ipamplugin.Host, args []string) error {
+	network, node := usualNetwork, os.Getenv("KUBERNETES_NODE_NAME")
+	if len(args) > 0 {
+		network = args[0]
+	}
+	switch {
+	case len(args) > 1 || network != filepath.Base(network) || network[0] == '.' || network[0] == '-':
+		return errUsage
+	case node == "":
+		return fmt.Errorf("%w: KUBERNETES_NODE_NAME is empty: want the name of this node", errUsage)
+	}
+	client, err := credentials(h.UserAgent)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("network", network, "node", node)
+	// The directory is mounted, and a migration is alone with its network: nobody else waits for this lock.
+	lock := filepath.Join(migrate.Networks, "."+network+".lock")
+	defer func() { _ = errors.Join(os.Remove(lock), os.Remove(lock+ipamplugin.ReleaseSuffix)) }()
+	return migrate.Migration{
+		Network: network, Networks: migrate.Networks, Results: "/var/lib/cni/results", Proc: "/proc/net",
+		Addresses: h.Adopter(client, network, node, lock, log), Now: time.Now, Log: log,
+	}.Run(ctx)
+}
+
+func credentials(userAgent string) (*kube.Client, error) {
+	if path := os.Getenv("KUBECONFIG"); path != "" {
+		return kube.Load(path, userAgent)
+	}
+	return kube.InCluster(os.Getenv, userAgent)
+}
+
+// flags is for people and init containers.
+func flags(ctx context.Context, h ipamplugin.Host, args []string) (exit int) {
+	err := errUsage
+	switch args[0] {
+	case "-v":
+		fmt.Println(buildinfo.Version)
+		return 0
+	case "-upgrade", "--upgrade":
+		err = upgrade(ctx, h, args[1:])
+	}
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "calico-ipam:", err)
+	if errors.Is(err, errUsage) {
+		return 2
+	}
+	return 1
+}

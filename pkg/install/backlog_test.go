@@ -1,0 +1,149 @@
+package install
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"calico-cni/internal/trouble"
+)
+
+// queue is a backlog of releases, of which each attempt settles up to a number.
+type queue struct {
+	waiting, settles, attempts int
+	err                        error
+}
+
+func (q *queue) Len() (int, error) { return q.waiting, nil }
+
+func (q *queue) Settle(context.Context) (int, error) {
+	q.attempts++
+	done := min(q.waiting, q.settles)
+	q.waiting -= done
+	return done, q.err
+}
+
+func TestReleasesThatWaitAreSettledOnAQuietNode(t *testing.T) {
+	q := &queue{waiting: 5, settles: 2}
+	w := newWatched(t)
+	w.deps.Backlog = q
+	w.settle(t.Context())
+	if q.attempts != 0 {
+		t.Error("settled before anything is installed")
+	}
+	w.look()
+	for range 5 {
+		w.settle(t.Context())
+	}
+	if q.attempts != 3 || q.waiting != 0 {
+		t.Errorf("after %d attempts %d wait; want 3 and none", q.attempts, q.waiting)
+	}
+}
+
+// TestWhileTheAPIServerIsAway has releases wait for an hour that nobody can settle.
+func TestReleasesThatCannotBeSettledAreTriedOnceAMinuteAndKeepNobodyFromBeingReady(t *testing.T) {
+	q := &queue{waiting: 5, err: errors.New("API server unavailable")}
+	w := newWatched(t)
+	w.deps.Backlog = q
+	for range 720 {
+		w.clock = w.clock.Add(5 * time.Second)
+		w.look()
+		w.settle(t.Context())
+	}
+	if q.attempts < 60 || q.attempts > 64 || strings.Count(w.log.String(), "API server unavailable") != 1 {
+		t.Errorf("%d attempts in an hour, told %d times", q.attempts, strings.Count(w.log.String(), "API server unavailable"))
+	}
+	if !strings.Contains(w.metrics.text(), "calico_cni_install_pending_releases 5\n") {
+		t.Error(w.metrics.text())
+	}
+}
+
+func TestARefusalThatAPluginMetIsLookedAtWithoutDelay(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	w.look()
+	dir := w.cfg().troubleDir()
+	tell := func(r trouble.Report) {
+		if err := dir.Store("net", r); err != nil {
+			t.Fatal(err)
+		}
+		// The watcher's clock is ahead of the kernel's.
+		if err := os.Chtimes(string(dir)+"/net.json", w.clock, w.clock); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.authority.refuses = true
+	w.clock = w.clock.Add(time.Second)
+	tell(trouble.Report{Kind: trouble.API, Reason: "connection refused"})
+	w.look()
+	if w.authority.issued != 1 {
+		t.Fatal("an outage is taken for a refusal")
+	}
+	tell(trouble.Report{Kind: trouble.API, Reason: "credentials refused", Refused: true})
+	w.look()
+	if w.authority.issued != 2 {
+		t.Error("the token is not renewed")
+	}
+	w.clock = w.clock.Add(time.Second)
+	w.look()
+	w.authority.refuses = true
+	w.look()
+	if w.authority.issued != 2 {
+		t.Error("a refusal of earlier has the API server asked again and again")
+	}
+}
+
+func (w *watched) cfg() Config { return w.host.cfg }
+
+func TestMetricsAreInPrometheusTextFormat(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	w.authority.fails = errors.New("no")
+	w.clock = w.clock.Add(7 * time.Hour)
+	w.look()
+	if err := os.Remove(w.path("host/opt/cni/bin/calico")); err != nil {
+		t.Fatal(err)
+	}
+	w.look()
+	w.health.set(nil)
+	ofVersion(t, `v1 "with" \ and`+"\n")
+	answer := httptest.NewRecorder()
+	w.metrics.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
+	if got := answer.Header().Get("Content-Type"); got != "text/plain; version=0.0.4; charset=utf-8" {
+		t.Error(got)
+	}
+	want := `# HELP calico_cni_install_build_info Version of the installer.
+# TYPE calico_cni_install_build_info gauge
+calico_cni_install_build_info{version="v1 \"with\" \\ and\n"} 1
+# HELP calico_cni_install_ready Whether the last look found all as it should be.
+# TYPE calico_cni_install_ready gauge
+calico_cni_install_ready 1
+# HELP calico_cni_install_token_expiry_timestamp_seconds When the plugins' token expires, by the API server's word; 0 before there is one.
+# TYPE calico_cni_install_token_expiry_timestamp_seconds gauge
+calico_cni_install_token_expiry_timestamp_seconds 2082844800
+# HELP calico_cni_install_token_renewals_total Tokens that were asked for.
+# TYPE calico_cni_install_token_renewals_total counter
+calico_cni_install_token_renewals_total{result="failure"} 1
+calico_cni_install_token_renewals_total{result="success"} 1
+# HELP calico_cni_install_repairs_total Repairs of what somebody changed.
+# TYPE calico_cni_install_repairs_total counter
+calico_cni_install_repairs_total{part="binaries"} 1
+calico_cni_install_repairs_total{part="kubeconfig"} 0
+calico_cni_install_repairs_total{part="network configuration"} 0
+calico_cni_install_repairs_total{part="node files"} 0
+calico_cni_install_repairs_total{part="old network configuration"} 0
+calico_cni_install_repairs_total{part="other network configurations"} 0
+# HELP calico_cni_install_pending_releases Releases of addresses that wait for the API server.
+# TYPE calico_cni_install_pending_releases gauge
+calico_cni_install_pending_releases 0
+`
+	if diff := cmp.Diff(want, answer.Body.String()); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}

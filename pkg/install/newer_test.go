@@ -1,0 +1,131 @@
+package install
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"calico-cni/internal/buildinfo"
+)
+
+func TestVersionsAreComparedAsSemanticVersioningHasIt(t *testing.T) {
+	for _, tt := range []struct {
+		a, b string
+		want bool
+	}{
+		{"v1.2.3", "v1.2.4", true},
+		{"v1.2.4", "v1.2.3", false},
+		{"v1.9.0", "v1.10.0", true},
+		{"v1.2.3-rc.1", "v1.2.3", true},
+		{"1.2.3-rc.2", "v1.2.3-rc.10", true},
+		{"v1.2.3", "v1.2.3", false},
+		{"v1.2.3+a", "v1.2.3+b", false},
+		{"unversioned", "v1.2.3", false},
+		{"v1.2.3", "unversioned", false},
+		{"v1.2.3", "", false},
+		{"v1.2.3", "v1.2.4-5-g0123abc", false},
+		{"v1.2.3", "v1.2.4-dirty", false},
+		{"0123abc", "v1.2.4", false},
+	} {
+		if got := older(tt.a, tt.b); got != tt.want {
+			t.Errorf("%s older than %s: %v", tt.a, tt.b, got)
+		}
+	}
+}
+
+// ofVersion is what the installer says that it is, for the time of a test.
+func ofVersion(t *testing.T, v string) {
+	t.Helper()
+	before := buildinfo.Version
+	t.Cleanup(func() { buildinfo.Version = before })
+	buildinfo.Version = v
+}
+
+// newerThere has v1.1.0 install on the host, with the plugin v2, and then makes the image that of v1.0.0, with v1.
+func (h *host) newerThere() {
+	h.t.Helper()
+	h.put("image/calico", "v2")
+	ofVersion(h.t, "v1.1.0")
+	h.mustInstall()
+	h.put("image/calico", "v1")
+	ofVersion(h.t, "v1.0.0")
+	h.log.Reset()
+}
+
+func newerInstalled() string {
+	return strings.Replace(installed, "bin/calico v1", "bin/calico v2", 1)
+}
+
+func TestARollbackInstallsTheOlderVersion(t *testing.T) {
+	h := newHost(t)
+	h.newerThere()
+	if s, err := h.status(); !errors.Is(err, ErrDiffers) || s.Binaries[0].State != StateNewer || !strings.Contains(err.Error(), "newer, of version v1.1.0, newer than v1.0.0") {
+		t.Errorf("status %+v, %v", s.Binaries, err)
+	}
+	h.out.Reset()
+	if err := h.verb(func(c *Config) { c.DryRun = true }); !errors.Is(err, ErrDiffers) || !strings.Contains(h.out.String(), "would be written") || !strings.Contains(h.out.String(), "of version v1.1.0, newer than v1.0.0") {
+		t.Errorf("dry run: %v\n%s", err, h.out.String())
+	}
+	h.mustInstall()
+	h.checkTree(installed)
+	// And forward again, with bytes that were there before.
+	h.newerThere()
+	h.checkTree(newerInstalled())
+}
+
+func TestWithoutDowngradeANewerVersionStays(t *testing.T) {
+	h := newHost(t)
+	h.newerThere()
+	h.cfg.Downgrade = false
+	h.mustInstall()
+	h.checkTree(newerInstalled())
+	if !strings.Contains(h.log.String(), "stays, of version v1.1.0, newer than v1.0.0") {
+		t.Errorf("log:\n%s", h.log.String())
+	}
+	if s, err := h.status(); err != nil || s.Binaries[0].State != StateNewer {
+		t.Errorf("status %+v, %v", s.Binaries, err)
+	}
+	h.out.Reset()
+	if err := h.verb(func(c *Config) { c.DryRun = true }); err != nil || !strings.Contains(h.out.String(), "calico stays, of version v1.1.0") {
+		t.Errorf("dry run: %v\n%s", err, h.out.String())
+	}
+	// What is not the newer installer's work any more is replaced.
+	h.write("host/opt/cni/bin/calico", "rubbish")
+	h.mustInstall()
+	h.checkTree(installed)
+}
+
+// TestAWatchingInstallerLeaves has an installer of a newer version come while an older one watches.
+func TestAWatchingInstallerLeavesWhatANewerOneInstalls(t *testing.T) {
+	ofVersion(t, "v1.0.0")
+	w := newWatched(t)
+	w.look()
+	w.host.newerThere()
+	for range 3 {
+		w.look()
+	}
+	w.checkTree(newerInstalled())
+	if got := strings.Count(w.log.String(), "stays, of version v1.1.0"); got != 1 {
+		t.Errorf("it is told %d times:\n%s", got, w.log.String())
+	}
+	w.put("host/opt/cni/bin/calico", "old")
+	w.look()
+	w.checkTree(installed)
+}
+
+// TestAWatchingInstallerOfANewerVersion replaces what an older one installs, as in a rollback that has only begun.
+func TestAWatchingInstallerOfANewerVersionReplacesAnOlder(t *testing.T) {
+	ofVersion(t, "v1.1.0")
+	w := newWatched(t)
+	w.look()
+	ofVersion(t, "v1.0.0")
+	w.put("image/calico", "v2")
+	w.mustInstall()
+	w.put("image/calico", "v1")
+	ofVersion(t, "v1.1.0")
+	if !strings.Contains(w.tree(), "bin/calico v2") {
+		t.Fatal(w.tree())
+	}
+	w.look()
+	w.checkTree(installed)
+}

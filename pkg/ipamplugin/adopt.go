@@ -1,0 +1,122 @@
+package ipamplugin
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/netip"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/crdstore"
+	"calico-cni/pkg/ipam/pool"
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/workload"
+)
+
+// enoughRoom is how many addresses of each of a node's pod CIDRs are claimed for it beforehand: more than the pods that a
+// node may have, 110 unless the kubelet is told otherwise.
+const enoughRoom = 256
+
+// Adopter takes over addresses that another IPAM plugin gave to containers of a node in a network.
+type Adopter struct {
+	Allocations
+	network, node string
+	client        *kube.Client
+	view          ipam.View
+}
+
+// Adopter returns the one of a node in a network. lockFile keeps a second one on this node apart.
+func (h Host) Adopter(client *kube.Client, network, node, lockFile string, log *slog.Logger) *Adopter {
+	store := crdstore.New(client, h.labelled())
+	return &Adopter{
+		Allocations: Allocations{
+			Store: store, Cluster: store, LockFile: lockFile, borrowed: h.borrowed(), remembered: h.remembered(store), Now: h.Now, Log: log,
+		},
+		network: network, node: node, client: client,
+	}
+}
+
+// Claim reads the cluster, and makes the blocks of the node's pod CIDRs the node's, as far as pools have them and up to 256
+// addresses each. As long as it has these it claims no others, from which a node that is still to be migrated gives addresses. An
+// error wraps ipam.ErrNotReady, kube.ErrNotFound, pool.ErrInvalid for a block that two nodes would share, or what the store said.
+func (a *Adopter) Claim(ctx context.Context) error {
+	var err error
+	if a.view, err = a.allocator(a.remembered).Gather(ctx, a.Cluster, a.node, nil); err != nil {
+		return err
+	}
+	cidrs, err := a.client.PodCIDRs(ctx, a.node)
+	if err != nil {
+		return err
+	}
+	for _, cidr := range cidrs {
+		if err := a.claimWithin(ctx, cidr.Masked()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
+	room := 0
+	for addr := cidr.Addr(); room < enoughRoom && cidr.Contains(addr); {
+		p, ok := pool.Containing(a.view.Pools, addr)
+		if !ok || p.Usable(pool.Workload) != nil {
+			// Nobody is given addresses from here.
+			return nil
+		}
+		b := p.Block(addr)
+		if b.Bits() < cidr.Bits() {
+			return fmt.Errorf("claim the pod CIDR %s of node %s: %w %s: its blocks of /%d are larger than that, and nodes would share one; "+
+				"make the pool with a blockSize of %d or more", cidr, a.node, pool.ErrInvalid, p.Name, b.Bits(), cidr.Bits())
+		}
+		owned, err := a.allocator(a.remembered).Claim(ctx, a.node, b)
+		if err != nil {
+			return err
+		}
+		if !owned {
+			a.Log.Warn("a block of the node's pod CIDR is another's", "block", b, "pod CIDR", cidr)
+		}
+		room += 1 << (b.Addr().BitLen() - b.Bits())
+		addr = last(b).Next()
+	}
+	return nil
+}
+
+// last returns the last address of a block.
+func last(b netip.Prefix) netip.Addr {
+	bytes := b.Addr().AsSlice()
+	for bit := b.Bits(); bit < b.Addr().BitLen(); bit++ {
+		bytes[bit/8] |= 1 << (7 - bit%8)
+	}
+	addr, _ := netip.AddrFromSlice(bytes)
+	return addr
+}
+
+// Held returns what the attachment's handle holds, for whichever interface.
+func (a *Adopter) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error) {
+	held, err := a.allocator(a.remembered).HeldByHandle(ctx, id.HandleID(a.network))
+	var addrs []netip.Addr
+	for _, h := range held {
+		addrs = append(addrs, h.Addr)
+	}
+	return addrs, err
+}
+
+// Take allocates the address to the attachment, as an ADD that names it does. An error wraps pool.ErrUnknownPool when no pool
+// has it, ipam.ErrAddrTaken when somebody else holds it.
+func (a *Adopter) Take(ctx context.Context, id workload.ID, addr netip.Addr) error {
+	r := Request{Network: a.network, Node: a.node, ID: id, Another: true}
+	r.Name([]netip.Addr{addr})
+	_, err := a.Assign(ctx, a.view, r)
+	return err
+}
+
+// GiveBack releases what the attachment holds. To hold nothing is a success.
+func (a *Adopter) GiveBack(ctx context.Context, id workload.ID) error {
+	held, err := a.Lookup(ctx, a.network, id)
+	if err != nil {
+		return err
+	}
+	_, err = a.Release(ctx, held, false)
+	return err
+}

@@ -1,0 +1,40 @@
+package ipamplugin
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/pending"
+)
+
+// Backlog is what waits on a host, for a process that is no command of a runtime: it settles where no command comes.
+type Backlog struct {
+	Host
+	// Kubeconfig is the path of the credentials as this process sees it; Named, as releases name it. Those that name
+	// another are somebody else's.
+	Kubeconfig, Named string
+	Log               *slog.Logger
+}
+
+// Len counts the releases that wait, of whichever cluster.
+func (b Backlog) Len() (int, error) { return b.queue().Len() }
+
+// Settle settles some of the releases that wait, and returns how many. It asks first whether the datastore is ready. An
+// error is an outage, or says what became of those that could not be settled.
+func (b Backlog) Settle(ctx context.Context) (done int, err error) {
+	client, err := kube.Load(b.Kubeconfig, b.UserAgent)
+	if err != nil {
+		return 0, err
+	}
+	defer client.Close()
+	conf := &netconf.NetConf{Kubernetes: netconf.Kubernetes{Kubeconfig: b.Named}, IPAMLockFile: filepath.Join(filepath.Dir(b.State), "ipam.lock")}
+	c := &Command{Host: b.Host, Verb: "SETTLE", Conf: conf, Log: b.Log, Client: client, started: b.Now()}
+	if err := c.Allocations().Cluster.Ready(ctx); err != nil {
+		return 0, err
+	}
+	mine := func(r pending.Release) bool { return r.Kubeconfig == b.Named || r.Kubeconfig == "" }
+	return b.queue().Settle(ctx, settleMany, mine, c.settle)
+}

@@ -1,0 +1,398 @@
+package migrate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/memstore"
+	"calico-cni/pkg/ipam/pool"
+	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/workload"
+)
+
+var noon = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+func TestLeasesAreWhatHostLocalWrites(t *testing.T) {
+	store := fstest.MapFS{
+		"10.1.0.9":           {Data: []byte("c1\r\neth0"), ModTime: noon},
+		"10.1.0.10":          {Data: []byte("c2\r\nnet1"), ModTime: noon},
+		"10.1.0.2":           {Data: []byte("from-before-2018\n"), ModTime: noon},
+		"10.1.0.3":           {Data: nil, ModTime: noon},
+		"fd00::9":            {Data: []byte("c1\r\neth0"), ModTime: noon},
+		"last_reserved_ip.0": {Data: []byte("10.1.0.9")},
+		"lock":               {},
+		"10.1.0.4/x":         {Data: []byte("c9")},
+	}
+	got, err := Leases(store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []Lease{
+		{addr("10.1.0.2"), "from-before-2018", "eth0", noon},
+		{addr("10.1.0.3"), "", "eth0", noon},
+		{addr("10.1.0.9"), "c1", "eth0", noon},
+		{addr("10.1.0.10"), "c2", "net1", noon},
+		{addr("fd00::9"), "c1", "eth0", noon},
+	}
+	if diff := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestTheRuntimesCacheTellsThePods(t *testing.T) {
+	got := readCache(fstest.MapFS{
+		"net-c1-eth0":   {Data: []byte(`{"kind":"cniCacheV1","containerId":"c1","ifName":"eth0","networkName":"net","cniArgs":[["IgnoreUnknown","1"],["K8S_POD_NAMESPACE","shop"],["K8S_POD_NAME","cart"]]}`)},
+		"net-c2-net1":   {Data: []byte(`{"kind":"cniCacheV1","containerId":"c2","ifName":"net1","networkName":"net"}`)},
+		"net-c3-eth0":   {Data: []byte(`{"cniVersion":"0.3.1"}`)},
+		"net-2-c4-eth0": {Data: []byte(`{"containerId":"c4","ifName":"eth0","networkName":"net-2"}`)},
+		"net-c5-eth0":   {Data: []byte(`half of a fil`)},
+	}, "net")
+	want := cache{{"c1", "eth0"}: {Namespace: "shop", Pod: "cart"}, {"c2", "net1"}: {}}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(attachment{}), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestALeaseIsNobodysOnlyWhenAllSignsSaySo(t *testing.T) {
+	old := noon.Add(-time.Hour)
+	lease := func(id string, since time.Time) Lease { return Lease{addr("10.1.0.9"), id, "eth0", since} }
+	knowsOther, knows := cache{{"other", "eth0"}: {}}, cache{{"c", "eth0"}: {}}
+	for _, c := range []struct {
+		name   string
+		lease  Lease
+		cache  cache
+		routed []netip.Addr
+		want   bool
+	}{
+		{"nobody knows it", lease("c", old), knowsOther, nil, false},
+		{"the runtime knows it", lease("c", old), knows, nil, true},
+		{"a route leads there", lease("c", old), knowsOther, []netip.Addr{addr("10.1.0.9")}, true},
+		{"its ADD may be on the way", lease("c", noon.Add(-time.Minute)), knowsOther, nil, true},
+		{"the cache is empty, or not mounted", lease("c", old), cache{}, nil, true},
+		{"no container", lease("", old), cache{}, nil, false},
+	} {
+		if got := (signs{c.cache, c.routed, noon}).alive(c.lease); got != c.want {
+			t.Errorf("%s: alive %v", c.name, got)
+		}
+	}
+}
+
+func TestHostRoutesOfTheKernelsTables(t *testing.T) {
+	const head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+	table := head + "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\ncali1\t0900010A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n" +
+		"eth0\t0001010A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
+	if got := fmt.Sprint(routes4(strings.NewReader(table), false)); got != "[10.1.0.9]" {
+		t.Error(got)
+	}
+	if got := fmt.Sprint(routes4(strings.NewReader(strings.Replace(table, "0900010A", "0A010009", 1)), true)); got != "[10.1.0.9]" {
+		t.Error(got)
+	}
+	zero := strings.Repeat("0", 32)
+	table = "fd000000000000000000000000000009 80 " + zero + " 00 " + zero + " 00000400 00000001 00000000 00000001    cali1\n" +
+		"fd000000000000000000000000000001 80 " + zero + " 00 " + zero + " 00000000 00000001 00000000 80200001       lo\n" +
+		"fd000000000000000000000000000000 40 " + zero + " 00 " + zero + " 00000100 00000001 00000000 00000001     eth0\n"
+	if got := fmt.Sprint(routes6(strings.NewReader(table))); got != "[fd00::9]" {
+		t.Error(got)
+	}
+}
+
+// addresses are block IPAM with its store in memory. test/e2e has it on the real one.
+type addresses struct {
+	ipamplugin.Allocations
+	// before is called with what is about to be done; its error is the outcome.
+	before func(what string) error
+}
+
+func newAddresses(t *testing.T) *addresses {
+	t.Helper()
+	store := memstore.New(time.Now)
+	for name, cidr := range map[string]string{"four": "10.1.0.0/24", "six": "fd00::/120"} {
+		prefix := netip.MustParsePrefix(cidr)
+		store.IPPools = append(store.IPPools, pool.Pool{Name: name, CIDR: prefix, BlockSize: prefix.Bits() + 2})
+	}
+	return &addresses{ipamplugin.Allocations{
+		Store: store, Cluster: store, LockFile: filepath.Join(t.TempDir(), "lock"), Now: time.Now, Log: slog.New(slog.DiscardHandler),
+	}, func(string) error { return nil }}
+}
+
+func (a *addresses) Claim(context.Context) error { return a.before("claim") }
+
+func (a *addresses) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error) {
+	return a.of(ctx, id.ContainerID), a.before("held " + id.ContainerID)
+}
+
+func (a *addresses) of(ctx context.Context, container string) (addrs []netip.Addr) {
+	held, _ := (&ipam.Allocator{Store: a.Store, Now: a.Now}).HeldByHandle(ctx, "net."+container)
+	for _, h := range held {
+		addrs = append(addrs, h.Addr)
+	}
+	return addrs
+}
+
+func (a *addresses) Take(ctx context.Context, id workload.ID, addr netip.Addr) error {
+	if err := a.before("take " + addr.String()); err != nil {
+		return err
+	}
+	r := ipamplugin.Request{Network: "net", Node: "node", ID: id, Another: true}
+	r.Name([]netip.Addr{addr})
+	view, err := a.Gather(ctx, r)
+	if err == nil {
+		_, err = a.Assign(ctx, view, r)
+	}
+	return err
+}
+
+func (a *addresses) GiveBack(ctx context.Context, id workload.ID) error {
+	if err := a.before("give back " + id.ContainerID); err != nil {
+		return err
+	}
+	held, err := a.Lookup(ctx, "net", id)
+	if err == nil {
+		_, err = a.Release(ctx, held, false)
+	}
+	return err
+}
+
+func (a *addresses) String() string {
+	var out []string
+	for _, id := range []string{"c1", "c2", "c3"} {
+		if addrs := a.of(context.Background(), id); len(addrs) > 0 {
+			out = append(out, fmt.Sprint(id, addrs))
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// node is a migration of leases "10.1.0.9=c1", of which the runtime knows all.
+func node(t *testing.T, leases ...string) (Migration, *addresses) {
+	t.Helper()
+	dir := t.TempDir()
+	a := newAddresses(t)
+	m := Migration{
+		Network: "net", Networks: filepath.Join(dir, "networks"), Results: filepath.Join(dir, "results"), Proc: filepath.Join(dir, "proc"),
+		Addresses: a, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
+	}
+	for _, d := range []string{m.store(), m.Results} {
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, filepath.Join(m.Results, "net-x-eth0"), `{"containerId":"x","ifName":"eth0","networkName":"net"}`)
+	for _, l := range leases {
+		m.lease(t, l)
+	}
+	return m, a
+}
+
+func (m Migration) lease(t *testing.T, l string) {
+	t.Helper()
+	ip, id, _ := strings.Cut(l, "=")
+	write(t, filepath.Join(m.store(), ip), id+"\r\neth0")
+	write(t, filepath.Join(m.Results, "net-"+id+"-eth0"), fmt.Sprintf(`{"containerId":%q,"ifName":"eth0","networkName":"net"}`, id))
+}
+
+// end is a DEL of host-local, and of the runtime's cache.
+func (m Migration) end(t *testing.T, l string) {
+	t.Helper()
+	ip, id, _ := strings.Cut(l, "=")
+	_ = os.Remove(filepath.Join(m.store(), ip))
+	if err := os.Remove(filepath.Join(m.Results, "net-"+id+"-eth0")); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, noon.Add(-time.Hour), noon.Add(-time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// files are what is in host-local's directory, without its locks.
+func (m Migration) files(t *testing.T) string {
+	t.Helper()
+	var out []string
+	err := filepath.WalkDir(m.Networks, func(path string, e os.DirEntry, err error) error {
+		if name, _ := filepath.Rel(m.Networks, path); err == nil && !e.IsDir() && e.Name() != "lock" {
+			out = append(out, name)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(out, " ")
+}
+
+func expect(t *testing.T, what, got, want string) {
+	t.Helper()
+	if got != want {
+		t.Errorf("%s: %s\nwant: %s", what, got, want)
+	}
+}
+
+func TestAMigrationTakesOverWhatLivesAndMovesTheLeasesAside(t *testing.T) {
+	m, a := node(t, "10.1.0.9=c1", "fd00::9=c1", "10.1.0.10=c2")
+	write(t, filepath.Join(m.store(), "10.1.0.11"), "forgotten\r\neth0")
+	for range 2 {
+		if err := m.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, "held", a.String(), "c1[10.1.0.9 fd00::9] c2[10.1.0.10]")
+	}
+	expect(t, "files", m.files(t), "net net.migrated/10.1.0.10 net.migrated/10.1.0.9 net.migrated/fd00::9")
+	if !Done(os.ReadFile, m.Networks, m.Network) {
+		t.Error("the mark is not there")
+	}
+	m.end(t, "10.1.0.10=c2")
+	if err := m.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "held after a DEL that came between", a.String(), "c1[10.1.0.9 fd00::9]")
+	m.end(t, "10.1.0.9=c1")
+	if err := m.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "files when all of that time are gone", m.files(t), "net")
+}
+
+func TestWhereHostLocalNeverWasNothingIsDone(t *testing.T) {
+	m, a := node(t)
+	a.before = func(what string) error { return errors.New(what) }
+	if err := errors.Join(os.Remove(m.store()), m.Run(t.Context())); err != nil {
+		t.Error(err)
+	}
+	expect(t, "files", m.files(t), "")
+}
+
+// TestContainersThatComeAndGoMeanwhile has one of each come and go at every call.
+func TestContainersThatComeAndGoMeanwhileAreTakenAlong(t *testing.T) {
+	for call := 1; call <= 5; call++ {
+		m, a := node(t, "10.1.0.9=c1", "10.1.0.10=c2")
+		n := 0
+		a.before = func(string) error {
+			if n++; n == call {
+				m.end(t, "10.1.0.9=c1")
+				m.lease(t, "10.1.0.12=c3")
+			}
+			return nil
+		}
+		if err := m.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, fmt.Sprintf("held, changed at call %d", call), a.String(), "c2[10.1.0.10] c3[10.1.0.12]")
+	}
+}
+
+// TestARunThatFailsAnywhere fails at every call, lets a container end meanwhile, and runs again.
+func TestARunThatFailedAnywhereIsTakenUp(t *testing.T) {
+	failed := errors.New("killed")
+	for call := 1; ; call++ {
+		m, a := node(t, "10.1.0.9=c1", "10.1.0.10=c2")
+		n := 0
+		a.before = func(string) error {
+			if n++; n >= call {
+				return failed
+			}
+			return nil
+		}
+		err := m.Run(t.Context())
+		if err == nil {
+			if call < 5 {
+				t.Errorf("only %d calls", call)
+			}
+			break
+		}
+		if !errors.Is(err, failed) {
+			t.Fatal(err)
+		}
+		if Done(os.ReadFile, m.Networks, m.Network) {
+			t.Errorf("call %d: host-local is fenced off before all is taken over", call)
+		}
+		m.end(t, "10.1.0.9=c1")
+		a.before = func(string) error { return nil }
+		if err := m.Run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, fmt.Sprintf("held, failed at call %d", call), a.String(), "c2[10.1.0.10]")
+		expect(t, "files", m.files(t), "net net.migrated/10.1.0.10")
+	}
+}
+
+func TestAnExchangeInStepsThatWasCutOffIsFinished(t *testing.T) {
+	m, a := node(t, "10.1.0.9=c1")
+	if err := m.takeOver(t.Context(), []Lease{{Addr: addr("10.1.0.9"), ContainerID: "c1", IfName: "eth0"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(m.makeMark(), exchangeInSteps(m.aside(), m.store())); err != nil || !Done(os.ReadFile, m.Networks, m.Network) {
+		t.Fatal(err)
+	}
+	// As if it had been killed before the last step.
+	if err := errors.Join(os.Rename(m.store(), m.aside()+".new"), m.Run(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "files", m.files(t), "net net.migrated/10.1.0.9")
+	expect(t, "held", a.String(), "c1[10.1.0.9]")
+	// And before the one before that.
+	m, a = node(t, "10.1.0.9=c1")
+	write(t, m.aside()+".new", why)
+	if err := m.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, "held", a.String(), "c1[10.1.0.9]")
+	if !Done(os.ReadFile, m.Networks, m.Network) {
+		t.Error("the mark is not there")
+	}
+}
+
+func TestASecondMigrationOfANodeIsRefused(t *testing.T) {
+	m, a := node(t, "10.1.0.9=c1")
+	a.before = func(what string) error {
+		if what == "claim" {
+			return nil
+		}
+		a.before = func(string) error { return nil }
+		if err := m.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another migration is at work") {
+			t.Errorf("the second one: %v", err)
+		}
+		return nil
+	}
+	if err := m.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatIsInTheWayIsNamed(t *testing.T) {
+	m, _ := node(t, "10.1.0.9=c1")
+	if err := os.Mkdir(m.aside(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "net.migrated has the leases of an earlier migration") {
+		t.Error(err)
+	}
+	m, _ = node(t)
+	if err := os.Remove(m.store()); err != nil {
+		t.Fatal(err)
+	}
+	write(t, m.store(), "something else")
+	if err := m.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "neither host-local's directory nor the mark") {
+		t.Error(err)
+	}
+}
