@@ -87,7 +87,7 @@ func waiting(t *testing.T) int { return count(t, "find /var/lib/calico/cni/pendi
 
 // failures counts the ADDs that failed, as the plugins have logged them on all nodes.
 func failures(t *testing.T) int {
-	return count(t, "cat /var/log/calico/cni/cni.log* | grep -c 'msg=ADD.* error=' || true")
+	return count(t, `cat /var/log/calico/cni/cni.log* | grep -c 'msg="ADD failed"' || true`)
 }
 
 // count adds what a script prints on every node.

@@ -26,7 +26,7 @@ var e2e = flag.Bool("e2e", false, "run the tests that take a cluster, on one of 
 var from = flag.String("from", "", "the `commit` of the release before; by default the last tag's, or without tags "+firstRelease)
 
 // firstRelease is the commit that the first release is compared with: it has no release before.
-const firstRelease = "af8ec3486385"
+const firstRelease = "4e08ed824d80"
 
 // groupName is that of the tests' control groups: another than `make cluster`'s, so that both can run.
 const groupName = "calico-cni-e2e"
