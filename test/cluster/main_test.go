@@ -85,11 +85,7 @@ func outside(ctx context.Context) (exit int, err error) {
 		return 1, err
 	}
 	dir := filepath.Join(cache, "calico-cni", "e2e")
-	p, err := parts.Build(ctx, filepath.Join(dir, "parts"), os.Stderr)
-	if err != nil {
-		return 1, err
-	}
-	if err := buildBefore(ctx, filepath.Join(dir, "parts")); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return 1, err
 	}
 	lock := flock.New(filepath.Join(dir, "lock"))
@@ -97,6 +93,13 @@ func outside(ctx context.Context) (exit int, err error) {
 		return 1, errors.Join(errors.New("these tests are running already: wait for them"), err)
 	}
 	defer func() { _ = lock.Unlock() }()
+	p, err := parts.Build(ctx, filepath.Join(dir, "parts"), os.Stderr)
+	if err != nil {
+		return 1, err
+	}
+	if err := buildBefore(ctx, filepath.Join(dir, "parts")); err != nil {
+		return 1, err
+	}
 	group, err := cgroup.Beneath(groupName)
 	if err != nil {
 		return 1, err
