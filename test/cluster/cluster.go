@@ -187,6 +187,21 @@ func (c *Cluster) waitReady(ctx context.Context) error {
 	return nil
 }
 
+// Replace puts another machine in the place of the i-th node, from 0: of its name and its addresses, with an empty disk.
+func (c *Cluster) Replace(i int) error {
+	node := c.Nodes[i]
+	if err := node.PowerOff(); err != nil {
+		return err
+	}
+	if err := unix.Unmount(node.Spec.Disk, unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("unmount %s: %w", node.Spec.Disk, err)
+	}
+	if err := mountDisk(node.Spec.Disk); err != nil {
+		return err
+	}
+	return node.PowerOn()
+}
+
 // StopServer ends the API server as a crash would. StartServer starts it again on its data.
 func (c *Cluster) StopServer() error { return c.running.Kill() }
 

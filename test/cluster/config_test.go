@@ -64,7 +64,7 @@ spec:
 // plugin says is missing keeps the node from being Ready. When `install` is back, so are the file and the node.
 func TestNodeThatIsNotUpIsNotReady(t *testing.T) {
 	need(t)
-	reconfigure(t, `"cniVersion": "1.0.0"`, `"cniVersion": "1.1.0"`)
+	reconfigure(t, newest...)
 	// Without the DaemonSet's pod nobody mends the node.
 	label := func(value string) {
 		kubectlLate(t, "patch", "daemonset", "calico-cni", "-n", "kube-system", "--type=merge", "-p", `{"spec":{"template":{"spec":{"nodeSelector":{"away":`+value+`}}}}}`)
@@ -90,7 +90,7 @@ func TestNodeThatIsNotUpIsNotReady(t *testing.T) {
 // comes back, and with it the pod that waited.
 func TestNodeWithoutAddressesIsNotReady(t *testing.T) {
 	need(t)
-	reconfigure(t, `"cniVersion": "1.0.0"`, `"cniVersion": "1.1.0"`)
+	reconfigure(t, newest...)
 	disable := func(disabled bool) {
 		kubectlLate(t, "patch", "ippool", "pods4", "--type=merge", "-p", fmt.Sprintf(`{"spec":{"disabled":%v}}`, disabled))
 	}
@@ -108,14 +108,51 @@ func TestNodeWithoutAddressesIsNotReady(t *testing.T) {
 	ready(t, "waits")
 }
 
+// newest is the manifest's version of the configuration, and that with a later one beside it for runtimes that know it.
+var newest = []string{`"cniVersion": "1.0.0"`, `"cniVersion": "1.0.0", "cniVersions": ["1.0.0", "1.1.0"]`}
+
+// TestRuntimeTakesTheNewestVersionItKnows of those that the configuration offers, with real plugins behind ours. A pod that
+// came by the older version goes by the newer, and the other way round.
+func TestRuntimeTakesTheNewestVersionItKnows(t *testing.T) {
+	need(t)
+	const ports = ", ports: [{containerPort: 80, hostPort: %d}]"
+	version := func(name string) string {
+		t.Helper()
+		out, err := c.Nodes[0].Run(t.Context(), "sh", "-c", `grep -ho '"cniVersion":"[^"]*"' /var/lib/cni/results/k8s-pod-network-$0-eth0`, sandboxes(t, name))
+		do(t, err)
+		return strings.Split(out, "\n")[0]
+	}
+	apply(t, pod("older", "node-1", fmt.Sprintf(ports, 8086)))
+	ready(t, "older")
+	equal(t, "version of a pod from before", version("older"), `"cniVersion":"1.0.0"`)
+	t.Run("newer", func(t *testing.T) {
+		reconfigure(t, append(newest, portmap, portmap+bandwidth)...)
+		apply(t, strings.Replace(pod("newer", "node-1", fmt.Sprintf(ports, 8087)), "metadata: {", "metadata: {annotations: {kubernetes.io/egress-bandwidth: 100M}, ", 1))
+		ready(t, "newer")
+		equal(t, "version of a pod", version("newer"), `"cniVersion":"1.1.0"`)
+		for name, port := range map[string]string{"older": "8086", "newer": "8087"} {
+			equal(t, "another node to hostPort", askFrom(t, c.Nodes[1], "tcp", "192.0.2.11:"+port), name+" 192.0.2.12")
+		}
+		kubectl(t, "delete", "pod", "older", "--timeout=1m")
+		settle(t)
+	})
+	kubectl(t, "delete", "pod", "newer", "--timeout=1m")
+	settle(t)
+	none(t)
+}
+
+// What stands in the manifest's configuration for the plugin portmap, and what a user adds behind it.
+const (
+	portmap = `"capabilities": {"portMappings": true}
+    }`
+	bandwidth = `, {"type": "bandwidth", "capabilities": {"bandwidth": true}}`
+)
+
 // TestBandwidthIsLimited: a hundred megabits a second are what a pod gets that asks for them, by its annotation, where the
 // plugin bandwidth is in the configuration. containerd allows a burst of 2^32-1 bits, 537 MB, before.
 func TestBandwidthIsLimited(t *testing.T) {
 	need(t)
-	reconfigure(t, `"capabilities": {"portMappings": true}
-    }`, `"capabilities": {"portMappings": true}
-    },
-    {"type": "bandwidth", "capabilities": {"bandwidth": true}}`)
+	reconfigure(t, portmap, portmap+bandwidth)
 	apply(t, strings.Replace(pod("slow", "node-1", ""), "metadata: {", `metadata: {annotations: {kubernetes.io/egress-bandwidth: 100M}, `, 1)+
 		drain("sink", "node-2")+drain("fast", "node-3"))
 	ready(t, "slow", "sink", "fast")

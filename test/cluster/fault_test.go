@@ -3,6 +3,8 @@ package cluster
 import (
 	"context"
 	"fmt"
+	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -21,39 +23,80 @@ func TestServerStopsWhilePodsComeAndGo(t *testing.T) {
 	victim := strings.Fields(kubectl(t, "get", "pods", "-l", "app=stays", "--field-selector=spec.nodeName=node-1", "-o", "name"))[0]
 	victim = strings.TrimPrefix(victim, "pod/")
 	before := sandboxes(t, victim)
-	// Deletions and creations that nodes have heard of, and have not done yet.
+	// Deletions and creations that nodes have heard of, and have not done yet: of a Deployment, and of one that grows.
 	apply(t, deployment("comes", 12))
+	kubectl(t, "scale", "deployment/stays", "--replicas=12")
 	kubectl(t, "scale", "deployment/goes", "--replicas=0")
-	time.Sleep(time.Second)
+	eventually(t, func() error { return underWay(t) })
 	do(t, c.StopServer())
-	stopped := time.Now()
+	stopped, failed := time.Now(), count(t, failedAdditions)
 
 	ctx := t.Context()
 	_, err := c.Nodes[0].Run(ctx, "ctr", "tasks", "kill", "-s", "SIGKILL", before)
 	do(t, err)
-	_, err = c.Nodes[1].Run(ctx, "sh", "-c", `printf '%s' "$0" > /etc/kubernetes/manifests/lonely.yaml`, staticPod("lonely"))
-	do(t, err)
+	for _, name := range []string{"lonely", "patient"} {
+		_, err = c.Nodes[1].Run(ctx, "sh", "-c", `printf '%s' "$1" > /etc/kubernetes/manifests/$0.yaml`, name, staticPod(name))
+		do(t, err)
+	}
+	t.Cleanup(func() { _ = os.Remove(c.Nodes[1].Path("/etc/kubernetes/manifests/patient.yaml")) })
 	time.Sleep(outage/2 - time.Since(stopped))
 	do(t, c.Nodes[2].Kill(ctx, "containerd"))
 	_, err = c.Nodes[1].Run(ctx, "rm", "/etc/kubernetes/manifests/lonely.yaml")
 	do(t, err)
 	time.Sleep(outage - time.Since(stopped))
-	for i, count := range onNodes(t, "sh", "-c", "find /var/lib/calico/cni/pending -type f | wc -l") {
-		t.Logf("releases that wait on %s at the end of the outage: %s", c.Nodes[i].Spec.Name, strings.TrimSpace(count))
+	waiting, failed := count(t, pendingReleases), count(t, failedAdditions)-failed
+	t.Logf("at the end of the outage %d releases wait, and %d additions have failed", waiting, failed)
+	if waiting == 0 || failed == 0 {
+		t.Error("the test has not met what it is about")
 	}
 
 	do(t, c.StartServer(ctx))
 	back := time.Now()
 	rollout(t, "deployment/stays")
 	rollout(t, "deployment/comes")
+	kubectl(t, "wait", "--for=create", "pod/patient-node-2", "--timeout=2m")
+	ready(t, "patient-node-2")
 	eventually(t, func() error {
 		if now := sandboxes(t, victim); now == before {
 			return fmt.Errorf("sandbox of %s is %s still", victim, now)
 		}
 		return nil
 	})
+	t.Logf("all pods are up %.1f s after the API server was back; %d releases wait still", time.Since(back).Seconds(), count(t, pendingReleases))
 	settle(t)
-	t.Logf("healed %.1f s after the API server was back", time.Since(back).Seconds())
+}
+
+// underWay returns nil while pods of "comes" and of "stays" are being made, and pods of "goes" are being deleted.
+func underWay(t *testing.T) error {
+	t.Helper()
+	out := kubectl(t, "get", "pods", "-o", `jsonpath={range .items[*]}{.metadata.labels.app} {.spec.nodeName} {.status.podIP} {.metadata.deletionTimestamp}{"\n"}{end}`)
+	made, gone := map[string]bool{}, false
+	for line := range strings.Lines(out) {
+		f := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
+		made[f[0]] = made[f[0]] || f[1] != "" && f[2] == ""
+		gone = gone || f[0] == "goes" && f[3] != ""
+	}
+	if !made["comes"] || !made["stays"] || !gone {
+		return fmt.Errorf("not under way: %v, deletions: %v", made, gone)
+	}
+	return nil
+}
+
+// What a node's disk says: how many releases wait, and how many ADDs have failed, by the plugins' log.
+const (
+	pendingReleases = "find /var/lib/calico/cni/pending -type f -name '*.json' | wc -l"
+	failedAdditions = `cat /var/log/calico/cni/cni.log* | grep -c 'msg="ADD failed"' || true`
+)
+
+// count adds what a script prints on every node.
+func count(t *testing.T, script string) (sum int) {
+	t.Helper()
+	for _, out := range onNodes(t, "sh", "-c", script) {
+		n, err := strconv.Atoi(strings.TrimSpace(out))
+		do(t, err)
+		sum += n
+	}
+	return sum
 }
 
 // TestRuntimeAndKubeletKilledInABurst: SIGKILL, again and again, while 45 pods come and while they go.

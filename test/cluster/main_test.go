@@ -22,11 +22,23 @@ import (
 
 var e2e = flag.Bool("e2e", false, "run the tests that take a cluster, on one of their own: minutes; as root")
 
+// from is what the upgrade starts from.
+var from = flag.String("from", "", "the `commit` of the release before; by default the last tag's, or without tags "+firstRelease)
+
+// firstRelease is the commit that the first release is compared with: it has no release before.
+const firstRelease = "4e08ed824d80"
+
 // groupName is that of the tests' control groups: another than `make cluster`'s, so that both can run.
 const groupName = "calico-cni-e2e"
 
 // c is the cluster that all tests share.
 var c *Cluster
+
+// before is the release before, or why there is none.
+var before struct {
+	parts.Release
+	Missing string
+}
 
 func TestMain(m *testing.M) {
 	machine.Main()
@@ -53,6 +65,9 @@ func run(m *testing.M) (int, error) {
 	if err := json.Unmarshal([]byte(os.Getenv("E2E_OPTIONS")), &o); err != nil {
 		return 1, err
 	}
+	if err := json.Unmarshal([]byte(os.Getenv("E2E_BEFORE")), &before); err != nil {
+		return 1, err
+	}
 	started := time.Now()
 	var err error
 	if c, err = Start(context.Background(), o); err != nil {
@@ -70,8 +85,7 @@ func outside(ctx context.Context) (exit int, err error) {
 		return 1, err
 	}
 	dir := filepath.Join(cache, "calico-cni", "e2e")
-	p, err := parts.Build(ctx, filepath.Join(dir, "parts"), os.Stderr)
-	if err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return 1, err
 	}
 	lock := flock.New(filepath.Join(dir, "lock"))
@@ -79,6 +93,13 @@ func outside(ctx context.Context) (exit int, err error) {
 		return 1, errors.Join(errors.New("these tests are running already: wait for them"), err)
 	}
 	defer func() { _ = lock.Unlock() }()
+	p, err := parts.Build(ctx, filepath.Join(dir, "parts"), os.Stderr)
+	if err != nil {
+		return 1, err
+	}
+	if err := buildBefore(ctx, filepath.Join(dir, "parts")); err != nil {
+		return 1, err
+	}
 	group, err := cgroup.Beneath(groupName)
 	if err != nil {
 		return 1, err
@@ -94,8 +115,24 @@ func outside(ctx context.Context) (exit int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	exit, err = sandbox.Run("E2E_OPTIONS="+string(options), "E2E_LOGS="+filepath.Join(dir, "logs"))
+	release, err := json.Marshal(before)
+	if err != nil {
+		return 1, err
+	}
+	exit, err = sandbox.Run("E2E_OPTIONS="+string(options), "E2E_BEFORE="+string(release), "E2E_LOGS="+filepath.Join(dir, "logs"))
+	if before.Missing != "" {
+		fmt.Println("NOT TESTED: the upgrade.", before.Missing)
+	}
 	return exit, errors.Join(err, group.Remove())
+}
+
+// buildBefore builds the release before. A checkout without history is no reason not to run the rest.
+func buildBefore(ctx context.Context, dir string) (err error) {
+	before.Release, err = parts.BuildRelease(ctx, dir, *from, firstRelease)
+	if errors.Is(err, parts.ErrNoHistory) && *from == "" {
+		before.Missing, err = err.Error(), nil
+	}
+	return err
 }
 
 // keepLogs copies all logs to where they outlive the sandbox.

@@ -2,7 +2,9 @@ package cluster
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,6 +66,41 @@ func TestNodeReboots(t *testing.T) {
 	rollout(t, "deployment/web")
 	settle(t)
 	equal(t, "another node to the pod", askFrom(t, c.Nodes[0], "tcp", addrs(t, "stays")[0]+":80"), "stays 192.0.2.11")
+}
+
+// TestNodeIsReplacedByAnotherOfItsName, whose disk is empty: nobody is left who knows the sandboxes of before. Its pods come
+// up anew, in the blocks that the node has by its name, and on no address of before, for these are taken still. A GC gives
+// them back.
+func TestNodeIsReplacedByAnotherOfItsName(t *testing.T) {
+	need(t)
+	var old []string
+	for _, name := range []string{"a", "b", "c"} {
+		apply(t, pod(name, "node-2", ""))
+		ready(t, name)
+		old = append(old, addrs(t, name)...)
+	}
+	before := claimed(t)
+	do(t, c.Replace(1))
+	for _, name := range []string{"a", "b", "c"} {
+		eventually(t, func() error {
+			if now := addrs(t, name); len(now) != 1 || slices.Contains(old, now[0]) {
+				return fmt.Errorf("pod %s has addresses %v; those before the replacement were %v", name, now, old)
+			}
+			return nil
+		})
+		ready(t, name)
+		equal(t, "another node to the pod", askFrom(t, c.Nodes[0], "tcp", addrs(t, name)[0]+":80"), name+" 192.0.2.11")
+	}
+	equal(t, "blocks", claimed(t), before)
+	blocks, err := c.BlockAddrs(t.Context())
+	do(t, err)
+	for _, addr := range old {
+		if len(blocks[netip.MustParseAddr(addr)]) == 0 {
+			t.Errorf("%s, of a pod before the replacement, is free: who freed it?", addr)
+		}
+	}
+	collect(t, c.Nodes[1], network(t, c.Nodes[1], `"1.0.0"`, `"1.1.0"`))
+	settle(t)
 }
 
 // TestStaticPodComesAndGoes: a pod that only its node knows, until it is up.

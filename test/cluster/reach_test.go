@@ -110,28 +110,3 @@ func TestHostPortLeadsToItsPod(t *testing.T) {
 		return err
 	})
 }
-
-// TestPathMTUIsLearned: a narrower link behind the node is made known to the pod by the node, and what the pod sends arrives.
-func TestPathMTUIsLearned(t *testing.T) {
-	need(t)
-	apply(t, pod("source", "node-1", "")+drain("sink", "node-2"))
-	ready(t, "source", "sink")
-	sink := addrs(t, "sink")[0]
-	node := c.Nodes[0]
-	route, err := node.Run(t.Context(), "sh", "-c", "ip route | grep -F 'via 192.0.2.12 '")
-	do(t, err)
-	narrow := strings.TrimSpace(strings.Split(route, "\n")[0])
-	_, err = node.Run(t.Context(), "sh", "-c", "ip route replace "+narrow+" mtu lock 1400")
-	do(t, err)
-	t.Cleanup(func() {
-		if _, err := node.Run(context.Background(), "sh", "-c", "ip route replace "+narrow); err != nil {
-			t.Error(err)
-		}
-	})
-	kubectl(t, "exec", "source", "--", "/probe", "pour", sink+":80", "1000000")
-	learned, err := node.Run(t.Context(), "sh", "-c", "for n in $(ls /run/netns); do ip -n $n route get "+sink+"; done")
-	do(t, err)
-	if !strings.Contains(learned, "mtu 1400") {
-		t.Errorf("the pod's way to %s has not the MTU of 1400:\n%s", sink, learned)
-	}
-}

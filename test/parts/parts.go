@@ -24,7 +24,7 @@ const Probe = "localhost/probe:test"
 type Parts struct {
 	// Kubed is all of Kubernetes.
 	Kubed string
-	// Path is a PATH with containerd, its shim, ctr and runc.
+	// Path is a PATH with containerd, its shim, ctr, runc and cnitool.
 	Path string
 	// Images are OCI archives.
 	Images []string
@@ -34,6 +34,9 @@ type Parts struct {
 
 // ErrManifest is returned for a manifest that names no image of ours.
 var ErrManifest = errors.New("deploy/calico-cni.yaml names no image localhost/calico-cni:TAG: run make generate")
+
+// static is the environment in which programs are built that need no library of the node's.
+var static = []string{"CGO_ENABLED=0"}
 
 // ownImage finds the image that the manifest asks for.
 var ownImage = regexp.MustCompile(`image: (localhost/calico-cni):(\S+)`)
@@ -58,7 +61,11 @@ func Build(ctx context.Context, dir string, progress io.Writer) (Parts, error) {
 		}
 		path = append(path, bin)
 	}
-	p.Path = strings.Join(append(path, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ":")
+	tools := filepath.Join(dir, "tools")
+	if _, err := goOutput(ctx, filepath.Join(root, "test"), static, "build", "-trimpath", "-o", tools+"/", "github.com/containernetworking/cni/cnitool"); err != nil {
+		return Parts{}, err
+	}
+	p.Path = strings.Join(append(path, tools, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ":")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return Parts{}, err
 	}
@@ -91,7 +98,6 @@ func buildOwnImage(ctx context.Context, root, manifest, dir string) (string, err
 // buildProbe makes the image of the probe.
 func buildProbe(ctx context.Context, module, dir string) (string, error) {
 	binary := filepath.Join(dir, "probe")
-	static := []string{"CGO_ENABLED=0"}
 	if _, err := goOutput(ctx, module, static, "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./probe"); err != nil {
 		return "", err
 	}

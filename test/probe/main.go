@@ -3,6 +3,7 @@
 //
 //	probe serve PORT              answers "HOSTNAME FROM\n" to every TCP connection and every UDP packet
 //	probe ask tcp|udp HOST:PORT   prints the answer, or fails after three seconds
+//	probe ask udp HOST:PORT N     the same with a packet of N bytes, which nobody on the way may take apart
 //	probe pour HOST:PORT BYTES    sends as much over TCP, waits for the answer, prints how many seconds it took
 //	probe drain PORT              reads every TCP connection to its end, and answers then
 //	probe exit                    ends at once
@@ -43,7 +44,9 @@ func run(args []string) error {
 			return err
 		})
 	case args[0] == "ask" && len(args) == 3:
-		return ask(args[1], args[2])
+		return ask(&net.Dialer{Timeout: timeout}, args[1], args[2], []byte("?"))
+	case args[0] == "ask" && len(args) == 4:
+		return askWhole(args[1], args[2], args[3])
 	case args[0] == "pour" && len(args) == 3:
 		return pour(args[1], args[2])
 	}
@@ -119,15 +122,30 @@ func listen(port string, handle func(net.Conn) error) error {
 	}
 }
 
-func ask(network, address string) error {
-	c, err := net.DialTimeout(network, address, timeout)
+// askWhole asks with a packet of a size, by IPv4, that is refused where it does not fit.
+func askWhole(network, address, size string) error {
+	n, err := strconv.Atoi(size)
+	if err != nil {
+		return err
+	}
+	return ask(&net.Dialer{Timeout: timeout, Control: dontFragment}, network, address, make([]byte, n))
+}
+
+func dontFragment(_, _ string, c syscall.RawConn) (err error) {
+	return errors.Join(c.Control(func(fd uintptr) {
+		err = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_IP, syscall.IP_MTU_DISCOVER, syscall.IP_PMTUDISC_DO)
+	}), err)
+}
+
+func ask(d *net.Dialer, network, address string, question []byte) error {
+	c, err := d.Dial(network, address)
 	if err != nil {
 		return err
 	}
 	if err := c.SetDeadline(time.Now().Add(timeout)); err != nil {
 		return err
 	}
-	if _, err := c.Write([]byte("?")); err != nil {
+	if _, err := c.Write(question); err != nil {
 		return err
 	}
 	buffer := make([]byte, 512)
