@@ -5,8 +5,9 @@ import (
 	"fmt"
 	"path/filepath"
 	"regexp"
+	"strings"
 
-	"k8s.io/apimachinery/pkg/util/version"
+	"golang.org/x/mod/semver"
 
 	"calico-cni/internal/buildinfo"
 )
@@ -49,12 +50,9 @@ func older(a, b string) bool {
 	if between.MatchString(a) || between.MatchString(b) {
 		return false
 	}
-	x, err := version.ParseSemantic(a)
-	if err != nil {
-		return false
-	}
-	y, err := version.ParseSemantic(b)
-	return err == nil && x.LessThan(y)
+	// The package wants the v that releases may lack.
+	a, b = "v"+strings.TrimPrefix(a, "v"), "v"+strings.TrimPrefix(b, "v")
+	return semver.IsValid(a) && semver.IsValid(b) && semver.Compare(a, b) < 0
 }
 
 // staying tells of the binaries of a directory that stay, a line each.

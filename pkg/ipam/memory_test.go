@@ -173,13 +173,13 @@ func TestWhoWaitedFindsTheBlockThatAnotherHasClaimedMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a.Turn = func(context.Context) bool {
+	others := func() {
 		mustAssign(t, s, only4("a", "net.d"))
 		mustAssign(t, s, only4("a", "net.e"))
 		*n = *noteAll(t, s)
 		n.roomy = n.roomy[1:]
-		return true
 	}
+	a.Turn = func(context.Context) bool { others(); return true }
 	got, err := a.Assign(context.Background(), view, only4("a", "net.x"))
 	if err != nil || got[0].Addr.String() != "10.0.0.5" {
 		t.Errorf("got %v, %v, want the second address of the second block", got, err)

@@ -52,7 +52,7 @@ func (h Host) queue() pending.Queue {
 func (h Host) borrowed() borrowed { return borrowed(filepath.Join(h.Keep, "borrowed")) }
 
 func (h Host) remembered(blocks blockCodec) remembered {
-	return remembered{dir: filepath.Join(h.State, "blocks"), blocks: blocks}
+	return remembered{dir: filepath.Join(h.State, "blocks"), blocks: blocks, now: h.Now}
 }
 
 // ErrNotUp says that something which the node has to provide before pods can come is not there yet, or not as it should be. A retry cures it.

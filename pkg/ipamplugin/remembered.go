@@ -24,6 +24,7 @@ type remembered struct {
 	// node is whose blocks these are; a release need not know.
 	node   string
 	blocks blockCodec
+	now    func() time.Time
 }
 
 // blockCodec turns a row of a block into bytes and back.
@@ -111,7 +112,7 @@ func (r remembered) write(cidr netip.Prefix, row ipam.Row[block.Block], create i
 	if err != nil {
 		return
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	if data, err := r.blocks.EncodeBlock(row); err == nil {
 		_, _ = file.Write(data)
 	}
@@ -124,7 +125,7 @@ func (r remembered) Forget(cidr netip.Prefix) { _ = os.Remove(r.path(cidr)) }
 func (r remembered) sweep() {
 	entries, _ := os.ReadDir(r.dir)
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), ".json") && time.Since(info.ModTime()) > longUnused {
+		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), ".json") && r.now().Sub(info.ModTime()) > longUnused {
 			_ = os.Remove(filepath.Join(r.dir, e.Name()))
 		}
 	}

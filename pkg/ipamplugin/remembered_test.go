@@ -16,7 +16,7 @@ import (
 )
 
 func TestANodeRemembersTheBlockOfEachFamilyThatHasMoreToGive(t *testing.T) {
-	r := remembered{dir: filepath.Join(t.TempDir(), "run", "blocks"), node: "a"}
+	r := remembered{dir: filepath.Join(t.TempDir(), "run", "blocks"), node: "a", now: time.Now}
 	from := func(block string) ipam.Assigned { return ipam.Assigned{Block: netip.MustParsePrefix(block)} }
 	last, borrowed, again := from("10.0.0.64/26"), from("10.0.1.0/26"), from("10.0.2.0/26")
 	last.Last, borrowed.Borrowed, again.Again = true, true, true
@@ -123,7 +123,7 @@ func TestANodeRemembersABlockAsItWasLastWritten(t *testing.T) {
 }
 
 func TestBlocksThatWereNotWrittenForLongAreForgotten(t *testing.T) {
-	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: plainCodec{}}
+	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: plainCodec{}, now: time.Now}
 	old, young := netip.MustParsePrefix("10.0.0.0/26"), netip.MustParsePrefix("10.0.0.64/26")
 	for _, cidr := range []netip.Prefix{old, young} {
 		r.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
