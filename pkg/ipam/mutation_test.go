@@ -28,12 +28,14 @@ func TestTheModelCheckerCatchesPlantedBugs(t *testing.T) {
 		"withdrawal without a new one":    {"withdraw.go", "mine, s.handle.Value.Counts[cidr], 0)", "mine, 0, 0)"},
 		"release without a new revision":  {"release.go", "if len(freed.Addrs) == 0 && kept >= counted {", "if len(freed.Addrs) == 0 {"},
 		"lower a count that may be gone":  {"handle.go", "	if len(row.Value.Counts) == 0 {\n		return row, ignore(remove", "	if len(row.Value.Counts) == 0 {\n		if now, err := t.Get(ctx, id); err == nil {\n			row.Rev = now.Rev\n		}\n		return row, ignore(remove"},
+		"believe that nothing is held":    {"release.go", "if len(freed.Addrs) == 0 && guess {", "if false && guess {"},
+		"believe that a block is full":    {"find.go", "ok = ok && s.room(place{want: w, cidr: row.Key.CIDR, row: known}) == nil", "ok = ok && true"},
 		"forget the half that was undone": {"assign.go", "	u.Push(s.withdraw)\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			overlay := m.plant(t)
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "Interleaving|Crash|TakesEffectLate|AFailedAssignment", ".")
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "Interleaving|Crash|TakesEffectLate|AFailedAssignment|OnlyBelieved", ".")
 			cmd.Env = append(os.Environ(), "IPAM_MUTANT=1")
 			out, err := cmd.CombinedOutput()
 			if err == nil {
