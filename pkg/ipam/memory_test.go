@@ -186,3 +186,21 @@ func TestWhoWaitedFindsTheBlockThatAnotherHasClaimedMeanwhile(t *testing.T) {
 	}
 	wantCalls(t, c, "create handle", "update handle", "update block")
 }
+
+func TestARememberedBlockThatIsGoneIsMadeAnew(t *testing.T) {
+	s := newStore()
+	mustAssign(t, s, only4("a", "net.first"))
+	n := noteAll(t, s)
+	mustRelease(t, s, "net.first")
+	if done, err := (&ipam.Allocator{Store: s, Now: s.Now}).GiveBackIfEmpty(context.Background(), "a", n.roomy[0]); err != nil || !done {
+		t.Fatal(done, err)
+	}
+	a, _ := traced(s, n)
+	got := assignRemembering(t, a, s, n, only4("a", "net.x"))
+	if row, ok := n.Recall(got[0].Block); !ok || len(n.blocks) != 1 || row.Value.Usage().Used != 1 || len(s.Check()) > 0 {
+		t.Errorf("%v; remembered %v\n%s", got, n.blocks, s)
+	}
+	if err := release(a, "net.x"); err != nil || len(s.Check()) > 0 {
+		t.Errorf("%v\n%s", err, s)
+	}
+}
