@@ -106,7 +106,7 @@ fmt:
 	$(GO) tool -modfile=hack/tools/go.mod gofumpt -w cmd pkg internal conflist test hack/release
 
 # What Debian has and a bare machine may lack: ping for demo and tests, iptables for the tests of portmap and firewall, a C
-# compiler for the race detector.
+# compiler for the race detector, valgrind to count instructions.
 system:
 	@missing=; \
 	command -v ping >/dev/null || missing="$$missing iputils-ping"; \
@@ -114,7 +114,9 @@ system:
 	command -v nsenter >/dev/null || missing="$$missing util-linux"; \
 	command -v patch >/dev/null || missing="$$missing patch"; \
 	command -v gcc >/dev/null || missing="$$missing gcc libc6-dev"; \
-	[ -z "$$missing" ] || { echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; }
+	command -v valgrind >/dev/null || missing="$$missing valgrind"; \
+	[ -z "$$missing" ] || { echo "installing$$missing"; apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
 
 # What nodes of a cluster need beyond that: runc's library to build with, and what kube-proxy and portmap call.
 system-cluster: system

@@ -16,19 +16,24 @@ func TestASteadyAddAndDelCostWhatTheyMay(t *testing.T) {
 	p := newPod(t, "budget")
 
 	add(t, p, changes)
-	expectCost(t, "ADD", through, 9, 4)
+	expectCost(t, "ADD", through, 9, 4, 9_000)
 	if a := del(t, p, changes); a.Exit != 0 {
 		t.Fatalf("DEL: %+v", a)
 	}
-	expectCost(t, "DEL", through, 6, 3)
+	expectCost(t, "DEL", through, 6, 3, 6_000)
 }
 
-func expectCost(t *testing.T, what string, through *proxy.Proxy, most, rounds int) {
+// expectCost bounds the requests, how many times one waits for another, and the bytes of all bodies, on a block of few addresses.
+func expectCost(t *testing.T, what string, through *proxy.Proxy, most, rounds int, bytes int64) {
 	t.Helper()
 	requests, connections := through.Take()
-	last := 0
+	last, passed := 0, int64(0)
 	for _, r := range requests {
-		last = max(last, r.Round)
+		last, passed = max(last, r.Round), passed+r.Asked+r.Answered
+	}
+	t.Logf("%s: %d requests in %d rounds, %d bytes", what, len(requests), last, passed)
+	if passed > bytes {
+		t.Errorf("%s takes %d bytes, want at most %d:\n%s", what, passed, bytes, proxy.Lines(requests))
 	}
 	if len(requests) > most || last > rounds || connections != 1 {
 		t.Errorf("%s took %d requests in %d rounds on %d connections, want at most %d in %d on 1:\n%s",

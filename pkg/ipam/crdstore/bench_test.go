@@ -12,6 +12,24 @@ import (
 
 // BenchmarkOneMoreAddress is what an ADD does to a block of 64 addresses between its two requests: 63 are taken.
 func BenchmarkOneMoreAddress(b *testing.B) {
+	data := almostFull(b)
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		oneMoreAddress(b, data)
+	}
+}
+
+// TestOneMoreAddressTakesFewAllocations bounds the same by a fifth above what it was when the bound was set.
+func TestOneMoreAddressTakesFewAllocations(t *testing.T) {
+	data := almostFull(t)
+	const most = 2700
+	if got := testing.AllocsPerRun(20, func() { oneMoreAddress(t, data) }); got > most || got < most/2 {
+		t.Errorf("%v allocations, want at most %d, and not less than half of that", got, most)
+	}
+}
+
+func almostFull(tb testing.TB) []byte {
+	tb.Helper()
 	full := block.New(prefix("10.0.0.64/26"), "host:node-a", time.Unix(1762000000, 0))
 	for i := range 63 {
 		full.Assign(attribute(i), nil)
@@ -20,24 +38,26 @@ func BenchmarkOneMoreAddress(b *testing.B) {
 	(blockCodec{}).fill(o, full.CIDR, full, false)
 	data, err := o.MarshalJSON()
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	b.SetBytes(int64(len(data)))
-	for b.Loop() {
-		read := new(kube.Object[spec.IPAMBlock])
-		if err := read.UnmarshalJSON(data); err != nil {
-			b.Fatal(err)
-		}
-		value, _, err := (blockCodec{}).decode(read)
-		if err != nil {
-			b.Fatal(err)
-		}
-		value.Assign(attribute(63), nil)
-		next := *read
-		(blockCodec{}).fill(&next, value.CIDR, value, false)
-		if _, err := next.MarshalJSON(); err != nil {
-			b.Fatal(err)
-		}
+	return data
+}
+
+func oneMoreAddress(tb testing.TB, data []byte) {
+	tb.Helper()
+	read := new(kube.Object[spec.IPAMBlock])
+	if err := read.UnmarshalJSON(data); err != nil {
+		tb.Fatal(err)
+	}
+	value, _, err := (blockCodec{}).decode(read)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	value.Assign(attribute(63), nil)
+	next := *read
+	(blockCodec{}).fill(&next, value.CIDR, value, false)
+	if _, err := next.MarshalJSON(); err != nil {
+		tb.Fatal(err)
 	}
 }
 

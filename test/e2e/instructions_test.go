@@ -1,0 +1,50 @@
+package e2e
+
+import (
+	"encoding/json"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// collected is how callgrind says how many instructions it counted.
+var collected = regexp.MustCompile(`Collected : (\d+)`)
+
+// TestASteadyAddAndDelTakeFewInstructions counts what the processor does in a process of the plugin, which does not depend
+// on the machine's mood: valgrind counts instructions. The bounds are a
+// quarter above what was counted when they were set. Valgrind cannot stand the signals by which the Go runtime preempts.
+func TestASteadyAddAndDelTakeFewInstructions(t *testing.T) {
+	add(t, newPod(t, "instructions-warm"), nil)
+	p := newPod(t, "instructions")
+	config, err := n.Config(nil)
+	must(t, err)
+	stdin, err := json.Marshal(config)
+	must(t, err)
+	for _, c := range []struct {
+		verb string
+		most int
+	}{{"VERSION", 1_900_000}, {"ADD", 22_000_000}, {"DEL", 19_000_000}} {
+		cmd := exec.CommandContext(t.Context(), "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", filepath.Join(n.BinDir(), "calico"))
+		cmd.Stdin = strings.NewReader(string(stdin))
+		cmd.Env = []string{
+			"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin", "TMPDIR=" + t.TempDir(), "GODEBUG=asyncpreemptoff=1",
+			"CNI_COMMAND=" + c.verb, "CNI_CONTAINERID=" + p.ContainerID, "CNI_NETNS=" + p.NetNS, "CNI_IFNAME=eth0", "CNI_PATH=" + n.BinDir(), "CNI_ARGS=" + p.Args(),
+		}
+		var said strings.Builder
+		cmd.Stderr = &said
+		out, err := cmd.Output()
+		found := collected.FindStringSubmatch(said.String())
+		if err != nil || found == nil {
+			t.Fatalf("%s: %v: %s%s", c.verb, err, out, said.String())
+		}
+		count, err := strconv.Atoi(found[1])
+		must(t, err)
+		t.Logf("%s: %d instructions", c.verb, count)
+		if count > c.most || count < c.most/2 {
+			t.Errorf("%s takes %d instructions, want at most %d, and not less than half of that", c.verb, count, c.most)
+		}
+	}
+}
