@@ -26,6 +26,9 @@ func TestVersionsAreComparedAsSemanticVersioningHasIt(t *testing.T) {
 		{"v1.2.3", "v1.2.4-5-g0123abc", false},
 		{"v1.2.3", "v1.2.4-dirty", false},
 		{"0123abc", "v1.2.4", false},
+		{"v1.2.3", "7510558", false},
+		{"v1.2.3", "v2", false},
+		{"v1.2.3", "v1.3", false},
 	} {
 		if got := older(tt.a, tt.b); got != tt.want {
 			t.Errorf("%s older than %s: %v", tt.a, tt.b, got)
