@@ -181,11 +181,21 @@ func (i *installer) holds(path string, b binary) (bool, error) {
 	defer func() { _ = source.Close() }()
 	// Taken before the bytes are read: what changes meanwhile changes it, and is looked at again.
 	now := stampOf(path)
-	same, err := atomicfile.Holds(path, source, binaryMode)
+	same, err := atomicfile.Holds(path, source, acceptable(path))
 	if same && i.deps.Now().Sub(time.Unix(now.changed.Unix())) > clockGrain {
 		i.verified[path] = now
 	}
 	return same, err
+}
+
+// acceptable is the mode that a binary has to have: where nothing can be written, as in images of nodes that come with the
+// binaries, any that lets all run it.
+func acceptable(path string) fs.FileMode {
+	info, err := os.Lstat(path)
+	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 == 0o111 && !canWrite(filepath.Dir(path)) {
+		return info.Mode()
+	}
+	return binaryMode
 }
 
 // clockGrain is longer than the kernel's clock of files stands still: a file that was changed so lately may be changed
