@@ -472,3 +472,17 @@ func TestAReadOnlyBinaryDirectoryWithTheRightBinariesIsReady(t *testing.T) {
 	}
 	w.checkTree(installed)
 }
+
+func TestTheTokenIsRenewedAlsoWhileTheConfigurationCannotBeMade(t *testing.T) {
+	w := newWatched(t, func(h *host) {
+		chaining(h)
+	})
+	w.look()
+	_ = os.Remove(w.path(chainFile))
+	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
+	w.clock = w.clock.Add(7 * time.Hour)
+	err := w.round(t.Context())
+	if err == nil || w.authority.issued != 2 || !strings.Contains(w.tree(), "bin/calico v1") {
+		t.Errorf("round = %v, %d tokens\n%s", err, w.authority.issued, w.tree())
+	}
+}
