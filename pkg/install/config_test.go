@@ -135,6 +135,8 @@ func TestValidateNamesEveryVariableThatIsWrong(t *testing.T) {
 		{func(c *Config) { c.ServiceAccount = "a/b" }, `CALICO_CNI_SERVICE_ACCOUNT "a/b"`},
 		{func(c *Config) { c.ServiceHost = "" }, `KUBERNETES_SERVICE_HOST`},
 		{func(c *Config) { c.ServiceHost = "https://h" }, `KUBERNETES_SERVICE_HOST "https://h"`},
+		{func(c *Config) { c.ServiceHost = "10.96.0.1:443" }, `KUBERNETES_SERVICE_HOST "10.96.0.1:443"`},
+		{func(c *Config) { c.ServiceHost = "[fd00::1]:443" }, `KUBERNETES_SERVICE_HOST "[fd00::1]:443"`},
 		{func(c *Config) { c.ServicePort = "65536" }, `KUBERNETES_SERVICE_PORT "65536"`},
 		{func(c *Config) { c.ServicePort = "0" }, `KUBERNETES_SERVICE_PORT "0"`},
 		{func(c *Config) { c.ServiceProtocol = "ftp" }, `KUBERNETES_SERVICE_PROTOCOL "ftp"`},

@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -192,11 +191,10 @@ func (i *installer) readTemplate() (string, error) {
 }
 
 func (i *installer) removeOld(context.Context) error {
-	old := i.cfg.OldConfName
-	if old == "" || old == i.cfg.ConfName {
+	path := i.cfg.oldConfPath()
+	if path == "" {
 		return nil
 	}
-	path := filepath.Join(i.cfg.netDir(), old)
 	err := os.Remove(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

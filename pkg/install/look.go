@@ -124,8 +124,7 @@ func (w *watcher) lookKubeconfig(ctx context.Context) ([]string, error) {
 
 // othersWorks says that a kubeconfig was not written by us, is as closed as ours, and is taken by the API server.
 func (w *watcher) othersWorks(ctx context.Context, path string) bool {
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&^fileMode != 0 {
+	if !closed(path) {
 		return false
 	}
 	data, err := os.ReadFile(path)
@@ -133,6 +132,12 @@ func (w *watcher) othersWorks(ctx context.Context, path string) bool {
 		return false
 	}
 	return w.deps.Tokens.Accepted(ctx, path) == nil
+}
+
+// closed says that a file is a regular one, and as closed as what has a token is to be.
+func closed(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&^fileMode == 0
 }
 
 // lookNetwork leaves a list to which others have added what is theirs.
@@ -171,11 +176,10 @@ func (i *installer) extended(n network, data []byte) bool {
 const openMode fs.FileMode = 0o644
 
 func (w *watcher) lookOld(context.Context) ([]string, error) {
-	old := w.cfg.OldConfName
-	if old == "" || old == w.cfg.confName() {
+	path := w.cfg.oldConfPath()
+	if path == "" {
 		return nil, nil
 	}
-	path := filepath.Join(w.cfg.netDir(), old)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -121,21 +121,27 @@ func (i *installer) conflist(context.Context) error {
 // other lists. What somebody changed stays, and is logged.
 func (i *installer) removeFormer() error {
 	u := remover{installer: i}
-	current := i.name(i.cfg.confPath())
-	if i.cfg.ChainInto == "" {
-		i.chainedBefore("")
+	err := u.former()
+	if len(i.record.Unchain) > 0 && err == nil {
+		i.record.Unchain = nil
+		err = i.save()
 	}
-	for _, name := range i.record.Unchain {
+	return err
+}
+
+// former takes in a dry run, too, what the configuration leaves no place for.
+func (u *remover) former() error {
+	now := ""
+	if u.cfg.ChainInto != "" {
+		now = u.name(u.cfg.confPath())
+	}
+	u.chainedBefore(now)
+	current := u.name(u.cfg.confPath())
+	for _, name := range u.record.Unchain {
 		if name == current {
 			continue
 		}
 		if err := u.unchain(name); err != nil {
-			return err
-		}
-	}
-	if len(i.record.Unchain) > 0 {
-		i.record.Unchain = nil
-		if err := i.save(); err != nil {
 			return err
 		}
 	}

@@ -288,3 +288,26 @@ func TestOurNodeFilesFollowTheConfiguration(t *testing.T) {
 		t.Errorf("Run = %v; want it to name the mount", err)
 	}
 }
+
+func TestTheListThatIsChainedIntoIsNeverTheOldConfiguration(t *testing.T) {
+	h := newHost(t)
+	chaining(h)
+	h.cfg.OldConfName = h.cfg.ChainInto
+	h.mustInstall()
+	if _, err := os.Stat(h.path(chainFile)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheOldConfigurationGoesAlsoWhenChained(t *testing.T) {
+	w := newWatched(t, func(h *host) {
+		chaining(h)
+		h.write("host/etc/cni/net.d/10-calico.conflist", `{"cniVersion": "1.0.0", "name": "was", "plugins": [{"type": "calico"}]}`)
+		h.cfg.OldConfName = "10-calico.conflist"
+	})
+	w.look()
+	w.look()
+	if strings.Contains(w.tree(), "10-calico") {
+		t.Error(w.tree())
+	}
+}
