@@ -131,6 +131,8 @@ type installer struct {
 	// image are the binaries to install, once they are listed; verified has those on the host that were found equal.
 	image    []binary
 	verified map[string]stamp
+	// sums are those of files on the host that had to be read, by path.
+	sums map[string]stamped
 }
 
 // prepare reads what has to be read and refuses what can be refused before anything is written.

@@ -122,8 +122,17 @@ func (w *watcher) lookKubeconfig(ctx context.Context) ([]string, error) {
 	return []string{fault(path)}, nil
 }
 
-// othersWorks says that a kubeconfig was not written by us, is as closed as ours, and is taken by the API server.
+// verdict is what the API server last said of a kubeconfig that somebody else wrote.
+type verdict struct {
+	of    stamp
+	at    time.Time
+	works bool
+}
+
+// othersWorks says that a kubeconfig was not written by us, is as closed as ours, and is taken by the API server, which is asked
+// as rarely as about ours. One that it took stays while it cannot be asked.
 func (w *watcher) othersWorks(ctx context.Context, path string) bool {
+	of, now := stampOf(path), w.deps.Now().Round(0)
 	if !closed(path) {
 		return false
 	}
@@ -131,7 +140,13 @@ func (w *watcher) othersWorks(ctx context.Context, path string) bool {
 	if err != nil || strings.HasPrefix(string(data), kubeconfigHead) {
 		return false
 	}
-	return w.deps.Tokens.Accepted(ctx, path) == nil
+	took := w.others.works && w.others.of == of
+	if since := now.Sub(w.others.at); took && since >= 0 && since < probeEvery && !w.cfg.troubleDir().RefusedSince(w.others.at) {
+		return true
+	}
+	err = w.deps.Tokens.Accepted(ctx, path)
+	w.others = verdict{of, now, err == nil || took && !errors.Is(err, ErrRefused)}
+	return w.others.works
 }
 
 // closed says that a file is a regular one, and as closed as what has a token is to be.

@@ -24,7 +24,7 @@ func (i *installer) stays(path string) string {
 
 // newer returns the version of the installer that wrote a file, when it is newer than this one, else "".
 func (i *installer) newer(path string) string {
-	got, err := sum(path)
+	got, err := i.sum(path)
 	if err != nil {
 		return ""
 	}

@@ -2,8 +2,11 @@ package install
 
 import (
 	"errors"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"calico-cni/internal/buildinfo"
 )
@@ -131,4 +134,32 @@ func TestAWatchingInstallerOfANewerVersionReplacesAnOlder(t *testing.T) {
 	}
 	w.look()
 	w.checkTree(installed)
+}
+
+// TestWhatStaysIsReadOnceOnly goes by the time of the last reading, which kernels note while it is before that of the last change.
+func TestWhatStaysIsReadOnceOnly(t *testing.T) {
+	ofVersion(t, "v1.0.0")
+	w := newWatched(t)
+	w.look()
+	w.host.newerThere()
+	path := w.path("host/opt/cni/bin/calico")
+	if err := os.Chtimes(path, time.Unix(1e9, 0), time.Unix(2e9, 0)); err != nil {
+		t.Fatal(err)
+	}
+	read := func() syscall.Timespec {
+		var s syscall.Stat_t
+		if err := syscall.Stat(path, &s); err != nil {
+			t.Fatal(err)
+		}
+		return s.Atim
+	}
+	w.look()
+	before := read()
+	for range 3 {
+		time.Sleep(10 * time.Millisecond)
+		w.look()
+	}
+	if after := read(); after != before {
+		t.Errorf("read at %v, and again at %v", before, after)
+	}
 }

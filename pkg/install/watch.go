@@ -33,6 +33,7 @@ type watcher struct {
 	start     throttle
 	failed    error
 	probed    time.Time
+	others    verdict
 	// unrenewed says that the last renewal that was due failed.
 	unrenewed bool
 	// said is what was last logged of the state, and notes what is logged once.
