@@ -125,7 +125,8 @@ func (c Config) checkOutput() error {
 func (c Config) checkWatch() error {
 	var address, cleanup error
 	if c.HealthAddr != "" {
-		if _, port, err := net.SplitHostPort(c.HealthAddr); err != nil || port == "" {
+		_, port, err := net.SplitHostPort(c.HealthAddr)
+		if _, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil {
 			address = fmt.Errorf("HEALTH_ADDR %q: want host:port, such as 127.0.0.1:9097", c.HealthAddr)
 		}
 	}

@@ -148,6 +148,8 @@ func TestValidateNamesEveryVariableThatIsWrong(t *testing.T) {
 		{func(c *Config) { c.TokenRefresh = "often" }, `CNI_TOKEN_REFRESH_INTERVAL "often"`},
 		{func(c *Config) { c.TokenRefresh = "-1h" }, `CNI_TOKEN_REFRESH_INTERVAL "-1h"`},
 		{func(c *Config) { c.HealthAddr = "9097" }, `HEALTH_ADDR "9097"`},
+		{func(c *Config) { c.HealthAddr = "127.0.0.1:abc" }, `HEALTH_ADDR "127.0.0.1:abc"`},
+		{func(c *Config) { c.HealthAddr = "127.0.0.1:65536" }, `HEALTH_ADDR "127.0.0.1:65536"`},
 		{func(c *Config) { c.CleanupOnExit = true }, `CLEANUP_ON_EXIT`},
 		{func(c *Config) { c.ChainInto = "a.conf" }, `CNI_CHAIN_INTO "a.conf"`},
 		{func(c *Config) { c.Verb, c.Output = VerbStatus, "xml" }, `--output "xml"`},

@@ -41,7 +41,8 @@ func (i *installer) network() (network, error) {
 // chained puts our plugins of a rendered list into the one that somebody else made, which keeps its mode.
 func (i *installer) chained(data []byte) (network, error) {
 	n := network{path: i.cfg.confPath()}
-	info, err := os.Stat(n.path)
+	// A link is not followed: it would be replaced, and its owner's list and this one part.
+	info, err := os.Lstat(n.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return n, fmt.Errorf("find the list to chain into: %w; install the network that makes it first, or unset CNI_CHAIN_INTO", err)
 	} else if err != nil {
@@ -61,14 +62,16 @@ func (i *installer) chained(data []byte) (network, error) {
 	if plugin < 0 {
 		return n, fmt.Errorf("%w: the template has no plugin of type calico to chain into %s", ErrConfig, i.cfg.ChainInto)
 	}
-	if n.data, err = conflist.Chain(n.base, ours[plugin]); err != nil {
-		return n, fmt.Errorf("chain into %s: %w", i.cfg.ChainInto, err)
-	}
-	list, err := conflist.Load(i.cfg.ChainInto, n.data)
+	n.data, err = conflist.Chain(n.base, ours[plugin])
+	var list *libcni.NetworkConfigList
 	if err == nil {
-		err = accept(list)
+		list, err = conflist.Load(i.cfg.ChainInto, n.data)
 	}
 	if err != nil {
+		// Its owner may be about to write it: what is ours is right, and trying again may help.
+		return n, fmt.Errorf("chain into %s: %w: %w", i.cfg.ChainInto, ErrOthersList, err)
+	}
+	if err := accept(list); err != nil {
 		return n, fmt.Errorf("chain into %s: %w", i.cfg.ChainInto, err)
 	}
 	return n, nil
