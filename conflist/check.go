@@ -66,7 +66,7 @@ func checkJSON(data []byte) error {
 	switch {
 	case errors.As(err, &syntax):
 		line, column := position(data, syntax.Offset)
-		return fmt.Errorf("%w: not JSON from line %d, column %d on; see the quotes and commas of the template there", ErrInvalid, line, column)
+		return fmt.Errorf("%w: not JSON from line %d, column %d on; see the quotes and commas there", ErrInvalid, line, column)
 	case err != nil:
 		return fmt.Errorf("%w: want one JSON object", ErrInvalid)
 	}

@@ -221,6 +221,21 @@ func TestAReadOnlyDirectoryCountsByWhatItHolds(t *testing.T) {
 	}
 }
 
+// TestInAReadOnlyDirectoryNobodyHasToBeAbleToWriteTheBinaries: they have the mode that stores and images of read-only nodes give to files.
+func TestInAReadOnlyDirectoryNobodyHasToBeAbleToWriteTheBinaries(t *testing.T) {
+	h := newHost(t)
+	h.mount("size=64m", syscall.MS_RDONLY, func(dir string) {
+		for name, binary := range map[string]string{"calico": "v1", "calico-ipam": "v1", "portmap": "portmap"} {
+			h.put(filepath.Join(dir, name), binary)
+			_ = os.Chmod(h.path(filepath.Join(dir, name)), 0o555)
+		}
+	})
+	h.mustInstall()
+	if s, err := h.status(); err != nil {
+		t.Errorf("status %+v, %v", s, err)
+	}
+}
+
 func TestWhereTheContainerMayNotRunThemBinariesAreInstalledWithAWarning(t *testing.T) {
 	h := newHost(t)
 	h.mount("size=64m", syscall.MS_NOEXEC, func(string) {})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -124,7 +125,8 @@ func (c Config) checkOutput() error {
 func (c Config) checkWatch() error {
 	var address, cleanup error
 	if c.HealthAddr != "" {
-		if _, port, err := net.SplitHostPort(c.HealthAddr); err != nil || port == "" {
+		_, port, err := net.SplitHostPort(c.HealthAddr)
+		if _, e := strconv.ParseUint(port, 10, 16); err != nil || e != nil {
 			address = fmt.Errorf("HEALTH_ADDR %q: want host:port, such as 127.0.0.1:9097", c.HealthAddr)
 		}
 	}
@@ -197,8 +199,8 @@ func (c Config) checkServer() error {
 	var host, port, protocol error
 	if c.ServiceHost == "" {
 		host = errors.New("KUBERNETES_SERVICE_HOST is empty: want the address of the API server; Kubernetes sets it in every pod")
-	} else if strings.ContainsAny(c.ServiceHost, "/ ") {
-		host = fmt.Errorf("KUBERNETES_SERVICE_HOST %q: want a host name or an address, without scheme and path", c.ServiceHost)
+	} else if !isHost(c.ServiceHost) {
+		host = fmt.Errorf("KUBERNETES_SERVICE_HOST %q: want a host name or an address, without scheme, port and path", c.ServiceHost)
 	}
 	if n, err := strconv.ParseUint(c.ServicePort, 10, 16); err != nil || n == 0 {
 		port = fmt.Errorf("KUBERNETES_SERVICE_PORT %q: want a port, 1 to 65535", c.ServicePort)
@@ -207,6 +209,15 @@ func (c Config) checkServer() error {
 		protocol = fmt.Errorf("KUBERNETES_SERVICE_PROTOCOL %q: want https or http", c.ServiceProtocol)
 	}
 	return errors.Join(host, port, protocol)
+}
+
+// isHost says that a text can stand before a port in a URL. An IPv6 address may have its brackets.
+func isHost(text string) bool {
+	text = strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
+	if _, err := netip.ParseAddr(text); err == nil {
+		return true
+	}
+	return text != "" && !strings.ContainsAny(text, "/:[] \t\r\n?#@%")
 }
 
 func (c Config) checkPlugin() error {
@@ -317,6 +328,14 @@ func (c Config) MountedKubeconfig() string { return c.kubeconfigPath() }
 func (c Config) confName() string { return cmp.Or(c.ChainInto, c.ConfName) }
 
 func (c Config) confPath() string { return filepath.Join(c.netDir(), c.confName()) }
+
+// oldConfPath is the file to remove once the configuration is in place; empty when there is none, or it is that very file.
+func (c Config) oldConfPath() string {
+	if c.OldConfName == "" || c.OldConfName == c.confName() {
+		return ""
+	}
+	return filepath.Join(c.netDir(), c.OldConfName)
+}
 
 func (c Config) kubeconfigPath() string { return filepath.Join(c.netDir(), kubeconfigName) }
 

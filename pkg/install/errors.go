@@ -18,6 +18,8 @@ var (
 	ErrRefused = errors.New("credentials refused")
 	// ErrDiffers: something on the host is not as it should be, or was left there. The output or the log names it.
 	ErrDiffers = errors.New("not everything is as it should be")
+	// ErrOthersList: the list to chain into is none that a runtime would load. See its owner.
+	ErrOthersList = errors.New("the list of others is damaged")
 	// ErrContested: somebody undoes the repairs, which are spaced for that.
 	ErrContested = errors.New("changed again after a repair")
 )
@@ -35,6 +37,8 @@ func ExitCode(err error) int {
 	switch {
 	case err == nil:
 		return ExitOK
+	case errors.Is(err, ErrOthersList):
+		return ExitFailed
 	case errors.Is(err, ErrConfig), errors.Is(err, conflist.ErrInvalid):
 		return ExitConfig
 	case errors.Is(err, ErrDiffers):

@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -132,6 +131,8 @@ type installer struct {
 	// image are the binaries to install, once they are listed; verified has those on the host that were found equal.
 	image    []binary
 	verified map[string]stamp
+	// sums are those of files on the host that had to be read, by path.
+	sums map[string]stamped
 }
 
 // prepare reads what has to be read and refuses what can be refused before anything is written.
@@ -192,11 +193,10 @@ func (i *installer) readTemplate() (string, error) {
 }
 
 func (i *installer) removeOld(context.Context) error {
-	old := i.cfg.OldConfName
-	if old == "" || old == i.cfg.ConfName {
+	path := i.cfg.oldConfPath()
+	if path == "" {
 		return nil
 	}
-	path := filepath.Join(i.cfg.netDir(), old)
 	err := os.Remove(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

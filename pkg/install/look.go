@@ -122,17 +122,37 @@ func (w *watcher) lookKubeconfig(ctx context.Context) ([]string, error) {
 	return []string{fault(path)}, nil
 }
 
-// othersWorks says that a kubeconfig was not written by us, is as closed as ours, and is taken by the API server.
+// verdict is what the API server last said of a kubeconfig that somebody else wrote.
+type verdict struct {
+	of    stamp
+	at    time.Time
+	works bool
+}
+
+// othersWorks says that a kubeconfig was not written by us, is as closed as ours, and is taken by the API server, which is asked
+// as rarely as about ours. One that it took stays while it cannot be asked.
 func (w *watcher) othersWorks(ctx context.Context, path string) bool {
-	info, err := os.Lstat(path)
-	if err != nil || !info.Mode().IsRegular() || info.Mode().Perm()&^fileMode != 0 {
+	of, now := stampOf(path), w.deps.Now().Round(0)
+	if !closed(path) {
 		return false
 	}
 	data, err := os.ReadFile(path)
 	if err != nil || strings.HasPrefix(string(data), kubeconfigHead) {
 		return false
 	}
-	return w.deps.Tokens.Accepted(ctx, path) == nil
+	took := w.others.works && w.others.of == of
+	if since := now.Sub(w.others.at); took && since >= 0 && since < probeEvery && !w.cfg.troubleDir().RefusedSince(w.others.at) {
+		return true
+	}
+	err = w.deps.Tokens.Accepted(ctx, path)
+	w.others = verdict{of, now, err == nil || took && !errors.Is(err, ErrRefused)}
+	return w.others.works
+}
+
+// closed says that a file is a regular one, and as closed as what has a token is to be.
+func closed(path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().IsRegular() && info.Mode().Perm()&^fileMode == 0
 }
 
 // lookNetwork leaves a list to which others have added what is theirs.
@@ -171,11 +191,10 @@ func (i *installer) extended(n network, data []byte) bool {
 const openMode fs.FileMode = 0o644
 
 func (w *watcher) lookOld(context.Context) ([]string, error) {
-	old := w.cfg.OldConfName
-	if old == "" || old == w.cfg.confName() {
+	path := w.cfg.oldConfPath()
+	if path == "" {
 		return nil, nil
 	}
-	path := filepath.Join(w.cfg.netDir(), old)
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -41,7 +41,8 @@ func (i *installer) network() (network, error) {
 // chained puts our plugins of a rendered list into the one that somebody else made, which keeps its mode.
 func (i *installer) chained(data []byte) (network, error) {
 	n := network{path: i.cfg.confPath()}
-	info, err := os.Stat(n.path)
+	// A link is not followed: it would be replaced, and its owner's list and this one part.
+	info, err := os.Lstat(n.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return n, fmt.Errorf("find the list to chain into: %w; install the network that makes it first, or unset CNI_CHAIN_INTO", err)
 	} else if err != nil {
@@ -61,14 +62,16 @@ func (i *installer) chained(data []byte) (network, error) {
 	if plugin < 0 {
 		return n, fmt.Errorf("%w: the template has no plugin of type calico to chain into %s", ErrConfig, i.cfg.ChainInto)
 	}
-	if n.data, err = conflist.Chain(n.base, ours[plugin]); err != nil {
-		return n, fmt.Errorf("chain into %s: %w", i.cfg.ChainInto, err)
-	}
-	list, err := conflist.Load(i.cfg.ChainInto, n.data)
+	n.data, err = conflist.Chain(n.base, ours[plugin])
+	var list *libcni.NetworkConfigList
 	if err == nil {
-		err = accept(list)
+		list, err = conflist.Load(i.cfg.ChainInto, n.data)
 	}
 	if err != nil {
+		// Its owner may be about to write it: what is ours is right, and trying again may help.
+		return n, fmt.Errorf("chain into %s: %w: %w", i.cfg.ChainInto, ErrOthersList, err)
+	}
+	if err := accept(list); err != nil {
 		return n, fmt.Errorf("chain into %s: %w", i.cfg.ChainInto, err)
 	}
 	return n, nil
@@ -121,21 +124,27 @@ func (i *installer) conflist(context.Context) error {
 // other lists. What somebody changed stays, and is logged.
 func (i *installer) removeFormer() error {
 	u := remover{installer: i}
-	current := i.name(i.cfg.confPath())
-	if i.cfg.ChainInto == "" {
-		i.chainedBefore("")
+	err := u.former()
+	if len(i.record.Unchain) > 0 && err == nil {
+		i.record.Unchain = nil
+		err = i.save()
 	}
-	for _, name := range i.record.Unchain {
+	return err
+}
+
+// former takes in a dry run, too, what the configuration leaves no place for.
+func (u *remover) former() error {
+	now := ""
+	if u.cfg.ChainInto != "" {
+		now = u.name(u.cfg.confPath())
+	}
+	u.chainedBefore(now)
+	current := u.name(u.cfg.confPath())
+	for _, name := range u.record.Unchain {
 		if name == current {
 			continue
 		}
 		if err := u.unchain(name); err != nil {
-			return err
-		}
-	}
-	if len(i.record.Unchain) > 0 {
-		i.record.Unchain = nil
-		if err := i.save(); err != nil {
 			return err
 		}
 	}

@@ -7,10 +7,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"calico-cni/conflist"
+	"calico-cni/internal/atomicfile"
 )
 
 const (
@@ -146,9 +148,13 @@ func TestWhatCannotBeChainedIntoIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		want error
 	}{
 		{"no list", func(h *host) { _ = os.Remove(h.path(chainFile)) }, fs.ErrNotExist},
-		{"not JSON", func(h *host) { h.write(chainFile, "{") }, conflist.ErrInvalid},
-		{"a single plugin", func(h *host) { h.write(chainFile, `{"name": "n", "type": "x"}`) }, conflist.ErrInvalid},
-		{"a list without name", func(h *host) { h.write(chainFile, `{"plugins": [{"type": "x"}]}`) }, conflist.ErrInvalid},
+		{"not JSON", func(h *host) { h.write(chainFile, "{") }, ErrOthersList},
+		{"a single plugin", func(h *host) { h.write(chainFile, `{"name": "n", "type": "x"}`) }, ErrOthersList},
+		{"a list without name", func(h *host) { h.write(chainFile, `{"plugins": [{"type": "x"}]}`) }, ErrOthersList},
+		{"a link to a list", func(h *host) {
+			_ = os.Rename(h.path(chainFile), h.path("list"))
+			_ = os.Symlink(h.path("list"), h.path(chainFile))
+		}, atomicfile.ErrNotRegular},
 		{"a version that we do not speak", func(h *host) { h.write(chainFile, strings.Replace(theirs, "0.4.0", "2.0.0", 1)) }, ErrConfig},
 		{"a template without calico", func(h *host) { h.cfg.NetworkConfig = `{"name": "n", "plugins": [{"type": "bridge"}]}` }, ErrConfig},
 		{"not a list by its name", func(h *host) { h.cfg.ChainInto = "05-theirs.conf" }, ErrConfig},
@@ -287,4 +293,39 @@ func TestOurNodeFilesFollowTheConfiguration(t *testing.T) {
 	if err := h.install(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "/var/lib/calico") {
 		t.Errorf("Run = %v; want it to name the mount", err)
 	}
+}
+
+func TestTheListThatIsChainedIntoIsNeverTheOldConfiguration(t *testing.T) {
+	h := newHost(t)
+	chaining(h)
+	h.cfg.OldConfName = h.cfg.ChainInto
+	h.mustInstall()
+	if _, err := os.Stat(h.path(chainFile)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTheOldConfigurationGoesAlsoWhenChained(t *testing.T) {
+	w := newWatched(t, func(h *host) {
+		chaining(h)
+		h.write("host/etc/cni/net.d/10-calico.conflist", `{"cniVersion": "1.0.0", "name": "was", "plugins": [{"type": "calico"}]}`)
+		h.cfg.OldConfName = "10-calico.conflist"
+	})
+	w.look()
+	w.look()
+	if strings.Contains(w.tree(), "10-calico") {
+		t.Error(w.tree())
+	}
+}
+
+// TestAWatcherWaitsForTheList has its owner write it in place, and not whole yet.
+func TestAWatcherWaitsForTheList(t *testing.T) {
+	w := newWatched(t, chaining)
+	w.write(chainFile, theirs[:20])
+	if err := w.round(t.Context()); ExitCode(err) != ExitFailed {
+		t.Errorf("round = %v, exit code %d", err, ExitCode(err))
+	}
+	w.write(chainFile, theirs)
+	w.clock = w.clock.Add(time.Minute)
+	w.look()
 }

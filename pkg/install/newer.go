@@ -24,7 +24,7 @@ func (i *installer) stays(path string) string {
 
 // newer returns the version of the installer that wrote a file, when it is newer than this one, else "".
 func (i *installer) newer(path string) string {
-	got, err := sum(path)
+	got, err := i.sum(path)
 	if err != nil {
 		return ""
 	}
@@ -52,8 +52,12 @@ func older(a, b string) bool {
 	}
 	// The package wants the v that releases may lack.
 	a, b = "v"+strings.TrimPrefix(a, "v"), "v"+strings.TrimPrefix(b, "v")
-	return semver.IsValid(a) && semver.IsValid(b) && semver.Compare(a, b) < 0
+	return whole(a) && whole(b) && semver.Compare(a, b) < 0
 }
+
+// whole says that a version has its three numbers. The package takes one or two as well, and then what a commit without a tag
+// before it is called by, when that has digits alone: 7510558.
+func whole(v string) bool { return semver.IsValid(v) && semver.Canonical(v)+semver.Build(v) == v }
 
 // staying tells of the binaries of a directory that stay, a line each.
 func (i *installer) staying(dir string, wanted []binary) (lines []string) {

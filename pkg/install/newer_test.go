@@ -2,8 +2,11 @@ package install
 
 import (
 	"errors"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
 	"calico-cni/internal/buildinfo"
 )
@@ -26,6 +29,9 @@ func TestVersionsAreComparedAsSemanticVersioningHasIt(t *testing.T) {
 		{"v1.2.3", "v1.2.4-5-g0123abc", false},
 		{"v1.2.3", "v1.2.4-dirty", false},
 		{"0123abc", "v1.2.4", false},
+		{"v1.2.3", "7510558", false},
+		{"v1.2.3", "v2", false},
+		{"v1.2.3", "v1.3", false},
 	} {
 		if got := older(tt.a, tt.b); got != tt.want {
 			t.Errorf("%s older than %s: %v", tt.a, tt.b, got)
@@ -128,4 +134,32 @@ func TestAWatchingInstallerOfANewerVersionReplacesAnOlder(t *testing.T) {
 	}
 	w.look()
 	w.checkTree(installed)
+}
+
+// TestWhatStaysIsReadOnceOnly goes by the time of the last reading, which kernels note while it is before that of the last change.
+func TestWhatStaysIsReadOnceOnly(t *testing.T) {
+	ofVersion(t, "v1.0.0")
+	w := newWatched(t)
+	w.look()
+	w.host.newerThere()
+	path := w.path("host/opt/cni/bin/calico")
+	if err := os.Chtimes(path, time.Unix(1e9, 0), time.Unix(2e9, 0)); err != nil {
+		t.Fatal(err)
+	}
+	read := func() syscall.Timespec {
+		var s syscall.Stat_t
+		if err := syscall.Stat(path, &s); err != nil {
+			t.Fatal(err)
+		}
+		return s.Atim
+	}
+	w.look()
+	before := read()
+	for range 3 {
+		time.Sleep(10 * time.Millisecond)
+		w.look()
+	}
+	if after := read(); after != before {
+		t.Errorf("read at %v, and again at %v", before, after)
+	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 
 	"calico-cni/internal/atomicfile"
 	"calico-cni/internal/linediff"
@@ -27,7 +28,7 @@ func (i *installer) plan(context.Context) error {
 		{"provide node files", i.planNodeFiles},
 		{"install kubeconfig", i.planKubeconfig},
 		{"install network configuration", i.planNetwork},
-		{"move other network configurations aside", i.planOthers},
+		{"remove and move aside other network configurations", i.planOthers},
 	} {
 		n, err := step.run()
 		if err != nil {
@@ -121,27 +122,28 @@ func (i *installer) planNetwork() (int, error) {
 	return i.planFile(n.path, n.data, n.mode)
 }
 
+// planOthers tells of what an earlier configuration had called our plugins by, of the old configuration, and of rivals; of each
+// file once.
 func (i *installer) planOthers() (int, error) {
-	changes := 0
-	old := i.cfg.OldConfName
-	path := filepath.Join(i.cfg.netDir(), old)
-	if _, err := os.Lstat(path); err == nil && old != "" && old != i.cfg.confName() {
-		i.print("%s would be removed: %s\n", path, describe(path))
-		changes++
+	u := remover{installer: i, dry: true}
+	if err := u.former(); err != nil {
+		return 0, err
 	}
+	would := func(path, what string) {
+		if _, err := os.Lstat(path); err == nil && !slices.Contains(u.done, path) {
+			i.print("%s would be %s: %s\n", path, what, describe(path))
+			u.done = append(u.done, path)
+		}
+	}
+	would(i.cfg.oldConfPath(), "removed")
 	if !i.cfg.Exclusive {
-		return changes, nil
+		return len(u.done), nil
 	}
 	rivals, err := i.rivals()
 	for _, name := range rivals {
-		if name == old {
-			continue
-		}
-		path := filepath.Join(i.cfg.netDir(), name)
-		i.print("%s would be moved aside: %s\n", path, describe(path))
-		changes++
+		would(filepath.Join(i.cfg.netDir(), name), "moved aside")
 	}
-	return changes, err
+	return len(u.done), err
 }
 
 // planFile prints the difference of one text file, without its secrets.

@@ -171,10 +171,11 @@ func (i *installer) surveyKubeconfig(s *Status) {
 		s.Problems = append(s.Problems, fmt.Sprintf("%s: missing, or closed to this user", s.Kubeconfig.Path))
 		return
 	}
-	s.Kubeconfig.State = StateDiffers
 	i.values.Token = tokenOf(data)
-	if bytes.HasPrefix(data, []byte(kubeconfigHead)) && sameMode(s.Kubeconfig.Path, fileMode) {
-		s.Kubeconfig.State = StateEqual
+	s.Kubeconfig.State = i.compareKubeconfig(data)
+	ours := bytes.HasPrefix(data, []byte(kubeconfigHead))
+	if s.Kubeconfig.State != StateEqual && (ours || !closed(s.Kubeconfig.Path)) {
+		s.Problems = append(s.Problems, fmt.Sprintf("%s: %s: %s", s.Kubeconfig.Path, s.Kubeconfig.State, describe(s.Kubeconfig.Path)))
 	}
 	if i.values.Token == "" {
 		s.Problems = append(s.Problems, fmt.Sprintf("%s: has no token", s.Kubeconfig.Path))
@@ -187,6 +188,20 @@ func (i *installer) surveyKubeconfig(s *Status) {
 	if !i.deps.Now().Before(expires) {
 		s.Problems = append(s.Problems, fmt.Sprintf("%s: token expired at %s", s.Kubeconfig.Path, expires.UTC().Format(time.RFC3339)))
 	}
+}
+
+// compareKubeconfig compares with what would be written with the same token. Where that cannot be said, outside of a pod, what
+// we once wrote is as it should be.
+func (i *installer) compareKubeconfig(data []byte) State {
+	same := bytes.HasPrefix(data, []byte(kubeconfigHead))
+	if ca, err := i.cfg.certificateAuthority(); err == nil && i.cfg.ServiceHost != "" {
+		want, err := i.cfg.renderKubeconfig(ca, i.values.Token)
+		same = err == nil && bytes.Equal(data, want)
+	}
+	if same && sameMode(i.cfg.kubeconfigPath(), fileMode) {
+		return StateEqual
+	}
+	return StateDiffers
 }
 
 func (i *installer) surveyNetwork(s *Status) (err error) {

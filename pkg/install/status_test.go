@@ -181,3 +181,31 @@ func TestNoSecretIsPrinted(t *testing.T) {
 		t.Errorf("%s is shown as %s", plain, got)
 	}
 }
+
+func TestADryRunTellsOfWhatAnEarlierConfigurationWasCalledBy(t *testing.T) {
+	h := newHost(t)
+	h.mustInstall()
+	h.cfg.ConfName = "05-calico.conflist"
+	err := h.verb(func(c *Config) { c.DryRun = true })
+	if !errors.Is(err, ErrDiffers) || !strings.Contains(h.out.String(), "10-calico.conflist") {
+		t.Errorf("dry run: %v\n%s", err, h.out.String())
+	}
+}
+
+func TestStatusOfAnOpenKubeconfig(t *testing.T) {
+	h := newHost(t)
+	h.mustInstall()
+	_ = os.Chmod(h.path("host/etc/cni/net.d/calico-kubeconfig"), 0o644)
+	if s, err := h.status(); !errors.Is(err, ErrDiffers) {
+		t.Errorf("status %+v, %v", s, err)
+	}
+}
+
+func TestStatusOfAKubeconfigThatLeadsElsewhere(t *testing.T) {
+	h := newHost(t)
+	h.mustInstall()
+	h.cfg.ServiceHost = "10.96.0.2"
+	if s, err := h.status(); !errors.Is(err, ErrDiffers) || s.Kubeconfig.State != StateDiffers {
+		t.Errorf("status %+v, %v", s, err)
+	}
+}

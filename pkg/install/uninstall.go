@@ -1,9 +1,11 @@
 package install
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -193,11 +195,29 @@ func (u *remover) callers() ([]string, error) {
 		if slices.Contains(u.done, path) {
 			continue
 		}
-		if _, types := callees(path); slices.ContainsFunc(types, func(t string) bool { return slices.Contains(plugins, t) }) {
+		data, err := os.ReadFile(path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
+		}
+		var config any
+		if json.Unmarshal(data, &config) == nil && calls(config) {
 			callers = append(callers, path)
 		}
 	}
 	return callers, err
+}
+
+// calls says that a configuration has one of our plugins for a type, however deep: meta-plugins, such as Multus, have
+// configurations of others within their own.
+func calls(config any) bool {
+	switch c := config.(type) {
+	case map[string]any:
+		kind, _ := c["type"].(string)
+		return slices.Contains(plugins, kind) || slices.ContainsFunc(slices.Collect(maps.Values(c)), calls)
+	case []any:
+		return slices.ContainsFunc(c, calls)
+	}
+	return false
 }
 
 // tellOthers names the plugins that are there and that we did not write: they were there before.

@@ -182,3 +182,14 @@ func TestADryUninstallSaysWhatItWouldDoAndDoesNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestUninstallLeavesWhatAMetaPluginCalls(t *testing.T) {
+	h := newHost(t)
+	h.mustInstall()
+	h.write("host/etc/cni/net.d/00-multus.conf", `{"cniVersion": "0.3.1", "name": "multus", "type": "multus",
+		"delegates": [{"cniVersion": "1.0.0", "name": "k8s-pod-network", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}}]}]}`)
+	err := h.uninstall()
+	if !errors.Is(err, ErrDiffers) || !strings.Contains(h.tree(), "bin/calico v1") || !strings.Contains(h.tree(), "calico-kubeconfig") {
+		t.Errorf("uninstall = %v\n%s", err, h.tree())
+	}
+}

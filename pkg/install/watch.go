@@ -33,6 +33,7 @@ type watcher struct {
 	start     throttle
 	failed    error
 	probed    time.Time
+	others    verdict
 	// unrenewed says that the last renewal that was due failed.
 	unrenewed bool
 	// said is what was last logged of the state, and notes what is logged once.
@@ -92,10 +93,11 @@ func (w *watcher) round(ctx context.Context) error {
 	if !w.installed {
 		return w.first(ctx)
 	}
-	if err := w.prepare(ctx); err != nil {
-		return fmt.Errorf("prepare: %w%s", err, cure(err))
-	}
 	var faults []error
+	// Without a configuration to write, the rest is kept all the same: pods that run need plugins and a good token to be removed.
+	if err := w.prepare(ctx); err != nil {
+		faults = append(faults, fmt.Errorf("prepare: %w%s", err, cure(err)))
+	}
 	for _, p := range w.parts {
 		if p.needsAll && len(faults) > 0 {
 			continue

@@ -23,7 +23,10 @@ type authority struct {
 	life    time.Duration
 	fails   error
 	refuses bool
-	now     func() time.Time
+	// out has every question fail, and asked counts them.
+	out   bool
+	asked int
+	now   func() time.Time
 }
 
 func (a *authority) Token(context.Context) (string, time.Time, error) {
@@ -36,6 +39,10 @@ func (a *authority) Token(context.Context) (string, time.Time, error) {
 }
 
 func (a *authority) Accepted(context.Context, string) error {
+	a.asked++
+	if a.out {
+		return errors.New("out of reach")
+	}
 	if a.refuses {
 		return ErrRefused
 	}
@@ -328,26 +335,6 @@ func TestWhatOthersAddedToTheConfigurationStays(t *testing.T) {
 	}
 }
 
-func TestAKubeconfigOfTheNodeAgentStaysAsLongAsItWorks(t *testing.T) {
-	w := newWatched(t)
-	w.look()
-	const agents = "# Kubeconfig file for Calico CNI plugin.\nkind: Config\n"
-	path := w.path("host/etc/cni/net.d/calico-kubeconfig")
-	if err := os.WriteFile(path, []byte(agents), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	w.look()
-	if got, _ := os.ReadFile(path); string(got) != agents {
-		t.Errorf("kubeconfig is %s", got)
-	}
-	w.authority.refuses = true
-	w.clock = w.clock.Add(time.Hour)
-	w.look()
-	if got, _ := os.ReadFile(path); string(got) == agents {
-		t.Error("a kubeconfig that the API server refuses stays")
-	}
-}
-
 func TestTheFirstInstallationIsTriedUntilItSucceeds(t *testing.T) {
 	w := newWatched(t)
 	w.authority.fails = errors.New("no route to the API server")
@@ -471,4 +458,18 @@ func TestAReadOnlyBinaryDirectoryWithTheRightBinariesIsReady(t *testing.T) {
 		w.look()
 	}
 	w.checkTree(installed)
+}
+
+func TestTheTokenIsRenewedAlsoWhileTheConfigurationCannotBeMade(t *testing.T) {
+	w := newWatched(t, func(h *host) {
+		chaining(h)
+	})
+	w.look()
+	_ = os.Remove(w.path(chainFile))
+	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
+	w.clock = w.clock.Add(7 * time.Hour)
+	err := w.round(t.Context())
+	if err == nil || w.authority.issued != 2 || !strings.Contains(w.tree(), "bin/calico v1") {
+		t.Errorf("round = %v, %d tokens\n%s", err, w.authority.issued, w.tree())
+	}
 }

@@ -187,6 +187,19 @@ func TestEveryValueIsExplained(t *testing.T) {
 	}
 }
 
+// TestTheSchemaTakes what CustomResourceDefinition and install take.
+func TestTheSchemaTakes(t *testing.T) {
+	for _, assignment := range []string{
+		"apiServer.host=2001:db8::1", "apiServer.host='[2001:db8::1]'", "apiServer.host=api.example", "apiServer.port='65535'",
+		"ipPools=[{name: p, cidr: 2001:db8::/64, blockSize: 122, allowedUses: [Workload], assignmentMode: Manual, disableBGPExport: true, " +
+			"disabled: true, ipipMode: Never, namespaceSelector: all(), natOutgoing: true, nodeSelector: all(), vxlanMode: Always}]",
+	} {
+		if _, err := Render(chartDir, set(t, assignment)); err != nil {
+			t.Errorf("with %s: %v", assignment, err)
+		}
+	}
+}
+
 func TestTheSchemaRefuses(t *testing.T) {
 	for name, tt := range map[string]struct{ assignment, want string }{
 		"a value that there is not":     {"cni.mtuu=1", "mtuu"},
@@ -204,6 +217,10 @@ func TestTheSchemaRefuses(t *testing.T) {
 		"a pool without CIDR":           {"ipPools=[{name: p}]", "cidr"},
 		"a pool of rubbish":             {"ipPools=[{name: p, cidr: ten}]", "/ipPools/0/cidr"},
 		"a URL for a host":              {"apiServer.host='https://192.0.2.1'", "/apiServer/host"},
+		"a host with a port":            {"apiServer.host='192.0.2.1:6443'", "/apiServer/host"},
+		"an IPv6 host with a port":      {"apiServer.host='[2001:db8::1]:6443'", "/apiServer/host"},
+		"a port beyond the last":        {"apiServer.port='65536'", "/apiServer/port"},
+		"a field that no pool has":      {"ipPools=[{name: p, cidr: 10.0.0.0/16, blocksize: 24}]", "blocksize"},
 		"a port that there is not":      {"healthPort=65536", "/healthPort"},
 		"no node at a time":             {"updateStrategy.maxUnavailable=0", "/updateStrategy/maxUnavailable"},
 		"nothing of the nodes":          {"updateStrategy.maxUnavailable=0%", "/updateStrategy/maxUnavailable"},

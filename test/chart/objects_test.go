@@ -277,8 +277,12 @@ func TestTheMigrationFromHostLocalComesFirstWithThePluginsRights(t *testing.T) {
 		got, want := fmt.Sprint(names, subjects), "[install] [calico-cni-plugin]"
 		if on {
 			first := spec.InitContainers[0]
-			got += fmt.Sprint(first.Command, first.Env[0].Name, first.VolumeMounts[0].MountPath)
-			want = "[upgrade-ipam install] [calico-cni-plugin calico-cni-install][/opt/cni/bin/calico-ipam -upgrade]KUBERNETES_NODE_NAME/var/lib/cni"
+			got += fmt.Sprint(first.Command, first.Env[0].Name)
+			for _, m := range first.VolumeMounts {
+				got += m.MountPath
+			}
+			// The second is where the node remembers whose blocks it has addresses of.
+			want = "[upgrade-ipam install] [calico-cni-plugin calico-cni-install][/opt/cni/bin/calico-ipam -upgrade]KUBERNETES_NODE_NAME/var/lib/cni/var/lib/calico"
 		}
 		if got != want {
 			t.Errorf("upgradeIPAM=%v: %s\nwant: %s", on, got, want)

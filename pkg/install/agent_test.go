@@ -1,0 +1,60 @@
+package install
+
+import (
+	"os"
+	"testing"
+	"time"
+)
+
+func TestAKubeconfigOfTheNodeAgentStaysAsLongAsItWorks(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	const agents = "# Kubeconfig file for Calico CNI plugin.\nkind: Config\n"
+	path := w.path("host/etc/cni/net.d/calico-kubeconfig")
+	if err := os.WriteFile(path, []byte(agents), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.look()
+	if got, _ := os.ReadFile(path); string(got) != agents {
+		t.Errorf("kubeconfig is %s", got)
+	}
+	w.authority.refuses = true
+	w.clock = w.clock.Add(time.Hour)
+	w.look()
+	if got, _ := os.ReadFile(path); string(got) == agents {
+		t.Error("a kubeconfig that the API server refuses stays")
+	}
+}
+
+// TestTheNodeAgentsKubeconfigCostsNoMoreRequestsThanOurs has the watcher look every second, as where files change all the time.
+func TestTheNodeAgentsKubeconfigCostsNoMoreRequestsThanOurs(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	if err := os.WriteFile(w.path("host/etc/cni/net.d/calico-kubeconfig"), []byte("kind: Config\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.authority.asked = 0
+	for range 600 {
+		w.look()
+		w.clock = w.clock.Add(time.Second)
+	}
+	if w.authority.asked > 2*600/30 {
+		t.Errorf("asked %d times in ten minutes", w.authority.asked)
+	}
+}
+
+func TestAKubeconfigOfTheNodeAgentStaysDuringAnOutage(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	path := w.path("host/etc/cni/net.d/calico-kubeconfig")
+	if err := os.WriteFile(path, []byte("kind: Config\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.look()
+	w.authority.out = true
+	w.clock = w.clock.Add(time.Minute)
+	w.look()
+	if got, _ := os.ReadFile(path); string(got) != "kind: Config\n" {
+		t.Errorf("kubeconfig is %s", got)
+	}
+}
