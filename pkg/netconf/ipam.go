@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
 )
 
 // IPAM is the section "ipam". Of an IPAM plugin other than calico-ipam the section is that plugin's business: only Type is
@@ -41,10 +42,15 @@ func parseIPAM(section json.RawMessage) (IPAM, error) {
 	case "host-local":
 		return ipam.hostLocal(section)
 	}
-	if strings.ContainsAny(wire.Type, "/\\") {
+	if !isFileName(wire.Type) {
 		return ipam, invalid("ipam.type", wire.Type, "want the name of a plugin, not a path")
 	}
 	return ipam, nil
+}
+
+// isFileName reports whether a plugin's type may be that of a file in CNI_PATH.
+func isFileName(name string) bool {
+	return name != "." && name != ".." && !strings.ContainsAny(name, "/\\") && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
 func (i IPAM) hostLocal(section json.RawMessage) (IPAM, error) {

@@ -174,9 +174,12 @@ func TestPrevResultOfAnyVersionIsRead(t *testing.T) {
 
 func TestBadPrevResultIsFoundWhenItIsAskedFor(t *testing.T) {
 	for raw, want := range map[string]string{
-		`5`:                               "undecodable network configuration: prevResult: want an object",
-		`{"ips": 5}`:                      "undecodable network configuration: prevResult.ips: want a list",
-		`{"ips": [{"address": "10..5"}]}`: "undecodable network configuration: prevResult: want the format of the CNI specification",
+		`5`:                      "undecodable network configuration: prevResult: want an object",
+		`{"ips": 5}`:             "undecodable network configuration: prevResult.ips: want a list",
+		`{"interfaces": [null]}`: "undecodable network configuration: prevResult.interfaces[0]: want an object, not null",
+		`{"ips": [{"address": "10.0.0.5/32"}, null]}`: "undecodable network configuration: prevResult.ips[1]: want an object, not null",
+		`{"routes": [null]}`:                          "undecodable network configuration: prevResult.routes[0]: want an object, not null",
+		`{"ips": [{"address": "10..5"}]}`:             "undecodable network configuration: prevResult: want the format of the CNI specification",
 	} {
 		conf, err := Parse(with("prevResult", raw))
 		if err != nil {
@@ -193,6 +196,22 @@ func TestGCTellsAnEmptyListFromNone(t *testing.T) {
 	conf, err := Parse(with("cni.dev/valid-attachments", "[]"))
 	if err != nil || conf.ValidAttachments == nil || len(conf.ValidAttachments) != 0 {
 		t.Errorf("empty list: %#v, %v", conf.ValidAttachments, err)
+	}
+}
+
+func TestGCKnowsEachValidAttachmentOrNone(t *testing.T) {
+	const whole = `{"containerID": "a", "ifname": "eth0"}`
+	for list, want := range map[string]string{
+		"[null]":                                "cni.dev/valid-attachments[0]: want containerID and ifname",
+		"[{}]":                                  "cni.dev/valid-attachments[0]: want containerID and ifname",
+		"[" + whole + `, {"containerID": "b"}]`: "cni.dev/valid-attachments[1]: want containerID and ifname",
+		"[" + whole + `, {"ifname": "eth0"}]`:   "cni.dev/valid-attachments[1]: want containerID and ifname",
+		`[{"container_id": "a", "if_name": "eth0"}]`: "cni.dev/valid-attachments[0]: want containerID and ifname",
+	} {
+		_, err := Parse(with("cni.dev/valid-attachments", list))
+		if !errors.Is(err, ErrInvalid) || err.Error() != "invalid network configuration: "+want {
+			t.Errorf("%s:\n got %v\nwant %s", list, err, want)
+		}
 	}
 }
 

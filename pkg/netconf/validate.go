@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // normalize fills in the defaults, and leaves one spelling of what has several.
@@ -34,7 +36,7 @@ func (c *NetConf) normalize() {
 
 // validate returns the first fault of a normalized configuration.
 func (c *NetConf) validate() error {
-	return cmp.Or(c.checkName(), c.checkDevice(), c.checkDatastore(), c.checkLog(), c.checkWaits(), c.checkRequests())
+	return cmp.Or(c.checkName(), c.checkDevice(), c.checkDatastore(), c.checkLog(), c.checkWaits(), c.checkRequests(), c.checkAttachments())
 }
 
 // checkName holds the name to section 1 of the CNI specification 1.1.0.
@@ -83,15 +85,21 @@ func (c *NetConf) checkLog() error {
 	switch {
 	case !ok:
 		return invalid("log_level", c.LogLevel, `want "debug", "info", "warning" or "error"`)
-	case c.LogFileMaxSize < 0:
-		return invalid("log_file_max_size", c.LogFileMaxSize, "want megabytes, or 0 for the default")
-	case c.LogFileMaxAge < 0:
-		return invalid("log_file_max_age", c.LogFileMaxAge, "want days, or 0 for the default")
+	case c.LogFileMaxSize < 0 || c.LogFileMaxSize > maxMegabytes:
+		return invalid("log_file_max_size", c.LogFileMaxSize, fmt.Sprintf("want megabytes up to %d, or 0 for the default", maxMegabytes))
+	case c.LogFileMaxAge < 0 || c.LogFileMaxAge > maxDays:
+		return invalid("log_file_max_age", c.LogFileMaxAge, fmt.Sprintf("want days up to %d, or 0 for the default", maxDays))
 	case c.LogFileMaxCount < 0:
 		return invalid("log_file_max_count", c.LogFileMaxCount, "want a number of files, or 0 for the default")
 	}
 	return nil
 }
+
+// What an int64 holds in bytes, and a time.Duration in days.
+const (
+	maxMegabytes = math.MaxInt64 >> 20
+	maxDays      = math.MaxInt64 / int(24*time.Hour)
+)
 
 // parseLevel takes the four levels and the names that other loggers have for them, whatever their case.
 func parseLevel(name string) (level string, ok bool) {
@@ -154,6 +162,16 @@ func (c *NetConf) checkRequests() error {
 	if mac := c.RuntimeConfig.MAC; mac != "" {
 		if _, ok := parseMAC(mac); !ok {
 			return invalid("runtimeConfig.mac", mac, wantMAC)
+		}
+	}
+	return nil
+}
+
+// checkAttachments takes no entry of a GC's list for one that names nothing: everything would go.
+func (c *NetConf) checkAttachments() error {
+	for i, a := range c.ValidAttachments {
+		if a.ContainerID == "" || a.IfName == "" {
+			return &FieldError{ErrInvalid, fmt.Sprintf("cni.dev/valid-attachments[%d]", i), "", "want containerID and ifname"}
 		}
 	}
 	return nil
