@@ -53,10 +53,16 @@ func (c *NetConf) checkName() error {
 	return nil
 }
 
-// checkDevice knows what the kernel takes: ETH_MIN_MTU, and the bounds of rtnl_create_link for queues.
+// What the kernel takes for the MTU of an interface (ETH_MIN_MTU, ETH_MAX_MTU).
+const (
+	LeastMTU = 68
+	MostMTU  = 65535
+)
+
+// checkDevice knows what the kernel takes, for queues by the bounds of rtnl_create_link.
 func (c *NetConf) checkDevice() error {
 	switch {
-	case c.MTU != 0 && (c.MTU < 68 || c.MTU > 65535):
+	case c.MTU != 0 && (c.MTU < LeastMTU || c.MTU > MostMTU):
 		return invalid("mtu", c.MTU, "want 68 to 65535, or 0 to take it from the file that the node agent writes")
 	case c.NumQueues < 1 || c.NumQueues > 4096:
 		return invalid("num_queues", c.NumQueues, "want 1 to 4096")
