@@ -6,10 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"slices"
 	"strings"
-
-	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
 // Parse reads the network configuration of standard input, validates it and fills in the defaults. An error wraps
@@ -34,36 +31,6 @@ func Parse(stdin []byte) (*NetConf, error) {
 		return nil, err
 	}
 	return conf, nil
-}
-
-// PrevResult decodes the result of the previous plugin in the chain, of CNI version 0.3.0 or later, as one of the newest
-// version. It is nil when there is none. An error wraps ErrDecode; a null among its interfaces, addresses or routes is one.
-func (c *NetConf) PrevResult() (*current.Result, error) {
-	if c.RawPrevResult == nil {
-		return nil, nil
-	}
-	// Since 0.3.0 results only gained keys, but for the version of an address, which the address itself tells.
-	result := &current.Result{}
-	if err := decode(c.RawPrevResult, "prevResult.", result); err != nil {
-		return nil, err
-	}
-	if field, n := firstNull(result); n >= 0 {
-		return nil, &FieldError{ErrDecode, fmt.Sprintf("prevResult.%s[%d]", field, n), "", "want an object, not null"}
-	}
-	result.CNIVersion = current.ImplementedSpecVersion
-	return result, nil
-}
-
-// firstNull returns where a result has null in the place of an object; n is below 0 where it has none. The specification's library
-// takes a null, and panics when it writes the result in an older version.
-func firstNull(r *current.Result) (field string, n int) {
-	if n = slices.Index(r.Interfaces, nil); n >= 0 {
-		return "interfaces", n
-	}
-	if n = slices.Index(r.IPs, nil); n >= 0 {
-		return "ips", n
-	}
-	return "routes", slices.Index(r.Routes, nil)
 }
 
 // decode decodes JSON; an error names the field, below the given path.
