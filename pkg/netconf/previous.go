@@ -11,8 +11,7 @@ import (
 )
 
 // PrevResult decodes the result of the previous plugin in the chain, of any CNI version, as one of the newest version. It is nil
-// when there is none. An error wraps ErrDecode; what the specification's library would take and then stumble over, a null or an
-// address that is not there, is one.
+// when there is none. An error wraps ErrDecode; one that is Hollow is an error.
 func (c *NetConf) PrevResult() (*current.Result, error) {
 	if c.RawPrevResult == nil {
 		return nil, nil
@@ -21,8 +20,8 @@ func (c *NetConf) PrevResult() (*current.Result, error) {
 	if err := c.decodePrevious(result); err != nil {
 		return nil, err
 	}
-	if field, n := firstHollow(result); n >= 0 {
-		return nil, &FieldError{ErrDecode, fmt.Sprintf("prevResult.%s[%d]", field, n), "", "want an object, with its dst or address"}
+	if entry := Hollow(result); entry != "" {
+		return nil, &FieldError{ErrDecode, "prevResult." + entry, "", "want an object, with its dst or address"}
 	}
 	result.CNIVersion = current.ImplementedSpecVersion
 	return result, nil
@@ -53,13 +52,18 @@ func (c *NetConf) decodePrevious(result *current.Result) error {
 	return nil
 }
 
-// firstHollow returns what of a result is no object, or has not what it is there for; n is below 0 where all is well.
-func firstHollow(r *current.Result) (field string, n int) {
-	if n = slices.Index(r.Interfaces, nil); n >= 0 {
-		return "interfaces", n
+// Hollow returns which entry of a result is null, or has not the address or destination that it is there for, "ips[0]", or the empty
+// string. What works with results takes all of that for granted.
+func Hollow(r *current.Result) string {
+	field, n := "interfaces", slices.Index(r.Interfaces, nil)
+	if n < 0 {
+		field, n = "ips", slices.IndexFunc(r.IPs, func(ip *current.IPConfig) bool { return ip == nil || ip.Address.IP == nil })
 	}
-	if n = slices.IndexFunc(r.IPs, func(ip *current.IPConfig) bool { return ip == nil || ip.Address.IP == nil }); n >= 0 {
-		return "ips", n
+	if n < 0 {
+		field, n = "routes", slices.IndexFunc(r.Routes, func(route *types.Route) bool { return route == nil || route.Dst.IP == nil })
 	}
-	return "routes", slices.IndexFunc(r.Routes, func(route *types.Route) bool { return route == nil || route.Dst.IP == nil })
+	if n < 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s[%d]", field, n)
 }
