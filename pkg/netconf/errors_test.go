@@ -70,6 +70,8 @@ func TestErrorsNameFieldValueAndCure(t *testing.T) {
 		{"ipam", `{"type": "calico-ipam", "assign_ipv4": "no"}`, ErrInvalid, `ipam.assign_ipv4: "no": want "true" or "false"`},
 		{"ipam", `{"type": "calico-ipam", "assign_ipv6": 1}`, ErrInvalid, `ipam.assign_ipv6: 1: want "true" or "false"`},
 		{"ipam", `{"type": "calico-ipam", "ipv4_pools": ["a", ""]}`, ErrInvalid, `ipam.ipv4_pools[1]: "": want the name or the CIDR of an IPPool`},
+		{"ipam", `{"type": "calico-ipam", "ipv4_pools": ["a\nb"]}`, ErrInvalid, `ipam.ipv4_pools[0]: "a\nb": want the name or the CIDR of an IPPool`},
+		{"ipam", `{"type": "calico-ipam", "ipv4_pools": ["` + strings.Repeat("a", 254) + `"]}`, ErrInvalid, `ipam.ipv4_pools[0]: "` + strings.Repeat("a", 119) + `…: want the name or the CIDR of an IPPool`},
 		{"ipam", `{"type": "calico-ipam", "ipv4_pools": ["fd00::/64"]}`, ErrInvalid, `ipam.ipv4_pools[0]: "fd00::/64": want the name of an IPPool, or its CIDR, of this IP family`},
 		{"ipam", `{"type": "calico-ipam", "ipv6_pools": ["10.0.0.0/8"]}`, ErrInvalid, `ipam.ipv6_pools[0]: "10.0.0.0/8": want the name of an IPPool, or its CIDR, of this IP family`},
 		{"ipam", `{"type": "calico-ipam", "ipv4_pools": ["10.0.0.0/33"]}`, ErrInvalid, `ipam.ipv4_pools[0]: "10.0.0.0/33": want the name of an IPPool, or its CIDR, of this IP family`},

@@ -129,11 +129,14 @@ func parseFlag(field string, raw json.RawMessage, byDefault bool) (bool, error) 
 	return false, invalid(field, raw, `want "true" or "false"`)
 }
 
+// maxName is the length of the longest name of a Kubernetes object.
+const maxName = 253
+
 // checkPools returns the index of the first element that is neither a name nor a CIDR of the family, and what it should
 // be; no cure means that all are well.
 func checkPools(pools []string, family func(netip.Addr) bool) (n int, cure string) {
 	for n, pool := range pools {
-		if pool == "" {
+		if pool == "" || len(pool) > maxName || strings.ContainsFunc(pool, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }) {
 			return n, "want the name or the CIDR of an IPPool"
 		}
 		if !strings.Contains(pool, "/") {

@@ -193,13 +193,13 @@ func parseAddr(text string) (netip.Addr, bool) {
 	return addr.Unmap(), err == nil && addr.Zone() == ""
 }
 
-const wantMAC = "want a unicast MAC address of six bytes, such as 0a:58:0a:00:00:05"
+const wantMAC = "want a unicast MAC address of six bytes other than the gateway's, ee:ee:ee:ee:ee:ee, such as 0a:58:0a:00:00:05"
 
-// parseMAC refuses what the kernel would: multicast and all zeros (is_valid_ether_addr).
+// parseMAC refuses what the kernel would, multicast and all zeros (is_valid_ether_addr), and what the host's end has.
 func parseMAC(text string) (net.HardwareAddr, bool) {
 	mac, err := net.ParseMAC(text)
 	if err != nil || len(mac) != 6 || mac[0]&1 != 0 {
 		return nil, false
 	}
-	return mac, mac.String() != "00:00:00:00:00:00"
+	return mac, mac.String() != "00:00:00:00:00:00" && mac.String() != "ee:ee:ee:ee:ee:ee"
 }
