@@ -155,7 +155,7 @@ func TestABlockThatIsHalfOfOneRevisionAndHalfOfAnotherIsNotRemembered(t *testing
 }
 
 // revisionFirst has the revision in the first line, and in the second what the block holds by then.
-type revisionFirst struct{ plainCodec }
+type revisionFirst struct{}
 
 func (revisionFirst) EncodeBlock(row ipam.Row[block.Block]) ([]byte, error) {
 	return fmt.Appendf(nil, "%v\n%s\nholds %v\n", row.Rev, row.Value.CIDR, row.Rev), nil
