@@ -1,6 +1,7 @@
 package ipamplugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"calico-cni/internal/hostlock"
 	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/workload"
 )
 
@@ -80,7 +82,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	if len(wants) == 0 {
 		return Grant{}, ErrNoFamily
 	}
-	if err := checkHandle(r.ID.HandleID(r.Network)); err != nil {
+	if err := cmp.Or(checkNode(r.Node), checkHandle(r.ID.HandleID(r.Network))); err != nil {
 		return Grant{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, assignPatience+deadline)
@@ -191,6 +193,15 @@ func (a Allocations) lock(ctx context.Context, file string, patience time.Durati
 		return func() {}, true
 	}
 	return unlock, true
+}
+
+// checkNode refuses a node that Kubernetes cannot have, before its name ends up in those of objects.
+func checkNode(name string) error {
+	if !workload.ValidSubdomain(name) {
+		return fmt.Errorf("%w: nodename: %q cannot be the name of a Kubernetes node: want lower-case letters, digits, - and ., 253 at most; "+
+			"see nodename and hostname in the CNI configuration, and the nodename file", netconf.ErrInvalid, name)
+	}
+	return nil
 }
 
 // checkHandle refuses a handle that cannot be the name of an object: a network or a container ID that CNI allows and

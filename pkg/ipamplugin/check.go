@@ -60,23 +60,41 @@ func Previous(conf *netconf.NetConf) (*current.Result, error) {
 	return previous, err
 }
 
-// AddrsOf returns the addresses that a result gives an interface of the container, IPv4 first. Addresses of no
-// interface, as IPAM plugins and old versions of the specification return them, are anybody's.
-func AddrsOf(r *current.Result, ifName string) []netip.Addr {
+// AddrsOf returns the addresses that a result gives an interface of the container, IPv4 first: the one in netns, where others in
+// the result have its name. Addresses of no interface, as IPAM plugins and old versions of the specification return them, are
+// its own where it has no others; else they are what an earlier plugin of the chain brought.
+func AddrsOf(r *current.Result, ifName, netns string) []netip.Addr {
 	if r == nil {
 		return nil
 	}
-	var out []netip.Addr
+	inPod := interfaceOf(r, ifName, netns)
+	var own, nobodys []netip.Addr
 	for _, ip := range r.IPs {
-		if i := ip.Interface; i != nil && *i >= 0 && *i < len(r.Interfaces) {
-			if n := r.Interfaces[*i]; n == nil || n.Name != ifName || n.Sandbox == "" {
-				continue
-			}
-		}
-		if addr, ok := netip.AddrFromSlice(ip.Address.IP); ok {
-			out = append(out, addr.Unmap())
+		addr, ok := netip.AddrFromSlice(ip.Address.IP)
+		switch i := ip.Interface; {
+		case !ok:
+		case i == nil || *i < 0 || *i >= len(r.Interfaces):
+			nobodys = append(nobodys, addr.Unmap())
+		case *i == inPod:
+			own = append(own, addr.Unmap())
 		}
 	}
-	slices.SortStableFunc(out, func(x, y netip.Addr) int { return x.BitLen() - y.BitLen() })
-	return out
+	if own == nil {
+		own = nobodys
+	}
+	slices.SortStableFunc(own, func(x, y netip.Addr) int { return x.BitLen() - y.BitLen() })
+	return own
+}
+
+// interfaceOf returns the index of a container's interface in a result, below 0 where there is none.
+func interfaceOf(r *current.Result, ifName, netns string) int {
+	in := func(sandbox string) int {
+		return slices.IndexFunc(r.Interfaces, func(n *current.Interface) bool {
+			return n != nil && n.Name == ifName && n.Sandbox != "" && (n.Sandbox == sandbox || sandbox == "")
+		})
+	}
+	if i := in(netns); i >= 0 {
+		return i
+	}
+	return in("")
 }

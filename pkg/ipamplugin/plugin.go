@@ -116,7 +116,7 @@ func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
 	if err != nil {
 		return err
 	}
-	addrs := AddrsOf(previous, c.ID.IfName)
+	addrs := AddrsOf(previous, c.ID.IfName, args.Netns)
 	defer func() { c.Finish(ctx, addrs, err) }()
 	if err := c.Connect(); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package ipamplugin
 
 import (
+	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
 	"net/netip"
@@ -18,7 +19,8 @@ import (
 // host, mostly one, with the block of each family in which that found room last, a line each; and a file for each block,
 // with the block as the node last wrote it. What cannot be remembered is looked up.
 //
-// The files are written in place: what is torn is no JSON, and what is old meets a conflict.
+// The files are written in place, by ADDs and DELs at once: a block's begins with a line that sums up the rest, so that what is
+// torn, or of two writers, is not believed; and what is old meets a conflict.
 type remembered struct {
 	dir string
 	// node is whose blocks these are; a release need not know.
@@ -32,6 +34,8 @@ type blockCodec interface {
 	EncodeBlock(row ipam.Row[block.Block]) ([]byte, error)
 	DecodeBlock(data []byte) (ipam.Row[block.Block], error)
 }
+
+const blockSuffix = ".block"
 
 // longUnused is after how long the file of a block is taken away: the node may not have it any more.
 const longUnused = 24 * time.Hour
@@ -93,6 +97,10 @@ func (r remembered) Recall(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
 	if err != nil {
 		return ipam.Row[block.Block]{}, false
 	}
+	sum, data, _ := bytes.Cut(data, []byte("\n"))
+	if string(sum) != sumOf(data) {
+		return ipam.Row[block.Block]{}, false
+	}
 	row, err := r.blocks.DecodeBlock(data)
 	return row, err == nil && !row.Deleted && row.Value.CIDR == cidr
 }
@@ -114,8 +122,13 @@ func (r remembered) write(cidr netip.Prefix, row ipam.Row[block.Block], create i
 	}
 	defer func() { _ = file.Close() }()
 	if data, err := r.blocks.EncodeBlock(row); err == nil {
-		_, _ = file.Write(data)
+		_, _ = file.Write(append([]byte(sumOf(data)+"\n"), data...))
 	}
+}
+
+func sumOf(data []byte) string {
+	sum := sha1.Sum(data)
+	return hex.EncodeToString(sum[:])
 }
 
 // Forget implements ipam.Memory.
@@ -125,7 +138,7 @@ func (r remembered) Forget(cidr netip.Prefix) { _ = os.Remove(r.path(cidr)) }
 func (r remembered) sweep() {
 	entries, _ := os.ReadDir(r.dir)
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), ".json") && r.now().Sub(info.ModTime()) > longUnused {
+		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), blockSuffix) && r.now().Sub(info.ModTime()) > longUnused {
 			_ = os.Remove(filepath.Join(r.dir, e.Name()))
 		}
 	}
@@ -133,10 +146,9 @@ func (r remembered) sweep() {
 
 // index is named by a hash, for a node's name may have what a file's may not.
 func (r remembered) index() string {
-	sum := sha1.Sum([]byte(r.node))
-	return filepath.Join(r.dir, hex.EncodeToString(sum[:]))
+	return filepath.Join(r.dir, sumOf([]byte(r.node)))
 }
 
 func (r remembered) path(cidr netip.Prefix) string {
-	return filepath.Join(r.dir, strings.Replace(cidr.String(), "/", "_", 1)+".json")
+	return filepath.Join(r.dir, strings.Replace(cidr.String(), "/", "_", 1)+blockSuffix)
 }

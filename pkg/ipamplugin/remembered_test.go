@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -120,6 +121,54 @@ func TestANodeRemembersABlockAsItWasLastWritten(t *testing.T) {
 			t.Errorf("after %s (-want +got):\n%s", step.what, diff)
 		}
 	}
+}
+
+// TestABlockThatIsHalfOfOneRevisionAndHalfOfAnotherIsNotRemembered has the front of one content, and its revision, before the
+// rest of another, which is what a kill or two writers at once leave of two that are as long. It reads like a block.
+func TestABlockThatIsHalfOfOneRevisionAndHalfOfAnotherIsNotRemembered(t *testing.T) {
+	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: revisionFirst{}, now: time.Now}
+	cidr := netip.MustParsePrefix("10.0.0.0/26")
+	contentOf := func(rev string) []byte {
+		r.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: rev})
+		if _, ok := r.Recall(cidr); !ok {
+			t.Fatalf("revision %s is not remembered", rev)
+		}
+		data, err := os.ReadFile(r.path(cidr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	before, after := contentOf("1"), contentOf("2")
+	for cut := 1; cut < len(after); cut++ {
+		torn := append(slices.Clone(after[:cut]), before[cut:]...)
+		if slices.Equal(torn, before) || slices.Equal(torn, after) {
+			continue
+		}
+		if err := os.WriteFile(r.path(cidr), torn, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if row, ok := r.Recall(cidr); ok {
+			t.Errorf("cut at %d: revision %v is remembered of %q", cut, row.Rev, torn)
+		}
+	}
+}
+
+// revisionFirst has the revision in the first line, and in the second what the block holds by then.
+type revisionFirst struct{}
+
+func (revisionFirst) EncodeBlock(row ipam.Row[block.Block]) ([]byte, error) {
+	return fmt.Appendf(nil, "%v\n%s\nholds %v\n", row.Rev, row.Value.CIDR, row.Rev), nil
+}
+
+func (revisionFirst) DecodeBlock(data []byte) (ipam.Row[block.Block], error) {
+	var row ipam.Row[block.Block]
+	var cidr, rev, holds string
+	if _, err := fmt.Sscanf(string(data), "%s\n%s\nholds %s\n", &rev, &cidr, &holds); err != nil {
+		return row, err
+	}
+	row.Rev = rev
+	return row, row.Value.CIDR.UnmarshalText([]byte(cidr))
 }
 
 func TestBlocksThatWereNotWrittenForLongAreForgotten(t *testing.T) {

@@ -82,13 +82,20 @@ func (r *annotationReader) addrs(key string) []netip.Addr {
 	for _, text := range r.list(a, `["10.0.0.5"]`) {
 		addr, err := netip.ParseAddr(text)
 		addr = addr.Unmap()
-		if err != nil || addr.Zone() != "" || addr.IsUnspecified() || addr.IsLoopback() || addr.IsMulticast() {
+		if err != nil || !isHost(addr) {
 			r.fail(a, fmt.Sprintf("element %q: want the address of a host, without prefix length", clip(text)))
 			return nil
 		}
 		addrs = append(addrs, addr)
 	}
 	return addrs
+}
+
+// isHost reports whether an address can be a pod's: not one that the pod has for its gateway, nor one that is of a link alone.
+func isHost(addr netip.Addr) bool {
+	return addr.Zone() == "" && !addr.IsUnspecified() && !addr.IsLoopback() && !addr.IsMulticast() &&
+		(addr.Is4() || !addr.IsLinkLocalUnicast()) &&
+		addr != netip.AddrFrom4([4]byte{169, 254, 1, 1}) && addr != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
 // ownAddrs reads addresses for the pod itself: at least one, at most one of a family.

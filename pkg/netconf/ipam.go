@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"unicode"
 )
 
 // IPAM is the section "ipam". Of an IPAM plugin other than calico-ipam the section is that plugin's business: only Type is
@@ -41,10 +42,15 @@ func parseIPAM(section json.RawMessage) (IPAM, error) {
 	case "host-local":
 		return ipam.hostLocal(section)
 	}
-	if strings.ContainsAny(wire.Type, "/\\") {
+	if !isFileName(wire.Type) {
 		return ipam, invalid("ipam.type", wire.Type, "want the name of a plugin, not a path")
 	}
 	return ipam, nil
+}
+
+// isFileName reports whether a plugin's type may be that of a file in CNI_PATH.
+func isFileName(name string) bool {
+	return name != "." && name != ".." && !strings.ContainsAny(name, "/\\") && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
 func (i IPAM) hostLocal(section json.RawMessage) (IPAM, error) {
@@ -123,11 +129,14 @@ func parseFlag(field string, raw json.RawMessage, byDefault bool) (bool, error) 
 	return false, invalid(field, raw, `want "true" or "false"`)
 }
 
+// maxName is the length of the longest name of a Kubernetes object.
+const maxName = 253
+
 // checkPools returns the index of the first element that is neither a name nor a CIDR of the family, and what it should
 // be; no cure means that all are well.
 func checkPools(pools []string, family func(netip.Addr) bool) (n int, cure string) {
 	for n, pool := range pools {
-		if pool == "" {
+		if pool == "" || len(pool) > maxName || strings.ContainsFunc(pool, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }) {
 			return n, "want the name or the CIDR of an IPPool"
 		}
 		if !strings.Contains(pool, "/") {

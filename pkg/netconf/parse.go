@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-
-	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
 // Parse reads the network configuration of standard input, validates it and fills in the defaults. An error wraps
@@ -33,21 +31,6 @@ func Parse(stdin []byte) (*NetConf, error) {
 		return nil, err
 	}
 	return conf, nil
-}
-
-// PrevResult decodes the result of the previous plugin in the chain, of CNI version 0.3.0 or later, as one of the newest
-// version. It is nil when there is none. An error wraps ErrDecode.
-func (c *NetConf) PrevResult() (*current.Result, error) {
-	if c.RawPrevResult == nil {
-		return nil, nil
-	}
-	// Since 0.3.0 results only gained keys, but for the version of an address, which the address itself tells.
-	result := &current.Result{}
-	if err := decode(c.RawPrevResult, "prevResult.", result); err != nil {
-		return nil, err
-	}
-	result.CNIVersion = current.ImplementedSpecVersion
-	return result, nil
 }
 
 // decode decodes JSON; an error names the field, below the given path.

@@ -163,6 +163,20 @@ func TestPrevResultOfAnyVersionIsRead(t *testing.T) {
 			t.Errorf("%s: %s, want %s", version, got, want)
 		}
 	}
+	for _, version := range []string{"0.1.0", "0.2.0"} {
+		conf, err := Parse(with("prevResult", `{"cniVersion": "`+version+`", "ip4": {"ip": "10.0.0.5/24", "routes": [{"dst": "0.0.0.0/0"}]}, "ip6": {"ip": "fd00::5/64"}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		result, err := conf.PrevResult()
+		if err != nil || len(result.IPs) != 2 || len(result.Routes) != 1 {
+			t.Fatalf("%s: %+v, %v", version, result, err)
+		}
+		got := fmt.Sprintf("%s %v %v, %v", result.CNIVersion, &result.IPs[0].Address, &result.IPs[1].Address, &result.Routes[0].Dst)
+		if want := current.ImplementedSpecVersion + " 10.0.0.5/24 fd00::5/64, 0.0.0.0/0"; got != want {
+			t.Errorf("%s: %s, want %s", version, got, want)
+		}
+	}
 	conf, err := Parse([]byte(minimal))
 	if err != nil {
 		t.Fatal(err)
@@ -174,8 +188,14 @@ func TestPrevResultOfAnyVersionIsRead(t *testing.T) {
 
 func TestBadPrevResultIsFoundWhenItIsAskedFor(t *testing.T) {
 	for raw, want := range map[string]string{
-		`5`:                               "undecodable network configuration: prevResult: want an object",
-		`{"ips": 5}`:                      "undecodable network configuration: prevResult.ips: want a list",
+		`5`:                      "undecodable network configuration: prevResult: want an object",
+		`{"ips": 5}`:             "undecodable network configuration: prevResult.ips: want a list",
+		`{"interfaces": [null]}`: "undecodable network configuration: prevResult.interfaces[0]: want an object, with its dst or address",
+		`{"ips": [{"address": "10.0.0.5/32"}, null]}`: "undecodable network configuration: prevResult.ips[1]: want an object, with its dst or address",
+		`{"ips": [{}]}`:                   "undecodable network configuration: prevResult.ips[0]: want an object, with its dst or address",
+		`{"routes": [{}]}`:                "undecodable network configuration: prevResult.routes[0]: want an object, with its dst or address",
+		`{"ip4": {}}`:                     "undecodable network configuration: prevResult.ips[0]: want an object, with its dst or address",
+		`{"routes": [null]}`:              "undecodable network configuration: prevResult.routes[0]: want an object, with its dst or address",
 		`{"ips": [{"address": "10..5"}]}`: "undecodable network configuration: prevResult: want the format of the CNI specification",
 	} {
 		conf, err := Parse(with("prevResult", raw))
@@ -193,6 +213,22 @@ func TestGCTellsAnEmptyListFromNone(t *testing.T) {
 	conf, err := Parse(with("cni.dev/valid-attachments", "[]"))
 	if err != nil || conf.ValidAttachments == nil || len(conf.ValidAttachments) != 0 {
 		t.Errorf("empty list: %#v, %v", conf.ValidAttachments, err)
+	}
+}
+
+func TestGCKnowsEachValidAttachmentOrNone(t *testing.T) {
+	const whole = `{"containerID": "a", "ifname": "eth0"}`
+	for list, want := range map[string]string{
+		"[null]":                                "cni.dev/valid-attachments[0]: want containerID and ifname",
+		"[{}]":                                  "cni.dev/valid-attachments[0]: want containerID and ifname",
+		"[" + whole + `, {"containerID": "b"}]`: "cni.dev/valid-attachments[1]: want containerID and ifname",
+		"[" + whole + `, {"ifname": "eth0"}]`:   "cni.dev/valid-attachments[1]: want containerID and ifname",
+		`[{"container_id": "a", "if_name": "eth0"}]`: "cni.dev/valid-attachments[0]: want containerID and ifname",
+	} {
+		_, err := Parse(with("cni.dev/valid-attachments", list))
+		if !errors.Is(err, ErrInvalid) || err.Error() != "invalid network configuration: "+want {
+			t.Errorf("%s:\n got %v\nwant %s", list, err, want)
+		}
 	}
 }
 

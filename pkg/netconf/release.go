@@ -2,7 +2,6 @@ package netconf
 
 import (
 	"encoding/json"
-	"strings"
 )
 
 // ParseForRelease reads what a DEL cannot do without, from a configuration that Parse may refuse: it may have been changed
@@ -26,7 +25,7 @@ func ParseForRelease(stdin []byte) (*NetConf, error) {
 	}
 	_ = json.Unmarshal(object(fields, "ipam")["exec"], &conf.IPAM.Exec)
 	// Our own is what an unreadable section is taken for: to look for addresses that are not there does no harm.
-	if conf.IPAM.Type == "" || strings.ContainsAny(conf.IPAM.Type, "/\\") {
+	if conf.IPAM.Type == "" || !isFileName(conf.IPAM.Type) {
 		conf.IPAM.Type = CalicoIPAM
 	}
 	conf.normalize()

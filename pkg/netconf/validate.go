@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 )
 
 // normalize fills in the defaults, and leaves one spelling of what has several.
@@ -34,7 +36,7 @@ func (c *NetConf) normalize() {
 
 // validate returns the first fault of a normalized configuration.
 func (c *NetConf) validate() error {
-	return cmp.Or(c.checkName(), c.checkDevice(), c.checkDatastore(), c.checkLog(), c.checkWaits(), c.checkRequests())
+	return cmp.Or(c.checkName(), c.checkDevice(), c.checkDatastore(), c.checkLog(), c.checkWaits(), c.checkRequests(), c.checkAttachments())
 }
 
 // checkName holds the name to section 1 of the CNI specification 1.1.0.
@@ -51,10 +53,16 @@ func (c *NetConf) checkName() error {
 	return nil
 }
 
-// checkDevice knows what the kernel takes: ETH_MIN_MTU, and the bounds of rtnl_create_link for queues.
+// What the kernel takes for the MTU of an interface (ETH_MIN_MTU, ETH_MAX_MTU).
+const (
+	LeastMTU = 68
+	MostMTU  = 65535
+)
+
+// checkDevice knows what the kernel takes, for queues by the bounds of rtnl_create_link.
 func (c *NetConf) checkDevice() error {
 	switch {
-	case c.MTU != 0 && (c.MTU < 68 || c.MTU > 65535):
+	case c.MTU != 0 && (c.MTU < LeastMTU || c.MTU > MostMTU):
 		return invalid("mtu", c.MTU, "want 68 to 65535, or 0 to take it from the file that the node agent writes")
 	case c.NumQueues < 1 || c.NumQueues > 4096:
 		return invalid("num_queues", c.NumQueues, "want 1 to 4096")
@@ -83,15 +91,21 @@ func (c *NetConf) checkLog() error {
 	switch {
 	case !ok:
 		return invalid("log_level", c.LogLevel, `want "debug", "info", "warning" or "error"`)
-	case c.LogFileMaxSize < 0:
-		return invalid("log_file_max_size", c.LogFileMaxSize, "want megabytes, or 0 for the default")
-	case c.LogFileMaxAge < 0:
-		return invalid("log_file_max_age", c.LogFileMaxAge, "want days, or 0 for the default")
+	case c.LogFileMaxSize < 0 || c.LogFileMaxSize > maxMegabytes:
+		return invalid("log_file_max_size", c.LogFileMaxSize, fmt.Sprintf("want megabytes up to %d, or 0 for the default", maxMegabytes))
+	case c.LogFileMaxAge < 0 || c.LogFileMaxAge > maxDays:
+		return invalid("log_file_max_age", c.LogFileMaxAge, fmt.Sprintf("want days up to %d, or 0 for the default", maxDays))
 	case c.LogFileMaxCount < 0:
 		return invalid("log_file_max_count", c.LogFileMaxCount, "want a number of files, or 0 for the default")
 	}
 	return nil
 }
+
+// What an int64 holds in bytes, and a time.Duration in days.
+const (
+	maxMegabytes = math.MaxInt64 >> 20
+	maxDays      = math.MaxInt64 / int(24*time.Hour)
+)
 
 // parseLevel takes the four levels and the names that other loggers have for them, whatever their case.
 func parseLevel(name string) (level string, ok bool) {
@@ -159,6 +173,16 @@ func (c *NetConf) checkRequests() error {
 	return nil
 }
 
+// checkAttachments takes no entry of a GC's list for one that names nothing: everything would go.
+func (c *NetConf) checkAttachments() error {
+	for i, a := range c.ValidAttachments {
+		if a.ContainerID == "" || a.IfName == "" {
+			return &FieldError{ErrInvalid, fmt.Sprintf("cni.dev/valid-attachments[%d]", i), "", "want containerID and ifname"}
+		}
+	}
+	return nil
+}
+
 // parseAddr reads an address, or the address of a CIDR.
 func parseAddr(text string) (netip.Addr, bool) {
 	if strings.Contains(text, "/") {
@@ -169,13 +193,13 @@ func parseAddr(text string) (netip.Addr, bool) {
 	return addr.Unmap(), err == nil && addr.Zone() == ""
 }
 
-const wantMAC = "want a unicast MAC address of six bytes, such as 0a:58:0a:00:00:05"
+const wantMAC = "want a unicast MAC address of six bytes other than the gateway's, ee:ee:ee:ee:ee:ee, such as 0a:58:0a:00:00:05"
 
-// parseMAC refuses what the kernel would: multicast and all zeros (is_valid_ether_addr).
+// parseMAC refuses what the kernel would, multicast and all zeros (is_valid_ether_addr), and what the host's end has.
 func parseMAC(text string) (net.HardwareAddr, bool) {
 	mac, err := net.ParseMAC(text)
 	if err != nil || len(mac) != 6 || mac[0]&1 != 0 {
 		return nil, false
 	}
-	return mac, mac.String() != "00:00:00:00:00:00"
+	return mac, mac.String() != "00:00:00:00:00:00" && mac.String() != "ee:ee:ee:ee:ee:ee"
 }

@@ -15,6 +15,7 @@ import (
 	"calico-cni/internal/undo"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/netconf"
 )
 
 // add is an ADD on its way: each step leaves what the later ones need.
@@ -133,8 +134,8 @@ func (a *attachment) readMTU() (int, error) {
 		return 0, fmt.Errorf("read MTU file: %w", err)
 	}
 	mtu, err := strconv.Atoi(strings.TrimSpace(string(data)))
-	if err != nil || mtu < 0 || mtu > 65535 {
-		return 0, fmt.Errorf("%w: %s holds %q, want a number up to 65535; the node agent writes it anew when restarted", ipamplugin.ErrNotUp, mtuFile, data)
+	if err != nil || mtu != 0 && mtu < netconf.LeastMTU || mtu > netconf.MostMTU {
+		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent writes it anew when restarted", ipamplugin.ErrNotUp, mtuFile, data)
 	}
 	return mtu, nil
 }

@@ -29,7 +29,7 @@ func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
 	if err != nil {
 		return err
 	}
-	addrs := ipamplugin.AddrsOf(previous, a.ID.IfName)
+	addrs := ipamplugin.AddrsOf(previous, a.ID.IfName, a.CNI.Netns)
 	defer func() { a.Finish(ctx, addrs, err) }()
 
 	spec, err := a.promised(previous, addrs)

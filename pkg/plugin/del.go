@@ -133,5 +133,5 @@ func (a *attachment) saidBefore() []netip.Addr {
 	if err != nil {
 		return nil
 	}
-	return ipamplugin.AddrsOf(previous, a.ID.IfName)
+	return ipamplugin.AddrsOf(previous, a.ID.IfName, a.CNI.Netns)
 }

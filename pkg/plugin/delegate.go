@@ -38,6 +38,9 @@ func (a *add) delegate(ctx context.Context) (*current.Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read result of IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
 	}
+	if entry := netconf.Hollow(result); entry != "" {
+		return nil, fmt.Errorf("IPAM plugin %s returned a result whose %s has no dst or address; see its output in the runtime's log", a.Conf.IPAM.Type, entry)
+	}
 	if len(addresses(result)) == 0 {
 		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section ipam", a.Conf.IPAM.Type)
 	}

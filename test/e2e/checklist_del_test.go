@@ -82,7 +82,7 @@ func TestDEL3_DelNeedsNoNamespacePath(t *testing.T) {
 func TestDEL4_DelNeedsNoPreviousResult(t *testing.T) {
 	p := newPod(t, "del4")
 	for _, plugin := range both {
-		for _, previous := range []any{nil, map[string]any{}, "x"} {
+		for _, previous := range []any{nil, map[string]any{}, "x", map[string]any{"ips": []any{nil}}} {
 			unchangedBut(t, plugin, withoutPod(p.Name), func() {
 				named := map[string]any{"name": "del4-" + plugin}
 				attach(t, plugin, p, named)

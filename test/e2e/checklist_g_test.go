@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -90,6 +91,9 @@ func TestG2_NoListIsAnErrorAndAnEmptyListMeansAll(t *testing.T) {
 		unchanged(t, "GC without a list", func() {
 			expectError(t, plugin, ask(t, plugin, "GC", nil, named), 7, "cni.dev/valid-attachments")
 			expectError(t, plugin, ask(t, plugin, "GC", nil, plus(named, "cni.dev/valid-attachments", "x")), 6, "cni.dev/valid-attachments")
+			for _, nameless := range []string{`[null]`, `[{}]`, `[{"containerID":"` + p.ContainerID + `"}]`, `[{"container_id":"a","if_name":"eth0"}]`} {
+				expectError(t, plugin, ask(t, plugin, "GC", nil, plus(named, "cni.dev/valid-attachments", json.RawMessage(nameless))), 7, "cni.dev/valid-attachments[0]")
+			}
 			// JSON's null is no list either.
 			stdin := strings.Replace(mustJSON(t, must2(n.Config(valid(named)))), `"cni.dev/valid-attachments":[]`, `"cni.dev/valid-attachments":null`, 1)
 			got, err := n.Run(t.Context(), node.Call{Plugin: plugin, Command: "GC", Stdin: []byte(stdin)})

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -263,5 +264,19 @@ func TestK9_TroubleWithTheAPIServerIsTransient(t *testing.T) {
 		}
 		expectError(t, plugin+" CHECK afterwards", check(t, plugin, p, named, a), 103)
 		expectOK(t, "DEL", ask(t, plugin, "DEL", p, named))
+	}
+}
+
+// TestK2 has earlier plugins of the chain bring addresses of their own, which calico neither made nor looks for.
+func TestK2_AddressesOfEarlierPluginsAreNotLookedFor(t *testing.T) {
+	p, named := newPod(t, "k2-earlier"), map[string]any{"name": "k2-earlier"}
+	for _, previous := range []string{
+		`{"cniVersion":"1.1.0","interfaces":[{"name":"first0"}],"ips":[{"address":"192.0.2.77/24"}]}`,
+		`{"cniVersion":"1.1.0","ips":[{"address":"192.0.2.77/24","interface":9}]}`,
+		`{"cniVersion":"1.1.0","interfaces":[{"name":"eth0","sandbox":"/other"}],"ips":[{"address":"192.0.2.77/24","interface":0}]}`,
+	} {
+		a := attach(t, "calico", p, plus(named, "prevResult", json.RawMessage(previous)))
+		expectOK(t, "CHECK behind "+previous, check(t, "calico", p, named, a))
+		expectOK(t, "DEL", ask(t, "calico", "DEL", p, plus(named, "prevResult", json.RawMessage(a.Stdout))))
 	}
 }

@@ -250,6 +250,8 @@ func TestAnIPAMPluginThatFailsIsNamedAndAskedToCleanUp(t *testing.T) {
 	}{
 		{"an error", `{"cniVersion":"1.1.0","code":77,"msg":"no more lilies"}`, 1, 77, []string{"no more lilies"}},
 		{"no address", `{"cniVersion":"1.1.0","ips":[]}`, 0, 100, []string{"no address"}},
+		{"a null", `{"cniVersion":"1.1.0","ips":[{"address":"10.78.0.9/24"},null]}`, 0, 100, []string{"ips[1]"}},
+		{"a route to nowhere", `{"cniVersion":"1.1.0","ips":[{"address":"10.78.0.9/24"}],"routes":[{}]}`, 0, 100, []string{"routes[0]"}},
 		{"nonsense", `lilies`, 0, 100, nil},
 		{"silence", ``, 1, 100, nil},
 	} {

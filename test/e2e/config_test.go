@@ -53,8 +53,11 @@ func TestMTUIsTheConfigurationsThenTheFilesThenTheKernels(t *testing.T) {
 	t.Cleanup(func() { _ = os.Remove(file) })
 	mtuOf("mtu-file", map[string]any{"mtu": 0, "require_mtu_file": true, "want": 1333})
 	mtuOf("mtu-before-file", map[string]any{"mtu": 1400, "want": 1400})
-	must(t, os.WriteFile(file, []byte("large\n"), 0o644))
-	expectRefusal(t, newPod(t, "mtu-bad"), refusal{changes: map[string]any{"mtu": 0}, code: 11, says: []string{file, "large"}})
+	bad := newPod(t, "mtu-bad")
+	for _, content := range []string{"large\n", "-1", "67", "65536"} {
+		must(t, os.WriteFile(file, []byte(content), 0o644))
+		expectRefusal(t, bad, refusal{changes: map[string]any{"mtu": 0, "ipam.assign_ipv6": "false"}, code: 11, says: []string{file, strings.TrimSpace(content), "from 68"}})
+	}
 }
 
 func TestTheNodesNameIsFromTheFirstPlaceThatHasIt(t *testing.T) {

@@ -116,7 +116,7 @@ func (i invocation) prepare(t *testing.T) {
 // rememberedBlocks are the files in which the node remembers its blocks.
 func rememberedBlocks(t *testing.T) []string {
 	t.Helper()
-	files, err := filepath.Glob("/var/run/calico/cni/blocks/*.json")
+	files, err := filepath.Glob("/var/run/calico/cni/blocks/*.block")
 	must(t, err)
 	return files
 }

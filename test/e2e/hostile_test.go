@@ -140,6 +140,8 @@ func TestA1_WhatCannotBeAttachedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		{name: "loopback", env: []string{"CNI_IFNAME", "lo"}, code: 4, says: []string{"CNI_IFNAME"}},
 		{name: "MTU too small for IPv6", changes: map[string]any{"mtu": 1000}, code: 7, says: []string{"MTU 1000", "1280"}},
 		{name: "container ID that no object can have", env: []string{"CNI_CONTAINERID", "a_b"}, code: 4, says: []string{"a_b"}},
+		{name: "node that no object can have", changes: map[string]any{"nodename": "a/b"}, code: 7, says: []string{"nodename", "a/b"}},
+		{name: "node with a line break", changes: map[string]any{"nodename": "a\nb"}, code: 7, says: []string{"nodename", `"a\nb"`}},
 		{name: "network that no object can have", changes: map[string]any{"name": "my_net"}, code: 4, says: []string{"my_net"}},
 	} {
 		t.Run(r.name, func(t *testing.T) { expectRefusal(t, p, r) })

@@ -1,0 +1,69 @@
+package netconf
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	"github.com/containernetworking/cni/pkg/types"
+	types020 "github.com/containernetworking/cni/pkg/types/020"
+	current "github.com/containernetworking/cni/pkg/types/100"
+)
+
+// PrevResult decodes the result of the previous plugin in the chain, of any CNI version, as one of the newest version. It is nil
+// when there is none. An error wraps ErrDecode; one that is Hollow is an error.
+func (c *NetConf) PrevResult() (*current.Result, error) {
+	if c.RawPrevResult == nil {
+		return nil, nil
+	}
+	result := &current.Result{}
+	if err := c.decodePrevious(result); err != nil {
+		return nil, err
+	}
+	if entry := Hollow(result); entry != "" {
+		return nil, &FieldError{ErrDecode, "prevResult." + entry, "", "want an object, with its dst or address"}
+	}
+	result.CNIVersion = current.ImplementedSpecVersion
+	return result, nil
+}
+
+func (c *NetConf) decodePrevious(result *current.Result) error {
+	var before030 struct {
+		IP4 json.RawMessage `json:"ip4"`
+		IP6 json.RawMessage `json:"ip6"`
+	}
+	if err := decode(c.RawPrevResult, "prevResult.", &before030); err != nil {
+		return err
+	}
+	if before030.IP4 == nil && before030.IP6 == nil {
+		// Since 0.3.0 results only gained keys, but for the version of an address, which the address itself tells.
+		return decode(c.RawPrevResult, "prevResult.", result)
+	}
+	old := &types020.Result{}
+	if err := decode(c.RawPrevResult, "prevResult.", old); err != nil {
+		return err
+	}
+	old.CNIVersion = types020.ImplementedSpecVersion
+	converted, err := current.NewResultFromResult(old)
+	if err != nil {
+		return decodeError(err, "prevResult.")
+	}
+	*result = *converted
+	return nil
+}
+
+// Hollow returns which entry of a result is null, or has not the address or destination that it is there for, "ips[0]", or the empty
+// string. What works with results takes all of that for granted.
+func Hollow(r *current.Result) string {
+	field, n := "interfaces", slices.Index(r.Interfaces, nil)
+	if n < 0 {
+		field, n = "ips", slices.IndexFunc(r.IPs, func(ip *current.IPConfig) bool { return ip == nil || ip.Address.IP == nil })
+	}
+	if n < 0 {
+		field, n = "routes", slices.IndexFunc(r.Routes, func(route *types.Route) bool { return route == nil || route.Dst.IP == nil })
+	}
+	if n < 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s[%d]", field, n)
+}
