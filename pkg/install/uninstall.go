@@ -70,6 +70,9 @@ func (u *remover) all() error {
 		return nil
 	}
 	u.sweepAll()
+	if len(u.record.Files) > 0 {
+		return nil
+	}
 	err = os.Remove(u.recordPath())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -160,6 +163,10 @@ func (u *remover) remove(name string) error {
 	path := filepath.Join(u.cfg.HostRoot, name)
 	info, err := os.Lstat(path)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && directory(filepath.Dir(path)) != nil:
+		// Whether it is on the host cannot be said from here. The record keeps it.
+		u.leave("%s, whose directory is not mounted here: mount it, and uninstall again", path)
+		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		delete(u.record.Files, name)
 		return nil

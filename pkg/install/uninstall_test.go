@@ -193,3 +193,24 @@ func TestUninstallLeavesWhatAMetaPluginCalls(t *testing.T) {
 		t.Errorf("uninstall = %v\n%s", err, h.tree())
 	}
 }
+
+// TestUninstallLeavesWhatIsInADirectoryThatIsNotMounted has the pod that uninstalls lack a mount of the one that installed.
+func TestUninstallLeavesWhatIsInADirectoryThatIsNotMounted(t *testing.T) {
+	h := newHost(t)
+	h.mustInstall()
+	bin, away := h.path("host/opt/cni/bin"), h.path("bin")
+	if err := os.Rename(bin, away); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.uninstall(); !errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), "opt/cni/bin/calico, whose directory is not mounted") {
+		t.Errorf("uninstall = %v", err)
+	}
+	h.checkTree("")
+	if err := os.Rename(away, bin); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.uninstall(); err != nil {
+		t.Errorf("uninstall with the mount = %v", err)
+	}
+	h.checkTree("")
+}
