@@ -40,19 +40,21 @@ func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID)
 	g.Go(func() error { return a.Cluster.Ready(ctx) })
 	g.Go(func() (err error) { h.config, err = a.Cluster.Config(ctx); return err })
 	g.Go(func() (err error) {
-		own, legacy := id.HandleID(network), id.LegacyHandleID()
-		if h.holder, err = a.lookup(ctx, own); err != nil || !h.None() || legacy == "" || legacy == own {
-			return err
-		}
-		h.legacy = true
-		h.holder, err = a.lookup(ctx, legacy)
+		h.holder, h.legacy, err = a.holder(ctx, id.HandleID(network), id.LegacyHandleID())
 		return err
 	})
 	return h, g.Wait()
 }
 
-func (a Allocations) lookup(ctx context.Context, handle string) (ipam.Holder, error) {
-	return a.allocator(a.remembered).Lookup(ctx, handle)
+// holder looks up a handle, and where there is none, the one of old versions, if there may be one.
+func (a Allocations) holder(ctx context.Context, own, legacy string) (h ipam.Holder, isLegacy bool, err error) {
+	allocator := a.allocator(a.remembered)
+	h, err = allocator.Lookup(ctx, own)
+	if err != nil || h.Found() || legacy == "" || legacy == own {
+		return h, false, err
+	}
+	h, err = allocator.Lookup(ctx, legacy)
+	return h, true, err
 }
 
 // meant returns which owners of the handle are the attachment. alone says that the container is known to have no other
