@@ -175,7 +175,8 @@ func (c *Command) gather(ctx context.Context, node string) (view ipam.View, name
 	if c.ID.Kubernetes() {
 		g.Go(func() (err error) { namespace, err = c.Client.Namespace(ctx, c.ID.Namespace); return err })
 	}
-	return view, namespace, g.Wait()
+	err = g.Wait()
+	return view, namespace, err
 }
 
 func (c *Command) request(node string, namespace kube.Meta) Request {

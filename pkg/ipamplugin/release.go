@@ -43,7 +43,8 @@ func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID)
 		h.holder, h.legacy, err = a.holder(ctx, id.HandleID(network), id.LegacyHandleID())
 		return err
 	})
-	return h, g.Wait()
+	err := g.Wait()
+	return h, err
 }
 
 // holder looks up a handle, and where there is none, the one of old versions, if there may be one.
