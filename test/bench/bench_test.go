@@ -174,6 +174,11 @@ type growth struct {
 	filled time.Duration
 }
 
+// of is how many times longer an ADD takes than beside one pod.
+func (g growth) of(to figures, name string) float64 {
+	return to["ADD"][name].wall.median() / g.few["ADD"][name].wall.median()
+}
+
 func (b *bench) measureGrowth() growth {
 	b.Helper()
 	g := growth{few: b.measureAlone(b.effort.probes)}
@@ -194,8 +199,8 @@ func (b *bench) measureGrowth() growth {
 	return g
 }
 
-// settle is how long the API server is left alone after so many writes.
-const settle = 5 * time.Second
+// settle is how long the API server is left alone after so many writes: it goes on with them for a while.
+const settle = 30 * time.Second
 
 // perNode and held are how many blocks a node of the crowd has, and how many pods a block.
 const perNode, held = 4, 3
