@@ -30,6 +30,9 @@ func Parse(stdin []byte) (*NetConf, error) {
 	if conf.IPAM, err = parseIPAM(conf.RawIPAM); err != nil {
 		return nil, err
 	}
+	if err := conf.checkNetwork(); err != nil {
+		return nil, err
+	}
 	return conf, nil
 }
 

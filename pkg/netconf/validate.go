@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"calico-cni/pkg/workload"
 )
 
 // normalize fills in the defaults, and leaves one spelling of what has several.
@@ -49,6 +51,15 @@ func (c *NetConf) checkName() error {
 	}
 	if c.Name == "" {
 		return invalid("name", c.Name, "want the name of the network")
+	}
+	return nil
+}
+
+// checkNetwork refuses a name that CNI allows and block IPAM cannot use: every ADD would fail.
+func (c *NetConf) checkNetwork() error {
+	if c.IPAM.Type == CalicoIPAM && !workload.ValidNetwork(c.Name) {
+		return invalid("name", c.Name, fmt.Sprintf("with calico-ipam it begins the names of Kubernetes objects: want letters, digits, - and ., "+
+			"a letter or digit at each end and beside each dot, %d bytes at most", workload.MaxNetwork))
 	}
 	return nil
 }
