@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"calico-cni/internal/safeopen"
 )
 
 // Marks is the directory of the marks. They need not outlive the host's uptime.
@@ -27,7 +29,7 @@ func (m Marks) Begin(k Key, now func() time.Time) (end func(), err error) {
 	if err := os.MkdirAll(string(m), 0o755); err != nil {
 		return nil, fmt.Errorf("mark attachment as being added: %w", err)
 	}
-	f, err := os.OpenFile(m.path(k), os.O_RDWR|os.O_CREATE, 0o600)
+	f, _, err := safeopen.File(m.path(k), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("mark attachment as being added: %w", err)
 	}
@@ -45,7 +47,7 @@ func (m Marks) Forget(k Key) { _ = os.Remove(m.path(k)) }
 
 // Since reports whether an attachment is being added now, or was at or after start.
 func (m Marks) Since(k Key, start time.Time) bool {
-	f, err := os.Open(m.path(k))
+	f, _, err := safeopen.File(m.path(k), os.O_RDONLY, 0)
 	if err != nil {
 		return false
 	}
