@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"strings"
 )
@@ -123,11 +124,18 @@ func plain(err error) error {
 	if errors.As(err, &e) {
 		err = e.Err
 	}
+	text := err.Error()
 	switch {
 	case notProcessed(err):
 		return errNotProcessed
-	case strings.Contains(err.Error(), connectionLost), strings.Contains(err.Error(), goAwayClosed):
+	case strings.Contains(text, connectionLost), strings.Contains(text, goAwayClosed):
 		return errConnectionLost
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return errConnectionClosed
+	case strings.Contains(text, streamError):
+		return errAborted
+	case strings.Contains(text, malformedHTTP):
+		return errNoHTTP
 	}
 	return err
 }

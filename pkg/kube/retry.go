@@ -47,12 +47,17 @@ const (
 	refusedStream  = "REFUSED_STREAM"
 	goAway         = "http2: Transport received Server's graceful shutdown GOAWAY"
 	goAwayClosed   = "http2: server sent GOAWAY and closed the connection"
+	streamError    = "stream error: "
+	malformedHTTP  = "malformed HTTP"
 )
 
 // What they mean.
 var (
-	errConnectionLost = errors.New("the connection was lost: the server stopped answering on it")
-	errNotProcessed   = errors.New("the server is shutting down, or takes no more requests on this connection")
+	errConnectionLost   = errors.New("the connection was lost: the server stopped answering on it")
+	errConnectionClosed = errors.New("the connection was closed before the answer was complete")
+	errNotProcessed     = errors.New("the server is shutting down, or takes no more requests on this connection")
+	errAborted          = errors.New("the server, or a proxy before it, aborted the request")
+	errNoHTTP           = errors.New("the answer is not HTTP")
 )
 
 // notProcessed reports whether a server has said over HTTP/2 that it did not process a request: by REFUSED_STREAM, or by

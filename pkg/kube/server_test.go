@@ -138,3 +138,13 @@ func says(t *testing.T, err error, texts ...string) {
 		t.Errorf("%q has the secret", err)
 	}
 }
+
+// quiet fails the test if an error's text has one of these.
+func quiet(t *testing.T, err error, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if strings.Contains(err.Error(), text) {
+			t.Errorf("%q says %q", err, text)
+		}
+	}
+}
