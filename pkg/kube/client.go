@@ -18,8 +18,8 @@ const requestTimeout = 15 * time.Second
 
 // Client speaks to one API server: over one HTTP/2 connection, or over a few of HTTP/1.1.
 type Client struct {
-	http  *http.Client
-	lanes *lanes
+	http      *http.Client
+	transport *transport
 	// server is what requests' paths are appended to.
 	server    *url.URL
 	identity  *identity
@@ -60,7 +60,7 @@ func newClient(c cluster, u user, source, userAgent string) (*Client, error) {
 		return fail(err)
 	}
 	return &Client{
-		http: &http.Client{Transport: transport, CheckRedirect: stay}, lanes: transport.lanes,
+		http: &http.Client{Transport: transport, CheckRedirect: stay}, transport: transport,
 		server: server, identity: id, source: source, userAgent: userAgent, systemCAs: len(c.CA) == 0,
 	}, nil
 }

@@ -130,7 +130,7 @@ func plain(err error) error {
 		return errNotProcessed
 	case strings.Contains(text, connectionLost), strings.Contains(text, goAwayClosed):
 		return errConnectionLost
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, notEstablished):
 		return errConnectionClosed
 	case strings.Contains(text, streamError):
 		return errAborted

@@ -38,7 +38,7 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 	if err := c.throttle(ctx); err != nil {
 		return c.explain(ctx, r, err)
 	}
-	leave, err := c.lanes.enter(ctx)
+	leave, err := c.transport.lanes.enter(ctx)
 	if err != nil {
 		return c.explain(ctx, r, err)
 	}

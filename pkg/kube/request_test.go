@@ -215,7 +215,7 @@ func TestTheEnvironmentsProxyIsAskedButNotForWhatItExcepts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		proxy, err := c.http.Transport.(*transport).negotiated.Proxy(r)
+		proxy, err := c.transport.negotiated.Proxy(r)
 		fmt.Println("proxy", proxy, err)
 		return
 	}

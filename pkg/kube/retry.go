@@ -47,6 +47,7 @@ const (
 	refusedStream  = "REFUSED_STREAM"
 	goAway         = "http2: Transport received Server's graceful shutdown GOAWAY"
 	goAwayClosed   = "http2: server sent GOAWAY and closed the connection"
+	notEstablished = "http2: client conn could not be established"
 	streamError    = "stream error: "
 	malformedHTTP  = "malformed HTTP"
 )

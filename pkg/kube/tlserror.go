@@ -5,8 +5,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -14,13 +16,18 @@ import (
 // has nothing to do with TLS.
 func (c *Client) tlsFailure(err error) error {
 	var unverified *tls.CertificateVerificationError
-	var alert tls.AlertError
+	var operation *net.OpError
 	var record tls.RecordHeaderError
 	switch text := err.Error(); {
 	case errors.As(err, &unverified):
 		return c.unverified(unverified)
-	case errors.As(err, &alert):
-		return c.alerted(alert)
+	case errors.As(err, &operation) && operation.Op == "remote error":
+		return c.alerted(alertOf(operation.Err))
+	case c.transport.certificateAsked.Load() && !c.transport.answered.Load() &&
+		(strings.Contains(text, notEstablished) || errors.Is(err, syscall.EPIPE)):
+		// With TLS 1.3 the server verifies the client certificate after the handshake of the client, and the alert may be lost.
+		return fmt.Errorf("%s closes connections after it asked for a client certificate; see whether that of %s is missing, "+
+			"has expired, or is not signed by the client CA of the server", c.Host(), c.source)
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%s answers in plain HTTP, without TLS; correct scheme or port of the server in %s",
 			c.Host(), c.source)
@@ -85,9 +92,6 @@ func (c *Client) invalid(err x509.CertificateInvalidError, chain []*x509.Certifi
 			what, err.Cert.NotAfter.UTC().Format(time.RFC3339), renew)
 	case err.Reason == x509.IncompatibleUsage:
 		return fmt.Errorf("%s is not for a server; issue it again with the extended key usage serverAuth", what)
-	case err.Reason == x509.NotAuthorizedToSign:
-		return fmt.Errorf("%s may not sign other certificates; use the certificate of a CA as certificate-authority in %s",
-			what, c.source)
 	}
 	return fmt.Errorf("%s breaks the constraints of its CA; issue it again", what)
 }
@@ -107,6 +111,17 @@ const (
 	alertUnrecognizedName    = 112
 	alertCertificateRequired = 116
 )
+
+// alertOf returns the alert that crypto/tls reports, which has no exported type there, by its text. It returns 255, which
+// no alert has, for another error.
+func alertOf(err error) tls.AlertError {
+	for code := range tls.AlertError(255) {
+		if code.Error() == err.Error() {
+			return code
+		}
+	}
+	return 255
+}
 
 // alerted explains an alert with which the server ended the handshake.
 func (c *Client) alerted(alert tls.AlertError) error {

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 )
 
@@ -45,10 +46,12 @@ type transport struct {
 	lanes *lanes
 	// negotiated takes HTTP/2, and the first connection to a server that may speak HTTP/1.1; http1 takes the others.
 	negotiated, http1 *http.Transport
+	// certificateAsked says that the server has asked for a client certificate, answered that it has answered a request.
+	certificateAsked, answered atomic.Bool
 }
 
 func newTransport(c cluster, server *url.URL, id *identity) (*transport, error) {
-	tlsConfig, err := tlsConfigOf(c, id)
+	tlsConfig, err := tlsConfigOf(c)
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +68,10 @@ func newTransport(c cluster, server *url.URL, id *identity) (*transport, error) 
 		known = http1
 	}
 	t := &transport{lanes: newLanes(known)}
+	tlsConfig.GetClientCertificate = func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		t.certificateAsked.Store(true)
+		return id.present(r)
+	}
 	tlsConfig.VerifyConnection = func(s tls.ConnectionState) error {
 		t.lanes.learn(negotiated(s))
 		return nil
@@ -104,6 +111,14 @@ func negotiated(s tls.ConnectionState) protocol {
 
 // RoundTrip sends a request over the protocol that is known by now.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := t.roundTrip(r)
+	if err == nil {
+		t.answered.Store(true)
+	}
+	return answer, err
+}
+
+func (t *transport) roundTrip(r *http.Request) (*http.Response, error) {
 	if t.lanes.protocol() == http1 {
 		return t.http1.RoundTrip(r)
 	}
@@ -120,16 +135,13 @@ func (t *transport) CloseIdleConnections() {
 	t.http1.CloseIdleConnections()
 }
 
-func tlsConfigOf(c cluster, id *identity) (*tls.Config, error) {
+func tlsConfigOf(c cluster) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName, InsecureSkipVerify: c.Insecure}
 	if len(c.CA) > 0 {
 		// Whoever names a CA wants it to be asked.
 		if config.RootCAs = x509.NewCertPool(); c.Insecure || !config.RootCAs.AppendCertsFromPEM(c.CA) {
 			return nil, errCertificates
 		}
-	}
-	if id.certificate != nil || id.plugin != nil {
-		config.GetClientCertificate = id.present
 	}
 	return config, nil
 }

@@ -102,8 +102,7 @@ func inMemory(t *testing.T, http2 bool, handler http.HandlerFunc) (*Client, *net
 	var served sync.WaitGroup
 	served.Go(func() { _ = s.ServeTLS(n, "", "") })
 	c := loaded(t, "server: 'https://h', insecure-skip-tls-verify: true", "")
-	transport := c.http.Transport.(*transport)
-	transport.negotiated.DialContext, transport.http1.DialContext = n.dial, n.dial
+	c.transport.negotiated.DialContext, c.transport.http1.DialContext = n.dial, n.dial
 	t.Cleanup(func() {
 		c.Close()
 		_ = s.Close()
@@ -131,8 +130,8 @@ func TestSilentlyDeadConnectionIsReplaced(t *testing.T) {
 		if read.OnError(t.Context(), &err); errors.Is(err, ErrUnavailable) {
 			t.Errorf("a read in an undo step on a dead connection: %v, want success on another", err)
 		}
-		if got := len(n.connections()); got != 2 || !n.connections()[0].closed.Load() {
-			t.Errorf("%d connections, want the dead one closed and a second", got)
+		if got := len(n.connections()); got < 2 || !n.connections()[0].closed.Load() {
+			t.Fatalf("%d connections, want the dead one closed and a second", got)
 		}
 
 		n.connections()[1].mute.Store(true)
@@ -236,9 +235,8 @@ func TestRequestsWaitForTheirTurnOutsideTheirOwnTime(t *testing.T) {
 func TestRequestsGoOnWhenTheFirstConnectionFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, n := inMemory(t, true, func(http.ResponseWriter, *http.Request) {})
-		transport := c.http.Transport.(*transport)
 		var dials atomic.Int32
-		transport.negotiated.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c.transport.negotiated.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if dials.Add(1) == 1 {
 				time.Sleep(time.Second)
 				return nil, errors.New("connection refused")
