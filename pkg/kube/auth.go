@@ -74,6 +74,9 @@ func (id *identity) renewed() *tls.Certificate {
 // credential plugin if it used that.
 func (id *identity) authorize(ctx context.Context, r *http.Request) (*credential, error) {
 	id.user.impersonate(r.Header)
+	if r.URL.User != nil {
+		return nil, nil // net/http sends the user and the password of the URL
+	}
 	token := id.bearer()
 	switch {
 	case token != "":

@@ -41,6 +41,8 @@ func (u user) check(server *url.URL) error {
 		return errAuthProvider
 	case u.Username+u.Password != "" && u.Token+u.TokenFile != "":
 		return errCredentials
+	case u.Username == "" && u.Password != "":
+		return errNoUsername
 	case u.CertificateFile != "" && len(u.Certificate) > 0:
 		return errCertificateTwice
 	case u.KeyFile != "" && len(u.Key) > 0:

@@ -55,6 +55,7 @@ const (
 		"write the bearer token in one line")
 	errControl          = kubeconfigError("it has a line break or a control character: write it in one line")
 	errNobody           = kubeconfigError("as-uid, as-groups or as-user-extra is set without as: set the user to act as")
+	errNoUsername       = kubeconfigError("password is set without username: set both")
 	errCertificateTwice = kubeconfigError("client-certificate and client-certificate-data are both set: remove one")
 	errKeyTwice         = kubeconfigError("client-key and client-key-data are both set: remove one")
 	errNoKey            = kubeconfigError("client-certificate is set without client-key: set both")

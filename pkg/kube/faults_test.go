@@ -87,6 +87,8 @@ func TestFaultsNameTheirCauseAndTheRemedy(t *testing.T) {
 		{"token file is a directory", kubeconfig(server, "tokenFile: ."), "tokenFile DIR: is a directory"},
 		{"password and token", kubeconfig(server, "username: u, password: "+secret+", token: "+secret), "the user has a password and a token: remove one"},
 		{"password and token file", kubeconfig(server, "username: u, password: "+secret+", tokenFile: token"), "the user has a password and a token: remove one"},
+		{"password without username", kubeconfig(server, "password: "+secret), "password is set without username: set both"},
+		{"type of an extra", kubeconfig(server, "token: t, as: u, as-user-extra: {a: [yes]}"), "it is not a kubeconfig: a field has the wrong type: see users.user.as-user-extra"},
 		{"certificate twice", kubeconfig(server, "client-certificate: tls.crt, client-certificate-data: "+cert64), "client-certificate and client-certificate-data are both set: remove one"},
 		{"key twice", kubeconfig(server, "client-key: tls.key, client-key-data: "+key64), "client-key and client-key-data are both set: remove one"},
 		{"no key", kubeconfig(server, "client-certificate-data: "+cert64), "client-certificate is set without client-key: set both"},

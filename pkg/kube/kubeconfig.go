@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"sigs.k8s.io/yaml"
 )
@@ -176,7 +177,8 @@ func decodeKubeconfig(data []byte) (kubeconfigFile, error) {
 	var mistyped *json.UnmarshalTypeError
 	switch err := json.Unmarshal(text, &file); {
 	case errors.As(err, &mistyped) && mistyped.Field != "":
-		return kubeconfigFile{}, fmt.Errorf("%w: see %s", errFields, mistyped.Field)
+		// The fields of impersonation are those of the user.
+		return kubeconfigFile{}, fmt.Errorf("%w: see %s", errFields, strings.Replace(mistyped.Field, "impersonation.", "", 1))
 	case errors.As(err, new(base64.CorruptInputError)):
 		return kubeconfigFile{}, errBase64
 	case err != nil:
