@@ -94,8 +94,9 @@ type Target struct {
 	NetNS string
 	// IfName is the interface in the pod, HostIfName or SecondHostIfName its peer on the host.
 	IfName, HostIfName, SecondHostIfName string
-	// Unmarked takes a HostIfName that is up and carries no mark at all for the target's: somebody who knows says so. Calico
-	// leaves its interfaces so.
+	// Unmarked says that an attachment of the workload without a mark, as Calico leaves its own, belongs to this target's
+	// container. Without it such an attachment stays, unless another one in NetNS carries a mark of the container. On the
+	// host's side alone an interface that is down stays as well: an older version may be setting it up.
 	Unmarked bool
 }
 
