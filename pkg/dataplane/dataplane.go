@@ -18,8 +18,8 @@ var (
 	ErrHostNetNS = errors.New("network namespace is the host's own")
 	// ErrIfNameTaken: the pod already has an interface of the wanted name; it was left as it is.
 	ErrIfNameTaken = errors.New("interface name is taken")
-	// ErrRouteConflict: the host already routes one of the addresses through another interface.
-	ErrRouteConflict = errors.New("host route belongs to another interface")
+	// ErrRouteConflict: the host does not route one of the addresses to the pod, because of routes, addresses or rules of its own.
+	ErrRouteConflict = errors.New("host routes the address elsewhere")
 	// ErrSpec: the wish itself cannot be fulfilled by any kernel.
 	ErrSpec = errors.New("attachment cannot be made")
 	// ErrBroken: an attachment is not as its spec wants it; the text lists every difference. A new sandbox cures them all.
