@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -131,6 +132,11 @@ func (t *table[K, T]) Update(_ context.Context, key K, row ipam.Row[T]) (ipam.Ro
 	defer t.mu.Unlock()
 	if err := t.same("update", key, row); err != nil {
 		return ipam.Row[T]{}, err
+	}
+	// Like the API server, which does not write an update that changes nothing (k8s.io/apiserver, storage/etcd3,
+	// GuaranteedUpdate).
+	if stored := t.rows[key]; stored.Deleted == row.Deleted && reflect.DeepEqual(stored.Value, row.Value) {
+		return t.copy(stored), nil
 	}
 	return t.put(key, row), nil
 }
