@@ -65,15 +65,14 @@ func (a *Allocator) mark(ctx context.Context, key AffinityKey) (Row[Affinity], e
 	return affinity, err
 }
 
-// unmark confirms a claim again whose block turned out to be in use, unless somebody else has a hand in it by now.
+// unmark restores a claim whose block turned out to be in use, unless the block is no longer the node's.
 func (a *Allocator) unmark(ctx context.Context, key AffinityKey, affinity Row[Affinity]) error {
 	row, err := get(ctx, a.Store.Blocks(), key.CIDR)
 	if err != nil || row.Value.Affinity != hostAffinity(key.Node) {
 		return ignore(err, ErrNotFound)
 	}
-	affinity.Value.State = Confirmed
-	_, err = a.Store.Affinities().Update(ctx, key, affinity)
-	return ignore(err, ErrConflict, ErrNotFound)
+	_, err = a.heal(ctx, AffinityRow{key, affinity})
+	return ignore(err, errNotOurs)
 }
 
 // releaseUnselected gives back the node's blocks that are empty and lie in no pool that selects the node any more. It is
