@@ -137,6 +137,16 @@ func (r *Record) write(phase string) error {
 	return err
 }
 
+// Has reports whether any plugin has a record of the attachment, complete or not, or nobody can tell.
+func (r Records) Has(k Key) bool {
+	for _, plugin := range []Plugin{Main, IPAM} {
+		if _, err := os.Lstat(r.path(k, plugin)); !errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	return false
+}
+
 // Remove removes the records of an attachment that is being added, those of all plugins. An ADD that cannot remove them
 // must not go on: a later DEL would take its allocation for released.
 func (r Records) Remove(k Key) error {

@@ -61,6 +61,8 @@ type Release struct {
 	// Others says that the container still had other interfaces in the network, OtherNetworks that it had some in others.
 	Others        bool `json:"others,omitempty"`
 	OtherNetworks bool `json:"otherNetworks,omitempty"`
+	// OthersUnknown says that Others is set because nobody knows.
+	OthersUnknown bool `json:"othersUnknown,omitempty"`
 	// Addresses are those that the runtime said the attachment had, none where it did not say.
 	Addresses []netip.Addr `json:"addresses,omitempty"`
 	// Released are the addresses that were given back already, when what comes after that failed: the pod may still say that
