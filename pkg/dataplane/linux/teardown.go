@@ -25,18 +25,14 @@ type teardown struct {
 // host's end where that is left and carries the target's mark. What is not there is fine, as is a path that names
 // the host's own namespace: nothing of ours is in there. An error of one half does not stop the other.
 func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (others dataplane.Others, err error) {
-	ns, err := openHostNetNS()
+	defer func() { err = explain(err, toConfigure) }()
+	host, err := openHost()
 	if err != nil {
 		return others, err
 	}
-	defer ns.Close()
-	host, err := openSide(ns)
-	if err != nil {
-		return others, err
-	}
-	defer host.Close()
+	defer host.close()
 	t := teardown{target: target, mark: mark{target.Owner, target.IfName}, host: host}
-	pod, opened := openPod(target.NetNS, host)
+	pod, opened := openIfThere(target.NetNS, host)
 	if pod != nil {
 		defer pod.close()
 		t.pod = pod
@@ -57,25 +53,16 @@ func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (othe
 	return others, opened
 }
 
-// openPod returns nil where there is no pod to look into.
-func openPod(path string, host side) (*side, error) {
+// openIfThere returns nil where there is no pod to look into.
+func openIfThere(path string, host side) (*side, error) {
 	if path == "" {
 		return nil, nil
 	}
-	ns, err := openNetNS(path)
-	if errors.Is(err, dataplane.ErrNoNetNS) {
+	pod, err := openPod(path, host)
+	if errors.Is(err, dataplane.ErrNoNetNS) || errors.Is(err, dataplane.ErrHostNetNS) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
-	}
-	if ns.Equal(host.ns) {
-		ns.Close()
-		return nil, nil
-	}
-	pod, err := openSide(ns)
-	if err != nil {
-		ns.Close()
 		return nil, err
 	}
 	return &pod, nil
