@@ -36,15 +36,16 @@ func TestAnAddressThatTheHostRoutesToALivePodIsGivenUpForAnother(t *testing.T) {
 	}
 }
 
-// TestAnAddressThatTheHostHasItselfIsGivenUpForAnother covers what the kernel does not report when the route to the pod is
-// added: the host keeps packets for the address.
+// TestAnAddressThatTheHostHasItselfIsGivenUpForAnother covers what the kernel does not report when the route to the
+// pod is added: the host keeps packets for the address.
 func TestAnAddressThatTheHostHasItselfIsGivenUpForAnother(t *testing.T) {
 	onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "shadowed", "10.87.0.0/31", 31)) })
 	taken := netip.MustParseAddr("10.87.0.0")
 	lo, err := netlink.LinkByName("lo")
 	must(t, err)
 	local := &netlink.Route{
-		LinkIndex: lo.Attrs().Index, Dst: host32(taken.AsSlice()), Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST, Protocol: 66,
+		LinkIndex: lo.Attrs().Index, Dst: host32(taken.AsSlice()), Protocol: 66,
+		Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
 	}
 	must(t, netlink.RouteAdd(local))
 	t.Cleanup(func() { must(t, netlink.RouteDel(local)) })

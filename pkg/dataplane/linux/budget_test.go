@@ -9,8 +9,9 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// TestNetlinkRequestsOfAnAttachment bounds the netlink requests of each operation on a pod with both families. Setup polls
-// until the kernel is ready, with up to four requests each time: the least of several runs counts, with one poll to spare.
+// TestNetlinkRequestsOfAnAttachment bounds the netlink requests of each operation on a pod with both families. Setup
+// polls until the kernel is ready, with up to four requests each time: the least of several runs counts, with one
+// poll to spare.
 func TestNetlinkRequestsOfAnAttachment(t *testing.T) {
 	const runs = 10
 	node, pod := newNode(t), newPod(t)

@@ -37,8 +37,8 @@ func openHost() (side, error) {
 	return side{ns, hostPath, h}, nil
 }
 
-// openPod opens the network namespace at path. The error wraps ErrNoNetNS where there is none, and ErrHostNetNS where it is
-// the host's own.
+// openPod opens the network namespace at path. The error wraps ErrNoNetNS where there is none, and ErrHostNetNS where
+// it is the host's own.
 func openPod(path string, host side) (side, error) {
 	ns, err := openNetNS(path)
 	if err != nil {

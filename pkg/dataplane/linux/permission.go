@@ -13,9 +13,9 @@ const (
 	// toEnter is for setns(2).
 	toEnter = "this takes CAP_SYS_ADMIN: " + asRoot
 	// toConfigure is for netlink requests.
-	toConfigure = "changing interfaces, addresses and routes takes CAP_NET_ADMIN for the network namespaces of the pod and of the host: " + asRoot
+	toConfigure = "this takes CAP_NET_ADMIN for the network namespaces of the pod and of the host: " + asRoot
 	toWrite     = "writing it takes CAP_NET_ADMIN, and /proc/sys mounted read-write: " + asRoot
-	asRoot      = "the container runtime has to run as root with all capabilities, and without a seccomp or LSM profile that forbids this"
+	asRoot      = "run the container runtime as root with all capabilities, and with no seccomp or LSM profile that forbids it"
 )
 
 // deniedError is a refusal of the kernel for lack of a privilege, with the remedy.
@@ -47,7 +47,7 @@ func explainFile(err error, remedy string) error {
 // explainIPv6 adds the cause to an error of adding an IPv6 address: the kernel denies that where IPv6 is disabled.
 func explainIPv6(err error, ifName string) error {
 	if errors.Is(err, unix.EACCES) {
-		return fmt.Errorf("%w: IPv6 is disabled on %s: keep other programs from setting net.ipv6.conf.*.disable_ipv6 to 1", err, ifName)
+		return fmt.Errorf("%w: IPv6 is disabled on %s: keep other programs from setting its sysctl disable_ipv6", err, ifName)
 	}
 	return err
 }

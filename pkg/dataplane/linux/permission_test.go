@@ -60,7 +60,7 @@ func TestLackOfPrivilegeIsNamedWithItsRemedy(t *testing.T) {
 	}{
 		{
 			"Setup without CAP_SYS_ADMIN", func() error { return nettest.DropCapability(unix.CAP_SYS_ADMIN) }, setupOnly,
-			[]string{"enter network namespace NETNS: operation not permitted", "CAP_SYS_ADMIN", "run as root"},
+			[]string{"enter network namespace NETNS: operation not permitted", "CAP_SYS_ADMIN", "as root"},
 		},
 		{
 			"Admit without CAP_SYS_ADMIN", func() error { return nettest.DropCapability(unix.CAP_SYS_ADMIN) },
@@ -68,16 +68,16 @@ func TestLackOfPrivilegeIsNamedWithItsRemedy(t *testing.T) {
 				_, err := d.Admit(t.Context(), spec)
 				return err
 			},
-			[]string{"enter network namespace NETNS: operation not permitted", "CAP_SYS_ADMIN", "run as root"},
+			[]string{"enter network namespace NETNS: operation not permitted", "CAP_SYS_ADMIN", "as root"},
 		},
 		{
 			"Check without CAP_SYS_ADMIN", func() error { return nettest.DropCapability(unix.CAP_SYS_ADMIN) },
 			func(t *testing.T, d *linux.DataPlane, spec dataplane.Spec) error { return d.Check(t.Context(), spec) },
-			[]string{"enter network namespace NETNS: operation not permitted", "CAP_SYS_ADMIN", "run as root"},
+			[]string{"enter network namespace NETNS: operation not permitted", "CAP_SYS_ADMIN", "as root"},
 		},
 		{
 			"Teardown without CAP_SYS_ADMIN", func() error { return nettest.DropCapability(unix.CAP_SYS_ADMIN) }, teardownOnly,
-			[]string{"enter network namespace NETNS: operation not permitted", "CAP_SYS_ADMIN", "run as root"},
+			[]string{"enter network namespace NETNS: operation not permitted", "CAP_SYS_ADMIN", "as root"},
 		},
 		{
 			"Setup for a namespace that may not be opened", func() error { return nettest.DropCapability(unix.CAP_SYS_PTRACE) },
@@ -85,11 +85,11 @@ func TestLackOfPrivilegeIsNamedWithItsRemedy(t *testing.T) {
 				spec.NetNS = process
 				return setupOnly(t, d, spec)
 			},
-			[]string{"open network namespace \"" + process + "\": permission denied", "CAP_SYS_PTRACE", "run as root"},
+			[]string{"open network namespace \"" + process + "\": permission denied", "CAP_SYS_PTRACE", "as root"},
 		},
 		{
 			"Setup without CAP_NET_ADMIN", func() error { return nettest.DropCapability(unix.CAP_NET_ADMIN) }, setupOnly,
-			[]string{"create pair eth0, cali0123456789a: operation not permitted", "CAP_NET_ADMIN", "run as root"},
+			[]string{"create pair eth0, cali0123456789a: operation not permitted", "CAP_NET_ADMIN", "as root"},
 		},
 		{
 			"Teardown without CAP_NET_ADMIN", nil,
@@ -100,7 +100,7 @@ func TestLackOfPrivilegeIsNamedWithItsRemedy(t *testing.T) {
 				must(t, nettest.DropCapability(unix.CAP_NET_ADMIN))
 				return teardownOnly(t, d, spec)
 			},
-			[]string{"delete interface eth0: operation not permitted", "CAP_NET_ADMIN", "run as root"},
+			[]string{"delete interface eth0: operation not permitted", "CAP_NET_ADMIN", "as root"},
 		},
 		{
 			"Setup with a sysctl to be changed in a read-only /proc/sys", func() error { return readOnlySysctls(sysctls) },
@@ -142,7 +142,7 @@ func TestLackOfPrivilegeIsNamedWithItsRemedy(t *testing.T) {
 					t.Errorf("error %q lacks %q", err, part)
 				}
 			}
-			if n := strings.Count(err.Error(), "run as root"); n > 1 {
+			if n := strings.Count(err.Error(), "as root"); n > 1 {
 				t.Errorf("error %q has the remedy %d times", err, n)
 			}
 		})

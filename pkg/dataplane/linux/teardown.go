@@ -68,8 +68,8 @@ func openIfThere(path string, host side) (*side, error) {
 	return &pod, nil
 }
 
-// removePodLink leaves alone what this data plane, or Calico's, did not make, and what is not proven to be the target's: an ADD
-// that found its interface name taken is followed by a DEL, which must not remove what the ADD spared, and a path such as
+// removePodLink removes the pod's end only if the pair is proven to be the target's. An ADD that finds its interface
+// name taken is followed by a DEL, which must not remove the interface that the ADD spared. A path such as
 // /proc/<pid>/ns/net may lead to the namespace of another pod by now.
 func (t teardown) removePodLink() error {
 	if t.pod == nil || t.target.IfName == "" {
@@ -90,9 +90,9 @@ func (t teardown) removePodLink() error {
 	return t.pod.deleteLink(link)
 }
 
-// ownsPair reports whether the pair of a host's end whose other end is in the target's namespace is the target's. A pair
-// without a mark is, when its name tells the target's workload and something tells the target's container: the caller, or a
-// mark of the container on another pair in the namespace.
+// ownsPair reports whether a pair with one end in the target's namespace belongs to the target. A pair without a mark
+// does if its host interface has the name of the target's workload, and if the caller, or the mark on another pair in
+// the namespace, identifies the target's container.
 func (t teardown) ownsPair(hostEnd netlink.Link) (bool, error) {
 	switch {
 	case t.mark.isOn(hostEnd), t.hasOlderMark(hostEnd):
@@ -106,8 +106,8 @@ func (t teardown) ownsPair(hostEnd netlink.Link) (bool, error) {
 	return slices.ContainsFunc(marks, t.ofContainer), err
 }
 
-// hasOlderMark reports whether a host interface carries the mark of the target's container that older versions of this data
-// plane set.
+// hasOlderMark reports whether a host interface carries the mark of the target's container that older versions of
+// this data plane set.
 func (t teardown) hasOlderMark(hostLink netlink.Link) bool {
 	return t.target.ContainerID != "" && hostLink.Attrs().Alias == t.target.ContainerID
 }
@@ -156,8 +156,8 @@ func (t teardown) mine(link netlink.Link) (bool, error) {
 	return podEnd == nil || podEnd.Attrs().Name == t.target.IfName, err
 }
 
-// halfMade reports whether an interface without a mark may be one that an older version of this data plane is setting up for
-// a newer sandbox: that version set the mark after the creation, and before it brought the interface up.
+// halfMade reports whether an interface without a mark may be one that an older version of this data plane is setting
+// up for a newer sandbox: that version set the mark after the creation, and before it brought the interface up.
 func halfMade(link netlink.Link) bool { return link.Attrs().Flags&net.FlagUp == 0 }
 
 // others tells the other interfaces of the container by their marks.
