@@ -65,7 +65,7 @@ func TestARequestSaysWhoAsks(t *testing.T) {
 
 func TestNoCredentialsGoOverPlainHTTP(t *testing.T) {
 	var got string
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = asked(r) }))
+	s := httptest.NewServer(api(func(_ http.ResponseWriter, r *http.Request) { got = asked(r) }))
 	defer s.Close()
 	for _, server := range []string{s.URL, strings.Replace(s.URL, "http", "HTTP", 1)} {
 		for _, user := range []string{"token: t", "username: u, password: p", "exec: {command: /nowhere, apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never}", ""} {

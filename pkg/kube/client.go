@@ -13,18 +13,21 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// requestTimeout bounds one request, its retries included; the callers' contexts bound the command.
+// requestTimeout bounds one request from when it may be sent, its retries included; the callers' contexts bound the command.
 const requestTimeout = 15 * time.Second
 
-// Client speaks to one API server over one connection.
+// Client speaks to one API server: over one HTTP/2 connection, or over a few of HTTP/1.1.
 type Client struct {
-	http *http.Client
+	http      *http.Client
+	transport *transport
 	// server is what requests' paths are appended to.
 	server    *url.URL
 	identity  *identity
 	userAgent string
 	// source names where the credentials come from, for messages.
 	source string
+	// systemCAs says that the credentials name no CA, so that those of the node count.
+	systemCAs bool
 	// limiter holds requests back; nil when they are not limited.
 	limiter *rate.Limiter
 	// limit says in messages how requests are limited; empty when they are not.
@@ -52,13 +55,13 @@ func newClient(c cluster, u user, source, userAgent string) (*Client, error) {
 			return fail(err)
 		}
 	}
-	transport, err := newTransport(c, id)
+	transport, err := newTransport(c, server, id)
 	if err != nil {
 		return fail(err)
 	}
 	return &Client{
-		http:   &http.Client{Transport: transport, CheckRedirect: stay},
-		server: server, identity: id, source: source, userAgent: userAgent,
+		http: &http.Client{Transport: transport, CheckRedirect: stay}, transport: transport,
+		server: server, identity: id, source: source, userAgent: userAgent, systemCAs: len(c.CA) == 0,
 	}, nil
 }
 

@@ -43,7 +43,7 @@ func TestAPasswordInTheServersURLIsUsedAndNotShown(t *testing.T) {
 	var user, password string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ = r.BasicAuth()
-		w.WriteHeader(http.StatusForbidden)
+		fail(w, http.StatusForbidden, "Forbidden", "")
 	}))
 	defer server.Close()
 	address := strings.TrimPrefix(server.URL, "http://")
