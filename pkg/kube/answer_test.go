@@ -71,6 +71,10 @@ func TestAnswersAreClassified(t *testing.T) {
 		{401, "text/plain", "Unauthorized\n", ErrUnauthorized, "does not accept kubeconfig", ""},
 		{401, "text/html", html, ErrNotServed, "401 Unauthorized with an HTML page", "<html>"},
 		{403, jsonType, statusBody("Forbidden", aboutN), ErrForbidden, "ClusterRole", ""},
+		{
+			403, jsonType, strings.Replace(statusBody("Forbidden", aboutN), "the message", "create not allowed while "+definitionGoes, 1),
+			ErrNotServed, definitionGoes, "ClusterRole",
+		},
 		{403, "text/html", html, ErrNotServed, "403 Forbidden with an HTML page", "ClusterRole"},
 		{511, "text/html", html, ErrNotServed, "HTML", "<html>"},
 		// Overload and failure, whoever reports it.
