@@ -38,22 +38,22 @@ type Client struct {
 func newClient(c cluster, u user, source, userAgent string) (*Client, error) {
 	fail := func(err error) (*Client, error) { return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, source, err) }
 	server, err := serverURL(c.Server)
+	if err == nil {
+		err = check(c, u, server)
+	}
 	if err != nil {
 		return fail(err)
 	}
-	if c.CA, err = material("certificate-authority", c.CA, c.CAFile); err != nil {
+	if c.CA, err = c.authority(); err != nil {
 		return fail(err)
 	}
-	if c.CAFile != "" && len(c.CA) == 0 {
-		return fail(errCertificates) // an empty file is no wish for the system's CAs
-	}
-	id, err := identify(u, c)
-	if err != nil {
-		return fail(err)
-	}
-	if server.Scheme != "https" {
-		// Nothing that anybody could read on the way.
-		id = &identity{user: user{impersonation: u.impersonation}}
+	c.ServerName = certificateName(c, server)
+	// Credentials are not sent over http, where anybody could read them.
+	id := &identity{user: user{impersonation: u.impersonation}}
+	if server.Scheme == "https" {
+		if id, err = identify(u, c); err != nil {
+			return fail(err)
+		}
 	}
 	transport, err := newTransport(c, server, id)
 	if err != nil {

@@ -84,9 +84,12 @@ func caOf(s *httptest.Server) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
 
-// loaded is a client with the given fields of its cluster and its user.
+// loaded is a client with the given fields of its cluster and its user. A user without fields has a token.
 func loaded(t *testing.T, cluster, user string) *Client {
 	t.Helper()
+	if user == "" {
+		user = "token: t"
+	}
 	c, err := Load(write(t, kubeconfig(cluster, user)), "calico-cni/test")
 	if err != nil {
 		t.Fatal(err)

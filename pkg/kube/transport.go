@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -11,20 +12,13 @@ import (
 	"time"
 )
 
-// serverURL parses the server of a cluster: a URL, or host and port, which stand for http. A path in it goes before the
-// API's own.
+// serverURL returns the URL of a cluster's server. A path in it precedes the path of each request. An error wraps errServer,
+// and does not quote the server.
 func serverURL(server string) (*url.URL, error) {
-	u, err := url.Parse(server)
-	if err != nil || u.Scheme == "" || u.Host == "" {
-		u, err = url.Parse("http://" + server)
-		if err != nil || u.Host == "" || u.Path != "" && u.Path != "/" {
-			return nil, errServer
-		}
+	u, err := parseServer(server)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errServer, err)
 	}
-	if u.Scheme != "http" && u.Scheme != "https" {
-		return nil, errServer
-	}
-	u.RawQuery, u.Fragment = "", ""
 	return u, nil
 }
 

@@ -139,11 +139,11 @@ func TestRecordedAnswersAreThoseOfTheAPIServer(t *testing.T) {
 	nobody.BearerToken = "no-token"
 	clients["anyone"], clients["nobody"] = clientOf(t, anyone), clientOf(t, nobody)
 	for _, q := range questions(stored.Metadata.UID, stored.Metadata.ResourceVersion) {
-		compare(t, q.name, q.ask(t, clients[q.user], s.URL()))
+		compareRecorded(t, q.name, q.ask(t, clients[q.user], s.URL()))
 	}
-	compare(t, "http-without-tls", asked{path: "/version"}.ask(t, http.DefaultClient, strings.Replace(s.URL(), "https", "http", 1)))
-	compare(t, "create-while-definition-goes", whileDefinitionGoes(t, s, clients[""]))
-	compare(t, "version", asked{path: "/version"}.ask(t, clients[""], s.URL()))
+	compareRecorded(t, "http-without-tls", asked{path: "/version"}.ask(t, http.DefaultClient, strings.Replace(s.URL(), "https", "http", 1)))
+	compareRecorded(t, "create-while-definition-goes", whileDefinitionGoes(t, s, clients[""]))
+	compareRecorded(t, "version", asked{path: "/version"}.ask(t, clients[""], s.URL()))
 }
 
 func clientOf(t *testing.T, config *rest.Config) *http.Client {
@@ -210,8 +210,8 @@ func whileDefinitionGoes(t *testing.T, s *apiserver.Server, client *http.Client)
 	return last
 }
 
-// compare compares an answer with the recorded one, or records it.
-func compare(t *testing.T, name string, got recorded) {
+// compareRecorded compares an answer with the recorded one, or records it.
+func compareRecorded(t *testing.T, name string, got recorded) {
 	t.Helper()
 	got.Body = steady(got.Body)
 	file := filepath.Join("testdata", "answers", name+".json")
