@@ -32,7 +32,7 @@ func run(ctx context.Context, log *slog.Logger) int {
 	}
 	if err == nil {
 		deps := install.Deps{
-			Tokens: tokens{cfg}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64, Out: os.Stdout, Log: log,
+			Tokens: tokens{cfg, log}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64, Out: os.Stdout, Log: log,
 		}
 		if cfg.Watch {
 			deps.Wake, deps.Backlog = changes(ctx, cfg, log), backlog(cfg, log)

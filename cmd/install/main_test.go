@@ -70,8 +70,8 @@ func TestAWrongVariableIsExitCodeTwo(t *testing.T) {
 	}
 }
 
-// TestWithoutAnAPIServerTheBinariesAreInstalledAndNothingElse runs the real program with the real plugins.
-func TestWithoutAnAPIServerTheBinariesAreInstalledAndNothingElse(t *testing.T) {
+// TestWithoutAnAPIServerNothingIsInstalled runs the real program with the real plugins.
+func TestWithoutAnAPIServerNothingIsInstalled(t *testing.T) {
 	root := t.TempDir()
 	for _, dir := range []string{"opt/cni/bin", "etc/cni/net.d", "sa"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
@@ -103,7 +103,7 @@ func TestWithoutAnAPIServerTheBinariesAreInstalledAndNothingElse(t *testing.T) {
 			got = append(got, e.Name())
 		}
 	}
-	if list := strings.Join(got, " "); list != "calico calico-ipam .calico-cni.record" {
-		t.Errorf("installed are %s; want calico, calico-ipam and the record", list)
+	if len(got) > 0 {
+		t.Errorf("installed are %v; want nothing", got)
 	}
 }

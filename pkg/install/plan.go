@@ -17,13 +17,13 @@ import (
 
 // plan prints what installing would change, in the order of the steps, and changes nothing; nor is a token issued. An
 // error wraps ErrDiffers when something would change.
-func (i *installer) plan(context.Context) error {
+func (i *installer) plan(ctx context.Context) error {
 	var changes int
 	for _, step := range []struct {
 		name string
 		run  func() (int, error)
 	}{
-		{"prepare", i.planPrepare},
+		{"prepare", func() (int, error) { return i.planPrepare(ctx) }},
 		{"install binaries", i.planBinaries},
 		{"provide node files", i.planNodeFiles},
 		{"install kubeconfig", i.planKubeconfig},
@@ -43,7 +43,7 @@ func (i *installer) plan(context.Context) error {
 }
 
 // planPrepare takes the token that the host has, to compare what is made with it.
-func (i *installer) planPrepare() (int, error) {
+func (i *installer) planPrepare(ctx context.Context) (int, error) {
 	if err := i.read(); err != nil {
 		return 0, err
 	}
@@ -52,7 +52,10 @@ func (i *installer) planPrepare() (int, error) {
 		return 0, err
 	}
 	i.values.Token = tokenOf(data)
-	return 0, i.tryConflist()
+	if err := i.tryConflist(); err != nil {
+		return 0, err
+	}
+	return 0, i.check(ctx)
 }
 
 func (i *installer) planBinaries() (int, error) {
@@ -103,11 +106,7 @@ func (i *installer) planNodeFiles() (int, error) {
 
 // planKubeconfig does not count a new token as a change.
 func (i *installer) planKubeconfig() (int, error) {
-	ca, err := i.cfg.certificateAuthority()
-	if err != nil {
-		return 0, err
-	}
-	data, err := i.cfg.renderKubeconfig(ca, i.values.Token)
+	data, err := i.usableKubeconfig(i.values.Token)
 	if err != nil {
 		return 0, err
 	}

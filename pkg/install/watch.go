@@ -98,6 +98,7 @@ func (w *watcher) round(ctx context.Context) error {
 	if err := w.prepare(ctx); err != nil {
 		faults = append(faults, fmt.Errorf("prepare: %w%s", err, cure(err)))
 	}
+	w.sweep(w.cfg.netDir())
 	for _, p := range w.parts {
 		if p.needsAll && len(faults) > 0 {
 			continue
