@@ -128,7 +128,7 @@ func TestWhatCanBeRefusedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		{"no token", func(*host) {}, func() (string, error) { return "", refused }, refused},
 		{"empty token", func(*host) {}, func() (string, error) { return "", nil }, nil},
 		{"no certificate authority", func(h *host) { _ = os.Remove(h.path("sa/ca.crt")) }, issue, fs.ErrNotExist},
-		{"kubeconfig that the plugins cannot use", func(h *host) { h.cfg.ServiceHost = "a|b" }, issue, ErrConfig},
+		{"API server that the plugins cannot use", func(h *host) { h.cfg.ServiceHost = "a|b" }, issue, ErrConfig},
 		{
 			"kubeconfig is a pipe",
 			func(h *host) { h.pipe("host/etc/cni/net.d/calico-kubeconfig") }, issue, atomicfile.ErrNotRegular,

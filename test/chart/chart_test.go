@@ -35,14 +35,20 @@ func must[T any](value T, err error) func(testing.TB) T {
 	}
 }
 
-// set returns the values that "a.b.c=VALUE" stands for, VALUE in YAML.
+// set returns the values that "a.b.c=VALUE" stands for, VALUE in YAML, or a whole map in YAML.
 func set(t testing.TB, assignment string) map[string]any {
 	t.Helper()
+	var value any
+	if strings.HasPrefix(assignment, "{") {
+		if err := yaml.Unmarshal([]byte(assignment), &value); err != nil {
+			t.Fatal(err)
+		}
+		return value.(map[string]any)
+	}
 	path, text, ok := strings.Cut(assignment, "=")
 	if !ok {
 		return nil
 	}
-	var value any
 	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +95,7 @@ var changes = map[string]string{
 	"host.stateDir=/v":                        "hostPath: {path: /v, type",
 	"cni.confName=05-calico.conflist":         "value: 05-calico.conflist",
 	"cni.oldConfName=10-old.conflist":         "value: 10-old.conflist",
-	"cni.networkConfig='{\"name\": \"own\"}'": `{"name": "own"}`,
+	"cni.networkConfig='{\"name\": \"own\", \"plugins\": []}'": `{"name": "own", "plugins": []}`,
 	"cni.mtu=1400":                            `veth_mtu: "1400"`,
 	"cni.requireMTUFile=true":                 "- name: REQUIRE_MTU_FILE\n              value: \"true\"",
 	"cni.portmap=false":                       "",
@@ -190,7 +196,7 @@ func TestEveryValueIsExplained(t *testing.T) {
 // TestTheSchemaTakes what CustomResourceDefinition and install take.
 func TestTheSchemaTakes(t *testing.T) {
 	for _, assignment := range []string{
-		"apiServer.host=2001:db8::1", "apiServer.host='[2001:db8::1]'", "apiServer.host=api.example", "apiServer.port='65535'",
+		"apiServer.host=2001:db8::1", "apiServer.host='[2001:db8::1]'", "apiServer.host='[10.96.0.1]'", "apiServer.host=api.example", "apiServer.port='65535'",
 		"ipPools=[{name: p, cidr: 2001:db8::/64, blockSize: 122, allowedUses: [Workload], assignmentMode: Manual, disableBGPExport: true, " +
 			"disabled: true, ipipMode: Never, namespaceSelector: all(), natOutgoing: true, nodeSelector: all(), vxlanMode: Always}]",
 	} {
@@ -210,6 +216,15 @@ func TestTheSchemaRefuses(t *testing.T) {
 		"a directory that ends a field": {"host.netDir='/etc/cni, type: Socket'", "/host/netDir"},
 		"a configuration nobody reads":  {"cni.confName=10-calico.yaml", "/cni/confName"},
 		"a configuration elsewhere":     {"cni.confName=../10-calico.conflist", "/cni/confName"},
+		"a list in a file for one plugin": {"cni.confName=10-calico.conf", "cni.confName"},
+		"a plugin in a file for a list":   {`cni.networkConfig='{"name": "n", "type": "calico"}'`, "cni.confName"},
+		"a configuration that is no JSON": {`cni.networkConfig='{"name": }'`, "cni.networkConfig"},
+		"a configuration that is a list":  {`cni.networkConfig='[]'`, "cni.networkConfig"},
+		"a configuration without a name":  {`cni.networkConfig='{"plugins": []}'`, "cni.networkConfig"},
+		"an unknown placeholder":          {`cni.networkConfig='{"name": "n", "plugins": ["__MTU__"]}'`, "__MTU__"},
+		"an MTU too small for IPv6":       {"{cni: {mtu: 1279}, ipam: {assignIPv6: true}}", "/ipam/assignIPv6"},
+		"an age beyond the last":          {"cni.log.maxAge=36501", "/cni/log/maxAge"},
+		"a host with brackets of rubbish": {"apiServer.host='[:::1]'", "/apiServer/host"},
 		"a log level unheard of":        {"cni.log.level=loud", "/cni/log/level"},
 		"a tag with a space":            {"image.tag='v1 v2'", "/image/tag"},
 		"half a digest":                 {"image.digest='sha256:00'", "/image/digest"},
