@@ -29,6 +29,7 @@ const (
 	VerbInstall   Verb = ""
 	VerbUninstall Verb = "uninstall"
 	VerbStatus    Verb = "status"
+	VerbVersion   Verb = "version"
 )
 
 // Config is what the operator decides. Parse fills it from flags and environment.

@@ -46,7 +46,7 @@ type Backlog interface {
 // Deps are what Run needs of the world beside files.
 type Deps struct {
 	Tokens TokenSource
-	// Backlog is for watching; nil when nobody settles.
+	// Backlog is for watching and uninstalling; nil when nobody settles.
 	Backlog  Backlog
 	Hostname func() (string, error)
 	// LinkMTU returns the MTU of the link of the default route, in bytes.
@@ -74,7 +74,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	case cfg.Verb == VerbStatus:
 		return i.status()
 	case cfg.Verb == VerbUninstall:
-		return i.uninstall()
+		return i.uninstall(ctx)
 	case cfg.DryRun:
 		return i.plan(ctx)
 	case cfg.Watch:

@@ -37,8 +37,10 @@ func (i *installer) plan(ctx context.Context) error {
 		changes += n
 	}
 	if changes > 0 {
+		i.print("installing would change %d of the files\n", changes)
 		return fmt.Errorf("%w: installing would change %d of the files", ErrDiffers, changes)
 	}
+	i.print("installing would change nothing\n")
 	return nil
 }
 

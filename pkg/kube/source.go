@@ -39,4 +39,6 @@ func open(data []byte, path, userAgent string) (*Client, error) {
 
 // InPod returns a client with the service account that Kubernetes mounts at a directory, for the API server at host and
 // port. It is InCluster for a process that has them from elsewhere than its environment.
-func InPod(mount, host, port, userAgent string) (*Client, error) { return inPod(mount, host, port, userAgent) }
+func InPod(mount, host, port, userAgent string) (*Client, error) {
+	return inPod(mount, host, port, userAgent)
+}
