@@ -209,7 +209,7 @@ func TestAReadOnlyDirectoryCountsByWhatItHolds(t *testing.T) {
 				h.put(filepath.Join(dir, "portmap"), "portmap")
 			})
 			err := h.install()
-			if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(), "opt/cni/bin cannot be written and lacks calico") {
+			if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(), "opt/cni/bin lacks calico and cannot be written: read-only file system") {
 				t.Errorf("Run = %v; want %v", err, tt.want)
 			}
 			if err == nil && !strings.Contains(h.log.String(), "level=WARN") || !strings.Contains(h.tree(), "opt/cni/bin/calico "+tt.calico) {

@@ -1,7 +1,6 @@
 package install
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"calico-cni/conflist"
 	"calico-cni/internal/atomicfile"
@@ -45,7 +45,8 @@ func (i *installer) checkBinaries(ctx context.Context) error {
 		return err
 	}
 	possible := false
-	var missing, closed []string
+	var missing []string
+	var closed error
 	for _, dir := range i.cfg.binDirs() {
 		if err := directory(dir); errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -56,15 +57,18 @@ func (i *installer) checkBinaries(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		possible = possible || canWrite(dir) || len(lacking) == 0
-		if canWrite(dir) {
+		denied := syscall.Access(dir, writable)
+		possible = possible || denied == nil || len(lacking) == 0
+		if denied == nil {
 			missing = append(missing, lacking...)
 		} else if len(lacking) > 0 {
-			closed = append(closed, fmt.Sprintf("%s cannot be written and lacks %s", dir, strings.Join(lacking, ", ")))
+			closed = errors.Join(closed, fmt.Errorf("%s lacks %s and cannot be written: %w", dir, strings.Join(lacking, ", "), denied))
 		}
 	}
-	if !possible {
-		return fmt.Errorf("%w: %s", i.noBinaries(), cmp.Or(strings.Join(closed, "; "), "none of them is mounted"))
+	if !possible && closed != nil {
+		return fmt.Errorf("%w: %w", i.noBinaries(), closed)
+	} else if !possible {
+		return i.noBinaries()
 	}
 	for _, b := range wanted {
 		if !slices.Contains(plugins, b.name) || !slices.Contains(missing, b.name) {
