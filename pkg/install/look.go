@@ -102,11 +102,7 @@ func (w *watcher) tokenLasts() bool { return w.unrenewed && w.credential.good(w.
 
 // lookKubeconfig leaves one that somebody else wrote, when it works: Calico's node agent renews the file, too.
 func (w *watcher) lookKubeconfig(ctx context.Context) ([]string, error) {
-	ca, err := w.cfg.certificateAuthority()
-	if err != nil {
-		return nil, err
-	}
-	data, err := w.cfg.renderKubeconfig(ca, w.credential.token)
+	data, err := w.usableKubeconfig(w.credential.token)
 	if err != nil {
 		return nil, err
 	}

@@ -55,13 +55,13 @@ func (i *installer) watch(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			return w.leave()
+			return w.leave(ctx)
 		}
 		w.tell(err)
 		w.settle(ctx)
 		select {
 		case <-ctx.Done():
-			return w.leave()
+			return w.leave(ctx)
 		case <-i.deps.Wake:
 		}
 	}
@@ -98,6 +98,7 @@ func (w *watcher) round(ctx context.Context) error {
 	if err := w.prepare(ctx); err != nil {
 		faults = append(faults, fmt.Errorf("prepare: %w%s", err, cure(err)))
 	}
+	w.sweep(w.cfg.netDir())
 	for _, p := range w.parts {
 		if p.needsAll && len(faults) > 0 {
 			continue
@@ -202,9 +203,9 @@ func (w *watcher) note(text string) {
 	w.deps.Log.Warn(text)
 }
 
-func (w *watcher) leave() error {
+func (w *watcher) leave(ctx context.Context) error {
 	if w.cfg.CleanupOnExit {
-		return w.uninstall()
+		return w.uninstall(context.WithoutCancel(ctx))
 	}
 	w.deps.Log.Info("stopped; what is installed stays, and works until its token expires")
 	return nil

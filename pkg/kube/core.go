@@ -151,7 +151,14 @@ type Token struct {
 
 // RequestToken has the server issue a token for a service account that is valid for about ttl.
 func (c *Client) RequestToken(ctx context.Context, namespace, account string, ttl time.Duration) (Token, error) {
-	body := fmt.Appendf(nil, `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":%d}}`, int64(ttl.Seconds()))
+	return c.requestToken(ctx, namespace, account, tokenSpec{Seconds: int64(ttl.Seconds())})
+}
+
+func (c *Client) requestToken(ctx context.Context, namespace, account string, spec tokenSpec) (Token, error) {
+	body, err := json.Marshal(tokenRequest{"authentication.k8s.io/v1", "TokenRequest", spec})
+	if err != nil {
+		return Token{}, fmt.Errorf("encode token request: %w", err)
+	}
 	r := request{
 		what: fmt.Sprintf("request token of service account %s/%s", namespace, account), method: http.MethodPost,
 		of:   subject{"", "serviceaccounts", account},
