@@ -156,16 +156,7 @@ var ErrHeld = errors.New("addresses of the release are still allocated")
 // finish releases and tells the pod, and returns what it has released.
 func (c *Command) finish(ctx context.Context, r pending.Release) ([]netip.Addr, error) {
 	id := workload.ID{ContainerID: r.ContainerID, IfName: r.IfName, Namespace: r.Namespace, Pod: r.Pod, PodUID: r.PodUID}
-	allocations := c.Allocations()
-	held, err := allocations.Lookup(ctx, r.Network, id)
-	if err != nil {
-		return nil, err
-	}
-	e := c.evidenceOf(r)
-	freed, err := allocations.Release(ctx, held, e)
-	if err == nil && len(freed.Addrs) == 0 && !freed.All {
-		err = c.nothingLeft(ctx, allocations, held, e)
-	}
+	freed, err := c.give(ctx, c.Allocations(), r, id)
 	if err != nil || !id.Kubernetes() {
 		return freed.Addrs, err
 	}
@@ -175,6 +166,20 @@ func (c *Command) finish(ctx context.Context, r pending.Release) ([]netip.Addr, 
 	}
 	_, err = announcer.Clear(ctx, nil)
 	return freed.Addrs, err
+}
+
+// give gives back the addresses of a queued release.
+func (c *Command) give(ctx context.Context, a Allocations, r pending.Release, id workload.ID) (Freed, error) {
+	held, err := a.Lookup(ctx, r.Network, id)
+	if err != nil {
+		return Freed{}, err
+	}
+	e := c.evidenceOf(r)
+	freed, err := a.Release(ctx, held, e)
+	if err == nil && len(freed.Addrs) == 0 && !freed.All {
+		err = c.nothingLeft(ctx, a, held, e)
+	}
+	return freed, err
 }
 
 // nothingLeft returns an error that wraps ErrHeld when a release that gave back nothing may have left something: it is kept, so
