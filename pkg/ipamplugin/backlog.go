@@ -42,6 +42,10 @@ func CanWait(err error) bool {
 // is what was given back already. An error wraps why.
 func (c *Command) Postpone(why error, e Evidence, elsewhere bool, released []netip.Addr) error {
 	c.Log.Warn("the release waits until the API server can be reached", "error", why)
+	if !errors.Is(why, kube.ErrKubeconfig) {
+		// That is no outage that other nodes have, too.
+		c.pace().Lost()
+	}
 	// A DEL does what it can without the name.
 	node, _ := c.NodeName(c.Conf)
 	err := c.queue().AddIf(pending.Release{
