@@ -92,7 +92,12 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	g := Grant{request: ipam.Request{
 		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: a.owner(r), NamespaceLabels: r.NamespaceLabels, Wants: wants,
 	}}
-	if !r.Another {
+	switch {
+	case r.Another:
+	case r.NamesInterface:
+		// What names no interface is Calico's, and may be another interface's.
+		g.request.Again = func(owner map[string]string) bool { return owner[ownerInterface] == r.ID.IfName }
+	default:
 		g.request.Again = heldFor(r.ID.IfName, false)
 	}
 	for _, w := range wants {

@@ -53,12 +53,17 @@ func (c *Command) Postpone(why error, e Evidence, elsewhere bool, released []net
 		Namespace: c.ID.Namespace, Pod: c.ID.Pod, PodUID: c.ID.PodUID, Node: node,
 		Kubeconfig: c.Conf.Kubernetes.Kubeconfig,
 		Others:     e.Others != NoOthers, OthersUnknown: e.Others == OthersUnknown, OtherNetworks: elsewhere,
-		Addresses: e.Addrs, Released: released,
+		Addresses: e.Addrs, ReleasedBefore: e.Released, Released: released,
 	}, c.record.Current)
 	if err != nil {
 		return fmt.Errorf("%w; the release cannot wait for the end of this: %w", why, err)
 	}
 	return nil
+}
+
+// Evidence is what a DEL knows about its attachment.
+func (c *Command) Evidence(others Others) Evidence {
+	return Evidence{Others: others, Addrs: c.SaidBefore(), Released: c.record.Released()}
 }
 
 // SaidBefore returns the addresses of the attachment in the result of the ADD, none where the runtime does not pass it along.
@@ -199,7 +204,7 @@ func (c *Command) nothingLeft(ctx context.Context, a Allocations, held Holdings,
 
 // evidenceOf is what the DEL knew that queued a release. The node may have gone by another name in its configuration.
 func (c *Command) evidenceOf(r pending.Release) Evidence {
-	e := Evidence{Others: SomeOthers, Addrs: r.Addresses}
+	e := Evidence{Others: SomeOthers, Addrs: r.Addresses, Released: r.ReleasedBefore}
 	switch {
 	case !r.Others:
 		e.Others = NoOthers

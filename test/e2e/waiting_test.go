@@ -151,7 +151,7 @@ func TestAFullQueueIsCode11AfterAllThatCanBeDone(t *testing.T) {
 			must(t, os.WriteFile(filepath.Join(waitingDir, fmt.Sprintf("elsewhere@c%d@eth0.json", i)), []byte(data), 0o600))
 		}
 		o.begin(t)
-		expectError(t, plugin+" DEL", ask(t, plugin, "DEL", p, named), 11, "4096", waitingDir)
+		expectError(t, plugin+" DEL", ask(t, plugin, "DEL", p, named), 11, "4096", waitingDir, "API server unavailable")
 		expectWaiting(t, "in the full queue", limit)
 		if hasLink(hostIfName("default." + p.Name)) {
 			t.Error("the interface is still there")
