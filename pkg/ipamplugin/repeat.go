@@ -66,7 +66,7 @@ func (c *Command) EndDel(freed Freed, err error) {
 	switch {
 	case freed.All && c.undisturbed && !c.waits():
 		unrecorded = c.record.SetComplete()
-	case len(freed.Addrs) > 0:
+	case len(freed.Addrs) > 0 && !c.waits():
 		unrecorded = c.record.SetReleased()
 	}
 	if unrecorded != nil {

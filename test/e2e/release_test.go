@@ -56,7 +56,7 @@ func TestIPAMPluginReleasesWhatCalicoAllocatedForOtherInterfaces(t *testing.T) {
 		{name: "the first of Calico", ours: []string{"net1"}, calico: []string{"eth0"}, left: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			name := "multus-" + strings.NewReplacer(" ", "-", ",", "").Replace(c.name)
+			name := "multus-" + strings.NewReplacer(" ", "-", ",", "").Replace(strings.ToLower(c.name))
 			changes := map[string]any{"name": name, "type": "macvlan", "ipam.assign_ipv6": "false"}
 			results := map[string]node.Answer{}
 			allocate := func(ifName string) {
