@@ -281,3 +281,28 @@ func (c *cluster) settle(command *Command) func(ctx context.Context, r pending.R
 		return err
 	}
 }
+
+// TestAddOnAnotherNodeGetsAnAddressOfItsOwn has containers of one ID on two nodes, and the first ADD of one of them repeated.
+func TestAddOnAnotherNodeGetsAnAddressOfItsOwn(t *testing.T) {
+	w := newCluster(t)
+	got := map[string]netip.Addr{}
+	for _, node := range []string{"n1", "n2", "n1", "n2"} {
+		r := Request{Network: "net", Node: node, ID: attachment("eth0"), IPv4: Family{Wanted: true}}
+		view, err := w.Gather(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := w.Assign(t.Context(), view, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := g.Assigned[0].Addr
+		if before, ok := got[node]; ok && before != addr {
+			t.Errorf("repeated on %s: %v, want %v", node, addr, before)
+		}
+		got[node] = addr
+	}
+	if got["n1"] == got["n2"] {
+		t.Errorf("both nodes have %v", got["n1"])
+	}
+}
