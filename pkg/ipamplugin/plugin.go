@@ -71,14 +71,14 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	}
 	var freed Freed
 	defer func() { c.Finish(ctx, freed.Addrs, err) }()
-	defer func() { c.EndDel(freed.All, err) }()
+	defer func() { c.EndDel(freed, err) }()
 
 	if c.BeginDel(deletion.IPAM) {
 		freed.All = true
 		return nil
 	}
 	// The container may have other interfaces.
-	evidence := Evidence{Addrs: c.SaidBefore()}
+	evidence := c.Evidence(OthersUnknown)
 	if freed, err = c.release(ctx, evidence); CanWait(err) {
 		c.Note(err, false)
 		return c.Postpone(err, evidence, true, freed.Addrs)
