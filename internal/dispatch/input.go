@@ -153,6 +153,9 @@ func (i *invocation) netns(v verb, args *skel.CmdArgs) *types.Error {
 	}
 	pod, err := netnspath.Open(args.Netns)
 	if err != nil {
+		if !errors.Is(err, netnspath.ErrNone) {
+			return nil // The data plane reports it with its remedy.
+		}
 		if v.name == "ADD" && i.plugin.EntersNetNS {
 			return types.NewError(types.ErrInvalidEnvironmentVariables,
 				fmt.Sprintf("CNI_NETNS %s: network namespace does not exist: %v; the runtime has removed the sandbox, or names a wrong path", args.Netns, err), "")
