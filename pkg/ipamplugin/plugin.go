@@ -181,7 +181,7 @@ func (c *Command) gather(ctx context.Context, node string) (view ipam.View, name
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { view, err = c.Allocations().Gather(ctx, c.UsualRequest(node)); return err })
 	if c.ID.Kubernetes() {
-		g.Go(func() (err error) { namespace, err = c.Client.Namespace(ctx, c.ID.Namespace); return err })
+		g.Go(func() (err error) { namespace, err = c.ReadNamespace(ctx); return err })
 	}
 	err = g.Wait()
 	return view, namespace, err
