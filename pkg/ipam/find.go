@@ -27,6 +27,8 @@ type search struct {
 	// handle is the request's handle as it was last written, and counted what it counts on behalf of the request.
 	handle  Row[Handle]
 	counted map[netip.Prefix]int
+	// reserved are the addresses that are only given when they are asked for.
+	reserved pool.Ranges
 	// overlapped are the blocks that could not be used because they overlap others; collisions are those of the current pass.
 	overlapped map[netip.Prefix]*OverlapError
 	collisions []*OverlapError
@@ -34,7 +36,7 @@ type search struct {
 
 func newSearch(a *Allocator, view View, r Request) *search {
 	return &search{
-		a: a, view: view, request: r, counted: map[netip.Prefix]int{},
+		a: a, view: view, request: r, reserved: pool.NewRanges(view.Reserved), counted: map[netip.Prefix]int{},
 		wanted: map[netip.Prefix]bool{}, full: map[netip.Prefix]bool{}, overlapped: map[netip.Prefix]*OverlapError{},
 	}
 }

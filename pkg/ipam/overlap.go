@@ -136,32 +136,6 @@ func (s *search) collision(err error) error {
 	return errFull
 }
 
-// layout holds the blocks of other sizes than the pool's, to find out whether a block of the pool overlaps one.
-type layout map[netip.Prefix]netip.Prefix
-
-// add records a block: under its own prefix, and under each larger block that it lies in.
-func (l layout) add(other netip.Prefix, size int) {
-	if other.Bits() == size {
-		return
-	}
-	for bits := other.Bits(); bits >= min(size, other.Bits()); bits-- {
-		l[netip.PrefixFrom(other.Addr(), bits).Masked()] = other
-	}
-}
-
-// overlaps reports whether a block of the pool's size overlaps a recorded one.
-func (l layout) overlaps(cidr netip.Prefix) bool {
-	if len(l) == 0 {
-		return false
-	}
-	for bits := cidr.Bits(); bits >= cidr.Addr().BitLen()-block.MaxBits; bits-- {
-		if other, ok := l[netip.PrefixFrom(cidr.Addr(), bits).Masked()]; ok && other.Overlaps(cidr) {
-			return true
-		}
-	}
-	return false
-}
-
 // maxPasses bounds how often a search is repeated after claims collided with claims of other processes.
 const maxPasses = 5
 
