@@ -32,6 +32,8 @@ type search struct {
 	// overlapped are the blocks that could not be used because they overlap others; collisions are those of the current pass.
 	overlapped map[netip.Prefix]*OverlapError
 	collisions []*OverlapError
+	// leftovers are addresses that nobody holds in blocks that had no room.
+	leftovers leftovers
 }
 
 func newSearch(a *Allocator, view View, r Request) *search {
@@ -81,6 +83,7 @@ func (s *search) find(ctx context.Context, w Want) (place, error) {
 		for _, cidr := range slices.SortedFunc(maps.Keys(s.overlapped), netip.Prefix.Compare) {
 			none.Reasons = append(none.Reasons, s.overlapped[cidr].Error())
 		}
+		none.Reasons = append(none.Reasons, s.leftovers.reasons(s.view.Config.Cooldown)...)
 		return place{}, none
 	}
 	return p, err
@@ -156,6 +159,8 @@ func (s *search) tryBatch(ctx context.Context, w Want, rows []AffinityRow) (plac
 		case err == nil:
 			if err = s.room(found); err == nil {
 				err = s.collision(s.admit(ctx, found))
+			} else {
+				s.leftovers.add(found.row.Value, s.reserved)
 			}
 			s.full[row.Key.CIDR] = errors.Is(err, errFull)
 		case errors.Is(err, errUnhealed):

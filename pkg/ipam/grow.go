@@ -103,9 +103,9 @@ func (s *search) limit(w Want) string {
 	config, mine := s.view.Config, s.blocksOf(w.IPv6)
 	switch {
 	case !config.AutoAllocateBlocks:
-		return "the node's blocks are full, and IPAMConfig.autoAllocateBlocks is off"
+		return "the node's blocks are full, and IPAMConfig.autoAllocateBlocks is off (set it to true)"
 	case mine >= config.MaxBlocksPerHost:
-		return fmt.Sprintf("the node's %d blocks are full, and it may have no more (IPAMConfig.maxBlocksPerHost is %d)", mine, config.MaxBlocksPerHost)
+		return fmt.Sprintf("the node's %d blocks are full, and IPAMConfig.maxBlocksPerHost is %d (raise it)", mine, config.MaxBlocksPerHost)
 	}
 	return ""
 }
@@ -237,7 +237,7 @@ func (v *survey) remember(p place) {
 	if !strings.HasPrefix(b.Affinity, hostPrefix) && b.Affinity != "" || b.Validate() != nil {
 		return
 	}
-	v.free += b.Usage().Free
+	v.free += v.leftovers.add(b, v.reserved)
 	if b.Affinity != "" && b.Empty() && v.a.Now().Sub(b.ClaimTime) > idleAfter && len(v.idle) < maxKept {
 		v.idle = append(v.idle, p.cidr)
 	}
@@ -295,15 +295,20 @@ func (v *survey) reason(limit string) string {
 		return limit + v.strict()
 	}
 	if v.looked >= v.probes() {
-		return fmt.Sprintf("no free block among the %d of %d looked at%s", v.looked, v.pool.Blocks(), v.strict())
+		return fmt.Sprintf("no free block among the %d of %d looked at (retry, or add an IPPool)%s", v.looked, v.pool.Blocks(), v.strict())
 	}
-	return fmt.Sprintf("all %d blocks of %s are in use (%d taken, %d reserved)%s", v.pool.Blocks(), v.pool.CIDR, v.taken,
-		v.pool.Blocks()-v.pool.Space(v.reserved, nil).Len(), v.strict())
+	remedy := "free addresses, or add an IPPool"
+	reserved := v.pool.Blocks() - v.pool.Space(v.reserved, nil).Len()
+	if reserved > 0 {
+		remedy = "free addresses, shrink an IPReservation, or add an IPPool"
+	}
+	return fmt.Sprintf("all %d blocks of %s are in use, %d taken and %d reserved (%s)%s",
+		v.pool.Blocks(), v.pool.CIDR, v.taken, reserved, remedy, v.strict())
 }
 
 func (v *survey) strict() string {
 	if !v.view.Config.StrictAffinity || v.free == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %d addresses are free in blocks of other nodes, but IPAMConfig.strictAffinity forbids to borrow them", v.free)
+	return fmt.Sprintf("; %d addresses are free in blocks of other nodes, but IPAMConfig.strictAffinity forbids borrowing them (set it to false)", v.free)
 }

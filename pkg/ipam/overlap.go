@@ -30,8 +30,8 @@ func (e *OverlapError) Error() string {
 	if len(others) > most {
 		others = append(others[:most], fmt.Sprintf("%d more", len(e.Others)-most))
 	}
-	return fmt.Sprintf("block %s overlaps block %s of %s, so no address is allocated from it; "+
-		"delete the pods of the blocks whose size is not the pool's blockSize (see \"Change the block size of a pool\" in docs/blocksize.md)",
+	return fmt.Sprintf("block %s is not used, as it overlaps block %s of %s (delete the pods of blocks whose size is not the "+
+		"blockSize of their pool; see docs/blocksize.md)",
 		e.Block, strings.Join(others, " and "), orNobody(e.Owner))
 }
 
