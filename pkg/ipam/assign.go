@@ -255,7 +255,7 @@ func (s *search) mine(o block.Attribute) bool {
 
 // touch makes sure that the request's handle still counts a block, and keeps it from being deleted unseen.
 func (s *search) touch(ctx context.Context, cidr netip.Prefix) error {
-	handle, err := s.a.touch(ctx, s.request.Handle, cidr)
+	handle, err := s.a.touch(ctx, s.request.Handle, s.handle.UID, cidr)
 	if err != nil {
 		return err
 	}

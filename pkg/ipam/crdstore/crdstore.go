@@ -180,7 +180,7 @@ func (t table[K, T, S]) answer(object *kube.Object[S], err error) (ipam.Row[T], 
 
 func (t table[K, T, S]) row(object *kube.Object[S]) (ipam.Row[T], error) {
 	value, deleted, err := t.codec.decode(object)
-	return ipam.Row[T]{Value: value, Deleted: deleted, Rev: object}, err
+	return ipam.Row[T]{Value: value, Deleted: deleted, UID: object.Metadata.UID, Rev: object}, err
 }
 
 // translate gives an error of the API the sentinel that the allocator goes by, and keeps its own.

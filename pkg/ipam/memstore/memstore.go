@@ -64,9 +64,7 @@ func (s *Store) Handles() ipam.Table[string, ipam.Handle] { return s.handles }
 
 // AffinitiesOf implements ipam.Store. A cached list may be behind, as Lag says.
 func (s *Store) AffinitiesOf(_ context.Context, node string, cached bool) ([]ipam.AffinityRow, error) {
-	switch s.outcome(Request{Verb: "list", Kind: "affinity"}) {
-	case Pass:
-	default:
+	if s.Fault != nil && s.Fault(Request{Verb: "list", Kind: "affinity"}) != Pass {
 		return nil, errUnavailable
 	}
 	s.mu.Lock()
@@ -119,6 +117,20 @@ func (s *Store) Reservations(context.Context) ([]netip.Prefix, error) {
 // NodeLabels implements ipam.Cluster.
 func (s *Store) NodeLabels(context.Context, string) (map[string]string, error) {
 	return maps.Clone(s.Labels), nil
+}
+
+// Revision returns the revision of the last change.
+func (s *Store) Revision() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counters.revision
+}
+
+// Changes returns how many changes of affinities there were, of which Lag is told.
+func (s *Store) Changes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.listed)
 }
 
 // Snapshot is the contents of a store at one moment, as a backup of etcd has it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"calico-cni/pkg/ipam"
 )
@@ -73,7 +74,9 @@ func (t *table[K, T]) Create(_ context.Context, key K, value T) (out ipam.Row[T]
 			return ipam.ErrExists
 		}
 		t.store.counters.uid++
-		out, err = t.put(name, key, ipam.Row[T]{Value: settled, Rev: revision{uid: t.store.counters.uid}})
+		out, err = t.put(name, key, ipam.Row[T]{
+			Value: settled, UID: strconv.FormatInt(t.store.counters.uid, 10), Rev: revision{uid: t.store.counters.uid},
+		})
 		return err
 	})
 	return out, err
@@ -94,7 +97,7 @@ func (t *table[K, T]) Update(_ context.Context, key K, row ipam.Row[T]) (out ipa
 			out, err = t.answer(old)
 			return err
 		}
-		out, err = t.put(name, key, ipam.Row[T]{Value: settled, Deleted: row.Deleted, Rev: old.Rev})
+		out, err = t.put(name, key, ipam.Row[T]{Value: settled, Deleted: row.Deleted, UID: old.UID, Rev: old.Rev})
 		return err
 	})
 	return out, err
@@ -114,15 +117,17 @@ func (t *table[K, T]) Delete(_ context.Context, key K, row ipam.Row[T]) error {
 
 // request runs one request with the store locked, as the outcome of it has been decided, and names it in its error.
 func (t *table[K, T]) request(verb string, key K, run func(name string) error) error {
-	err := t.run(Request{Verb: verb, Kind: t.kind, Key: fmt.Sprint(key)}, key, run)
-	if err != nil {
+	outcome := Pass
+	if t.store.Fault != nil {
+		outcome = t.store.Fault(Request{Verb: verb, Kind: t.kind, Key: fmt.Sprint(key)})
+	}
+	if err := t.run(outcome, key, run); err != nil {
 		return fmt.Errorf("%s %s %v: %w", verb, t.kind, key, err)
 	}
 	return nil
 }
 
-func (t *table[K, T]) run(r Request, key K, run func(name string) error) error {
-	outcome := t.store.outcome(r)
+func (t *table[K, T]) run(outcome Outcome, key K, run func(name string) error) error {
 	t.store.mu.Lock()
 	defer t.store.mu.Unlock()
 	name, err := t.codec.name(key)
@@ -182,6 +187,15 @@ func (t *table[K, T]) change() {
 func (t *table[K, T]) copy(row ipam.Row[T]) ipam.Row[T] {
 	row.Value = t.codec.clone(row.Value)
 	return row
+}
+
+// each calls f for every row. f does not change or keep the value.
+func (t *table[K, T]) each(f func(key K, row ipam.Row[T])) {
+	t.store.mu.Lock()
+	defer t.store.mu.Unlock()
+	for _, row := range t.rows {
+		f(row.key, row.row)
+	}
 }
 
 // all returns a copy of every row.
