@@ -85,12 +85,14 @@ func (s *setup) removeStale(context.Context) error {
 	return s.ns.host.deleteLink(link)
 }
 
-// markOwner is a request of its own because the kernel takes no alias with the one that creates a link. It comes before the
-// link is up: see halfMade.
+// markOwner sets the alias and then resets the group, which stood for it. It comes before the link is up: see halfMade.
 func (s *setup) markOwner(context.Context) error {
 	alias := markOf(s.spec).String()
 	if err := s.ns.host.LinkSetAlias(s.hostLink, alias); err != nil {
 		return fmt.Errorf("set alias of %s to %s: %w", s.spec.HostIfName, alias, err)
+	}
+	if err := s.ns.host.LinkSetGroup(s.hostLink, 0); err != nil {
+		return fmt.Errorf("reset group of %s: %w", s.spec.HostIfName, err)
 	}
 	return nil
 }

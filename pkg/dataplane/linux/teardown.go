@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -80,8 +81,9 @@ func openPod(path string, host side) (*side, error) {
 	return &pod, nil
 }
 
-// removePodLink leaves alone what this data plane, or Calico's, did not make, and what another network has made: an ADD that
-// found its interface name taken is followed by a DEL, which must not remove what the ADD spared.
+// removePodLink leaves alone what this data plane, or Calico's, did not make, and what is not proven to be the target's: an ADD
+// that found its interface name taken is followed by a DEL, which must not remove what the ADD spared, and a path such as
+// /proc/<pid>/ns/net may lead to the namespace of another pod by now.
 func (t teardown) removePodLink() error {
 	if t.pod == nil || t.target.IfName == "" {
 		return nil
@@ -94,10 +96,39 @@ func (t teardown) removePodLink() error {
 	if err != nil || hostEnd == nil {
 		return err
 	}
-	if m, ok := parseMark(hostEnd.Attrs().Alias); ok && m != t.mark {
-		return nil
+	mine, err := t.ownsPair(hostEnd)
+	if err != nil || !mine {
+		return err
 	}
 	return t.pod.deleteLink(link)
+}
+
+// ownsPair reports whether the pair of a host's end whose other end is in the target's namespace is the target's. A pair
+// without a mark is, when its name tells the target's workload and something tells the target's container: the caller, or a
+// mark of the container on another pair in the namespace.
+func (t teardown) ownsPair(hostEnd netlink.Link) (bool, error) {
+	switch {
+	case t.mark.isOn(hostEnd), t.hasOlderMark(hostEnd):
+		return true, nil
+	case !isUnmarked(hostEnd) || !sameWorkload(hostEnd.Attrs().Name, t.target.HostIfName):
+		return false, nil
+	case t.target.Unmarked:
+		return true, nil
+	}
+	marks, err := t.marks()
+	return slices.ContainsFunc(marks, t.ofContainer), err
+}
+
+// hasOlderMark reports whether a host interface carries the mark of the target's container that older versions of this data
+// plane set.
+func (t teardown) hasOlderMark(hostLink netlink.Link) bool {
+	return t.target.ContainerID != "" && hostLink.Attrs().Alias == t.target.ContainerID
+}
+
+// ofContainer reports whether a mark is of the target's container, in any network.
+func (t teardown) ofContainer(m mark) bool {
+	return t.target.Owner != "" && m.owner == t.target.Owner ||
+		t.target.ContainerID != "" && strings.HasSuffix(m.owner, "."+t.target.ContainerID)
 }
 
 // removeHostLinks leaves alone what carries another mark: a newer sandbox of the same pod has the same interface name.
@@ -127,11 +158,10 @@ func (t teardown) removeHostLinks() error {
 // mine reports whether a host interface is the target's. One without a mark of today's form tells the container at most,
 // so it is not when the pod has its other end under another name.
 func (t teardown) mine(link netlink.Link) (bool, error) {
-	alias := link.Attrs().Alias
-	if alias == t.mark.String() {
+	if t.mark.isOn(link) {
 		return true, nil
 	}
-	unmarked := alias == "" && t.target.Unmarked && !halfMade(link) || alias != "" && alias == t.target.ContainerID
+	unmarked := isUnmarked(link) && t.target.Unmarked && !halfMade(link) || t.hasOlderMark(link)
 	if !unmarked || link.Attrs().Name != t.target.HostIfName || t.pod == nil {
 		return unmarked && link.Attrs().Name == t.target.HostIfName, nil
 	}
@@ -139,8 +169,8 @@ func (t teardown) mine(link netlink.Link) (bool, error) {
 	return podEnd == nil || podEnd.Attrs().Name == t.target.IfName, err
 }
 
-// halfMade reports whether an interface without a mark may be one that Setup has made a moment ago, for a newer sandbox: it
-// brings none up before it has marked it. One that a crash has left so goes with its pod's end, or with the next Setup.
+// halfMade reports whether an interface without a mark may be one that an older version of this data plane is setting up for
+// a newer sandbox: that version set the mark after the creation, and before it brought the interface up.
 func halfMade(link netlink.Link) bool { return link.Attrs().Flags&net.FlagUp == 0 }
 
 // others tells the other interfaces of the container by their marks.
@@ -154,7 +184,7 @@ func (t teardown) others() (found dataplane.Others, err error) {
 		case m == t.mark:
 		case m.owner == t.target.Owner:
 			found.InNetwork = true
-		case t.target.ContainerID != "" && strings.HasSuffix(m.owner, "."+t.target.ContainerID):
+		case t.ofContainer(m):
 			found.Elsewhere = true
 		}
 	}
