@@ -32,8 +32,9 @@ type rowsOf[K comparable, T any] map[string]stored[K, T]
 
 // codec does to keys and values what a round trip through the API server does.
 type codec[K comparable, T any] interface {
-	// name returns the name of the object, or an error if the server refuses the name.
-	name(key K) (string, error)
+	// name returns the name of the object. refused reports whether the server refuses to create an object for the key.
+	name(key K) string
+	refused(key K) error
 	// settle returns a copy of a value as it is read back. old is what the object had before, nil for a new object.
 	settle(value T, old *T) (T, error)
 	// check returns an error if no reader can use the value.
@@ -66,6 +67,9 @@ func (t *table[K, T]) Get(_ context.Context, key K) (out ipam.Row[T], err error)
 
 func (t *table[K, T]) Create(_ context.Context, key K, value T) (out ipam.Row[T], err error) {
 	err = t.request("create", key, func(name string) error {
+		if err := t.codec.refused(key); err != nil {
+			return err
+		}
 		settled, err := t.codec.settle(value, nil)
 		if err != nil {
 			return err
@@ -105,8 +109,16 @@ func (t *table[K, T]) Update(_ context.Context, key K, row ipam.Row[T]) (out ipa
 
 func (t *table[K, T]) Delete(_ context.Context, key K, row ipam.Row[T]) error {
 	return t.request("delete", key, func(name string) error {
-		if _, err := t.check(name, row); err != nil {
+		old, err := t.check(name, row)
+		if err != nil {
 			return err
+		}
+		if t.store.held[t.kind+" "+name] {
+			if !old.Deleted {
+				old.Deleted = true
+				_, _ = t.put(name, key, old)
+			}
+			return nil
 		}
 		delete(t.rows, name)
 		t.store.counters.revision++
@@ -130,10 +142,7 @@ func (t *table[K, T]) request(verb string, key K, run func(name string) error) e
 func (t *table[K, T]) run(outcome Outcome, key K, run func(name string) error) error {
 	t.store.mu.Lock()
 	defer t.store.mu.Unlock()
-	name, err := t.codec.name(key)
-	if err != nil {
-		return err
-	}
+	name := t.codec.name(key)
 	switch outcome {
 	case Refused:
 		return errUnavailable
