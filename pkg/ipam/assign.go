@@ -33,6 +33,9 @@ type Allocator struct {
 	// has to take turns: it only keeps the requests of a node out of each other's way. The caller ends the turn after the
 	// assignment. Nil waits for nobody.
 	Turn func(ctx context.Context) (waited bool)
+	// Wait waits before a retry of a write that met a conflict; retries counts from 1. It returns an error when the context
+	// ends first. See Backoff. Nil does not wait.
+	Wait func(ctx context.Context, retries int) error
 }
 
 // group returns a group of goroutines within the allocator's bound.
@@ -86,7 +89,7 @@ func (a *Allocator) Assign(ctx context.Context, view View, r Request) (got []Ass
 	var u undo.Stack
 	defer func() { u.OnError(ctx, &err) }()
 
-	s := &search{a: a, view: view, request: r, counted: map[netip.Prefix]int{}, wanted: map[netip.Prefix]bool{}, full: map[netip.Prefix]bool{}}
+	s := newSearch(a, view, r)
 	places := s.known()
 	waits := places != nil
 	if !waits {
@@ -134,6 +137,8 @@ type place struct {
 	want Want
 	cidr netip.Prefix
 	row  Row[block.Block]
+	// admitted says that the block passed the check for overlapping blocks.
+	admitted bool
 }
 
 // takeAll writes the allocations into their blocks, side by side; where that fails because of others, one after the other.
@@ -165,7 +170,7 @@ func (s *search) takeAll(ctx context.Context, places []place) ([]Assigned, error
 // take writes an allocation after an attempt that failed. After a conflict it reads the block again; when the block has no
 // room left, it looks for another one.
 func (s *search) take(ctx context.Context, p place, failed error) (got Assigned, err error) {
-	err = retry(ctx, "assign address from block "+p.cidr.String(), func() (err error) {
+	err = s.a.retry(ctx, "assign address from block "+p.cidr.String(), func() (err error) {
 		held := false
 		switch {
 		case errors.Is(failed, errFull):

@@ -1,8 +1,9 @@
 package ipam_test
 
 import (
-	"context"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"calico-cni/pkg/ipam"
@@ -39,42 +40,43 @@ type memories struct {
 	m *model
 	// roomy are the blocks in which nodes found room, also before the run: they may be another node's by now, or gone.
 	roomy map[string][]netip.Prefix
-	// history has every revision of each block, oldest first.
-	history map[netip.Prefix][]ipam.Row[block.Block]
+	// kept has every revision of a block that a node was told to remember, oldest first.
+	kept map[place][]ipam.Row[block.Block]
 	// none says that nothing is recalled, to bound the number of orders.
 	none bool
+}
+
+// place is a block in the memory of a node.
+type place struct {
+	node string
+	cidr netip.Prefix
 }
 
 func newMemories(m *model, crashes bool) *memories {
 	out := &memories{m: m, roomy: map[string][]netip.Prefix{}, none: m.bounded && crashes}
 	out.expire()
-	for _, node := range []string{"a", "b", "c"} {
-		rows, _ := m.store.AffinitiesOf(context.Background(), node, false)
-		for _, row := range rows {
-			out.roomy[node] = append(out.roomy[node], row.Key.CIDR)
-		}
+	for _, row := range m.store.BlockRows() {
+		node, _ := strings.CutPrefix(row.Value.Affinity, "host:")
+		out.roomy[node] = append(out.roomy[node], row.Value.CIDR)
+		out.keep(node, row)
+	}
+	for _, cidrs := range out.roomy {
+		slices.SortFunc(cidrs, netip.Prefix.Compare)
 	}
 	return out
 }
 
-// expire forgets the contents of blocks, and remembers them as they are now.
-func (s *memories) expire() {
-	s.history = map[netip.Prefix][]ipam.Row[block.Block]{}
-	s.record(s.m.store.BlockRows())
+// expire forgets the contents of all blocks, as a node does when they are older than a memory may be.
+func (s *memories) expire() { s.kept = map[place][]ipam.Row[block.Block]{} }
+
+func (s *memories) keep(node string, row ipam.Row[block.Block]) {
+	row.Value = row.Value.Clone()
+	at := place{node, row.Value.CIDR}
+	s.kept[at] = append(s.kept[at], row)
 }
 
-// record notes the revisions of blocks that are new.
-func (s *memories) record(rows map[netip.Prefix]ipam.Row[block.Block]) {
-	for cidr, row := range rows {
-		past := s.history[cidr]
-		if len(past) == 0 || past[len(past)-1].Rev != row.Rev {
-			s.history[cidr] = append(past, row)
-		}
-	}
-}
-
-// dim is the memory of a node: of a block it shows nothing, the oldest revision, the newest, or the one before. Where all
-// orders are tried it is the first two, and with crashes the first: there would be too many.
+// dim is the memory of a node: of a block it shows nothing, or the oldest revision that it was told to remember, the newest, or
+// the one before. Where all orders are tried it is the first two, and with crashes the first: there would be too many.
 type dim struct {
 	*memories
 	node string
@@ -83,7 +85,7 @@ type dim struct {
 func (d dim) Roomy() []netip.Prefix { return d.roomy[d.node] }
 
 func (d dim) Recall(cidr netip.Prefix) (row ipam.Row[block.Block], ok bool) {
-	past := d.history[cidr]
+	past := d.kept[place{d.node, cidr}]
 	if len(past) == 0 || d.none {
 		return row, false
 	}
@@ -100,6 +102,13 @@ func (d dim) Recall(cidr netip.Prefix) (row ipam.Row[block.Block], ok bool) {
 	return row, true
 }
 
-func (dim) Keep(netip.Prefix, ipam.Row[block.Block])  {}
-func (dim) Renew(netip.Prefix, ipam.Row[block.Block]) {}
-func (dim) Forget(netip.Prefix)                       {}
+func (d dim) Keep(_ netip.Prefix, row ipam.Row[block.Block]) { d.keep(d.node, row) }
+
+func (d dim) Renew(cidr netip.Prefix, row ipam.Row[block.Block]) {
+	if len(d.kept[place{d.node, cidr}]) > 0 {
+		d.keep(d.node, row)
+	}
+}
+
+// Forget does nothing: another process of the node may write what it remembers at the same time.
+func (dim) Forget(netip.Prefix) {}

@@ -1,6 +1,7 @@
 package ipam
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,6 +39,23 @@ func (s *search) grow(ctx context.Context, w Want, pools []pool.Pool) (place, []
 	if err != nil {
 		return place{}, nil, err
 	}
+	for pass := 1; ; pass++ {
+		found, reasons, err := s.survey(ctx, w, pools, limit)
+		if !errors.Is(err, errFull) {
+			return found, nil, err
+		}
+		again, err := s.collisionsGone(ctx, pass)
+		if err != nil {
+			return place{}, nil, err
+		}
+		if !again {
+			return place{}, reasons, errFull
+		}
+	}
+}
+
+// survey looks for room in each pool once, and says of each pool why it has none.
+func (s *search) survey(ctx context.Context, w Want, pools []pool.Pool, limit string) (place, []string, error) {
 	var reasons []string
 	var lend []place
 	for _, p := range pools {
@@ -49,10 +67,18 @@ func (s *search) grow(ctx context.Context, w Want, pools []pool.Pool) (place, []
 		lend = append(lend, v.roomy...)
 		reasons = append(reasons, p.Name+": "+v.reason(limit))
 	}
-	if s.view.Config.StrictAffinity || len(lend) == 0 {
+	if p, err := s.own(ctx, w, s.misfits(pools)); !errors.Is(err, errFull) {
+		return p, nil, err
+	}
+	if s.view.Config.StrictAffinity {
 		return place{}, reasons, errFull
 	}
-	return lend[0], nil, nil
+	for _, p := range lend {
+		if err := s.collision(s.admit(ctx, p)); !errors.Is(err, errFull) {
+			return p, nil, err
+		}
+	}
+	return place{}, reasons, errFull
 }
 
 // makeWay says why the node may claim no more blocks, or "". Before it gives up at the cap it gives back blocks that are
@@ -94,8 +120,10 @@ type survey struct {
 	// idle are blocks that other nodes own and do not use, roomy those with an address to lend.
 	idle  []netip.Prefix
 	roomy []place
+	// others are blocks of other sizes than the pool's, read after the first collision with one.
+	others layout
 	// What the walk met.
-	looked, taken, reserved, free int
+	looked, taken, reserved, free, overlapped int
 }
 
 // run walks the pool until it has claimed a block, and else takes over an idle one. It returns errFull when neither can be had.
@@ -142,6 +170,8 @@ func (v *survey) batch(next func() (netip.Prefix, bool), size int) []netip.Prefi
 		switch {
 		case v.owns(cidr):
 			v.taken++
+		case v.others.overlaps(cidr):
+			v.overlapped++
 		case v.setAside(cidr):
 			if v.reserved++; v.reserved >= maxReserved {
 				return batch
@@ -201,11 +231,18 @@ func (v *survey) remember(p place) {
 }
 
 // claim makes a block the node's by the given means. It returns errFull when somebody else has it, or it has no room.
-func (v *survey) claim(ctx context.Context, cidr netip.Prefix, by func(context.Context, string, netip.Prefix) (Row[block.Block], error)) (place, error) {
+func (v *survey) claim(ctx context.Context, cidr netip.Prefix, by func(context.Context, string, netip.Prefix) (claimed, error)) (place, error) {
 	if v.dry {
 		return place{want: v.want, cidr: cidr}, nil
 	}
-	row, err := by(ctx, v.request.Node, cidr)
+	if v.others.overlaps(cidr) {
+		return place{}, errFull
+	}
+	mine, err := by(ctx, v.request.Node, cidr)
+	if errors.Is(v.collision(err), errFull) {
+		v.overlapped++
+		return place{}, cmp.Or(v.readLayout(ctx), errFull)
+	}
 	if errors.Is(err, errNotOurs) {
 		v.taken++
 		return place{}, errFull
@@ -216,8 +253,29 @@ func (v *survey) claim(ctx context.Context, cidr netip.Prefix, by func(context.C
 	v.view.Affinities = append(v.view.Affinities, AffinityRow{
 		Key: AffinityKey{v.request.Node, cidr}, Row: Row[Affinity]{Value: Affinity{State: Confirmed}},
 	})
-	found := place{want: v.want, cidr: cidr, row: row}
-	return found, v.room(found)
+	found := place{want: v.want, cidr: cidr, row: mine.row, admitted: mine.checked}
+	if err := v.room(found); err != nil {
+		return found, err
+	}
+	return found, v.collision(v.admit(ctx, found))
+}
+
+// readLayout reads which blocks of other sizes the pool has, after a collision with one, so that the walk passes over what
+// they overlap. It lists all blocks in a large pool; this happens only where blocks of several sizes share a pool, and
+// once in a walk.
+func (v *survey) readLayout(ctx context.Context) error {
+	if v.others != nil {
+		return nil
+	}
+	cidrs, err := v.a.Store.BlocksOverlapping(ctx, v.pool.CIDR)
+	if err != nil {
+		return fmt.Errorf("look for blocks that overlap pool %s: %w", v.pool.Name, err)
+	}
+	v.others = layout{}
+	for _, cidr := range cidrs {
+		v.others.add(cidr, v.pool.BlockSize)
+	}
+	return nil
 }
 
 // setAside reports whether reservations leave nothing of a block.

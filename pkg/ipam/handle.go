@@ -14,7 +14,7 @@ import (
 func (a *Allocator) countUp(ctx context.Context, id string, by map[netip.Prefix]int) (Row[Handle], error) {
 	t := a.Store.Handles()
 	var row Row[Handle]
-	err := retry(ctx, "count addresses of handle "+id, func() (err error) {
+	err := a.retry(ctx, "count addresses of handle "+id, func() (err error) {
 		// A new attachment has a new handle, so that creating it first saves the read.
 		row, err = t.Create(ctx, id, Handle{ID: id, Counts: apply(nil, by)})
 		if !errors.Is(err, ErrExists) {
@@ -62,7 +62,7 @@ func (a *Allocator) countDown(ctx context.Context, id string, row Row[Handle], b
 func (a *Allocator) touch(ctx context.Context, id, uid string, cidr netip.Prefix) (Row[Handle], error) {
 	t := a.Store.Handles()
 	var row Row[Handle]
-	err := retry(ctx, "keep handle "+id, func() (err error) {
+	err := a.retry(ctx, "keep handle "+id, func() (err error) {
 		row, err = get(ctx, t, id)
 		if errors.Is(err, ErrNotFound) || err == nil && (row.UID != uid || row.Value.Counts[cidr] == 0) {
 			return fmt.Errorf("assign address to handle %s: %w: its container is being deleted", id, ErrReleased)

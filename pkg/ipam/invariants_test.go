@@ -21,7 +21,6 @@ func (m *model) check() error {
 		return errors.New(breach)
 	}
 	rows := m.store.BlockRows()
-	m.memory.record(rows)
 	for handle, addrs := range m.held {
 		for _, addr := range addrs {
 			if !isHeld(rows, addr, handle) {

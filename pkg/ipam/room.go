@@ -3,7 +3,6 @@ package ipam
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 
 	"calico-cni/pkg/ipam/pool"
@@ -18,7 +17,8 @@ func (a *Allocator) Room(ctx context.Context, view View, r Request) error {
 	for i := range view.Pools {
 		view.Pools[i].Namespace, view.Pools[i].Manual = nil, false
 	}
-	s := &search{a: a, view: view, request: r, wanted: map[netip.Prefix]bool{}, full: map[netip.Prefix]bool{}, dry: true}
+	s := newSearch(a, view, r)
+	s.dry = true
 	for _, w := range r.Wants {
 		if _, err := s.find(ctx, Want{IPv6: w.IPv6, Pools: w.Pools}); err != nil {
 			return err

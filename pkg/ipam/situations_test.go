@@ -145,5 +145,25 @@ func containers() map[string]situation {
 
 // shapes are situations in which blocks of several sizes overlap.
 func shapes() map[string]situation {
-	return map[string]situation{}
+	v4 := ofPool("v4", "10.0.0.0/30", 31)
+	nested := pools(v4, ofPool("inner", "10.0.0.0/31", 32))
+	return map[string]situation{
+		"the pool gets larger blocks": actors(pools(v4), on("a", "assign x"), on("operator", "resize 30"), on("b", "assign y", "release y")),
+		"the pool gets smaller blocks": actors(pools(ofPool("v4", "10.0.0.0/30", 30)), on("a", "assign x", "release x"),
+			on("operator", "resize 31"), on("b", "assign y", "release y")).random(),
+		"the pool gets smaller blocks while one is in use": actors(with(pools(ofPool("v4", "10.0.0.0/30", 30)), "old"),
+			on("a", "assign x", "release old"), on("operator", "resize 32"), on("b", "assign y", "release y"), on("a", "assign z")).random(),
+		"block sizes change twice": actors(with(pools(v4), "old"), on("a", "release old", "assign x"),
+			on("operator", "resize 30", "resize 31"), on("b", "assign y", "release y"), on("c", "assign z")).random(),
+		"an address is asked for after a resize": actors(with(pools(v4), "old"), on("a", "assign x", "release x"), on("operator", "resize 30"),
+			on("b", "assign y 10.0.0.1", "release y"), on("c", "assign z 10.0.0.2")).random(),
+		"pools are nested": actors(nested, on("a", "assign x v4", "release x"), on("b", "assign y inner", "release y"),
+			on("c", "assign z v4")).random(),
+		"pools are nested, an address is asked for": actors(nested, on("a", "assign x 10.0.0.1"), on("b", "assign y inner"),
+			on("c", "assign z v4", "release z")).random(),
+		"larger blocks, writes fail": actors(with(pools(v4), "old"), on("a", "release old", "assign x"), on("operator", "resize 30"),
+			on("b", "assign y", "release y")).withFaults(twice, lost, late, refused).random(),
+		"larger blocks, the store is restored": actors(with(pools(v4), "old"), on("a", "release old", "assign x"),
+			on("operator", "resize 30", "restore"), on("b", "assign y", "release y")).random(),
+	}
 }

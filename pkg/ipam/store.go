@@ -42,6 +42,9 @@ type Store interface {
 	// AffinitiesOf returns the affinities of a node, of both families and in every state. A cached answer may be some
 	// milliseconds old: it may lack the newest row and hold one that is gone.
 	AffinitiesOf(ctx context.Context, node string, cached bool) ([]AffinityRow, error)
+	// BlocksOverlapping returns every block, of any size, that has an address of a CIDR, whether its deletion has begun or not.
+	// It has every block that was created before the call and exists throughout it.
+	BlocksOverlapping(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error)
 }
 
 // Cluster is what the allocator has to know of the cluster and never writes.

@@ -13,20 +13,20 @@ import (
 // takeOver makes another node's block the node's own, provided that it is still empty and was not claimed just now. It
 // returns errNotOurs when that is not so. The owner's claim is withdrawn before the block goes, as its own release
 // would, so that whoever meets the half of it can finish it.
-func (a *Allocator) takeOver(ctx context.Context, node string, cidr netip.Prefix) (Row[block.Block], error) {
+func (a *Allocator) takeOver(ctx context.Context, node string, cidr netip.Prefix) (claimed, error) {
 	row, err := get(ctx, a.Store.Blocks(), cidr)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return a.claim(ctx, node, cidr)
 	case err != nil:
-		return row, err
+		return claimed{}, err
 	}
 	owner, ok := strings.CutPrefix(row.Value.Affinity, hostPrefix)
 	if !ok || !row.Value.Empty() || a.Now().Sub(row.Value.ClaimTime) <= idleAfter {
-		return row, errNotOurs
+		return claimed{}, errNotOurs
 	}
 	if err := a.giveBack(ctx, AffinityKey{owner, cidr}, row); err != nil {
-		return row, err
+		return claimed{}, err
 	}
 	return a.claim(ctx, node, cidr)
 }
@@ -139,10 +139,10 @@ func (a *Allocator) GiveBackUnselected(ctx context.Context, c Cluster, claims []
 	return nil
 }
 
-// selects reports whether the pool that a block lies in exists and selects the node.
+// selects reports whether the pool that a block lies in exists, selects the node, and has blocks of that size.
 func (s *search) selects(cidr netip.Prefix) bool {
 	p, ok := pool.Containing(s.view.Pools, cidr.Addr())
-	return ok && p.Selects(s.view.NodeLabels)
+	return ok && p.Selects(s.view.NodeLabels) && p.BlockSize == cidr.Bits()
 }
 
 // GiveBackIfEmpty ends a node's claim on a block that nobody uses, and reports whether it did.

@@ -182,13 +182,26 @@ func (p Pool) wrongUse(u Use) string {
 	return fmt.Sprintf("is for %s, not for %s (allowedUses)", strings.Join(names, " and "), u)
 }
 
-// Containing returns the pool that an address lies in.
-func Containing(pools []Pool, addr netip.Addr) (Pool, bool) {
-	i := slices.IndexFunc(pools, func(p Pool) bool { return p.CIDR.Contains(addr) })
-	if i < 0 {
-		return Pool{}, false
+// Containing returns the pool that an address belongs to: of the pools that contain it the most specific one that assigns
+// addresses, and the most specific of all where none does.
+func Containing(pools []Pool, addr netip.Addr) (found Pool, ok bool) {
+	for _, p := range pools {
+		if p.CIDR.Contains(addr) && (!ok || p.precedes(found)) {
+			found, ok = p, true
+		}
 	}
-	return pools[i], true
+	return found, ok
+}
+
+// precedes reports whether p is preferred to another pool that contains the same address.
+func (p Pool) precedes(other Pool) bool {
+	if usable := p.unusable() == ""; usable != (other.unusable() == "") {
+		return usable
+	}
+	if p.CIDR.Bits() != other.CIDR.Bits() {
+		return p.CIDR.Bits() > other.CIDR.Bits()
+	}
+	return p.Name < other.Name
 }
 
 // Usable returns nil when addresses of the pool may be assigned for u by name, and otherwise an error that says why not.
