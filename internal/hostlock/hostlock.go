@@ -16,7 +16,7 @@ import (
 )
 
 // ErrBusy says that others held the lock all the time that the caller was willing to wait.
-var ErrBusy = errors.New("lock is held by others")
+var ErrBusy = errors.New("lock is held by others; wait until they release it")
 
 // Acquire takes the exclusive lock (flock(2)) on the file at path, making the file and its directory as needed, and
 // returns what gives it back. It waits until ctx ends, and then returns an error that wraps ErrBusy. Those who wait get

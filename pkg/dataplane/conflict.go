@@ -26,7 +26,7 @@ const (
 var remedies = [...]string{
 	OtherInterface: "remove that route if nothing uses the address",
 	OwnAddress:     "remove the address or the route from the host, or reserve the address with an IPReservation",
-	RoutingRule:    "change the routing rules of the host so that the addresses of pods are looked up in table main; see ip rule",
+	RoutingRule:    "change the routing rules so that pod addresses are looked up in table main; see ip rule",
 	Refusal:        "remove the route or the routing rule that refuses it; see ip rule, and ip route show table all",
 	NoRoute:        "keep other programs of the host from removing the routes of pods",
 }

@@ -309,7 +309,7 @@ func (s *search) pick(b *block.Block, w Want) (block.Holding, error) {
 		}
 		return h, err
 	}
-	h, ok := b.Assign(owner, s.view.reserved)
+	h, ok := b.Assign(owner, s.reserved.Contains)
 	if !ok {
 		return h, errFull
 	}

@@ -27,14 +27,18 @@ type search struct {
 	// handle is the request's handle as it was last written, and counted what it counts on behalf of the request.
 	handle  Row[Handle]
 	counted map[netip.Prefix]int
+	// reserved are the addresses that are only given when they are asked for.
+	reserved pool.Ranges
 	// overlapped are the blocks that could not be used because they overlap others; collisions are those of the current pass.
 	overlapped map[netip.Prefix]*OverlapError
 	collisions []*OverlapError
+	// leftovers are addresses that nobody holds in blocks that had no room.
+	leftovers leftovers
 }
 
 func newSearch(a *Allocator, view View, r Request) *search {
 	return &search{
-		a: a, view: view, request: r, counted: map[netip.Prefix]int{},
+		a: a, view: view, request: r, reserved: pool.NewRanges(view.Reserved), counted: map[netip.Prefix]int{},
 		wanted: map[netip.Prefix]bool{}, full: map[netip.Prefix]bool{}, overlapped: map[netip.Prefix]*OverlapError{},
 	}
 }
@@ -79,6 +83,7 @@ func (s *search) find(ctx context.Context, w Want) (place, error) {
 		for _, cidr := range slices.SortedFunc(maps.Keys(s.overlapped), netip.Prefix.Compare) {
 			none.Reasons = append(none.Reasons, s.overlapped[cidr].Error())
 		}
+		none.Reasons = append(none.Reasons, s.leftovers.reasons(s.view.Config.Cooldown)...)
 		return place{}, none
 	}
 	return p, err
@@ -154,6 +159,8 @@ func (s *search) tryBatch(ctx context.Context, w Want, rows []AffinityRow) (plac
 		case err == nil:
 			if err = s.room(found); err == nil {
 				err = s.collision(s.admit(ctx, found))
+			} else {
+				s.leftovers.add(found.row.Value, s.reserved)
 			}
 			s.full[row.Key.CIDR] = errors.Is(err, errFull)
 		case errors.Is(err, errUnhealed):

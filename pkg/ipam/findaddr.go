@@ -33,7 +33,7 @@ func (s *search) findAddr(ctx context.Context, w Want) (found place, err error) 
 	}
 	owner := found.row.Value.Affinity
 	if s.view.Config.StrictAffinity && owner != hostAffinity(s.request.Node) {
-		return place{}, fmt.Errorf("%w: %s lies in block %s of %s, and IPAMConfig.strictAffinity forbids to borrow from it",
+		return place{}, fmt.Errorf("%w: %s lies in block %s of %s, and IPAMConfig.strictAffinity forbids borrowing from it (request an address of the node, or set it to false)",
 			ErrAddrTaken, w.Addr, found.cidr, orNobody(owner))
 	}
 	return found, s.room(found)

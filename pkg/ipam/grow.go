@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,8 +18,6 @@ import (
 const (
 	// maxProbes bounds how many blocks of one pool a search looks at, so that a huge pool that is full costs a bounded time.
 	maxProbes = 2048
-	// maxReserved bounds how many blocks that reservations cover it passes over.
-	maxReserved = 1 << 20
 	// maxBatch is how many blocks are looked at side by side. The first look is at one block alone, for it is mostly free.
 	maxBatch = 16
 	// maxKept bounds how many blocks of others are remembered to be taken over, or borrowed from.
@@ -104,9 +103,9 @@ func (s *search) limit(w Want) string {
 	config, mine := s.view.Config, s.blocksOf(w.IPv6)
 	switch {
 	case !config.AutoAllocateBlocks:
-		return "the node's blocks are full, and IPAMConfig.autoAllocateBlocks is off"
+		return "the node's blocks are full, and IPAMConfig.autoAllocateBlocks is off (set it to true)"
 	case mine >= config.MaxBlocksPerHost:
-		return fmt.Sprintf("the node's %d blocks are full, and it may have no more (IPAMConfig.maxBlocksPerHost is %d)", mine, config.MaxBlocksPerHost)
+		return fmt.Sprintf("the node's %d blocks are full, and IPAMConfig.maxBlocksPerHost is %d (raise it)", mine, config.MaxBlocksPerHost)
 	}
 	return ""
 }
@@ -120,28 +119,25 @@ type survey struct {
 	// idle are blocks that other nodes own and do not use, roomy those with an address to lend.
 	idle  []netip.Prefix
 	roomy []place
-	// others are blocks of other sizes than the pool's, read after the first collision with one.
-	others layout
+	// space is the blocks to walk through. others are blocks of other sizes, which are left out after the first collision
+	// with one, when they are read; seen are the blocks that were looked at by then.
+	space      pool.Space
+	others     []netip.Prefix
+	othersRead bool
+	seen       map[netip.Prefix]bool
 	// What the walk met.
-	looked, taken, reserved, free, overlapped int
+	looked, taken, free int
 }
 
 // run walks the pool until it has claimed a block, and else takes over an idle one. It returns errFull when neither can be had.
 func (v *survey) run(ctx context.Context) (place, error) {
-	next, stop := iter.Pull(v.pool.Walk(v.request.Node))
-	defer stop()
-	for size := 1; v.looked < v.probes(); size = min(2*size, maxBatch) {
-		batch := v.batch(next, size)
-		if len(batch) == 0 {
-			break
-		}
-		found, err := v.look(ctx, batch)
+	v.seen = map[netip.Prefix]bool{}
+	for again := true; again; {
+		found, restart, err := v.walk(ctx)
 		if !errors.Is(err, errFull) {
 			return found, err
 		}
-		if !v.mayClaim && (v.view.Config.StrictAffinity || len(v.roomy) > 0) {
-			break
-		}
+		again = restart
 	}
 	if v.dry && v.looked >= v.probes() {
 		return place{want: v.want}, nil
@@ -158,6 +154,29 @@ func (v *survey) run(ctx context.Context) (place, error) {
 	return place{}, errFull
 }
 
+// walk walks the pool until it has claimed a block. It returns errFull when there is none to claim, and restart when the
+// space has changed.
+func (v *survey) walk(ctx context.Context) (found place, restart bool, err error) {
+	v.space = v.pool.Space(v.reserved, append(v.pool.Inner(v.view.Pools), v.others...))
+	next, stop := iter.Pull(v.space.Walk(v.request.Node))
+	defer stop()
+	known := v.othersRead
+	for size := 1; v.looked < v.probes(); size = min(2*size, maxBatch) {
+		batch := v.batch(next, size)
+		if len(batch) == 0 {
+			break
+		}
+		found, err := v.look(ctx, batch)
+		if !errors.Is(err, errFull) || v.othersRead != known {
+			return found, v.othersRead != known, err
+		}
+		if !v.mayClaim && (v.view.Config.StrictAffinity || len(v.roomy) > 0) {
+			break
+		}
+	}
+	return place{}, false, errFull
+}
+
 // batch returns the next blocks that are worth a look.
 func (v *survey) batch(next func() (netip.Prefix, bool), size int) []netip.Prefix {
 	var batch []netip.Prefix
@@ -166,17 +185,14 @@ func (v *survey) batch(next func() (netip.Prefix, bool), size int) []netip.Prefi
 		if !ok {
 			break
 		}
-		// Only what costs a request counts as a look.
+		// Only what costs a request counts as a look. What costs none is little: the node's own blocks.
 		switch {
+		case v.seen[cidr]:
 		case v.owns(cidr):
+			v.seen[cidr] = true
 			v.taken++
-		case v.others.overlaps(cidr):
-			v.overlapped++
-		case v.setAside(cidr):
-			if v.reserved++; v.reserved >= maxReserved {
-				return batch
-			}
 		default:
+			v.seen[cidr] = true
 			v.looked++
 			batch = append(batch, cidr)
 		}
@@ -221,7 +237,7 @@ func (v *survey) remember(p place) {
 	if !strings.HasPrefix(b.Affinity, hostPrefix) && b.Affinity != "" || b.Validate() != nil {
 		return
 	}
-	v.free += b.Usage().Free
+	v.free += v.leftovers.add(b, v.reserved)
 	if b.Affinity != "" && b.Empty() && v.a.Now().Sub(b.ClaimTime) > idleAfter && len(v.idle) < maxKept {
 		v.idle = append(v.idle, p.cidr)
 	}
@@ -235,13 +251,10 @@ func (v *survey) claim(ctx context.Context, cidr netip.Prefix, by func(context.C
 	if v.dry {
 		return place{want: v.want, cidr: cidr}, nil
 	}
-	if v.others.overlaps(cidr) {
-		return place{}, errFull
-	}
 	mine, err := by(ctx, v.request.Node, cidr)
 	if errors.Is(v.collision(err), errFull) {
-		v.overlapped++
-		return place{}, cmp.Or(v.readLayout(ctx), errFull)
+		v.taken++
+		return place{}, cmp.Or(v.readOthers(ctx), errFull)
 	}
 	if errors.Is(err, errNotOurs) {
 		v.taken++
@@ -260,31 +273,20 @@ func (v *survey) claim(ctx context.Context, cidr netip.Prefix, by func(context.C
 	return found, v.collision(v.admit(ctx, found))
 }
 
-// readLayout reads which blocks of other sizes the pool has, after a collision with one, so that the walk passes over what
+// readOthers reads which blocks of other sizes the pool has, after a collision with one, so that the walk leaves out what
 // they overlap. It lists all blocks in a large pool; this happens only where blocks of several sizes share a pool, and
-// once in a walk.
-func (v *survey) readLayout(ctx context.Context) error {
-	if v.others != nil {
+// once in a survey.
+func (v *survey) readOthers(ctx context.Context) error {
+	if v.othersRead {
 		return nil
 	}
 	cidrs, err := v.a.Store.BlocksOverlapping(ctx, v.pool.CIDR)
 	if err != nil {
 		return fmt.Errorf("look for blocks that overlap pool %s: %w", v.pool.Name, err)
 	}
-	v.others = layout{}
-	for _, cidr := range cidrs {
-		v.others.add(cidr, v.pool.BlockSize)
-	}
+	v.othersRead = true
+	v.others = slices.DeleteFunc(cidrs, func(cidr netip.Prefix) bool { return cidr.Bits() == v.pool.BlockSize })
 	return nil
-}
-
-// setAside reports whether reservations leave nothing of a block.
-func (v *survey) setAside(cidr netip.Prefix) bool {
-	if len(v.view.Reserved) == 0 {
-		return false
-	}
-	empty := block.New(cidr, "", v.a.Now())
-	return v.room(place{want: v.want, cidr: cidr, row: Row[block.Block]{Value: empty}}) != nil
 }
 
 // reason says why the pool gave nothing.
@@ -293,14 +295,20 @@ func (v *survey) reason(limit string) string {
 		return limit + v.strict()
 	}
 	if v.looked >= v.probes() {
-		return fmt.Sprintf("no free block among the %d of %d looked at%s", v.looked, v.pool.Blocks(), v.strict())
+		return fmt.Sprintf("no free block among the %d of %d looked at (retry, or add an IPPool)%s", v.looked, v.pool.Blocks(), v.strict())
 	}
-	return fmt.Sprintf("all %d blocks of %s are in use (%d taken, %d reserved)%s", v.pool.Blocks(), v.pool.CIDR, v.taken, v.reserved, v.strict())
+	remedy := "free addresses, or add an IPPool"
+	reserved := v.pool.Blocks() - v.pool.Space(v.reserved, nil).Len()
+	if reserved > 0 {
+		remedy = "free addresses, shrink an IPReservation, or add an IPPool"
+	}
+	return fmt.Sprintf("all %d blocks of %s are in use, %d taken and %d reserved (%s)%s",
+		v.pool.Blocks(), v.pool.CIDR, v.taken, reserved, remedy, v.strict())
 }
 
 func (v *survey) strict() string {
 	if !v.view.Config.StrictAffinity || v.free == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %d addresses are free in blocks of other nodes, but IPAMConfig.strictAffinity forbids to borrow them", v.free)
+	return fmt.Sprintf("; %d addresses are free in blocks of other nodes, but IPAMConfig.strictAffinity forbids borrowing them (set it to false)", v.free)
 }

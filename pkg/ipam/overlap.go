@@ -30,8 +30,8 @@ func (e *OverlapError) Error() string {
 	if len(others) > most {
 		others = append(others[:most], fmt.Sprintf("%d more", len(e.Others)-most))
 	}
-	return fmt.Sprintf("block %s overlaps block %s of %s, so no address is allocated from it; "+
-		"delete the pods of the blocks whose size is not the pool's blockSize (see \"Change the block size of a pool\" in docs/blocksize.md)",
+	return fmt.Sprintf("block %s is not used, as it overlaps block %s of %s (delete the pods of blocks whose size is not the "+
+		"blockSize of their pool; see docs/blocksize.md)",
 		e.Block, strings.Join(others, " and "), orNobody(e.Owner))
 }
 
@@ -133,32 +133,6 @@ func (s *search) collision(err error) error {
 	s.collisions = append(s.collisions, overlap)
 	s.overlapped[overlap.Block] = overlap
 	return errFull
-}
-
-// layout holds the blocks of other sizes than the pool's, to find out whether a block of the pool overlaps one.
-type layout map[netip.Prefix]netip.Prefix
-
-// add records a block: under its own prefix, and under each larger block that it lies in.
-func (l layout) add(other netip.Prefix, size int) {
-	if other.Bits() == size {
-		return
-	}
-	for bits := other.Bits(); bits >= min(size, other.Bits()); bits-- {
-		l[netip.PrefixFrom(other.Addr(), bits).Masked()] = other
-	}
-}
-
-// overlaps reports whether a block of the pool's size overlaps a recorded one.
-func (l layout) overlaps(cidr netip.Prefix) bool {
-	if len(l) == 0 {
-		return false
-	}
-	for bits := cidr.Bits(); bits >= cidr.Addr().BitLen()-block.MaxBits; bits-- {
-		if other, ok := l[netip.PrefixFrom(cidr.Addr(), bits).Masked()]; ok && other.Overlaps(cidr) {
-			return true
-		}
-	}
-	return false
 }
 
 // maxPasses bounds how often a search is repeated after claims collided with claims of other processes.

@@ -59,3 +59,15 @@ func (a *Allocator) wait(ctx context.Context, retries int) error {
 	}
 	return a.Wait(ctx, retries)
 }
+
+// Sleep waits, or returns the error of a context that ends first.
+func Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -158,7 +159,7 @@ func (a Allocations) memory(node string) remembered {
 }
 
 func (a Allocations) allocator(memory remembered) *ipam.Allocator {
-	allocator := &ipam.Allocator{Store: a.Store, Now: a.Now}
+	allocator := &ipam.Allocator{Store: a.Store, Now: a.Now, Wait: ipam.Backoff(ipam.Sleep, rand.Int64N)}
 	if memory.blocks != nil {
 		allocator.Memory = memory
 	}

@@ -49,5 +49,9 @@ func inPod(mount, host, port, userAgent string) (*Client, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w in %s; set KUBECONFIG when not run in a pod", err, mount)
 	}
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	c.renewal = renewMounted
+	return c, nil
 }

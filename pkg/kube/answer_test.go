@@ -192,7 +192,11 @@ func TestSuccessfulAnswersAreOfTheAPI(t *testing.T) {
 func TestHTTPIsNamedWhereTheServerHasTLS(t *testing.T) {
 	s := listen(t, func(http.ResponseWriter, *http.Request) {})
 	for _, server := range []string{strings.TrimPrefix(s.URL, "https://"), strings.Replace(s.URL, "https", "http", 1)} {
-		_, err := loaded(t, "server: '"+server+"'", "token: t").Node(t.Context(), "n")
+		c, err := Load(write(t, kubeconfig("server: '"+server+"'", "")), "test")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = c.Node(t.Context(), "n")
 		if !errors.Is(err, ErrNotServed) {
 			t.Fatalf("%s: %v, want ErrNotServed", server, err)
 		}
@@ -201,13 +205,12 @@ func TestHTTPIsNamedWhereTheServerHasTLS(t *testing.T) {
 }
 
 func TestTokensThatNoHeaderCanCarryAreNamed(t *testing.T) {
-	s := listen(t, func(http.ResponseWriter, *http.Request) { t.Error("a request was sent") })
 	for _, user := range []string{`token: "a\n` + secret + `"`, `token: "a\u0000` + secret + `"`, `{username: a, as: "b\r\n` + secret + `"}`} {
-		c := loaded(t, trusting(s), strings.Trim(user, "{}"))
-		err := c.Ping(t.Context())
+		file := write(t, kubeconfig("server: 'https://h'", strings.Trim(user, "{}")))
+		_, err := Load(file, "test")
 		if !errors.Is(err, ErrKubeconfig) {
 			t.Fatalf("%v, want ErrKubeconfig", err)
 		}
-		says(t, err, "line break", c.source)
+		says(t, err, "line break", file)
 	}
 }

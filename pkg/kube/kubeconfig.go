@@ -76,12 +76,21 @@ func Load(path, userAgent string) (*Client, error) {
 	c, err := LoadSupplied(path, userAgent)
 	switch {
 	case err == nil:
+		c.renewal = renewInstalled
 		return c, nil
 	case !exists(path):
 		return nil, fmt.Errorf("%w; the install container writes it: check that its pod runs on this node", err)
 	}
 	return nil, fmt.Errorf("%w; correct the file, or restart the install container on this node if it wrote the file", err)
 }
+
+// Remedies for credentials and CA certificates that are out of date, by who writes them.
+const (
+	renewInstalled = "the watching install container renews it within a minute; see that it runs on this node, " +
+		"or restart the init container"
+	renewSupplied = "renew it there"
+	renewMounted  = "the kubelet renews it; delete the pod if it does not, so that another takes its place"
+)
 
 // LoadSupplied is Load for a kubeconfig that a user supplies, such as KUBECONFIG: no error names the install container.
 func LoadSupplied(path, userAgent string) (*Client, error) {

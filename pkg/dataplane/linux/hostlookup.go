@@ -12,8 +12,8 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// conflictAt asks the kernel by which route it sends packets for addr, with all routing rules and tables, and returns nil
-// when they go to the interface of that index.
+// conflictAt asks the kernel by which route it sends packets for addr, with all routing rules and tables, and returns
+// nil if they go to the interface of that index.
 func (s side) conflictAt(addr netip.Addr, index int) (*dataplane.RouteConflictError, error) {
 	routes, err := s.RouteGetWithOptions(addr.AsSlice(), &netlink.RouteGetOptions{FIBMatch: true})
 	switch {
@@ -21,7 +21,8 @@ func (s side) conflictAt(addr netip.Addr, index int) (*dataplane.RouteConflictEr
 		return &dataplane.RouteConflictError{Addr: addr, Cause: dataplane.NoRoute, Route: "none"}, nil
 	case err != nil:
 		if _, ok := rejects(err); ok {
-			return &dataplane.RouteConflictError{Addr: addr, Cause: dataplane.Refusal, Route: "refused: " + err.Error()}, nil
+			refused := "refused: " + err.Error()
+			return &dataplane.RouteConflictError{Addr: addr, Cause: dataplane.Refusal, Route: refused}, nil
 		}
 		return nil, fmt.Errorf("look up route to %s: %w", addr, err)
 	case len(routes) == 0:
@@ -42,8 +43,9 @@ func (s side) conflictAt(addr netip.Addr, index int) (*dataplane.RouteConflictEr
 	return c, nil
 }
 
-// isAgentDevice reports whether a device is one of the node agent's, such as wireguard.cali. The agent routes the blocks of
-// other nodes to it in a table of its own, and takes an address that this node borrows out of there once it knows the pod.
+// isAgentDevice reports whether a device belongs to the node agent, such as wireguard.cali. The agent routes the
+// blocks of other nodes to it in a table of its own. It excludes an address that this node borrows from such a block
+// once it knows the pod.
 func isAgentDevice(name string) bool {
 	return strings.HasSuffix(name, ".cali") || strings.HasSuffix(name, ".calico")
 }
@@ -99,8 +101,8 @@ func describe(route *netlink.Route, device string) string {
 	return strings.Join(words, " ")
 }
 
-// tableName takes the table of what is no unicast route for local: without routing rules the kernel keeps local and main as
-// one table, which a lookup calls main.
+// tableName returns the name or the number of a route's table. Without routing rules the kernel keeps local and main
+// as one table, which a lookup calls main; a route of another type than unicast is in local.
 func tableName(route *netlink.Route) string {
 	switch {
 	case route.Table == unix.RT_TABLE_LOCAL, route.Table == unix.RT_TABLE_MAIN && route.Type != unix.RTN_UNICAST:

@@ -36,8 +36,8 @@ func (s *setup) hostRoute(addr netip.Addr) *netlink.Route {
 	return &netlink.Route{LinkIndex: s.hostLink.Attrs().Index, Dst: single(addr), Scope: netlink.SCOPE_LINK}
 }
 
-// verifyHostRoute fails where the route is there but another one takes precedence: an address of the host, a routing rule, or
-// a lower metric. The kernel reports none of these when the route is added.
+// verifyHostRoute fails if something takes precedence over the route to the pod: an address of the host, a routing
+// rule, or a route of a lower metric. The kernel reports none of these when the route is added.
 func (s *setup) verifyHostRoute(addr netip.Addr) error {
 	c, err := s.ns.host.conflictAt(addr, s.hostLink.Attrs().Index)
 	if c != nil {
@@ -90,10 +90,11 @@ func isDead(route netlink.Route, holder netlink.Link) bool {
 		holder.Attrs().RawFlags&unix.IFF_UP == 0 || holder.Attrs().RawFlags&unix.IFF_LOWER_UP == 0
 }
 
-// hidden is the conflict with a route that exists but that a lookup does not find, because a routing rule refuses packets or
-// leads to another table first.
+// hidden is the conflict with a route that exists but that a lookup does not find, because a routing rule refuses
+// packets or leads to another table first.
 func hidden(addr netip.Addr) *dataplane.RouteConflictError {
-	return &dataplane.RouteConflictError{Addr: addr, Cause: dataplane.Refusal, Route: single(addr).String() + ", hidden by a routing rule"}
+	route := single(addr).String() + ", hidden by a routing rule"
+	return &dataplane.RouteConflictError{Addr: addr, Cause: dataplane.Refusal, Route: route}
 }
 
 // rejects returns the type of the route that makes the kernel answer a lookup with that error.

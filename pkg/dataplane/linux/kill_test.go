@@ -70,8 +70,8 @@ func (*failingTB) Fatal(args ...any) {
 
 func (f *failingTB) Fatalf(format string, args ...any) { f.Fatal(fmt.Sprintf(format, args...)) }
 
-// setupKilledAfter runs Setup in another process, which is killed after that many requests. It reports whether Setup was
-// complete before.
+// setupKilledAfter runs Setup in another process, which is killed after that many requests. It reports whether Setup
+// was complete before.
 func setupKilledAfter(t *testing.T, node *nettest.NetNS, spec dataplane.Spec, requests int) (complete bool) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -79,7 +79,8 @@ func setupKilledAfter(t *testing.T, node *nettest.NetNS, spec dataplane.Spec, re
 	text, err := json.Marshal(spec)
 	must(t, err)
 	cmd := exec.Command(exe)
-	cmd.Env = append(os.Environ(), envKilledSpec+"="+string(text), envKilledNode+"="+node.Path, envKilledAfter+"="+strconv.Itoa(requests))
+	cmd.Env = append(os.Environ(),
+		envKilledSpec+"="+string(text), envKilledNode+"="+node.Path, envKilledAfter+"="+strconv.Itoa(requests))
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	switch {
@@ -148,7 +149,7 @@ func TestTeardownOfAnotherSparesAKilledSetup(t *testing.T) {
 			older.NetNS = path
 			must(t, teardown(t, node, linux.New(""), older))
 			if after := indexes(t, node, pod); after != before {
-				t.Errorf("killed at request %d, Teardown with namespace %q: host and pod interface are %v, want %v", requests, path, after, before)
+				t.Errorf("killed at request %d, Teardown with namespace %q: interfaces are %v, want %v", requests, path, after, before)
 			}
 		}
 	}

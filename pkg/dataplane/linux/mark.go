@@ -10,7 +10,8 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// mark names the attachment that a host interface belongs to. The interface carries its text, "<owner>/<ifName>", as alias.
+// mark names the attachment that a host interface belongs to. The interface carries its text, "<owner>/<ifName>", as
+// alias.
 type mark struct {
 	owner, ifName string
 }
@@ -32,8 +33,8 @@ func parseMark(alias string) (mark, bool) {
 // groupMark is set in each device group that stands for a mark. Groups that administrators choose are small numbers.
 const groupMark = 1 << 30
 
-// group returns the device group that carries the mark until the alias does. The kernel takes a group in the request that
-// creates an interface, but no alias, so that a crash between the two leaves no interface without a mark.
+// group returns the device group that carries the mark until the alias does. The kernel takes a group in the request
+// that creates an interface, but no alias, so that a crash between the two leaves no interface without a mark.
 func (m mark) group() uint32 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(m.String()))
@@ -52,8 +53,8 @@ func isUnmarked(hostLink netlink.Link) bool {
 	return attrs.Alias == "" && attrs.Group&groupMark == 0
 }
 
-// workloadLength is the length of the end of a host interface name that identifies the workload; the prefix before it may
-// have been configured anew.
+// workloadLength is the length of the end of a host interface name that identifies the workload; the prefix before it
+// may have been configured anew.
 const workloadLength = 11
 
 // sameWorkload reports whether two names of host interfaces are of the same workload.

@@ -36,7 +36,8 @@ func (s *setup) createPair(context.Context) error {
 // addPair returns the host's end with its index, which is 0 when that end was gone before it could be looked up.
 func (s *setup) addPair() (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name, attrs.MTU, attrs.HardwareAddr, attrs.Group = s.spec.HostIfName, s.spec.MTU, hostMAC, markOf(s.spec).group()
+	attrs.Name, attrs.MTU, attrs.HardwareAddr = s.spec.HostIfName, s.spec.MTU, hostMAC
+	attrs.Group = markOf(s.spec).group()
 	if s.spec.Netkit {
 		netkit := s.netkit(attrs)
 		// Which is what a kernel without netkit says (CONFIG_NETKIT, since 6.7).

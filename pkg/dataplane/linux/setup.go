@@ -109,7 +109,7 @@ func (s *setup) addGateway(context.Context) error {
 	}
 	addr := &netlink.Addr{IPNet: prefix(gateway6, 64), Flags: unix.IFA_F_NODAD}
 	if err := s.ns.host.AddrReplace(s.hostLink, addr); err != nil {
-		return fmt.Errorf("add address %s to %s: %w", addr.IPNet, s.spec.HostIfName, err)
+		return fmt.Errorf("add address %s to %s: %w", addr.IPNet, s.spec.HostIfName, explainIPv6(err, s.spec.HostIfName))
 	}
 	return nil
 }
@@ -131,7 +131,7 @@ func (s *setup) addAddrs(context.Context) error {
 			addr.Flags = unix.IFA_F_NODAD
 		}
 		if err := s.ns.pod.AddrAdd(s.podLink, addr); err != nil {
-			return fmt.Errorf("add address %s to %s: %w", a, s.spec.IfName, err)
+			return fmt.Errorf("add address %s to %s: %w", a, s.spec.IfName, explainIPv6(err, s.spec.IfName))
 		}
 	}
 	return nil

@@ -24,7 +24,8 @@ type shadow struct {
 	name string
 	make func(t *testing.T, addr netip.Addr)
 	want dataplane.Cause
-	// route is the conflicting route in the error, with ADDR for the address with its prefix length.
+	// route is the conflicting route in the error, with ADDR for the address and its prefix length; empty where the
+	// family has no such conflict.
 	route4, route6 string
 	device         string
 }
@@ -39,25 +40,22 @@ var shadows = []shadow{
 	},
 	{
 		"a local route of a guest agent", func(t *testing.T, addr netip.Addr) {
-			must(t, netlink.RouteAdd(&netlink.Route{
-				LinkIndex: linkNamed(t, "other0").Attrs().Index, Dst: ipNet(addr), Type: unix.RTN_LOCAL,
-				Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST, Protocol: 66,
-			}))
+			route(t, netlink.Route{
+				Dst: ipNet(addr), Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST, Protocol: 66,
+			}, "other0")
 		}, dataplane.OwnAddress,
 		"local ADDR dev other0 table local proto 66", "local ADDR dev other0 table local proto 66 metric 1024", "other0",
 	},
 	{
 		"a routing rule to a table with a wide route", func(t *testing.T, addr netip.Addr) {
-			index := linkNamed(t, "other0").Attrs().Index
-			must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: index, Dst: wide(addr), Table: otherTable, Scope: netlink.SCOPE_LINK}))
+			route(t, netlink.Route{Dst: wide(addr), Table: otherTable, Scope: netlink.SCOPE_LINK}, "other0")
 			must(t, netlink.RuleAdd(ruleTo(addr, otherTable, 0)))
 		}, dataplane.RoutingRule,
 		"10.65.0.0/16 dev other0 table 4711 proto 3", "fd00:65::/32 dev other0 table 4711 proto 3 metric 1024", "other0",
 	},
 	{
 		"a routing rule to a table with a route to the address", func(t *testing.T, addr netip.Addr) {
-			index := linkNamed(t, "other0").Attrs().Index
-			must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: index, Dst: ipNet(addr), Table: otherTable, Scope: netlink.SCOPE_LINK}))
+			route(t, netlink.Route{Dst: ipNet(addr), Table: otherTable, Scope: netlink.SCOPE_LINK}, "other0")
 			must(t, netlink.RuleAdd(ruleTo(addr, otherTable, 0)))
 		}, dataplane.OtherInterface,
 		"ADDR dev other0 table 4711 proto 3", "ADDR dev other0 table 4711 proto 3 metric 1024", "other0",
@@ -83,24 +81,21 @@ var shadows = []shadow{
 	},
 	{
 		"a broadcast address", func(t *testing.T, addr netip.Addr) {
-			must(t, netlink.RouteAdd(&netlink.Route{
-				LinkIndex: linkNamed(t, "other0").Attrs().Index, Dst: ipNet(addr), Type: unix.RTN_BROADCAST,
-				Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_LINK,
-			}))
+			route(t, netlink.Route{
+				Dst: ipNet(addr), Type: unix.RTN_BROADCAST, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_LINK,
+			}, "other0")
 		}, dataplane.OwnAddress,
 		"broadcast ADDR dev other0 table local proto 3", "", "other0",
 	},
 	{
 		"a subnet router's anycast address", func(t *testing.T, addr netip.Addr) {
-			must(t, netlink.RouteAdd(&netlink.Route{
-				LinkIndex: linkNamed(t, "other0").Attrs().Index, Dst: ipNet(addr), Type: unix.RTN_ANYCAST, Table: unix.RT_TABLE_LOCAL,
-			}))
+			route(t, netlink.Route{Dst: ipNet(addr), Type: unix.RTN_ANYCAST, Table: unix.RT_TABLE_LOCAL}, "other0")
 		}, dataplane.OwnAddress,
 		"", "anycast ADDR dev other0 table local proto 3 metric 1024", "other0",
 	},
 	{
 		"a route with a lower metric", func(t *testing.T, addr netip.Addr) {
-			must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: linkNamed(t, "other0").Attrs().Index, Dst: ipNet(addr), Priority: 7}))
+			route(t, netlink.Route{Dst: ipNet(addr), Priority: 7}, "other0")
 		}, dataplane.OtherInterface,
 		"", "ADDR dev other0 table main proto 3 metric 7", "other0",
 	},
@@ -110,6 +105,13 @@ var shadows = []shadow{
 		}, dataplane.Refusal,
 		"", "refused: invalid argument", "",
 	},
+}
+
+// route adds a route through the device.
+func route(t *testing.T, r netlink.Route, device string) {
+	t.Helper()
+	r.LinkIndex = linkNamed(t, device).Attrs().Index
+	must(t, netlink.RouteAdd(&r))
 }
 
 func linkNamed(t *testing.T, name string) netlink.Link {
@@ -145,11 +147,11 @@ func ruleTo(addr netip.Addr, table int, kind uint8) *netlink.Rule {
 func TestSetupFailsWhereTheHostRoutesTheAddressElsewhere(t *testing.T) {
 	for _, c := range shadows {
 		for _, addr := range []netip.Addr{addr4, addr6} {
-			route := c.route4
+			wanted := c.route4
 			if addr.Is6() {
-				route = c.route6
+				wanted = c.route6
 			}
-			if route == "" {
+			if wanted == "" {
 				continue // The family has no such thing.
 			}
 			t.Run(c.name+" for "+addr.String(), func(t *testing.T) {
@@ -162,8 +164,10 @@ func TestSetupFailsWhereTheHostRoutesTheAddressElsewhere(t *testing.T) {
 				if !errors.As(err, &got) {
 					t.Fatalf("error is %v, want a RouteConflictError", err)
 				}
-				want := fmt.Sprintf("%s %d %s %s", addr, c.want, strings.ReplaceAll(route, "ADDR", ipNet(addr).String()), c.device)
-				if diff := cmp.Diff(want, fmt.Sprintf("%s %d %s %s", got.Addr, got.Cause, got.Route, got.HostIfName)); diff != "" {
+				wanted = strings.ReplaceAll(wanted, "ADDR", ipNet(addr).String())
+				want := fmt.Sprintf("%s %d %s %s", addr, c.want, wanted, c.device)
+				is := fmt.Sprintf("%s %d %s %s", got.Addr, got.Cause, got.Route, got.HostIfName)
+				if diff := cmp.Diff(want, is); diff != "" {
 					t.Errorf("conflict (-want +got):\n%s", diff)
 				}
 				wantSame(t, "host", beforeNode, node)
@@ -199,13 +203,13 @@ var harmless = []struct {
 	make func(t *testing.T, addr netip.Addr)
 }{
 	{"a wider route", func(t *testing.T, addr netip.Addr) {
-		must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: linkNamed(t, "other0").Attrs().Index, Dst: wide(addr), Scope: netlink.SCOPE_LINK}))
+		route(t, netlink.Route{Dst: wide(addr), Scope: netlink.SCOPE_LINK}, "other0")
 	}},
 	{"a wider blackhole", func(t *testing.T, addr netip.Addr) {
 		must(t, netlink.RouteAdd(&netlink.Route{Dst: wide(addr), Type: unix.RTN_BLACKHOLE}))
 	}},
 	{"a route with a higher metric", func(t *testing.T, addr netip.Addr) {
-		must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: linkNamed(t, "other0").Attrs().Index, Dst: ipNet(addr), Priority: 5000}))
+		route(t, netlink.Route{Dst: ipNet(addr), Priority: 5000}, "other0")
 	}},
 	{"a routing rule to a table that lets it through", func(t *testing.T, addr netip.Addr) {
 		must(t, netlink.RouteAdd(&netlink.Route{Dst: ipNet(addr), Table: otherTable, Type: unix.RTN_THROW}))
@@ -216,7 +220,7 @@ var harmless = []struct {
 		device := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "wireguard.cali", TxQLen: -1}}
 		must(t, netlink.LinkAdd(device))
 		must(t, netlink.LinkSetUp(device))
-		must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: device.Attrs().Index, Dst: wide(addr), Table: otherTable, Scope: netlink.SCOPE_LINK}))
+		route(t, netlink.Route{Dst: wide(addr), Table: otherTable, Scope: netlink.SCOPE_LINK}, "wireguard.cali")
 		must(t, netlink.RuleAdd(ruleTo(addr, otherTable, 0)))
 	}},
 }

@@ -25,18 +25,14 @@ type teardown struct {
 // host's end where that is left and carries the target's mark. What is not there is fine, as is a path that names
 // the host's own namespace: nothing of ours is in there. An error of one half does not stop the other.
 func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (others dataplane.Others, err error) {
-	ns, err := openHostNetNS()
+	defer func() { err = explain(err, toConfigure) }()
+	host, err := openHost()
 	if err != nil {
 		return others, err
 	}
-	defer ns.Close()
-	host, err := openSide(ns)
-	if err != nil {
-		return others, err
-	}
-	defer host.Close()
+	defer host.close()
 	t := teardown{target: target, mark: mark{target.Owner, target.IfName}, host: host}
-	pod, opened := openPod(target.NetNS, host)
+	pod, opened := openIfThere(target.NetNS, host)
 	if pod != nil {
 		defer pod.close()
 		t.pod = pod
@@ -57,32 +53,23 @@ func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (othe
 	return others, opened
 }
 
-// openPod returns nil where there is no pod to look into.
-func openPod(path string, host side) (*side, error) {
+// openIfThere returns nil where there is no pod to look into.
+func openIfThere(path string, host side) (*side, error) {
 	if path == "" {
 		return nil, nil
 	}
-	ns, err := openNetNS(path)
-	if errors.Is(err, dataplane.ErrNoNetNS) {
+	pod, err := openPod(path, host)
+	if errors.Is(err, dataplane.ErrNoNetNS) || errors.Is(err, dataplane.ErrHostNetNS) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
-	}
-	if ns.Equal(host.ns) {
-		ns.Close()
-		return nil, nil
-	}
-	pod, err := openSide(ns)
-	if err != nil {
-		ns.Close()
 		return nil, err
 	}
 	return &pod, nil
 }
 
-// removePodLink leaves alone what this data plane, or Calico's, did not make, and what is not proven to be the target's: an ADD
-// that found its interface name taken is followed by a DEL, which must not remove what the ADD spared, and a path such as
+// removePodLink removes the pod's end only if the pair is proven to be the target's. An ADD that finds its interface
+// name taken is followed by a DEL, which must not remove the interface that the ADD spared. A path such as
 // /proc/<pid>/ns/net may lead to the namespace of another pod by now.
 func (t teardown) removePodLink() error {
 	if t.pod == nil || t.target.IfName == "" {
@@ -103,9 +90,9 @@ func (t teardown) removePodLink() error {
 	return t.pod.deleteLink(link)
 }
 
-// ownsPair reports whether the pair of a host's end whose other end is in the target's namespace is the target's. A pair
-// without a mark is, when its name tells the target's workload and something tells the target's container: the caller, or a
-// mark of the container on another pair in the namespace.
+// ownsPair reports whether a pair with one end in the target's namespace belongs to the target. A pair without a mark
+// does if its host interface has the name of the target's workload, and if the caller, or the mark on another pair in
+// the namespace, identifies the target's container.
 func (t teardown) ownsPair(hostEnd netlink.Link) (bool, error) {
 	switch {
 	case t.mark.isOn(hostEnd), t.hasOlderMark(hostEnd):
@@ -119,8 +106,8 @@ func (t teardown) ownsPair(hostEnd netlink.Link) (bool, error) {
 	return slices.ContainsFunc(marks, t.ofContainer), err
 }
 
-// hasOlderMark reports whether a host interface carries the mark of the target's container that older versions of this data
-// plane set.
+// hasOlderMark reports whether a host interface carries the mark of the target's container that older versions of
+// this data plane set.
 func (t teardown) hasOlderMark(hostLink netlink.Link) bool {
 	return t.target.ContainerID != "" && hostLink.Attrs().Alias == t.target.ContainerID
 }
@@ -169,8 +156,8 @@ func (t teardown) mine(link netlink.Link) (bool, error) {
 	return podEnd == nil || podEnd.Attrs().Name == t.target.IfName, err
 }
 
-// halfMade reports whether an interface without a mark may be one that an older version of this data plane is setting up for
-// a newer sandbox: that version set the mark after the creation, and before it brought the interface up.
+// halfMade reports whether an interface without a mark may be one that an older version of this data plane is setting
+// up for a newer sandbox: that version set the mark after the creation, and before it brought the interface up.
 func halfMade(link netlink.Link) bool { return link.Attrs().Flags&net.FlagUp == 0 }
 
 // others tells the other interfaces of the container by their marks.
