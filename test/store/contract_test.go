@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,25 +23,41 @@ import (
 	"calico-cni/pkg/ipam/storetest"
 	"calico-cni/pkg/kube"
 	"calico-cni/test/apiserver"
-	"calico-cni/test/proxy"
 )
 
 func TestContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
 		server, client := cluster(t)
-		p := proxy.Start(t, server.Kubeconfig())
-		p.Arm(nil) // requests are not held back
-		write := func(method, _ string) bool { return method != http.MethodGet }
+		var f faults
 		return storetest.Fixture{
-			Store:    newStore(t, client),
-			Faulty:   newStore(t, load(t, p.Kubeconfig(t, server.Kubeconfig()))),
-			Unserved: newStore(t, load(t, withoutCRDs(t, server))),
-			Refuse: func() func() {
-				p.Arm(&proxy.Fault{Name: "overload", Matches: write, Status: http.StatusTooManyRequests, Always: true})
-				return func() { p.Arm(nil) }
-			},
-			LoseAnswer: func() { p.Arm(&proxy.Fault{Name: "answer lost", Matches: write, Lose: proxy.After}) },
+			Store:  newStore(t, client),
+			Faulty: newStore(t, through(t, server, func(*http.Request) {}, f.around)),
+			// The real server is asked for resources that it does not know.
+			Unserved: newStore(t, through(t, server, func(r *http.Request) {
+				r.URL.Path = strings.Replace(r.URL.Path, "/v1/", "/v1/unserved", 1)
+			}, func(next http.Handler) http.Handler { return next })),
+			Refuse:     func() func() { f.refuse.Store(true); return func() { f.refuse.Store(false) } },
+			LoseAnswer: func() { f.lose.Store(true) },
 			Hold:       func(t testing.TB, cidr netip.Prefix) { addFinalizer(t, server, cidr) },
+		}
+	})
+}
+
+// faults are what happens to writes on their way to the server.
+type faults struct{ refuse, lose atomic.Bool }
+
+func (f *faults) around(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch {
+		case r.Method == http.MethodGet:
+			next.ServeHTTP(w, r)
+		case f.refuse.Load():
+			http.Error(w, "too many requests", http.StatusTooManyRequests)
+		case f.lose.Swap(false):
+			next.ServeHTTP(httptest.NewRecorder(), r)
+			panic(http.ErrAbortHandler)
+		default:
+			next.ServeHTTP(w, r)
 		}
 	})
 }
@@ -49,18 +66,8 @@ func newStore(t testing.TB, client *kube.Client) *crdstore.Store {
 	return crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))
 }
 
-func load(t testing.TB, kubeconfig string) *kube.Client {
-	t.Helper()
-	client, err := kube.Load(kubeconfig, "calico-cni-test")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
-// withoutCRDs returns a kubeconfig of a server that serves the API group of the rows, and no resource in it: a proxy asks the
-// real server for resources that it does not know.
-func withoutCRDs(t testing.TB, server *apiserver.Server) string {
+// through returns a client of the administrator that reaches the server through a proxy, which changes requests.
+func through(t testing.TB, server *apiserver.Server, change func(*http.Request), around func(http.Handler) http.Handler) *kube.Client {
 	t.Helper()
 	target, err := url.Parse(server.URL())
 	if err != nil {
@@ -70,20 +77,25 @@ func withoutCRDs(t testing.TB, server *apiserver.Server) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := httptest.NewServer(&httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
+	p := httptest.NewServer(around(&httputil.ReverseProxy{Transport: transport, Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(target)
-		r.Out.URL.Path = strings.Replace(r.Out.URL.Path, "/v1/", "/v1/unserved", 1)
-	}})
+		change(r.Out)
+	}}))
 	t.Cleanup(p.Close)
 	config := clientcmdapi.NewConfig()
 	config.Clusters["c"] = &clientcmdapi.Cluster{Server: p.URL}
-	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c"}
+	config.AuthInfos["c"] = &clientcmdapi.AuthInfo{}
+	config.Contexts["c"] = &clientcmdapi.Context{Cluster: "c", AuthInfo: "c"}
 	config.CurrentContext = "c"
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	if err := clientcmd.WriteToFile(*config, file); err != nil {
 		t.Fatal(err)
 	}
-	return file
+	client, err := kube.Load(file, "calico-cni-test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
 }
 
 // addFinalizer has other software hold a block, until the test ends.

@@ -42,7 +42,6 @@ var (
 	errCRDs error
 )
 
-
 // TestAffinitiesWithoutLabelsAreFoundAndLabelled plays a cluster that an old Calico wrote to.
 func TestAffinitiesWithoutLabelsAreFoundAndLabelled(t *testing.T) {
 	server, client := cluster(t)
