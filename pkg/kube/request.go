@@ -104,9 +104,6 @@ func (c *Client) once(ctx context.Context, r request) (body []byte, used *creden
 	if used, err = c.identity.authorize(ctx, request); err != nil {
 		return nil, nil, err
 	}
-	if err := checkHeader(request.Header); err != nil {
-		return nil, used, err
-	}
 	answer, err := c.http.Do(request)
 	if err != nil {
 		return nil, used, err
