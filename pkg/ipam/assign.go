@@ -234,7 +234,8 @@ func (s *search) reread(ctx context.Context, p place) (to place, got Assigned, h
 		return to, got, false, err
 	case err != nil:
 		return place{}, got, false, err
-	case row.Value.Affinity != p.row.Value.Affinity:
+	case row.UID != p.row.UID, row.Value.Affinity != p.row.Value.Affinity:
+		// A block that was created again has not passed the check for overlapping blocks.
 		to, err = s.move(ctx, p)
 		return to, got, false, err
 	}

@@ -1,5 +1,7 @@
 package ipam_test
 
+import "slices"
+
 // mutant is a bug planted in a source file, in a copy that only the compiler sees. A file may be a test: the model's
 // environment follows rules too, such as for how long a memory counts.
 type mutant struct {
@@ -10,7 +12,7 @@ type mutant struct {
 
 // mutants are the bugs that a protocol like this is prone to, one or more for each of its rules.
 func mutants() []mutant {
-	return append(append(storeMutants(), allocatorMutants()...), nodeMutants()...)
+	return slices.Concat(storeMutants(), allocatorMutants(), overlapMutants(), nodeMutants())
 }
 
 func storeMutants() []mutant {
@@ -48,6 +50,17 @@ func allocatorMutants() []mutant {
 			wrong: "heldAlready(row.Value, p.want); ok && false {",
 		},
 		{name: "restore a claim that is marked", file: "claim.go", correct: "if affinity.Value.State == PendingDeletion {", wrong: "if affinity.Value.State == PendingDeletion && false {"},
+	}
+}
+
+// overlapMutants break the check for overlapping blocks.
+func overlapMutants() []mutant {
+	return []mutant{
+		{name: "claim a block without the check", file: "claim.go", correct: "overlap := a.overlapping(ctx, affinity.Key.CIDR)", wrong: "overlap := error(nil)"},
+		{name: "use a block of the node without the check", file: "overlap.go", correct: "if s.dry || p.admitted || ", wrong: "if true || s.dry || p.admitted || "},
+		{name: "trust a block of another size than the pool's", file: "overlap.go", correct: "s.a.passed(p.row) && s.fits(p.cidr)", wrong: "s.a.passed(p.row)"},
+		{name: "trust a block that was created again", file: "assign.go", correct: "case row.UID != p.row.UID, row.Value", wrong: "case row.Value"},
+		{name: "give an address without the check", file: "findaddr.go", correct: "err = s.a.sharing(ctx, cidr, netip.PrefixFrom(w.Addr, w.Addr.BitLen()))", wrong: "err = nil"},
 	}
 }
 

@@ -24,7 +24,7 @@ func TestModelCheckerCatchesPlantedBugs(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			overlay := m.plant(t)
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "Interleaving|Crash|TakesEffectLate|AFailedAssignment|OnlyBelieved", ".")
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "Interleaving|Crash|TakesEffectLate|AFailedAssignment|OnlyBelieved|CreatedAgain", ".")
 			cmd.Env = append(os.Environ(), "IPAM_MUTANT=1")
 			out, err := cmd.CombinedOutput()
 			if err == nil {

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
 )
 
 func ofNode(t *testing.T, s ipam.Store) {
@@ -75,5 +76,32 @@ func outdated(t *testing.T, s ipam.Store) {
 		if row.Key != key || row.Value.State != ipam.Pending && row.Value.State != ipam.Confirmed {
 			t.Errorf("cached list has %v", row)
 		}
+	}
+}
+
+// overlapping looks for the blocks that share addresses with a CIDR: equal, larger and smaller ones, marked ones included.
+func overlapping(t *testing.T, s ipam.Store) {
+	ctx := context.Background()
+	for _, text := range []string{"172.26.0.0/28", "172.26.0.0/30", "172.26.0.4/30", "172.26.0.16/30", "fd00:7::/124"} {
+		cidr := netip.MustParsePrefix(text)
+		row := must[ipam.Row[block.Block]](t)(s.Blocks().Create(ctx, cidr, sampleBlock(cidr, "host:a")))
+		if text == "172.26.0.4/30" {
+			row.Deleted = true
+			must[ipam.Row[block.Block]](t)(s.Blocks().Update(ctx, cidr, row))
+		}
+	}
+	for of, want := range map[string][]string{
+		"172.26.0.0/30":  {"172.26.0.0/28", "172.26.0.0/30"},
+		"172.26.0.0/29":  {"172.26.0.0/28", "172.26.0.0/30", "172.26.0.4/30"},
+		"172.26.0.5/32":  {"172.26.0.0/28", "172.26.0.4/30"},
+		"172.26.0.16/28": {"172.26.0.16/30"},
+		"172.26.0.32/28": nil,
+		"fd00:7::1/128":  {"fd00:7::/124"},
+	} {
+		var got []string
+		for _, cidr := range must[[]netip.Prefix](t)(s.BlocksOverlapping(ctx, netip.MustParsePrefix(of))) {
+			got = append(got, cidr.String())
+		}
+		equal(t, of, want, got)
 	}
 }

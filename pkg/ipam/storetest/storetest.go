@@ -45,6 +45,7 @@ func Run(t *testing.T, open func(testing.TB) Fixture) {
 		t.Run("every shape is read as it was written", func(t *testing.T) { shapes(t, open(t).Store.Blocks()) })
 		t.Run("value is normalised", func(t *testing.T) { normalised(t, open(t).Store.Blocks()) })
 		t.Run("value that is too large is refused", func(t *testing.T) { tooLarge(t, open(t).Store.Blocks()) })
+		t.Run("blocks that overlap are found", func(t *testing.T) { overlapping(t, open(t).Store) })
 		t.Run("deletion that waits for a finalizer reads as begun", func(t *testing.T) { held(t, open(t)) })
 	})
 	t.Run("affinities", func(t *testing.T) {
