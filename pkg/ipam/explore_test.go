@@ -9,8 +9,9 @@ import (
 )
 
 var (
-	modelRuns = flag.Int("model.runs", 1000, "random interleavings to try of each situation")
-	modelSeed = flag.Uint64("model.seed", 0, "try this one seed only")
+	modelRuns  = flag.Int("model.runs", 1000, "random interleavings to try of each situation")
+	modelFirst = flag.Uint64("model.first", 0, "seed of the first random interleaving")
+	modelSeed  = flag.Uint64("model.seed", 0, "try this one seed only")
 )
 
 // explore makes one run and returns what is wrong with it.
@@ -101,7 +102,7 @@ func TestRandomInterleavings(t *testing.T) {
 				if enough() {
 					return
 				}
-				if *modelSeed != 0 {
+				if seed += *modelFirst; *modelSeed != 0 {
 					seed = *modelSeed
 				}
 				m, err := explore(t, sit, random{rand.New(rand.NewPCG(seed, 1))}, int(seed%3), int(seed/3%3), -1)

@@ -55,9 +55,8 @@ func normalised(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
 		t.Helper()
 		// A write may answer with the fields of newer writers as they were sent.
 		if what != "read" {
-			for i, a := range got.Attributes {
+			for i := range got.Attributes {
 				got.Attributes[i].Unknown = want.Attributes[i].Unknown
-				_ = a
 			}
 		}
 		if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{}, time.Time{}), cmpopts.EquateEmpty()); diff != "" {
