@@ -11,8 +11,8 @@ import (
 // errNotOurs: a block belongs to somebody else.
 var errNotOurs = errors.New("block belongs to another")
 
-// Claim makes a block the node's, unless it belongs to another owner or overlaps another block. It reports whether the block
-// is the node's now.
+// Claim makes a block the node's, unless it belongs to another owner or overlaps another block. It reports whether
+// the block is the node's now.
 func (a *Allocator) Claim(ctx context.Context, node string, cidr netip.Prefix) (owned bool, err error) {
 	row, err := get(ctx, a.Store.Blocks(), cidr)
 	switch {
@@ -34,9 +34,10 @@ type claimed struct {
 	checked bool
 }
 
-// claim makes a block the node's that did not exist a moment ago. It returns errNotOurs when another process was faster, and
-// an OverlapError, which is an errNotOurs, when the block overlaps another. The affinity is pending before the block exists
-// and confirmed only after the check for overlapping blocks, so that a crash leaves nothing that looks owned and is not.
+// claim makes a block the node's that did not exist a moment ago. It returns errNotOurs when another process was
+// faster, and an OverlapError, which is an errNotOurs, when the block overlaps another. The affinity is pending
+// before the block exists and confirmed only after the check for overlapping blocks, so that a crash leaves nothing
+// that looks owned and is not.
 func (a *Allocator) claim(ctx context.Context, node string, cidr netip.Prefix) (claimed, error) {
 	key := AffinityKey{node, cidr}
 	affinity, err := a.pend(ctx, key)
@@ -53,8 +54,8 @@ func (a *Allocator) claim(ctx context.Context, node string, cidr netip.Prefix) (
 	return a.heal(ctx, AffinityRow{key, affinity})
 }
 
-// settle checks a block that exists for others that overlap it, and confirms the claim. A claim on a block that overlaps
-// another is taken back if the block is empty; the error is an OverlapError either way.
+// settle checks a block that exists for others that overlap it, and confirms the claim. A claim on a block that
+// overlaps another is taken back if the block is empty; the error is an OverlapError either way.
 func (a *Allocator) settle(ctx context.Context, affinity AffinityRow, row Row[block.Block]) (Row[Affinity], error) {
 	overlap := a.overlapping(ctx, affinity.Key.CIDR)
 	switch {
@@ -92,9 +93,9 @@ func (a *Allocator) pend(ctx context.Context, key AffinityKey) (Row[Affinity], e
 	return row, err
 }
 
-// heal brings an affinity and its block to where they agree, from wherever a claim or a release of it was cut off, and
-// returns the block. A release that was begun is taken back, as long as the block is still there and the node's: the new
-// revision of the block stops the process that is about to delete it. Errors are those of claim.
+// heal brings an affinity and its block to where they agree, from wherever a claim or a release of it was cut off,
+// and returns the block. A release that was begun is taken back, as long as the block is still there and the node's:
+// the new revision of the block stops the process that is about to delete it. Errors are those of claim.
 func (a *Allocator) heal(ctx context.Context, affinity AffinityRow) (claimed, error) {
 	key := affinity.Key
 	var healed claimed
@@ -126,8 +127,8 @@ func (a *Allocator) heal(ctx context.Context, affinity AffinityRow) (claimed, er
 	return healed, err
 }
 
-// blockOf returns the block of a claim, created if it does not exist, and the claim as it is now. While the claim is not
-// confirmed the block gets a new revision, which makes another process that decided on the old one look again.
+// blockOf returns the block of a claim, created if it does not exist, and the claim as it is now. While the claim is
+// not confirmed the block gets a new revision, which makes another process that decided on the old one look again.
 func (a *Allocator) blockOf(ctx context.Context, affinity AffinityRow) (Row[block.Block], Row[Affinity], error) {
 	key := affinity.Key
 	row, err := get(ctx, a.Store.Blocks(), key.CIDR)
@@ -149,9 +150,10 @@ func (a *Allocator) blockOf(ctx context.Context, affinity AffinityRow) (Row[bloc
 	return row, affinity.Row, missing(err)
 }
 
-// reopen sets a claim that is marked for deletion back to pending, before its block is read. Another process may mark the
-// claim again and delete the block: a mark on a marked claim is no write, so that the confirmation would not conflict with
-// it. A mark on a pending claim is one. After a conflict the row is empty, and the claim has to be read again.
+// reopen sets a claim that is marked for deletion back to pending, before its block is read. Another process may mark
+// the claim again and delete the block: a mark on a marked claim is no write, so that the confirmation would not
+// conflict with it. A mark on a pending claim is one. After a conflict the row is empty, and the claim has to be read
+// again.
 func (a *Allocator) reopen(ctx context.Context, affinity AffinityRow) (Row[Affinity], error) {
 	affinity.Value.State = Pending
 	return a.Store.Affinities().Update(ctx, affinity.Key, affinity.Row)

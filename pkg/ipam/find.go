@@ -29,7 +29,8 @@ type search struct {
 	counted map[netip.Prefix]int
 	// reserved are the addresses that are only given when they are asked for.
 	reserved pool.Ranges
-	// overlapped are the blocks that could not be used because they overlap others; collisions are those of the current pass.
+	// overlapped are the blocks that could not be used because they overlap others; collisions are those of the current
+	// pass.
 	overlapped map[netip.Prefix]*OverlapError
 	collisions []*OverlapError
 	// leftovers are addresses that nobody holds in blocks that had no room.
@@ -94,8 +95,8 @@ func (s *search) pools(w Want) ([]pool.Pool, []pool.Rejection, error) {
 	return pool.Choose(s.view.Pools, s.poolQuery(w))
 }
 
-// ownIn returns the node's claims in the pools, by the order of these, but for blocks that were seen to be full. Claims on
-// blocks of another size than the pool's are returned by misfits.
+// ownIn returns the node's claims in the pools, by the order of these, but for blocks that were seen to be full.
+// Claims on blocks of another size than the pool's are returned by misfits.
 func (s *search) ownIn(pools []pool.Pool) (rows []AffinityRow) {
 	return s.claimsIn(pools, func(p pool.Pool, cidr netip.Prefix) bool { return cidr.Bits() == p.BlockSize })
 }
@@ -177,8 +178,8 @@ func (s *search) tryBatch(ctx context.Context, w Want, rows []AffinityRow) (plac
 var errUnhealed = errors.New("affinity is not confirmed")
 
 // agreed returns the block of an affinity, as it was read, if the affinity is confirmed and agrees with it, else
-// errUnhealed. Of a block that is only remembered, it returns errFull when it is no longer the node's, and errUnhealed when
-// it is empty: somebody may be about to take it away, and that is seen at the affinity.
+// errUnhealed. Of a block that is only remembered, it returns errFull when it is no longer the node's, and
+// errUnhealed when it is empty: somebody may be about to take it away, and that is seen at the affinity.
 func (s *search) agreed(row AffinityRow, b Row[block.Block], err error) (Row[block.Block], error) {
 	remembered := s.view.Remembered && !s.fresh
 	gone := errors.Is(err, ErrNotFound) || err == nil && b.Value.Affinity != hostAffinity(row.Key.Node)
@@ -202,7 +203,9 @@ func (s *search) tryOwn(ctx context.Context, w Want, row AffinityRow) (place, er
 	b, err := s.a.heal(ctx, row)
 	if errors.Is(err, errNotOurs) {
 		err = s.collision(err)
-		s.view.Affinities = slices.DeleteFunc(slices.Clone(s.view.Affinities), func(r AffinityRow) bool { return r.Key == row.Key })
+		s.view.Affinities = slices.DeleteFunc(slices.Clone(s.view.Affinities), func(r AffinityRow) bool {
+			return r.Key == row.Key
+		})
 		return place{}, errFull
 	}
 	if err != nil {

@@ -13,7 +13,8 @@ import (
 func (s *search) findAddr(ctx context.Context, w Want) (found place, err error) {
 	p, ok := pool.Containing(s.view.Pools, w.Addr)
 	if !ok {
-		return place{}, fmt.Errorf("%w: requested address %s lies in no pool; choose one of a pool's addresses", pool.ErrUnknownPool, w.Addr)
+		return place{}, fmt.Errorf("%w: requested address %s lies in no pool; choose one of a pool's addresses",
+			pool.ErrUnknownPool, w.Addr)
 	}
 	if err := p.Usable(pool.Workload); err != nil {
 		return place{}, fmt.Errorf("requested address %s: %w", w.Addr, err)
@@ -33,7 +34,8 @@ func (s *search) findAddr(ctx context.Context, w Want) (found place, err error) 
 	}
 	owner := found.row.Value.Affinity
 	if s.view.Config.StrictAffinity && owner != hostAffinity(s.request.Node) {
-		return place{}, fmt.Errorf("%w: %s lies in block %s of %s, and IPAMConfig.strictAffinity forbids borrowing from it (request an address of the node, or set it to false)",
+		return place{}, fmt.Errorf("%w: %s lies in block %s of %s, and IPAMConfig.strictAffinity forbids borrowing from it "+
+			"(request an address of the node, or set it to false)",
 			ErrAddrTaken, w.Addr, found.cidr, orNobody(owner))
 	}
 	return found, s.room(found)

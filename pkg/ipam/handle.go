@@ -33,9 +33,9 @@ func (a *Allocator) countUp(ctx context.Context, id string, by map[netip.Prefix]
 	return row, err
 }
 
-// countDown lowers what a handle counts, deleting it when that is nothing, provided that nobody wrote to the handle since
-// row. If somebody did, nobody can tell whether the count is still in it: it is left too high, which does no harm and which
-// the handle's release settles. To lower it twice would hide an address for ever.
+// countDown lowers what a handle counts, deleting it when that is nothing, provided that nobody wrote to the handle
+// since row. If somebody did, nobody can tell whether the count is still in it: it is left too high, which does no
+// harm and which the handle's release settles. To lower it twice would hide an address for ever.
 func (a *Allocator) countDown(ctx context.Context, id string, row Row[Handle], by map[netip.Prefix]int) (Row[Handle], error) {
 	if row.Rev == nil || len(by) == 0 {
 		return row, nil
@@ -56,9 +56,9 @@ func (a *Allocator) countDown(ctx context.Context, id string, row Row[Handle], b
 	return written, nil
 }
 
-// touch gives a handle a new revision, so that a concurrent release that read the old one cannot delete it. It returns an
-// error that wraps ErrReleased when the handle no longer counts the block, or is not the one of that UID: a release has deleted
-// that one, and what the handle counts now is the count of another assignment.
+// touch gives a handle a new revision, so that a concurrent release that read the old one cannot delete it. It
+// returns an error that wraps ErrReleased when the handle no longer counts the block, or has another UID than that one:
+// a release has deleted the handle, and the new one counts for another assignment.
 func (a *Allocator) touch(ctx context.Context, id, uid string, cidr netip.Prefix) (Row[Handle], error) {
 	t := a.Store.Handles()
 	var row Row[Handle]

@@ -36,8 +36,8 @@ func (l *leftovers) add(b block.Block, reserved pool.Ranges) (free int) {
 // reasons says how many there are and what makes them available.
 func (l *leftovers) reasons(cooldown time.Duration) (out []string) {
 	if l.cooling > 0 {
-		out = append(out, fmt.Sprintf("%d released addresses of these blocks are in their cooldown (retry; IPAMConfig.ipCooldownSeconds is %d)",
-			l.cooling, int(cooldown.Seconds())))
+		out = append(out, fmt.Sprintf("%d released addresses of these blocks are in their cooldown "+
+			"(retry; IPAMConfig.ipCooldownSeconds is %d)", l.cooling, int(cooldown.Seconds())))
 	}
 	if l.reserved > 0 {
 		out = append(out, fmt.Sprintf("%d free addresses of these blocks are reserved (shrink an IPReservation)", l.reserved))

@@ -46,7 +46,7 @@ func allocatorMutants() []mutant {
 		{name: "touch without a change", file: "handle.go", correct: "		row.Value.Touches++\n", wrong: "", always: true},
 		{name: "touch the handle of another assignment", file: "handle.go", correct: "row.UID != uid || ", wrong: ""},
 		{
-			name: "do not recognise the own write", file: "assign.go", correct: "heldAlready(row.Value, p.want); ok {",
+			name: "do not recognise the own write", file: "take.go", correct: "heldAlready(row.Value, p.want); ok {",
 			wrong: "heldAlready(row.Value, p.want); ok && false {",
 		},
 		{name: "restore a claim that is marked", file: "claim.go", correct: "if affinity.Value.State == PendingDeletion {", wrong: "if affinity.Value.State == PendingDeletion && false {"},
@@ -59,7 +59,7 @@ func overlapMutants() []mutant {
 		{name: "claim a block without the check", file: "claim.go", correct: "overlap := a.overlapping(ctx, affinity.Key.CIDR)", wrong: "overlap := error(nil)"},
 		{name: "use a block of the node without the check", file: "overlap.go", correct: "if s.dry || p.admitted || ", wrong: "if true || s.dry || p.admitted || "},
 		{name: "trust a block of another size than the pool's", file: "overlap.go", correct: "s.a.passed(p.row) && s.fits(p.cidr)", wrong: "s.a.passed(p.row)"},
-		{name: "trust a block that was created again", file: "assign.go", correct: "case row.UID != p.row.UID, row.Value", wrong: "case row.Value"},
+		{name: "trust a block that was created again", file: "take.go", correct: "case row.UID != p.row.UID, row.Value", wrong: "case row.Value"},
 		{name: "give an address without the check", file: "findaddr.go", correct: "err = s.a.sharing(ctx, cidr, netip.PrefixFrom(w.Addr, w.Addr.BitLen()))", wrong: "err = nil"},
 	}
 }

@@ -30,8 +30,8 @@ func (e *OverlapError) Error() string {
 	if len(others) > most {
 		others = append(others[:most], fmt.Sprintf("%d more", len(e.Others)-most))
 	}
-	return fmt.Sprintf("block %s is not used, as it overlaps block %s of %s (delete the pods of blocks whose size is not the "+
-		"blockSize of their pool; see docs/blocksize.md)",
+	return fmt.Sprintf("block %s is not used, as it overlaps block %s of %s "+
+		"(delete the pods of blocks whose size is not the blockSize of their pool; see docs/blocksize.md)",
 		e.Block, strings.Join(others, " and "), orNobody(e.Owner))
 }
 
@@ -47,8 +47,8 @@ func (a *Allocator) overlapping(ctx context.Context, cidr netip.Prefix) error {
 	return a.sharing(ctx, cidr, cidr)
 }
 
-// sharing is overlapping for a part of a block: it looks for other blocks that have addresses of the part. The block must
-// be known to exist before the call.
+// sharing is overlapping for a part of a block: it looks for other blocks that have addresses of the part. The block
+// must be known to exist before the call.
 func (a *Allocator) sharing(ctx context.Context, cidr, part netip.Prefix) error {
 	others, err := a.Store.BlocksOverlapping(ctx, part)
 	if err != nil {
@@ -79,8 +79,8 @@ func (a *Allocator) sharing(ctx context.Context, cidr, part netip.Prefix) error 
 	return found
 }
 
-// takeBack undoes a claim whose block overlaps another and is empty. If another process writes to the block or the claim
-// meanwhile, the claim stays marked, and the next use of it settles it.
+// takeBack undoes a claim whose block overlaps another and is empty. If another process writes to the block or the
+// claim meanwhile, the claim stays marked, and the next use of it settles it.
 func (a *Allocator) takeBack(ctx context.Context, key AffinityKey, row Row[block.Block]) error {
 	affinity, err := a.mark(ctx, key)
 	if ignore(err, ErrNotFound) != nil {
@@ -97,8 +97,8 @@ func (a *Allocator) takeBack(ctx context.Context, key AffinityKey, row Row[block
 	return ignore(remove(ctx, a.Store.Affinities(), key, affinity), ErrConflict)
 }
 
-// admit returns nil when a block may be allocated from, and else an OverlapError. A block that the node remembers passed
-// this check before.
+// admit returns nil when a block may be allocated from, and else an OverlapError. A block that the node remembers
+// passed this check before.
 func (s *search) admit(ctx context.Context, p place) error {
 	if s.dry || p.admitted || s.a.passed(p.row) && s.fits(p.cidr) {
 		return nil
@@ -106,7 +106,8 @@ func (s *search) admit(ctx context.Context, p place) error {
 	return s.a.overlapping(ctx, p.cidr)
 }
 
-// passed reports whether the node remembers that it allocated from a block, or claimed it, which it does after the check.
+// passed reports whether the node remembers that it allocated from a block, or claimed it, which it does after the
+// check.
 func (a *Allocator) passed(row Row[block.Block]) bool {
 	cidr := row.Value.CIDR
 	if known, ok := a.memory().Recall(cidr); ok {
@@ -115,15 +116,15 @@ func (a *Allocator) passed(row Row[block.Block]) bool {
 	return slices.Contains(a.memory().Roomy(), cidr)
 }
 
-// fits reports whether a block has the size that its pool has now. Where it has not, other writers may claim blocks that
-// overlap it at any time, so that what is remembered of it does not count.
+// fits reports whether a block has the size that its pool has now. Where it has not, other writers may claim blocks
+// that overlap it at any time, so that what is remembered of it does not count.
 func (s *search) fits(cidr netip.Prefix) bool {
 	p, ok := pool.Containing(s.view.Pools, cidr.Addr())
 	return ok && p.BlockSize == cidr.Bits()
 }
 
-// collision notes that a block could not be used because it overlaps others, and returns errFull. Other errors it returns
-// as they are.
+// collision notes that a block could not be used because it overlaps others, and returns errFull. Other errors it
+// returns as they are.
 func (s *search) collision(err error) error {
 	var overlap *OverlapError
 	if !errors.As(err, &overlap) {
@@ -138,9 +139,9 @@ func (s *search) collision(err error) error {
 // maxPasses bounds how often a search is repeated after claims collided with claims of other processes.
 const maxPasses = 5
 
-// collisionsGone reports whether a search that failed is worth another pass: a block that it collided with is gone. Two
-// processes that claim overlapping blocks at once may both give up; the wait before the next pass is random, so that one of
-// them is first then.
+// collisionsGone reports whether a search that failed is worth another pass: a block that it collided with is gone.
+// Two processes that claim overlapping blocks at once may both give up; the wait before the next pass is random, so
+// that one of them is first then.
 func (s *search) collisionsGone(ctx context.Context, pass int) (bool, error) {
 	collisions := s.collisions
 	s.collisions = nil

@@ -31,14 +31,16 @@ func put(t testing.TB, s *memstore.Store, node, cidr string, n int) {
 		if _, ok := b.Assign(block.Attribute{Handle: id, Owner: map[string]string{"node": node}}, nil); !ok {
 			t.Fatal("the block is full")
 		}
-		if _, err := s.Handles().Create(context.Background(), id, ipam.Handle{ID: id, Counts: map[netip.Prefix]int{p: 1}}); err != nil {
+		h := ipam.Handle{ID: id, Counts: map[netip.Prefix]int{p: 1}}
+		if _, err := s.Handles().Create(context.Background(), id, h); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := s.Blocks().Create(context.Background(), p, b); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Affinities().Create(context.Background(), ipam.AffinityKey{Node: node, CIDR: p}, ipam.Affinity{State: ipam.Confirmed}); err != nil {
+	key := ipam.AffinityKey{Node: node, CIDR: p}
+	if _, err := s.Affinities().Create(context.Background(), key, ipam.Affinity{State: ipam.Confirmed}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -61,8 +63,8 @@ func unique(t testing.TB, s *memstore.Store) {
 	}
 }
 
-// TestAddressesAreUniqueAfterTheBlockSizeOfAPoolChanged fills a pool after its blockSize changed, with the old blocks on
-// this node or another, and smaller or larger than the new ones.
+// TestAddressesAreUniqueAfterTheBlockSizeOfAPoolChanged fills a pool after its blockSize changed, with the old blocks
+// on this node or another, and smaller or larger than the new ones.
 func TestAddressesAreUniqueAfterTheBlockSizeOfAPoolChanged(t *testing.T) {
 	for _, c := range []struct{ old, size int }{{30, 31}, {30, 29}, {31, 30}, {32, 29}, {29, 32}} {
 		for _, node := range []string{"a", "b"} {
@@ -93,8 +95,8 @@ func TestAddressesAreUniqueAfterTheBlockSizeOfAPoolChanged(t *testing.T) {
 	}
 }
 
-// TestRequestedAddressIsLookedForInBlocksOfAnySize asks for an address that a pod has in a block of another size than the
-// pool's.
+// TestRequestedAddressIsLookedForInBlocksOfAnySize asks for an address that a pod has in a block of another size than
+// the pool's.
 func TestRequestedAddressIsLookedForInBlocksOfAnySize(t *testing.T) {
 	for _, size := range []int{28, 29, 30, 31, 32} {
 		for _, node := range []string{"a", "b"} {
@@ -123,7 +125,8 @@ func TestRequestedAddressInTwoBlocksIsRefused(t *testing.T) {
 		r.Wants[0].Addr = netip.MustParseAddr("10.0.0.2")
 		before := s.String()
 		_, err := assign(s, r)
-		if !errors.Is(err, ipam.ErrAddrTaken) || !strings.Contains(err.Error(), "10.0.0.0/30") || !strings.Contains(err.Error(), "10.0.0.0/29") {
+		if !errors.Is(err, ipam.ErrAddrTaken) ||
+			!strings.Contains(err.Error(), "10.0.0.0/30") || !strings.Contains(err.Error(), "10.0.0.0/29") {
 			t.Errorf("node %s: %v", node, err)
 		}
 		if s.String() != before {
@@ -132,8 +135,8 @@ func TestRequestedAddressInTwoBlocksIsRefused(t *testing.T) {
 	}
 }
 
-// TestRequestedAddressWhoseBlockCannotBeMadeIsRefused asks for an address that no block has, in a part of the pool where the
-// pool's block would overlap another.
+// TestRequestedAddressWhoseBlockCannotBeMadeIsRefused asks for an address that no block has, in a part of the pool
+// where the pool's block would overlap another.
 func TestRequestedAddressWhoseBlockCannotBeMadeIsRefused(t *testing.T) {
 	s := newStore()
 	put(t, s, "a", "10.0.0.0/32", 1)
@@ -149,7 +152,8 @@ func TestRequestedAddressWhoseBlockCannotBeMadeIsRefused(t *testing.T) {
 	}
 }
 
-// TestOverlappedBlockIsNotAllocatedFrom has a node own a block that overlaps another one, as other writers may leave it.
+// TestOverlappedBlockIsNotAllocatedFrom has a node own a block that overlaps another one, as other writers may leave
+// it.
 func TestOverlappedBlockIsNotAllocatedFrom(t *testing.T) {
 	s := newStore()
 	put(t, s, "a", "10.0.0.0/30", 1)
@@ -161,7 +165,8 @@ func TestOverlappedBlockIsNotAllocatedFrom(t *testing.T) {
 	}
 	unique(t, s)
 	_, err := assign(s, only4("a", "net.late"))
-	if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "10.0.0.0/30") || !strings.Contains(err.Error(), "10.0.0.2/31") {
+	if !errors.Is(err, ipam.ErrNoAddress) ||
+		!strings.Contains(err.Error(), "10.0.0.0/30") || !strings.Contains(err.Error(), "10.0.0.2/31") {
 		t.Errorf("the error does not name the blocks: %v", err)
 	}
 	unique(t, s)
@@ -171,7 +176,8 @@ func TestOverlappedBlockIsNotAllocatedFrom(t *testing.T) {
 	}
 }
 
-// TestHalfClaimedBlockIsCheckedBeforeItIsConfirmed covers claims that a crash cut off, with and without addresses in use.
+// TestHalfClaimedBlockIsCheckedBeforeItIsConfirmed covers claims that a crash cut off, with and without addresses in
+// use.
 func TestHalfClaimedBlockIsCheckedBeforeItIsConfirmed(t *testing.T) {
 	for _, state := range []ipam.State{ipam.Pending, ipam.PendingDeletion} {
 		for used := range 2 {
@@ -239,7 +245,8 @@ func TestBlocksClaimedAtOnceNeverBothServe(t *testing.T) {
 		first.onCall = func(string) {
 			if calls++; calls == n {
 				second := &crashing{Store: s, left: 1 << 30}
-				if _, err := ask(&ipam.Allocator{Store: second, Now: s.Now, Parallel: 1}, "b", "small"); err != nil && !errors.Is(err, ipam.ErrNoAddress) {
+				_, err := ask(&ipam.Allocator{Store: second, Now: s.Now, Parallel: 1}, "b", "small")
+				if err != nil && !errors.Is(err, ipam.ErrNoAddress) {
 					t.Errorf("call %d: second: %v\n%q", n, err, second.trace)
 				}
 			}

@@ -8,16 +8,17 @@ import (
 )
 
 const (
-	// maxAttempts bounds every compare-and-swap loop. Each conflict means that another writer made progress, so that this many
-	// in a row have another cause than contention.
+	// maxAttempts bounds every compare-and-swap loop. Each conflict means that another writer made progress, so that
+	// this many in a row have another cause than contention.
 	maxAttempts = 100
 	// backoffBase and backoffMax bound the wait before an attempt: it grows from the first to the second.
 	backoffBase = 10 * time.Millisecond
 	backoffMax  = time.Second
 )
 
-// Backoff returns a wait for Allocator.Wait: none before the first retry, then a random time of up to 10 ms, 20 ms, 40 ms and
-// so on, up to a second (full jitter). sleep waits or returns the context's error; random returns a number from 0 to n-1.
+// Backoff returns a wait for Allocator.Wait: none before the first retry, then a random time of up to 10 ms, 20 ms,
+// 40 ms and so on, up to a second (full jitter). sleep waits or returns the context's error; random returns a number
+// from 0 to n-1.
 func Backoff(
 	sleep func(ctx context.Context, d time.Duration) error, random func(n int64) int64,
 ) func(ctx context.Context, retries int) error {

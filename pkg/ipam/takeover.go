@@ -51,8 +51,8 @@ func (a *Allocator) giveBack(ctx context.Context, key AffinityKey, row Row[block
 	return ignore(remove(ctx, a.Store.Affinities(), key, affinity), ErrConflict)
 }
 
-// mark sets a claim to pendingDeletion. It returns errNotOurs when another process changed the claim concurrently. If that
-// process marked the claim as well, or it was this process in an earlier attempt, the mark stands.
+// mark sets a claim to pendingDeletion. It returns errNotOurs when another process changed the claim concurrently. If
+// that process marked the claim as well, or it was this process in an earlier attempt, the mark stands.
 func (a *Allocator) mark(ctx context.Context, key AffinityKey) (Row[Affinity], error) {
 	affinity, err := get(ctx, a.Store.Affinities(), key)
 	if err != nil {
@@ -83,8 +83,8 @@ func (a *Allocator) unmark(ctx context.Context, key AffinityKey, affinity Row[Af
 	return ignore(err, errNotOurs)
 }
 
-// releaseUnselected gives back the node's blocks that are empty and lie in no pool that selects the node any more. It is
-// done on the way to a new block, so that a change of pools does not leave the old ones' blocks behind.
+// releaseUnselected gives back the node's blocks that are empty and lie in no pool that selects the node any more. It
+// is done on the way to a new block, so that a change of pools does not leave the old ones' blocks behind.
 func (s *search) releaseUnselected(ctx context.Context) error {
 	if s.dry {
 		return nil

@@ -26,13 +26,14 @@ func (r Resource[T]) Exists(ctx context.Context, name string) (bool, error) {
 // NamesPage is one page of the names of all objects of a kind.
 type NamesPage struct {
 	Names []string
-	// Continue asks for the next page; empty on the last one. Remaining is how many names follow, as far as the server knows.
+	// Continue asks for the next page; empty on the last one. Remaining is how many names follow, as far as the server
+	// knows.
 	Continue  string
 	Remaining int
 }
 
-// Names returns a page of at most limit names, the first one or, with the Continue of another page, the one after it. The
-// pages of one list show the state at one moment, which is not before the first request.
+// Names returns a page of at most limit names, the first one or, with the Continue of another page, the one after it.
+// The pages of one list show the state at one moment, which is not before the first request.
 func (r Resource[T]) Names(ctx context.Context, limit int, next string) (NamesPage, error) {
 	query := url.Values{"limit": {strconv.Itoa(limit)}}
 	if next != "" {

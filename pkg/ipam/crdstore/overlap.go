@@ -16,7 +16,8 @@ import (
 const (
 	// fewNames is how many objects are looked for by name without a thought to a list.
 	fewNames = 16
-	// listedPerGet is how many names the API server lists at the cost of one GET (docs/decisions/0030-blocks-do-not-overlap.md).
+	// listedPerGet is how many names the API server lists at the cost of one GET
+	// (docs/decisions/0030-blocks-do-not-overlap.md).
 	listedPerGet = 16
 	// maxParallelGets bounds the GETs that are in flight at once.
 	maxParallelGets = 32
@@ -24,13 +25,13 @@ const (
 	minPage, maxPage = 500, 10000
 )
 
-// blockCount is one more than how many blocks the cluster had when they were counted, and 0 before. It only decides how to
-// read.
+// blockCount is one more than how many blocks the cluster had when they were counted, and 0 before. It only decides
+// how to read.
 type blockCount struct{ known atomic.Int64 }
 
-// BlocksOverlapping implements ipam.Store. The sizes of blocks are few, so that the objects that can overlap a CIDR have names
-// that are known. Where these are few compared with the blocks of the cluster, it looks for each of them; else it lists the
-// names of all blocks. Both are exact.
+// BlocksOverlapping implements ipam.Store. The sizes of blocks are few, so that the objects that can overlap a CIDR
+// have names that are known. Where these are few compared with the blocks of the cluster, it looks for each of them;
+// else it lists the names of all blocks. Both are exact.
 func (s *Store) BlocksOverlapping(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error) {
 	names := countOverlapping(cidr)
 	if names <= fewNames {

@@ -58,7 +58,9 @@ func TestOverlappingBlocksAreNamedIfAndOnlyIfTheyOverlap(t *testing.T) {
 }
 
 func TestNamesThatAreNoBlocksArePassedOver(t *testing.T) {
-	for _, name := range []string{"", "a", "10-0-0-0", "10-0-0-1-26", "10-0-0-0-33", "10-0-0-256-32", "fd00--g-122", "fd00-0--122", "10-0-0-0-026"} {
+	for _, name := range []string{
+		"", "a", "10-0-0-0", "10-0-0-1-26", "10-0-0-0-33", "10-0-0-256-32", "fd00--g-122", "fd00-0--122", "10-0-0-0-026",
+	} {
 		if cidr, ok := cidrOf(name); ok {
 			t.Errorf("%q is %s", name, cidr)
 		}

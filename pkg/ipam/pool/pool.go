@@ -43,7 +43,8 @@ type Pool struct {
 	// CIDR is masked; BlockSize is a prefix length within it, 20-32 or 116-128.
 	CIDR      netip.Prefix
 	BlockSize int
-	// Disabled, Deleting (a deletion timestamp is set) and Refused (its condition Allocatable is False) pools assign nothing new.
+	// Disabled, Deleting (a deletion timestamp is set) and Refused (its condition Allocatable is False) pools assign
+	// nothing new.
 	Disabled, Deleting, Refused bool
 	// Broken says why nothing can be assigned from a pool that contradicts the data model; nil in a sound pool.
 	Broken error
@@ -182,8 +183,8 @@ func (p Pool) wrongUse(u Use) string {
 	return fmt.Sprintf("is for %s, not for %s (add %s to its allowedUses)", strings.Join(names, " and "), u, u)
 }
 
-// Containing returns the pool that an address belongs to: of the pools that contain it the most specific one that assigns
-// addresses, and the most specific of all where none does.
+// Containing returns the pool that an address belongs to: of the pools that contain it the most specific one that
+// assigns addresses, and the most specific of all where none does.
 func Containing(pools []Pool, addr netip.Addr) (found Pool, ok bool) {
 	for _, p := range pools {
 		if p.CIDR.Contains(addr) && (!ok || p.precedes(found)) {
@@ -204,7 +205,8 @@ func (p Pool) precedes(other Pool) bool {
 	return p.Name < other.Name
 }
 
-// Usable returns nil when addresses of the pool may be assigned for u by name, and otherwise an error that says why not.
+// Usable returns nil when addresses of the pool may be assigned for u by name, and otherwise an error that says why
+// not.
 func (p Pool) Usable(u Use) error {
 	if reason := p.unusable(); reason != "" {
 		return fmt.Errorf("%w: pool %s is %s", ErrUnknownPool, p.Name, reason)

@@ -8,8 +8,8 @@ import (
 	"slices"
 )
 
-// Ranges is a set of addresses. Looking up an address takes logarithmic time in the number of prefixes. The zero value is
-// empty.
+// Ranges is a set of addresses. Looking up an address takes logarithmic time in the number of prefixes. The zero
+// value is empty.
 type Ranges struct{ v4, v6 []span }
 
 // span is the addresses from first to last.

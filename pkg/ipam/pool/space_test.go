@@ -97,8 +97,8 @@ func TestEachFamilyHasItsOwnRanges(t *testing.T) {
 	}
 }
 
-// TestWalkOfAHugePoolSpreadsOverWhatIsFree takes half of huge pools away, and small ranges all over: nodes start at blocks of
-// their own in the rest, and a space has no more runs than ranges.
+// TestWalkOfAHugePoolSpreadsOverWhatIsFree takes half of huge pools away, and small ranges all over: nodes start at
+// blocks of their own in the rest, and a space has no more runs than ranges.
 func TestWalkOfAHugePoolSpreadsOverWhatIsFree(t *testing.T) {
 	for _, c := range []struct {
 		cidr, reserved string
@@ -113,7 +113,8 @@ func TestWalkOfAHugePoolSpreadsOverWhatIsFree(t *testing.T) {
 		p := Pool{CIDR: netip.MustParsePrefix(c.cidr), BlockSize: c.size}
 		reserved := []netip.Prefix{netip.MustParsePrefix(c.reserved)}
 		for i := range 100 {
-			reserved = append(reserved, netip.PrefixFrom(number(p.CIDR.Addr()).plus(uint128{0, uint64(i) << 20}).addr(p.CIDR.Addr().Is4()), p.BlockSize))
+			addr := number(p.CIDR.Addr()).plus(uint128{0, uint64(i) << 20}).addr(p.CIDR.Addr().Is4())
+			reserved = append(reserved, netip.PrefixFrom(addr, p.BlockSize))
 		}
 		s := p.Space(NewRanges(reserved), nil)
 		if len(s.runs) > len(reserved)+1 {
@@ -147,7 +148,8 @@ func TestWalkOfAHugePoolSpreadsOverWhatIsFree(t *testing.T) {
 }
 
 func TestMostSpecificUsablePoolContainsAnAddress(t *testing.T) {
-	pools := []Pool{v4("outer", "10.0.0.0/8"), v4("inner", "10.1.0.0/16"), with(v4("innermost", "10.1.1.0/24"), func(p *Pool) { p.Disabled = true })}
+	innermost := with(v4("innermost", "10.1.1.0/24"), func(p *Pool) { p.Disabled = true })
+	pools := []Pool{v4("outer", "10.0.0.0/8"), v4("inner", "10.1.0.0/16"), innermost}
 	for addr, want := range map[string]string{"10.2.0.0": "outer", "10.1.0.0": "inner", "10.1.1.1": "inner"} {
 		for range 2 {
 			if p, ok := Containing(pools, netip.MustParseAddr(addr)); !ok || p.Name != want {

@@ -14,8 +14,8 @@ const maxWalkBits = 62
 // Blocks returns how many blocks the pool has, 2^62 at most.
 func (p Pool) Blocks() uint64 { return 1 << min(p.BlockSize-p.CIDR.Bits(), maxWalkBits) }
 
-// Space is the blocks of a pool that a node may claim. Its size is linear in the number of ranges that are left out, and
-// does not depend on the size of the pool.
+// Space is the blocks of a pool that a node may claim. Its size is linear in the number of ranges that are left out,
+// and does not depend on the size of the pool.
 type Space struct {
 	pool Pool
 	runs []run
@@ -28,8 +28,8 @@ type run struct {
 	start, n uint64
 }
 
-// Space returns the blocks of the pool, without those of which reserved leaves no address and those that have an address
-// of others.
+// Space returns the blocks of the pool, without those of which reserved leaves no address and those that have an
+// address of others.
 func (p Pool) Space(reserved Ranges, others []netip.Prefix) Space {
 	s := Space{pool: p}
 	out := p.indexes(reserved.of(p.CIDR.Addr().Is4()), false)
@@ -54,8 +54,8 @@ func (p Pool) Space(reserved Ranges, others []netip.Prefix) Space {
 	return s
 }
 
-// indexes returns the blocks that spans of addresses cover, as spans of indexes: those that they cover in part as well, or
-// only those that they cover in full.
+// indexes returns the blocks that spans of addresses cover, as spans of indexes: those that they cover in part as
+// well, or only those that they cover in full.
 func (p Pool) indexes(spans []span, partly bool) (out []span) {
 	all := spanOf(p.CIDR)
 	shift := p.CIDR.Addr().BitLen() - p.BlockSize
@@ -93,8 +93,8 @@ func (p Pool) indexes(spans []span, partly bool) (out []span) {
 // Len returns how many blocks a walk visits.
 func (s Space) Len() uint64 { return s.n }
 
-// Walk returns every block of the space once, in an order that is the same for one node each time and differs from node to
-// node, so that nodes that claim blocks at the same moment seldom want the same one.
+// Walk returns every block of the space once, in an order that is the same for one node each time and differs from
+// node to node, so that nodes that claim blocks at the same moment seldom want the same one.
 func (s Space) Walk(node string) iter.Seq[netip.Prefix] {
 	return func(yield func(netip.Prefix) bool) {
 		if s.n == 0 {
