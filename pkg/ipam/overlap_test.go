@@ -218,9 +218,9 @@ func TestNestedPoolsShareNoAddress(t *testing.T) {
 		if s.IPPools[1].Validate() != nil {
 			t.Fatal(sizes)
 		}
-		for i := range 40 {
+		for i := range 80 {
 			r := only4(fmt.Sprint("n", i%2), fmt.Sprint("net.", i))
-			r.Wants[0].Pools = []string{s.IPPools[i/2%2].Name}
+			r.Wants[0].Pools = []string{s.IPPools[i/40].Name}
 			got, err := assign(s, r)
 			if err != nil && !errors.Is(err, ipam.ErrNoAddress) {
 				t.Fatal(err)

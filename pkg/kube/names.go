@@ -3,7 +3,6 @@ package kube
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,7 +14,8 @@ const metadataOnlyList = "application/json;as=PartialObjectMetadataList;g=meta.k
 // Exists reports whether there is an object of that name in the newest state.
 func (r Resource[T]) Exists(ctx context.Context, name string) (bool, error) {
 	err := r.client.do(ctx, request{
-		what: r.what("get", name), method: http.MethodGet, path: r.path + "/" + name, of: r.named(name), accept: metadataOnly,
+		what: r.what("get", name), method: http.MethodGet, path: r.path + "/" + name, of: r.named(name),
+		accept: metadataOnly,
 	}, nil)
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
@@ -51,11 +51,9 @@ func (r Resource[T]) Names(ctx context.Context, limit int, next string) (NamesPa
 		} `json:"items"`
 	}
 	err := r.client.do(ctx, request{
-		what: "list " + r.plural, method: http.MethodGet, path: r.path, of: r.named(""), query: query, accept: metadataOnlyList,
+		what: "list " + r.plural, method: http.MethodGet, path: r.path, of: r.named(""), query: query,
+		accept: metadataOnlyList,
 	}, &list)
-	if errors.Is(err, ErrNotFound) {
-		return NamesPage{}, fmt.Errorf("%w; apply the CustomResourceDefinition of %s", err, r.plural)
-	}
 	page := NamesPage{Continue: list.Metadata.Continue, Remaining: list.Metadata.Remaining}
 	for _, item := range list.Items {
 		page.Names = append(page.Names, item.Metadata.Name)

@@ -1,0 +1,30 @@
+package store_test
+
+import (
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"calico-cni/internal/oncefile"
+	"calico-cni/pkg/apis/crd/v1/spec"
+	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/ipam/crdstore"
+	"calico-cni/pkg/kube"
+)
+
+// TestObjectsExistByName asks for the metadata of an object that exists, and of one that does not.
+func TestObjectsExistByName(t *testing.T) {
+	_, client := cluster(t)
+	s := crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))
+	p := netip.MustParsePrefix("10.78.0.0/26")
+	if _, err := s.Blocks().Create(t.Context(), p, block.New(p, "host:n", time.Now())); err != nil {
+		t.Fatal(err)
+	}
+	r := kube.NewResource[kube.Object[spec.IPAMBlock]](client, spec.GroupVersion, spec.IPAMBlocks)
+	for name, want := range map[string]bool{"10-78-0-0-26": true, "10-78-0-0-27": false} {
+		if got, err := r.Exists(t.Context(), name); err != nil || got != want {
+			t.Errorf("%s: %v, %v", name, got, err)
+		}
+	}
+}
