@@ -40,7 +40,7 @@ func (t tokens) Token(ctx context.Context) (string, time.Time, error) {
 
 // Accepted asks the API server for its version: that needs no right, but a token that it knows.
 func (t tokens) Accepted(ctx context.Context, kubeconfig string) error {
-	client, err := kube.Load(kubeconfig, userAgent())
+	client, err := kube.LoadSupplied(kubeconfig, userAgent())
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,7 @@ func (t tokens) Accepted(ctx context.Context, kubeconfig string) error {
 // connect returns a client with the installer's own credentials.
 func connect(kubeconfig string) (*kube.Client, error) {
 	if kubeconfig != "" {
-		return kube.Load(kubeconfig, userAgent())
+		return kube.LoadSupplied(kubeconfig, userAgent())
 	}
 	return kube.InCluster(os.Getenv, userAgent())
 }

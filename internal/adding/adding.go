@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"calico-cni/internal/safeopen"
 )
 
 // Marks are the marks of a host.
@@ -113,10 +115,10 @@ func (m Marks) Begin(k Key) (end func(succeeded bool), err error) {
 // open opens and locks the mark. The lock is shared, so that two ADDs of one attachment do not wait for each other.
 func (m Marks) open(k Key) (f *os.File, made bool, err error) {
 	for {
-		f, err := os.OpenFile(m.path(k), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+		f, _, err := safeopen.File(m.path(k), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 		made := err == nil
 		if errors.Is(err, os.ErrExist) {
-			f, err = os.OpenFile(m.path(k), os.O_RDWR|os.O_CREATE, 0o600)
+			f, _, err = safeopen.File(m.path(k), os.O_RDWR|os.O_CREATE, 0o600)
 		}
 		if err != nil {
 			return nil, false, err
@@ -135,7 +137,7 @@ func (m Marks) open(k Key) (f *os.File, made bool, err error) {
 
 // Forget removes the mark of an attachment that is gone, unless an ADD is running.
 func (m Marks) Forget(k Key) {
-	f, err := os.OpenFile(m.path(k), os.O_RDWR, 0)
+	f, _, err := safeopen.File(m.path(k), os.O_RDWR, 0)
 	if err != nil {
 		return
 	}
@@ -159,7 +161,7 @@ func (m Marks) Since(k Key, start time.Duration) bool {
 
 // look returns the state, and when the last ADD ended; 0 where that is unknown.
 func (m Marks) look(k Key) (State, time.Duration) {
-	f, err := os.OpenFile(m.path(k), os.O_RDWR, 0)
+	f, _, err := safeopen.File(m.path(k), os.O_RDWR, 0)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
 		return None, 0

@@ -18,6 +18,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"calico-cni/internal/safeopen"
 )
 
 const (
@@ -73,13 +75,13 @@ type Record struct {
 // record that was completed in another scope does not count.
 func (r Records) Open(k Key, plugin Plugin, scope string) (*Record, error) {
 	path := r.path(k, plugin)
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, _, err := safeopen.File(path, os.O_RDWR, 0)
 	made := errors.Is(err, fs.ErrNotExist)
 	if made {
 		if err := os.MkdirAll(r.Dir, 0o755); err != nil {
 			return nil, fmt.Errorf("record deletion: %w", err)
 		}
-		f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		f, _, err = safeopen.File(path, os.O_RDWR|os.O_CREATE, 0o600)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("record deletion: %w", err)
@@ -182,11 +184,11 @@ func (r Records) Remove(k Key) error {
 func (r Records) sweep() {
 	now := r.Boot()
 	stamp := filepath.Join(r.Dir, sweepStamp)
-	data, _ := os.ReadFile(stamp)
+	data, _ := safeopen.Read(stamp)
 	if last, err := strconv.ParseInt(string(data), 10, 64); err == nil && now >= time.Duration(last) && now-time.Duration(last) < sweepEvery {
 		return
 	}
-	if os.WriteFile(stamp, strconv.AppendInt(nil, int64(now), 10), 0o600) != nil {
+	if safeopen.WriteFile(stamp, strconv.AppendInt(nil, int64(now), 10), 0o600) != nil {
 		return
 	}
 	entries, err := os.ReadDir(r.Dir)
@@ -198,7 +200,7 @@ func (r Records) sweep() {
 		if e.Name() == sweepStamp {
 			continue
 		}
-		data, err := os.ReadFile(path)
+		data, err := safeopen.Read(path)
 		c, ok := parse(string(data))
 		expired := !ok || c.at > now || now-c.at >= maxAge || len(entries) > maxRecords && c.phase == phaseComplete
 		// A record without content is being written.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/safeopen"
 )
 
 // Kind is what the trouble is with.
@@ -49,7 +50,7 @@ type Dir string
 // counts as none.
 func (d Dir) Load(network string) (Report, bool) {
 	var r Report
-	data, err := os.ReadFile(d.path(network))
+	data, err := safeopen.Read(d.path(network))
 	return r, err == nil && json.Unmarshal(data, &r) == nil && r.Version <= version
 }
 

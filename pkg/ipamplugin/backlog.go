@@ -24,11 +24,11 @@ const (
 	settleOwn = 30 * time.Second
 )
 
-// CanWait reports whether an error of a release is one that ends with an outage: of the API server, of our credentials,
-// or of a datastore that is locked. The release can wait for that end.
+// CanWait reports whether an error of a release ends with an outage: of the API server, of another server that answers in
+// its place, of the credentials, or of a datastore that is locked. The release can wait for that end.
 func CanWait(err error) bool {
 	for _, outage := range []error{
-		kube.ErrUnavailable, kube.ErrUnauthorized, kube.ErrKubeconfig, ipam.ErrNotReady, context.DeadlineExceeded,
+		kube.ErrUnavailable, kube.ErrNotServed, kube.ErrUnauthorized, kube.ErrKubeconfig, ipam.ErrNotReady, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, outage) {
 			return true

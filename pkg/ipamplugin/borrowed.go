@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"calico-cni/internal/hostlock"
+	"calico-cni/internal/safeopen"
 )
 
 // borrowed is a directory that remembers which blocks of other nodes this one has borrowed from, so that a collection
@@ -43,7 +44,7 @@ func (b borrowed) add(cidr netip.Prefix) error {
 	}
 	defer unlock()
 	mark := strconv.FormatUint(rand.Uint64(), 16)
-	if err := os.WriteFile(b.path(cidr), []byte(mark), 0o644); err != nil {
+	if err := safeopen.WriteFile(b.path(cidr), []byte(mark), 0o644); err != nil {
 		return fmt.Errorf("remember block %s as borrowed from: %w", cidr, err)
 	}
 	return nil
@@ -83,7 +84,7 @@ func (b borrowed) list() ([]lender, error) {
 // markOf tells one borrowing from the next. The release before writes the same, empty content each time, so that the time of
 // the file counts too: not which is later, but whether it has changed.
 func (b borrowed) markOf(cidr netip.Prefix) (string, error) {
-	data, err := os.ReadFile(b.path(cidr))
+	data, err := safeopen.Read(b.path(cidr))
 	if err != nil {
 		return "", err
 	}

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
 )
@@ -58,7 +59,7 @@ const (
 
 // Roomy implements ipam.Memory.
 func (r remembered) Roomy() (cidrs []netip.Prefix) {
-	data, err := os.ReadFile(r.index())
+	data, err := safeopen.Read(r.index())
 	if err != nil {
 		return nil
 	}
@@ -108,13 +109,13 @@ func (r remembered) update(assigned []ipam.Assigned) {
 	for _, cidr := range now {
 		text.WriteString(cidr.String() + "\n")
 	}
-	_ = os.WriteFile(r.index(), []byte(text.String()), 0o644)
+	_ = safeopen.WriteFile(r.index(), []byte(text.String()), 0o644)
 	r.sweep()
 }
 
 // Recall implements ipam.Memory.
 func (r remembered) Recall(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
-	data, err := os.ReadFile(r.path(cidr))
+	data, err := safeopen.Read(r.path(cidr))
 	if err != nil {
 		return ipam.Row[block.Block]{}, false
 	}
@@ -154,7 +155,7 @@ func (r remembered) Keep(cidr netip.Prefix, row ipam.Row[block.Block]) {
 func (r remembered) Renew(cidr netip.Prefix, row ipam.Row[block.Block]) { r.write(cidr, row, 0) }
 
 func (r remembered) write(cidr netip.Prefix, row ipam.Row[block.Block], create int) {
-	file, err := os.OpenFile(r.path(cidr), os.O_WRONLY|os.O_TRUNC|create, 0o600)
+	file, _, err := safeopen.File(r.path(cidr), os.O_WRONLY|os.O_TRUNC|create, 0o600)
 	if err != nil {
 		return
 	}
@@ -181,7 +182,7 @@ func (r remembered) sweep() {
 			continue
 		}
 		path := filepath.Join(r.dir, e.Name())
-		data, err := os.ReadFile(path)
+		data, err := safeopen.Read(path)
 		if _, age, ok := r.parse(data); err == nil && (!ok || age > keptFor) {
 			_ = os.Remove(path)
 		}

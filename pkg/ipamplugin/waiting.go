@@ -29,7 +29,7 @@ func (b Backlog) Delayed() bool { return b.pace().Delayed() }
 // time after an outage that it is, none is settled: the node's delay begins. An error is an outage, or names the releases that
 // could not be settled.
 func (b Backlog) Settle(ctx context.Context) (done int, err error) {
-	client, err := kube.Load(b.Kubeconfig, b.UserAgent)
+	client, err := kube.LoadSupplied(b.Kubeconfig, b.UserAgent)
 	if err != nil {
 		return 0, err
 	}

@@ -15,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
+
+	"calico-cni/pkg/workload"
 )
 
 const minimal = `{"name": "k8s-pod-network", "type": "calico", "ipam": {"type": "calico-ipam"}}`
@@ -49,7 +51,7 @@ func TestEmptyFieldsMeanTheDefaults(t *testing.T) {
 }
 
 const full = `{
-	"cniVersion": "1.1.0", "name": "net_1.a-b", "type": "calico", "mtu": 1410, "require_mtu_file": true, "num_queues": 4,
+	"cniVersion": "1.1.0", "name": "net-1.a-b", "type": "calico", "mtu": 1410, "require_mtu_file": true, "num_queues": 4,
 	"device_type": "netkit", "include_default_routes": true, "container_settings": {"allow_ip_forwarding": true},
 	"nodename": "n1", "nodename_file": "/n", "nodename_file_optional": true, "hostname": "h1",
 	"ipam": {"type": "calico-ipam", "assign_ipv4": "false", "assign_ipv6": "true", "exec": true,
@@ -71,7 +73,7 @@ const full = `{
 
 func TestEveryFieldIsRead(t *testing.T) {
 	want := &NetConf{
-		CNIVersion: "1.1.0", Name: "net_1.a-b", Type: "calico", MTU: 1410, RequireMTUFile: true, NumQueues: 4,
+		CNIVersion: "1.1.0", Name: "net-1.a-b", Type: "calico", MTU: 1410, RequireMTUFile: true, NumQueues: 4,
 		DeviceType: "netkit", IncludeDefaultRoutes: true, ContainerSettings: ContainerSettings{AllowIPForwarding: true},
 		Nodename: "n1", NodenameFile: "/n", NodenameFileOptional: true, Hostname: "h1",
 		IPAM:         IPAM{Type: "calico-ipam", AssignIPv6: true, Exec: true, IPv4Pools: []string{"pool-a", "10.0.0.0/16"}, IPv6Pools: []string{"fd00::/64"}},
@@ -269,6 +271,38 @@ func TestAddressesInTheConfigurationAreReadAsWritten(t *testing.T) {
 }
 
 // with returns a valid configuration with one more field.
+// TestNetworkNamesThatBlockIPAMCanUse: CNI allows more names than Kubernetes has for the objects that hold addresses.
+func TestNetworkNamesThatBlockIPAMCanUse(t *testing.T) {
+	longest := strings.Repeat("a", workload.MaxNetwork)
+	for _, c := range []struct {
+		name string
+		good bool
+	}{
+		{"k8s-pod-network", true},
+		{"Net.1", true},
+		{longest, true},
+		{longest + "a", false},
+		{"net_1", false},
+		{"net-", false},
+		{"net.", false},
+		{"a..b", false},
+	} {
+		text := func(ipam string) []byte {
+			return fmt.Appendf(nil, `{"name": %q, "type": "calico", "ipam": {"type": %q}}`, c.name, ipam)
+		}
+		if _, err := Parse(text(CalicoIPAM)); (err == nil) != c.good || !c.good && !errors.Is(err, ErrInvalid) {
+			t.Errorf("name %q with calico-ipam: %v", c.name, err)
+		}
+		if _, err := Parse(text("host-local")); err != nil {
+			t.Errorf("name %q with host-local: %v", c.name, err)
+		}
+		conf, err := ParseForRelease(text(CalicoIPAM))
+		if conf == nil || conf.Name != c.name || (err == nil) != c.good {
+			t.Errorf("name %q for a release: %+v, %v", c.name, conf, err)
+		}
+	}
+}
+
 func with(field, value string) []byte {
 	return fmt.Appendf(nil, `{"name": "n", "ipam": {"type": "calico-ipam"}, %q: %s}`, field, value)
 }

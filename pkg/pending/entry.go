@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"calico-cni/internal/safeopen"
 )
 
 const (
@@ -53,7 +55,7 @@ type entry struct {
 // load reads a file. It returns nil when there is none any more. One that holds no release is moved aside, and is an error.
 // One of a later version of the plugins stays, and is an error that wraps ErrVersion.
 func (q Queue) load(name string) (*entry, error) {
-	data, err := os.ReadFile(q.path(name))
+	data, err := safeopen.Read(q.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -92,7 +94,7 @@ func (q Queue) ifUnchanged(e *entry, do func(path string) error) error {
 		return err
 	}
 	defer unlock()
-	switch data, err := os.ReadFile(q.path(e.name)); {
+	switch data, err := safeopen.Read(q.path(e.name)); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:

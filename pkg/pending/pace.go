@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"calico-cni/internal/safeopen"
 )
 
 const (
@@ -109,7 +111,7 @@ func (p *Pace) next(ctx context.Context) bool {
 
 // load returns the zero Schedule where there is none, or none that can be read.
 func (p *Pace) load() (s Schedule) {
-	data, err := os.ReadFile(p.File)
+	data, err := safeopen.Read(p.File)
 	if err != nil || json.Unmarshal(data, &s) != nil {
 		return Schedule{}
 	}
@@ -120,6 +122,6 @@ func (p *Pace) load() (s Schedule) {
 func (p *Pace) store(s Schedule) {
 	data, err := json.Marshal(s)
 	if err == nil && os.MkdirAll(filepath.Dir(p.File), 0o755) == nil {
-		_ = os.WriteFile(p.File, data, 0o600)
+		_ = safeopen.WriteFile(p.File, data, 0o600)
 	}
 }

@@ -26,6 +26,7 @@ import (
 
 	"calico-cni/internal/atomicfile"
 	"calico-cni/internal/hostlock"
+	"calico-cni/internal/safeopen"
 )
 
 var (
@@ -159,7 +160,7 @@ func (q Queue) Exclude(do func() error) error {
 // before returns the release in the file of that name. One that cannot be read has nothing. An error wraps ErrVersion.
 func (q Queue) before(name string) (Release, error) {
 	var before Release
-	if data, err := os.ReadFile(q.path(name)); err != nil || json.Unmarshal(data, &before) != nil {
+	if data, err := safeopen.Read(q.path(name)); err != nil || json.Unmarshal(data, &before) != nil {
 		return Release{}, nil
 	}
 	if before.Version > version {

@@ -67,6 +67,17 @@ func ValidSubdomain(s string) bool {
 	return len(s) <= 253
 }
 
+// MaxNetwork is the length in bytes up to which the name of a network leaves room for the rest: its handles take a dot and a
+// container ID of 64 digits, and the alias of a host interface, which is 255 bytes long at most, has the handle, a slash and
+// the name of an interface.
+const MaxNetwork = 255 - 1 - maxIfName - 1 - 64
+
+// ValidNetwork reports whether block IPAM can hold addresses for a network: its name begins the names of IPAMHandles, in lower
+// case, and of aliases. The CNI specification allows more: an underscore, or a dot at the end.
+func ValidNetwork(name string) bool {
+	return ValidSubdomain(strings.ToLower(name)) && len(name) <= MaxNetwork
+}
+
 func every(s string, ok func(byte) bool) bool {
 	for i := range len(s) {
 		if !ok(s[i]) {

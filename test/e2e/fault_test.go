@@ -29,12 +29,18 @@ func faults(kill func()) []proxy.Fault {
 		{Name: "conflict", Status: http.StatusConflict},
 		{Name: "too many requests", Status: http.StatusTooManyRequests, RetryAfter: 1},
 		{Name: "server error", Status: http.StatusInternalServerError},
+		{Name: "done, then 503 with Retry-After", Lose: proxy.After, Status: http.StatusServiceUnavailable, RetryAfter: 1},
+		{Name: "done, then the connection died silently", Lose: proxy.After, Silent: true},
+		{Name: "404 of a load balancer", Status: http.StatusNotFound, Page: true},
+		{Name: "login page", Status: http.StatusOK, Page: true},
+		{Name: "redirect to a login page", Status: http.StatusFound, Page: true, Location: "https://login.test/"},
 		{Name: "killed before the server", Lose: proxy.Before, Do: kill},
 		{Name: "killed after it was done", Lose: proxy.After, Do: kill},
 	}
 	if *soak {
 		// The plugin gives a request up after half of that.
-		all = append(all, proxy.Fault{Name: "stalled", Stall: 30 * time.Second})
+		all = append(all, proxy.Fault{Name: "stalled", Stall: 30 * time.Second},
+			proxy.Fault{Name: "the connection died silently", Lose: proxy.Before, Silent: true})
 	}
 	return all
 }
@@ -104,6 +110,7 @@ func TestWhateverHappensToARequestADelLeavesNothing(t *testing.T) {
 						if a := del(t, p, nil); a.Exit != 0 {
 							t.Errorf("DEL after the fault: %+v", a)
 						}
+						expectWaiting(t, "after the fault", 0)
 					})
 					must(t, n.RemovePod(t.Context(), p))
 				})

@@ -142,7 +142,7 @@ func TestA1_WhatCannotBeAttachedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		{name: "container ID that no object can have", env: []string{"CNI_CONTAINERID", "a_b"}, code: 4, says: []string{"a_b"}},
 		{name: "node that no object can have", changes: map[string]any{"nodename": "a/b"}, code: 7, says: []string{"nodename", "a/b"}},
 		{name: "node with a line break", changes: map[string]any{"nodename": "a\nb"}, code: 7, says: []string{"nodename", `"a\nb"`}},
-		{name: "network that no object can have", changes: map[string]any{"name": "my_net"}, code: 4, says: []string{"my_net"}},
+		{name: "network that no object can have", changes: map[string]any{"name": "my_net"}, code: 7, says: []string{"my_net"}},
 	} {
 		t.Run(r.name, func(t *testing.T) { expectRefusal(t, p, r) })
 	}
