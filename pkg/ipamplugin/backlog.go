@@ -75,12 +75,13 @@ func (c *Command) SaidBefore() []netip.Addr {
 	return AddrsOf(previous, c.ID.IfName, c.CNI.Netns)
 }
 
-// SettleOwn settles a release of the command's own attachment that waits, if there is one: it must not come after an ADD
-// of the same container ID, whose addresses it would take.
+// SettleOwn settles the releases of the command's own container in its network that wait, if there are any: they must not come
+// after an ADD, whose addresses they would take. A release of another interface counts, too: it was queued as that of the last
+// interface, and takes what names none.
 func (c *Command) SettleOwn(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, settleOwn)
 	defer cancel()
-	return c.queue().SettleOne(ctx, c.queueKey(), c.settle)
+	return c.queue().SettleContainer(ctx, c.Conf.Name, c.ID.ContainerID, c.settle)
 }
 
 // Settled drops a release of the command's own attachment that waits: the command has just done what it was for, unless

@@ -15,6 +15,8 @@ import (
 
 const (
 	suffix = ".json"
+	// hashed begins the name of a file that does not show its attachment.
+	hashed = "sha256@"
 	// broken ends the name of a file that held no release.
 	broken = ".broken"
 	// maxName leaves room for what is put around a name while its file is written or moved aside: NAME_MAX is 255.
@@ -27,7 +29,7 @@ func (k Key) file() string {
 	name := k.Network + "@" + k.ContainerID + "@" + k.IfName
 	if len(name) > maxName || !plain(k.Network) || !plain(k.ContainerID) || !plain(k.IfName) {
 		sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", k.Network, k.ContainerID, k.IfName))
-		name = "sha256@" + hex.EncodeToString(sum[:])
+		name = hashed + hex.EncodeToString(sum[:])
 	}
 	return name + suffix
 }

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 	"time"
 
 	"calico-cni/internal/atomicfile"
@@ -71,6 +72,40 @@ func (q Queue) SettleOne(ctx context.Context, k Key, settle func(context.Context
 		return err
 	}
 	return q.settle(ctx, e, settle)
+}
+
+// SettleContainer is SettleOne for all attachments of a container in a network: a release of one interface may be about what the
+// container's handle holds without the name of an interface. It costs one look at the directory when none waits.
+func (q Queue) SettleContainer(
+	ctx context.Context, network, containerID string, settle func(context.Context, Release) error,
+) error {
+	files, err := q.list()
+	if err != nil {
+		return fmt.Errorf("look for queued releases: %w", err)
+	}
+	own := network + "@" + containerID + "@"
+	files = slices.DeleteFunc(files, func(f fs.DirEntry) bool {
+		return !strings.HasPrefix(f.Name(), own) && !strings.HasPrefix(f.Name(), hashed)
+	})
+	if len(files) == 0 {
+		return nil
+	}
+	unlock, err := hostlock.Acquire(ctx, q.path(settleLock))
+	if err != nil {
+		return fmt.Errorf("settle queued releases of %s: %w", containerID, err)
+	}
+	defer unlock()
+	var errs []error
+	for _, f := range files {
+		e, err := q.load(f.Name())
+		switch {
+		case err != nil && strings.HasPrefix(f.Name(), own):
+			errs = append(errs, err)
+		case e != nil && e.Network == network && e.ContainerID == containerID:
+			errs = append(errs, q.settle(ctx, e, settle))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // settle settles one release, and removes its file or makes it the last.

@@ -245,3 +245,31 @@ func TestSettlingSweepsWhatKilledWritersLeft(t *testing.T) {
 	}
 	check(t, "left", names(t, q), "")
 }
+
+func TestSettleContainerSettlesAllItsInterfaces(t *testing.T) {
+	q := queue(t)
+	long := strings.Repeat("x", 255)
+	other := release("a")
+	other.IfName = "net1"
+	elsewhere := release("a")
+	elsewhere.Network = "other"
+	hidden := Release{Network: "net", ContainerID: "a", IfName: long}
+	add(t, q, release("a"), other, elsewhere, hidden, release("ab"), Release{Network: long, ContainerID: "a", IfName: "eth0"})
+	var s settler
+	if err := q.SettleContainer(t.Context(), "net", "a", s.settle); err != nil {
+		t.Error(err)
+	}
+	check(t, "settled", s.String(), "a a a")
+	checkLen(t, q, 3)
+	s = settler{fails: "ab"}
+	if err := q.SettleContainer(t.Context(), "net", "ab", s.settle); !errors.Is(err, errSettle) {
+		t.Errorf("SettleContainer = %v", err)
+	}
+	put(t, q, "net@c@eth0.json", "?")
+	if err := q.SettleContainer(t.Context(), "net", "a", s.settle); err != nil {
+		t.Errorf("with a damaged file of another container: %v", err)
+	}
+	if err := q.SettleContainer(t.Context(), "net", "c", s.settle); err == nil {
+		t.Error("no error for a damaged file of the container")
+	}
+}
