@@ -2,13 +2,14 @@ package conflist
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"path/filepath"
 
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/utils"
 	"github.com/containernetworking/cni/pkg/version"
+
+	"calico-cni/internal/jsonfault"
 )
 
 // Load loads a configuration as a runtime does, which goes by the file's name: a single plugin becomes a list of one. An
@@ -58,31 +59,16 @@ func checkHead(name, cniVersion string) error {
 	return nil
 }
 
-// checkJSON says where the text stops being JSON.
+// checkJSON returns an error unless the text is one JSON object.
 func checkJSON(data []byte) error {
+	if fault := jsonfault.Explain(data); fault != "" {
+		return fmt.Errorf("%w: %s", ErrInvalid, fault)
+	}
 	var object map[string]json.RawMessage
-	err := json.Unmarshal(data, &object)
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &syntax):
-		line, column := position(data, syntax.Offset)
-		return fmt.Errorf("%w: not JSON from line %d, column %d on; see the quotes and commas there", ErrInvalid, line, column)
-	case err != nil:
+	if err := json.Unmarshal(data, &object); err != nil {
 		return fmt.Errorf("%w: want one JSON object", ErrInvalid)
 	}
 	return nil
-}
-
-// position returns line and column, counted from 1 and in bytes, of the byte before offset.
-func position(data []byte, offset int64) (line, column int) {
-	line, column = 1, 1
-	for _, b := range data[:max(0, min(int(offset)-1, len(data)))] {
-		column++
-		if b == '\n' {
-			line, column = line+1, 1
-		}
-	}
-	return line, column
 }
 
 // Plugins returns the plugins of a list as they are written there; of a single plugin, that one. An error wraps

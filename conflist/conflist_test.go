@@ -125,10 +125,11 @@ func TestWhatNoRuntimeWouldLoadIsRefused(t *testing.T) {
 	}{
 		{"unknown placeholders", "a.conflist", list(`[{"type": "__A__", "b": "__B_C__", "c": "__A__"}]`), `__A__, __B_C__ in the template`},
 		{"no JSON", "a.conflist", "{\"name\": \"net\",\n\"plugins\": [}", "line 2, column 13"},
-		{"cut off", "a.conflist", `{"name": "net"`, "line 1, column 14"},
+		{"cut off", "a.conflist", `{"name": "net"`, "ends before the JSON is complete"},
+		{"byte order mark", "a.conflist", "\xef\xbb\xbf" + list(`[{"type": "calico"}]`), "byte order mark"},
 		{"number in text", "a.conflist", list(`[{"type": "calico", "mtu": __LOG_LEVEL__}]`), "not JSON"},
 		{"no object", "a.conflist", `[]`, "want one JSON object"},
-		{"two objects", "a.conflist", list(`[{"type": "calico"}]`) + "{}", "not JSON"},
+		{"two objects", "a.conflist", list(`[{"type": "calico"}]`) + "{}", "more text follows the JSON"},
 		{"no name", "a.conflist", `{"plugins": [{"type": "calico"}]}`, "no name"},
 		{"bad name", "a.conflist", `{"name": "a/b", "plugins": [{"type": "calico"}]}`, `name "a/b"`},
 		{"bad version", "a.conflist", `{"cniVersion": "one", "name": "net", "plugins": [{"type": "calico"}]}`, `cniVersion "one"`},

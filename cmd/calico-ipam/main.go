@@ -11,6 +11,7 @@ import (
 
 	"calico-cni/internal/buildinfo"
 	"calico-cni/internal/dispatch"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/cnierr"
 	"calico-cni/pkg/ipamplugin"
 )
@@ -20,7 +21,7 @@ func main() {
 	runtime.GOMAXPROCS(1)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	host := ipamplugin.Host{
-		Now: time.Now, ReadFile: os.ReadFile, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
+		Now: time.Now, ReadFile: safeopen.Read, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
 		OpenLog: ipamplugin.LogTo(os.Stderr, time.Now), State: ipamplugin.DefaultState, Keep: ipamplugin.DefaultKeep,
 	}
 	if len(os.Args) > 1 {

@@ -49,7 +49,7 @@ func upgrade(ctx context.Context, h ipamplugin.Host, args []string) error {
 
 func credentials(userAgent string) (*kube.Client, error) {
 	if path := os.Getenv("KUBECONFIG"); path != "" {
-		return kube.Load(path, userAgent)
+		return kube.LoadSupplied(path, userAgent)
 	}
 	return kube.InCluster(os.Getenv, userAgent)
 }

@@ -12,6 +12,7 @@ import (
 
 	"calico-cni/internal/buildinfo"
 	"calico-cni/internal/dispatch"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/cnierr"
 	"calico-cni/pkg/dataplane/linux"
 	"calico-cni/pkg/ipamplugin"
@@ -23,11 +24,12 @@ func main() {
 	runtime.GOMAXPROCS(1)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	host := ipamplugin.Host{
-		Now: time.Now, ReadFile: os.ReadFile, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
+		Now: time.Now, ReadFile: safeopen.Read, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
 		OpenLog: ipamplugin.LogTo(os.Stderr, time.Now), State: ipamplugin.DefaultState, Keep: ipamplugin.DefaultKeep,
 	}
 	p := &plugin.Plugin{
 		Host: host, Dataplane: linux.New(""), InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"), Gates: plugin.UsualGates(),
+		HostHas: linux.HasInterface,
 	}
 	if len(os.Args) > 1 {
 		os.Exit(flags(ctx, p, os.Args[1:]))

@@ -82,7 +82,7 @@ func (t tokens) remedy() string {
 
 // Accepted asks the API server for its version: that needs no right, but a token that it knows.
 func (t tokens) Accepted(ctx context.Context, kubeconfig string) error {
-	client, err := kube.Open(kubeconfig, userAgent())
+	client, err := kube.LoadSupplied(kubeconfig, userAgent())
 	if err != nil {
 		return err
 	}
@@ -102,7 +102,7 @@ func (t tokens) Accepted(ctx context.Context, kubeconfig string) error {
 // connect returns a client with the installer's own credentials.
 func (t tokens) connect() (*kube.Client, error) {
 	if t.cfg.Kubeconfig != "" {
-		client, err := kube.Open(t.cfg.Kubeconfig, userAgent())
+		client, err := kube.LoadSupplied(t.cfg.Kubeconfig, userAgent())
 		if err != nil {
 			return nil, fmt.Errorf("read the installer's own credentials: %w; correct the file, or set --kubeconfig", err)
 		}

@@ -6,10 +6,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
 	"calico-cni/internal/adding"
+	"calico-cni/internal/bootclock"
 )
 
 const envDir = "ADDING_TEST_DIR"
@@ -22,7 +24,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	if _, err := adding.Marks(dir).Begin(key, time.Now); err != nil {
+	if _, err := marksIn(dir).Begin(key); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -30,34 +32,106 @@ func TestMain(m *testing.M) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-func TestAnAttachmentIsSparedWhileItIsAddedAndWhenItBeganAfterTheStart(t *testing.T) {
-	marks := adding.Marks(filepath.Join(t.TempDir(), "run", "adding"))
-	began := time.Now()
-	check := func(when string, k adding.Key, start time.Time, want bool) {
-		t.Helper()
-		if got := marks.Since(k, start); got != want {
-			t.Errorf("%s: spared %t, want %t", when, got, want)
-		}
-	}
-	check("never begun", key, began.Add(-time.Hour), false)
-	ended := began.Add(time.Minute)
-	clock := began
-	end, err := marks.Begin(key, func() time.Time { return clock })
+func marksIn(dir string) adding.Marks { return adding.Marks{Dir: dir, Boot: bootclock.Now} }
+
+// clocked returns marks whose clock the test sets.
+func clocked(t *testing.T) (marks adding.Marks, clock *time.Duration) {
+	t.Helper()
+	clock = new(time.Duration)
+	*clock = time.Hour
+	return adding.Marks{Dir: filepath.Join(t.TempDir(), "run", "adding"), Boot: func() time.Duration { return *clock }}, clock
+}
+
+func begin(t *testing.T, marks adding.Marks) (end func(succeeded bool)) {
+	t.Helper()
+	end, err := marks.Begin(key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	check("begun before the start, not ended", key, began.Add(time.Hour), true)
-	check("another interface", adding.Key{Network: "net", ContainerID: "c", IfName: "eth1"}, began.Add(-time.Hour), false)
-	clock = ended
-	end()
-	check("ended before the start", key, ended.Add(time.Second), false)
-	check("begun before the start, ended since", key, ended, true)
-	check("begun at the start, ended since", key, began, true)
-	marks.Forget(key)
-	check("forgotten", key, began, false)
+	return end
 }
 
-func TestAKilledProcessAddsNoMore(t *testing.T) {
+func expect(t *testing.T, when string, marks adding.Marks, want adding.State) {
+	t.Helper()
+	if got := marks.State(key); got != want {
+		t.Errorf("%s: state %s, want %s", when, got, want)
+	}
+}
+
+func TestAttachmentIsSparedWhileItIsAddedAndAfterTheStart(t *testing.T) {
+	for _, succeeded := range []bool{true, false} {
+		marks, clock := clocked(t)
+		began := *clock
+		check := func(when string, k adding.Key, start time.Duration, want bool) {
+			t.Helper()
+			if got := marks.Since(k, start); got != want {
+				t.Errorf("succeeded %t, %s: spared %t, want %t", succeeded, when, got, want)
+			}
+		}
+		check("never begun", key, began-time.Minute, false)
+		end := begin(t, marks)
+		check("begun before the start, not ended", key, began+time.Hour, true)
+		check("another interface", adding.Key{Network: "net", ContainerID: "c", IfName: "eth1"}, began-time.Minute, false)
+		*clock += time.Minute
+		ended := *clock
+		end(succeeded)
+		check("ended before the start", key, ended+1, false)
+		check("begun before the start, ended since", key, ended, true)
+		check("begun at the start, ended since", key, began, true)
+		marks.Forget(key)
+		check("forgotten", key, began, false)
+	}
+}
+
+func TestStateFollowsTheADD(t *testing.T) {
+	marks, _ := clocked(t)
+	expect(t, "no ADD", marks, adding.None)
+	end := begin(t, marks)
+	expect(t, "running", marks, adding.Active)
+	marks.Forget(key)
+	expect(t, "running, and forgotten by a DEL", marks, adding.Active)
+	end(true)
+	expect(t, "succeeded", marks, adding.Succeeded)
+	begin(t, marks)(true)
+	expect(t, "succeeded twice", marks, adding.Succeeded)
+	begin(t, marks)(false)
+	expect(t, "failed", marks, adding.Interrupted)
+	begin(t, marks)(true)
+	expect(t, "failed, then succeeded", marks, adding.Interrupted)
+	marks.Forget(key)
+	expect(t, "forgotten", marks, adding.None)
+}
+
+func TestTwoADDsAtOnceNeverCountAsSucceeded(t *testing.T) {
+	marks, _ := clocked(t)
+	first, second := begin(t, marks), begin(t, marks)
+	first(true)
+	expect(t, "the second is running", marks, adding.Active)
+	second(true)
+	expect(t, "both have ended", marks, adding.Interrupted)
+}
+
+// TestMarksOfOtherVersionsForbidConclusions reads the empty file that the release before left, and what a later one may write.
+func TestMarksOfOtherVersionsForbidConclusions(t *testing.T) {
+	for name, data := range map[string]string{
+		"before version 1": "", "version 2": "2 succeeded 00000000000000000007 1\n", "torn": "1 succeeded 0000",
+	} {
+		marks, _ := clocked(t)
+		begin(t, marks)(true)
+		files, err := filepath.Glob(filepath.Join(marks.Dir, "*"))
+		if err != nil || len(files) != 1 {
+			t.Fatal(files, err)
+		}
+		if err := os.WriteFile(files[0], []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		expect(t, name, marks, adding.Interrupted)
+		begin(t, marks)(true)
+		expect(t, name+", then an ADD", marks, adding.Interrupted)
+	}
+}
+
+func TestKilledADDIsInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	exe, err := os.Executable()
 	if err != nil {
@@ -78,15 +152,40 @@ func TestAKilledProcessAddsNoMore(t *testing.T) {
 	if _, err := out.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
 	}
-	later := time.Now().Add(time.Hour)
-	if !adding.Marks(dir).Since(key, later) {
+	later := bootclock.Now() + time.Hour
+	if !marksIn(dir).Since(key, later) {
 		t.Error("not spared while another process adds it")
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	if adding.Marks(dir).Since(key, later) {
+	if marksIn(dir).Since(key, later) {
 		t.Error("spared although its process was killed")
 	}
+	expect(t, "killed", marksIn(dir), adding.Interrupted)
+}
+
+// TestMarkIsNeverLostToForget has ADDs begin while DELs forget: a running ADD is seen every time.
+func TestMarkIsNeverLostToForget(t *testing.T) {
+	marks := marksIn(t.TempDir())
+	stop := make(chan struct{})
+	var forgetting sync.WaitGroup
+	forgetting.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				marks.Forget(key)
+			}
+		}
+	})
+	for range 2000 {
+		end := begin(t, marks)
+		expect(t, "while it is forgotten", marks, adding.Active)
+		end(true)
+	}
+	close(stop)
+	forgetting.Wait()
 }

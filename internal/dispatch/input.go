@@ -14,6 +14,7 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 	"github.com/vishvananda/netns"
 
+	"calico-cni/internal/jsonfault"
 	"calico-cni/internal/netnspath"
 )
 
@@ -93,7 +94,7 @@ func (i *invocation) config(v verb) ([]byte, *types.Error) {
 		Name       string  `json:"name"`
 	}
 	if err := json.Unmarshal(data, &conf); err != nil {
-		return nil, types.NewError(types.ErrDecodingFailure, "decode network configuration: "+undecodable(err), "")
+		return nil, types.NewError(types.ErrDecodingFailure, "decode network configuration: "+undecodable(data, err), "")
 	}
 	// No version means the first one.
 	i.cniVersion = "0.1.0"
@@ -114,11 +115,14 @@ func (i *invocation) config(v verb) ([]byte, *types.Error) {
 }
 
 // undecodable says what is wrong with JSON, without the names of Go types.
-func undecodable(err error) string {
+func undecodable(data []byte, err error) string {
+	if fault := jsonfault.Explain(data); fault != "" {
+		return fault
+	}
 	var e *json.UnmarshalTypeError
 	switch {
 	case !errors.As(err, &e):
-		return err.Error()
+		return "want one JSON object"
 	case e.Field == "":
 		return "want one JSON object, not " + e.Value
 	}
@@ -149,6 +153,9 @@ func (i *invocation) netns(v verb, args *skel.CmdArgs) *types.Error {
 	}
 	pod, err := netnspath.Open(args.Netns)
 	if err != nil {
+		if !errors.Is(err, netnspath.ErrNone) {
+			return nil // The data plane reports it with its remedy.
+		}
 		if v.name == "ADD" && i.plugin.EntersNetNS {
 			return types.NewError(types.ErrInvalidEnvironmentVariables,
 				fmt.Sprintf("CNI_NETNS %s: network namespace does not exist: %v; the runtime has removed the sandbox, or names a wrong path", args.Netns, err), "")

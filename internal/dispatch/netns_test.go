@@ -1,10 +1,39 @@
 package dispatch_test
 
 import (
+	"fmt"
+	"os/exec"
+	"runtime"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"calico-cni/internal/nettest"
 )
+
+// A namespace that cannot be opened is not one that does not exist: the data plane names the privilege that is missing.
+func TestDeniedNetworkNamespaceIsLeftToThePlugin(t *testing.T) {
+	sleep := exec.Command("sleep", "infinity")
+	if err := sleep.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = sleep.Process.Kill()
+		_ = sleep.Wait()
+	})
+	done := make(chan string)
+	go func() {
+		runtime.LockOSThread() // For ever: the thread loses a capability.
+		if err := nettest.DropCapability(unix.CAP_SYS_PTRACE); err != nil {
+			done <- err.Error()
+			return
+		}
+		i := invoke("ADD", v110).set("CNI_NETNS", fmt.Sprintf("/proc/%d/ns/net", sleep.Process.Pid))
+		i.plugin.EntersNetNS = true
+		done <- i.outcome(t)
+	}()
+	check(t, <-done, "ran [ADD]")
+}
 
 const own = "/proc/self/ns/net"
 

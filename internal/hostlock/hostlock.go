@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"calico-cni/internal/safeopen"
 )
 
 // ErrBusy says that others held the lock all the time that the caller was willing to wait.
@@ -78,9 +81,21 @@ func Within(patience time.Duration, path string) (release func(), err error) {
 	return wait(path, stop, func() error { return os.ErrDeadlineExceeded })
 }
 
+// open makes the lock file and its directory as needed. It follows no symbolic link and a FIFO does not block it, so that
+// another user of the host cannot direct or delay the plugins by what he puts at the path.
 func open(path string) (*flock.Flock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("make directory of lock file: %w", err)
 	}
-	return flock.New(path), nil
+	file, _, err := safeopen.File(path, os.O_CREATE|os.O_RDONLY, mode)
+	if err != nil {
+		return nil, fmt.Errorf("open lock file: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return nil, fmt.Errorf("close lock file: %w", err)
+	}
+	return flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK), flock.SetPermissions(mode)), nil
 }
+
+// mode of a lock file: nobody but root may hold up the plugins by taking the lock.
+const mode = 0o600

@@ -16,10 +16,10 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
 
 	"calico-cni/internal/hostlock"
+	"calico-cni/internal/safeopen"
 )
 
 // Options say where the file is and what limits it. A limit of zero is none.
@@ -119,28 +119,20 @@ func (f *File) lock() (unlock func(), err error) {
 	return unlock, err
 }
 
-// open opens the file that has the path now. A pipe or a device is refused, and does not block.
+// open opens the file that has the path now. It follows no symbolic link, and a FIFO does not block it.
 func (f *File) open() (*os.File, fs.FileInfo, error) {
-	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE | syscall.O_NONBLOCK
-	file, err := os.OpenFile(f.options.Path, flags, fileMode)
+	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE
+	file, info, err := safeopen.File(f.options.Path, flags, fileMode)
 	if errors.Is(err, fs.ErrNotExist) {
 		if err := os.MkdirAll(filepath.Dir(f.options.Path), 0o755); err != nil {
 			return nil, nil, err
 		}
-		file, err = os.OpenFile(f.options.Path, flags, fileMode)
+		file, info, err = safeopen.File(f.options.Path, flags, fileMode)
 	}
-	if err != nil {
-		return nil, nil, err
+	if errors.Is(err, safeopen.ErrNotRegular) {
+		err = fmt.Errorf("%w, or set log_file_path to another path", err)
 	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is not a regular file but %s; set log_file_path to one", f.options.Path, info.Mode())
-	}
-	if err != nil {
-		_ = file.Close()
-		return nil, nil, err
-	}
-	return file, info, nil
+	return file, info, err
 }
 
 // appendLine takes back what a full disk took of a line, so that no line begins with the torn end of another.

@@ -211,6 +211,11 @@ func TestWhoDoesNotGetHisTurnWritesWithoutRotating(t *testing.T) {
 		}
 	}
 	unlock()
+	// The two writes that gave up are still in the kernel's queue. Who queues behind them gets the lock when they are gone.
+	if unlock, err = hostlock.Within(time.Minute, o.Path+".lock"); err != nil {
+		t.Fatal(err)
+	}
+	unlock()
 	if _, err := f.Write([]byte("last\n")); err != nil {
 		t.Error(err)
 	}
@@ -321,10 +326,23 @@ func TestAFileThatFailsIsReportedOnceAndNothingElseIsLost(t *testing.T) {
 		"a directory in its place":         {func(path string) error { return os.MkdirAll(path, 0o755) }, "write log file: open PATH: is a directory"},
 		"a pipe without a reader": {func(path string) error {
 			return errors.Join(os.Mkdir(filepath.Dir(path), 0o755), syscall.Mkfifo(path, 0o600))
-		}, "write log file: open PATH: no such device or address"},
-		"a device": {func(path string) error {
+		}, "write log file: PATH is a FIFO or a socket and not a regular file; remove it, or set log_file_path to another path"},
+		"a FIFO with a reader": {func(path string) error {
+			if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o755), syscall.Mkfifo(path, 0o600)); err != nil {
+				return err
+			}
+			reader, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+			if err == nil {
+				t.Cleanup(func() { _ = reader.Close() })
+			}
+			return err
+		}, "write log file: PATH is a FIFO and not a regular file; remove it, or set log_file_path to another path"},
+		"a symbolic link to a device": {func(path string) error {
 			return errors.Join(os.Mkdir(filepath.Dir(path), 0o755), os.Symlink("/dev/null", path))
-		}, "write log file: PATH is not a regular file but Dcrw-rw-rw-; set log_file_path to one"},
+		}, "write log file: PATH is a symbolic link and not a regular file; remove it, or set log_file_path to another path"},
+		"a symbolic link to nothing": {func(path string) error {
+			return errors.Join(os.Mkdir(filepath.Dir(path), 0o755), os.Symlink(path+".target", path))
+		}, "write log file: PATH is a symbolic link and not a regular file; remove it, or set log_file_path to another path"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := options(t)
@@ -336,7 +354,10 @@ func TestAFileThatFailsIsReportedOnceAndNothingElseIsLost(t *testing.T) {
 			log.Info("one")
 			log.Info("two")
 			check(t, "stderr", strings.ReplaceAll(undated(stderr.String()), o.Path, "PATH"),
-				"time=T level=INFO msg=one\ntime=T level=WARN msg=\"log goes to standard error alone\" path=PATH err=\""+tt.want+"\"\ntime=T level=INFO msg=two\n")
+				"time=T level=INFO msg=one\ntime=T level=WARN msg=\"log goes to standard error alone\" path=PATH error=\""+tt.want+"\"\ntime=T level=INFO msg=two\n")
+			if _, err := os.Lstat(o.Path + ".target"); err == nil {
+				t.Error("the target of the link was made")
+			}
 		})
 	}
 }

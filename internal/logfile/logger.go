@@ -29,7 +29,7 @@ func (t *tee) Write(line []byte) (int, error) {
 	}
 	if _, failed := t.file.Write(line); failed != nil {
 		t.file = nil
-		slog.New(slog.NewTextHandler(t.stderr, nil)).Warn("log goes to standard error alone", "path", t.path, "err", failed)
+		slog.New(slog.NewTextHandler(t.stderr, nil)).Warn("log goes to standard error alone", "path", t.path, "error", failed)
 	}
 	return n, err
 }

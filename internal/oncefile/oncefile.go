@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"calico-cni/internal/safeopen"
 )
 
 // File is the path of the file, whose presence alone counts.
@@ -21,7 +23,7 @@ func (f File) Record() error {
 	if err := os.MkdirAll(filepath.Dir(string(f)), 0o755); err != nil {
 		return fmt.Errorf("remember in %s: %w", f, err)
 	}
-	if err := os.WriteFile(string(f), nil, 0o644); err != nil {
+	if err := safeopen.WriteFile(string(f), nil, 0o644); err != nil {
 		return fmt.Errorf("remember: %w", err)
 	}
 	return nil

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/safeopen"
 )
 
 // Kind is what the trouble is with.
@@ -42,7 +43,7 @@ type Dir string
 // Load returns the trouble of a network, and false when there is none. A file that cannot be read counts as none.
 func (d Dir) Load(network string) (Report, bool) {
 	var r Report
-	data, err := os.ReadFile(d.path(network))
+	data, err := safeopen.Read(d.path(network))
 	return r, err == nil && json.Unmarshal(data, &r) == nil
 }
 

@@ -54,13 +54,13 @@ func code(err error) uint {
 		return types.ErrInvalidEnvironmentVariables
 	case is(err, kube.ErrKubeconfig) && !is(err, fs.ErrNotExist):
 		return types.ErrIOFailure
-	case is(err, kube.ErrForbidden, kube.ErrInvalid, kube.ErrMalformed, ipam.ErrMalformed, pool.ErrInvalid):
+	case is(err, kube.ErrForbidden, kube.ErrInvalid, kube.ErrRefused, kube.ErrMalformed, ipam.ErrMalformed, pool.ErrInvalid):
 		return Refused
 	case is(err, dataplane.ErrBroken, ipamplugin.ErrNotHeld):
 		return Broken
 	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrHandleTaken, dataplane.ErrNoIPv6):
 		return Unavailable
-	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, ipamplugin.ErrNotUp,
+	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrNotServed, ipamplugin.ErrNotUp,
 		kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
 		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy, pending.ErrFull, dataplane.ErrRouteConflict,
 		context.DeadlineExceeded, context.Canceled):

@@ -5,24 +5,50 @@ import (
 	"net/netip"
 )
 
-// RouteConflictError is an address of the pod that the host already routes to somebody else who is alive. It wraps ErrRouteConflict.
+// Cause says what keeps packets for an address of the pod off the pod's interface.
+type Cause int
+
+// The causes of a RouteConflictError.
+const (
+	// OtherInterface: the host has a route to the address alone through another interface.
+	OtherInterface Cause = iota
+	// OwnAddress: the host takes the address for one of its own, or for a broadcast or anycast address.
+	OwnAddress
+	// RoutingRule: a routing rule leads to another table, whose route covers the address.
+	RoutingRule
+	// Refusal: a route or a routing rule refuses packets for the address.
+	Refusal
+	// NoRoute: the host has no route to the address alone.
+	NoRoute
+)
+
+// remedies are what an administrator does about each cause.
+var remedies = [...]string{
+	OtherInterface: "remove that route if nothing uses the address",
+	OwnAddress:     "remove the address or the route from the host, or reserve the address with an IPReservation",
+	RoutingRule:    "change the routing rules so that pod addresses are looked up in table main; see ip rule",
+	Refusal:        "remove the route or the routing rule that refuses it; see ip rule, and ip route show table all",
+	NoRoute:        "keep other programs of the host from removing the routes of pods",
+}
+
+// RouteConflictError is an address of the pod that the host does not route to the pod. It wraps ErrRouteConflict.
 type RouteConflictError struct {
-	Addr netip.Addr
+	Addr  netip.Addr
+	Cause Cause
+	// Route is the host's route in the words of iproute2, or the kernel's answer where it shows no route.
+	Route string
 	// HostIfName is the interface that the host routes the address through; empty when the kernel does not tell.
 	HostIfName string
-	// Owner is that interface's, from its mark; empty where it has none.
+	// Owner is the owner of that interface, from its mark; empty where it has none.
 	Owner string
 }
 
 func (c *RouteConflictError) Error() string {
-	holder := "a route that a lookup does not find"
-	if c.HostIfName != "" {
-		holder = c.HostIfName
-	}
+	owner := ""
 	if c.Owner != "" {
-		holder += " of " + c.Owner
+		owner = " of " + c.Owner
 	}
-	return fmt.Sprintf("%v: %s goes through %s: remove that route if nothing uses the address", ErrRouteConflict, c.Addr, holder)
+	return fmt.Sprintf("%v: the route to %s is %q%s: %s", ErrRouteConflict, c.Addr, c.Route, owner, remedies[c.Cause])
 }
 
 // Unwrap returns ErrRouteConflict.

@@ -18,8 +18,9 @@ var (
 	ErrHostNetNS = errors.New("network namespace is the host's own")
 	// ErrIfNameTaken: the pod already has an interface of the wanted name; it was left as it is.
 	ErrIfNameTaken = errors.New("interface name is taken")
-	// ErrRouteConflict: the host already routes one of the addresses through another interface.
-	ErrRouteConflict = errors.New("host route belongs to another interface")
+	// ErrRouteConflict: the host does not route one of the addresses to the pod, because of routes, addresses or
+	// rules of its own.
+	ErrRouteConflict = errors.New("host routes the address elsewhere")
 	// ErrSpec: the wish itself cannot be fulfilled by any kernel.
 	ErrSpec = errors.New("attachment cannot be made")
 	// ErrBroken: an attachment is not as its spec wants it; the text lists every difference. A new sandbox cures them all.
@@ -94,8 +95,10 @@ type Target struct {
 	NetNS string
 	// IfName is the interface in the pod, HostIfName or SecondHostIfName its peer on the host.
 	IfName, HostIfName, SecondHostIfName string
-	// Unmarked takes a HostIfName that is up and carries no mark at all for the target's: somebody who knows says so. Calico
-	// leaves its interfaces so.
+	// Unmarked says that an attachment of the workload without a mark, as Calico leaves its own, belongs to this
+	// target's container. Without it such an attachment stays, unless another one in NetNS carries a mark of the
+	// container. On the host's side alone an interface that is down stays as well: an older version may be setting it
+	// up.
 	Unmarked bool
 }
 

@@ -20,11 +20,11 @@ func TestWhatThePluginsWouldRefuseIsNotInstalled(t *testing.T) {
 		says           string
 	}{
 		{"value", list(`{"type": "calico", "mtu": 9}`), netconf.ErrInvalid, "plugin 1 of the list, calico, would refuse every pod: invalid network configuration: mtu: 9"},
-		{"second plugin", list(`{"type": "other"}, {"type": "calico", "mode": "vxlan"}`), netconf.ErrUnsupported, `plugin 2 of the list, calico, would refuse every pod: unsupported network configuration: mode: "vxlan"`},
+		{"second plugin", list(`{"type": "other"}, {"type": "calico", "datastore_type": "etcdv3"}`), netconf.ErrUnsupported, `plugin 2 of the list, calico, would refuse every pod: unsupported network configuration: datastore_type: "etcdv3"`},
 		{"JSON type", list(`{"type": "calico", "mtu": "1500"}`), netconf.ErrDecode, "mtu: want a whole number"},
 		{"IPAM", list(`{"type": "calico", "ipam": {"type": "calico-ipam", "ipv4_pools": ["fd00::/64"]}}`), netconf.ErrInvalid, "ipam.ipv4_pools[0]"},
 		{"IPAM plugin as a plugin", list(`{"type": "calico-ipam", "mtu": 9}`), netconf.ErrInvalid, "plugin 1 of the list, calico-ipam"},
-		{"IPAM plugin of another", list(`{"type": "bridge", "ipam": {"type": "calico-ipam", "assign_ipv4": "maybe"}}`), netconf.ErrInvalid, "plugin 1 of the list, bridge"},
+		{"IPAM plugin of another", list(`{"type": "bridge", "ipam": {"type": "calico-ipam", "assign_ipv4": 1}}`), netconf.ErrInvalid, "plugin 1 of the list, bridge"},
 		{"secret of the wrong type", list(`{"type": "calico", "policy": {"k8s_auth_token": ["` + secret + `"]}}`), netconf.ErrDecode, "policy.k8s_auth_token"},
 		{"token in the wrong place", list(`{"type": "calico", "device_type": "__SERVICEACCOUNT_TOKEN__"}`), netconf.ErrInvalid, "device_type"},
 		{"name that no object can have", `{"name": "net_1", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}}]}`, netconf.ErrInvalid, `name: "net_1"`},

@@ -108,7 +108,12 @@ func (i *installer) planNodeFiles() (int, error) {
 
 // planKubeconfig does not count a new token as a change.
 func (i *installer) planKubeconfig() (int, error) {
-	data, err := i.usableKubeconfig(i.values.Token)
+	// check has judged what the plugins read, which here has no token when none was issued yet.
+	ca, err := i.cfg.certificateAuthority()
+	if err != nil {
+		return 0, err
+	}
+	data, err := i.cfg.renderKubeconfig(ca, i.values.Token)
 	if err != nil {
 		return 0, err
 	}

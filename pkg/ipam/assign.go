@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"time"
 
@@ -161,23 +162,24 @@ func (s *search) takeAll(ctx context.Context, places []place) ([]Assigned, error
 	return got, nil
 }
 
-// take writes an allocation after an attempt that failed. When somebody else wrote first, it looks at the block again, and
-// when that one took the last address, for another block.
+// take writes an allocation after an attempt that failed. After a conflict it reads the block again; when the block has no
+// room left, it looks for another one.
 func (s *search) take(ctx context.Context, p place, failed error) (got Assigned, err error) {
 	err = retry(ctx, "assign address from block "+p.cidr.String(), func() (err error) {
+		held := false
 		switch {
 		case errors.Is(failed, errFull):
 			p, err = s.move(ctx, p)
 		case errors.Is(missing(failed), ErrConflict):
-			p, err = s.reread(ctx, p)
+			p, got, held, err = s.reread(ctx, p)
 		default:
 			return failed
 		}
-		if err != nil {
+		if err != nil || held {
 			return err
 		}
 		if got, failed = s.write(ctx, p); failed != nil {
-			// Around once more, which tells what it means.
+			// The next attempt looks at the cause.
 			return ErrConflict
 		}
 		return nil
@@ -198,28 +200,57 @@ func (s *search) write(ctx context.Context, p place) (Assigned, error) {
 	if err != nil {
 		return Assigned{}, err
 	}
-	borrowed := b.Affinity != hostAffinity(s.request.Node)
-	if !borrowed {
-		s.a.memory().Keep(p.cidr, written)
-	}
-	more := place{want: Want{IPv6: p.want.IPv6}, cidr: p.cidr, row: Row[block.Block]{Value: b}}
-	return Assigned{Addr: h.Addr, Block: p.cidr, Borrowed: borrowed, Last: s.room(more) != nil}, nil
+	return s.assigned(p, written, h.Addr), nil
 }
 
-// reread reads the block of a place anew, after another's write; a block that is gone, or no longer ours, is moved away from.
-func (s *search) reread(ctx context.Context, p place) (place, error) {
+// assigned describes an address of the block as it is stored now, and remembers the block if it is the node's.
+func (s *search) assigned(p place, stored Row[block.Block], addr netip.Addr) Assigned {
+	borrowed := stored.Value.Affinity != hostAffinity(s.request.Node)
+	if !borrowed {
+		s.a.memory().Keep(p.cidr, stored)
+	}
+	more := place{want: Want{IPv6: p.want.IPv6}, cidr: p.cidr, row: stored}
+	return Assigned{Addr: addr, Block: p.cidr, Borrowed: borrowed, Last: s.room(more) != nil}
+}
+
+// reread reads the block of a place again after a conflict. An earlier attempt of this request may have been stored although
+// its answer was a conflict, as when a write is repeated after its first answer was lost: held then reports that the
+// block has an address for this request already. A block that is gone, or has another owner, is replaced by another place.
+func (s *search) reread(ctx context.Context, p place) (to place, got Assigned, held bool, err error) {
 	row, err := get(ctx, s.a.Store.Blocks(), p.cidr)
+	if err == nil {
+		if addr, ok := s.heldAlready(row.Value, p.want); ok {
+			return p, s.assigned(p, row, addr), true, nil
+		}
+	}
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return s.move(ctx, p)
+		to, err = s.move(ctx, p)
+		return to, got, false, err
 	case err != nil:
-		return place{}, err
+		return place{}, got, false, err
 	case row.Value.Affinity != p.row.Value.Affinity:
-		return s.move(ctx, p)
+		to, err = s.move(ctx, p)
+		return to, got, false, err
 	}
 	p.row = row
-	// It may have been a release of this very handle that wrote.
-	return p, s.touch(ctx, p.cidr)
+	// The other writer may have been a release of this handle.
+	return p, got, false, s.touch(ctx, p.cidr)
+}
+
+// heldAlready returns the address that a block holds for this very request and want, if any. The owner has the time of the request.
+func (s *search) heldAlready(b block.Block, w Want) (netip.Addr, bool) {
+	for _, h := range b.HeldBy(s.mine) {
+		if !w.Addr.IsValid() || w.Addr == h.Addr {
+			return h.Addr, true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// mine reports whether an owner is this very request.
+func (s *search) mine(o block.Attribute) bool {
+	return block.SameHandle(o.Handle, s.request.Handle) && maps.Equal(o.Owner, s.request.Owner)
 }
 
 // touch makes sure that the request's handle still counts a block, and keeps it from being deleted unseen.
@@ -256,14 +287,11 @@ func (s *search) move(ctx context.Context, from place) (place, error) {
 	return to, err
 }
 
-// moveApart moves the count of a handle that somebody else wrote to: up there before down here.
-func (s *search) moveApart(ctx context.Context, from, to place) (err error) {
-	if err := s.countUp(ctx, map[netip.Prefix]int{to.cidr: 1}); err != nil {
-		return err
-	}
+// moveApart counts the new place after a conflict. The count of the old place stays: the update that conflicted may have
+// lowered it already, and to lower it twice would hide an address. The release of the handle settles it.
+func (s *search) moveApart(ctx context.Context, from, to place) error {
 	s.counted[from.cidr]--
-	s.handle, err = s.a.countDown(ctx, s.request.Handle, s.handle, map[netip.Prefix]int{from.cidr: 1})
-	return err
+	return s.countUp(ctx, map[netip.Prefix]int{to.cidr: 1})
 }
 
 // pick allocates in the value of a block, and in that alone.

@@ -83,6 +83,11 @@ func (a *Allocator) heal(ctx context.Context, affinity AffinityRow) (Row[block.B
 		if affinity.Deleted {
 			return errors.Join(errNotOurs, finish(ctx, a.Store.Affinities(), key, affinity.Row))
 		}
+		if affinity.Value.State == PendingDeletion {
+			if affinity.Row, err = a.reopen(ctx, affinity); err != nil {
+				return missing(err)
+			}
+		}
 		row, err = get(ctx, a.Store.Blocks(), key.CIDR)
 		switch {
 		case errors.Is(err, ErrNotFound):
@@ -111,6 +116,14 @@ func (a *Allocator) heal(ctx context.Context, affinity AffinityRow) (Row[block.B
 		return err
 	})
 	return row, err
+}
+
+// reopen sets a claim that is marked for deletion back to pending, before its block is read. Another process may mark the
+// claim again and delete the block: a mark on a marked claim is no write, so that the confirmation would not conflict with
+// it. A mark on a pending claim is one. After a conflict the row is empty, and the claim has to be read again.
+func (a *Allocator) reopen(ctx context.Context, affinity AffinityRow) (Row[Affinity], error) {
+	affinity.Value.State = Pending
+	return a.Store.Affinities().Update(ctx, affinity.Key, affinity.Row)
 }
 
 // unconfirm makes sure that a claim is pending while its block does not exist.

@@ -56,8 +56,8 @@ func (a *Allocator) countDown(ctx context.Context, id string, row Row[Handle], b
 	return written, nil
 }
 
-// touch writes a handle as it is, so that a release which is about to delete it has to look again. It returns an error
-// that wraps ErrReleased when the handle does not count the block any more.
+// touch gives a handle a new revision, so that a concurrent release that read the old one cannot delete it. It returns an
+// error that wraps ErrReleased when the handle no longer counts the block.
 func (a *Allocator) touch(ctx context.Context, id string, cidr netip.Prefix) (Row[Handle], error) {
 	t := a.Store.Handles()
 	var row Row[Handle]
@@ -69,6 +69,7 @@ func (a *Allocator) touch(ctx context.Context, id string, cidr netip.Prefix) (Ro
 		if err != nil {
 			return err
 		}
+		row.Value.Touches++
 		row, err = t.Update(ctx, id, row)
 		return missing(err)
 	})

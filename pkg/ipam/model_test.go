@@ -338,8 +338,9 @@ func (m *model) settle(sit situation) error {
 	}
 	for _, sc := range sit.scripts {
 		for _, op := range sc.ops {
-			_, name, _ := strings.Cut(op, " ")
-			handles["net."+name] = true
+			if _, name, ok := strings.Cut(op, " "); ok {
+				handles["net."+name] = true
+			}
 		}
 	}
 	for handle := range handles {

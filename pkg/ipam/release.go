@@ -40,6 +40,8 @@ type Released struct {
 	Addrs []netip.Addr
 	// Emptied are the claims on blocks that hold nothing any more.
 	Emptied []AffinityKey
+	// Deleted says that the handle existed and this release has deleted it.
+	Deleted bool
 	// counts is how many addresses were released from each block; kept says that others hold some by the same handle.
 	counts map[netip.Prefix]int
 	kept   bool
@@ -72,6 +74,7 @@ func (a *Allocator) Release(ctx context.Context, h Holder, mine func(owner map[s
 		// Whatever the handle still counts, its blocks no longer hold. If somebody counted up since, this conflicts.
 		err = remove(ctx, a.Store.Handles(), h.id, h.row)
 		if !errors.Is(err, ErrConflict) {
+			released.Deleted = err == nil
 			return err
 		}
 		if h, err = a.Lookup(ctx, h.id); err != nil {

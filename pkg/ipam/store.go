@@ -25,6 +25,7 @@ type Table[K comparable, T any] interface {
 	// Create stores a new row. An error wraps ErrExists when there is one, be its deletion begun or not.
 	Create(ctx context.Context, key K, value T) (Row[T], error)
 	// Update replaces the row that Rev names. An error wraps ErrConflict when it was written since, ErrNotFound when it is gone.
+	// An update that changes nothing succeeds and may keep the revision: a writer that needs a new revision changes a field.
 	Update(ctx context.Context, key K, row Row[T]) (Row[T], error)
 	// Delete removes the row that Rev names. Errors are those of Update.
 	Delete(ctx context.Context, key K, row Row[T]) error
@@ -90,6 +91,9 @@ type Handle struct {
 	// ID in its original case.
 	ID     string
 	Counts map[netip.Prefix]int
+	// Touches counts the writes that only give the handle a new revision. A store does not write an update that changes
+	// nothing, so each of these writes changes this counter.
+	Touches int
 }
 
 // Config is the IPAM configuration of the cluster.

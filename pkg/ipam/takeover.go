@@ -51,7 +51,8 @@ func (a *Allocator) giveBack(ctx context.Context, key AffinityKey, row Row[block
 	return ignore(remove(ctx, a.Store.Affinities(), key, affinity), ErrConflict)
 }
 
-// mark sets a claim to pendingDeletion. It returns errNotOurs when somebody else changes the claim at this moment.
+// mark sets a claim to pendingDeletion. It returns errNotOurs when another process changed the claim concurrently. If that
+// process marked the claim as well, or it was this process in an earlier attempt, the mark stands.
 func (a *Allocator) mark(ctx context.Context, key AffinityKey) (Row[Affinity], error) {
 	affinity, err := get(ctx, a.Store.Affinities(), key)
 	if err != nil {
@@ -59,21 +60,27 @@ func (a *Allocator) mark(ctx context.Context, key AffinityKey) (Row[Affinity], e
 	}
 	affinity.Value.State = PendingDeletion
 	affinity, err = a.Store.Affinities().Update(ctx, key, affinity)
-	if errors.Is(missing(err), ErrConflict) {
+	if !errors.Is(missing(err), ErrConflict) {
+		return affinity, err
+	}
+	affinity, err = get(ctx, a.Store.Affinities(), key)
+	switch {
+	case ignore(err, ErrNotFound) != nil:
+		return affinity, err
+	case err != nil || affinity.Value.State != PendingDeletion:
 		return affinity, errNotOurs
 	}
-	return affinity, err
+	return affinity, nil
 }
 
-// unmark confirms a claim again whose block turned out to be in use, unless somebody else has a hand in it by now.
+// unmark restores a claim whose block turned out to be in use, unless the block is no longer the node's.
 func (a *Allocator) unmark(ctx context.Context, key AffinityKey, affinity Row[Affinity]) error {
 	row, err := get(ctx, a.Store.Blocks(), key.CIDR)
 	if err != nil || row.Value.Affinity != hostAffinity(key.Node) {
 		return ignore(err, ErrNotFound)
 	}
-	affinity.Value.State = Confirmed
-	_, err = a.Store.Affinities().Update(ctx, key, affinity)
-	return ignore(err, ErrConflict, ErrNotFound)
+	_, err = a.heal(ctx, AffinityRow{key, affinity})
+	return ignore(err, errNotOurs)
 }
 
 // releaseUnselected gives back the node's blocks that are empty and lie in no pool that selects the node any more. It is

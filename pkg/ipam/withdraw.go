@@ -7,8 +7,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-
-	"calico-cni/pkg/ipam/block"
 )
 
 // Withdraw takes an assignment back as if it had never been: no cooldown, and nothing else that the handle holds is touched.
@@ -71,14 +69,11 @@ func (s *search) withdraw(ctx context.Context) error {
 // freeMine frees what the request may hold in the blocks that it counted, and returns how much that was in each. A block that
 // cannot be written is not among these, and so stays counted; it keeps no other from being freed.
 func (s *search) freeMine(ctx context.Context) (map[netip.Prefix]int, error) {
-	mine := func(o block.Attribute) bool {
-		return block.SameHandle(o.Handle, s.request.Handle) && maps.Equal(o.Owner, s.request.Owner)
-	}
 	freed := map[netip.Prefix]int{}
 	var errs []error
 	for _, cidr := range slices.SortedFunc(maps.Keys(s.counted), netip.Prefix.Compare) {
 		// No cooldown: the address was never in use.
-		from, err := s.a.releaseFrom(ctx, cidr, s.request.Handle, mine, s.handle.Value.Counts[cidr], 0)
+		from, err := s.a.releaseFrom(ctx, cidr, s.request.Handle, s.mine, s.handle.Value.Counts[cidr], 0)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("withdraw from block %s what handle %s was given: %w", cidr, s.request.Handle, err))
 			continue

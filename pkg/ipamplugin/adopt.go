@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 
+	"calico-cni/internal/deletion"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/ipam/pool"
@@ -23,6 +24,7 @@ type Adopter struct {
 	network, node string
 	client        *kube.Client
 	view          ipam.View
+	deletions     deletion.Records
 }
 
 // Adopter returns the one of a node in a network. lockFile keeps a second one on this node apart.
@@ -30,9 +32,9 @@ func (h Host) Adopter(client *kube.Client, network, node, lockFile string, log *
 	store := crdstore.New(client, h.labelled())
 	return &Adopter{
 		Allocations: Allocations{
-			Store: store, Cluster: store, LockFile: lockFile, borrowed: h.borrowed(), remembered: h.remembered(store), Now: h.Now, Log: log,
+			Store: store, Cluster: store, LockFile: lockFile, borrowed: h.borrowed(), remembered: h.remembered(client, store), Now: h.Now, Log: log,
 		},
-		network: network, node: node, client: client,
+		network: network, node: node, client: client, deletions: h.deletions(),
 	}
 }
 
@@ -105,6 +107,10 @@ func (a *Adopter) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error
 // Take allocates the address to the attachment, as an ADD that names it does. An error wraps pool.ErrUnknownPool when no pool
 // has it, ipam.ErrAddrTaken when somebody else holds it.
 func (a *Adopter) Take(ctx context.Context, id workload.ID, addr netip.Addr) error {
+	// A DEL that released the container completely has not released this.
+	if err := a.deletions.Remove(deletion.Key{Network: a.network, ContainerID: id.ContainerID, IfName: id.IfName}); err != nil {
+		return err
+	}
 	r := Request{Network: a.network, Node: a.node, ID: id, Another: true}
 	r.Name([]netip.Addr{addr})
 	_, err := a.Assign(ctx, a.view, r)
@@ -117,6 +123,6 @@ func (a *Adopter) GiveBack(ctx context.Context, id workload.ID) error {
 	if err != nil {
 		return err
 	}
-	_, err = a.Release(ctx, held, false)
+	_, err = a.Release(ctx, held, Evidence{})
 	return err
 }

@@ -50,6 +50,8 @@ type Request struct {
 	NamespaceLabels map[string]string
 	// Another asks for more than the attachment holds already; else that is given again.
 	Another bool
+	// NamesInterface has the allocation name its interface also when that is the usual one.
+	NamesInterface bool
 }
 
 // Family is what is wanted of one address family.
@@ -172,7 +174,7 @@ func (a Allocations) owner(r Request) map[string]string {
 	if r.ID.Kubernetes() {
 		owner["pod"], owner["namespace"] = r.ID.Pod, r.ID.Namespace
 	}
-	if r.ID.IfName != usualIfName {
+	if r.NamesInterface || r.ID.IfName != usualIfName {
 		owner[ownerInterface] = r.ID.IfName
 	}
 	return owner

@@ -3,6 +3,7 @@ package ipamplugin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"slices"
@@ -23,11 +24,11 @@ const (
 	settleOwn = 30 * time.Second
 )
 
-// CanWait reports whether an error of a release is one that ends with an outage: of the API server, of our credentials,
-// or of a datastore that is locked. The release can wait for that end.
+// CanWait reports whether an error of a release ends with an outage: of the API server, of another server that answers in
+// its place, of the credentials, or of a datastore that is locked. The release can wait for that end.
 func CanWait(err error) bool {
 	for _, outage := range []error{
-		kube.ErrUnavailable, kube.ErrUnauthorized, kube.ErrKubeconfig, ipam.ErrNotReady, context.DeadlineExceeded,
+		kube.ErrUnavailable, kube.ErrNotServed, kube.ErrUnauthorized, kube.ErrKubeconfig, ipam.ErrNotReady, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, outage) {
 			return true
@@ -36,18 +37,33 @@ func CanWait(err error) bool {
 	return false
 }
 
-// Others says which other interfaces the container of a command has, or may have: in the command's network, and in others.
-type Others struct{ InNetwork, Elsewhere bool }
-
-// Postpone queues the release of the command's attachment, to be settled by whichever command reaches the API server
-// next. released is what was given back already.
-func (c *Command) Postpone(others Others, released []netip.Addr) error {
-	return c.queue().Add(pending.Release{
+// Postpone queues the release of the command's attachment, to be settled by a later command that reaches the API server.
+// why is what keeps it from being done now. elsewhere says that the container may have interfaces in other networks, released
+// is what was given back already. An error wraps why.
+func (c *Command) Postpone(why error, e Evidence, elsewhere bool, released []netip.Addr) error {
+	c.Log.Warn("the release waits until the API server can be reached", "error", why)
+	// A DEL does what it can without the name.
+	node, _ := c.NodeName(c.Conf)
+	err := c.queue().AddIf(pending.Release{
 		Network: c.Conf.Name, ContainerID: c.ID.ContainerID, IfName: c.ID.IfName,
-		Namespace: c.ID.Namespace, Pod: c.ID.Pod, PodUID: c.ID.PodUID,
-		Kubeconfig: c.Conf.Kubernetes.Kubeconfig, Others: others.InNetwork, OtherNetworks: others.Elsewhere,
-		Released: released,
-	})
+		Namespace: c.ID.Namespace, Pod: c.ID.Pod, PodUID: c.ID.PodUID, Node: node,
+		Kubeconfig: c.Conf.Kubernetes.Kubeconfig,
+		Others:     e.Others != NoOthers, OthersUnknown: e.Others == OthersUnknown, OtherNetworks: elsewhere,
+		Addresses: e.Addrs, Released: released,
+	}, c.record.Current)
+	if err != nil {
+		return fmt.Errorf("%w; the release cannot wait for the end of this: %w", why, err)
+	}
+	return nil
+}
+
+// SaidBefore returns the addresses of the attachment in the result of the ADD, none where the runtime does not pass it along.
+func (c *Command) SaidBefore() []netip.Addr {
+	previous, err := c.Conf.PrevResult()
+	if err != nil {
+		return nil
+	}
+	return AddrsOf(previous, c.ID.IfName, c.CNI.Netns)
 }
 
 // SettleOwn settles a release of the command's own attachment that waits, if there is one: it must not come after an ADD
@@ -78,23 +94,39 @@ func (c *Command) queueKey() pending.Key {
 	return pending.Key{Network: c.Conf.Name, ContainerID: c.ID.ContainerID, IfName: c.ID.IfName}
 }
 
-// SettleSome settles a few releases that wait, now that the API server has answered. It is nobody's error when it fails.
+// SettleSome settles a few releases that wait, now that the API server has answered, as far as the node's pace allows. That
+// it fails is no error of the command.
 func (c *Command) SettleSome(ctx context.Context) { c.settleUpTo(ctx, settleFew, settleBriefly) }
 
-// SettleAll settles all releases that wait.
+// SettleAll settles the releases that wait, as far as the node's pace allows.
 func (c *Command) SettleAll(ctx context.Context) { c.settleUpTo(ctx, settleMany, settleLong) }
 
 func (c *Command) settleUpTo(ctx context.Context, most int, patience time.Duration) {
 	if n, err := c.queue().Len(); n == 0 && err == nil {
 		return
 	}
+	if !c.pace().Reached() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	done, err := c.queue().Settle(ctx, most, c.leadsThere, c.settle)
+	done, err := c.queue().Settle(ctx, most, c.leadsThere, c.settleUntilOutage(cancel))
 	if err != nil {
 		c.Log.Warn("some releases still wait", "settled", done, "error", err)
 	} else if done > 0 {
 		c.Log.Info("releases that had waited are settled", "settled", done)
+	}
+}
+
+// settleUntilOutage settles releases one by one, and calls stop when one meets an outage: the others would meet it, too.
+func (c *Command) settleUntilOutage(stop func()) func(context.Context, pending.Release) error {
+	return func(ctx context.Context, r pending.Release) error {
+		err := c.settle(ctx, r)
+		if CanWait(err) {
+			c.pace().Lost()
+			stop()
+		}
+		return err
 	}
 }
 
@@ -118,6 +150,9 @@ func (c *Command) settle(ctx context.Context, r pending.Release) error {
 	return err
 }
 
+// ErrHeld says that a queued release gave back nothing although its handle holds addresses that may be its own.
+var ErrHeld = errors.New("addresses of the release are still allocated")
+
 // finish releases and tells the pod, and returns what it has released.
 func (c *Command) finish(ctx context.Context, r pending.Release) ([]netip.Addr, error) {
 	id := workload.ID{ContainerID: r.ContainerID, IfName: r.IfName, Namespace: r.Namespace, Pod: r.Pod, PodUID: r.PodUID}
@@ -126,16 +161,48 @@ func (c *Command) finish(ctx context.Context, r pending.Release) ([]netip.Addr, 
 	if err != nil {
 		return nil, err
 	}
-	// The container may have come back since under the same ID.
-	held.until = r.Queued
-	released, err := allocations.Release(ctx, held, !r.Others)
+	e := c.evidenceOf(r)
+	freed, err := allocations.Release(ctx, held, e)
+	if err == nil && len(freed.Addrs) == 0 && !freed.All {
+		err = c.nothingLeft(ctx, allocations, held, e)
+	}
 	if err != nil || !id.Kubernetes() {
-		return released, err
+		return freed.Addrs, err
 	}
 	announcer := announce.Announcer{Client: c.Client, ID: id}
 	if r.Others || r.OtherNetworks {
-		return released, announcer.ClearOf(ctx, slices.Concat(r.Released, released))
+		return freed.Addrs, announcer.ClearOf(ctx, slices.Concat(r.Released, freed.Addrs))
 	}
 	_, err = announcer.Clear(ctx, nil)
-	return released, err
+	return freed.Addrs, err
+}
+
+// nothingLeft returns an error that wraps ErrHeld when a release that gave back nothing may have left something: it is kept, so
+// that neither an address is lost silently nor another attachment's is taken.
+func (c *Command) nothingLeft(ctx context.Context, a Allocations, held Holdings, e Evidence) error {
+	left, err := a.Left(ctx, held, e)
+	if err != nil || len(left) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: handle %s holds %v for another interface or node (this node is %v); the release is kept, and settled when they are free",
+		ErrHeld, held.handle, left, e.Nodes)
+}
+
+// evidenceOf is what the DEL knew that queued a release. The node may have gone by another name in its configuration.
+func (c *Command) evidenceOf(r pending.Release) Evidence {
+	e := Evidence{Others: SomeOthers, Addrs: r.Addresses}
+	switch {
+	case !r.Others:
+		e.Others = NoOthers
+	case r.OthersUnknown || r.Version == 0:
+		// The release before versions did not tell one from the other.
+		e.Others = OthersUnknown
+	}
+	if r.Node != "" {
+		e.Nodes = []string{r.Node}
+		if node, err := c.NodeName(c.Conf); err == nil {
+			e.Nodes = append(e.Nodes, node)
+		}
+	}
+	return e
 }

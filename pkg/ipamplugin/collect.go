@@ -20,7 +20,8 @@ type Spared struct {
 	network string
 	valid   map[string]map[string]bool
 	marks   adding.Marks
-	started time.Time
+	// started is when the collection began, since boot.
+	started time.Duration
 	// named are the interfaces that a handle's holdings name, by handle.
 	named map[string]map[string]bool
 }
@@ -31,7 +32,7 @@ func (c *Command) Spared() (Spared, error) {
 	if c.Conf.ValidAttachments == nil {
 		return Spared{}, fmt.Errorf("%w: GC without cni.dev/valid-attachments: the runtime has to list what is to be kept, an empty list for nothing", netconf.ErrInvalid)
 	}
-	s := Spared{network: c.Conf.Name, valid: map[string]map[string]bool{}, marks: c.Adding(), started: c.started}
+	s := Spared{network: c.Conf.Name, valid: map[string]map[string]bool{}, marks: c.Adding(), started: c.begun}
 	for _, a := range c.Conf.ValidAttachments {
 		if s.valid[a.ContainerID] == nil {
 			s.valid[a.ContainerID] = map[string]bool{}
@@ -72,7 +73,11 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	}
 	lenders, err := a.borrowed.list()
 	errs := []error{err}
-	held, err := a.allocator(a.remembered).HeldOn(ctx, node, lenders)
+	var lent []netip.Prefix
+	for _, l := range lenders {
+		lent = append(lent, l.cidr)
+	}
+	held, err := a.allocator(a.remembered).HeldOn(ctx, node, lent)
 	errs = append(errs, err)
 	spared = spared.knowing(held)
 	var freed []netip.Addr
@@ -85,7 +90,7 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	if err := errors.Join(errs...); err != nil {
 		return freed, err
 	}
-	a.forgetLenders(lenders, held, freed, node, spared.started)
+	a.forgetLenders(lenders, held, freed, node)
 	slices.SortFunc(freed, netip.Addr.Compare)
 	return freed, nil
 }
@@ -134,13 +139,13 @@ func (s Spared) interfaceOf(handle, containerID string, owner map[string]string)
 }
 
 // forgetLenders drops those blocks of other nodes from memory in which this one holds nothing any more.
-func (a Allocations) forgetLenders(lenders []netip.Prefix, held []ipam.Held, freed []netip.Addr, node string, since time.Time) {
-	for _, cidr := range lenders {
+func (a Allocations) forgetLenders(lenders []lender, held []ipam.Held, freed []netip.Addr, node string) {
+	for _, l := range lenders {
 		inUse := slices.ContainsFunc(held, func(h ipam.Held) bool {
-			return h.Block == cidr && h.Owner["node"] == node && !slices.Contains(freed, h.Addr)
+			return h.Block == l.cidr && h.Owner["node"] == node && !slices.Contains(freed, h.Addr)
 		})
 		if !inUse {
-			a.borrowed.forget(cidr, since)
+			a.borrowed.forget(l)
 		}
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/containernetworking/cni/pkg/skel"
 
-	"calico-cni/internal/adding"
+	"calico-cni/internal/deletion"
 	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
@@ -30,6 +30,11 @@ type Command struct {
 	// Client speaks to the API server once Connect has succeeded.
 	Client  *kube.Client
 	started time.Time
+	// begun is started by the boot clock.
+	begun time.Duration
+	// record and undisturbed are of a DEL: see BeginDel.
+	record      *deletion.Record
+	undisturbed bool
 }
 
 // Attach begins a command about one attachment that has to be right in all that it says. Nothing is touched yet.
@@ -47,9 +52,9 @@ func (h Host) Attach(verb string, args *skel.CmdArgs) (*Command, error) {
 
 // Detach begins a DEL. A configuration or an environment that an ADD would refuse is made do with.
 func (h Host) Detach(args *skel.CmdArgs) (*Command, error) {
-	started := h.Now()
+	started, begun := h.Now(), h.boot()
 	conf, broken := netconf.ParseForRelease(args.StdinData)
-	c := &Command{Host: h, Verb: "DEL", Conf: conf, CNI: args, Log: h.OpenLog(conf), started: started}
+	c := &Command{Host: h, Verb: "DEL", Conf: conf, CNI: args, Log: h.OpenLog(conf), started: started, begun: begun}
 	if broken != nil {
 		c.Log.Warn("releasing by what can be read of the configuration", "error", broken)
 	}
@@ -60,12 +65,12 @@ func (h Host) Detach(args *skel.CmdArgs) (*Command, error) {
 
 // OnNode begins a command about the whole node.
 func (h Host) OnNode(verb string, args *skel.CmdArgs) (*Command, error) {
-	started := h.Now()
+	started, begun := h.Now(), h.boot()
 	conf, err := netconf.Parse(args.StdinData)
 	if err != nil {
 		return nil, err
 	}
-	return &Command{Host: h, Verb: verb, Conf: conf, CNI: args, Log: h.OpenLog(conf), started: started}, nil
+	return &Command{Host: h, Verb: verb, Conf: conf, CNI: args, Log: h.OpenLog(conf), started: started, begun: begun}, nil
 }
 
 // Connect prepares to speak to the API server. No request is made.
@@ -103,26 +108,8 @@ func (c *Command) connect() (*kube.Client, error) {
 func (c *Command) Allocations() Allocations {
 	store := crdstore.New(c.Client, c.labelled())
 	return Allocations{
-		Store: store, Cluster: store, LockFile: c.Conf.IPAMLockFile, borrowed: c.borrowed(), remembered: c.remembered(store), Now: c.Now, Log: c.Log,
+		Store: store, Cluster: store, LockFile: c.Conf.IPAMLockFile, borrowed: c.borrowed(), remembered: c.remembered(c.Client, store), Now: c.Now, Log: c.Log,
 	}
-}
-
-// Begin marks the attachment as being added until end, or the end of the process. That it cannot be marked keeps nobody
-// from being added.
-func (c *Command) Begin() (end func()) {
-	end, err := c.Adding().Begin(c.markKey(), c.Now)
-	if err != nil {
-		c.Log.Warn("a collection of leftovers that runs at this moment may take this attachment for one", "error", err)
-		return func() {}
-	}
-	return end
-}
-
-// Forgotten drops what the state directory knows of the attachment, which is gone.
-func (c *Command) Forgotten() { c.Adding().Forget(c.markKey()) }
-
-func (c *Command) markKey() adding.Key {
-	return adding.Key{Network: c.Conf.Name, ContainerID: c.ID.ContainerID, IfName: c.ID.IfName}
 }
 
 // Finish writes the one line that a command leaves in the log: what it was about, what came of it, and what it took.

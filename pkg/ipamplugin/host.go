@@ -5,13 +5,17 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"calico-cni/internal/adding"
+	"calico-cni/internal/bootclock"
+	"calico-cni/internal/deletion"
 	"calico-cni/internal/oncefile"
 	"calico-cni/internal/trouble"
+	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/pending"
 )
@@ -26,7 +30,10 @@ const (
 
 // Host is what a plugin takes from the host that it runs on.
 type Host struct {
-	Now      func() time.Time
+	// Now is the wall clock. It may be set at any time, so that nothing is decided by it but whether a certificate is valid.
+	Now func() time.Time
+	// Boot is the time since boot; nil stands for the kernel's.
+	Boot     func() time.Duration
 	ReadFile func(path string) ([]byte, error)
 	Hostname func() (string, error)
 	// UserAgent is what the API server's audit log shows.
@@ -41,18 +48,37 @@ type Host struct {
 func (h Host) labelled() oncefile.File { return oncefile.File(filepath.Join(h.State, "ipam_upgraded")) }
 
 // Adding has the marks of attachments that are being added.
-func (h Host) Adding() adding.Marks { return adding.Marks(filepath.Join(h.State, "adding")) }
+func (h Host) Adding() adding.Marks {
+	return adding.Marks{Dir: filepath.Join(h.State, "adding"), Boot: h.boot}
+}
+
+// deletions has the records of attachments that a DEL has released.
+func (h Host) deletions() deletion.Records {
+	return deletion.Records{Dir: filepath.Join(h.State, "deleted"), Boot: h.boot}
+}
+
+func (h Host) boot() time.Duration {
+	if h.Boot == nil {
+		return bootclock.Now()
+	}
+	return h.Boot()
+}
 
 func (h Host) trouble() trouble.Dir { return trouble.Dir(filepath.Join(h.State, "trouble")) }
 
 func (h Host) queue() pending.Queue {
-	return pending.Queue{Dir: filepath.Join(h.Keep, "pending"), Now: h.Now}
+	return pending.Queue{Dir: filepath.Join(h.Keep, "pending"), Now: h.Now, Pace: h.pace()}
+}
+
+// pace spaces the settling of queued releases.
+func (h Host) pace() *pending.Pace {
+	return &pending.Pace{File: filepath.Join(h.State, "settling"), Boot: h.boot, Random: rand.Float64}
 }
 
 func (h Host) borrowed() borrowed { return borrowed(filepath.Join(h.Keep, "borrowed")) }
 
-func (h Host) remembered(blocks blockCodec) remembered {
-	return remembered{dir: filepath.Join(h.State, "blocks"), blocks: blocks, now: h.Now}
+func (h Host) remembered(client *kube.Client, blocks blockCodec) remembered {
+	return remembered{dir: filepath.Join(h.State, "blocks"), cluster: client.Host(), blocks: blocks, boot: h.boot}
 }
 
 // ErrNotUp says that something which the node has to provide before pods can come is not there yet, or not as it should be. A retry cures it.

@@ -11,6 +11,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/internal/deletion"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
@@ -36,7 +37,11 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	var grant Grant
 	defer func() { c.Finish(ctx, grant.addrs(), err) }()
 	defer func() { c.Note(err, grant.Last()) }()
-	defer c.Begin()()
+	end, err := c.BeginAdd()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { end(err == nil) }()
 
 	node, err := c.NodeName(c.Conf)
 	if err != nil {
@@ -55,7 +60,6 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	if grant, err = c.Allocations().Assign(ctx, view, c.request(node, namespace)); err != nil {
 		return nil, err
 	}
-	c.SettleSome(ctx)
 	return grant.resultFor(c.Conf.Type), nil
 }
 
@@ -65,36 +69,40 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	if err != nil {
 		return err
 	}
-	var released []netip.Addr
-	defer func() { c.Finish(ctx, released, err) }()
+	var freed Freed
+	defer func() { c.Finish(ctx, freed.Addrs, err) }()
+	defer func() { c.EndDel(freed.All, err) }()
 
-	if released, err = c.release(ctx); CanWait(err) {
+	if c.BeginDel(deletion.IPAM) {
+		freed.All = true
+		return nil
+	}
+	// The container may have other interfaces.
+	evidence := Evidence{Addrs: c.SaidBefore()}
+	if freed, err = c.release(ctx, evidence); CanWait(err) {
 		c.Note(err, false)
-		c.Log.Warn("the release waits until the API server can be reached", "error", err)
-		return c.Postpone(Others{InNetwork: true, Elsewhere: true}, released)
+		return c.Postpone(err, evidence, true, freed.Addrs)
 	}
 	if err != nil {
 		return err
 	}
-	c.NoteRelease(released)
-	c.Forgotten()
+	c.NoteRelease(freed.Addrs)
 	c.Settled(ctx)
 	c.SettleSome(ctx)
 	return nil
 }
 
-func (c *Command) release(ctx context.Context) ([]netip.Addr, error) {
+func (c *Command) release(ctx context.Context, e Evidence) (Freed, error) {
 	ctx, cancel := context.WithTimeout(ctx, ReleaseDeadline)
 	defer cancel()
 	if err := c.Connect(); err != nil {
-		return nil, err
+		return Freed{}, err
 	}
 	held, err := c.LookUp(ctx)
 	if err != nil {
-		return nil, err
+		return Freed{}, err
 	}
-	// The container may have other interfaces.
-	return c.Allocations().Release(ctx, held, false)
+	return c.Allocations().Release(ctx, held, e)
 }
 
 // LookUp reads what the attachment holds.
@@ -182,6 +190,8 @@ func (c *Command) gather(ctx context.Context, node string) (view ipam.View, name
 func (c *Command) request(node string, namespace kube.Meta) Request {
 	r := c.UsualRequest(node)
 	r.ID = c.ID
+	// Other main plugins do not tell a release which interfaces the container has.
+	r.NamesInterface = c.Conf.Type != mainPlugin && c.Conf.Type != ""
 	if c.ID.Kubernetes() {
 		r.NamespaceLabels = NamespaceLabels(c.ID.Namespace, namespace.Labels)
 	}

@@ -4,29 +4,36 @@ import (
 	"bytes"
 	"crypto/sha1"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
 )
 
 // remembered is a directory in which a node remembers its blocks (ipam.Memory). It has a file for each node of this
-// host, mostly one, with the block of each family in which that found room last, a line each; and a file for each block,
+// host, mostly one, with the block of each family in which the node found room last, a line each; and a file for each block,
 // with the block as the node last wrote it. What cannot be remembered is looked up.
 //
-// The files are written in place, by ADDs and DELs at once: a block's begins with a line that sums up the rest, so that what is
-// torn, or of two writers, is not believed; and what is old meets a conflict.
+// The write of a block that is out of date meets a conflict, with one exception: after a restore of etcd the API server may
+// give out resource versions a second time. A block is therefore recalled for a short time only. The files are written in
+// place, by ADDs and DELs at once: the first line of a block's file sums up the rest, so that a torn file is not believed.
 type remembered struct {
 	dir string
 	// node is whose blocks these are; a release need not know.
-	node   string
-	blocks blockCodec
-	now    func() time.Time
+	node string
+	// cluster tells the clusters apart that this host has nodes of.
+	cluster string
+	blocks  blockCodec
+	// boot is the time since boot.
+	boot func() time.Duration
 }
 
 // blockCodec turns a row of a block into bytes and back.
@@ -35,18 +42,32 @@ type blockCodec interface {
 	DecodeBlock(data []byte) (ipam.Row[block.Block], error)
 }
 
-const blockSuffix = ".block"
-
-// longUnused is after how long the file of a block is taken away: the node may not have it any more.
-const longUnused = 24 * time.Hour
+const (
+	indexSuffix = ".blocks"
+	blockSuffix = ".block"
+	// indexHead begins the file of a node, and tells its format.
+	indexHead = "# calico-cni blocks with room, version 1"
+	// blockVersion is the format of a block's file: "<version> <checksum> <time since boot in ns>", a newline, and the block. The
+	// checksum is of what follows it. Before versions the first line was a checksum alone.
+	blockVersion = "1"
+	// recallWithin is for how long a block is recalled. To restore etcd, the API server has to be stopped, etcd's data replaced,
+	// and both started: that takes longer. Where pods come faster than this, each ADD saves a read.
+	recallWithin = 10 * time.Second
+	// keptFor is after how long the file of a block is removed: the node may not have the block any more.
+	keptFor = 24 * time.Hour
+)
 
 // Roomy implements ipam.Memory.
 func (r remembered) Roomy() (cidrs []netip.Prefix) {
-	data, err := os.ReadFile(r.index())
+	data, err := safeopen.Read(r.index())
 	if err != nil {
 		return nil
 	}
-	for line := range strings.Lines(string(data)) {
+	text, known := strings.CutPrefix(string(data), indexHead+"\n")
+	if !known {
+		return nil
+	}
+	for line := range strings.Lines(text) {
 		if cidr, err := netip.ParsePrefix(strings.TrimSuffix(line, "\n")); err == nil {
 			cidrs = append(cidrs, cidr)
 		}
@@ -84,25 +105,43 @@ func (r remembered) update(assigned []ipam.Assigned) {
 		return
 	}
 	var text strings.Builder
+	text.WriteString(indexHead + "\n")
 	for _, cidr := range now {
 		text.WriteString(cidr.String() + "\n")
 	}
-	_ = os.WriteFile(r.index(), []byte(text.String()), 0o644)
+	_ = safeopen.WriteFile(r.index(), []byte(text.String()), 0o644)
 	r.sweep()
 }
 
 // Recall implements ipam.Memory.
 func (r remembered) Recall(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
-	data, err := os.ReadFile(r.path(cidr))
+	data, err := safeopen.Read(r.path(cidr))
 	if err != nil {
 		return ipam.Row[block.Block]{}, false
 	}
-	sum, data, _ := bytes.Cut(data, []byte("\n"))
-	if string(sum) != sumOf(data) {
+	encoded, age, ok := r.parse(data)
+	if !ok || age >= recallWithin {
 		return ipam.Row[block.Block]{}, false
 	}
-	row, err := r.blocks.DecodeBlock(data)
+	row, err := r.blocks.DecodeBlock(encoded)
 	return row, err == nil && !row.Deleted && row.Value.CIDR == cidr
+}
+
+// parse returns the encoded block in a file, and how long ago it was written. It returns false for a file that is torn, of another
+// version, or from before the host was booted.
+func (r remembered) parse(data []byte) (encoded []byte, age time.Duration, ok bool) {
+	rest, ok := bytes.CutPrefix(data, []byte(blockVersion+" "))
+	if !ok {
+		return nil, 0, false
+	}
+	sum, rest, _ := bytes.Cut(rest, []byte(" "))
+	if string(sum) != sumOf(rest) {
+		return nil, 0, false
+	}
+	written, encoded, _ := bytes.Cut(rest, []byte("\n"))
+	at, err := strconv.ParseInt(string(written), 10, 64)
+	age = r.boot() - time.Duration(at)
+	return encoded, age, err == nil && age >= 0
 }
 
 // Keep implements ipam.Memory.
@@ -116,13 +155,14 @@ func (r remembered) Keep(cidr netip.Prefix, row ipam.Row[block.Block]) {
 func (r remembered) Renew(cidr netip.Prefix, row ipam.Row[block.Block]) { r.write(cidr, row, 0) }
 
 func (r remembered) write(cidr netip.Prefix, row ipam.Row[block.Block], create int) {
-	file, err := os.OpenFile(r.path(cidr), os.O_WRONLY|os.O_TRUNC|create, 0o600)
+	file, _, err := safeopen.File(r.path(cidr), os.O_WRONLY|os.O_TRUNC|create, 0o600)
 	if err != nil {
 		return
 	}
 	defer func() { _ = file.Close() }()
 	if data, err := r.blocks.EncodeBlock(row); err == nil {
-		_, _ = file.Write(append([]byte(sumOf(data)+"\n"), data...))
+		rest := append(fmt.Appendf(nil, "%d\n", int64(r.boot())), data...)
+		_, _ = file.Write(append([]byte(blockVersion+" "+sumOf(rest)+" "), rest...))
 	}
 }
 
@@ -134,21 +174,26 @@ func sumOf(data []byte) string {
 // Forget implements ipam.Memory.
 func (r remembered) Forget(cidr netip.Prefix) { _ = os.Remove(r.path(cidr)) }
 
-// sweep takes away what was not written for long.
+// sweep removes the files of blocks that were not written for long, and those that cannot be read any more.
 func (r remembered) sweep() {
 	entries, _ := os.ReadDir(r.dir)
 	for _, e := range entries {
-		if info, err := e.Info(); err == nil && strings.HasSuffix(e.Name(), blockSuffix) && r.now().Sub(info.ModTime()) > longUnused {
-			_ = os.Remove(filepath.Join(r.dir, e.Name()))
+		if !strings.HasSuffix(e.Name(), blockSuffix) {
+			continue
+		}
+		path := filepath.Join(r.dir, e.Name())
+		data, err := safeopen.Read(path)
+		if _, age, ok := r.parse(data); err == nil && (!ok || age > keptFor) {
+			_ = os.Remove(path)
 		}
 	}
 }
 
 // index is named by a hash, for a node's name may have what a file's may not.
 func (r remembered) index() string {
-	return filepath.Join(r.dir, sumOf([]byte(r.node)))
+	return filepath.Join(r.dir, sumOf([]byte(r.cluster+"\n"+r.node))+indexSuffix)
 }
 
 func (r remembered) path(cidr netip.Prefix) string {
-	return filepath.Join(r.dir, strings.Replace(cidr.String(), "/", "_", 1)+blockSuffix)
+	return filepath.Join(r.dir, sumOf([]byte(r.cluster))[:12]+"_"+strings.Replace(cidr.String(), "/", "_", 1)+blockSuffix)
 }

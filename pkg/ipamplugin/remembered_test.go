@@ -1,6 +1,7 @@
 package ipamplugin
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -12,12 +13,13 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"calico-cni/internal/bootclock"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
 )
 
 func TestANodeRemembersTheBlockOfEachFamilyThatHasMoreToGive(t *testing.T) {
-	r := remembered{dir: filepath.Join(t.TempDir(), "run", "blocks"), node: "a", now: time.Now}
+	r := remembered{dir: filepath.Join(t.TempDir(), "run", "blocks"), node: "a", boot: bootclock.Now}
 	from := func(block string) ipam.Assigned { return ipam.Assigned{Block: netip.MustParsePrefix(block)} }
 	last, borrowed, again := from("10.0.0.64/26"), from("10.0.1.0/26"), from("10.0.2.0/26")
 	last.Last, borrowed.Borrowed, again.Again = true, true, true
@@ -52,7 +54,11 @@ func TestLendersAreRememberedUntilNothingIsBorrowedAnyMore(t *testing.T) {
 	b := borrowed(filepath.Join(t.TempDir(), "lib", "borrowed"))
 	list := func(want string) {
 		t.Helper()
-		got, err := b.list()
+		lenders, err := b.list()
+		var got []netip.Prefix
+		for _, l := range lenders {
+			got = append(got, l.cidr)
+		}
 		if err != nil || fmt.Sprint(got) != want {
 			t.Errorf("lenders %v, %v, want %s", got, err, want)
 		}
@@ -65,9 +71,29 @@ func TestLendersAreRememberedUntilNothingIsBorrowedAnyMore(t *testing.T) {
 		}
 	}
 	list("[10.0.0.0/26 fd00::40/122]")
-	b.forget(four, time.Now().Add(-time.Hour))
-	list("[10.0.0.0/26 fd00::40/122]")
-	b.forget(four, time.Now().Add(time.Hour))
+	before, err := b.list()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.add(four); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range before {
+		b.forget(l)
+	}
+	list("[10.0.0.0/26]")
+	// The release before writes empty files.
+	past := time.Now().Add(-time.Hour)
+	if err := errors.Join(os.WriteFile(b.path(six), nil, 0o644), os.Chtimes(b.path(six), past, past)); err != nil {
+		t.Fatal(err)
+	}
+	before, _ = b.list()
+	if err := os.WriteFile(b.path(six), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range before {
+		b.forget(l)
+	}
 	list("[fd00::40/122]")
 }
 
@@ -89,7 +115,7 @@ func (plainCodec) DecodeBlock(data []byte) (ipam.Row[block.Block], error) {
 }
 
 func TestANodeRemembersABlockAsItWasLastWritten(t *testing.T) {
-	r := remembered{dir: filepath.Join(t.TempDir(), "run", "blocks"), blocks: plainCodec{}}
+	r := remembered{dir: filepath.Join(t.TempDir(), "run", "blocks"), blocks: plainCodec{}, boot: bootclock.Now}
 	first, second := netip.MustParsePrefix("10.0.0.0/26"), netip.MustParsePrefix("fd00::40/122")
 	row := func(cidr netip.Prefix, rev string) ipam.Row[block.Block] {
 		return ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: rev}
@@ -126,7 +152,7 @@ func TestANodeRemembersABlockAsItWasLastWritten(t *testing.T) {
 // TestABlockThatIsHalfOfOneRevisionAndHalfOfAnotherIsNotRemembered has the front of one content, and its revision, before the
 // rest of another, which is what a kill or two writers at once leave of two that are as long. It reads like a block.
 func TestABlockThatIsHalfOfOneRevisionAndHalfOfAnotherIsNotRemembered(t *testing.T) {
-	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: revisionFirst{}, now: time.Now}
+	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: revisionFirst{}, boot: bootclock.Now}
 	cidr := netip.MustParsePrefix("10.0.0.0/26")
 	contentOf := func(rev string) []byte {
 		r.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: rev})
@@ -171,20 +197,91 @@ func (revisionFirst) DecodeBlock(data []byte) (ipam.Row[block.Block], error) {
 	return row, row.Value.CIDR.UnmarshalText([]byte(cidr))
 }
 
-func TestBlocksThatWereNotWrittenForLongAreForgotten(t *testing.T) {
-	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: plainCodec{}, now: time.Now}
+func TestFilesOfBlocksThatWereNotWrittenForLongAreRemoved(t *testing.T) {
+	clock := time.Hour
+	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: plainCodec{}, boot: func() time.Duration { return clock }}
 	old, young := netip.MustParsePrefix("10.0.0.0/26"), netip.MustParsePrefix("10.0.0.64/26")
-	for _, cidr := range []netip.Prefix{old, young} {
-		r.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
-	}
-	past := time.Now().Add(-2 * longUnused)
-	if err := os.Chtimes(r.path(old), past, past); err != nil {
+	keep := func(cidr netip.Prefix) { r.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"}) }
+	keep(old)
+	clock += 2 * keptFor
+	keep(young)
+	if err := os.WriteFile(filepath.Join(r.dir, "10.0.0.128_26.block"), []byte("of the release before"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.update([]ipam.Assigned{{Block: young}})
-	_, oldThere := r.Recall(old)
-	_, youngThere := r.Recall(young)
-	if oldThere || !youngThere || len(r.Roomy()) != 1 {
-		t.Errorf("remembered: old %v, young %v, with room %v", oldThere, youngThere, r.Roomy())
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, there := r.Recall(young); !there || len(entries) != 2 || len(r.Roomy()) != 1 {
+		t.Errorf("young %t, files %v, with room %v", there, entries, r.Roomy())
+	}
+}
+
+// TestBlockIsRecalledForAShortTime sets the wall clock nowhere: the age is that of the boot clock.
+func TestBlockIsRecalledForAShortTime(t *testing.T) {
+	cidr := netip.MustParsePrefix("10.0.0.0/26")
+	for _, c := range []struct {
+		age  time.Duration
+		want bool
+	}{{0, true}, {recallWithin - 1, true}, {recallWithin, false}, {time.Hour, false}, {-1, false}, {-time.Hour, false}} {
+		clock := 2 * time.Hour
+		r := remembered{dir: t.TempDir(), node: "a", blocks: plainCodec{}, boot: func() time.Duration { return clock }}
+		r.update([]ipam.Assigned{{Block: cidr}})
+		r.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
+		// A file that was touched is no younger.
+		future := time.Now().Add(time.Hour)
+		if err := os.Chtimes(r.path(cidr), future, future); err != nil {
+			t.Fatal(err)
+		}
+		clock += c.age
+		if _, got := r.Recall(cidr); got != c.want || len(r.Roomy()) != 1 {
+			t.Errorf("after %v: recalled %t, want %t; with room %v", c.age, got, c.want, r.Roomy())
+		}
+	}
+}
+
+func TestBlocksOfTwoClustersAreKeptApart(t *testing.T) {
+	cidr := netip.MustParsePrefix("10.0.0.0/26")
+	a := remembered{dir: t.TempDir(), node: "n", cluster: "https://a:6443", blocks: plainCodec{}, boot: bootclock.Now}
+	b := a
+	b.cluster = "https://b:6443"
+	a.update([]ipam.Assigned{{Block: cidr}})
+	a.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
+	if _, recalled := b.Recall(cidr); recalled || b.Roomy() != nil {
+		t.Errorf("recalled %t, with room %v", recalled, b.Roomy())
+	}
+	if _, recalled := a.Recall(cidr); !recalled || len(a.Roomy()) != 1 {
+		t.Error("not recalled in its own cluster")
+	}
+}
+
+// TestFilesOfOtherVersionsAreIgnored puts what the release before wrote, and what a later one may, in today's places.
+func TestFilesOfOtherVersionsAreIgnored(t *testing.T) {
+	cidr := netip.MustParsePrefix("10.0.0.0/26")
+	r := remembered{dir: t.TempDir(), node: "a", blocks: plainCodec{}, boot: bootclock.Now}
+	r.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
+	r.update([]ipam.Assigned{{Block: cidr}})
+	today, err := os.ReadFile(r.path(cidr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.ReadFile(filepath.Join("testdata", "block-version-0"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"version 0": before, "version 2": append([]byte("2"), today[1:]...)} {
+		if err := os.WriteFile(r.path(cidr), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, recalled := r.Recall(cidr); recalled {
+			t.Errorf("%s: recalled", name)
+		}
+	}
+	if err := os.WriteFile(r.index(), []byte("# calico-cni blocks with room, version 2\n10.0.0.0/26\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if got := r.Roomy(); got != nil {
+		t.Errorf("with room: %v", got)
 	}
 }

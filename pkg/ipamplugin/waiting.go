@@ -25,7 +25,7 @@ func (b Backlog) Len() (int, error) { return b.queue().Len() }
 // Settle settles some of the releases that wait, and returns how many. It asks first whether the datastore is ready. An
 // error is an outage, or says what became of those that could not be settled.
 func (b Backlog) Settle(ctx context.Context) (done int, err error) {
-	client, err := kube.Load(b.Kubeconfig, b.UserAgent)
+	client, err := kube.LoadSupplied(b.Kubeconfig, b.UserAgent)
 	if err != nil {
 		return 0, err
 	}

@@ -8,7 +8,8 @@ import (
 	"path/filepath"
 )
 
-// Direct is how to reach an API server without a kubeconfig, as configurations from before those files have it.
+// Direct holds the address and the credentials of an API server as older CNI configurations have them, without a
+// kubeconfig.
 type Direct struct {
 	// Server is its URL.
 	Server string
@@ -22,7 +23,8 @@ func (d Direct) Client(userAgent string) (*Client, error) {
 	return newClient(
 		cluster{Server: d.Server, CAFile: d.CA},
 		user{Token: d.Token, CertificateFile: d.Certificate, KeyFile: d.Key},
-		"the CNI configuration", userAgent)
+		"the CNI configuration (k8s_api_root, k8s_auth_token, k8s_client_certificate, k8s_client_key, k8s_certificate_authority)",
+		userAgent)
 }
 
 // serviceAccount is where Kubernetes mounts the credentials of a pod's service account.
@@ -39,7 +41,10 @@ func inPod(mount, host, port, userAgent string) (*Client, error) {
 	if host == "" || port == "" {
 		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set; set KUBECONFIG when not run in a pod", ErrKubeconfig, source)
 	}
-	server := cluster{Server: "https://" + net.JoinHostPort(host, port), CAFile: filepath.Join(mount, "ca.crt")}
+	server := cluster{Server: "https://" + net.JoinHostPort(unbracketed(host), port), CAFile: filepath.Join(mount, "ca.crt")}
+	if _, err := serverURL(server.Server); err != nil {
+		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not a host and a port: %w", ErrKubeconfig, source, err)
+	}
 	c, err := newClient(server, user{TokenFile: filepath.Join(mount, "token")}, source, userAgent)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w in %s; set KUBECONFIG when not run in a pod", err, mount)

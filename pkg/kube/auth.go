@@ -6,11 +6,10 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
-	"os"
 	"sync/atomic"
 )
 
-// identity makes requests and connections those of a user.
+// identity adds the credentials of a user to requests and connections.
 type identity struct {
 	user   user
 	plugin *plugin
@@ -20,23 +19,14 @@ type identity struct {
 	certificate *tls.Certificate
 }
 
-// identify reads the files that hold a user's credentials.
+// identify reads the files that hold the credentials of a user.
 func identify(u user, c cluster) (*identity, error) {
-	switch {
-	case len(u.AuthProvider) > 0 && string(u.AuthProvider) != "null":
-		return nil, errAuthProvider
-	case u.Username+u.Password != "" && u.Token+u.TokenFile != "":
-		return nil, errUser
-	case u.User == "" && (u.UID != "" || len(u.Groups) > 0 || len(u.Extra) > 0):
-		return nil, errUser
-	case u.KeyFile != "" && len(u.Key) > 0:
-		return nil, errCertificates
-	}
 	id := &identity{user: u}
 	id.token.Store(&u.Token)
 	if u.TokenFile != "" {
-		if err := id.readToken(); err != nil {
-			return nil, fmt.Errorf("the file of its tokenFile: %w", cause(err))
+		// As in client-go, token is used for as long as tokenFile cannot be.
+		if err := id.readToken(); err != nil && u.Token == "" {
+			return nil, err
 		}
 	}
 	if u.CertificateFile != "" || len(u.Certificate) > 0 {
@@ -46,34 +36,15 @@ func identify(u user, c cluster) (*identity, error) {
 		}
 		id.certificate = &pair
 	}
-	if u.Exec != nil {
-		if err := u.Exec.check(); err != nil {
-			return nil, err
+	// A credential plugin is not needed beside other credentials.
+	if u.Exec != nil && id.bearer() == "" && u.Username+u.Password == "" && id.certificate == nil {
+		if u.Exec.InteractiveMode == "Always" {
+			return nil, errInteractive
 		}
-		// Whoever has credentials already needs no program for them.
-		if id.bearer() == "" && u.Username+u.Password == "" && id.certificate == nil {
-			id.plugin = u.Exec
-			id.plugin.cluster = c
-		}
+		id.plugin = u.Exec
+		id.plugin.cluster = c
 	}
 	return id, nil
-}
-
-// pair reads the client certificate and its key.
-func (u user) pair() (tls.Certificate, error) {
-	certificate, err := material("client-certificate", u.Certificate, u.CertificateFile)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	key, err := material("client-key", u.Key, u.KeyFile)
-	if err != nil {
-		return tls.Certificate{}, err
-	}
-	pair, err := tls.X509KeyPair(certificate, key)
-	if err != nil {
-		return tls.Certificate{}, errCertificates
-	}
-	return pair, nil
 }
 
 // present is the client's part in a handshake. Certificates in files are read anew, for others renew them.
@@ -99,9 +70,13 @@ func (id *identity) renewed() *tls.Certificate {
 	return id.certificate
 }
 
-// authorize gives a request the headers that say who asks. It returns the plugin's credential, if that is what it took.
+// authorize adds the credentials and the impersonation of the user to a request. It returns the credential of the
+// credential plugin if it used that.
 func (id *identity) authorize(ctx context.Context, r *http.Request) (*credential, error) {
 	id.user.impersonate(r.Header)
+	if r.URL.User != nil {
+		return nil, nil // net/http sends the user and the password of the URL
+	}
 	token := id.bearer()
 	switch {
 	case token != "":
@@ -124,10 +99,11 @@ func (id *identity) authorize(ctx context.Context, r *http.Request) (*credential
 	return nil, nil
 }
 
-// bearer returns the user's token. tokenFile is read anew: Kubernetes replaces it long before the token in it expires.
+// bearer returns the user's token. It reads tokenFile every time: Kubernetes replaces the file long before the token in
+// it expires. The last good token is used while the file is missing, empty or damaged.
 func (id *identity) bearer() string {
 	if id.user.TokenFile != "" {
-		_ = id.readToken() // the one before may do
+		_ = id.readToken() // the last good token is used
 	}
 	if token := id.token.Load(); token != nil {
 		return *token
@@ -135,14 +111,16 @@ func (id *identity) bearer() string {
 	return ""
 }
 
-// readToken takes over what tokenFile has, unless it is empty.
+// readToken takes over the token in tokenFile. An error leaves the token as it is.
 func (id *identity) readToken() error {
-	data, err := os.ReadFile(id.user.TokenFile)
+	data, err := material("tokenFile", nil, id.user.TokenFile)
 	if err != nil {
 		return err
 	}
-	if token := string(bytes.TrimSpace(data)); token != "" {
-		id.token.Store(&token)
+	token := string(bytes.TrimSpace(data))
+	if !isToken(token) {
+		return fmt.Errorf("tokenFile %s: %w", id.user.TokenFile, errNotToken)
 	}
+	id.token.Store(&token)
 	return nil
 }

@@ -37,7 +37,6 @@ func TestARequestSaysWhoAsks(t *testing.T) {
 	token := put(t, dir, "token", []byte("from-file\n"), 0o600)
 	b64 := base64.StdEncoding.EncodeToString
 	for name, c := range map[string]struct{ user, want string }{
-		"nobody":               {"", ""},
 		"token":                {"token: a.b", "Authorization: Bearer a.b"},
 		"token file":           {"tokenFile: " + token, "Authorization: Bearer from-file"},
 		"token file and token": {"token: old, tokenFile: " + token, "Authorization: Bearer from-file"},
@@ -66,11 +65,15 @@ func TestARequestSaysWhoAsks(t *testing.T) {
 
 func TestNoCredentialsGoOverPlainHTTP(t *testing.T) {
 	var got string
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got = asked(r) }))
+	s := httptest.NewServer(api(func(_ http.ResponseWriter, r *http.Request) { got = asked(r) }))
 	defer s.Close()
-	for _, server := range []string{s.URL, strings.TrimPrefix(s.URL, "http://")} {
-		for _, user := range []string{"token: t", "username: u, password: p", "exec: {command: /nowhere, apiVersion: client.authentication.k8s.io/v1}"} {
-			if err := loaded(t, "server: '"+server+"'", user).Ping(t.Context()); err != nil || got != "" {
+	for _, server := range []string{s.URL, strings.Replace(s.URL, "http", "HTTP", 1)} {
+		for _, user := range []string{"token: t", "username: u, password: p", "exec: {command: /nowhere, apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never}", ""} {
+			c, err := Load(write(t, kubeconfig("server: '"+server+"'", user)), "test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := c.Ping(t.Context()); err != nil || got != "" {
 				t.Errorf("%s: %v, and the server sees %q", user, err, got)
 			}
 		}
@@ -136,7 +139,7 @@ func TestTheServersCertificateIsVerified(t *testing.T) {
 		"CA beside its kubeconfig": {"certificate-authority: ca.crt, server: '" + s.URL + "'", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			file := write(t, kubeconfig(c.cluster, ""))
+			file := write(t, kubeconfig(c.cluster, "token: t"))
 			put(t, filepath.Dir(file), "ca.crt", caOf(s), 0o600)
 			client, err := Load(file, "test")
 			if err != nil {

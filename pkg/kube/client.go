@@ -13,18 +13,21 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// requestTimeout bounds one request, its retries included; the callers' contexts bound the command.
+// requestTimeout bounds one request from when it may be sent, its retries included; the callers' contexts bound the command.
 const requestTimeout = 15 * time.Second
 
-// Client speaks to one API server over one connection.
+// Client speaks to one API server: over one HTTP/2 connection, or over a few of HTTP/1.1.
 type Client struct {
-	http *http.Client
+	http      *http.Client
+	transport *transport
 	// server is what requests' paths are appended to.
 	server    *url.URL
 	identity  *identity
 	userAgent string
 	// source names where the credentials come from, for messages.
 	source string
+	// systemCAs says that the credentials name no CA, so that those of the node count.
+	systemCAs bool
 	// limiter holds requests back; nil when they are not limited.
 	limiter *rate.Limiter
 	// limit says in messages how requests are limited; empty when they are not.
@@ -35,30 +38,30 @@ type Client struct {
 func newClient(c cluster, u user, source, userAgent string) (*Client, error) {
 	fail := func(err error) (*Client, error) { return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, source, err) }
 	server, err := serverURL(c.Server)
+	if err == nil {
+		err = check(c, u, server)
+	}
 	if err != nil {
 		return fail(err)
 	}
-	if c.CA, err = material("certificate-authority", c.CA, c.CAFile); err != nil {
+	if c.CA, err = c.authority(); err != nil {
 		return fail(err)
 	}
-	if c.CAFile != "" && len(c.CA) == 0 {
-		return fail(errCertificates) // an empty file is no wish for the system's CAs
+	c.ServerName = certificateName(c, server)
+	// Credentials are not sent over http, where anybody could read them.
+	id := &identity{user: user{impersonation: u.impersonation}}
+	if server.Scheme == "https" {
+		if id, err = identify(u, c); err != nil {
+			return fail(err)
+		}
 	}
-	id, err := identify(u, c)
-	if err != nil {
-		return fail(err)
-	}
-	if server.Scheme != "https" {
-		// Nothing that anybody could read on the way.
-		id = &identity{user: user{impersonation: u.impersonation}}
-	}
-	transport, err := newTransport(c, id)
+	transport, err := newTransport(c, server, id)
 	if err != nil {
 		return fail(err)
 	}
 	return &Client{
-		http:   &http.Client{Transport: transport, CheckRedirect: stay},
-		server: server, identity: id, source: source, userAgent: userAgent,
+		http: &http.Client{Transport: transport, CheckRedirect: stay}, transport: transport,
+		server: server, identity: id, source: source, userAgent: userAgent, systemCAs: len(c.CA) == 0,
 	}, nil
 }
 

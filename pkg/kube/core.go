@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -26,17 +27,17 @@ type Meta struct {
 
 // Pod returns the metadata of a pod, or an error that wraps ErrNotFound.
 func (c *Client) Pod(ctx context.Context, namespace, name string) (Meta, error) {
-	return c.meta(ctx, podPath(namespace, name), fmt.Sprintf("get pod %s/%s", namespace, name))
+	return c.meta(ctx, podPath(namespace, name), fmt.Sprintf("get pod %s/%s", namespace, name), subject{"", "pods", name})
 }
 
 // Namespace returns the metadata of a namespace, or an error that wraps ErrNotFound.
 func (c *Client) Namespace(ctx context.Context, name string) (Meta, error) {
-	return c.meta(ctx, "/api/v1/namespaces/"+name, "get namespace "+name)
+	return c.meta(ctx, "/api/v1/namespaces/"+name, "get namespace "+name, subject{"", "namespaces", name})
 }
 
 // Node returns the metadata of a node, or an error that wraps ErrNotFound.
 func (c *Client) Node(ctx context.Context, name string) (Meta, error) {
-	return c.meta(ctx, nodePath(name), "get node "+name)
+	return c.meta(ctx, nodePath(name), "get node "+name, subject{"", "nodes", name})
 }
 
 // PodCIDRs returns the CIDRs that the controller manager gave a node for its pods, or an error that wraps ErrNotFound.
@@ -47,7 +48,8 @@ func (c *Client) PodCIDRs(ctx context.Context, node string) ([]netip.Prefix, err
 			PodCIDRs []string `json:"podCIDRs"`
 		} `json:"spec"`
 	}
-	if err := c.do(ctx, request{what: "get node " + node, method: http.MethodGet, path: nodePath(node)}, &object); err != nil {
+	r := request{what: "get node " + node, method: http.MethodGet, path: nodePath(node), of: subject{"", "nodes", node}}
+	if err := c.do(ctx, r, &object); err != nil {
 		return nil, err
 	}
 	all := object.Spec.PodCIDRs
@@ -64,17 +66,27 @@ func (c *Client) PodCIDRs(ctx context.Context, node string) ([]netip.Prefix, err
 	return cidrs, nil
 }
 
-func (c *Client) meta(ctx context.Context, path, what string) (Meta, error) {
+func (c *Client) meta(ctx context.Context, path, what string, of subject) (Meta, error) {
 	var object struct {
 		Metadata Meta `json:"metadata"`
 	}
-	err := c.do(ctx, request{what: what, method: http.MethodGet, path: path, accept: metadataOnly}, &object)
+	err := c.do(ctx, request{what: what, method: http.MethodGet, path: path, of: of, accept: metadataOnly}, &object)
 	return object.Metadata, err
 }
 
-// Ping makes the smallest request that there is. An error wraps ErrUnauthorized when the server does not know who asks.
+// Ping makes the smallest request that there is. An error wraps ErrUnauthorized when the server does not accept the
+// credentials, and ErrNotServed when it is not an API server.
 func (c *Client) Ping(ctx context.Context) error {
-	return c.do(ctx, request{what: "get version", method: http.MethodGet, path: "/version"}, nil)
+	var answer struct {
+		GitVersion string `json:"gitVersion"`
+	}
+	r := request{what: "get version", method: http.MethodGet, path: "/version", of: version}
+	switch err := c.do(ctx, r, &answer); {
+	case errors.Is(err, ErrMalformed), err == nil && answer.GitVersion == "":
+		return fmt.Errorf("%s: %w: the answer has no version%s", r.what, ErrNotServed, c.anotherServer())
+	default:
+		return err
+	}
 }
 
 // AnnotatePod sets annotations of a pod, and removes those that are nil, by one patch of its status subresource, provided that the pod is still the one
@@ -108,6 +120,7 @@ func (c *Client) AnnotatePodIf(ctx context.Context, namespace, name string, wher
 func (c *Client) patchPod(ctx context.Context, namespace, name, content string, patch []byte) error {
 	return c.do(ctx, request{
 		what: fmt.Sprintf("annotate pod %s/%s", namespace, name), method: http.MethodPatch, path: podPath(namespace, name) + "/status",
+		of:     subject{"", "pods", name},
 		accept: metadataOnly, content: content, body: patch,
 	}, nil)
 }
@@ -148,6 +161,7 @@ func (c *Client) requestToken(ctx context.Context, namespace, account string, sp
 	}
 	r := request{
 		what: fmt.Sprintf("request token of service account %s/%s", namespace, account), method: http.MethodPost,
+		of:   subject{"", "serviceaccounts", account},
 		path: "/api/v1/namespaces/" + namespace + "/serviceaccounts/" + account + "/token", content: typeJSON, body: body,
 	}
 	var answer struct {

@@ -2,134 +2,140 @@ package kube
 
 import (
 	"context"
-	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"mime"
-	"net/http"
-	"slices"
+	"io"
+	"net/url"
 	"strings"
-	"time"
 )
 
-// Errors of the API as the plugins tell them apart; match them with errors.Is.
+// Errors of the API as the plugins tell them apart; match them with errors.Is. Each answer of a server has exactly one
+// of them, or none when the request succeeded: see classify.
 var (
 	// ErrKubeconfig: the credentials cannot be read or make no sense.
 	ErrKubeconfig = errors.New("unusable kubeconfig")
-	// ErrNotFound: the object does not exist.
+	// ErrNotFound: the API server reports that this object does not exist. No other answer has this error, whatever its
+	// status code.
 	ErrNotFound = errors.New("not found")
 	// ErrExists: an object of that name exists already.
 	ErrExists = errors.New("already exists")
 	// ErrConflict: the object was changed since it was read, or a precondition of a deletion does not hold.
 	ErrConflict = errors.New("changed meanwhile")
-	// ErrUnauthorized: the server does not know who asks.
+	// ErrUnauthorized: the server does not accept the credentials.
 	ErrUnauthorized = errors.New("credentials refused")
-	// ErrForbidden: the server knows who asks, and refuses.
+	// ErrForbidden: the API server accepts the credentials, but they lack a permission.
 	ErrForbidden = errors.New("not permitted")
-	// ErrInvalid: the server refuses the object itself.
+	// ErrInvalid: the API server rejects the object.
 	ErrInvalid = errors.New("object refused")
-	// ErrUnavailable: the server cannot be reached, or cannot answer now. A retry may cure it.
+	// ErrRefused: the API server rejects the request whatever its object is, for example its method or media type. A
+	// retry does not help.
+	ErrRefused = errors.New("request refused")
+	// ErrUnavailable: the server cannot be reached, or cannot answer now. A retry may help.
 	ErrUnavailable = errors.New("API server unavailable")
-	// ErrMalformed: the server's answer is not what the API promises.
+	// ErrNotServed: the answer does not come from the API that was asked. Another server answered, such as a load
+	// balancer or a login page, or the API server does not serve the resource, as while its CustomResourceDefinition is
+	// missing. The answer says nothing about the object. A retry may help.
+	ErrNotServed = errors.New("API not served")
+	// ErrMalformed: the API server's answer cannot be decoded.
 	ErrMalformed = errors.New("malformed answer")
 )
 
-// answerError is an answer other than a good one.
-type answerError struct {
-	code int
-	// message is the server's.
-	message string
-	// exists and another tell apart what has the same code: a name that is taken, and another UID than the object's.
-	exists, another bool
-	// retry says that the server asks to come back after retryAfter.
-	retry      bool
-	retryAfter time.Duration
-}
+// renewal is the remedy for credentials that the install container writes.
+const renewal = "the watching install container renews it within a minute; see that it runs on this node, " +
+	"or restart the init container"
 
-func (e *answerError) Error() string { return e.message }
-
-// refusal reads an answer that is not a good one: a Status of the API, or whatever a proxy has to say.
-func refusal(answer *http.Response, body []byte) *answerError {
-	e := &answerError{code: answer.StatusCode, message: "the answer is " + answer.Status}
-	e.retryAfter, e.retry = later(answer)
-	var status struct {
-		Kind    string `json:"kind"`
-		Message string `json:"message"`
-		Reason  string `json:"reason"`
-		Details struct {
-			Causes []statusCause `json:"causes"`
-		} `json:"details"`
-	}
-	if json.Unmarshal(body, &status) == nil && status.Kind == "Status" {
-		if status.Message != "" {
-			e.message = status.Message
-		}
-		e.exists = status.Reason == "AlreadyExists"
-		// The server does not call that a conflict, but the change of a field that cannot change.
-		e.another = slices.ContainsFunc(status.Details.Causes, func(c statusCause) bool { return c.Field == "metadata.uid" })
-		return e
-	}
-	if kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type")); kind == "text/plain" && len(body) > 0 {
-		e.message += fmt.Sprintf(": %q", strings.TrimSpace(string(body[:min(len(body), maxQuote)])))
-	}
-	return e
-}
-
-// statusCause is one of the reasons that a Status has.
-type statusCause struct {
-	Field string `json:"field"`
-}
-
-// maxQuote bounds what is quoted of an answer, in bytes.
-const maxQuote = 200
-
-// explain gives an error of a request a sentinel, the request's name and, where there is one, the cure.
-func (c *Client) explain(ctx context.Context, what string, err error) error {
+// explain gives an error of a request a sentinel, the request's name and the remedy.
+func (c *Client) explain(ctx context.Context, r request, err error) error {
 	var answer *answerError
-	var untrusted *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &answer):
-		return c.refused(what, answer)
+		return c.refused(r, answer)
 	case errors.Is(err, ErrMalformed):
-		return fmt.Errorf("%s: %w", what, err)
+		return fmt.Errorf("%s: %w", r.what, err)
+	case errors.Is(err, errHeader):
+		return fmt.Errorf("%s: %w: %w in %s; write the kubeconfig again", r.what, ErrKubeconfig, err, c.source)
+	case errors.Is(err, errRedirect):
+		return fmt.Errorf("%s: %w: %w%s", r.what, ErrNotServed, errRedirect, c.anotherServer())
 	case errors.Is(err, errRun):
-		return fmt.Errorf("%s: %w: %w; see what it prints when it is run on this node", what, ErrUnavailable, err)
+		return fmt.Errorf("%s: %w: %w; see what it prints when it is run on this node", r.what, ErrUnavailable, err)
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %w: no answer from %s in time: %w%s", what, ErrUnavailable, c.Host(), context.Cause(ctx), c.limit)
-	case errors.As(err, &untrusted):
-		return fmt.Errorf("%s: %w: %w; the CA certificate in %s is not that of the API server at %s: "+
-			"the watching install container renews it within a minute; see that it runs on this node, or restart the init container", what, ErrUnavailable, err, c.source, c.Host())
-	default:
-		return c.unavailable(what, err)
+		return fmt.Errorf("%s: %w: no answer from %s in time: %w%s",
+			r.what, ErrUnavailable, c.Host(), context.Cause(ctx), c.limit)
 	}
+	if failure := c.tlsFailure(err); failure != nil {
+		return fmt.Errorf("%s: %w: %w", r.what, ErrUnavailable, failure)
+	}
+	return c.unavailable(r.what, plain(err))
 }
 
-// refused is what an answer means that is not a good one.
-func (c *Client) refused(what string, answer *answerError) error {
-	switch answer.code {
-	case http.StatusNotFound:
-		return fmt.Errorf("%s: %w: %w", what, ErrNotFound, answer)
-	case http.StatusUnauthorized:
-		return fmt.Errorf("%s: %w: the API server does not accept %s: its token has expired, or its service account was created anew; "+
-			"the watching install container renews it within a minute; see that it runs on this node, or restart the init container", what, ErrUnauthorized, c.source)
-	case http.StatusForbidden:
-		return fmt.Errorf("%s: %w: %w; the ClusterRole of the plugin's service account lacks this right", what, ErrForbidden, answer)
+// refused explains an answer that is not a success.
+func (c *Client) refused(r request, answer *answerError) error {
+	fail := func(remedy string) error {
+		return fmt.Errorf("%s: %w: %w%s", r.what, answer.class, answer, remedy)
 	}
-	switch code := answer.code; {
-	case answer.another:
-		return fmt.Errorf("%s: %w: it is another object of that name: %w", what, ErrConflict, answer)
-	case code == http.StatusConflict && answer.exists:
-		return fmt.Errorf("%s: %w: %w", what, ErrExists, answer)
-	case code == http.StatusConflict:
-		return fmt.Errorf("%s: %w: %w", what, ErrConflict, answer)
-	case code == http.StatusBadRequest, code == http.StatusUnprocessableEntity, code == http.StatusRequestEntityTooLarge:
-		return fmt.Errorf("%s: %w: %w", what, ErrInvalid, answer)
-	default:
-		return c.unavailable(what, answer)
+	switch {
+	case errors.Is(answer.class, ErrUnauthorized):
+		return fmt.Errorf("%s: %w: the API server does not accept %s: "+
+			"its token has expired, or its service account was created anew; %s", r.what, ErrUnauthorized, c.source, renewal)
+	case errors.Is(answer.class, ErrForbidden):
+		return fail("; the ClusterRole of the plugin's service account lacks this right")
+	case errors.Is(answer.class, ErrConflict) && answer.another:
+		return fmt.Errorf("%s: %w: it is another object of that name: %w", r.what, ErrConflict, answer)
+	case errors.Is(answer.class, ErrRefused):
+		return fail("; see whether this version of the API server is supported, " +
+			"and whether a proxy changes requests on their way to " + c.Host())
+	case errors.Is(answer.class, ErrNotServed):
+		return fail(c.notServed(r.of, answer))
+	case errors.Is(answer.class, ErrUnavailable):
+		return c.unavailable(r.what, answer)
 	}
+	return fail("")
+}
+
+// notServed is the remedy for an answer that does not come from the API.
+func (c *Client) notServed(of subject, answer *answerError) string {
+	if !answer.unserved {
+		return c.anotherServer()
+	}
+	if of.group == "" {
+		return fmt.Sprintf("; see whether %s is a Kubernetes API server", c.Host())
+	}
+	return fmt.Sprintf("; apply the CustomResourceDefinition of %s, or wait until it is established; "+
+		"if it is, see whether %s is the API server of this cluster", of.resource, c.Host())
+}
+
+func (c *Client) anotherServer() string {
+	if c.server.Scheme == "http" {
+		return fmt.Sprintf("; %s is asked over http: write the server of %s with https:// if it has TLS", c.Host(), c.source)
+	}
+	return fmt.Sprintf("; see whether a load balancer, a proxy or a login page answers at %s in place of the API server",
+		c.Host())
 }
 
 func (c *Client) unavailable(what string, err error) error {
-	return fmt.Errorf("%s: %w: %w; see whether the API server at %s answers from this node%s", what, ErrUnavailable, err, c.Host(), c.limit)
+	return fmt.Errorf("%s: %w: %w; see whether the API server at %s answers from this node%s",
+		what, ErrUnavailable, err, c.Host(), c.limit)
+}
+
+// plain returns a transport error without the request's URL, which the message has already, and in words that need no
+// knowledge of Go.
+func plain(err error) error {
+	var e *url.Error
+	if errors.As(err, &e) {
+		err = e.Err
+	}
+	text := err.Error()
+	switch {
+	case notProcessed(err):
+		return errNotProcessed
+	case strings.Contains(text, connectionLost), strings.Contains(text, goAwayClosed):
+		return errConnectionLost
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, notEstablished):
+		return errConnectionClosed
+	case strings.Contains(text, streamError):
+		return errAborted
+	case strings.Contains(text, malformedHTTP):
+		return errNoHTTP
+	}
+	return err
 }

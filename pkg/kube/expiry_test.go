@@ -31,7 +31,7 @@ func TestTheEndOfATokenIsKnownWithoutARequest(t *testing.T) {
 		"token of many parts": {"token: a.b.c.d", time.Time{}},
 		"opaque token":        {"token: opaque", time.Time{}},
 		"claims are no JSON":  {"token: a.b.c", time.Time{}},
-		"no credentials":      {"", time.Time{}},
+		"password":            {"username: u, password: p", time.Time{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, err := Load(write(t, kubeconfig("server: 'https://h'", c.user)), "test")

@@ -3,15 +3,32 @@ package kube
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
-// impersonation is whom a user of a kubeconfig acts as.
+// impersonation is the user that the user of a kubeconfig acts as.
 type impersonation struct {
 	User   string              `json:"as"`
 	UID    string              `json:"as-uid"`
 	Groups []string            `json:"as-groups"`
 	Extra  map[string][]string `json:"as-user-extra"`
+}
+
+// check returns the first field that no header can hold.
+func (i impersonation) check() error {
+	fields := map[string][]string{"as": {i.User}, "as-uid": {i.UID}, "as-groups": i.Groups}
+	for _, field := range []string{"as", "as-uid", "as-groups"} {
+		if slices.ContainsFunc(fields[field], func(value string) bool { return !isHeader(value) }) {
+			return fmt.Errorf("%s: %w", field, errControl)
+		}
+	}
+	for _, values := range i.Extra {
+		if slices.ContainsFunc(values, func(value string) bool { return !isHeader(value) }) {
+			return fmt.Errorf("as-user-extra: %w", errControl)
+		}
+	}
+	return nil
 }
 
 // impersonate sets the headers of it.

@@ -1,33 +1,16 @@
 package kube
 
 import (
+	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"sigs.k8s.io/yaml"
-)
-
-// Why credentials are of no use. What decoders and the system say of them quotes values, and any value may be a secret in
-// the wrong place; so it is said in these words.
-var (
-	errSyntax       = errors.New("it is not YAML")
-	errKind         = errors.New(`it is not a kubeconfig: want kind "Config" and apiVersion "v1"`)
-	errFields       = errors.New("it is not a kubeconfig: a field is of the wrong type, or its data not base64")
-	errNames        = errors.New("two of its clusters, users or contexts have the same name")
-	errEmpty        = errors.New("it has no clusters, users and contexts")
-	errContext      = errors.New("its current-context is not among its contexts")
-	errCluster      = errors.New("the cluster of its current context is not among its clusters")
-	errUser         = errors.New("its user has credentials that are not usable, or exclude each other")
-	errUnknownUser  = errors.New("the user of its current context is not among its users")
-	errServer       = errors.New("the server of its cluster is missing or not a URL")
-	errProxy        = errors.New("its proxy-url is not one of scheme http, https or socks5")
-	errCertificates = errors.New("its CA certificate, or its client certificate and key, cannot be used: want PEM, each as data or as a file, and a key that is the certificate's")
-	errPlugin       = errors.New("its credential plugin (exec) cannot be used: want a command, and apiVersion client.authentication.k8s.io/v1 or v1beta1")
-	errAuthProvider = errors.New("its user has an auth-provider, which Kubernetes has given up: want a token, a client certificate or a credential plugin (exec)")
 )
 
 // kubeconfigFile is a kubeconfig, version v1, as far as a client needs it. Other fields are ignored.
@@ -54,7 +37,7 @@ type kubeconfigFile struct {
 	CurrentContext string `json:"current-context"`
 }
 
-// cluster says where an API server is, and how to know it.
+// cluster is the address of an API server, and how to verify it.
 type cluster struct {
 	Server             string      `json:"server"`
 	ServerName         string      `json:"tls-server-name,omitempty"`
@@ -71,7 +54,7 @@ type extension struct {
 	Extension json.RawMessage `json:"extension"`
 }
 
-// user says who asks.
+// user holds the credentials of the requests.
 type user struct {
 	CertificateFile string          `json:"client-certificate"`
 	Certificate     []byte          `json:"client-certificate-data"`
@@ -86,26 +69,48 @@ type user struct {
 	impersonation
 }
 
-// Load returns a client with the credentials of a kubeconfig file. It reads the file and those that it names, and
-// nothing else: no request is made, and no credential plugin run. An error wraps ErrKubeconfig, and fs.ErrNotExist when a
-// file is missing; it shows nothing that the file says.
+// Load returns a client of a CNI plugin, with the credentials of the kubeconfig file that the install container writes. It
+// reads the file and those that it names, and nothing else: it makes no request and runs no credential plugin. An error
+// wraps ErrKubeconfig, and fs.ErrNotExist when a file is missing; it quotes no value of the file.
 func Load(path, userAgent string) (*Client, error) {
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("%w %s: %w; the install container writes it: see whether its pod runs on this node", ErrKubeconfig, path, err)
+	c, err := LoadSupplied(path, userAgent)
+	switch {
+	case err == nil:
+		return c, nil
+	case !exists(path):
+		return nil, fmt.Errorf("%w; the install container writes it: check that its pod runs on this node", err)
 	}
-	cluster, user, err := parse(data)
+	return nil, fmt.Errorf("%w; correct the file, or restart the install container on this node if it wrote the file", err)
+}
+
+// LoadSupplied is Load for a kubeconfig that a user supplies, such as KUBECONFIG: no error names the install container.
+func LoadSupplied(path, userAgent string) (*Client, error) {
+	cluster, user, err := open(path)
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrKubeconfig, path, err)
+	}
+	return newClient(cluster, user, "kubeconfig "+path, userAgent)
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// open reads a kubeconfig and returns the cluster and the user of its current context.
+func open(path string) (cluster, user, error) {
+	data, err := readFile(path)
+	if errors.Is(err, errBlankFile) {
+		err = errNoText
+	}
+	if err != nil {
+		return cluster{}, user{}, err
+	}
+	c, u, err := parse(data)
 	if err == nil {
-		err = anchor(&cluster, &user, path)
+		err = anchor(&c, &u, path)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%w %s: %w; let the install container write it anew", ErrKubeconfig, path, err)
-	}
-	c, err := newClient(cluster, user, "kubeconfig "+path, userAgent)
-	if err != nil {
-		return nil, fmt.Errorf("%w; let the install container write it anew", err)
-	}
-	return c, nil
+	return c, u, err
 }
 
 // parse returns the cluster and the user of the current context.
@@ -114,33 +119,68 @@ func parse(data []byte) (cluster, user, error) {
 	if err != nil {
 		return cluster{}, user{}, err
 	}
-	if len(file.Clusters) == 0 && len(file.Users) == 0 && len(file.Contexts) == 0 {
+	current, itsCluster, itsUser := file.CurrentContext, "", ""
+	contexts, err := byName(len(file.Contexts), func(i int) string { return file.Contexts[i].Name })
+	if err != nil {
+		return cluster{}, user{}, err
+	}
+	clusters, err := byName(len(file.Clusters), func(i int) string { return file.Clusters[i].Name })
+	if err != nil {
+		return cluster{}, user{}, err
+	}
+	users, err := byName(len(file.Users), func(i int) string { return file.Users[i].Name })
+	if err != nil {
+		return cluster{}, user{}, err
+	}
+	i, found := contexts[current]
+	if found {
+		itsCluster, itsUser = file.Contexts[i].Context.Cluster, file.Contexts[i].Context.User
+	}
+	c, hasCluster := clusters[itsCluster]
+	u, hasUser := users[itsUser]
+	switch {
+	case len(clusters)+len(users)+len(contexts) == 0:
 		return cluster{}, user{}, errEmpty
+	case current == "":
+		return cluster{}, user{}, errNoContext
+	case !found:
+		return cluster{}, user{}, errContext
+	case !hasCluster:
+		return cluster{}, user{}, errCluster
+	case itsUser == "":
+		return cluster{}, user{}, errNoUser
+	case !hasUser:
+		return cluster{}, user{}, errUser
 	}
-	current, err := only(file.Contexts, func(i int) bool { return file.Contexts[i].Name == file.CurrentContext }, errContext)
-	if err != nil {
-		return cluster{}, user{}, err
+	return file.Clusters[c].Cluster, file.Users[u].User, nil
+}
+
+// byName returns the indexes of n entries by their names, which are all different.
+func byName(n int, name func(i int) string) (map[string]int, error) {
+	index := make(map[string]int, n)
+	for i := range n {
+		if _, twice := index[name(i)]; twice {
+			return nil, errNames
+		}
+		index[name(i)] = i
 	}
-	itsCluster, err := only(file.Clusters, func(i int) bool { return file.Clusters[i].Name == current.Context.Cluster }, errCluster)
-	if err != nil {
-		return cluster{}, user{}, err
-	}
-	itsUser, err := only(file.Users, func(i int) bool { return file.Users[i].Name == current.Context.User }, errUnknownUser)
-	return itsCluster.Cluster, itsUser.User, err
+	return index, nil
 }
 
 // decodeKubeconfig reads YAML or JSON. A file that does not say its kind is taken for a kubeconfig.
 func decodeKubeconfig(data []byte) (kubeconfigFile, error) {
 	text, err := yaml.YAMLToJSON(data)
 	if err != nil {
-		var line int
-		if n, _ := fmt.Sscanf(err.Error(), "yaml: line %d:", &line); n == 1 {
-			return kubeconfigFile{}, fmt.Errorf("%w: see line %d", errSyntax, line)
-		}
-		return kubeconfigFile{}, errSyntax
+		return kubeconfigFile{}, syntaxFault(data, err)
 	}
 	file := kubeconfigFile{APIVersion: "v1", Kind: "Config"}
+	var mistyped *json.UnmarshalTypeError
 	switch err := json.Unmarshal(text, &file); {
+	case errors.As(err, &mistyped) && mistyped.Field != "":
+		// The fields of impersonation are those of the user.
+		return kubeconfigFile{}, fmt.Errorf("%w: see %s", errFields, strings.Replace(mistyped.Field, "impersonation.", "", 1))
+	case errors.As(err, new(base64.CorruptInputError)):
+		return kubeconfigFile{}, errBase64
 	case err != nil:
 		return kubeconfigFile{}, errFields
 	case file.APIVersion != "v1" || file.Kind != "Config":
@@ -149,23 +189,23 @@ func decodeKubeconfig(data []byte) (kubeconfigFile, error) {
 	return file, nil
 }
 
-// only returns the one entry of a list that is asked for, or missing.
-func only[T any](list []T, is func(i int) bool, missing error) (found T, err error) {
-	err = missing
-	for i := range list {
-		switch {
-		case !is(i):
-		case err == nil:
-			return found, errNames
-		default:
-			found, err = list[i], nil
+// syntaxFault returns what is wrong with a text that the YAML parser refuses. The parser's own words quote the text.
+func syntaxFault(data []byte, err error) error {
+	var line int
+	if n, _ := fmt.Sscanf(err.Error(), "yaml: line %d:", &line); n != 1 {
+		return errSyntax
+	}
+	if lines := bytes.Split(data, []byte("\n")); line <= len(lines) {
+		text := lines[max(line-1, 0)]
+		if indent := text[:len(text)-len(bytes.TrimLeft(text, " \t"))]; bytes.ContainsRune(indent, '\t') {
+			return fmt.Errorf("%w: see line %d", errTab, line)
 		}
 	}
-	return found, err
+	return fmt.Errorf("%w: see line %d", errSyntax, line)
 }
 
-// anchor makes the paths in a kubeconfig relative to the file, and not to wherever the runtime happens to run. A command
-// without a slash is looked for in PATH.
+// anchor makes the paths in a kubeconfig relative to its directory, and not to the working directory of the runtime. A
+// command without a slash is looked for in PATH.
 func anchor(c *cluster, u *user, path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -181,29 +221,4 @@ func anchor(c *cluster, u *user, path string) error {
 		}
 	}
 	return nil
-}
-
-// material returns what a kubeconfig has as data or in a file, and nothing when it has neither. An error has the field and
-// not the path.
-func material(field string, data []byte, path string) ([]byte, error) {
-	if path == "" {
-		return data, nil
-	}
-	if len(data) > 0 {
-		return nil, errCertificates
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, fmt.Errorf("the file of its %s: %w", field, cause(err))
-	}
-	return data, nil
-}
-
-// cause returns why the system refuses a file, without its path.
-func cause(err error) error {
-	var e *fs.PathError
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }

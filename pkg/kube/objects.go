@@ -24,7 +24,7 @@ func NewObjects[S any](c *Client, groupVersion, plural string) Objects[S] {
 // Create stores a new object and returns it with the metadata that the server gave it. An error wraps ErrExists when the
 // name is taken.
 func (r Objects[S]) Create(ctx context.Context, name string, object *Object[S]) (*Object[S], error) {
-	return r.write(ctx, request{what: r.what("create", name), method: http.MethodPost, path: r.path}, object)
+	return r.write(ctx, request{what: r.what("create", name), method: http.MethodPost, path: r.path, of: r.named("")}, object)
 }
 
 // Update replaces an object, compare-and-swap on the resourceVersion that it carries, and returns it with the metadata that
@@ -33,7 +33,7 @@ func (r Objects[S]) Update(ctx context.Context, name string, object *Object[S]) 
 	if r.Untracked {
 		object = object.untracked()
 	}
-	return r.write(ctx, request{what: r.what("update", name), method: http.MethodPut, path: r.path + "/" + name}, object)
+	return r.write(ctx, request{what: r.what("update", name), method: http.MethodPut, path: r.path + "/" + name, of: r.named(name)}, object)
 }
 
 // untracked returns the object with what has the server forget who set its fields: one empty entry (Kubernetes' API
@@ -80,7 +80,7 @@ func (r Objects[S]) Delete(ctx context.Context, name, uid, resourceVersion strin
 		return fmt.Errorf("encode delete options: %w", err)
 	}
 	return r.client.do(ctx, request{
-		what: r.what("delete", name), method: http.MethodDelete, path: r.path + "/" + name, content: typeJSON, body: body,
+		what: r.what("delete", name), method: http.MethodDelete, path: r.path + "/" + name, of: r.named(name), content: typeJSON, body: body,
 	}, nil)
 }
 

@@ -25,7 +25,8 @@ type plugin struct {
 		Name  string `json:"name"`
 		Value string `json:"value"`
 	} `json:"env"`
-	ProvideClusterInfo bool `json:"provideClusterInfo"`
+	ProvideClusterInfo bool   `json:"provideClusterInfo"`
+	InteractiveMode    string `json:"interactiveMode"`
 
 	// cluster is told to the program if it wants to know.
 	cluster cluster
@@ -69,23 +70,32 @@ const configExtension = "client.authentication.k8s.io/exec"
 // errRun: a plugin fails, or prints what is no credential.
 var errRun = errors.New("run the credential plugin (exec) of the kubeconfig")
 
-// check says whether the plugin can be run.
+// check returns what is wrong with the configuration of the plugin. Version v1beta1 has a default for interactiveMode.
 func (p *plugin) check() error {
-	switch p.APIVersion {
-	case "client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1":
-	default:
-		return errPlugin
-	}
-	if p.Command == "" {
-		return errPlugin
+	switch {
+	case p.Command == "":
+		return errPluginCommand
+	case p.APIVersion != pluginGroup+"v1" && p.APIVersion != pluginGroup+"v1beta1":
+		return errPluginVersion
 	}
 	for _, e := range p.Env {
 		if e.Name == "" {
-			return errPlugin
+			return errPluginEnv
 		}
 	}
-	return nil
+	switch p.InteractiveMode {
+	case "Never", "IfAvailable", "Always":
+		return nil
+	case "":
+		if p.APIVersion != pluginGroup+"v1" {
+			return nil
+		}
+	}
+	return errPluginMode
 }
+
+// pluginGroup precedes the version in the apiVersion of a plugin.
+const pluginGroup = "client.authentication.k8s.io/"
 
 // last returns what the plugin printed last, nil when it did not run yet.
 func (p *plugin) last() *credential {
@@ -156,23 +166,35 @@ func (p *plugin) info() ([]byte, error) {
 	return json.Marshal(object)
 }
 
-// decode reads what the program printed. No error quotes it.
+// decode reads the output of the program. No error quotes it.
 func (p *plugin) decode(printed []byte) (credential, error) {
 	var object execCredential
+	if len(bytes.TrimSpace(printed)) == 0 {
+		return credential{}, errors.New("it prints nothing")
+	}
 	if err := json.Unmarshal(printed, &object); err != nil || object.Kind != "ExecCredential" {
 		return credential{}, errors.New("it prints no ExecCredential")
 	}
-	switch {
-	case object.APIVersion != p.APIVersion:
-		return credential{}, errors.New("it prints an ExecCredential of another apiVersion than the kubeconfig asks for")
-	case object.Status == nil || object.Status.Token+object.Status.Certificate+object.Status.Key == "":
-		return credential{}, errors.New("it prints neither a token nor a client certificate")
+	if object.APIVersion != p.APIVersion {
+		return credential{}, errors.New("it prints an ExecCredential of another apiVersion than the kubeconfig has")
 	}
-	got := credential{token: strings.TrimSpace(object.Status.Token)}
-	if object.Status.Certificate+object.Status.Key != "" {
-		pair, err := tls.X509KeyPair([]byte(object.Status.Certificate), []byte(object.Status.Key))
+	if object.Status == nil {
+		return credential{}, errors.New("it prints an ExecCredential without status")
+	}
+	status := object.Status
+	got := credential{token: strings.TrimSpace(status.Token)}
+	switch {
+	case got.token == "" && status.Certificate+status.Key == "":
+		return credential{}, errors.New("it prints neither a token nor a client certificate")
+	case (status.Certificate == "") != (status.Key == ""):
+		return credential{}, errors.New("it prints only one of clientCertificateData and clientKeyData")
+	case !isToken(got.token):
+		return credential{}, fmt.Errorf("it prints an unusable token: %w", errNotToken)
+	}
+	if status.Certificate != "" {
+		pair, err := keyPair([]byte(status.Certificate), []byte(status.Key))
 		if err != nil {
-			return credential{}, errors.New("it prints a client certificate and key that are not PEM, or not each other's")
+			return credential{}, fmt.Errorf("it prints an unusable client certificate: %w", err)
 		}
 		got.certificate = &pair
 	}

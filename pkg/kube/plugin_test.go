@@ -17,7 +17,7 @@ import (
 // plugged writes a kubeconfig whose user has a program for credentials, and beside it the program: a shell script.
 func plugged(t *testing.T, cluster, version, script, more string) *Client {
 	t.Helper()
-	file := write(t, kubeconfig(cluster, fmt.Sprintf("exec: {apiVersion: client.authentication.k8s.io/%s, command: ./plugin%s}", version, more)))
+	file := write(t, kubeconfig(cluster, fmt.Sprintf("exec: {apiVersion: client.authentication.k8s.io/%s, command: ./plugin, interactiveMode: Never%s}", version, more)))
 	put(t, filepath.Dir(file), "plugin", []byte("#!/bin/sh\ncd \"$(dirname \"$0\")\"\n"+script), 0o700)
 	c, err := Load(file, "test")
 	if err != nil {
@@ -123,8 +123,13 @@ func TestACredentialPluginThatFailsIsNamedAndNothingOfItShown(t *testing.T) {
 		"no JSON":         {"echo " + secret, "prints no ExecCredential"},
 		"another kind":    {`echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"` + secret + `"}'`, "prints no ExecCredential"},
 		"another version": {prints(secret, `"token": "t"`), "another apiVersion"},
-		"nothing":         {prints("v1", ""), "neither a token nor a client certificate"},
-		"half a pair":     {prints("v1", `"clientCertificateData": "`+secret+`"`), "not PEM"},
+		"nothing":         {"true", "prints nothing"},
+		"no status":       {`echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"ExecCredential"}'`, "without status"},
+		"empty status":    {prints("v1", ""), "neither a token nor a client certificate"},
+		"blank token":     {prints("v1", `"token": " \\n"`), "neither a token nor a client certificate"},
+		"token of lines":  {prints("v1", `"token": "`+secret+`\\nb"`), "write the bearer token in one line"},
+		"no PEM":          {prints("v1", `"clientCertificateData": "`+secret+`", "clientKeyData": "x"`), "no certificate in PEM"},
+		"half a pair":     {prints("v1", `"clientCertificateData": "`+secret+`"`), "only one of"},
 		"without end":     {"yes " + secret, "too much"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,7 +140,7 @@ func TestACredentialPluginThatFailsIsNamedAndNothingOfItShown(t *testing.T) {
 			says(t, err, "get version", "credential plugin", c.says)
 		})
 	}
-	client := loaded(t, trusting(s), "exec: {apiVersion: client.authentication.k8s.io/v1, command: "+secret+"}")
+	client := loaded(t, trusting(s), "exec: {apiVersion: client.authentication.k8s.io/v1, command: "+secret+", interactiveMode: Never}")
 	if err := client.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
 		t.Errorf("Ping = %v, want ErrUnavailable", err)
 	} else {
@@ -162,7 +167,7 @@ func TestNoCredentialPluginIsRunForWhoHasCredentials(t *testing.T) {
 	b64 := base64.StdEncoding.EncodeToString
 	pair := fmt.Sprintf("client-certificate-data: %s, client-key-data: %s", b64(cert), b64(key))
 	for _, user := range []string{"token: t", "username: u, password: p", pair} {
-		c := loaded(t, trusting(s), user+", exec: {apiVersion: client.authentication.k8s.io/v1, command: /nowhere}")
+		c := loaded(t, trusting(s), user+", exec: {apiVersion: client.authentication.k8s.io/v1, command: /nowhere, interactiveMode: Never}")
 		if err := c.Ping(t.Context()); err != nil {
 			t.Errorf("%s: %v", user, err)
 		}

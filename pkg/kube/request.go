@@ -3,26 +3,15 @@ package kube
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"path"
-	"strconv"
-	"strings"
-	"syscall"
-	"time"
 )
 
-const (
-	// maxAnswer bounds an answer, in bytes: the largest list of a cluster of 5,000 nodes has some megabytes.
-	maxAnswer = 64 << 20
-	// maxRetries bounds how often a request is made again, as other clients of the API do.
-	maxRetries = 10
-	// retryLost is how long a request waits after its connection was lost.
-	retryLost = time.Second
-)
+// maxAnswer bounds an answer, in bytes: the largest list of a cluster of 5,000 nodes has some megabytes.
+const maxAnswer = 64 << 20
 
 // Types of what is sent and accepted.
 const (
@@ -36,21 +25,29 @@ type request struct {
 	// what names it in errors: "get ippools default".
 	what, method, path string
 	query              url.Values
+	// of names the object that the request is about.
+	of subject
 	// accept is the type of the answer, JSON when it is empty; content the body's type.
 	accept, content string
 	body            []byte
 }
 
-// do makes the request and decodes the answer into out, unless out is nil.
+// do makes the request and decodes the answer into out, unless out is nil. The time of the request starts once it may
+// be sent: neither the limit of the configuration nor the requests before it count.
 func (c *Client) do(ctx context.Context, r request, out any) error {
 	if err := c.throttle(ctx); err != nil {
-		return c.explain(ctx, r.what, err)
+		return c.explain(ctx, r, err)
 	}
+	leave, err := c.transport.lanes.enter(ctx)
+	if err != nil {
+		return c.explain(ctx, r, err)
+	}
+	defer leave()
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	body, err := c.persist(ctx, r)
 	if err != nil {
-		return c.explain(ctx, r.what, err)
+		return c.explain(ctx, r, err)
 	}
 	if out == nil {
 		return nil
@@ -69,26 +66,19 @@ func (c *Client) throttle(ctx context.Context) error {
 	return c.limiter.Wait(ctx)
 }
 
-// persist makes the request until it is answered, or there is no use in it: when the server asks to come back later, when
-// it refuses what a credential plugin printed some time ago, and for reads, when the connection was lost.
+// persist makes the request, and repeats it as long as that is safe and may help.
 func (c *Client) persist(ctx context.Context, r request) ([]byte, error) {
 	refused := false
 	for try := 0; ; try++ {
 		body, used, err := c.once(ctx, r)
-		var answer *answerError
-		var wait time.Duration
-		again := false
-		switch {
-		case err == nil:
+		if err == nil {
 			return body, nil
-		case errors.As(err, &answer) && answer.code == http.StatusUnauthorized && used != nil && !refused:
+		}
+		wait, again := repeat(r.method, err, try)
+		if unauthorized(err) && used != nil && !refused {
 			c.identity.plugin.refuse(used)
-			c.http.CloseIdleConnections() // for its certificate's sake
+			c.http.CloseIdleConnections() // the next connection presents the new certificate
 			refused, again = true, true
-		case answer != nil:
-			wait, again = answer.retryAfter, answer.retry
-		case r.method == http.MethodGet && lost(err):
-			wait, again = retryLost, true
 		}
 		if !again || try == maxRetries || sleep(ctx, wait) != nil || c.throttle(ctx) != nil {
 			return nil, err
@@ -114,6 +104,9 @@ func (c *Client) once(ctx context.Context, r request) (body []byte, used *creden
 	if used, err = c.identity.authorize(ctx, request); err != nil {
 		return nil, nil, err
 	}
+	if err := checkHeader(request.Header); err != nil {
+		return nil, used, err
+	}
 	answer, err := c.http.Do(request)
 	if err != nil {
 		return nil, used, err
@@ -122,8 +115,8 @@ func (c *Client) once(ctx context.Context, r request) (body []byte, used *creden
 	if body, err = read(answer); err != nil {
 		return nil, used, err
 	}
-	if answer.StatusCode < 200 || answer.StatusCode > 299 {
-		return nil, used, refusal(answer, body)
+	if refusal := inspect(answer, body, r.of); refusal != nil {
+		return nil, used, refusal
 	}
 	return body, used, nil
 }
@@ -154,30 +147,4 @@ func read(answer *http.Response) ([]byte, error) {
 		return nil, fmt.Errorf("%w: it has more than %d MiB", ErrMalformed, maxAnswer>>20)
 	}
 	return body.Bytes(), nil
-}
-
-// lost says that a connection ended before its time.
-func lost(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-		strings.Contains(err.Error(), "http2: client connection lost")
-}
-
-// later returns when the server asks to come back, if it does.
-func later(answer *http.Response) (time.Duration, bool) {
-	if answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode < 500 {
-		return 0, false
-	}
-	seconds, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 31)
-	return time.Duration(seconds) * time.Second, err == nil
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
 }

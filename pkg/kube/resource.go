@@ -2,22 +2,22 @@ package kube
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 )
 
 // Resource reads the objects of one cluster-scoped kind. T is the Go type of an object.
 type Resource[T any] struct {
-	client *Client
-	path   string
-	plural string
+	client        *Client
+	path          string
+	group, plural string
 }
 
 // NewResource returns the resource of a plural name in an API group and version, such as "ippools" in "crd.projectcalico.org/v1".
 func NewResource[T any](c *Client, groupVersion, plural string) Resource[T] {
-	return Resource[T]{client: c, path: "/apis/" + groupVersion + "/" + plural, plural: plural}
+	group, _, _ := strings.Cut(groupVersion, "/")
+	return Resource[T]{client: c, path: "/apis/" + groupVersion + "/" + plural, group: group, plural: plural}
 }
 
 // Get returns the object of that name, or an error that wraps ErrNotFound.
@@ -32,7 +32,7 @@ func (r Resource[T]) GetCached(ctx context.Context, name string) (*T, error) {
 
 func (r Resource[T]) get(ctx context.Context, name string, query url.Values) (*T, error) {
 	out := new(T)
-	q := request{what: r.what("get", name), method: http.MethodGet, path: r.path + "/" + name, query: query}
+	q := request{what: r.what("get", name), method: http.MethodGet, path: r.path + "/" + name, of: r.named(name), query: query}
 	if err := r.client.do(ctx, q, out); err != nil {
 		return nil, err
 	}
@@ -48,7 +48,8 @@ type ListOptions struct {
 	Cached bool
 }
 
-// List returns the objects that the options choose. An error wraps ErrNotFound when the server does not know the kind.
+// List returns the objects that the options choose. An error wraps ErrNotServed when the server does not
+// serve the resource.
 func (r Resource[T]) List(ctx context.Context, o ListOptions) ([]T, error) {
 	query := url.Values{}
 	if o.Selector != "" {
@@ -60,11 +61,10 @@ func (r Resource[T]) List(ctx context.Context, o ListOptions) ([]T, error) {
 	var list struct {
 		Items []T `json:"items"`
 	}
-	err := r.client.do(ctx, request{what: "list " + r.plural, method: http.MethodGet, path: r.path, query: query}, &list)
-	if errors.Is(err, ErrNotFound) {
-		return nil, fmt.Errorf("%w; apply the CustomResourceDefinition of %s", err, r.plural)
-	}
+	err := r.client.do(ctx, request{what: "list " + r.plural, method: http.MethodGet, path: r.path, of: r.named(""), query: query}, &list)
 	return list.Items, err
 }
+
+func (r Resource[T]) named(name string) subject { return subject{r.group, r.plural, name} }
 
 func (r Resource[T]) what(verb, name string) string { return verb + " " + r.plural + " " + name }

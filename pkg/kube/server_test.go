@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net/http"
@@ -24,13 +25,54 @@ import (
 // listen starts a server with TLS and HTTP/2, as an API server has it, that asks for client certificates.
 func listen(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
-	s := httptest.NewUnstartedServer(handler)
+	s := httptest.NewUnstartedServer(api(handler))
 	s.EnableHTTP2 = true
 	s.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 	s.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(t.Output(), nil), slog.LevelInfo)
 	s.StartTLS()
 	t.Cleanup(s.Close)
 	return s
+}
+
+// api answers as an API server does where the handler writes nothing: with something that is an object and a version.
+func api(handler http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		answer := &answer{ResponseWriter: w}
+		handler(answer, r)
+		if !answer.begun {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, anything)
+		}
+	})
+}
+
+const anything = `{"apiVersion":"v1","gitVersion":"v1.36.0"}`
+
+// answer notes whether something was written.
+type answer struct {
+	http.ResponseWriter
+	begun bool
+}
+
+func (a *answer) WriteHeader(code int) {
+	a.begun = true
+	a.ResponseWriter.WriteHeader(code)
+}
+
+func (a *answer) Write(data []byte) (int, error) {
+	a.begun = true
+	return a.ResponseWriter.Write(data)
+}
+
+// fail answers with a Status of the API.
+func fail(w http.ResponseWriter, code int, reason, details string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_, _ = io.WriteString(w, statusBody(reason, details))
+}
+
+func statusBody(reason, details string) string {
+	return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"the message","reason":%q,"details":{%s}}`, reason, details)
 }
 
 // trusting is a kubeconfig's cluster, as fields, of a server that listen started.
@@ -42,9 +84,12 @@ func caOf(s *httptest.Server) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
 
-// loaded is a client with the given fields of its cluster and its user.
+// loaded is a client with the given fields of its cluster and its user. A user without fields has a token.
 func loaded(t *testing.T, cluster, user string) *Client {
 	t.Helper()
+	if user == "" {
+		user = "token: t"
+	}
 	c, err := Load(write(t, kubeconfig(cluster, user)), "calico-cni/test")
 	if err != nil {
 		t.Fatal(err)
@@ -94,5 +139,15 @@ func says(t *testing.T, err error, texts ...string) {
 	}
 	if strings.Contains(err.Error(), secret) {
 		t.Errorf("%q has the secret", err)
+	}
+}
+
+// quiet fails the test if an error's text has one of these.
+func quiet(t *testing.T, err error, texts ...string) {
+	t.Helper()
+	for _, text := range texts {
+		if strings.Contains(err.Error(), text) {
+			t.Errorf("%q says %q", err, text)
+		}
 	}
 }

@@ -6,8 +6,8 @@ const (
 	v3Group             = "projectcalico.org/v3"
 )
 
-// foreign are fields of Calico's that reach beyond Linux, Kubernetes and the kernel's data plane. They are read to say so,
-// for to ignore them would give pods another network than the one asked for.
+// foreign are fields of Calico's for Windows, etcd and other data planes. Parse refuses those that would give pods
+// another network than the one asked for, and warns of those without effect on Linux.
 type foreign struct {
 	Mode               string `json:"mode"`
 	VXLANMACPrefix     string `json:"vxlan_mac_prefix"`
@@ -23,13 +23,10 @@ type foreign struct {
 	EtcdDiscoverySRV string `json:"etcd_discovery_srv"`
 }
 
-// refuse returns an error that wraps ErrUnsupported when a foreign field is set to something that counts.
+// refuse returns an error that wraps ErrUnsupported when a foreign field asks for another datastore or another data plane.
 func (f foreign) refuse(datastoreType string) error {
-	const windows = "only Windows nodes know it: remove it from the configuration of Linux nodes"
 	etcd := f.EtcdEndpoints != "" || f.EtcdAuthority != "" || f.EtcdDiscoverySRV != ""
 	switch {
-	case f.Mode == "vxlan":
-		return unsupported("mode", f.Mode, "remove it; whether a pool uses VXLAN is said by its vxlanMode")
 	case datastoreType == "etcdv3":
 		return unsupported("datastore_type", datastoreType, `only the Kubernetes datastore is supported: want "kubernetes"`)
 	case etcd && datastoreType == "":
@@ -37,16 +34,29 @@ func (f foreign) refuse(datastoreType string) error {
 		return &FieldError{ErrUnsupported, "etcd_endpoints", "", `only the Kubernetes datastore is supported: remove it, or set datastore_type to "kubernetes"`}
 	case f.DataplaneOptions.Type != "" && f.DataplaneOptions.Type != "linux":
 		return unsupported("dataplane_options.type", f.DataplaneOptions.Type, `want "linux", or remove it`)
-	case f.VXLANMACPrefix != "":
-		return unsupported("vxlan_mac_prefix", f.VXLANMACPrefix, windows)
-	case f.VXLANVNI != 0:
-		return unsupported("vxlan_vni", f.VXLANVNI, windows)
-	case f.SingleNetwork:
-		return unsupported("windows_use_single_network", true, windows)
-	case f.DisableDefaultDeny:
-		return unsupported("windows_disable_default_deny_all_policy", true, windows)
-	case f.LoopbackDSR:
-		return unsupported("windows_loopback_DSR", true, windows)
 	}
 	return nil
+}
+
+// warn adds a warning for each field that has no effect on a Linux node, with Calico as with these plugins.
+func (f foreign) warn(c *NetConf) {
+	const windows = "only Windows nodes use it; ignoring it, remove it from the configuration of Linux nodes"
+	if f.Mode == "vxlan" {
+		c.warn("mode", f.Mode, "the vxlanMode of an IPPool turns VXLAN on; ignoring it, remove it")
+	}
+	if f.VXLANMACPrefix != "" {
+		c.warn("vxlan_mac_prefix", f.VXLANMACPrefix, windows)
+	}
+	if f.VXLANVNI != 0 {
+		c.warn("vxlan_vni", f.VXLANVNI, windows)
+	}
+	if f.SingleNetwork {
+		c.warn("windows_use_single_network", true, windows)
+	}
+	if f.DisableDefaultDeny {
+		c.warn("windows_disable_default_deny_all_policy", true, windows)
+	}
+	if f.LoopbackDSR {
+		c.warn("windows_loopback_DSR", true, windows)
+	}
 }

@@ -25,27 +25,28 @@ type IPAM struct {
 	Exec bool
 }
 
-func parseIPAM(section json.RawMessage) (IPAM, error) {
-	ipam := IPAM{AssignIPv4: true}
+// parseIPAM reads RawIPAM into IPAM.
+func (c *NetConf) parseIPAM() error {
+	section := c.RawIPAM
 	var wire struct {
 		Type string `json:"type"`
 	}
 	if err := decode(section, "ipam.", &wire); err != nil {
-		return ipam, err
+		return err
 	}
-	ipam.Type = wire.Type
+	c.IPAM = IPAM{Type: wire.Type, AssignIPv4: true}
 	switch wire.Type {
 	case "":
-		return ipam, invalid("ipam.type", "", "want calico-ipam or the name of another IPAM plugin")
+		return invalid("ipam.type", "", "want calico-ipam or the name of another IPAM plugin")
 	case CalicoIPAM:
-		return ipam.block(section)
+		return c.parseBlockIPAM(section)
 	case "host-local":
-		return ipam.hostLocal(section)
+		return c.IPAM.hostLocal(section)
 	}
 	if !isFileName(wire.Type) {
-		return ipam, invalid("ipam.type", wire.Type, "want the name of a plugin, not a path")
+		return invalid("ipam.type", wire.Type, "want the name of a plugin, not a path")
 	}
-	return ipam, nil
+	return nil
 }
 
 // isFileName reports whether a plugin's type may be that of a file in CNI_PATH.
@@ -53,7 +54,7 @@ func isFileName(name string) bool {
 	return name != "." && name != ".." && !strings.ContainsAny(name, "/\\") && !strings.ContainsFunc(name, unicode.IsControl)
 }
 
-func (i IPAM) hostLocal(section json.RawMessage) (IPAM, error) {
+func (i *IPAM) hostLocal(section json.RawMessage) error {
 	var wire struct {
 		Name   string `json:"name"`
 		Subnet string `json:"subnet"`
@@ -62,20 +63,20 @@ func (i IPAM) hostLocal(section json.RawMessage) (IPAM, error) {
 		} `json:"routes"`
 	}
 	if err := decode(section, "ipam.", &wire); err != nil {
-		return i, err
+		return err
 	}
 	i.Name, i.Subnet = wire.Name, wire.Subnet
 	for n, route := range wire.Routes {
 		to, err := netip.ParsePrefix(route.Dst)
 		if err != nil {
-			return i, invalid(fmt.Sprintf("ipam.routes[%d].dst", n), route.Dst, "want a CIDR such as 10.96.0.0/12, or 0.0.0.0/0")
+			return invalid(fmt.Sprintf("ipam.routes[%d].dst", n), route.Dst, "want a CIDR such as 10.96.0.0/12, or 0.0.0.0/0")
 		}
 		i.Routes = append(i.Routes, to.Masked())
 	}
-	return i, nil
+	return nil
 }
 
-func (i IPAM) block(section json.RawMessage) (IPAM, error) {
+func (c *NetConf) parseBlockIPAM(section json.RawMessage) error {
 	var wire struct {
 		AssignIPv4 json.RawMessage `json:"assign_ipv4"`
 		AssignIPv6 json.RawMessage `json:"assign_ipv6"`
@@ -84,31 +85,33 @@ func (i IPAM) block(section json.RawMessage) (IPAM, error) {
 		Exec       bool            `json:"exec"`
 	}
 	if err := decode(section, "ipam.", &wire); err != nil {
-		return i, err
+		return err
 	}
+	i := &c.IPAM
 	i.IPv4Pools, i.IPv6Pools, i.Exec = wire.IPv4Pools, wire.IPv6Pools, wire.Exec
 	var err error
-	if i.AssignIPv4, err = parseFlag("ipam.assign_ipv4", wire.AssignIPv4, true); err != nil {
-		return i, err
+	if i.AssignIPv4, err = c.parseFlag("ipam.assign_ipv4", wire.AssignIPv4, true); err != nil {
+		return err
 	}
-	if i.AssignIPv6, err = parseFlag("ipam.assign_ipv6", wire.AssignIPv6, false); err != nil {
-		return i, err
+	if i.AssignIPv6, err = c.parseFlag("ipam.assign_ipv6", wire.AssignIPv6, false); err != nil {
+		return err
 	}
 	if n, cure := checkPools(i.IPv4Pools, netip.Addr.Is4); cure != "" {
-		return i, invalid(fmt.Sprintf("ipam.ipv4_pools[%d]", n), i.IPv4Pools[n], cure)
+		return invalid(fmt.Sprintf("ipam.ipv4_pools[%d]", n), i.IPv4Pools[n], cure)
 	}
 	if n, cure := checkPools(i.IPv6Pools, netip.Addr.Is6); cure != "" {
-		return i, invalid(fmt.Sprintf("ipam.ipv6_pools[%d]", n), i.IPv6Pools[n], cure)
+		return invalid(fmt.Sprintf("ipam.ipv6_pools[%d]", n), i.IPv6Pools[n], cure)
 	}
-	return i, nil
+	return nil
 }
 
-// parseFlag reads a boolean that Calico spells as a string; a JSON boolean does as well, and "" is the default.
-func parseFlag(field string, raw json.RawMessage, byDefault bool) (bool, error) {
+// parseFlag reads a boolean that Calico spells as a string. A JSON boolean is accepted as well. Another string means the
+// default, as it does to Calico, and adds a warning.
+func (c *NetConf) parseFlag(field string, raw json.RawMessage, byDefault bool) (bool, error) {
 	var value any
 	if raw != nil {
 		if err := json.Unmarshal(raw, &value); err != nil {
-			return false, decodeError(err, field)
+			return false, decodeError(raw, err, field)
 		}
 	}
 	switch v := value.(type) {
@@ -118,13 +121,15 @@ func parseFlag(field string, raw json.RawMessage, byDefault bool) (bool, error) 
 		return v, nil
 	case string:
 		switch strings.ToLower(v) {
-		case "":
-			return byDefault, nil
 		case "true":
 			return true, nil
 		case "false":
 			return false, nil
+		case "":
+		default:
+			c.warn(field, v, fmt.Sprintf(`want "true" or "false"; using "%t"`, byDefault))
 		}
+		return byDefault, nil
 	}
 	return false, invalid(field, raw, `want "true" or "false"`)
 }

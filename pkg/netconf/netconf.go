@@ -22,6 +22,7 @@ const (
 	DefaultIPAMLockFile      = "/var/run/calico/ipam.lock"
 	DefaultEndpointStatusDir = "/var/run/calico/endpoint-status"
 	DefaultNumQueues         = 1
+	DefaultLogLevel          = "info"
 	DefaultLogFileMaxSize    = 100
 	DefaultLogFileMaxAge     = 30
 	DefaultLogFileMaxCount   = 10
@@ -96,6 +97,9 @@ type NetConf struct {
 	// ValidAttachments are those that a GC shall spare. Nil means that the configuration has no such list; a list that is
 	// there and empty is not nil.
 	ValidAttachments []types.GCAttachment `json:"cni.dev/valid-attachments"`
+
+	// Warnings are the values that Parse replaced or ignored, for the log.
+	Warnings []Warning `json:"-"`
 }
 
 // ContainerSettings is what the plugin sets within the pod.

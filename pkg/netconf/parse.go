@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+
+	"calico-cni/internal/jsonfault"
 )
 
 // Parse reads the network configuration of standard input, validates it and fills in the defaults. An error wraps
@@ -22,12 +24,13 @@ func Parse(stdin []byte) (*NetConf, error) {
 	if err := other.refuse(conf.DatastoreType); err != nil {
 		return nil, err
 	}
+	other.warn(conf)
 	conf.normalize()
+	conf.tolerate()
 	if err := conf.validate(); err != nil {
 		return nil, err
 	}
-	var err error
-	if conf.IPAM, err = parseIPAM(conf.RawIPAM); err != nil {
+	if err := conf.parseIPAM(); err != nil {
 		return nil, err
 	}
 	if err := conf.checkNetwork(); err != nil {
@@ -42,22 +45,21 @@ func decode(data []byte, path string, into any) error {
 		return nil
 	}
 	if err := json.Unmarshal(data, into); err != nil {
-		return decodeError(err, path)
+		return decodeError(data, err, path)
 	}
 	return nil
 }
 
-// decodeError retells an error of encoding/json without the values that it may quote: they may be secrets.
-func decodeError(err error, path string) error {
-	var wrongType *json.UnmarshalTypeError
-	var syntax *json.SyntaxError
-	switch {
-	case errors.As(err, &wrongType):
-		return &FieldError{ErrDecode, fieldPath(path, wrongType.Field), "", "want " + jsonType(wrongType.Type)}
-	case errors.As(err, &syntax):
-		return fmt.Errorf("%w: byte %d: %w: want one JSON object", ErrDecode, syntax.Offset, syntax)
+// decodeError explains an error of encoding/json without the values that it may quote: they may be secrets.
+func decodeError(data []byte, err error, path string) error {
+	if fault := jsonfault.Explain(data); fault != "" {
+		return fmt.Errorf("%w: %s", ErrDecode, fault)
 	}
-	return fmt.Errorf("%w: %s: want the format of the CNI specification", ErrDecode, fieldPath(path, ""))
+	var wrongType *json.UnmarshalTypeError
+	if errors.As(err, &wrongType) {
+		return &FieldError{ErrDecode, fieldPath(path, wrongType.Field), "", "want " + jsonType(wrongType.Type)}
+	}
+	return &FieldError{ErrDecode, fieldPath(path, ""), "", "want the format of the CNI specification"}
 }
 
 func fieldPath(path, field string) string {

@@ -46,7 +46,7 @@ func (c *NetConf) decodePrevious(result *current.Result) error {
 	old.CNIVersion = types020.ImplementedSpecVersion
 	converted, err := current.NewResultFromResult(old)
 	if err != nil {
-		return decodeError(err, "prevResult.")
+		return decodeError(c.RawPrevResult, err, "prevResult.")
 	}
 	*result = *converted
 	return nil

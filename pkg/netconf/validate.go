@@ -4,12 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"log/slog"
-	"math"
 	"net"
 	"net/netip"
 	"net/url"
 	"strings"
-	"time"
 
 	"calico-cni/pkg/workload"
 )
@@ -23,10 +21,7 @@ func (c *NetConf) normalize() {
 	c.IPAMLockFile = cmp.Or(c.IPAMLockFile, DefaultIPAMLockFile)
 	c.DatastoreType = cmp.Or(c.DatastoreType, kubernetesDatastore)
 	c.CalicoAPIGroup = cmp.Or(c.CalicoAPIGroup, crdGroup)
-	c.LogLevel = cmp.Or(c.LogLevel, "info")
-	if level, ok := parseLevel(c.LogLevel); ok {
-		c.LogLevel = level
-	}
+	c.LogLevel = cmp.Or(c.LogLevel, DefaultLogLevel)
 	c.LogFileMaxSize = cmp.Or(c.LogFileMaxSize, DefaultLogFileMaxSize)
 	c.LogFileMaxAge = cmp.Or(c.LogFileMaxAge, DefaultLogFileMaxAge)
 	c.LogFileMaxCount = cmp.Or(c.LogFileMaxCount, DefaultLogFileMaxCount)
@@ -38,7 +33,7 @@ func (c *NetConf) normalize() {
 
 // validate returns the first fault of a normalized configuration.
 func (c *NetConf) validate() error {
-	return cmp.Or(c.checkName(), c.checkDevice(), c.checkDatastore(), c.checkLog(), c.checkWaits(), c.checkRequests(), c.checkAttachments())
+	return cmp.Or(c.checkName(), c.checkDevice(), c.checkDatastore(), c.checkWaits(), c.checkRequests(), c.checkAttachments())
 }
 
 // checkName holds the name to section 1 of the CNI specification 1.1.0.
@@ -75,8 +70,8 @@ func (c *NetConf) checkDevice() error {
 	switch {
 	case c.MTU != 0 && (c.MTU < LeastMTU || c.MTU > MostMTU):
 		return invalid("mtu", c.MTU, "want 68 to 65535, or 0 to take it from the file that the node agent writes")
-	case c.NumQueues < 1 || c.NumQueues > 4096:
-		return invalid("num_queues", c.NumQueues, "want 1 to 4096")
+	case c.NumQueues > maxQueues:
+		return invalid("num_queues", c.NumQueues, fmt.Sprintf("want 1 to %d", maxQueues))
 	case c.DeviceType != "veth" && c.DeviceType != "netkit":
 		return invalid("device_type", c.DeviceType, `want "veth" or "netkit"`)
 	}
@@ -91,32 +86,9 @@ func (c *NetConf) checkDatastore() error {
 		return unsupported("calico_api_group", c.CalicoAPIGroup, fmt.Sprintf("want %q", crdGroup))
 	case c.CalicoAPIGroup != crdGroup:
 		return invalid("calico_api_group", c.CalicoAPIGroup, fmt.Sprintf("want %q", crdGroup))
-	case c.Burst < 0:
-		return invalid("burst", c.Burst, "want 0 for the default, or more")
 	}
 	return nil
 }
-
-func (c *NetConf) checkLog() error {
-	_, ok := parseLevel(c.LogLevel)
-	switch {
-	case !ok:
-		return invalid("log_level", c.LogLevel, `want "debug", "info", "warning" or "error"`)
-	case c.LogFileMaxSize < 0 || c.LogFileMaxSize > maxMegabytes:
-		return invalid("log_file_max_size", c.LogFileMaxSize, fmt.Sprintf("want megabytes up to %d, or 0 for the default", maxMegabytes))
-	case c.LogFileMaxAge < 0 || c.LogFileMaxAge > maxDays:
-		return invalid("log_file_max_age", c.LogFileMaxAge, fmt.Sprintf("want days up to %d, or 0 for the default", maxDays))
-	case c.LogFileMaxCount < 0:
-		return invalid("log_file_max_count", c.LogFileMaxCount, "want a number of files, or 0 for the default")
-	}
-	return nil
-}
-
-// What an int64 holds in bytes, and a time.Duration in days.
-const (
-	maxMegabytes = math.MaxInt64 >> 20
-	maxDays      = math.MaxInt64 / int(24*time.Hour)
-)
 
 // parseLevel takes the four levels and the names that other loggers have for them, whatever their case.
 func parseLevel(name string) (level string, ok bool) {
@@ -147,7 +119,7 @@ func (c *NetConf) Level() slog.Level {
 }
 
 func (c *NetConf) checkWaits() error {
-	if seconds := c.PolicySetupTimeoutSeconds; seconds < 0 || seconds > maxSeconds {
+	if seconds := c.PolicySetupTimeoutSeconds; seconds < 0 {
 		return invalid("policy_setup_timeout_seconds", seconds, fmt.Sprintf("want seconds up to %d, or 0 not to wait", maxSeconds))
 	}
 	for i, gate := range c.ReadinessGates {
@@ -159,9 +131,6 @@ func (c *NetConf) checkWaits() error {
 	}
 	return nil
 }
-
-// maxSeconds is a day: nobody waits longer for one pod, and a time.Duration holds it.
-const maxSeconds = 24 * 60 * 60
 
 func (c *NetConf) checkRequests() error {
 	field, ips := c.requestedIPs()

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+
+	"calico-cni/internal/safeopen"
 )
 
 const (
@@ -51,8 +53,9 @@ type entry struct {
 }
 
 // load reads a file. It returns nil when there is none any more. One that holds no release is moved aside, and is an error.
+// One of a later version of the plugins stays, and is an error that wraps ErrVersion.
 func (q Queue) load(name string) (*entry, error) {
-	data, err := os.ReadFile(q.path(name))
+	data, err := safeopen.Read(q.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -61,13 +64,17 @@ func (q Queue) load(name string) (*entry, error) {
 	}
 	e := &entry{name: name, data: data}
 	err = json.Unmarshal(data, &e.Release)
+	if err == nil && e.Version > version {
+		return nil, fmt.Errorf("read queued release %s: %w: version %d, want %d at most; the release waits until the plugins of the version "+
+			"that wrote it are installed", q.path(name), ErrVersion, e.Version, version)
+	}
 	if err == nil && (e.Network == "" || e.ContainerID == "") {
 		err = errors.New("it names no network or no container")
 	}
 	if err != nil {
 		aside := q.path(name) + broken
 		moved := q.ifUnchanged(e, func(path string) error { return os.Rename(path, aside) })
-		return nil, errors.Join(moved, fmt.Errorf("read queued release %s: %w; it is kept as %s, and the addresses that it was about "+
+		return nil, errors.Join(moved, fmt.Errorf("read queued release %s: %w; the file is kept as %s, and its addresses "+
 			"are left to the garbage collector", q.path(name), err, aside))
 	}
 	return e, nil
@@ -87,7 +94,7 @@ func (q Queue) ifUnchanged(e *entry, do func(path string) error) error {
 		return err
 	}
 	defer unlock()
-	switch data, err := os.ReadFile(q.path(e.name)); {
+	switch data, err := safeopen.Read(q.path(e.name)); {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:

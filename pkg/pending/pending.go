@@ -3,9 +3,13 @@
 // A DEL that cannot reach the API server adds its release and succeeds. A command that reaches it settles what waits. This
 // package knows files and locks, and nothing of how a release is settled.
 //
-// An address of a release that waits is still taken in the cluster, so that nobody else can get it. The one who must not
-// come before the release is an ADD of the very same attachment: it calls SettleOne first. A release is settled at least once:
-// after a crash between the settling and the removal of its file, a second time. To settle has to be idempotent, as DEL is.
+// The address of a release that waits is still allocated in the cluster, so that no other pod can get it. Only an ADD of
+// the same attachment must not overtake the release: it calls Exclude and then SettleOne before it allocates. A release is
+// settled at least once: after a crash between the settling and the removal of its file, a second time. To settle has to
+// be idempotent, as DEL is.
+//
+// No decision depends on the wall clock, which may be set at any time. The order of the releases is that in which they were
+// added or last tried.
 package pending
 
 import (
@@ -22,13 +26,25 @@ import (
 
 	"calico-cni/internal/atomicfile"
 	"calico-cni/internal/hostlock"
+	"calico-cni/internal/safeopen"
 )
 
-// ErrFull says that as many releases wait as the queue holds.
-var ErrFull = errors.New("queue of releases is full")
+var (
+	// ErrFull says that as many releases wait as the queue holds.
+	ErrFull = errors.New("queue of releases is full")
+	// ErrSuperseded says that an ADD of the attachment has begun since the DEL did.
+	ErrSuperseded = errors.New("an ADD of the same attachment has begun since")
+	// ErrVersion says that a later version of the plugins wrote a release.
+	ErrVersion = errors.New("format is newer than this plugin")
+)
+
+// version is the format of a release on disk. Files of the releases before it have none.
+const version = 1
 
 // Release is what a DEL leaves to be done, as it is on disk. It holds no secret: of the kubeconfig, the path.
 type Release struct {
+	// Version is set by Add.
+	Version int `json:"version,omitempty"`
 	// Network, ContainerID and IfName are the attachment: the network's name, CNI_CONTAINERID and CNI_IFNAME.
 	Network     string `json:"network"`
 	ContainerID string `json:"containerID"`
@@ -39,11 +55,17 @@ type Release struct {
 	PodUID    string `json:"podUID,omitempty"`
 	// Kubeconfig is the path of the file that leads to the API server.
 	Kubeconfig string `json:"kubeconfig,omitempty"`
-	// Queued is when the release was added.
+	// Node is the name of the node that queued the release, empty when the DEL could not tell.
+	Node string `json:"node,omitempty"`
+	// Queued is when the release was added, by the wall clock: for people alone.
 	Queued time.Time `json:"queued"`
 	// Others says that the container still had other interfaces in the network, OtherNetworks that it had some in others.
 	Others        bool `json:"others,omitempty"`
 	OtherNetworks bool `json:"otherNetworks,omitempty"`
+	// OthersUnknown says that Others is set because nobody knows.
+	OthersUnknown bool `json:"othersUnknown,omitempty"`
+	// Addresses are those that the runtime said the attachment had, none where it did not say.
+	Addresses []netip.Addr `json:"addresses,omitempty"`
 	// Released are the addresses that were given back already, when what comes after that failed: the pod may still say that
 	// it has them.
 	Released []netip.Addr `json:"released,omitempty"`
@@ -61,7 +83,10 @@ type Queue struct {
 	Dir string
 	// Limit is how many releases wait at most; 0 stands for 4096.
 	Limit int
-	Now   func() time.Time
+	// Now is the wall clock.
+	Now func() time.Time
+	// Pace spaces what Settle settles; nil for no limit.
+	Pace *Pace
 }
 
 const (
@@ -74,9 +99,14 @@ const (
 )
 
 // Add queues a release, and returns when it would survive a power failure. A release of the same attachment that waits already
-// is replaced, but for what it has in Released, which is kept. A Queued that is zero becomes the time of the call. An error wraps ErrFull, hostlock.ErrBusy when others kept the
-// directory's lock for 20 s, or what the operating system said; the release may then be queued or not.
-func (q Queue) Add(r Release) error {
+// is replaced, but for its Addresses and Released, which are kept; one of a later version of the plugins is left as it is. A
+// Queued that is zero becomes the time of the call. An error wraps ErrFull, hostlock.ErrBusy when others kept the directory's
+// lock for 20 s, or what the operating system said; the release may then be queued or not.
+func (q Queue) Add(r Release) error { return q.AddIf(r, func() bool { return true }) }
+
+// AddIf is Add provided that current returns true while Exclude keeps others out; else the error wraps ErrSuperseded.
+func (q Queue) AddIf(r Release, current func() bool) error {
+	r.Version = version
 	if r.Queued.IsZero() {
 		r.Queued = q.Now().UTC()
 	}
@@ -88,28 +118,53 @@ func (q Queue) Add(r Release) error {
 		return fmt.Errorf("queue release: %w", err)
 	}
 	defer unlock()
+	if !current() {
+		return fmt.Errorf("queue release: %w: the runtime has to call DEL again after that ADD", ErrSuperseded)
+	}
 	name := r.Key().file()
 	if err := q.room(name); err != nil {
 		return err
 	}
-	r.Released = union(r.Released, q.releasedBefore(name))
+	before, err := q.before(name)
+	if errors.Is(err, ErrVersion) {
+		return nil
+	}
+	r.Released = union(r.Released, before.Released)
+	r.Addresses = union(r.Addresses, before.Addresses)
 	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode release: %w", err)
 	}
-	if err := q.write(name, data, r.Queued); err != nil {
+	if err := q.write(name, data); err != nil {
 		return fmt.Errorf("queue release: %w", err)
 	}
 	return nil
 }
 
-// releasedBefore returns what the file of that name has in Released. One that cannot be read has nothing.
-func (q Queue) releasedBefore(name string) []netip.Addr {
-	var before Release
-	if data, err := os.ReadFile(q.path(name)); err != nil || json.Unmarshal(data, &before) != nil {
-		return nil
+// Exclude runs do while nobody can add a release. An ADD runs so what makes the releases of earlier DELs obsolete that are
+// not queued yet; SettleOne then finds all that were.
+func (q Queue) Exclude(do func() error) error {
+	if err := q.makeDir(); err != nil {
+		return fmt.Errorf("make queue of releases: %w", err)
 	}
-	return before.Released
+	unlock, err := q.lockFiles()
+	if err != nil {
+		return fmt.Errorf("lock queue of releases: %w", err)
+	}
+	defer unlock()
+	return do()
+}
+
+// before returns the release in the file of that name. One that cannot be read has nothing. An error wraps ErrVersion.
+func (q Queue) before(name string) (Release, error) {
+	var before Release
+	if data, err := safeopen.Read(q.path(name)); err != nil || json.Unmarshal(data, &before) != nil {
+		return Release{}, nil
+	}
+	if before.Version > version {
+		return Release{}, ErrVersion
+	}
+	return before, nil
 }
 
 // union returns the addresses of both, sorted; nil for none.
@@ -142,16 +197,31 @@ func (q Queue) room(name string) error {
 	return nil
 }
 
-// write puts a file in place whose modification time is when it was queued: the order in which releases are settled.
-func (q Queue) write(name string, data []byte, queued time.Time) error {
+// write puts a file in place as the last in the order of settling.
+func (q Queue) write(name string, data []byte) error {
+	last, err := q.last()
+	if err != nil {
+		return err
+	}
 	written, err := atomicfile.WriteFile(q.path(name), data, 0o600, func(temporary string) error {
-		return os.Chtimes(temporary, time.Time{}, queued)
+		return os.Chtimes(temporary, time.Time{}, last)
 	})
 	if err != nil || written {
 		return err
 	}
 	// The same bytes, of a writer who may have died before this.
 	return atomicfile.SyncDir(q.Dir)
+}
+
+// last returns a modification time that is later than those which it returned before, whatever the clock says. The lock's
+// file, which the caller has locked, keeps it.
+func (q Queue) last() (time.Time, error) {
+	info, err := os.Stat(q.path(filesLock))
+	if err != nil {
+		return time.Time{}, err
+	}
+	next := info.ModTime().Add(time.Microsecond)
+	return next, os.Chtimes(q.path(filesLock), time.Time{}, next)
 }
 
 func (q Queue) makeDir() error {
@@ -175,6 +245,17 @@ func (q Queue) Len() (int, error) {
 		return 0, fmt.Errorf("count queued releases: %w", err)
 	}
 	return len(entries), nil
+}
+
+// Has reports whether a release of the attachment waits, by one look at a file.
+func (q Queue) Has(k Key) (bool, error) {
+	switch _, err := os.Lstat(q.path(k.file())); {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look for a queued release: %w", err)
+	}
+	return true, nil
 }
 
 // list returns the files of releases in no order.

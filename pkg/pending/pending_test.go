@@ -124,9 +124,9 @@ func TestAReleaseIsOnDiskAsItIsForItsOwnerAlone(t *testing.T) {
 		Released: []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::3")},
 	}
 	add(t, q, full, release("c2"))
-	check(t, "directory", dump(t, q), `-rw------- k8s-pod-network@c1@eth0.json {"network":"k8s-pod-network","containerID":"c1","ifName":"eth0",`+
+	check(t, "directory", dump(t, q), `-rw------- k8s-pod-network@c1@eth0.json {"version":1,"network":"k8s-pod-network","containerID":"c1","ifName":"eth0",`+
 		`"namespace":"shop","pod":"cart-0","podUID":"u-1","kubeconfig":"/etc/cni/net.d/calico-kubeconfig","queued":"2026-08-01T12:00:00Z","others":true,"otherNetworks":true,"released":["10.1.2.3","fd00::3"]}
--rw------- net@c2@eth0.json {"network":"net","containerID":"c2","ifName":"eth0","queued":"2026-08-01T12:00:01Z"}
+-rw------- net@c2@eth0.json {"version":1,"network":"net","containerID":"c2","ifName":"eth0","queued":"2026-08-01T12:00:01Z"}
 `)
 	for path, want := range map[string]fs.FileMode{q.Dir: 0o700, filepath.Dir(q.Dir): 0o755} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
@@ -138,6 +138,7 @@ func TestAReleaseIsOnDiskAsItIsForItsOwnerAlone(t *testing.T) {
 	if err := q.SettleOne(t.Context(), full.Key(), func(_ context.Context, r Release) error { back = r; return nil }); err != nil {
 		t.Error(err)
 	}
+	full.Version = version
 	if diff := cmp.Diff(full, back, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
 		t.Errorf("settled (-added +got):\n%s", diff)
 	}
@@ -170,7 +171,7 @@ func TestAnAttachmentWaitsOnceAndItsLastReleaseCounts(t *testing.T) {
 	again := release("c")
 	again.Kubeconfig = "/new"
 	add(t, q, release("c"), release("c"), again, again)
-	check(t, "directory", dump(t, q), `-rw------- net@c@eth0.json {"network":"net","containerID":"c","ifName":"eth0","kubeconfig":"/new","queued":"2026-08-01T12:00:04Z"}
+	check(t, "directory", dump(t, q), `-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0","kubeconfig":"/new","queued":"2026-08-01T12:00:04Z"}
 `)
 	same := again
 	same.Queued = noon
@@ -184,7 +185,7 @@ func TestWhatWasGivenBackIsKeptByTheReleaseThatReplacesIt(t *testing.T) {
 	first.Released = []netip.Addr{netip.MustParseAddr("10.1.2.3")}
 	second.Released = []netip.Addr{netip.MustParseAddr("fd00::3"), netip.MustParseAddr("10.1.2.3")}
 	add(t, q, first, release("c"), second, release("c"))
-	check(t, "directory", dump(t, q), `-rw------- net@c@eth0.json {"network":"net","containerID":"c","ifName":"eth0",`+
+	check(t, "directory", dump(t, q), `-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0",`+
 		`"queued":"2026-08-01T12:00:04Z","released":["10.1.2.3","fd00::3"]}
 `)
 }

@@ -18,8 +18,8 @@ import (
 // The oldest comes first; one that fails goes to the end of the queue, so that it does not keep the others from their
 // turn. It stops when ctx ends, which is no error. It returns how many are done, and the errors of the others joined.
 //
-// One process settles at a time: while another does, this returns 0 and nil at once. A file that holds no release is moved
-// aside, with an error that names it.
+// One process settles at a time: while another does, this returns 0 and nil at once. It settles no faster than the queue's
+// pace allows. A file that holds no release is moved aside, with an error that names it.
 func (q Queue) Settle(ctx context.Context, limit int, match func(Release) bool,
 	settle func(context.Context, Release) error,
 ) (done int, err error) {
@@ -42,6 +42,9 @@ func (q Queue) Settle(ctx context.Context, limit int, match func(Release) bool,
 			errs = append(errs, err)
 			continue
 		}
+		if !q.Pace.next(ctx) {
+			break
+		}
 		tried++
 		if err = q.settle(ctx, e, settle); err == nil {
 			done++
@@ -55,11 +58,8 @@ func (q Queue) Settle(ctx context.Context, limit int, match func(Release) bool,
 // look at a file when none does. It waits until ctx ends for others who settle, since it may be the one that they have in
 // hand; the error then wraps hostlock.ErrBusy. A release that is added while this one is settled waits for its own turn.
 func (q Queue) SettleOne(ctx context.Context, k Key, settle func(context.Context, Release) error) error {
-	switch _, err := os.Lstat(q.path(k.file())); {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return fmt.Errorf("look for a queued release: %w", err)
+	if waits, err := q.Has(k); !waits || err != nil {
+		return err
 	}
 	unlock, err := hostlock.Acquire(ctx, q.path(settleLock))
 	if err != nil {
@@ -78,13 +78,30 @@ func (q Queue) settle(ctx context.Context, e *entry, settle func(context.Context
 	err := settle(ctx, e.Release)
 	if err == nil {
 		err = q.drop(e)
-	} else if late := os.Chtimes(q.path(e.name), time.Time{}, q.Now()); late != nil && !errors.Is(late, fs.ErrNotExist) {
+	} else if late := q.putLast(e.name); late != nil {
 		err = errors.Join(err, late)
 	}
 	if err != nil {
 		return fmt.Errorf("settle release of %s in network %s, queued at %s: %w", e.ContainerID, e.Network, e.Queued.Format(time.RFC3339), err)
 	}
 	return nil
+}
+
+// putLast makes a release the last in the order of settling.
+func (q Queue) putLast(name string) error {
+	unlock, err := q.lockFiles()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	last, err := q.last()
+	if err != nil {
+		return err
+	}
+	if err = os.Chtimes(q.path(name), time.Time{}, last); errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // inOrder returns the names of all files, the one first that waits longest since it was queued or last tried.
@@ -114,6 +131,9 @@ func (q Queue) inOrder() ([]string, error) {
 	return names, nil
 }
 
+// always is later than any modification time.
+var always = time.Unix(1<<40, 0)
+
 // sweep removes the temporaries of writers that were killed. Who writes holds the lock, so that whatever is there is theirs.
 func (q Queue) sweep() error {
 	unlock, err := q.lockFiles()
@@ -121,7 +141,7 @@ func (q Queue) sweep() error {
 		return err
 	}
 	defer unlock()
-	if err := atomicfile.Sweep(q.Dir, q.Now().AddDate(100, 0, 0)); err != nil {
+	if err := atomicfile.Sweep(q.Dir, always); err != nil {
 		return fmt.Errorf("remove temporaries: %w", err)
 	}
 	return nil

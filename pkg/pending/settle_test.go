@@ -126,7 +126,7 @@ func TestAReleaseAddedWhileItsForerunnerIsSettledStays(t *testing.T) {
 			if err := settle(q, func(context.Context, Release) error { return q.Add(newer) }); err != nil {
 				t.Error(err)
 			}
-			check(t, "left", dump(t, q), `-rw------- net@a@eth0.json {"network":"net","containerID":"a","ifName":"eth0","queued":"2026-08-01T12:00:00Z"}
+			check(t, "left", dump(t, q), `-rw------- net@a@eth0.json {"version":1,"network":"net","containerID":"a","ifName":"eth0","queued":"2026-08-01T12:00:00Z"}
 `)
 		})
 	}

@@ -44,7 +44,11 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	a := &add{attachment: attachment}
 	defer func() { a.Finish(ctx, addresses(a.ips), err) }()
 	defer func() { a.note(err) }()
-	defer a.Begin()()
+	end, err := a.BeginAdd()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { end(err == nil) }()
 	defer func() { a.undo.OnError(ctx, &err) }()
 
 	for _, step := range []struct {
@@ -59,7 +63,6 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 		{"assign addresses", a.assign},
 		{"attach", a.attachInterface},
 		{"await policy", a.awaitPolicy},
-		{"settle others' releases", a.settleOthers},
 	} {
 		if err := a.Step(ctx, step.name, func() error { return step.do(ctx) }); err != nil {
 			return nil, err
@@ -84,13 +87,6 @@ func (a *add) settleEarlier(ctx context.Context) error {
 		return nil
 	}
 	return a.SettleOwn(ctx)
-}
-
-func (a *add) settleOthers(ctx context.Context) error {
-	if a.asksAPI() {
-		a.SettleSome(ctx)
-	}
-	return nil
 }
 
 // admit refuses what the data plane would refuse later, and settles which name the host's end has.

@@ -11,11 +11,11 @@ import (
 	"calico-cni/pkg/netconf"
 )
 
-// maxConflicts bounds how many addresses are given up because the host routes them to another pod.
+// maxConflicts bounds how many addresses are given up because the host routes them elsewhere.
 const maxConflicts = 4
 
 // attachInterface sets up the interface and, beside it, tells the cluster of the addresses. An address that the host
-// routes to another pod that is alive, though IPAM calls it free, is given up for another.
+// routes elsewhere, though IPAM calls it free, is given up for another.
 func (a *add) attachInterface(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, attachDeadline)
 	defer cancel()
@@ -25,8 +25,8 @@ func (a *add) attachInterface(ctx context.Context) error {
 		if !errors.As(err, &conflict) || tries == maxConflicts || !a.mayReassign() {
 			return err
 		}
-		a.Log.Warn("taking another address: the host routes this one to another pod, to which IPAM has not allocated it",
-			"address", conflict.Addr, "interface", conflict.HostIfName, "owner", conflict.Owner)
+		a.Log.Warn("taking another address: the host routes this one elsewhere, although IPAM has not allocated it",
+			"address", conflict.Addr, "route", conflict.Route, "interface", conflict.HostIfName, "owner", conflict.Owner)
 		if err := a.reassign(ctx); err != nil {
 			return errors.Join(conflict, err)
 		}

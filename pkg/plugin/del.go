@@ -3,28 +3,33 @@ package plugin
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/internal/deletion"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipamplugin"
 )
 
 // Del detaches the pod. It does all it can and fails only at the end: the interface goes first, for that needs no API;
 // then the addresses and the annotations. While the API server cannot be reached they wait on disk, and the command
-// succeeds. What is not there is gone already.
+// succeeds. What is not there is gone already. A repeated DEL asks the API server only when something may have happened since.
 func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	a, err := p.detach(args)
 	if err != nil {
 		return err
 	}
-	var released []netip.Addr
-	defer func() { a.Finish(ctx, released, err) }()
+	var freed ipamplugin.Freed
+	defer func() { a.Finish(ctx, freed.Addrs, err) }()
+	defer func() { a.EndDel(freed.All, err) }()
 
-	a.Forgotten()
+	if a.BeginDel(deletion.Main) && a.blockIPAM() && !p.hasInterface(a.target()) {
+		freed.All = true
+		_, err := a.tearDown(ctx)
+		return err
+	}
 	held := a.lookUp(ctx)
 	others, local := a.tearDown(ctx)
 	var delegated, remote error
@@ -32,9 +37,14 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 		delegated = a.tellDelegate(ctx)
 	}
 	if a.asksAPI() {
-		released, remote = a.forget(ctx, held, others)
+		freed, remote = a.forget(ctx, held, others)
 	}
 	return errors.Join(local, delegated, remote)
+}
+
+// hasInterface reports whether the host may have an interface of the attachment.
+func (p *Plugin) hasInterface(t dataplane.Target) bool {
+	return p.HostHas == nil || p.HostHas(t.HostIfName) || p.HostHas(t.SecondHostIfName)
 }
 
 func (a *attachment) tearDown(ctx context.Context) (others dataplane.Others, err error) {
@@ -59,14 +69,18 @@ func (a *attachment) tellDelegate(ctx context.Context) error {
 }
 
 // forget takes the attachment out of the cluster, now or later.
-func (a *attachment) forget(ctx context.Context, held holdings, others dataplane.Others) (released []netip.Addr, err error) {
+func (a *attachment) forget(ctx context.Context, held holdings, others dataplane.Others) (freed ipamplugin.Freed, err error) {
+	evidence := ipamplugin.Evidence{Others: ipamplugin.NoOthers, Addrs: a.SaidBefore()}
+	if others.InNetwork {
+		evidence.Others = ipamplugin.SomeOthers
+	}
 	err = a.Step(ctx, "release", func() (err error) {
-		released, err = a.release(ctx, held, others)
+		freed, err = a.release(ctx, held, evidence, others)
 		return err
 	})
 	switch {
 	case err == nil:
-		a.NoteRelease(released)
+		a.NoteRelease(freed.Addrs)
 		if !a.Conf.IPAM.Exec {
 			// calico-ipam, run for this command, may have queued its part a moment ago.
 			a.Settled(ctx)
@@ -74,50 +88,51 @@ func (a *attachment) forget(ctx context.Context, held holdings, others dataplane
 		a.SettleSome(ctx)
 	case ipamplugin.CanWait(err):
 		a.Note(err, false)
-		a.Log.Warn("the release waits until the API server can be reached", "error", err)
-		return released, a.Postpone(ipamplugin.Others(others), released)
+		return freed, a.Postpone(err, evidence, others.Elsewhere, freed.Addrs)
 	}
-	return released, err
+	return freed, err
 }
 
 // release gives back the addresses and, beside that, empties what the pod says of them. Errors of one do not stop the other.
-func (a *attachment) release(ctx context.Context, held holdings, others dataplane.Others) (released []netip.Addr, err error) {
+func (a *attachment) release(
+	ctx context.Context, held holdings, e ipamplugin.Evidence, others dataplane.Others,
+) (freed ipamplugin.Freed, err error) {
 	ctx, cancel := context.WithTimeout(ctx, ipamplugin.ReleaseDeadline)
 	defer cancel()
 	if err := a.Connect(); err != nil {
-		return nil, err
+		return freed, err
 	}
 	if others.InNetwork || others.Elsewhere {
-		return a.releaseBeside(ctx, held, others.InNetwork)
+		return a.releaseBeside(ctx, held, e)
 	}
-	var freed, cleared error
+	var failed, cleared error
 	var g errgroup.Group
 	if a.blockIPAM() {
-		g.Go(func() error { released, freed = a.releaseHeld(ctx, held, true); return nil })
+		g.Go(func() error { freed, failed = a.releaseHeld(ctx, held, e); return nil })
 	}
 	if a.ID.Kubernetes() {
 		g.Go(func() error { cleared = a.clear(ctx); return nil })
 	}
 	_ = g.Wait()
-	return released, errors.Join(freed, cleared)
+	return freed, errors.Join(failed, cleared)
 }
 
 // releaseBeside does so while the container has other interfaces: the annotations may be of one of these, and are emptied only
 // when they name an address that is given up.
-func (a *attachment) releaseBeside(ctx context.Context, held holdings, inNetwork bool) (released []netip.Addr, err error) {
+func (a *attachment) releaseBeside(ctx context.Context, held holdings, e ipamplugin.Evidence) (freed ipamplugin.Freed, err error) {
 	if a.blockIPAM() {
-		released, err = a.releaseHeld(ctx, held, !inNetwork)
+		freed, err = a.releaseHeld(ctx, held, e)
 	}
 	if a.ID.Kubernetes() {
-		err = errors.Join(err, a.announcer().ClearOf(ctx, slices.Concat(released, a.saidBefore())))
+		err = errors.Join(err, a.announcer().ClearOf(ctx, slices.Concat(freed.Addrs, e.Addrs)))
 	}
-	return released, err
+	return freed, err
 }
 
 // clear empties the annotations of the pod. With the pod's word that the host interface is this container's, or nobody's,
 // it also removes one that carries no mark: Calico leaves it so.
 func (a *attachment) clear(ctx context.Context) error {
-	mine, err := a.announcer().Clear(ctx, a.saidBefore())
+	mine, err := a.announcer().Clear(ctx, a.SaidBefore())
 	if err != nil || !mine {
 		return err
 	}
@@ -125,13 +140,4 @@ func (a *attachment) clear(ctx context.Context) error {
 	target.Unmarked = true
 	_, err = a.dataplane.Teardown(ctx, target)
 	return err
-}
-
-// saidBefore returns the addresses that the result of the ADD has, where the runtime passes it along.
-func (a *attachment) saidBefore() []netip.Addr {
-	previous, err := a.Conf.PrevResult()
-	if err != nil {
-		return nil
-	}
-	return ipamplugin.AddrsOf(previous, a.ID.IfName, a.CNI.Netns)
 }

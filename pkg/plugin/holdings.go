@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"net/netip"
 
 	"calico-cni/pkg/ipamplugin"
 )
@@ -31,15 +30,15 @@ func (a *attachment) lookUp(ctx context.Context) holdings {
 	}
 }
 
-// releaseHeld gives back the addresses. alone says that the container has no other interface in the network.
-func (a *attachment) releaseHeld(ctx context.Context, held holdings, alone bool) ([]netip.Addr, error) {
+// releaseHeld gives back the addresses.
+func (a *attachment) releaseHeld(ctx context.Context, held holdings, e ipamplugin.Evidence) (ipamplugin.Freed, error) {
 	h, err := held()
 	if err == nil && h.None() {
 		// An ADD that was under way until its interface was torn down may have got something since.
 		h, err = a.LookUp(ctx)
 	}
 	if err != nil {
-		return nil, err
+		return ipamplugin.Freed{}, err
 	}
-	return a.Allocations().Release(ctx, h, alone)
+	return a.Allocations().Release(ctx, h, e)
 }

@@ -30,6 +30,8 @@ type Plugin struct {
 	// InterfacePrefix is the value of FELIX_INTERFACEPREFIX.
 	InterfacePrefix string
 	Gates           Gates
+	// HostHas reports whether the host has an interface of a name, or nobody can tell. Nil stands for nobody can tell.
+	HostHas func(name string) bool
 }
 
 // attachment is one command about an attachment: what the runtime asked for, and the names that follow from it.

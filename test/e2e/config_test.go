@@ -205,18 +205,36 @@ func TestTheWaitForPoliciesLooksIntoTheDirectoryOfTheConfiguration(t *testing.T)
 func TestWhatReachesBeyondLinuxAndKubernetesIsRefused(t *testing.T) {
 	p := newPod(t, "beyond")
 	for field, value := range map[string]any{
-		"datastore_type": "etcdv3", "calico_api_group": "projectcalico.org/v3", "mode": "vxlan", "vxlan_mac_prefix": "0E-2A", "vxlan_vni": 4096,
-		"dataplane_options": map[string]any{"type": "grpc"}, "windows_use_single_network": true,
-		"windows_disable_default_deny_all_policy": true, "windows_loopback_DSR": true,
+		"datastore_type": "etcdv3", "calico_api_group": "projectcalico.org/v3", "dataplane_options": map[string]any{"type": "grpc"},
 	} {
 		t.Run(field, func(t *testing.T) {
 			expectRefusal(t, p, refusal{changes: map[string]any{field: value}, code: 2, says: []string{field}})
 		})
 	}
-	for field, value := range map[string]any{"datastore_type": "stone", "calico_api_group": "v2", "device_type": "string", "num_queues": -1, "burst": -1, "log_level": "loud"} {
+	for field, value := range map[string]any{"datastore_type": "stone", "calico_api_group": "v2", "device_type": "string", "num_queues": 4097} {
 		t.Run(field+" unknown", func(t *testing.T) {
 			expectRefusal(t, p, refusal{changes: map[string]any{field: value}, code: 7, says: []string{field}})
 		})
+	}
+}
+
+// TestBadValuesThatCalicoToleratesAreWarnings: each command logs one line for each such value, and works.
+func TestBadValuesThatCalicoToleratesAreWarnings(t *testing.T) {
+	tolerated := map[string]any{
+		"log_level": "loud", "log_file_max_size": -1, "num_queues": -1, "burst": -1, "mode": "vxlan", "vxlan_mac_prefix": "0E-2A", "vxlan_vni": 4096,
+		"windows_use_single_network": true, "windows_disable_default_deny_all_policy": true, "windows_loopback_DSR": true, "ipam.assign_ipv6": "yes",
+	}
+	for _, plugin := range both {
+		p := newPod(t, "tolerated-"+plugin)
+		path := filepath.Join(t.TempDir(), "log")
+		changes := plus(tolerated, "name", "tolerated-"+plugin, "log_file_path", path)
+		expectOK(t, "ADD", ask(t, plugin, "ADD", p, changes))
+		for field := range tolerated {
+			if got := lines(read(path), "level=WARN", "field="+field+" ", "advice="); len(got) != 1 {
+				t.Errorf("%s: %d warnings of %s, want one:\n%s", plugin, len(got), field, read(path))
+			}
+		}
+		expectOK(t, "DEL", ask(t, plugin, "DEL", p, changes))
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"calico-cni/test/proxy"
 )
@@ -33,6 +34,42 @@ func TestAnAddressThatTheHostRoutesToALivePodIsGivenUpForAnother(t *testing.T) {
 	if s := state(t); strings.Count(s, "block 10-86-0-0-31 holds") != 1 {
 		t.Errorf("the other address is still held:\n%s", s)
 	}
+}
+
+// TestAnAddressThatTheHostHasItselfIsGivenUpForAnother covers what the kernel does not report when the route to the
+// pod is added: the host keeps packets for the address.
+func TestAnAddressThatTheHostHasItselfIsGivenUpForAnother(t *testing.T) {
+	onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "shadowed", "10.87.0.0/31", 31)) })
+	taken := netip.MustParseAddr("10.87.0.0")
+	lo, err := netlink.LinkByName("lo")
+	must(t, err)
+	local := &netlink.Route{
+		LinkIndex: lo.Attrs().Index, Dst: host32(taken.AsSlice()), Protocol: 66,
+		Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
+	}
+	must(t, netlink.RouteAdd(local))
+	t.Cleanup(func() { must(t, netlink.RouteDel(local)) })
+	v4 := map[string]any{"ipam.assign_ipv6": "false"}
+
+	first := newPod(t, "shadowed")
+	if got := addrs(t, resultOf(t, attach(t, "calico", first, v4))); len(got) != 1 || got[0] != taken.Next() {
+		t.Errorf("addresses %v, want %s", got, taken.Next())
+	}
+	ping(t, "host to pod", nil, taken.Next())
+
+	// Now only the address of the host is left.
+	second := newPod(t, "shadowed-second")
+	unchanged(t, "the ADD", func() {
+		a := call(t, "ADD", second, v4)
+		if a.Exit == 0 {
+			t.Errorf("ADD with an address of the host: %+v", a)
+		}
+		for _, want := range []string{"local 10.87.0.0/32 dev lo table local proto 66", "IPReservation"} {
+			if !strings.Contains(a.Stdout, want) {
+				t.Errorf("answer %s lacks %q", a.Stdout, want)
+			}
+		}
+	})
 }
 
 // The handle is read to withdraw: after the second assignment has read it to count itself there, too.

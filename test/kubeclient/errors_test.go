@@ -47,7 +47,7 @@ func TestServerOfAnotherCAIsUnavailableAndTheCACertificateBlamed(t *testing.T) {
 	wantError(t, "another CA", err, kube.ErrUnavailable, file, "CA certificate", "install container renews it")
 }
 
-func TestAnswerThatIsNoJSONIsMalformed(t *testing.T) {
+func TestLoginPageIsNotServed(t *testing.T) {
 	s := cluster(t)
 	portal := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
@@ -58,7 +58,7 @@ func TestAnswerThatIsNoJSONIsMalformed(t *testing.T) {
 		*c = clientcmdapi.Cluster{Server: portal.URL}
 	})
 	_, err := load(t, file).Namespace(t.Context(), "default")
-	wantError(t, "a captive portal", err, kube.ErrMalformed, "get namespace default")
+	wantError(t, "a captive portal", err, kube.ErrNotServed, "get namespace default", "HTML page")
 }
 
 func TestUnauthorizedNamesTheKubeconfigAndTheCureAndKeepsTheToken(t *testing.T) {
@@ -121,7 +121,7 @@ func TestAbsentObjectsAreNotFound(t *testing.T) {
 func TestListOfAnUnknownKindSaysThatItsDefinitionIsMissing(t *testing.T) {
 	unknown := kube.NewResource[map[string]any](admin(t, cluster(t)), "crd.projectcalico.org/v1", "ippoolz")
 	_, err := unknown.List(t.Context(), kube.ListOptions{})
-	wantError(t, "unknown kind", err, kube.ErrNotFound, "list ippoolz", "apply the CustomResourceDefinition of ippoolz")
+	wantError(t, "unknown kind", err, kube.ErrNotServed, "list ippoolz", "apply the CustomResourceDefinition of ippoolz")
 }
 
 func TestWritesThatMeetAnotherWriteAreConflicts(t *testing.T) {

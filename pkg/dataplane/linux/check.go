@@ -219,14 +219,18 @@ func (c *check) checkHostRoutes() error {
 		return nil
 	}
 	for _, addr := range c.spec.Addrs {
-		thing, want := "host route "+single(addr).String(), "it through "+c.spec.HostIfName
-		route, err := c.ns.host.lookUp(addr)
-		switch {
-		case err != nil || route == nil:
-			c.differs(thing, want, "absent")
-		case route.LinkIndex != c.hostLink.Attrs().Index:
-			c.differs(thing, want, "through "+c.ns.host.nameOf(route.LinkIndex))
+		conflict, err := c.ns.host.conflictAt(addr, c.hostLink.Attrs().Index)
+		if err != nil {
+			return err
 		}
+		if conflict == nil {
+			continue
+		}
+		is := conflict.Route
+		if conflict.Cause == dataplane.NoRoute {
+			is = "absent"
+		}
+		c.differs("host route "+single(addr).String(), "it through "+c.spec.HostIfName, is)
 	}
 	return nil
 }

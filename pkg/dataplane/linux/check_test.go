@@ -180,7 +180,7 @@ func TestCheckNamesEachDifference(t *testing.T) {
 					must(t, netlink.RouteReplace(&netlink.Route{LinkIndex: other.Attrs().Index, Dst: ipNet(addr4), Scope: netlink.SCOPE_LINK}))
 				})
 			},
-			[]string{"host route 10.65.0.7/32: want it through cali0123456789a, is through other0"},
+			[]string{"host route 10.65.0.7/32: want it through cali0123456789a, is 10.65.0.7/32 dev other0 table main proto 3"},
 		},
 		{
 			"wider host route", func(t *testing.T, w *world) {

@@ -70,7 +70,10 @@ func TestRouteConflictTellsWhoHasTheAddress(t *testing.T) {
 			t.Run(c.name+" has "+addr.String(), func(t *testing.T) {
 				node, pod := newNode(t), newPod(t)
 				c.occupy(t, node)
-				c.want.Addr = addr
+				c.want.Addr, c.want.Route = addr, ipNet(addr).String()+" dev "+c.want.HostIfName+" table main proto 3"
+				if addr.Is6() {
+					c.want.Route += " metric 1024"
+				}
 				beforeNode, beforePod := state(t, node), state(t, pod)
 				_, err := setup(t.Context(), node, linux.New(""), specFor(pod, addr4, addr6))
 				var got *dataplane.RouteConflictError

@@ -22,6 +22,9 @@ func (s *setup) addHostRoutes(context.Context) error {
 		if errors.Is(err, unix.EEXIST) {
 			err = s.resolveConflict(addr)
 		}
+		if err == nil {
+			err = s.verifyHostRoute(addr)
+		}
 		if err != nil {
 			return fmt.Errorf("add host route to %s through %s: %w", addr, s.spec.HostIfName, err)
 		}
@@ -33,6 +36,16 @@ func (s *setup) hostRoute(addr netip.Addr) *netlink.Route {
 	return &netlink.Route{LinkIndex: s.hostLink.Attrs().Index, Dst: single(addr), Scope: netlink.SCOPE_LINK}
 }
 
+// verifyHostRoute fails if something takes precedence over the route to the pod: an address of the host, a routing
+// rule, or a route of a lower metric. The kernel reports none of these when the route is added.
+func (s *setup) verifyHostRoute(addr netip.Addr) error {
+	c, err := s.ns.host.conflictAt(addr, s.hostLink.Attrs().Index)
+	if c != nil {
+		return c
+	}
+	return err
+}
+
 // resolveConflict is asked when a route to addr is there already. It may lead to the pod: the node agent may be faster. One that
 // leads nowhere is replaced; any other stays.
 func (s *setup) resolveConflict(addr netip.Addr) error {
@@ -41,7 +54,7 @@ func (s *setup) resolveConflict(addr netip.Addr) error {
 		return s.replaceReject(addr, kind)
 	}
 	if there == nil {
-		return conflict(addr, nil)
+		return hidden(addr)
 	}
 	if there.LinkIndex == s.hostLink.Attrs().Index {
 		return nil
@@ -50,8 +63,9 @@ func (s *setup) resolveConflict(addr netip.Addr) error {
 	if err != nil {
 		return err
 	}
-	if !isDead(*there, holder) {
-		return conflict(addr, holder)
+	replaceable := there.Type == unix.RTN_UNICAST && there.Table == unix.RT_TABLE_MAIN
+	if !replaceable || !isDead(*there, holder) {
+		return conflict(addr, there, holder)
 	}
 	if err := s.ns.host.RouteReplace(s.hostRoute(addr)); err != nil {
 		return fmt.Errorf("replace dead route: %w", err)
@@ -76,15 +90,11 @@ func isDead(route netlink.Route, holder netlink.Link) bool {
 		holder.Attrs().RawFlags&unix.IFF_UP == 0 || holder.Attrs().RawFlags&unix.IFF_LOWER_UP == 0
 }
 
-func conflict(addr netip.Addr, holder netlink.Link) *dataplane.RouteConflictError {
-	c := &dataplane.RouteConflictError{Addr: addr}
-	if holder != nil {
-		c.HostIfName = holder.Attrs().Name
-		if m, ok := parseMark(holder.Attrs().Alias); ok && isHostEnd(holder) {
-			c.Owner = m.owner
-		}
-	}
-	return c
+// hidden is the conflict with a route that exists but that a lookup does not find, because a routing rule refuses
+// packets or leads to another table first.
+func hidden(addr netip.Addr) *dataplane.RouteConflictError {
+	route := single(addr).String() + ", hidden by a routing rule"
+	return &dataplane.RouteConflictError{Addr: addr, Cause: dataplane.Refusal, Route: route}
 }
 
 // rejects returns the type of the route that makes the kernel answer a lookup with that error.
@@ -108,13 +118,13 @@ func (s *setup) replaceReject(addr netip.Addr, kind int) error {
 	if addr.Is6() {
 		lo, err := s.ns.host.linkByName("lo")
 		if err != nil || lo == nil {
-			return errors.Join(err, conflict(addr, nil))
+			return errors.Join(err, hidden(addr))
 		}
 		reject.LinkIndex, reject.Priority = lo.Attrs().Index, firstMetric(addr)
 	}
 	err := s.ns.host.RouteDel(reject)
 	if errors.Is(err, unix.ESRCH) {
-		return conflict(addr, nil)
+		return hidden(addr)
 	}
 	if err != nil {
 		return fmt.Errorf("delete route that refuses: %w", err)

@@ -59,6 +59,8 @@ func (d *DataPlane) Setup(ctx context.Context, spec dataplane.Spec) (_ dataplane
 		return dataplane.Endpoint{}, err
 	}
 	defer ns.close()
+	// Runs last, and so for what the undo reports as well.
+	defer func() { err = explain(err, toConfigure) }()
 	var done undo.Stack
 	defer func() { done.OnError(ctx, &err) }()
 

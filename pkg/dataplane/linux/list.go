@@ -20,16 +20,11 @@ type attachment struct {
 
 // List tells the attachments by the MAC address and the mark of their host ends.
 func (d *DataPlane) List(ctx context.Context) ([]dataplane.Attachment, error) {
-	ns, err := openHostNetNS()
+	host, err := openHost()
 	if err != nil {
 		return nil, err
 	}
-	defer ns.Close()
-	host, err := openSide(ns)
-	if err != nil {
-		return nil, err
-	}
-	defer host.Close()
+	defer host.close()
 	found, err := host.attachments()
 	if err != nil {
 		return nil, err

@@ -78,12 +78,3 @@ func (s side) lookUp(addr netip.Addr) (*netlink.Route, error) {
 	}
 	return &routes[0], nil
 }
-
-// nameOf names the interface of an index, for a person.
-func (s side) nameOf(index int) string {
-	link, err := s.linkByIndex(index)
-	if err != nil || link == nil {
-		return fmt.Sprintf("an interface of index %d", index)
-	}
-	return link.Attrs().Name
-}

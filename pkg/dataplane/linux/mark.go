@@ -2,6 +2,7 @@ package linux
 
 import (
 	"bytes"
+	"hash/fnv"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -9,7 +10,8 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// mark is the alias of a host interface: whose it is, and which of the owner's. The text is "<owner>/<ifName>".
+// mark names the attachment that a host interface belongs to. The interface carries its text, "<owner>/<ifName>", as
+// alias.
 type mark struct {
 	owner, ifName string
 }
@@ -26,6 +28,38 @@ func parseMark(alias string) (mark, bool) {
 		return mark{}, false
 	}
 	return mark{alias[:i], alias[i+1:]}, true
+}
+
+// groupMark is set in each device group that stands for a mark. Groups that administrators choose are small numbers.
+const groupMark = 1 << 30
+
+// group returns the device group that carries the mark until the alias does. The kernel takes a group in the request
+// that creates an interface, but no alias, so that a crash between the two leaves no interface without a mark.
+func (m mark) group() uint32 {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(m.String()))
+	return groupMark | h.Sum32()&(groupMark-1)
+}
+
+// isOn reports whether a host interface carries the mark, as its alias or as its group.
+func (m mark) isOn(hostLink netlink.Link) bool {
+	attrs := hostLink.Attrs()
+	return attrs.Alias == m.String() || attrs.Alias == "" && attrs.Group == m.group()
+}
+
+// isUnmarked reports whether a host interface carries no mark of any attachment, as Calico leaves its own.
+func isUnmarked(hostLink netlink.Link) bool {
+	attrs := hostLink.Attrs()
+	return attrs.Alias == "" && attrs.Group&groupMark == 0
+}
+
+// workloadLength is the length of the end of a host interface name that identifies the workload; the prefix before it
+// may have been configured anew.
+const workloadLength = 11
+
+// sameWorkload reports whether two names of host interfaces are of the same workload.
+func sameWorkload(a, b string) bool {
+	return len(a) >= workloadLength && len(b) >= workloadLength && a[len(a)-workloadLength:] == b[len(b)-workloadLength:]
 }
 
 // fits reports whether an alias is this mark, or what else a host interface of this owner may carry: nothing, as Calico's

@@ -13,18 +13,53 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
+// hostPath opens the network namespace of the calling thread.
+const hostPath = "/proc/thread-self/ns/net"
+
 // side is one network namespace, open, with a netlink handle in it.
 type side struct {
-	ns netns.NsHandle
+	ns   netns.NsHandle
+	path string
 	*netlink.Handle
 }
 
-func openSide(ns netns.NsHandle) (side, error) {
-	h, err := netlink.NewHandleAt(ns, unix.NETLINK_ROUTE)
+// openHost opens the network namespace of the calling thread.
+func openHost() (side, error) {
+	ns, err := netns.GetFromPath(hostPath)
 	if err != nil {
+		return side{}, fmt.Errorf("open network namespace of host: %w", err)
+	}
+	h, err := netlink.NewHandle(unix.NETLINK_ROUTE)
+	if err != nil {
+		ns.Close()
 		return side{}, fmt.Errorf("open netlink: %w", err)
 	}
-	return side{ns, h}, nil
+	return side{ns, hostPath, h}, nil
+}
+
+// openPod opens the network namespace at path. The error wraps ErrNoNetNS where there is none, and ErrHostNetNS where
+// it is the host's own.
+func openPod(path string, host side) (side, error) {
+	ns, err := openNetNS(path)
+	if err != nil {
+		return side{}, err
+	}
+	pod := side{ns: ns, path: path}
+	if ns.Equal(host.ns) {
+		ns.Close()
+		return side{}, fmt.Errorf("%s: %w: a pod needs one of its own", path, dataplane.ErrHostNetNS)
+	}
+	err = pod.enter(host, func() (err error) {
+		if pod.Handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
+			return fmt.Errorf("open netlink in %s: %w", path, err)
+		}
+		return nil
+	})
+	if err != nil {
+		ns.Close()
+		return side{}, err
+	}
+	return pod, nil
 }
 
 func (s side) close() {
@@ -39,36 +74,17 @@ type pair struct {
 
 // openPair opens the network namespace at path, and that of the calling thread as the host's.
 // When it returns an error nothing stays open.
-func openPair(path string) (_ pair, err error) {
-	podNS, err := openNetNS(path)
+func openPair(path string) (pair, error) {
+	host, err := openHost()
 	if err != nil {
 		return pair{}, err
 	}
-	defer closeOnError(&podNS, &err)
-	hostNS, err := openHostNetNS()
+	pod, err := openPod(path, host)
 	if err != nil {
-		return pair{}, err
-	}
-	defer closeOnError(&hostNS, &err)
-	if podNS.Equal(hostNS) {
-		return pair{}, fmt.Errorf("%s: %w: a pod needs one of its own", path, dataplane.ErrHostNetNS)
-	}
-	pod, err := openSide(podNS)
-	if err != nil {
-		return pair{}, err
-	}
-	host, err := openSide(hostNS)
-	if err != nil {
-		pod.Close()
+		host.close()
 		return pair{}, err
 	}
 	return pair{pod, host}, nil
-}
-
-func closeOnError(ns *netns.NsHandle, err *error) {
-	if *err != nil {
-		ns.Close()
-	}
 }
 
 func (p pair) close() {
@@ -78,29 +94,24 @@ func (p pair) close() {
 
 // inPod runs f on the calling goroutine with its thread in the pod's network namespace. /proc/sys/net shows
 // the namespace of the thread that opens a file in it, so f may use sysctls, but start no goroutine for them.
-func (p pair) inPod(f func() error) (err error) {
+func (p pair) inPod(f func() error) error { return p.pod.enter(p.host, f) }
+
+// enter runs f on the calling goroutine with its thread in the namespace, and returns to the host's.
+func (s side) enter(host side, f func() error) (err error) {
 	runtime.LockOSThread()
-	if err := netns.Set(p.pod.ns); err != nil {
+	if err := netns.Set(s.ns); err != nil {
 		runtime.UnlockOSThread()
-		return fmt.Errorf("enter network namespace of pod: %w", err)
+		return explain(fmt.Errorf("enter network namespace %s: %w", s.path, err), toEnter)
 	}
 	defer func() {
-		if back := netns.Set(p.host.ns); back != nil {
+		if back := netns.Set(host.ns); back != nil {
 			// Stays locked: the thread must not serve another goroutine, and ends with this one.
-			err = errors.Join(err, fmt.Errorf("return to network namespace of host: %w", back))
+			err = errors.Join(err, explain(fmt.Errorf("return to network namespace of host: %w", back), toEnter))
 			return
 		}
 		runtime.UnlockOSThread()
 	}()
 	return f()
-}
-
-func openHostNetNS() (netns.NsHandle, error) {
-	ns, err := netns.GetFromPath("/proc/thread-self/ns/net")
-	if err != nil {
-		return ns, fmt.Errorf("open network namespace of host: %w", err)
-	}
-	return ns, nil
 }
 
 // openNetNS opens the pod's network namespace, or returns an error that wraps ErrNoNetNS where there is none.
@@ -109,7 +120,7 @@ func openNetNS(path string) (netns.NsHandle, error) {
 	if errors.Is(err, netnspath.ErrNone) {
 		return ns, fmt.Errorf("%w: %w: the sandbox is gone", dataplane.ErrNoNetNS, err)
 	}
-	return ns, err
+	return ns, explainFile(err, toOpen)
 }
 
 // linkByName returns the link, or nil when there is none of that name.

@@ -85,12 +85,14 @@ func (s *setup) removeStale(context.Context) error {
 	return s.ns.host.deleteLink(link)
 }
 
-// markOwner is a request of its own because the kernel takes no alias with the one that creates a link. It comes before the
-// link is up: see halfMade.
+// markOwner sets the alias and then resets the group, which stood for it. It comes before the link is up: see halfMade.
 func (s *setup) markOwner(context.Context) error {
 	alias := markOf(s.spec).String()
 	if err := s.ns.host.LinkSetAlias(s.hostLink, alias); err != nil {
 		return fmt.Errorf("set alias of %s to %s: %w", s.spec.HostIfName, alias, err)
+	}
+	if err := s.ns.host.LinkSetGroup(s.hostLink, 0); err != nil {
+		return fmt.Errorf("reset group of %s: %w", s.spec.HostIfName, err)
 	}
 	return nil
 }
@@ -107,7 +109,7 @@ func (s *setup) addGateway(context.Context) error {
 	}
 	addr := &netlink.Addr{IPNet: prefix(gateway6, 64), Flags: unix.IFA_F_NODAD}
 	if err := s.ns.host.AddrReplace(s.hostLink, addr); err != nil {
-		return fmt.Errorf("add address %s to %s: %w", addr.IPNet, s.spec.HostIfName, err)
+		return fmt.Errorf("add address %s to %s: %w", addr.IPNet, s.spec.HostIfName, explainIPv6(err, s.spec.HostIfName))
 	}
 	return nil
 }
@@ -129,7 +131,7 @@ func (s *setup) addAddrs(context.Context) error {
 			addr.Flags = unix.IFA_F_NODAD
 		}
 		if err := s.ns.pod.AddrAdd(s.podLink, addr); err != nil {
-			return fmt.Errorf("add address %s to %s: %w", a, s.spec.IfName, err)
+			return fmt.Errorf("add address %s to %s: %w", a, s.spec.IfName, explainIPv6(err, s.spec.IfName))
 		}
 	}
 	return nil

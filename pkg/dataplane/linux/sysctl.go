@@ -103,11 +103,15 @@ func (t sysctlTree) read(all []sysctl) ([]sysctl, error) {
 }
 
 // write leaves alone what has the value already: a write to conf/all spreads to every interface, also one that changes nothing.
+// What has the value may be read-only.
 func (t sysctlTree) write(s sysctl) (err error) {
 	// Without O_CREATE: what the kernel does not offer is an error.
 	f, err := os.OpenFile(filepath.Join(string(t), s.file), os.O_RDWR, 0)
 	if err != nil {
-		return fmt.Errorf("set sysctl to %s: %w", s.value, err)
+		if now, readErr := t.read([]sysctl{s}); readErr == nil && now[0].value == s.value {
+			return nil
+		}
+		return explainFile(fmt.Errorf("set sysctl to %s: %w", s.value, err), toWrite)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	now, err := io.ReadAll(f)
@@ -118,7 +122,7 @@ func (t sysctlTree) write(s sysctl) (err error) {
 		return nil
 	}
 	if _, err := f.WriteAt([]byte(s.value), 0); err != nil {
-		return fmt.Errorf("set sysctl to %s: %w", s.value, err)
+		return explainFile(fmt.Errorf("set sysctl to %s: %w", s.value, err), toWrite)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -24,18 +25,14 @@ type teardown struct {
 // host's end where that is left and carries the target's mark. What is not there is fine, as is a path that names
 // the host's own namespace: nothing of ours is in there. An error of one half does not stop the other.
 func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (others dataplane.Others, err error) {
-	ns, err := openHostNetNS()
+	defer func() { err = explain(err, toConfigure) }()
+	host, err := openHost()
 	if err != nil {
 		return others, err
 	}
-	defer ns.Close()
-	host, err := openSide(ns)
-	if err != nil {
-		return others, err
-	}
-	defer host.Close()
+	defer host.close()
 	t := teardown{target: target, mark: mark{target.Owner, target.IfName}, host: host}
-	pod, opened := openPod(target.NetNS, host)
+	pod, opened := openIfThere(target.NetNS, host)
 	if pod != nil {
 		defer pod.close()
 		t.pod = pod
@@ -56,32 +53,24 @@ func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (othe
 	return others, opened
 }
 
-// openPod returns nil where there is no pod to look into.
-func openPod(path string, host side) (*side, error) {
+// openIfThere returns nil where there is no pod to look into.
+func openIfThere(path string, host side) (*side, error) {
 	if path == "" {
 		return nil, nil
 	}
-	ns, err := openNetNS(path)
-	if errors.Is(err, dataplane.ErrNoNetNS) {
+	pod, err := openPod(path, host)
+	if errors.Is(err, dataplane.ErrNoNetNS) || errors.Is(err, dataplane.ErrHostNetNS) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
-	}
-	if ns.Equal(host.ns) {
-		ns.Close()
-		return nil, nil
-	}
-	pod, err := openSide(ns)
-	if err != nil {
-		ns.Close()
 		return nil, err
 	}
 	return &pod, nil
 }
 
-// removePodLink leaves alone what this data plane, or Calico's, did not make, and what another network has made: an ADD that
-// found its interface name taken is followed by a DEL, which must not remove what the ADD spared.
+// removePodLink removes the pod's end only if the pair is proven to be the target's. An ADD that finds its interface
+// name taken is followed by a DEL, which must not remove the interface that the ADD spared. A path such as
+// /proc/<pid>/ns/net may lead to the namespace of another pod by now.
 func (t teardown) removePodLink() error {
 	if t.pod == nil || t.target.IfName == "" {
 		return nil
@@ -94,10 +83,39 @@ func (t teardown) removePodLink() error {
 	if err != nil || hostEnd == nil {
 		return err
 	}
-	if m, ok := parseMark(hostEnd.Attrs().Alias); ok && m != t.mark {
-		return nil
+	mine, err := t.ownsPair(hostEnd)
+	if err != nil || !mine {
+		return err
 	}
 	return t.pod.deleteLink(link)
+}
+
+// ownsPair reports whether a pair with one end in the target's namespace belongs to the target. A pair without a mark
+// does if its host interface has the name of the target's workload, and if the caller, or the mark on another pair in
+// the namespace, identifies the target's container.
+func (t teardown) ownsPair(hostEnd netlink.Link) (bool, error) {
+	switch {
+	case t.mark.isOn(hostEnd), t.hasOlderMark(hostEnd):
+		return true, nil
+	case !isUnmarked(hostEnd) || !sameWorkload(hostEnd.Attrs().Name, t.target.HostIfName):
+		return false, nil
+	case t.target.Unmarked:
+		return true, nil
+	}
+	marks, err := t.marks()
+	return slices.ContainsFunc(marks, t.ofContainer), err
+}
+
+// hasOlderMark reports whether a host interface carries the mark of the target's container that older versions of
+// this data plane set.
+func (t teardown) hasOlderMark(hostLink netlink.Link) bool {
+	return t.target.ContainerID != "" && hostLink.Attrs().Alias == t.target.ContainerID
+}
+
+// ofContainer reports whether a mark is of the target's container, in any network.
+func (t teardown) ofContainer(m mark) bool {
+	return t.target.Owner != "" && m.owner == t.target.Owner ||
+		t.target.ContainerID != "" && strings.HasSuffix(m.owner, "."+t.target.ContainerID)
 }
 
 // removeHostLinks leaves alone what carries another mark: a newer sandbox of the same pod has the same interface name.
@@ -127,11 +145,10 @@ func (t teardown) removeHostLinks() error {
 // mine reports whether a host interface is the target's. One without a mark of today's form tells the container at most,
 // so it is not when the pod has its other end under another name.
 func (t teardown) mine(link netlink.Link) (bool, error) {
-	alias := link.Attrs().Alias
-	if alias == t.mark.String() {
+	if t.mark.isOn(link) {
 		return true, nil
 	}
-	unmarked := alias == "" && t.target.Unmarked && !halfMade(link) || alias != "" && alias == t.target.ContainerID
+	unmarked := isUnmarked(link) && t.target.Unmarked && !halfMade(link) || t.hasOlderMark(link)
 	if !unmarked || link.Attrs().Name != t.target.HostIfName || t.pod == nil {
 		return unmarked && link.Attrs().Name == t.target.HostIfName, nil
 	}
@@ -139,8 +156,8 @@ func (t teardown) mine(link netlink.Link) (bool, error) {
 	return podEnd == nil || podEnd.Attrs().Name == t.target.IfName, err
 }
 
-// halfMade reports whether an interface without a mark may be one that Setup has made a moment ago, for a newer sandbox: it
-// brings none up before it has marked it. One that a crash has left so goes with its pod's end, or with the next Setup.
+// halfMade reports whether an interface without a mark may be one that an older version of this data plane is setting
+// up for a newer sandbox: that version set the mark after the creation, and before it brought the interface up.
 func halfMade(link netlink.Link) bool { return link.Attrs().Flags&net.FlagUp == 0 }
 
 // others tells the other interfaces of the container by their marks.
@@ -154,7 +171,7 @@ func (t teardown) others() (found dataplane.Others, err error) {
 		case m == t.mark:
 		case m.owner == t.target.Owner:
 			found.InNetwork = true
-		case t.target.ContainerID != "" && strings.HasSuffix(m.owner, "."+t.target.ContainerID):
+		case t.ofContainer(m):
 			found.Elsewhere = true
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"calico-cni/pkg/apis/crd/v1/spec"
@@ -88,6 +89,10 @@ func affinityKey(o *kube.Object[spec.BlockAffinity]) (ipam.AffinityKey, error) {
 
 type handleCodec struct{}
 
+// annotationTouches holds ipam.Handle.Touches. Calico drops annotations when it writes a handle, which does no harm: its
+// write gives the handle a new revision by itself.
+const annotationTouches = "calico-cni/touches"
+
 func (handleCodec) name(id string) string { return strings.ToLower(id) }
 
 func (handleCodec) decode(o *kube.Object[spec.IPAMHandle]) (ipam.Handle, bool, error) {
@@ -99,6 +104,8 @@ func (handleCodec) decode(o *kube.Object[spec.IPAMHandle]) (ipam.Handle, bool, e
 		}
 		h.Counts[cidr] += n
 	}
+	// A value that is no number counts as 0: any number that replaces it changes the object.
+	h.Touches, _ = strconv.Atoi(o.Metadata.Annotation(annotationTouches))
 	return h, o.Spec.Deleted, nil
 }
 
@@ -108,5 +115,8 @@ func (handleCodec) fill(o *kube.Object[spec.IPAMHandle], id string, h ipam.Handl
 	o.Spec.Block = make(map[string]int, len(h.Counts))
 	for cidr, n := range h.Counts {
 		o.Spec.Block[cidr.String()] = n
+	}
+	if h.Touches != 0 || o.Metadata.Annotation(annotationTouches) != "" {
+		o.Metadata.SetAnnotation(annotationTouches, strconv.Itoa(h.Touches))
 	}
 }

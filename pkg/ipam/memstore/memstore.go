@@ -1,12 +1,10 @@
-// Package memstore is an ipam.Store in memory. It enforces what the API server enforces: compare-and-swap on every
-// write, and values that nobody shares. What an allocator can do wrong against a cluster, it can do wrong here.
+// Package memstore is an ipam.Store in memory that behaves like the API server where an allocator can notice:
+// docs/store-contract.md lists the behaviour, and package storetest checks it on this store and on the real server.
 package memstore
 
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -18,10 +16,7 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// ErrProtocol: the caller broke the protocol of ipam.Table.
-var ErrProtocol = errors.New("row was not read before")
-
-// Store is an ipam.Store and an ipam.Cluster; the fields are the cluster's settings, to be set before use.
+// Store is an ipam.Store and an ipam.Cluster. The exported fields are settings; set them before use.
 type Store struct {
 	Settings ipam.Config
 	IPPools  []pool.Pool
@@ -30,19 +25,31 @@ type Store struct {
 	Locked   bool
 	// Now is the clock that dates new affinities.
 	Now func() time.Time
+	// Lag returns by how many changes of affinities a cached list is behind, of n that were made. Nil means by none.
+	Lag func(n int) int
+	// Fault decides the outcome of each request; nil lets every request pass.
+	Fault func(Request) Outcome
 
+	mu         sync.Mutex
+	counters   counters
 	blocks     *table[netip.Prefix, block.Block]
 	affinities *table[ipam.AffinityKey, ipam.Affinity]
 	handles    *table[string, ipam.Handle]
+	// listed has the affinities after each change, oldest first.
+	listed []map[string]stored[ipam.AffinityKey, ipam.Affinity]
 }
+
+// counters number what the store hands out. Revisions go back when a snapshot is restored; UIDs never do.
+type counters struct{ revision, uid int64 }
 
 // New returns an empty store with the default configuration.
 func New(now func() time.Time) *Store {
 	s := &Store{Settings: ipam.DefaultConfig(), Now: now}
-	s.blocks = newTable[netip.Prefix]("block", block.Block.Clone, nil)
-	s.affinities = newTable[ipam.AffinityKey]("affinity", func(a ipam.Affinity) ipam.Affinity { return a },
-		func(a ipam.Affinity) ipam.Affinity { a.Created = s.Now(); return a })
-	s.handles = newTable[string]("handle", func(h ipam.Handle) ipam.Handle { h.Counts = maps.Clone(h.Counts); return h }, nil)
+	s.blocks = &table[netip.Prefix, block.Block]{store: s, kind: "block", codec: blockCodec{}, rows: rowsOf[netip.Prefix, block.Block]{}}
+	s.affinities = &table[ipam.AffinityKey, ipam.Affinity]{
+		store: s, kind: "affinity", codec: affinityCodec{s}, rows: rowsOf[ipam.AffinityKey, ipam.Affinity]{}, changed: s.affinitiesChanged,
+	}
+	s.handles = &table[string, ipam.Handle]{store: s, kind: "handle", codec: handleCodec{}, rows: rowsOf[string, ipam.Handle]{}}
 	return s
 }
 
@@ -55,17 +62,40 @@ func (s *Store) Affinities() ipam.Table[ipam.AffinityKey, ipam.Affinity] { retur
 // Handles implements ipam.Store.
 func (s *Store) Handles() ipam.Table[string, ipam.Handle] { return s.handles }
 
-// AffinitiesOf implements ipam.Store. It is never stale.
-func (s *Store) AffinitiesOf(_ context.Context, node string, _ bool) ([]ipam.AffinityRow, error) {
-	var rows []ipam.AffinityRow
-	for key, row := range s.affinities.all() {
-		if key.Node == node {
-			rows = append(rows, ipam.AffinityRow{Key: key, Row: row})
+// AffinitiesOf implements ipam.Store. A cached list may be behind, as Lag says.
+func (s *Store) AffinitiesOf(_ context.Context, node string, cached bool) ([]ipam.AffinityRow, error) {
+	switch s.outcome(Request{Verb: "list", Kind: "affinity"}) {
+	case Pass:
+	default:
+		return nil, errUnavailable
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	rows := s.affinities.rows
+	if n := len(s.listed); cached && s.Lag != nil && n > 0 {
+		if behind := s.Lag(n); behind > 0 {
+			rows = s.past(behind)
 		}
 	}
-	slices.SortFunc(rows, func(a, b ipam.AffinityRow) int { return cmp.Compare(a.Key.CIDR.String(), b.Key.CIDR.String()) })
-	return rows, nil
+	var out []ipam.AffinityRow
+	for _, row := range rows {
+		if row.key.Node == node {
+			out = append(out, ipam.AffinityRow{Key: row.key, Row: s.affinities.copy(row.row)})
+		}
+	}
+	slices.SortFunc(out, func(a, b ipam.AffinityRow) int { return cmp.Compare(a.Key.CIDR.String(), b.Key.CIDR.String()) })
+	return out, nil
 }
+
+// past returns the affinities as they were some changes ago: none before the first.
+func (s *Store) past(behind int) rowsOf[ipam.AffinityKey, ipam.Affinity] {
+	if behind >= len(s.listed) {
+		return nil
+	}
+	return s.listed[len(s.listed)-1-behind]
+}
+
+func (s *Store) affinitiesChanged() { s.listed = append(s.listed, maps.Clone(s.affinities.rows)) }
 
 // Ready implements ipam.Cluster.
 func (s *Store) Ready(context.Context) error {
@@ -91,96 +121,27 @@ func (s *Store) NodeLabels(context.Context, string) (map[string]string, error) {
 	return maps.Clone(s.Labels), nil
 }
 
-type table[K comparable, T any] struct {
-	mu    sync.Mutex
-	kind  string
-	clone func(T) T
-	stamp func(T) T
-	rows  map[K]ipam.Row[T]
-	last  int64
+// Snapshot is the contents of a store at one moment, as a backup of etcd has it.
+type Snapshot struct {
+	revision   int64
+	blocks     rowsOf[netip.Prefix, block.Block]
+	affinities rowsOf[ipam.AffinityKey, ipam.Affinity]
+	handles    rowsOf[string, ipam.Handle]
 }
 
-func newTable[K comparable, T any](kind string, clone, stamp func(T) T) *table[K, T] {
-	if stamp == nil {
-		stamp = func(v T) T { return v }
-	}
-	return &table[K, T]{kind: kind, clone: clone, stamp: stamp, rows: map[K]ipam.Row[T]{}}
+// Snapshot returns the contents of the store.
+func (s *Store) Snapshot() Snapshot {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Snapshot{s.counters.revision, maps.Clone(s.blocks.rows), maps.Clone(s.affinities.rows), maps.Clone(s.handles.rows)}
 }
 
-func (t *table[K, T]) Get(_ context.Context, key K) (ipam.Row[T], error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	row, ok := t.rows[key]
-	if !ok {
-		return ipam.Row[T]{}, t.fail("get", key, ipam.ErrNotFound)
-	}
-	return t.copy(row), nil
-}
-
-func (t *table[K, T]) Create(_ context.Context, key K, value T) (ipam.Row[T], error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if _, ok := t.rows[key]; ok {
-		return ipam.Row[T]{}, t.fail("create", key, ipam.ErrExists)
-	}
-	return t.put(key, ipam.Row[T]{Value: t.stamp(value)}), nil
-}
-
-func (t *table[K, T]) Update(_ context.Context, key K, row ipam.Row[T]) (ipam.Row[T], error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.same("update", key, row); err != nil {
-		return ipam.Row[T]{}, err
-	}
-	return t.put(key, row), nil
-}
-
-func (t *table[K, T]) Delete(_ context.Context, key K, row ipam.Row[T]) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.same("delete", key, row); err != nil {
-		return err
-	}
-	delete(t.rows, key)
-	return nil
-}
-
-// same returns nil when the stored row is still the one of row's revision.
-func (t *table[K, T]) same(verb string, key K, row ipam.Row[T]) error {
-	stored, ok := t.rows[key]
-	switch {
-	case row.Rev == nil:
-		return t.fail(verb, key, ErrProtocol)
-	case !ok:
-		return t.fail(verb, key, ipam.ErrNotFound)
-	case stored.Rev != row.Rev:
-		return t.fail(verb, key, ipam.ErrConflict)
-	}
-	return nil
-}
-
-func (t *table[K, T]) put(key K, row ipam.Row[T]) ipam.Row[T] {
-	t.last++
-	row.Rev = t.last
-	t.rows[key] = t.copy(row)
-	return t.copy(row)
-}
-
-func (t *table[K, T]) copy(row ipam.Row[T]) ipam.Row[T] {
-	row.Value = t.clone(row.Value)
-	return row
-}
-
-func (t *table[K, T]) all() map[K]ipam.Row[T] {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	out := make(map[K]ipam.Row[T], len(t.rows))
-	for k, row := range t.rows {
-		out[k] = t.copy(row)
-	}
-	return out
-}
-
-func (t *table[K, T]) fail(verb string, key K, err error) error {
-	return fmt.Errorf("%s %s %v: %w", verb, t.kind, key, err)
+// Restore sets the store back to a snapshot. Revisions given out since come again for other contents; UIDs do not.
+func (s *Store) Restore(old Snapshot) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counters.revision = old.revision
+	s.blocks.rows, s.affinities.rows, s.handles.rows = maps.Clone(old.blocks), maps.Clone(old.affinities), maps.Clone(old.handles)
+	s.listed = nil
+	s.affinitiesChanged()
 }

@@ -160,6 +160,27 @@ func tableOfMany[K comparable, T any](t *testing.T, open func(testing.TB) ipam.T
 		is(t, "update", err, ipam.ErrConflict)
 		is(t, "delete", s.Delete(ctx, k, old), ipam.ErrConflict)
 	})
+	t.Run("an update that changes nothing keeps the revision", func(t *testing.T) {
+		s, k := open(t), key(9)
+		row := must[ipam.Row[T]](t)(s.Create(ctx, k, first(9)))
+		row.Value = second(9)
+		// The first update may change what no value shows, such as metadata.managedFields.
+		row = must[ipam.Row[T]](t)(s.Update(ctx, k, row))
+		for range 2 {
+			equal(t, "value", second(9), must[ipam.Row[T]](t)(s.Update(ctx, k, row)).Value)
+		}
+		marked := row
+		marked.Deleted = true
+		marked = must[ipam.Row[T]](t)(s.Update(ctx, k, marked))
+		_, err := s.Update(ctx, k, row)
+		is(t, "update by the revision before the mark", err, ipam.ErrConflict)
+		if again := must[ipam.Row[T]](t)(s.Update(ctx, k, marked)); !again.Deleted {
+			t.Error("the update of a marked row that changes nothing took the mark away")
+		}
+		if err := s.Delete(ctx, k, marked); err != nil {
+			t.Errorf("delete by the revision before the update that changed nothing: %v", err)
+		}
+	})
 	t.Run("a deletion that has begun is seen", func(t *testing.T) {
 		s, k := open(t), key(6)
 		row := must[ipam.Row[T]](t)(s.Create(ctx, k, first(6)))

@@ -1,0 +1,202 @@
+package deletion
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var key = Key{"net", "c", "eth0"}
+
+// clocked returns records whose clock the test sets.
+func clocked(t *testing.T) (records Records, clock *time.Duration) {
+	t.Helper()
+	clock = new(time.Duration)
+	*clock = time.Hour
+	return Records{Dir: filepath.Join(t.TempDir(), "run", "deleted"), Boot: func() time.Duration { return *clock }}, clock
+}
+
+func open(t *testing.T, records Records, k Key, plugin Plugin, scope string) *Record {
+	t.Helper()
+	r, err := records.Open(k, plugin, scope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+func complete(t *testing.T, r *Record) {
+	t.Helper()
+	if err := r.SetComplete(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func remove(t *testing.T, records Records) {
+	t.Helper()
+	if err := records.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRecordIsCompleteOnlyForTheSameDeletion(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		k      Key
+		plugin Plugin
+		scope  string
+		after  time.Duration
+		want   bool
+	}{
+		{"the same", key, Main, "a", time.Second, true},
+		{"at once", key, Main, "a", 0, true},
+		{"just in time", key, Main, "a", maxAge - 1, true},
+		{"too late", key, Main, "a", maxAge, false},
+		{"after a reboot that kept the directory", key, Main, "a", -time.Second, false},
+		{"another cluster", key, Main, "b", time.Second, false},
+		{"another plugin", key, IPAM, "a", time.Second, false},
+		{"another network", Key{"other", "c", "eth0"}, Main, "a", time.Second, false},
+		{"another container", Key{"net", "d", "eth0"}, Main, "a", time.Second, false},
+		{"another interface", Key{"net", "c", "net1"}, Main, "a", time.Second, false},
+	} {
+		records, clock := clocked(t)
+		first := open(t, records, key, Main, "a")
+		if first.Complete() {
+			t.Errorf("%s: the first deletion finds a complete record", c.name)
+		}
+		complete(t, first)
+		*clock += c.after
+		if got := open(t, records, c.k, c.plugin, c.scope).Complete(); got != c.want {
+			t.Errorf("%s: complete %t, want %t", c.name, got, c.want)
+		}
+	}
+}
+
+func TestRecordThatIsNotCompletedDoesNotCount(t *testing.T) {
+	records, _ := clocked(t)
+	open(t, records, key, Main, "a").Close()
+	if open(t, records, key, Main, "a").Complete() {
+		t.Error("complete")
+	}
+}
+
+// TestAddInvalidatesRecordsOfRunningDeletions has an ADD begin at each step of a DEL.
+func TestAddInvalidatesRecordsOfRunningDeletions(t *testing.T) {
+	for _, plugin := range []Plugin{Main, IPAM} {
+		for _, addBegins := range []string{"before the DEL", "after Open", "after SetComplete"} {
+			records, _ := clocked(t)
+			if addBegins == "before the DEL" {
+				remove(t, records)
+			}
+			r := open(t, records, key, plugin, "a")
+			if !r.Current() {
+				t.Errorf("%s: not current after Open", addBegins)
+			}
+			if addBegins == "after Open" {
+				remove(t, records)
+			}
+			complete(t, r)
+			if addBegins == "after SetComplete" {
+				remove(t, records)
+			}
+			before := addBegins == "before the DEL"
+			if r.Current() != before {
+				t.Errorf("ADD begins %s: current %t, want %t", addBegins, r.Current(), before)
+			}
+			if got := open(t, records, key, plugin, "a").Complete(); got != before {
+				t.Errorf("ADD begins %s: complete %t, want %t", addBegins, got, before)
+			}
+		}
+	}
+}
+
+// TestAnotherDeletionDoesNotReviveARemovedRecord has an ADD come, and a DEL after it, while an older DEL is still running.
+func TestAnotherDeletionDoesNotReviveARemovedRecord(t *testing.T) {
+	records, _ := clocked(t)
+	old := open(t, records, key, Main, "a")
+	remove(t, records)
+	later := open(t, records, key, Main, "a")
+	complete(t, old)
+	if old.Current() || !later.Current() {
+		t.Errorf("current: old %t, later %t", old.Current(), later.Current())
+	}
+	if open(t, records, key, Main, "a").Complete() {
+		t.Error("the old DEL has completed the record of the later")
+	}
+}
+
+func TestDamagedAndForeignRecordsDoNotCount(t *testing.T) {
+	records, _ := clocked(t)
+	complete(t, open(t, records, key, Main, "a"))
+	path := records.path(key, Main)
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases := map[string]string{
+		"empty": "", "another version": "2" + string(data[1:]), "another phase": strings.Replace(string(data), "complete", "finished", 1),
+	}
+	for cut := range data {
+		cases[fmt.Sprintf("cut at %d", cut)] = string(data[:cut])
+	}
+	for name, text := range cases {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if open(t, records, key, Main, "a").Complete() {
+			t.Errorf("%s: complete", name)
+		}
+	}
+}
+
+func TestSweepRemovesOldRecordsAndBoundsTheirNumber(t *testing.T) {
+	records, clock := clocked(t)
+	count := func() int {
+		entries, err := os.ReadDir(records.Dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries) - 1 // but for the stamp
+	}
+	at := func(i int) Key { return Key{"net", fmt.Sprint("c", i), "eth0"} }
+	for i := range 10 {
+		r := open(t, records, at(i), Main, "a")
+		if i%2 == 0 {
+			complete(t, r)
+		}
+	}
+	*clock += maxAge
+	open(t, records, at(10), Main, "a")
+	if got := count(); got != 1 {
+		t.Errorf("%d records after they have expired, want 1", got)
+	}
+	for i := range maxRecords {
+		r, err := records.Open(at(i), Main, "a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		complete(t, r)
+		r.Close()
+	}
+	running := open(t, records, at(maxRecords+1), Main, "a")
+	*clock += sweepEvery
+	open(t, records, at(maxRecords+2), Main, "a")
+	if got := count(); got > 3 {
+		t.Errorf("%d records, though there were more than %d", got, maxRecords)
+	}
+	if !running.Current() {
+		t.Error("the record of a running DEL is gone")
+	}
+}
+
+func TestMissingRecordIsNeverComplete(t *testing.T) {
+	var r *Record
+	defer r.Close()
+	if r.Complete() || !r.Current() || r.SetComplete() != nil {
+		t.Error("the nil record counts")
+	}
+}

@@ -1,0 +1,44 @@
+// Package jsonfault explains why a text is not JSON: what is wrong, where, and what to do about it. It quotes nothing of
+// the text, which may hold secrets.
+package jsonfault
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// Explain returns cause and remedy of a syntax error, for the end of a sentence that names the text: "it is empty; want
+// one JSON object". It returns the empty string for JSON without a syntax error. Lines and columns count from 1, columns
+// in bytes.
+func Explain(text []byte) string {
+	switch {
+	case len(bytes.TrimSpace(text)) == 0:
+		return "it is empty; want one JSON object"
+	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")):
+		return "it begins with a byte order mark (BOM); save it as UTF-8 without BOM"
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), bytes.IndexByte(text, 0) >= 0:
+		return "it is UTF-16 or binary; save it as UTF-8 without BOM"
+	}
+	var whole json.RawMessage
+	var syntax *json.SyntaxError
+	if err := json.Unmarshal(text, &whole); !errors.As(err, &syntax) {
+		return ""
+	}
+	line, column := position(text, syntax.Offset)
+	switch err := json.NewDecoder(bytes.NewReader(text)).Decode(&whole); {
+	case err == nil:
+		return fmt.Sprintf("more text follows the JSON at line %d, column %d; remove it", line, column)
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return "it ends before the JSON is complete; see whether it was cut off, or lacks a closing quote, bracket or brace"
+	}
+	return fmt.Sprintf("it is not JSON at line %d, column %d; see the quotes and commas there", line, column)
+}
+
+// position returns line and column of the byte before offset.
+func position(text []byte, offset int64) (line, column int) {
+	before := text[:max(0, min(int(offset)-1, len(text)))]
+	return 1 + bytes.Count(before, []byte("\n")), len(before) - bytes.LastIndexByte(before, '\n')
+}

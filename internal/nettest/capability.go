@@ -1,0 +1,24 @@
+package nettest
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// DropCapability takes a capability (unix.CAP_...) from the calling thread. The caller locks its goroutine to the
+// thread and never unlocks it, so that the thread ends with the goroutine.
+func DropCapability(capability int) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	data := [2]unix.CapUserData{}
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("read capabilities: %w", err)
+	}
+	set := &data[capability/32]
+	set.Effective &^= 1 << (capability % 32)
+	set.Permitted &^= 1 << (capability % 32)
+	if err := unix.Capset(&header, &data[0]); err != nil {
+		return fmt.Errorf("drop capability %d: %w", capability, err)
+	}
+	return nil
+}

@@ -1,0 +1,117 @@
+// Package safeopen opens files at paths where another user of the host may have put something else: a symbolic link to a
+// file of root's, or a FIFO that blocks whoever opens it. Only the last component of a path is guarded; directories may be
+// symbolic links.
+package safeopen
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// ErrNotRegular: the path leads to something other than a regular file.
+var ErrNotRegular = errors.New("not a regular file")
+
+// MaxRead is the number of bytes up to which Read reads a file.
+const MaxRead = 1 << 20
+
+// guards never follow a link and never wait for the other end of a FIFO. The os package adds O_CLOEXEC.
+const guards = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
+
+// File opens the regular file at path, and creates it if the flags have os.O_CREATE. It follows no symbolic link and does
+// not block. An error wraps ErrNotRegular, or is the operating system's.
+func File(path string, flags int, perm fs.FileMode) (*os.File, fs.FileInfo, error) {
+	return open(path, flags|guards, perm)
+}
+
+// Read returns the content of the regular file at path. It follows a symbolic link only if the link belongs to the user of
+// this process, does not block, and fails for files larger than MaxRead. An error wraps ErrNotRegular, or is the operating
+// system's.
+func Read(path string) ([]byte, error) {
+	file, info, err := open(path, os.O_RDONLY|guards, 0)
+	if errors.Is(err, syscall.ELOOP) && ownLink(path) {
+		file, info, err = open(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	if info.Size() > MaxRead {
+		return nil, fmt.Errorf("%s has %d bytes, want %d at most; replace it", path, info.Size(), MaxRead)
+	}
+	return io.ReadAll(io.LimitReader(file, MaxRead))
+}
+
+// WriteFile is os.WriteFile for a regular file: it follows no symbolic link and does not block.
+func WriteFile(path string, data []byte, perm fs.FileMode) error {
+	file, _, err := File(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, perm)
+	if err != nil {
+		return err
+	}
+	_, err = file.Write(data)
+	return errors.Join(err, file.Close())
+}
+
+func open(path string, flags int, perm fs.FileMode) (*os.File, fs.FileInfo, error) {
+	file, err := os.OpenFile(path, flags, perm)
+	switch {
+	case errors.Is(err, syscall.ELOOP):
+		return nil, nil, notRegularError{path, "a symbolic link", syscall.ELOOP}
+	case errors.Is(err, syscall.ENXIO):
+		// So a FIFO without a reader refuses to be written, and a socket to be opened.
+		return nil, nil, notRegularError{path, "a FIFO or a socket", syscall.ENXIO}
+	case err != nil:
+		return nil, nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = notRegularError{path, kind(info.Mode()), nil}
+	}
+	if err != nil {
+		_ = file.Close()
+		return nil, nil, err
+	}
+	return file, info, nil
+}
+
+// notRegularError is an ErrNotRegular with its cause.
+type notRegularError struct {
+	path, kind string
+	errno      error
+}
+
+func (e notRegularError) Error() string {
+	return fmt.Sprintf("%s is %s and %v; remove it", e.path, e.kind, ErrNotRegular)
+}
+
+func (e notRegularError) Unwrap() []error {
+	if e.errno == nil {
+		return []error{ErrNotRegular}
+	}
+	return []error{ErrNotRegular, e.errno}
+}
+
+func kind(mode fs.FileMode) string {
+	switch {
+	case mode.IsDir():
+		return "a directory"
+	case mode&fs.ModeNamedPipe != 0:
+		return "a FIFO"
+	case mode&fs.ModeDevice != 0:
+		return "a device"
+	}
+	return "a special file"
+}
+
+// ownLink reports whether path is a symbolic link of the user of this process.
+func ownLink(path string) bool {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return false
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && info.Mode().Type() == fs.ModeSymlink && int(stat.Uid) == os.Geteuid()
+}

@@ -1,0 +1,103 @@
+package linux_test
+
+import (
+	"testing"
+
+	"calico-cni/internal/nettest"
+	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/dataplane/linux"
+)
+
+// makers are the plugins that may have made the attachment in a namespace, by what they leave on the host interface.
+var makers = []struct {
+	name  string
+	alias func(spec dataplane.Spec) string
+}{
+	{"this version", func(spec dataplane.Spec) string { return spec.Owner + "/" + spec.IfName }},
+	{"an older version", func(spec dataplane.Spec) string { return targetOf(spec).ContainerID }},
+	{"Calico", func(dataplane.Spec) string { return "" }},
+}
+
+// attached are the attachments that a DEL may find, by what they have in common with its own.
+var attached = []struct {
+	name     string
+	change   func(spec *dataplane.Spec)
+	ours     bool
+	workload bool // It is of the same workload, so that Calico gives its host interface the same name.
+}{
+	{"this container's", func(*dataplane.Spec) {}, true, true},
+	{"another container's of the same pod", func(s *dataplane.Spec) { s.Owner = "net.sandbox-2" }, false, true},
+	{"another pod's", func(s *dataplane.Spec) { s.Owner, s.HostIfName = "net.sandbox-2", "cali00000000000" }, false, false},
+	{"this container's, with another prefix", func(s *dataplane.Spec) { s.HostIfName = "tap0123456789a" }, true, true},
+}
+
+// TestTeardownRemovesOnlyItsOwnAttachment covers a namespace path that leads to the namespace of another pod by now.
+func TestTeardownRemovesOnlyItsOwnAttachment(t *testing.T) {
+	for _, maker := range makers {
+		for _, a := range attached {
+			// consent is what the pod's annotations say of an attachment without a mark.
+			for _, consent := range []bool{false, true} {
+				for _, path := range []string{"present", "gone"} {
+					name := "made by " + maker.name + ", " + a.name + ", namespace " + path
+					if consent {
+						name += ", unmarked ones are this container's"
+					}
+					t.Run(name, func(t *testing.T) {
+						node, pod := newNode(t), newPod(t)
+						spec := specFor(pod, addr4, addr6)
+						a.change(&spec)
+						mustSetup(t, node, linux.New(""), spec)
+						setAlias(t, node, spec.HostIfName, maker.alias(spec))
+						target := targetOf(specFor(pod))
+						target.Unmarked = consent
+						want := a.ours
+						if maker.name == "Calico" {
+							// Nothing but the caller knows the container.
+							want = a.workload && consent
+						}
+						if path == "gone" {
+							target.NetNS = ""
+							want = want && spec.HostIfName == target.HostIfName
+						}
+						must(t, teardown(t, node, linux.New(""), target))
+						if gone := isAbsent(node, spec.HostIfName); gone != want {
+							t.Errorf("the interface is gone: %t, want %t", gone, want)
+						}
+					})
+				}
+			}
+		}
+	}
+}
+
+func isAbsent(ns *nettest.NetNS, name string) (absent bool) {
+	ns.Do(func() { absent = indexOf(name) == 0 })
+	return absent
+}
+
+// A mark on another interface in the namespace tells whose the namespace is.
+func TestTeardownTellsTheContainerByItsOtherInterfaces(t *testing.T) {
+	for _, c := range []struct {
+		name, second string
+		goes         bool
+	}{
+		{"this container's", "net.sandbox-1/net1", true},
+		{"this container's in another network", "other.sandbox-1/net1", true},
+		{"another container's", "net.sandbox-2/net1", false},
+		{"of no container", "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			node, pod := newNode(t), newPod(t)
+			first, _ := addSecond(t, node, pod)
+			setAlias(t, node, hostIfName, "")
+			setAlias(t, node, secondHostIfName, c.second)
+			must(t, teardown(t, node, linux.New(""), targetOf(first)))
+			if gone := isAbsent(node, hostIfName); gone != c.goes {
+				t.Errorf("the interface of Calico is gone: %t, want %t", gone, c.goes)
+			}
+			if isAbsent(node, secondHostIfName) {
+				t.Error("the second interface is gone")
+			}
+		})
+	}
+}

@@ -1,0 +1,196 @@
+package memstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"calico-cni/pkg/ipam"
+)
+
+// Errors of the store that the allocator has no sentinel for; match them with errors.Is.
+var (
+	// ErrProtocol: a write names no row that was read.
+	ErrProtocol = errors.New("row was not read before")
+	// ErrInvalid: the API server refuses such an object.
+	ErrInvalid = errors.New("object refused")
+	// errUnavailable: the request failed, and may or may not have taken effect.
+	errUnavailable = errors.New("store unavailable")
+)
+
+// revision is the Rev of a row: the UID of the object, and its resource version.
+type revision struct{ uid, version int64 }
+
+type stored[K comparable, T any] struct {
+	key K
+	row ipam.Row[T]
+}
+
+// rowsOf has rows by the name of their object.
+type rowsOf[K comparable, T any] map[string]stored[K, T]
+
+// codec does to keys and values what a round trip through the API server does.
+type codec[K comparable, T any] interface {
+	// name returns the name of the object, or an error if the server refuses the name.
+	name(key K) (string, error)
+	// settle returns a copy of a value as it is read back. old is what the object had before, nil for a new object.
+	settle(value T, old *T) (T, error)
+	// check returns an error if no reader can use the value.
+	check(value T) error
+	// same reports whether two settled values are stored as the same bytes.
+	same(a, b T) bool
+	clone(value T) T
+}
+
+type table[K comparable, T any] struct {
+	store *Store
+	kind  string
+	codec codec[K, T]
+	rows  rowsOf[K, T]
+	// changed is called after every change, with the store locked; nil is not called.
+	changed func()
+}
+
+func (t *table[K, T]) Get(_ context.Context, key K) (out ipam.Row[T], err error) {
+	err = t.request("get", key, func(name string) error {
+		found, ok := t.rows[name]
+		if !ok {
+			return ipam.ErrNotFound
+		}
+		out, err = t.answer(found.row)
+		return err
+	})
+	return out, err
+}
+
+func (t *table[K, T]) Create(_ context.Context, key K, value T) (out ipam.Row[T], err error) {
+	err = t.request("create", key, func(name string) error {
+		settled, err := t.codec.settle(value, nil)
+		if err != nil {
+			return err
+		}
+		if _, ok := t.rows[name]; ok {
+			return ipam.ErrExists
+		}
+		t.store.counters.uid++
+		out, err = t.put(name, key, ipam.Row[T]{Value: settled, Rev: revision{uid: t.store.counters.uid}})
+		return err
+	})
+	return out, err
+}
+
+func (t *table[K, T]) Update(_ context.Context, key K, row ipam.Row[T]) (out ipam.Row[T], err error) {
+	err = t.request("update", key, func(name string) error {
+		old, err := t.check(name, row)
+		if err != nil {
+			return err
+		}
+		settled, err := t.codec.settle(row.Value, &old.Value)
+		if err != nil {
+			return err
+		}
+		if old.Deleted == row.Deleted && t.codec.same(old.Value, settled) {
+			// The server stores nothing: the revision stays.
+			out, err = t.answer(old)
+			return err
+		}
+		out, err = t.put(name, key, ipam.Row[T]{Value: settled, Deleted: row.Deleted, Rev: old.Rev})
+		return err
+	})
+	return out, err
+}
+
+func (t *table[K, T]) Delete(_ context.Context, key K, row ipam.Row[T]) error {
+	return t.request("delete", key, func(name string) error {
+		if _, err := t.check(name, row); err != nil {
+			return err
+		}
+		delete(t.rows, name)
+		t.store.counters.revision++
+		t.change()
+		return nil
+	})
+}
+
+// request runs one request with the store locked, as the outcome of it has been decided, and names it in its error.
+func (t *table[K, T]) request(verb string, key K, run func(name string) error) error {
+	err := t.run(Request{Verb: verb, Kind: t.kind, Key: fmt.Sprint(key)}, key, run)
+	if err != nil {
+		return fmt.Errorf("%s %s %v: %w", verb, t.kind, key, err)
+	}
+	return nil
+}
+
+func (t *table[K, T]) run(r Request, key K, run func(name string) error) error {
+	outcome := t.store.outcome(r)
+	t.store.mu.Lock()
+	defer t.store.mu.Unlock()
+	name, err := t.codec.name(key)
+	if err != nil {
+		return err
+	}
+	switch outcome {
+	case Refused:
+		return errUnavailable
+	case AnswerLost:
+		_ = run(name)
+		return errUnavailable
+	case Repeated:
+		_ = run(name)
+	}
+	return run(name)
+}
+
+// check returns the stored row if it is still the one that row was read as.
+func (t *table[K, T]) check(name string, row ipam.Row[T]) (ipam.Row[T], error) {
+	found, ok := t.rows[name]
+	switch {
+	case row.Rev == nil:
+		return found.row, ErrProtocol
+	case !ok:
+		return found.row, ipam.ErrNotFound
+	case found.row.Rev != row.Rev:
+		return found.row, ipam.ErrConflict
+	}
+	return found.row, nil
+}
+
+func (t *table[K, T]) put(name string, key K, row ipam.Row[T]) (ipam.Row[T], error) {
+	t.store.counters.revision++
+	rev, _ := row.Rev.(revision)
+	rev.version = t.store.counters.revision
+	row.Rev = rev
+	t.rows[name] = stored[K, T]{key, row}
+	t.change()
+	return t.answer(row)
+}
+
+// answer returns a row as the caller gets it.
+func (t *table[K, T]) answer(row ipam.Row[T]) (ipam.Row[T], error) {
+	if err := t.codec.check(row.Value); err != nil {
+		return ipam.Row[T]{}, err
+	}
+	return t.copy(row), nil
+}
+
+func (t *table[K, T]) change() {
+	if t.changed != nil {
+		t.changed()
+	}
+}
+
+func (t *table[K, T]) copy(row ipam.Row[T]) ipam.Row[T] {
+	row.Value = t.codec.clone(row.Value)
+	return row
+}
+
+// all returns a copy of every row.
+func (t *table[K, T]) all() map[K]ipam.Row[T] {
+	t.store.mu.Lock()
+	defer t.store.mu.Unlock()
+	out := make(map[K]ipam.Row[T], len(t.rows))
+	for _, row := range t.rows {
+		out[row.key] = t.copy(row.row)
+	}
+	return out
+}

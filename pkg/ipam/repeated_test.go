@@ -1,0 +1,174 @@
+package ipam_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/ipam/memstore"
+)
+
+// repeating is a store on which one write, the n-th, takes effect and is then made once more: the answer is the second one,
+// as when a client repeats a request whose first answer was 503 with Retry-After.
+type repeating struct {
+	*memstore.Store
+	left  int
+	trace []string
+}
+
+// write makes a write, and counts it.
+func (r *repeating) write(what string, f func() error) error {
+	r.trace = append(r.trace, what)
+	if r.left--; r.left == 0 {
+		r.trace[len(r.trace)-1] += " (twice)"
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return f()
+}
+
+func (r *repeating) Blocks() ipam.Table[netip.Prefix, block.Block] {
+	return repeatingTable[netip.Prefix, block.Block]{r.Store.Blocks(), r, "block"}
+}
+
+func (r *repeating) Affinities() ipam.Table[ipam.AffinityKey, ipam.Affinity] {
+	return repeatingTable[ipam.AffinityKey, ipam.Affinity]{r.Store.Affinities(), r, "affinity"}
+}
+
+func (r *repeating) Handles() ipam.Table[string, ipam.Handle] {
+	return repeatingTable[string, ipam.Handle]{r.Store.Handles(), r, "handle"}
+}
+
+type repeatingTable[K comparable, T any] struct {
+	ipam.Table[K, T]
+	r    *repeating
+	kind string
+}
+
+func (t repeatingTable[K, T]) Create(ctx context.Context, k K, v T) (row ipam.Row[T], err error) {
+	err = t.r.write("create "+t.kind, func() (err error) { row, err = t.Table.Create(ctx, k, v); return err })
+	return row, err
+}
+
+func (t repeatingTable[K, T]) Update(ctx context.Context, k K, in ipam.Row[T]) (row ipam.Row[T], err error) {
+	err = t.r.write("update "+t.kind, func() (err error) { row, err = t.Table.Update(ctx, k, in); return err })
+	return row, err
+}
+
+func (t repeatingTable[K, T]) Delete(ctx context.Context, k K, row ipam.Row[T]) error {
+	return t.r.write("delete "+t.kind, func() error { return t.Table.Delete(ctx, k, row) })
+}
+
+// TestWriteMadeTwiceHasOneEffect makes each write of each scenario twice. An assignment holds one address of each family, and
+// the release leaves nothing.
+func TestWriteMadeTwiceHasOneEffect(t *testing.T) {
+	for name, sc := range scenarios() {
+		t.Run(name, func(t *testing.T) {
+			for n := 1; n < 100; n++ {
+				s := newStore()
+				sc.prepare(t, s)
+				before := s.AllBlocks()
+				r := &repeating{Store: s, left: n}
+				err := sc.run(&ipam.Allocator{Store: r, Now: later(), Parallel: 1})
+				at := fmt.Sprintf("write %d made twice, error: %v, writes:\n%s\nstore:\n%s", n, err, strings.Join(r.trace, "\n"), s)
+				if err != nil && name != "assignment of which one family fails" {
+					t.Fatal(at)
+				}
+				if bad := s.Check(); len(bad) > 0 {
+					t.Fatalf("%v\n%s", bad, at)
+				}
+				for _, v6 := range []bool{false, true} {
+					if was, is := held(before, "victim", v6), held(s.AllBlocks(), "victim", v6); is > was+1 {
+						t.Fatalf("victim held %d addresses (IPv6: %v), and holds %d\n%s", was, v6, is, at)
+					}
+				}
+				recover4(t, s, at)
+				if r.left > 0 {
+					return
+				}
+			}
+			t.Fatal("the operation never ends")
+		})
+	}
+}
+
+// held counts what a handle holds in one family.
+func held(blocks map[netip.Prefix]block.Block, handle string, v6 bool) (n int) {
+	for cidr, b := range blocks {
+		if cidr.Addr().Is6() == v6 {
+			n += len(b.Held(handle))
+		}
+	}
+	return n
+}
+
+// TestReassignmentAfterAWriteMadeTwice withdraws a first assignment after a second one for the same handle, as an ADD does
+// whose address is routed elsewhere. What the second one got stays counted.
+func TestReassignmentAfterAWriteMadeTwice(t *testing.T) {
+	for n := 1; n < 10; n++ {
+		s := newStore()
+		mustAssign(t, s, only4("a", "net.other"))
+		a := &ipam.Allocator{Store: &repeating{Store: s, left: n}, Now: s.Now, Parallel: 1}
+		first := only4("a", "net.x")
+		got, err := assignWith(a, first)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := assignWith(a, only4("a", "net.x")); err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Withdraw(context.Background(), first, got); err != nil {
+			t.Fatal(err)
+		}
+		if n := held(s.AllBlocks(), "net.x", false); n != 1 {
+			t.Errorf("holds %d addresses after the withdrawal, want 1\n%s", n, s)
+		}
+		if bad := s.Check(); len(bad) > 0 {
+			t.Errorf("%v\n%s", bad, s)
+		}
+		mustRelease(t, s, "net.x")
+		if n := held(s.AllBlocks(), "net.x", false); n != 0 || strings.Contains(s.String(), "net.x") {
+			t.Errorf("the release left something\n%s", s)
+		}
+	}
+}
+
+// TestMoveOfACountMadeTwice moves the count of a request to another block, by an update that is made twice, while the
+// handle holds another address in the block that it moves away from.
+func TestMoveOfACountMadeTwice(t *testing.T) {
+	for n := 1; n < 12; n++ {
+		s := newStore()
+		mustAssign(t, s, only4("a", "net.x"))
+		r := &repeating{Store: s, left: n}
+		add := interlope(s, "update handle", "update block", func() { fill(t, s, "a", 3) })
+		a := &ipam.Allocator{Store: stacked{add, r}, Now: s.Now, Parallel: 1}
+		if _, err := assignWith(a, only4("a", "net.x")); err != nil {
+			t.Fatal(err)
+		}
+		if bad := s.Check(); len(bad) > 0 {
+			t.Errorf("write %d made twice, writes %q: %v\n%s", n, r.trace, bad, s)
+		}
+		if n := held(s.AllBlocks(), "net.x", false); n != 2 {
+			t.Errorf("holds %d addresses, want 2\n%s", n, s)
+		}
+		mustRelease(t, s, "net.x")
+		if strings.Contains(s.String(), "net.x") {
+			t.Errorf("write %d made twice: the release left something\n%s", n, s)
+		}
+	}
+}
+
+// stacked makes writes twice, and lets an interloper act between them.
+type stacked struct {
+	*crashing
+	r *repeating
+}
+
+func (s stacked) Handles() ipam.Table[string, ipam.Handle] {
+	return repeatingTable[string, ipam.Handle]{s.crashing.Handles(), s.r, "handle"}
+}

@@ -1,0 +1,190 @@
+package kube
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"mime"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// subject names the object that a request is about, as a Status of the API does: API group, plural name of the resource,
+// and name. Name is empty for a list and for a creation.
+type subject struct{ group, resource, name string }
+
+// answerError is an answer that is not a success.
+type answerError struct {
+	code int
+	// class is the sentinel.
+	class error
+	// message is the server's.
+	message string
+	// another says that the object has another UID than the request's.
+	another bool
+	// unserved says that this may be the API server itself, without the resource.
+	unserved bool
+	// retry says that the server asks to come back after retryAfter.
+	retry      bool
+	retryAfter time.Duration
+}
+
+func (e *answerError) Error() string { return e.message }
+
+// status is the part of a Status of the API that the client looks at.
+type status struct {
+	Kind    string `json:"kind"`
+	Message string `json:"message"`
+	Reason  string `json:"reason"`
+	Details struct {
+		Name   string        `json:"name"`
+		Group  string        `json:"group"`
+		Kind   string        `json:"kind"`
+		Causes []statusCause `json:"causes"`
+	} `json:"details"`
+}
+
+// statusCause is one of the causes in a Status.
+type statusCause struct {
+	Field string `json:"field"`
+}
+
+// inspect returns nil for an answer of the API that reports success, else an *answerError.
+func inspect(answer *http.Response, body []byte, of subject) *answerError {
+	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
+	s := statusOf(body)
+	class := classify(answer.StatusCode, kind, body, s, of)
+	if class == nil {
+		return nil
+	}
+	e := &answerError{code: answer.StatusCode, class: class, message: "the answer is " + answer.Status}
+	e.retryAfter, e.retry = later(answer)
+	switch {
+	case s != nil:
+		if s.Message != "" {
+			e.message = s.Message
+		}
+		e.another, e.unserved = s.otherUID(), answer.StatusCode == http.StatusNotFound
+	case kind == "text/html":
+		e.message += " with an HTML page"
+	case kind == "text/plain" && len(body) > 0:
+		e.message += fmt.Sprintf(": %q", strings.TrimSpace(string(body[:min(len(body), maxQuote)])))
+		e.unserved = answer.StatusCode == http.StatusNotFound
+	case answer.StatusCode < 300:
+		e.message += " without an object of the API"
+	}
+	return e
+}
+
+// maxQuote bounds what is quoted of an answer, in bytes.
+const maxQuote = 200
+
+// classify returns the sentinel of an answer, nil for a success. kind is its media type, s its Status or nil.
+//
+// Only a Status says something about the request: everything else is from a server on the way. Exceptions are overload
+// and failure, which every server reports in the same way, and 401, for which a proxy that authenticates for the API
+// server has no Status.
+func classify(code int, kind string, body []byte, s *status, of subject) error {
+	switch {
+	case code >= 200 && code < 300:
+		if of != version && !isObject(body) {
+			return ErrNotServed
+		}
+		return nil
+	case overloaded(code):
+		return ErrUnavailable
+	case s != nil:
+		return s.class(code, of)
+	case code == http.StatusUnauthorized && kind != "text/html":
+		return ErrUnauthorized
+	}
+	return ErrNotServed
+}
+
+// version is the subject of a request for the server's version, the one answer that is no object.
+var version = subject{resource: "version"}
+
+// overloaded reports whether a status code says that the server, or one behind it, cannot answer now.
+func overloaded(code int) bool {
+	switch code {
+	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported, http.StatusNetworkAuthenticationRequired:
+		return false
+	case http.StatusRequestTimeout, http.StatusTooManyRequests:
+		return true
+	}
+	return code >= 500
+}
+
+// class returns the sentinel of a Status with a code that is neither a success nor an overload.
+func (s *status) class(code int, of subject) error {
+	switch code {
+	case http.StatusNotFound:
+		if s.absent(of) {
+			return ErrNotFound
+		}
+		return ErrNotServed
+	case http.StatusUnauthorized:
+		return ErrUnauthorized
+	case http.StatusForbidden:
+		return ErrForbidden
+	case http.StatusConflict:
+		if s.Reason == "AlreadyExists" {
+			return ErrExists
+		}
+		return ErrConflict
+	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
+		// The server calls another UID the change of a field that cannot change, and no conflict.
+		if s.otherUID() {
+			return ErrConflict
+		}
+		return ErrInvalid
+	}
+	return ErrRefused
+}
+
+// absent reports whether the Status says that this object does not exist. One about a resource that the server does not
+// serve has the same reason and no name; one about a namespace has another name.
+func (s *status) absent(of subject) bool {
+	d := s.Details
+	return s.Reason == "NotFound" && of.name != "" && d.Name == of.name && d.Kind == of.resource && d.Group == of.group
+}
+
+func (s *status) otherUID() bool {
+	return slices.ContainsFunc(s.Details.Causes, func(c statusCause) bool { return c.Field == "metadata.uid" })
+}
+
+// statusOf returns the Status that a body is, nil when it is something else.
+func statusOf(body []byte) *status {
+	var s status
+	if !isObject(body) || json.Unmarshal(body, &s) != nil || s.Kind != "Status" {
+		return nil
+	}
+	return &s
+}
+
+// isObject reports whether a body begins as an object of the API: as JSON with an apiVersion. It reads up to that, which
+// the API server writes as the first or the second field.
+func isObject(body []byte) bool {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if start, err := d.Token(); err != nil || start != json.Delim('{') {
+		return false
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return false
+		}
+		if name == "apiVersion" {
+			value, err := d.Token()
+			text, isText := value.(string)
+			return err == nil && isText && text != ""
+		}
+		var skipped json.RawMessage
+		if d.Decode(&skipped) != nil {
+			return false
+		}
+	}
+	return false
+}

@@ -1,0 +1,125 @@
+package kube
+
+import (
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// maxFile bounds a kubeconfig and each file that it names, in bytes.
+const maxFile = 4 << 20
+
+// readFile returns the content of a file, which is not empty. An error has no path.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, cause(err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	switch {
+	case err != nil:
+		return nil, cause(err)
+	case len(data) > maxFile:
+		return nil, errTooBig
+	case len(bytes.TrimSpace(data)) == 0:
+		return nil, errBlankFile
+	}
+	return data, nil
+}
+
+// material returns what a kubeconfig has as data or in a file, and nothing when it has neither. An error has the field,
+// and the path of a file that exists. Of a file that does not exist it has the directory: its name may be a secret in the
+// wrong field.
+func material(field string, data []byte, path string) ([]byte, error) {
+	if path == "" {
+		return data, nil
+	}
+	data, err := readFile(path)
+	if err == nil {
+		return data, nil
+	}
+	if _, missing := os.Lstat(path); missing == nil {
+		return nil, fmt.Errorf("%s %s: %w", field, path, err)
+	}
+	if dir := filepath.Dir(path); isDir(dir) {
+		return nil, fmt.Errorf("%s: %w in %s", field, err, dir)
+	}
+	return nil, fmt.Errorf("%s: %w", field, err)
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// cause returns why the system refuses a file, without its path.
+func cause(err error) error {
+	var e *fs.PathError
+	if errors.As(err, &e) {
+		return e.Err
+	}
+	return err
+}
+
+// authority returns the CA certificates of a cluster in PEM, nil when it has none.
+func (c cluster) authority() ([]byte, error) {
+	data, err := material("certificate-authority", c.CA, c.CAFile)
+	if err != nil {
+		return nil, err
+	}
+	if len(data) > 0 && !x509.NewCertPool().AppendCertsFromPEM(data) {
+		return nil, errCertificates
+	}
+	return data, nil
+}
+
+// pair reads the client certificate and its key.
+func (u user) pair() (tls.Certificate, error) {
+	certificate, err := material("client-certificate", u.Certificate, u.CertificateFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	key, err := material("client-key", u.Key, u.KeyFile)
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return keyPair(certificate, key)
+}
+
+// keyPair parses a certificate and its key. An error says which of them is at fault, as far as that can be told.
+func keyPair(certificate, key []byte) (tls.Certificate, error) {
+	pair, err := tls.X509KeyPair(certificate, key)
+	switch {
+	case err == nil:
+		return pair, nil
+	case !hasPEM(certificate, func(kind string) bool { return kind == "CERTIFICATE" }):
+		return tls.Certificate{}, errCertificatePEM
+	case !hasPEM(key, func(kind string) bool {
+		return kind == "PRIVATE KEY" || strings.HasSuffix(kind, " PRIVATE KEY") && kind != "ENCRYPTED PRIVATE KEY"
+	}):
+		return tls.Certificate{}, errKeyPEM
+	}
+	return tls.Certificate{}, errPair
+}
+
+// hasPEM reports whether there is a block of PEM of a certain kind.
+func hasPEM(data []byte, is func(kind string) bool) bool {
+	for {
+		var b *pem.Block
+		if b, data = pem.Decode(data); b == nil {
+			return false
+		}
+		if is(b.Type) {
+			return true
+		}
+	}
+}
