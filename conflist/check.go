@@ -2,6 +2,7 @@ package conflist
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -33,7 +34,7 @@ func decode(filename string, data []byte) (*libcni.NetworkConfigList, error) {
 	case ".conflist":
 		l, err := libcni.NetworkConfFromBytes(data)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrInvalid, err)
+			return nil, fmt.Errorf("%w: %s", ErrInvalid, refusal(data, err))
 		}
 		if len(l.Plugins) == 0 {
 			return nil, fmt.Errorf("%w: a %s file wants a list of plugins under %q", ErrInvalid, ".conflist", "plugins")
@@ -42,11 +43,41 @@ func decode(filename string, data []byte) (*libcni.NetworkConfigList, error) {
 	case ".conf", ".json":
 		p, err := libcni.NetworkPluginConfFromBytes(data)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %w; for a list of plugins use a name that ends in .conflist", ErrInvalid, err)
+			return nil, fmt.Errorf("%w: %s; for a list of plugins use a name that ends in .conflist", ErrInvalid, refusal(data, err))
 		}
 		return &libcni.NetworkConfigList{Name: p.Network.Name, CNIVersion: p.Network.CNIVersion, Plugins: []*libcni.PluginConfig{p}, Bytes: data}, nil
 	}
 	return nil, fmt.Errorf("%w: no runtime reads a file named %q; want .conflist, or .conf for a single plugin", ErrInvalid, filename)
+}
+
+// refusal says why the CNI library does not load JSON: its own words name Go types.
+func refusal(data []byte, err error) string {
+	var head struct {
+		Name    string `json:"name"`
+		Plugins []any  `json:"plugins"`
+	}
+	var field *json.UnmarshalTypeError
+	if errors.As(json.Unmarshal(data, &head), &field) {
+		want := "a string"
+		if field.Field == "plugins" {
+			want = "a list of plugins"
+		}
+		return field.Field + ": want " + want
+	}
+	for n, plugin := range head.Plugins {
+		p, isObject := plugin.(map[string]any)
+		kind, hasType := p["type"].(string)
+		switch {
+		case !isObject:
+			return fmt.Sprintf("plugin %d of the list: want an object", n+1)
+		case !hasType || kind == "":
+			return fmt.Sprintf("plugin %d of the list has no type; set it to the name of the plugin's binary", n+1)
+		}
+	}
+	if errors.As(err, &field) {
+		return fmt.Sprintf("%s: want another type of value, as in the CNI specification", field.Field)
+	}
+	return err.Error()
 }
 
 func checkHead(name, cniVersion string) error {

@@ -135,7 +135,7 @@ func TestWhatNoRuntimeWouldLoadIsRefused(t *testing.T) {
 		{"bad version", "a.conflist", `{"cniVersion": "one", "name": "net", "plugins": [{"type": "calico"}]}`, `cniVersion "one"`},
 		{"no plugins", "a.conflist", list(`[]`), "no plugins"},
 		{"plugins left out", "a.conflist", `{"name": "net"}`, `wants a list of plugins`},
-		{"plugin without type", "a.conflist", list(`[{"type": "calico"}, {"snat": true}]`), "plugin config 1"},
+		{"plugin without type", "a.conflist", list(`[{"type": "calico"}, {"snat": true}]`), "plugin 2 of the list has no type"},
 		{"a single plugin as a list", "a.conflist", `{"name": "net", "type": "calico"}`, "wants a list of plugins"},
 		{"a list as a single plugin", "a.conf", list(`[{"type": "calico"}]`), "ends in .conflist"},
 		{"a name that nobody reads", "a.yaml", list(`[{"type": "calico"}]`), "a.yaml"},

@@ -65,21 +65,21 @@ func (i *invocation) environment(v verb) (*skel.CmdArgs, *types.Error) {
 	}
 	if len(missing) > 0 {
 		return nil, types.NewError(types.ErrInvalidEnvironmentVariables,
-			fmt.Sprintf("required environment variables missing for %s: %s", v.name, strings.Join(missing, ", ")), "")
+			fmt.Sprintf("%s without %s; the runtime has to set it", v.name, strings.Join(missing, ", ")), "")
 	}
 	if v.attaches() {
 		if err := utils.ValidateContainerID(args.ContainerID); err != nil {
-			return nil, invalid("CNI_CONTAINERID", args.ContainerID, err)
+			return nil, invalid("CNI_CONTAINERID", args.ContainerID, "want a letter or digit, then letters, digits, '_', '.' or '-'")
 		}
 		if err := utils.ValidateInterfaceName(args.IfName); err != nil {
-			return nil, invalid("CNI_IFNAME", args.IfName, err)
+			return nil, invalid("CNI_IFNAME", args.IfName, "want 1 to 15 bytes, not . or .., without slash, colon or whitespace")
 		}
 	}
 	return args, nil
 }
 
-func invalid(name, value string, err *types.Error) *types.Error {
-	return types.NewError(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("%s %q is invalid: %s", name, value, err.Msg), err.Details)
+func invalid(name, value, remedy string) *types.Error {
+	return types.NewError(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("%s %q is invalid: %s", name, value, remedy), "")
 }
 
 // config reads standard input and checks what holds for every plugin: it is a JSON object with a good network name, in
@@ -109,7 +109,7 @@ func (i *invocation) config(v verb) ([]byte, *types.Error) {
 	}
 	if err := utils.ValidateNetworkName(conf.Name); err != nil {
 		return nil, types.NewError(types.ErrInvalidNetworkConfig,
-			fmt.Sprintf("network name %q is invalid: it must start with a letter or digit, followed by letters, digits, '_', '.' or '-'", conf.Name), "")
+			fmt.Sprintf("network name %q is invalid: want a letter or digit, then letters, digits, '_', '.' or '-'", conf.Name), "")
 	}
 	return data, nil
 }
@@ -135,7 +135,7 @@ func (i *invocation) checkVersion(v verb) *types.Error {
 		// The error has to be in a version that exists.
 		i.cniVersion = version.Current()
 		return types.NewError(types.ErrIncompatibleCNIVersion,
-			fmt.Sprintf("cniVersion %q is not supported; supported are %s", asked, strings.Join(Versions(), ", ")), "")
+			fmt.Sprintf("cniVersion %q is not supported; set one of %s", asked, strings.Join(Versions(), ", ")), "")
 	}
 	if ok, err := version.GreaterThanOrEqualTo(asked, v.since); err != nil || !ok {
 		return types.NewError(types.ErrIncompatibleCNIVersion,

@@ -62,7 +62,8 @@ func code(err error) uint {
 		return Unavailable
 	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrNotServed, ipamplugin.ErrNotUp,
 		kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
-		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy, pending.ErrFull, dataplane.ErrRouteConflict,
+		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy, pending.ErrFull, pending.ErrSuperseded,
+		pending.ErrVersion, ipamplugin.ErrHeld, dataplane.ErrRouteConflict,
 		context.DeadlineExceeded, context.Canceled):
 		return types.ErrTryAgainLater
 	}

@@ -75,6 +75,9 @@ var table = []struct {
 	{"dataplane.ErrBroken", dataplane.ErrBroken, 103},
 	{"dataplane.ErrSuffering", dataplane.ErrSuffering, 51},
 	{"pending.ErrFull", pending.ErrFull, 11},
+	{"pending.ErrSuperseded", pending.ErrSuperseded, 11},
+	{"pending.ErrVersion", pending.ErrVersion, 11},
+	{"ipamplugin.ErrHeld", ipamplugin.ErrHeld, 11},
 	{"hostlock.ErrBusy", hostlock.ErrBusy, 11},
 }
 

@@ -39,6 +39,8 @@ type TokenSource interface {
 type Backlog interface {
 	// Len counts them.
 	Len() (int, error)
+	// Delayed says that the API server is back, and that this node still waits so that not all nodes settle at once.
+	Delayed() bool
 	// Settle settles some, and returns how many.
 	Settle(ctx context.Context) (done int, err error)
 }

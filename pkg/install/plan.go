@@ -2,6 +2,7 @@ package install
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -106,14 +107,9 @@ func (i *installer) planNodeFiles() (int, error) {
 	return changes, err
 }
 
-// planKubeconfig does not count a new token as a change.
+// planKubeconfig does not count a new token as a change. A node without a token has a placeholder for it: a dry run requests none.
 func (i *installer) planKubeconfig() (int, error) {
-	// check has judged what the plugins read, which here has no token when none was issued yet.
-	ca, err := i.cfg.certificateAuthority()
-	if err != nil {
-		return 0, err
-	}
-	data, err := i.cfg.renderKubeconfig(ca, i.values.Token)
+	data, err := i.usableKubeconfig(cmp.Or(i.values.Token, "unknown"))
 	if err != nil {
 		return 0, err
 	}

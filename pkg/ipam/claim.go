@@ -11,7 +11,8 @@ import (
 // errNotOurs: a block belongs to somebody else.
 var errNotOurs = errors.New("block belongs to another")
 
-// Claim makes a block the node's, unless it is somebody else's. It reports whether it is the node's now.
+// Claim makes a block the node's, unless it belongs to another owner or overlaps another block. It reports whether
+// the block is the node's now.
 func (a *Allocator) Claim(ctx context.Context, node string, cidr netip.Prefix) (owned bool, err error) {
 	row, err := get(ctx, a.Store.Blocks(), cidr)
 	switch {
@@ -27,30 +28,57 @@ func (a *Allocator) Claim(ctx context.Context, node string, cidr netip.Prefix) (
 	return err == nil, err
 }
 
-// claim makes a block the node's that did not exist a moment ago, or returns errNotOurs when somebody was faster. The
-// affinity is pending before the block exists and confirmed only after, so that a crash leaves nothing that looks owned
-// and is not.
-func (a *Allocator) claim(ctx context.Context, node string, cidr netip.Prefix) (Row[block.Block], error) {
+// claimed is a block that is the node's. checked says that no other block overlapped it after it was created.
+type claimed struct {
+	row     Row[block.Block]
+	checked bool
+}
+
+// claim makes a block the node's that did not exist a moment ago. It returns errNotOurs when another process was
+// faster, and an OverlapError, which is an errNotOurs, when the block overlaps another. The affinity is pending
+// before the block exists and confirmed only after the check for overlapping blocks, so that a crash leaves nothing
+// that looks owned and is not.
+func (a *Allocator) claim(ctx context.Context, node string, cidr netip.Prefix) (claimed, error) {
 	key := AffinityKey{node, cidr}
 	affinity, err := a.pend(ctx, key)
 	if err != nil {
-		return Row[block.Block]{}, err
+		return claimed{}, err
 	}
 	row, err := create(ctx, a.Store.Blocks(), cidr, block.New(cidr, hostAffinity(node), a.Now()))
 	if err == nil {
-		affinity, err = a.confirm(ctx, AffinityRow{key, affinity})
+		affinity, err = a.settle(ctx, AffinityRow{key, affinity}, row)
 	}
 	if !errors.Is(missing(err), ErrConflict) && !errors.Is(err, ErrExists) {
-		return row, err
+		return claimed{row, true}, err
 	}
 	return a.heal(ctx, AffinityRow{key, affinity})
+}
+
+// settle checks a block that exists for others that overlap it, and confirms the claim. A claim on a block that
+// overlaps another is taken back if the block is empty; the error is an OverlapError either way.
+func (a *Allocator) settle(ctx context.Context, affinity AffinityRow, row Row[block.Block]) (Row[Affinity], error) {
+	overlap := a.overlapping(ctx, affinity.Key.CIDR)
+	switch {
+	case overlap == nil:
+		return a.confirm(ctx, affinity)
+	case !errors.Is(overlap, errNotOurs):
+		return affinity.Row, overlap
+	case row.Value.Empty():
+		return affinity.Row, errors.Join(overlap, a.takeBack(ctx, affinity.Key, row))
+	}
+	// Its addresses are in use: the node keeps the block for their routes, and allocates no more from it.
+	confirmed, err := a.confirm(ctx, affinity)
+	if err != nil {
+		return confirmed, err
+	}
+	return confirmed, overlap
 }
 
 // pend returns the affinity as pending, making it or setting it back.
 func (a *Allocator) pend(ctx context.Context, key AffinityKey) (Row[Affinity], error) {
 	t := a.Store.Affinities()
 	var row Row[Affinity]
-	err := retry(ctx, "claim block "+key.CIDR.String(), func() (err error) {
+	err := a.retry(ctx, "claim block "+key.CIDR.String(), func() (err error) {
 		row, err = create(ctx, t, key, Affinity{State: Pending})
 		if !errors.Is(err, ErrExists) {
 			return err
@@ -65,13 +93,13 @@ func (a *Allocator) pend(ctx context.Context, key AffinityKey) (Row[Affinity], e
 	return row, err
 }
 
-// heal brings an affinity and its block to where they agree, from wherever a claim or a release of it was cut off, and
-// returns the block. A release that was begun is taken back, as long as the block is still there and the node's: the new
-// revision of the block stops whoever is about to delete it. It returns errNotOurs when the block belongs to another.
-func (a *Allocator) heal(ctx context.Context, affinity AffinityRow) (Row[block.Block], error) {
+// heal brings an affinity and its block to where they agree, from wherever a claim or a release of it was cut off,
+// and returns the block. A release that was begun is taken back, as long as the block is still there and the node's:
+// the new revision of the block stops the process that is about to delete it. Errors are those of claim.
+func (a *Allocator) heal(ctx context.Context, affinity AffinityRow) (claimed, error) {
 	key := affinity.Key
-	var row Row[block.Block]
-	err := retry(ctx, "claim block "+key.CIDR.String(), func() (err error) {
+	var healed claimed
+	err := a.retry(ctx, "claim block "+key.CIDR.String(), func() (err error) {
 		if affinity.Rev == nil {
 			// Claimed by this very request, a moment ago.
 			if affinity.Row, err = get(ctx, a.Store.Affinities(), key); errors.Is(err, ErrNotFound) {
@@ -88,39 +116,44 @@ func (a *Allocator) heal(ctx context.Context, affinity AffinityRow) (Row[block.B
 				return missing(err)
 			}
 		}
-		row, err = get(ctx, a.Store.Blocks(), key.CIDR)
-		switch {
-		case errors.Is(err, ErrNotFound):
-			if affinity.Row, err = a.unconfirm(ctx, affinity); err != nil {
-				return err
-			}
-			row, err = create(ctx, a.Store.Blocks(), key.CIDR, block.New(key.CIDR, hostAffinity(key.Node), a.Now()))
-			if err != nil {
-				return missing(err)
-			}
-		case err != nil:
+		healed.row, affinity.Row, err = a.blockOf(ctx, affinity)
+		healed.checked = affinity.Value.State != Confirmed
+		if err != nil || !healed.checked {
 			return err
-		case row.Value.Affinity != hostAffinity(key.Node):
-			if err := remove(ctx, a.Store.Affinities(), key, affinity.Row); err != nil {
-				return ignore(err, ErrConflict)
-			}
-			return errNotOurs
-		case affinity.Value.State != Confirmed:
-			// A new revision makes whoever decided on the old one, to take the block over, look again.
-			row.Value.Sequence++
-			if row, err = a.Store.Blocks().Update(ctx, key.CIDR, row); err != nil {
-				return missing(err)
-			}
 		}
-		affinity.Row, err = a.confirm(ctx, affinity)
+		affinity.Row, err = a.settle(ctx, affinity, healed.row)
 		return err
 	})
-	return row, err
+	return healed, err
 }
 
-// reopen sets a claim that is marked for deletion back to pending, before its block is read. Another process may mark the
-// claim again and delete the block: a mark on a marked claim is no write, so that the confirmation would not conflict with
-// it. A mark on a pending claim is one. After a conflict the row is empty, and the claim has to be read again.
+// blockOf returns the block of a claim, created if it does not exist, and the claim as it is now. While the claim is
+// not confirmed the block gets a new revision, which makes another process that decided on the old one look again.
+func (a *Allocator) blockOf(ctx context.Context, affinity AffinityRow) (Row[block.Block], Row[Affinity], error) {
+	key := affinity.Key
+	row, err := get(ctx, a.Store.Blocks(), key.CIDR)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		if affinity.Row, err = a.unconfirm(ctx, affinity); err != nil {
+			return row, affinity.Row, err
+		}
+		row, err = create(ctx, a.Store.Blocks(), key.CIDR, block.New(key.CIDR, hostAffinity(key.Node), a.Now()))
+	case err != nil:
+	case row.Value.Affinity != hostAffinity(key.Node):
+		if err = ignore(remove(ctx, a.Store.Affinities(), key, affinity.Row), ErrConflict); err == nil {
+			err = errNotOurs
+		}
+	case affinity.Value.State != Confirmed:
+		row.Value.Sequence++
+		row, err = a.Store.Blocks().Update(ctx, key.CIDR, row)
+	}
+	return row, affinity.Row, missing(err)
+}
+
+// reopen sets a claim that is marked for deletion back to pending, before its block is read. Another process may mark
+// the claim again and delete the block: a mark on a marked claim is no write, so that the confirmation would not
+// conflict with it. A mark on a pending claim is one. After a conflict the row is empty, and the claim has to be read
+// again.
 func (a *Allocator) reopen(ctx context.Context, affinity AffinityRow) (Row[Affinity], error) {
 	affinity.Value.State = Pending
 	return a.Store.Affinities().Update(ctx, affinity.Key, affinity.Row)

@@ -34,11 +34,11 @@ var (
 type NoAddressError struct {
 	// IPv6 is the family of the request.
 	IPv6 bool
-	// Reasons has one entry a pool, "pool: why not".
+	// Reasons has one entry for each pool, "pool: cause (remedy)".
 	Reasons []string
 }
 
-// Error names the family, the reasons and the cure.
+// Error names the family, and the cause and the remedy of each pool.
 func (e *NoAddressError) Error() string {
 	family := "IPv4"
 	if e.IPv6 {
@@ -47,8 +47,7 @@ func (e *NoAddressError) Error() string {
 	if len(e.Reasons) == 0 {
 		return fmt.Sprintf("assign %s address: %v: there is no %s pool; create an IPPool", family, ErrNoAddress, family)
 	}
-	return fmt.Sprintf("assign %s address: %v: %s; free addresses, or add or enlarge a pool that serves this pod",
-		family, ErrNoAddress, strings.Join(e.Reasons, "; "))
+	return fmt.Sprintf("assign %s address: %v: %s", family, ErrNoAddress, strings.Join(e.Reasons, "; "))
 }
 
 // Unwrap returns ErrNoAddress.

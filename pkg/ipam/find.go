@@ -3,7 +3,7 @@ package ipam
 import (
 	"context"
 	"errors"
-	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -27,6 +27,21 @@ type search struct {
 	// handle is the request's handle as it was last written, and counted what it counts on behalf of the request.
 	handle  Row[Handle]
 	counted map[netip.Prefix]int
+	// reserved are the addresses that are only given when they are asked for.
+	reserved pool.Ranges
+	// overlapped are the blocks that could not be used because they overlap others; collisions are those of the current
+	// pass.
+	overlapped map[netip.Prefix]*OverlapError
+	collisions []*OverlapError
+	// leftovers are addresses that nobody holds in blocks that had no room.
+	leftovers leftovers
+}
+
+func newSearch(a *Allocator, view View, r Request) *search {
+	return &search{
+		a: a, view: view, request: r, reserved: pool.NewRanges(view.Reserved), counted: map[netip.Prefix]int{},
+		wanted: map[netip.Prefix]bool{}, full: map[netip.Prefix]bool{}, overlapped: map[netip.Prefix]*OverlapError{},
+	}
 }
 
 // errFull: a block, or all that was looked at, has nothing for the want.
@@ -53,19 +68,23 @@ func (s *search) find(ctx context.Context, w Want) (place, error) {
 	if p, ok := s.knownIn(pools, w); ok {
 		return p, nil
 	}
-	if p, err := s.own(ctx, w, pools); !errors.Is(err, errFull) {
+	if p, err := s.own(ctx, w, s.ownIn(pools)); !errors.Is(err, errFull) {
 		return p, err
 	}
 	// The cached answer may have lacked a block that the node claimed a moment ago.
 	if err := s.refresh(ctx); err != nil {
 		return place{}, err
 	}
-	if p, err := s.own(ctx, w, pools); !errors.Is(err, errFull) {
+	if p, err := s.own(ctx, w, s.ownIn(pools)); !errors.Is(err, errFull) {
 		return p, err
 	}
 	p, reasons, err := s.grow(ctx, w, pools)
 	if errors.Is(err, errFull) {
 		none.Reasons = append(none.Reasons, reasons...)
+		for _, cidr := range slices.SortedFunc(maps.Keys(s.overlapped), netip.Prefix.Compare) {
+			none.Reasons = append(none.Reasons, s.overlapped[cidr].Error())
+		}
+		none.Reasons = append(none.Reasons, s.leftovers.reasons(s.view.Config.Cooldown)...)
 		return place{}, none
 	}
 	return p, err
@@ -77,10 +96,22 @@ func (s *search) pools(w Want) ([]pool.Pool, []pool.Rejection, error) {
 }
 
 // ownIn returns the node's claims in the pools, by the order of these, but for blocks that were seen to be full.
+// Claims on blocks of another size than the pool's are returned by misfits.
 func (s *search) ownIn(pools []pool.Pool) (rows []AffinityRow) {
+	return s.claimsIn(pools, func(p pool.Pool, cidr netip.Prefix) bool { return cidr.Bits() == p.BlockSize })
+}
+
+// misfits returns the node's claims on blocks that have another size than the pool that they lie in has now.
+func (s *search) misfits(pools []pool.Pool) (rows []AffinityRow) {
+	return s.claimsIn(pools, func(p pool.Pool, cidr netip.Prefix) bool { return cidr.Bits() != p.BlockSize })
+}
+
+func (s *search) claimsIn(pools []pool.Pool, which func(p pool.Pool, cidr netip.Prefix) bool) (rows []AffinityRow) {
 	for _, p := range pools {
 		for _, row := range s.view.Affinities {
-			if p.CIDR.Contains(row.Key.CIDR.Addr()) && !s.full[row.Key.CIDR] {
+			cidr := row.Key.CIDR
+			// Of nested pools, the innermost one is a block's.
+			if in, ok := pool.Containing(s.view.Pools, cidr.Addr()); ok && in.CIDR == p.CIDR && which(p, cidr) && !s.full[cidr] {
 				rows = append(rows, row)
 			}
 		}
@@ -88,9 +119,8 @@ func (s *search) ownIn(pools []pool.Pool) (rows []AffinityRow) {
 	return rows
 }
 
-// own looks for room in the blocks that the node owns in the pools. It returns errFull when there is none.
-func (s *search) own(ctx context.Context, w Want, pools []pool.Pool) (place, error) {
-	rows := s.ownIn(pools)
+// own looks for room in blocks that the node owns. It returns errFull when there is none.
+func (s *search) own(ctx context.Context, w Want, rows []AffinityRow) (place, error) {
 	// The youngest mostly has room; of a node that has many and needs another, all are full.
 	for size := 1; len(rows) > 0; size = maxBatch {
 		batch := rows[:min(size, len(rows))]
@@ -128,7 +158,11 @@ func (s *search) tryBatch(ctx context.Context, w Want, rows []AffinityRow) (plac
 		found, err := place{want: w, cidr: row.Key.CIDR, row: read[i]}, failed[i]
 		switch {
 		case err == nil:
-			err = s.room(found)
+			if err = s.room(found); err == nil {
+				err = s.collision(s.admit(ctx, found))
+			} else {
+				s.leftovers.add(found.row.Value, s.reserved)
+			}
 			s.full[row.Key.CIDR] = errors.Is(err, errFull)
 		case errors.Is(err, errUnhealed):
 			found, err = s.tryOwn(ctx, w, row)
@@ -144,8 +178,8 @@ func (s *search) tryBatch(ctx context.Context, w Want, rows []AffinityRow) (plac
 var errUnhealed = errors.New("affinity is not confirmed")
 
 // agreed returns the block of an affinity, as it was read, if the affinity is confirmed and agrees with it, else
-// errUnhealed. Of a block that is only remembered, it returns errFull when it is no longer the node's, and errUnhealed when
-// it is empty: somebody may be about to take it away, and that is seen at the affinity.
+// errUnhealed. Of a block that is only remembered, it returns errFull when it is no longer the node's, and
+// errUnhealed when it is empty: somebody may be about to take it away, and that is seen at the affinity.
 func (s *search) agreed(row AffinityRow, b Row[block.Block], err error) (Row[block.Block], error) {
 	remembered := s.view.Remembered && !s.fresh
 	gone := errors.Is(err, ErrNotFound) || err == nil && b.Value.Affinity != hostAffinity(row.Key.Node)
@@ -168,14 +202,20 @@ func (s *search) tryOwn(ctx context.Context, w Want, row AffinityRow) (place, er
 	}
 	b, err := s.a.heal(ctx, row)
 	if errors.Is(err, errNotOurs) {
-		s.view.Affinities = slices.DeleteFunc(slices.Clone(s.view.Affinities), func(r AffinityRow) bool { return r.Key == row.Key })
+		err = s.collision(err)
+		s.view.Affinities = slices.DeleteFunc(slices.Clone(s.view.Affinities), func(r AffinityRow) bool {
+			return r.Key == row.Key
+		})
 		return place{}, errFull
 	}
 	if err != nil {
 		return place{}, err
 	}
-	p := place{want: w, cidr: row.Key.CIDR, row: b}
-	return p, s.room(p)
+	p := place{want: w, cidr: row.Key.CIDR, row: b.row, admitted: b.checked}
+	if err := s.room(p); err != nil {
+		return p, err
+	}
+	return p, s.collision(s.admit(ctx, p))
 }
 
 // room returns nil when the want can be had at the place, trying it on a copy.
@@ -221,34 +261,6 @@ func (s *search) poolQuery(w Want) pool.Query {
 		IPv6: w.IPv6, Use: pool.Workload, Requested: w.Pools,
 		NodeLabels: s.view.NodeLabels, NamespaceLabels: s.request.NamespaceLabels,
 	}
-}
-
-// findAddr returns the block of a wanted address, claiming it when it does not exist.
-func (s *search) findAddr(ctx context.Context, w Want) (place, error) {
-	p, ok := pool.Containing(s.view.Pools, w.Addr)
-	if !ok {
-		return place{}, fmt.Errorf("%w: requested address %s lies in no pool; choose one of a pool's addresses", pool.ErrUnknownPool, w.Addr)
-	}
-	if err := p.Usable(pool.Workload); err != nil {
-		return place{}, fmt.Errorf("requested address %s: %w", w.Addr, err)
-	}
-	cidr := p.Block(w.Addr)
-	row, err := get(ctx, s.a.Store.Blocks(), cidr)
-	if errors.Is(err, ErrNotFound) {
-		row, err = s.a.claim(ctx, s.request.Node, cidr)
-		if errors.Is(err, errNotOurs) {
-			row, err = get(ctx, s.a.Store.Blocks(), cidr)
-		}
-	}
-	if err != nil {
-		return place{}, err
-	}
-	if s.view.Config.StrictAffinity && row.Value.Affinity != hostAffinity(s.request.Node) {
-		return place{}, fmt.Errorf("%w: %s lies in block %s of %s, and IPAMConfig.strictAffinity forbids to borrow from it",
-			ErrAddrTaken, w.Addr, cidr, orNobody(row.Value.Affinity))
-	}
-	found := place{want: w, cidr: cidr, row: row}
-	return found, s.room(found)
 }
 
 func orNobody(affinity string) string {

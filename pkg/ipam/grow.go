@@ -4,20 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"iter"
 	"net/netip"
-	"strings"
 	"time"
 
-	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/pool"
 )
 
 const (
-	// maxProbes bounds how many blocks of one pool a search looks at, so that a huge pool that is full costs a bounded time.
+	// maxProbes bounds how many blocks of one pool a search looks at, so that a huge pool that is full costs a bounded
+	// time.
 	maxProbes = 2048
-	// maxReserved bounds how many blocks that reservations cover it passes over.
-	maxReserved = 1 << 20
 	// maxBatch is how many blocks are looked at side by side. The first look is at one block alone, for it is mostly free.
 	maxBatch = 16
 	// maxKept bounds how many blocks of others are remembered to be taken over, or borrowed from.
@@ -38,6 +34,23 @@ func (s *search) grow(ctx context.Context, w Want, pools []pool.Pool) (place, []
 	if err != nil {
 		return place{}, nil, err
 	}
+	for pass := 1; ; pass++ {
+		found, reasons, err := s.survey(ctx, w, pools, limit)
+		if !errors.Is(err, errFull) {
+			return found, nil, err
+		}
+		again, err := s.collisionsGone(ctx, pass)
+		if err != nil {
+			return place{}, nil, err
+		}
+		if !again {
+			return place{}, reasons, errFull
+		}
+	}
+}
+
+// survey looks for room in each pool once, and says of each pool why it has none.
+func (s *search) survey(ctx context.Context, w Want, pools []pool.Pool, limit string) (place, []string, error) {
 	var reasons []string
 	var lend []place
 	for _, p := range pools {
@@ -49,14 +62,22 @@ func (s *search) grow(ctx context.Context, w Want, pools []pool.Pool) (place, []
 		lend = append(lend, v.roomy...)
 		reasons = append(reasons, p.Name+": "+v.reason(limit))
 	}
-	if s.view.Config.StrictAffinity || len(lend) == 0 {
+	if p, err := s.own(ctx, w, s.misfits(pools)); !errors.Is(err, errFull) {
+		return p, nil, err
+	}
+	if s.view.Config.StrictAffinity {
 		return place{}, reasons, errFull
 	}
-	return lend[0], nil, nil
+	for _, p := range lend {
+		if err := s.collision(s.admit(ctx, p)); !errors.Is(err, errFull) {
+			return p, nil, err
+		}
+	}
+	return place{}, reasons, errFull
 }
 
-// makeWay says why the node may claim no more blocks, or "". Before it gives up at the cap it gives back blocks that are
-// empty and that this want cannot use, lest they keep the pools that it can use from serving the node at all.
+// makeWay says why the node may claim no more blocks, or "". Before it gives up at the cap it gives back blocks that
+// are empty and that this want cannot use, lest they keep the pools that it can use from serving the node at all.
 func (s *search) makeWay(ctx context.Context, w Want, pools []pool.Pool) (string, error) {
 	switch {
 	case s.limit(w) == "" || !s.view.Config.AutoAllocateBlocks:
@@ -78,171 +99,9 @@ func (s *search) limit(w Want) string {
 	config, mine := s.view.Config, s.blocksOf(w.IPv6)
 	switch {
 	case !config.AutoAllocateBlocks:
-		return "the node's blocks are full, and IPAMConfig.autoAllocateBlocks is off"
+		return "the node's blocks are full, and IPAMConfig.autoAllocateBlocks is off (set it to true)"
 	case mine >= config.MaxBlocksPerHost:
-		return fmt.Sprintf("the node's %d blocks are full, and it may have no more (IPAMConfig.maxBlocksPerHost is %d)", mine, config.MaxBlocksPerHost)
+		return fmt.Sprintf("the node's %d blocks are full, and IPAMConfig.maxBlocksPerHost is %d (raise it)", mine, config.MaxBlocksPerHost)
 	}
 	return ""
-}
-
-// survey is a walk through one pool.
-type survey struct {
-	*search
-	want     Want
-	pool     pool.Pool
-	mayClaim bool
-	// idle are blocks that other nodes own and do not use, roomy those with an address to lend.
-	idle  []netip.Prefix
-	roomy []place
-	// What the walk met.
-	looked, taken, reserved, free int
-}
-
-// run walks the pool until it has claimed a block, and else takes over an idle one. It returns errFull when neither can be had.
-func (v *survey) run(ctx context.Context) (place, error) {
-	next, stop := iter.Pull(v.pool.Walk(v.request.Node))
-	defer stop()
-	for size := 1; v.looked < v.probes(); size = min(2*size, maxBatch) {
-		batch := v.batch(next, size)
-		if len(batch) == 0 {
-			break
-		}
-		found, err := v.look(ctx, batch)
-		if !errors.Is(err, errFull) {
-			return found, err
-		}
-		if !v.mayClaim && (v.view.Config.StrictAffinity || len(v.roomy) > 0) {
-			break
-		}
-	}
-	if v.dry && v.looked >= v.probes() {
-		return place{want: v.want}, nil
-	}
-	if !v.mayClaim {
-		return place{}, errFull
-	}
-	for _, cidr := range v.idle {
-		found, err := v.claim(ctx, cidr, v.a.takeOver)
-		if !errors.Is(err, errFull) {
-			return found, err
-		}
-	}
-	return place{}, errFull
-}
-
-// batch returns the next blocks that are worth a look.
-func (v *survey) batch(next func() (netip.Prefix, bool), size int) []netip.Prefix {
-	var batch []netip.Prefix
-	for len(batch) < size {
-		cidr, ok := next()
-		if !ok {
-			break
-		}
-		// Only what costs a request counts as a look.
-		switch {
-		case v.owns(cidr):
-			v.taken++
-		case v.setAside(cidr):
-			if v.reserved++; v.reserved >= maxReserved {
-				return batch
-			}
-		default:
-			v.looked++
-			batch = append(batch, cidr)
-		}
-	}
-	return batch
-}
-
-// look reads blocks side by side, claims the first that is free, and remembers what the others are good for.
-func (v *survey) look(ctx context.Context, batch []netip.Prefix) (place, error) {
-	rows, missing := make([]Row[block.Block], len(batch)), make([]bool, len(batch))
-	g, inGroup := v.a.group(ctx)
-	for i, cidr := range batch {
-		g.Go(func() (err error) {
-			rows[i], err = get(inGroup, v.a.Store.Blocks(), cidr)
-			if missing[i] = errors.Is(err, ErrNotFound); missing[i] || errors.Is(err, ErrMalformed) {
-				return nil
-			}
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return place{}, err
-	}
-	for i, cidr := range batch {
-		switch {
-		case missing[i] && v.mayClaim:
-			found, err := v.claim(ctx, cidr, v.a.claim)
-			if !errors.Is(err, errFull) {
-				return found, err
-			}
-		case !missing[i]:
-			v.remember(place{want: v.want, cidr: cidr, row: rows[i]})
-		}
-	}
-	return place{}, errFull
-}
-
-// remember notes what a block of somebody else is good for.
-func (v *survey) remember(p place) {
-	v.taken++
-	b := p.row.Value
-	if !strings.HasPrefix(b.Affinity, hostPrefix) && b.Affinity != "" || b.Validate() != nil {
-		return
-	}
-	v.free += b.Usage().Free
-	if b.Affinity != "" && b.Empty() && v.a.Now().Sub(b.ClaimTime) > idleAfter && len(v.idle) < maxKept {
-		v.idle = append(v.idle, p.cidr)
-	}
-	if len(v.roomy) < maxKept && v.room(p) == nil {
-		v.roomy = append(v.roomy, p)
-	}
-}
-
-// claim makes a block the node's by the given means. It returns errFull when somebody else has it, or it has no room.
-func (v *survey) claim(ctx context.Context, cidr netip.Prefix, by func(context.Context, string, netip.Prefix) (Row[block.Block], error)) (place, error) {
-	if v.dry {
-		return place{want: v.want, cidr: cidr}, nil
-	}
-	row, err := by(ctx, v.request.Node, cidr)
-	if errors.Is(err, errNotOurs) {
-		v.taken++
-		return place{}, errFull
-	}
-	if err != nil {
-		return place{}, err
-	}
-	v.view.Affinities = append(v.view.Affinities, AffinityRow{
-		Key: AffinityKey{v.request.Node, cidr}, Row: Row[Affinity]{Value: Affinity{State: Confirmed}},
-	})
-	found := place{want: v.want, cidr: cidr, row: row}
-	return found, v.room(found)
-}
-
-// setAside reports whether reservations leave nothing of a block.
-func (v *survey) setAside(cidr netip.Prefix) bool {
-	if len(v.view.Reserved) == 0 {
-		return false
-	}
-	empty := block.New(cidr, "", v.a.Now())
-	return v.room(place{want: v.want, cidr: cidr, row: Row[block.Block]{Value: empty}}) != nil
-}
-
-// reason says why the pool gave nothing.
-func (v *survey) reason(limit string) string {
-	if limit != "" {
-		return limit + v.strict()
-	}
-	if v.looked >= v.probes() {
-		return fmt.Sprintf("no free block among the %d of %d looked at%s", v.looked, v.pool.Blocks(), v.strict())
-	}
-	return fmt.Sprintf("all %d blocks of %s are in use (%d taken, %d reserved)%s", v.pool.Blocks(), v.pool.CIDR, v.taken, v.reserved, v.strict())
-}
-
-func (v *survey) strict() string {
-	if !v.view.Config.StrictAffinity || v.free == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; %d addresses are free in blocks of other nodes, but IPAMConfig.strictAffinity forbids to borrow them", v.free)
 }

@@ -68,7 +68,7 @@ func TestStrictAffinityForbidsToBorrowAndSaysWhatItCosts(t *testing.T) {
 	s.Settings.StrictAffinity = true
 	before := s.String()
 	_, err := assign(s, only4("a", "net.late"))
-	if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "9 addresses are free in blocks of other nodes, but IPAMConfig.strictAffinity forbids to borrow them") {
+	if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "9 addresses are free in blocks of other nodes, but IPAMConfig.strictAffinity forbids borrowing them (set it to false)") {
 		t.Errorf("got %v", err)
 	}
 	if s.String() != before {

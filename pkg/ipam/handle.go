@@ -14,7 +14,7 @@ import (
 func (a *Allocator) countUp(ctx context.Context, id string, by map[netip.Prefix]int) (Row[Handle], error) {
 	t := a.Store.Handles()
 	var row Row[Handle]
-	err := retry(ctx, "count addresses of handle "+id, func() (err error) {
+	err := a.retry(ctx, "count addresses of handle "+id, func() (err error) {
 		// A new attachment has a new handle, so that creating it first saves the read.
 		row, err = t.Create(ctx, id, Handle{ID: id, Counts: apply(nil, by)})
 		if !errors.Is(err, ErrExists) {
@@ -33,9 +33,9 @@ func (a *Allocator) countUp(ctx context.Context, id string, by map[netip.Prefix]
 	return row, err
 }
 
-// countDown lowers what a handle counts, deleting it when that is nothing, provided that nobody wrote to the handle since
-// row. If somebody did, nobody can tell whether the count is still in it: it is left too high, which does no harm and which
-// the handle's release settles. To lower it twice would hide an address for ever.
+// countDown lowers what a handle counts, deleting it when that is nothing, provided that nobody wrote to the handle
+// since row. If somebody did, nobody can tell whether the count is still in it: it is left too high, which does no
+// harm and which the handle's release settles. To lower it twice would hide an address for ever.
 func (a *Allocator) countDown(ctx context.Context, id string, row Row[Handle], by map[netip.Prefix]int) (Row[Handle], error) {
 	if row.Rev == nil || len(by) == 0 {
 		return row, nil
@@ -56,12 +56,12 @@ func (a *Allocator) countDown(ctx context.Context, id string, row Row[Handle], b
 	return written, nil
 }
 
-// touch gives a handle a new revision, so that a concurrent release that read the old one cannot delete it. It returns an
-// error that wraps ErrReleased when the handle no longer counts the block.
+// touch gives a handle a new revision, so that a concurrent release that read the old one cannot delete it. It
+// returns an error that wraps ErrReleased when the handle no longer counts the block.
 func (a *Allocator) touch(ctx context.Context, id string, cidr netip.Prefix) (Row[Handle], error) {
 	t := a.Store.Handles()
 	var row Row[Handle]
-	err := retry(ctx, "keep handle "+id, func() (err error) {
+	err := a.retry(ctx, "keep handle "+id, func() (err error) {
 		row, err = get(ctx, t, id)
 		if errors.Is(err, ErrNotFound) || err == nil && row.Value.Counts[cidr] == 0 {
 			return fmt.Errorf("assign address to handle %s: %w: its container is being deleted", id, ErrReleased)

@@ -57,7 +57,7 @@ func (a *Allocator) Release(ctx context.Context, h Holder, mine func(owner map[s
 	match := func(o block.Attribute) bool {
 		return block.SameHandle(o.Handle, h.id) && (mine == nil || mine(o.Owner))
 	}
-	err := retry(ctx, "release handle "+h.id, func() error {
+	err := a.retry(ctx, "release handle "+h.id, func() error {
 		if !h.found {
 			return nil
 		}
@@ -122,7 +122,7 @@ func (a *Allocator) releaseAll(ctx context.Context, handle string, h Handle, mat
 func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle string, match func(block.Attribute) bool, counted int, cooldown time.Duration) (Released, error) {
 	var freed Released
 	row, recalled := a.memory().Recall(cidr)
-	err := retry(ctx, "release from block "+cidr.String(), func() (err error) {
+	err := a.retry(ctx, "release from block "+cidr.String(), func() (err error) {
 		freed = Released{}
 		if !recalled {
 			if row, err = get(ctx, a.Store.Blocks(), cidr); err != nil {
@@ -164,7 +164,7 @@ func (a *Allocator) ReleaseHolding(ctx context.Context, handle string, cidr neti
 		return false, err
 	}
 	released := false
-	err = retry(ctx, "release "+h.Addr.String(), func() error {
+	err = a.retry(ctx, "release "+h.Addr.String(), func() error {
 		row, err := get(ctx, a.Store.Blocks(), cidr)
 		if err != nil {
 			return ignore(err, ErrNotFound)

@@ -12,8 +12,8 @@ import (
 	"calico-cni/pkg/ipam/memstore"
 )
 
-// repeating is a store on which one write, the n-th, takes effect and is then made once more: the answer is the second one,
-// as when a client repeats a request whose first answer was 503 with Retry-After.
+// repeating is a store on which one write, the n-th, takes effect and is then made once more: the answer is the
+// second one, as when a client repeats a request whose first answer was 503 with Retry-After.
 type repeating struct {
 	*memstore.Store
 	left  int
@@ -64,8 +64,8 @@ func (t repeatingTable[K, T]) Delete(ctx context.Context, k K, row ipam.Row[T]) 
 	return t.r.write("delete "+t.kind, func() error { return t.Table.Delete(ctx, k, row) })
 }
 
-// TestWriteMadeTwiceHasOneEffect makes each write of each scenario twice. An assignment holds one address of each family, and
-// the release leaves nothing.
+// TestWriteMadeTwiceHasOneEffect makes each write of each scenario twice. An assignment holds one address of each
+// family, and the release leaves nothing.
 func TestWriteMadeTwiceHasOneEffect(t *testing.T) {
 	for name, sc := range scenarios() {
 		t.Run(name, func(t *testing.T) {
@@ -107,8 +107,8 @@ func held(blocks map[netip.Prefix]block.Block, handle string, v6 bool) (n int) {
 	return n
 }
 
-// TestReassignmentAfterAWriteMadeTwice withdraws a first assignment after a second one for the same handle, as an ADD does
-// whose address is routed elsewhere. What the second one got stays counted.
+// TestReassignmentAfterAWriteMadeTwice withdraws a first assignment after a second one for the same handle, as an ADD
+// does whose address is routed elsewhere. What the second one got stays counted.
 func TestReassignmentAfterAWriteMadeTwice(t *testing.T) {
 	for n := 1; n < 10; n++ {
 		s := newStore()

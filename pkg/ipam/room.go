@@ -3,22 +3,23 @@ package ipam
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 
 	"calico-cni/pkg/ipam/pool"
 )
 
-// Room returns nil when a request that names no address could be given its addresses at this moment, and else the error
-// that Assign would return. It reads, and writes nothing. Of a pool it looks at fewer blocks than Assign would, and takes it
-// to have room when it has not seen them all. Pools that select by namespace, or have to be named, count as if they did not.
+// Room returns nil when a request that names no address could be given its addresses at this moment, and else the
+// error that Assign would return. It reads, and writes nothing. Of a pool it looks at fewer blocks than Assign would,
+// and takes it to have room when it has not seen them all. Pools that select by namespace, or have to be named, count
+// as if they did not.
 func (a *Allocator) Room(ctx context.Context, view View, r Request) error {
 	// A pool that serves only some namespaces, or those who name it, has room for somebody.
 	view.Pools = slices.Clone(view.Pools)
 	for i := range view.Pools {
 		view.Pools[i].Namespace, view.Pools[i].Manual = nil, false
 	}
-	s := &search{a: a, view: view, request: r, wanted: map[netip.Prefix]bool{}, full: map[netip.Prefix]bool{}, dry: true}
+	s := newSearch(a, view, r)
+	s.dry = true
 	for _, w := range r.Wants {
 		if _, err := s.find(ctx, Want{IPv6: w.IPv6, Pools: w.Pools}); err != nil {
 			return err
@@ -38,8 +39,8 @@ func (s *search) probes() int {
 	return maxProbes
 }
 
-// peek returns the block of an affinity as it is, healed or not; errFull when it is another's or has no room. A claim whose
-// block is not there yet has room.
+// peek returns the block of an affinity as it is, healed or not; errFull when it is another's or has no room. A claim
+// whose block is not there yet has room.
 func (s *search) peek(ctx context.Context, w Want, row AffinityRow) (place, error) {
 	found := place{want: w, cidr: row.Key.CIDR}
 	b, err := get(ctx, s.a.Store.Blocks(), row.Key.CIDR)

@@ -12,9 +12,11 @@ import (
 // Row is one stored value as it was read or written.
 type Row[T any] struct {
 	Value T
-	// Deleted says that another writer has begun to delete the row: a reader takes it for absent, and may finish the deletion.
+	// Deleted says that another writer has begun to delete the row: a reader takes it for absent, and may finish the
+	// deletion.
 	Deleted bool
-	// Rev is the store's own: which revision this is, and whatever else an update has to keep. Callers pass it back unread.
+	// Rev is the store's own: which revision this is, and whatever else an update has to keep. Callers pass it back
+	// unread.
 	Rev any
 }
 
@@ -24,8 +26,9 @@ type Table[K comparable, T any] interface {
 	Get(ctx context.Context, key K) (Row[T], error)
 	// Create stores a new row. An error wraps ErrExists when there is one, be its deletion begun or not.
 	Create(ctx context.Context, key K, value T) (Row[T], error)
-	// Update replaces the row that Rev names. An error wraps ErrConflict when it was written since, ErrNotFound when it is gone.
-	// An update that changes nothing succeeds and may keep the revision: a writer that needs a new revision changes a field.
+	// Update replaces the row that Rev names. An error wraps ErrConflict when it was written since, ErrNotFound when it
+	// is gone. An update that changes nothing succeeds and may keep the revision: a writer that needs a new revision
+	// changes a field.
 	Update(ctx context.Context, key K, row Row[T]) (Row[T], error)
 	// Delete removes the row that Rev names. Errors are those of Update.
 	Delete(ctx context.Context, key K, row Row[T]) error
@@ -40,6 +43,9 @@ type Store interface {
 	// AffinitiesOf returns the affinities of a node, of both families and in every state. A cached answer may be some
 	// milliseconds old: it may lack the newest row and hold one that is gone.
 	AffinitiesOf(ctx context.Context, node string, cached bool) ([]AffinityRow, error)
+	// BlocksOverlapping returns every block, of any size, that has an address of a CIDR, whether its deletion has begun
+	// or not. It has every block that was created before the call and exists throughout it.
+	BlocksOverlapping(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error)
 }
 
 // Cluster is what the allocator has to know of the cluster and never writes.

@@ -3,12 +3,7 @@ package ipam
 import (
 	"context"
 	"errors"
-	"fmt"
 )
-
-// maxAttempts bounds every compare-and-swap loop. Each failed attempt means that somebody else's write went through,
-// so that many in a row are a sign of something other than contention.
-const maxAttempts = 100
 
 // get returns a row that counts: one whose deletion has begun is finished off first and then is not found.
 func get[K comparable, T any](ctx context.Context, t Table[K, T], key K) (Row[T], error) {
@@ -53,18 +48,4 @@ func ignore(err error, harmless ...error) error {
 		}
 	}
 	return err
-}
-
-// retry runs attempt until it succeeds or fails for another reason than that somebody else wrote first.
-func retry(ctx context.Context, what string, attempt func() error) error {
-	for range maxAttempts {
-		err := attempt()
-		if !errors.Is(err, ErrConflict) && !errors.Is(err, ErrExists) {
-			return err
-		}
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: %w", what, context.Cause(ctx))
-		}
-	}
-	return fmt.Errorf("%s: %w: gave up after %d attempts; try again", what, ErrContended, maxAttempts)
 }

@@ -13,20 +13,20 @@ import (
 // takeOver makes another node's block the node's own, provided that it is still empty and was not claimed just now. It
 // returns errNotOurs when that is not so. The owner's claim is withdrawn before the block goes, as its own release
 // would, so that whoever meets the half of it can finish it.
-func (a *Allocator) takeOver(ctx context.Context, node string, cidr netip.Prefix) (Row[block.Block], error) {
+func (a *Allocator) takeOver(ctx context.Context, node string, cidr netip.Prefix) (claimed, error) {
 	row, err := get(ctx, a.Store.Blocks(), cidr)
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return a.claim(ctx, node, cidr)
 	case err != nil:
-		return row, err
+		return claimed{}, err
 	}
 	owner, ok := strings.CutPrefix(row.Value.Affinity, hostPrefix)
 	if !ok || !row.Value.Empty() || a.Now().Sub(row.Value.ClaimTime) <= idleAfter {
-		return row, errNotOurs
+		return claimed{}, errNotOurs
 	}
 	if err := a.giveBack(ctx, AffinityKey{owner, cidr}, row); err != nil {
-		return row, err
+		return claimed{}, err
 	}
 	return a.claim(ctx, node, cidr)
 }
@@ -51,8 +51,8 @@ func (a *Allocator) giveBack(ctx context.Context, key AffinityKey, row Row[block
 	return ignore(remove(ctx, a.Store.Affinities(), key, affinity), ErrConflict)
 }
 
-// mark sets a claim to pendingDeletion. It returns errNotOurs when another process changed the claim concurrently. If that
-// process marked the claim as well, or it was this process in an earlier attempt, the mark stands.
+// mark sets a claim to pendingDeletion. It returns errNotOurs when another process changed the claim concurrently. If
+// that process marked the claim as well, or it was this process in an earlier attempt, the mark stands.
 func (a *Allocator) mark(ctx context.Context, key AffinityKey) (Row[Affinity], error) {
 	affinity, err := get(ctx, a.Store.Affinities(), key)
 	if err != nil {
@@ -83,8 +83,8 @@ func (a *Allocator) unmark(ctx context.Context, key AffinityKey, affinity Row[Af
 	return ignore(err, errNotOurs)
 }
 
-// releaseUnselected gives back the node's blocks that are empty and lie in no pool that selects the node any more. It is
-// done on the way to a new block, so that a change of pools does not leave the old ones' blocks behind.
+// releaseUnselected gives back the node's blocks that are empty and lie in no pool that selects the node any more. It
+// is done on the way to a new block, so that a change of pools does not leave the old ones' blocks behind.
 func (s *search) releaseUnselected(ctx context.Context) error {
 	if s.dry {
 		return nil
@@ -139,10 +139,10 @@ func (a *Allocator) GiveBackUnselected(ctx context.Context, c Cluster, claims []
 	return nil
 }
 
-// selects reports whether the pool that a block lies in exists and selects the node.
+// selects reports whether the pool that a block lies in exists, selects the node, and has blocks of that size.
 func (s *search) selects(cidr netip.Prefix) bool {
 	p, ok := pool.Containing(s.view.Pools, cidr.Addr())
-	return ok && p.Selects(s.view.NodeLabels)
+	return ok && p.Selects(s.view.NodeLabels) && p.BlockSize == cidr.Bits()
 }
 
 // GiveBackIfEmpty ends a node's claim on a block that nobody uses, and reports whether it did.

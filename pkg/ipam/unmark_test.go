@@ -9,9 +9,9 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// TestClaimIsNotRestoredAfterAnotherDeletedTheBlock has two processes give back the same block. The first finds the block
-// written and restores the claim. The second marks the claim that is marked already, which is no write, and deletes the block.
-// The claim must not end up confirmed without a block.
+// TestClaimIsNotRestoredAfterAnotherDeletedTheBlock has two processes give back the same block. The first finds the
+// block written and restores the claim. The second marks the claim that is marked already, which is no write, and
+// deletes the block. The claim must not end up confirmed without a block.
 func TestClaimIsNotRestoredAfterAnotherDeletedTheBlock(t *testing.T) {
 	ctx := context.Background()
 	for _, before := range []string{"update affinity", "update block", "get block"} {

@@ -85,8 +85,3 @@ func newestFirst(rows []AffinityRow) {
 		return cmp.Compare(a.Key.CIDR.String(), b.Key.CIDR.String())
 	})
 }
-
-// reserved reports whether an address is set aside.
-func (v View) reserved(addr netip.Addr) bool {
-	return slices.ContainsFunc(v.Reserved, func(p netip.Prefix) bool { return p.Contains(addr) })
-}

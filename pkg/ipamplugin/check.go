@@ -55,7 +55,7 @@ func isOwner(owner map[string]string, id workload.ID) bool {
 func Previous(conf *netconf.NetConf) (*current.Result, error) {
 	previous, err := conf.PrevResult()
 	if err == nil && previous == nil {
-		err = fmt.Errorf("%w: CHECK without prevResult: the runtime has to pass the result of the ADD", netconf.ErrInvalid)
+		err = fmt.Errorf("%w: CHECK without prevResult: want the result of the ADD; the runtime sets it", netconf.ErrInvalid)
 	}
 	return previous, err
 }

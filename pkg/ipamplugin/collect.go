@@ -30,7 +30,7 @@ type Spared struct {
 // netconf.ErrInvalid: it must not be taken for an empty list.
 func (c *Command) Spared() (Spared, error) {
 	if c.Conf.ValidAttachments == nil {
-		return Spared{}, fmt.Errorf("%w: GC without cni.dev/valid-attachments: the runtime has to list what is to be kept, an empty list for nothing", netconf.ErrInvalid)
+		return Spared{}, fmt.Errorf("%w: GC without cni.dev/valid-attachments: want the list of attachments to keep, empty for none; the runtime sets it", netconf.ErrInvalid)
 	}
 	s := Spared{network: c.Conf.Name, valid: map[string]map[string]bool{}, marks: c.Adding(), started: c.begun}
 	for _, a := range c.Conf.ValidAttachments {

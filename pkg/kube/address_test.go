@@ -165,7 +165,10 @@ func TestACertificateIsValidForAnAddressWithoutItsZone(t *testing.T) {
 
 func TestDirectCredentialsNameTheirFields(t *testing.T) {
 	for _, d := range []Direct{
-		{Server: ""}, {Server: "https://h"}, {Server: "10.0.0.1:443", Token: secret}, {Server: "https://h", Token: " "},
+		{Server: ""},
+		{Server: "https://h"},
+		{Server: "10.0.0.1:443", Token: secret},
+		{Server: "https://h", Token: " "},
 		{Server: "https://h", Certificate: "/dev/null"},
 	} {
 		_, err := d.Client("test")

@@ -7,8 +7,8 @@ import (
 
 const annotations = "annotations"
 
-// Annotation returns the value of one annotation, or "" when the object does not have it. The annotations stay as they were
-// read, byte for byte, until one is set.
+// Annotation returns the value of one annotation, or "" when the object does not have it. The annotations stay as
+// they were read, byte for byte, until one is set.
 func (m Metadata) Annotation(key string) string { return m.annotations()[key] }
 
 // SetAnnotation sets one annotation. A copy of the metadata made before keeps its own.

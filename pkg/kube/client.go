@@ -26,6 +26,8 @@ type Client struct {
 	userAgent string
 	// source names where the credentials come from, for messages.
 	source string
+	// renewal is the remedy for credentials and a CA certificate that are out of date.
+	renewal string
 	// systemCAs says that the credentials name no CA, so that those of the node count.
 	systemCAs bool
 	// limiter holds requests back; nil when they are not limited.
@@ -61,7 +63,7 @@ func newClient(c cluster, u user, source, userAgent string) (*Client, error) {
 	}
 	return &Client{
 		http: &http.Client{Transport: transport, CheckRedirect: stay}, transport: transport,
-		server: server, identity: id, source: source, userAgent: userAgent, systemCAs: len(c.CA) == 0,
+		server: server, identity: id, source: source, renewal: renewSupplied, userAgent: userAgent, systemCAs: len(c.CA) == 0,
 	}, nil
 }
 

@@ -60,7 +60,7 @@ func (c *Client) PodCIDRs(ctx context.Context, node string) ([]netip.Prefix, err
 	for i, text := range all {
 		var err error
 		if cidrs[i], err = netip.ParsePrefix(text); err != nil {
-			return nil, fmt.Errorf("get node %s: %w: pod CIDR: %w", node, ErrMalformed, err)
+			return nil, fmt.Errorf("get node %s: %w: pod CIDR %q: want an address with a prefix length; correct the node", node, ErrMalformed, text)
 		}
 	}
 	return cidrs, nil

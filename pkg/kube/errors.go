@@ -40,10 +40,6 @@ var (
 	ErrMalformed = errors.New("malformed answer")
 )
 
-// renewal is the remedy for credentials that the install container writes.
-const renewal = "the watching install container renews it within a minute; see that it runs on this node, " +
-	"or restart the init container"
-
 // explain gives an error of a request a sentinel, the request's name and the remedy.
 func (c *Client) explain(ctx context.Context, r request, err error) error {
 	var answer *answerError
@@ -52,8 +48,6 @@ func (c *Client) explain(ctx context.Context, r request, err error) error {
 		return c.refused(r, answer)
 	case errors.Is(err, ErrMalformed):
 		return fmt.Errorf("%s: %w", r.what, err)
-	case errors.Is(err, errHeader):
-		return fmt.Errorf("%s: %w: %w in %s; write the kubeconfig again", r.what, ErrKubeconfig, err, c.source)
 	case errors.Is(err, errRedirect):
 		return fmt.Errorf("%s: %w: %w%s", r.what, ErrNotServed, errRedirect, c.anotherServer())
 	case errors.Is(err, errRun):
@@ -76,9 +70,9 @@ func (c *Client) refused(r request, answer *answerError) error {
 	switch {
 	case errors.Is(answer.class, ErrUnauthorized):
 		return fmt.Errorf("%s: %w: the API server does not accept %s: "+
-			"its token has expired, or its service account was created anew; %s", r.what, ErrUnauthorized, c.source, renewal)
+			"its token has expired, or its service account was created anew; %s", r.what, ErrUnauthorized, c.source, c.renewal)
 	case errors.Is(answer.class, ErrForbidden):
-		return fail("; the ClusterRole of the plugin's service account lacks this right")
+		return fail("; no ClusterRole grants this right to the user of " + c.source)
 	case errors.Is(answer.class, ErrConflict) && answer.another:
 		return fmt.Errorf("%s: %w: it is another object of that name: %w", r.what, ErrConflict, answer)
 	case errors.Is(answer.class, ErrRefused):

@@ -26,8 +26,8 @@ func (c *Client) CheckExpiry(now time.Time) error {
 	if expires.IsZero() || now.Before(expires) {
 		return nil
 	}
-	return fmt.Errorf("%w: the credentials of %s have expired at %s: the watching install container renews them within a minute; see that it runs on this node, or restart the init container",
-		ErrUnauthorized, c.source, expires.UTC().Format(time.RFC3339))
+	return fmt.Errorf("%w: the credentials of %s expired at %s; %s",
+		ErrUnauthorized, c.source, expires.UTC().Format(time.RFC3339), c.renewal)
 }
 
 func tokenExpiry(token string) time.Time {

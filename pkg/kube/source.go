@@ -1,15 +1,18 @@
 package kube
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+)
 
 // CheckKubeconfig returns why Load refuses a kubeconfig with this content at this path, nil when it does not. It reads the
 // files that the kubeconfig names. An error wraps ErrKubeconfig, and fs.ErrNotExist when one of them is missing; it shows
 // nothing that the kubeconfig says.
 func CheckKubeconfig(data []byte, path string) error {
-	cluster, user, err := parse(data)
-	if err == nil {
-		err = anchor(&cluster, &user, path)
+	if len(bytes.TrimSpace(data)) == 0 {
+		return fmt.Errorf("%w %s: %w", ErrKubeconfig, path, errNoText)
 	}
+	cluster, user, err := interpret(data, path)
 	if err != nil {
 		return fmt.Errorf("%w %s: %w", ErrKubeconfig, path, err)
 	}
@@ -21,7 +24,7 @@ func CheckKubeconfig(data []byte, path string) error {
 }
 
 // InPod returns a client with the service account that Kubernetes mounts at a directory, for the API server at host and
-// port. It is InCluster for a process that has them from elsewhere than its environment.
+// port. It is InCluster for a process that gets these values from elsewhere than its environment.
 func InPod(mount, host, port, userAgent string) (*Client, error) {
 	return inPod(mount, host, port, userAgent)
 }

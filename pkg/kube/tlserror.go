@@ -64,7 +64,7 @@ func (c *Client) unverified(err *tls.CertificateVerificationError) error {
 	case errors.As(err, &authority) && c.systemCAs:
 		return fail("is signed by a CA that this node does not trust", c.source+" names no CA: set its certificate-authority")
 	case errors.As(err, &authority):
-		return fail("is not signed by the CA certificate in "+c.source, renewal)
+		return fail("is not signed by the CA certificate in "+c.source, c.renewal)
 	case errors.As(err, &roots):
 		return fail("cannot be verified: this node has no CA certificates", "set certificate-authority in "+c.source)
 	case errors.As(err, &weak):
@@ -128,6 +128,10 @@ func (c *Client) alerted(alert tls.AlertError) error {
 	client := func(reason, remedy string) error {
 		return fmt.Errorf("the API server at %s refuses the client certificate of %s: %s; %s",
 			c.Host(), c.source, reason, remedy)
+	}
+	if alert == alertHandshakeFailure && c.transport.certificateAsked.Load() {
+		// Before TLS 1.3 there is no alert of its own for this.
+		alert = alertCertificateRequired
 	}
 	switch alert {
 	case alertExpired:

@@ -42,10 +42,10 @@ func Identify(containerID, ifName string, args Args) (ID, error) {
 		return id, nil
 	}
 	if !validLabel(id.Namespace) {
-		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAMESPACE=%q is not the name of a namespace", ErrInvalidArgs, id.Namespace)
+		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAMESPACE=%q is not the name of a namespace: want up to 63 lower-case letters, digits and -", ErrInvalidArgs, id.Namespace)
 	}
 	if !ValidSubdomain(id.Pod) {
-		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAME=%q is not the name of a pod", ErrInvalidArgs, id.Pod)
+		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAME=%q is not the name of a pod: want lower-case letters, digits, - and .", ErrInvalidArgs, id.Pod)
 	}
 	return id, nil
 }

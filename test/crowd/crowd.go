@@ -105,7 +105,7 @@ func (c *Crowd) Settle(ctx context.Context, g Group) (blocks int, err error) {
 func (c *Crowd) choose(p pool.Pool, name string) (netip.Prefix, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for cidr := range p.Walk(name) {
+	for cidr := range p.Space(pool.Ranges{}, nil).Walk(name) {
 		if !c.taken[cidr] {
 			c.taken[cidr] = true
 			return cidr, nil

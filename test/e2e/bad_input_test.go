@@ -209,7 +209,7 @@ func TestNoAddressIsExplained(t *testing.T) {
 		})
 		expectRefusal(t, newPod(t, "none-match"), refusal{
 			changes: only4, code: 11,
-			says: []string{"elsewhere: nodeSelector", "moon", "kubernetes.io/hostname=node-1", "off: disabled", "add or enlarge a pool"},
+			says: []string{"elsewhere: nodeSelector", "moon", "kubernetes.io/hostname=node-1", "off: disabled", "change the nodeSelector or the labels"},
 		})
 	})
 	t.Run("full pool", func(t *testing.T) {

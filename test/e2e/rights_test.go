@@ -56,6 +56,7 @@ var needs = map[string]map[right]situation{
 		{crdGroup, "ipamblocks", "get"}:          attachPodWhereNoBlockIsRemembered,
 		{crdGroup, "ipamblocks", "update"}:       attachPod,
 		{crdGroup, "ipamblocks", "create"}:       claimBlock,
+		{crdGroup, "ipamblocks", "list"}:         claimBlock,
 		{crdGroup, "ipamblocks", "delete"}:       giveBlockBack,
 		{crdGroup, "ipamhandles", "create"}:      attachPod,
 		{crdGroup, "ipamhandles", "get"}:         releaseAddress,

@@ -106,7 +106,7 @@ func (b Block) Clone() Block {
 // its size, an index out of range, or an ordinal that is both free and allocated, or neither.
 func (b Block) Validate() error {
 	if !b.CIDR.IsValid() || b.CIDR != b.CIDR.Masked() {
-		return fmt.Errorf("%w: cidr %q is not a masked prefix", ErrMalformed, b.CIDR)
+		return fmt.Errorf("%w: its cidr is not a network address with a prefix length", ErrMalformed)
 	}
 	bits := b.CIDR.Addr().BitLen() - b.CIDR.Bits()
 	if bits > MaxBits {

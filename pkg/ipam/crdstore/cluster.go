@@ -46,8 +46,8 @@ func (s *Store) Ready(ctx context.Context) error {
 	case err != nil:
 		return err
 	case info.Spec.DatastoreReady != nil && !*info.Spec.DatastoreReady:
-		return fmt.Errorf("%w: ClusterInformation default says datastoreReady false: an upgrade or migration is in progress, "+
-			"or was not finished (calicoctl datastore migrate unlock)", ipam.ErrNotReady)
+		return fmt.Errorf("%w: ClusterInformation default says datastoreReady false: wait for the end of the upgrade or migration, "+
+			"or unlock the datastore if it was not finished (calicoctl datastore migrate unlock)", ipam.ErrNotReady)
 	}
 	return nil
 }
@@ -98,6 +98,9 @@ func decodePool(o *poolObject) pool.Pool {
 		p.Uses = append(p.Uses, pool.Use(use))
 	}
 	cidr, err := netip.ParsePrefix(o.Spec.CIDR)
+	if err != nil {
+		err = fmt.Errorf("cidr %q: want an address with a prefix length, such as 10.244.0.0/16", o.Spec.CIDR)
+	}
 	p.CIDR = cidr.Masked()
 	if p.BlockSize == 0 {
 		p.BlockSize = pool.DefaultBlockSizeV4
@@ -106,9 +109,16 @@ func decodePool(o *poolObject) pool.Pool {
 		}
 	}
 	var nodeErr, namespaceErr error
-	p.Node, nodeErr = selector.Parse(o.Spec.NodeSelector)
-	p.Namespace, namespaceErr = selector.Parse(o.Spec.NamespaceSelector)
-	p.Broken = errors.Join(err, p.Validate(), nodeErr, namespaceErr)
+	if p.Node, nodeErr = selector.Parse(o.Spec.NodeSelector); nodeErr != nil {
+		nodeErr = fmt.Errorf("nodeSelector: %w", nodeErr)
+	}
+	if p.Namespace, namespaceErr = selector.Parse(o.Spec.NamespaceSelector); namespaceErr != nil {
+		namespaceErr = fmt.Errorf("namespaceSelector: %w", namespaceErr)
+	}
+	if err == nil {
+		err = p.Validate()
+	}
+	p.Broken = errors.Join(err, nodeErr, namespaceErr)
 	return p
 }
 

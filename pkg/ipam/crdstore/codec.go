@@ -89,8 +89,8 @@ func affinityKey(o *kube.Object[spec.BlockAffinity]) (ipam.AffinityKey, error) {
 
 type handleCodec struct{}
 
-// annotationTouches holds ipam.Handle.Touches. Calico drops annotations when it writes a handle, which does no harm: its
-// write gives the handle a new revision by itself.
+// annotationTouches holds ipam.Handle.Touches. Calico drops annotations when it writes a handle, which does no harm:
+// its write gives the handle a new revision by itself.
 const annotationTouches = "calico-cni/touches"
 
 func (handleCodec) name(id string) string { return strings.ToLower(id) }

@@ -26,6 +26,7 @@ type Store struct {
 	reservations kube.Resource[read[spec.IPReservation]]
 	cluster      kube.Resource[read[spec.ClusterInformation]]
 	labelled     Once
+	count        blockCount
 }
 
 // Once remembers that something was done on this node.
@@ -76,6 +77,10 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 			return nil, err
 		}
 	}
+	// Callers that list affinities may claim a block next.
+	counted := make(chan struct{})
+	go func() { defer close(counted); s.countBlocks(ctx) }()
+	defer func() { <-counted }()
 	selector := spec.LabelHostnameHash + "=" + hostnameHash(node) + "," + spec.LabelAffinityType + "=" + spec.AffinityTypeHost
 	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: selector, Cached: cached})
 	if err != nil {

@@ -17,7 +17,8 @@ func TestTouchChangesTheHandleObject(t *testing.T) {
 		`"annotations":{"calico-cni/touches":"-1"},`: 0,
 	} {
 		o := new(kube.Object[spec.IPAMHandle])
-		text := fmt.Sprintf(`{"metadata":{%s"name":"net.a"},"spec":{"handleID":"net.A","block":{"10.0.0.0/26":1},"deleted":false}}`, annotations)
+		const object = `{"metadata":{%s"name":"net.a"},"spec":{"handleID":"net.A","block":{"10.0.0.0/26":1},"deleted":false}}`
+		text := fmt.Sprintf(object, annotations)
 		if err := o.UnmarshalJSON([]byte(text)); err != nil {
 			t.Fatal(err)
 		}

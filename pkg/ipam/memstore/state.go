@@ -57,7 +57,7 @@ func (s *Store) AllBlocks() map[netip.Prefix]block.Block {
 }
 
 // Check returns every breach of what must hold at any moment, also between the writes of an operation:
-// each block is well formed; an address has one holder, for blocks do not overlap; a handle counts at least what its
+// each block is well formed; an address has one holder, also where blocks overlap; a handle counts at least what its
 // blocks hold; a confirmed affinity has its block, and that block is of its node.
 func (s *Store) Check() []string {
 	var bad []string
@@ -69,7 +69,7 @@ func (s *Store) Check() []string {
 		}
 		for other := range blocks {
 			if other != cidr && other.Overlaps(cidr) {
-				bad = append(bad, fmt.Sprintf("blocks %s and %s overlap", cidr, other))
+				bad = append(bad, heldTwice(row.Value, blocks[other].Value)...)
 			}
 		}
 		for _, h := range row.Value.HeldBy(func(block.Attribute) bool { return true }) {
@@ -94,5 +94,15 @@ func (s *Store) Check() []string {
 		}
 	}
 	slices.Sort(bad)
+	return bad
+}
+
+// heldTwice returns the addresses that are held in each of two blocks that overlap.
+func heldTwice(a, b block.Block) (bad []string) {
+	for _, h := range a.HeldBy(func(block.Attribute) bool { return true }) {
+		if owner, ok := b.Holder(h.Addr); ok && owner.Handle != "" {
+			bad = append(bad, fmt.Sprintf("%s is held in %s and in %s", h.Addr, a.CIDR, b.CIDR))
+		}
+	}
 	return bad
 }

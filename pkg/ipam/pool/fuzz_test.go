@@ -47,7 +47,7 @@ func FuzzWalk(f *testing.F) {
 			return
 		}
 		seen := map[netip.Prefix]bool{}
-		for b := range p.Walk(node) {
+		for b := range p.Space(Ranges{}, nil).Walk(node) {
 			if seen[b] || !p.CIDR.Contains(b.Addr()) || b.Bits() != size {
 				t.Fatalf("block %s of %s", b, p.CIDR)
 			}

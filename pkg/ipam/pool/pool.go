@@ -43,7 +43,8 @@ type Pool struct {
 	// CIDR is masked; BlockSize is a prefix length within it, 20-32 or 116-128.
 	CIDR      netip.Prefix
 	BlockSize int
-	// Disabled, Deleting (a deletion timestamp is set) and Refused (its condition Allocatable is False) pools assign nothing new.
+	// Disabled, Deleting (a deletion timestamp is set) and Refused (its condition Allocatable is False) pools assign
+	// nothing new.
 	Disabled, Deleting, Refused bool
 	// Broken says why nothing can be assigned from a pool that contradicts the data model; nil in a sound pool.
 	Broken error
@@ -58,7 +59,7 @@ type Pool struct {
 // Validate returns an error that wraps ErrInvalid when the pool cannot be cut into blocks.
 func (p Pool) Validate() error {
 	if !p.CIDR.IsValid() || p.CIDR != p.CIDR.Masked() {
-		return fmt.Errorf("%w %s: cidr %q is not a masked prefix", ErrInvalid, p.Name, p.CIDR)
+		return fmt.Errorf("%w %s: its cidr is not a network address with a prefix length", ErrInvalid, p.Name)
 	}
 	low, high := 20, 32
 	if p.CIDR.Addr().Is6() {
@@ -74,11 +75,11 @@ func (p Pool) Validate() error {
 func (p Pool) unusable() string {
 	switch {
 	case p.Broken != nil:
-		return p.Broken.Error()
+		return fmt.Sprintf("invalid: %v (correct the IPPool)", p.Broken)
 	case p.Disabled:
-		return "disabled"
+		return "disabled (set disabled to false in the IPPool)"
 	case p.Deleting:
-		return "being deleted"
+		return "being deleted (use another pool)"
 	case p.Refused:
 		return "not allocatable (see its status condition Allocatable)"
 	}
@@ -163,13 +164,13 @@ func (p Pool) refuses(q Query) string {
 	case p.unusable() != "":
 		return p.unusable()
 	case p.Manual:
-		return "serves only requests that name it (assignmentMode Manual)"
+		return "serves only requests that name it (name it, or set its assignmentMode to Automatic)"
 	case !p.serves(q.Use):
 		return p.wrongUse(q.Use)
 	case !matches(p.Node, q.NodeLabels):
-		return fmt.Sprintf("nodeSelector %s does not match the node's labels %s", p.Node, printLabels(q.NodeLabels))
+		return fmt.Sprintf("nodeSelector %s does not match the node's labels %s (change the nodeSelector or the labels)", p.Node, printLabels(q.NodeLabels))
 	case !matches(p.Namespace, q.NamespaceLabels):
-		return fmt.Sprintf("namespaceSelector %s does not match the namespace's labels %s", p.Namespace, printLabels(q.NamespaceLabels))
+		return fmt.Sprintf("namespaceSelector %s does not match the namespace's labels %s (change the namespaceSelector or the labels)", p.Namespace, printLabels(q.NamespaceLabels))
 	}
 	return ""
 }
@@ -179,19 +180,33 @@ func (p Pool) wrongUse(u Use) string {
 	for i, use := range p.Uses {
 		names[i] = string(use)
 	}
-	return fmt.Sprintf("is for %s, not for %s (allowedUses)", strings.Join(names, " and "), u)
+	return fmt.Sprintf("is for %s, not for %s (add %s to its allowedUses)", strings.Join(names, " and "), u, u)
 }
 
-// Containing returns the pool that an address lies in.
-func Containing(pools []Pool, addr netip.Addr) (Pool, bool) {
-	i := slices.IndexFunc(pools, func(p Pool) bool { return p.CIDR.Contains(addr) })
-	if i < 0 {
-		return Pool{}, false
+// Containing returns the pool that an address belongs to: of the pools that contain it the most specific one that
+// assigns addresses, and the most specific of all where none does.
+func Containing(pools []Pool, addr netip.Addr) (found Pool, ok bool) {
+	for _, p := range pools {
+		if p.CIDR.Contains(addr) && (!ok || p.precedes(found)) {
+			found, ok = p, true
+		}
 	}
-	return pools[i], true
+	return found, ok
 }
 
-// Usable returns nil when addresses of the pool may be assigned for u by name, and otherwise an error that says why not.
+// precedes reports whether p is preferred to another pool that contains the same address.
+func (p Pool) precedes(other Pool) bool {
+	if usable := p.unusable() == ""; usable != (other.unusable() == "") {
+		return usable
+	}
+	if p.CIDR.Bits() != other.CIDR.Bits() {
+		return p.CIDR.Bits() > other.CIDR.Bits()
+	}
+	return p.Name < other.Name
+}
+
+// Usable returns nil when addresses of the pool may be assigned for u by name, and otherwise an error that says why
+// not.
 func (p Pool) Usable(u Use) error {
 	if reason := p.unusable(); reason != "" {
 		return fmt.Errorf("%w: pool %s is %s", ErrUnknownPool, p.Name, reason)

@@ -147,7 +147,7 @@ func TestWalkVisitsEveryBlockOnceAndStaysInThePool(t *testing.T) {
 		}
 		node := rapid.StringN(1, 20, -1).Draw(t, "node")
 		seen := map[netip.Prefix]bool{}
-		for b := range p.Walk(node) {
+		for b := range p.Space(Ranges{}, nil).Walk(node) {
 			if seen[b] || b.Bits() != size || b != b.Masked() || !p.CIDR.Contains(b.Addr()) || p.Block(b.Addr()) != b {
 				t.Fatalf("block %s of %s (seen: %v)", b, p.CIDR, seen[b])
 			}
@@ -163,7 +163,7 @@ func TestWalkIsTheSameForANodeAndDiffersBetweenNodes(t *testing.T) {
 	p := v4("p", "10.0.0.0/16")
 	first := func(node string) string {
 		var out []string
-		for b := range p.Walk(node) {
+		for b := range p.Space(Ranges{}, nil).Walk(node) {
 			if out = append(out, b.String()); len(out) == 4 {
 				break
 			}
@@ -186,7 +186,7 @@ func TestWalkIsTheSameForANodeAndDiffersBetweenNodes(t *testing.T) {
 func TestWalkOfAHugePoolBegins(t *testing.T) {
 	p := Pool{CIDR: netip.MustParsePrefix("fd00::/8"), BlockSize: 128}
 	n := 0
-	for b := range p.Walk("node") {
+	for b := range p.Space(Ranges{}, nil).Walk("node") {
 		if !p.CIDR.Contains(b.Addr()) {
 			t.Fatalf("%s lies outside", b)
 		}

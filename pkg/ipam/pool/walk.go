@@ -3,31 +3,148 @@ package pool
 import (
 	"hash/fnv"
 	"iter"
+	"math/bits"
 	"net/netip"
+	"slices"
 )
 
-// maxWalkBits bounds how much of a huge pool a walk covers: its first 2^62 blocks.
+// maxWalkBits bounds how much of a huge pool a walk covers: 2^62 blocks.
 const maxWalkBits = 62
 
-// Blocks returns how many blocks the pool has, as far as Walk covers them.
+// Blocks returns how many blocks the pool has, 2^62 at most.
 func (p Pool) Blocks() uint64 { return 1 << min(p.BlockSize-p.CIDR.Bits(), maxWalkBits) }
 
-// Walk returns every block of the pool once, in an order that is the same for one node each time and differs from
-// node to node, so that nodes that claim blocks at the same moment seldom want the same one.
-func (p Pool) Walk(node string) iter.Seq[netip.Prefix] {
-	return func(yield func(netip.Prefix) bool) {
-		h := fnv.New64a()
-		_, _ = h.Write([]byte(node))
-		seed, n := h.Sum64(), p.Blocks()
-		// An odd stride visits every residue of a power of two.
-		at, stride := seed%n, (seed>>32)|1
-		for range n {
-			if !yield(p.block(at)) {
-				return
+// Space is the blocks of a pool that a node may claim. Its size is linear in the number of ranges that are left out,
+// and does not depend on the size of the pool.
+type Space struct {
+	pool Pool
+	runs []run
+	n    uint64
+}
+
+// run is consecutive blocks: first is the index of the first in the pool, start the index of it in the space.
+type run struct {
+	first    uint128
+	start, n uint64
+}
+
+// Space returns the blocks of the pool, without those of which reserved leaves no address and those that have an
+// address of others.
+func (p Pool) Space(reserved Ranges, others []netip.Prefix) Space {
+	s := Space{pool: p}
+	out := p.indexes(reserved.of(p.CIDR.Addr().Is4()), false)
+	out = append(out, p.indexes(NewRanges(others).of(p.CIDR.Addr().Is4()), true)...)
+	// A run of a huge pool is cut, so that all runs together are few enough to be counted.
+	most := uint128{0, 1 << (maxWalkBits - bits.Len(uint(len(out))))}
+	next, one := uint128{}, uint128{0, 1}
+	add := func(end uint128) {
+		if n := end.minus(next); next.compare(end) < 0 {
+			if n.compare(most) > 0 {
+				n = most
 			}
-			at = (at + stride) % n
+			s.runs = append(s.runs, run{next, s.n, n.low})
+			s.n += n.low
 		}
 	}
+	for _, left := range merge(out) {
+		add(left.first)
+		next = left.last.plus(one)
+	}
+	add(one.shiftLeft(p.BlockSize - p.CIDR.Bits()))
+	return s
+}
+
+// indexes returns the blocks that spans of addresses cover, as spans of indexes: those that they cover in part as
+// well, or only those that they cover in full.
+func (p Pool) indexes(spans []span, partly bool) (out []span) {
+	all := spanOf(p.CIDR)
+	shift := p.CIDR.Addr().BitLen() - p.BlockSize
+	one := uint128{0, 1}
+	for _, s := range spans {
+		if s.last.compare(all.first) < 0 || s.first.compare(all.last) > 0 {
+			continue
+		}
+		first, last := uint128{}, all.last.minus(all.first)
+		if s.first.compare(all.first) > 0 {
+			first = s.first.minus(all.first)
+		}
+		if s.last.compare(all.last) < 0 {
+			last = s.last.minus(all.first)
+		}
+		from, to := first.shiftRight(shift), last.shiftRight(shift)
+		if !partly {
+			if from.shiftLeft(shift) != first {
+				from = from.plus(one)
+			}
+			if !last.endsInOnes(shift) {
+				if to == (uint128{}) {
+					continue
+				}
+				to = to.minus(one)
+			}
+		}
+		if from.compare(to) <= 0 {
+			out = append(out, span{from, to})
+		}
+	}
+	return out
+}
+
+// Len returns how many blocks a walk visits.
+func (s Space) Len() uint64 { return s.n }
+
+// Walk returns every block of the space once, in an order that is the same for one node each time and differs from
+// node to node, so that nodes that claim blocks at the same moment seldom want the same one.
+func (s Space) Walk(node string) iter.Seq[netip.Prefix] {
+	return func(yield func(netip.Prefix) bool) {
+		if s.n == 0 {
+			return
+		}
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(node))
+		seed := h.Sum64()
+		at, stride := seed%s.n, coprime(((seed>>32)|1)%s.n, s.n)
+		for range s.n {
+			if !yield(s.block(at)) {
+				return
+			}
+			at = (at + stride) % s.n
+		}
+	}
+}
+
+// coprime returns the next number from k on that has no common divisor with n, so that steps of it visit every residue.
+func coprime(k, n uint64) uint64 {
+	for k = max(k, 1); gcd(k, n) != 1; k++ {
+	}
+	return k
+}
+
+func gcd(a, b uint64) uint64 {
+	for b != 0 {
+		a, b = b, a%b
+	}
+	return a
+}
+
+// block returns the block of an index in the space.
+func (s Space) block(index uint64) netip.Prefix {
+	i, found := slices.BinarySearchFunc(s.runs, index, func(r run, index uint64) int {
+		switch {
+		case r.start < index:
+			return -1
+		case r.start > index:
+			return 1
+		}
+		return 0
+	})
+	if !found {
+		i--
+	}
+	r, v4 := s.runs[i], s.pool.CIDR.Addr().Is4()
+	shift := s.pool.CIDR.Addr().BitLen() - s.pool.BlockSize
+	offset := r.first.plus(uint128{0, index - r.start}).shiftLeft(shift)
+	return netip.PrefixFrom(number(s.pool.CIDR.Addr()).plus(offset).addr(v4), s.pool.BlockSize)
 }
 
 // Block returns the block of the pool that an address of it lies in.
@@ -35,15 +152,12 @@ func (p Pool) Block(addr netip.Addr) netip.Prefix {
 	return netip.PrefixFrom(addr, p.BlockSize).Masked()
 }
 
-func (p Pool) block(index uint64) netip.Prefix {
-	bytes := p.CIDR.Addr().AsSlice()
-	shift := len(bytes)*8 - p.BlockSize
-	for bit := range 64 {
-		if index>>bit&1 == 1 {
-			at := shift + bit
-			bytes[len(bytes)-1-at/8] |= 1 << (at % 8)
+// Inner returns the pools inside this one that assign addresses: their addresses are not this pool's to give.
+func (p Pool) Inner(pools []Pool) (inner []netip.Prefix) {
+	for _, q := range pools {
+		if q.unusable() == "" && q.CIDR.Bits() > p.CIDR.Bits() && p.CIDR.Contains(q.CIDR.Addr()) {
+			inner = append(inner, q.CIDR)
 		}
 	}
-	addr, _ := netip.AddrFromSlice(bytes)
-	return netip.PrefixFrom(addr, p.BlockSize)
+	return inner
 }

@@ -1,0 +1,162 @@
+package crdstore
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"calico-cni/pkg/ipam/block"
+)
+
+const (
+	// fewNames is how many objects are looked for by name without a thought to a list.
+	fewNames = 16
+	// listedPerGet is how many names the API server lists at the cost of one GET
+	// (docs/decisions/0030-blocks-do-not-overlap.md).
+	listedPerGet = 16
+	// maxParallelGets bounds the GETs that are in flight at once.
+	maxParallelGets = 32
+	// minPage and maxPage bound how many names a list asks for at once.
+	minPage, maxPage = 500, 10000
+)
+
+// blockCount is one more than how many blocks the cluster had when they were counted, and 0 before. It only decides
+// how to read.
+type blockCount struct{ known atomic.Int64 }
+
+// BlocksOverlapping implements ipam.Store. The sizes of blocks are few, so that the objects that can overlap a CIDR
+// have names that are known. Where these are few compared with the blocks of the cluster, it looks for each of them;
+// else it lists the names of all blocks. Both are exact.
+func (s *Store) BlocksOverlapping(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error) {
+	names := countOverlapping(cidr)
+	if names <= fewNames {
+		return s.overlappingByName(ctx, cidr)
+	}
+	total := int(s.count.known.Load()) - 1
+	if total < 0 {
+		page, err := s.blocks.resource.Names(ctx, 1, "")
+		if err != nil {
+			return nil, translate(err)
+		}
+		total = len(page.Names) + page.Remaining
+	}
+	if total > names*listedPerGet {
+		return s.overlappingByName(ctx, cidr)
+	}
+	return s.overlappingByList(ctx, cidr, total)
+}
+
+// countBlocks notes once how many blocks there are, for BlocksOverlapping. Where that fails, they are counted then.
+func (s *Store) countBlocks(ctx context.Context) {
+	if s.count.known.Load() > 0 {
+		return
+	}
+	if page, err := s.blocks.resource.Names(ctx, 1, ""); err == nil {
+		s.count.known.Store(int64(len(page.Names)+page.Remaining) + 1)
+	}
+}
+
+func (s *Store) overlappingByName(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error) {
+	cidrs := allOverlapping(cidr)
+	exists := make([]bool, len(cidrs))
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(maxParallelGets)
+	for i, other := range cidrs {
+		g.Go(func() (err error) {
+			exists[i], err = s.blocks.resource.Exists(ctx, cidrName(other))
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, translate(err)
+	}
+	var found []netip.Prefix
+	for i, other := range cidrs {
+		if exists[i] {
+			found = append(found, other)
+		}
+	}
+	slices.SortFunc(found, netip.Prefix.Compare)
+	return found, nil
+}
+
+func (s *Store) overlappingByList(ctx context.Context, cidr netip.Prefix, total int) ([]netip.Prefix, error) {
+	var found []netip.Prefix
+	// Some more than were counted, so that those which came since do not take another page.
+	limit := min(max(total+total/8, minPage), maxPage)
+	total = 0
+	for next := ""; ; {
+		page, err := s.blocks.resource.Names(ctx, limit, next)
+		if err != nil {
+			return nil, translate(err)
+		}
+		total += len(page.Names)
+		for _, name := range page.Names {
+			if other, ok := cidrOf(name); ok && other.Overlaps(cidr) {
+				found = append(found, other)
+			}
+		}
+		if next = page.Continue; next == "" {
+			s.count.known.Store(int64(total) + 1)
+			slices.SortFunc(found, netip.Prefix.Compare)
+			return found, nil
+		}
+	}
+}
+
+// countOverlapping returns how many blocks can overlap a CIDR, itself included, as far as that is of interest.
+func countOverlapping(cidr netip.Prefix) int {
+	longest := cidr.Addr().BitLen()
+	larger := max(0, min(cidr.Bits(), longest)-(longest-block.MaxBits))
+	const most = 30
+	return larger + 1<<min(longest-cidr.Bits()+1, most) - 1
+}
+
+// allOverlapping returns the blocks that can overlap a CIDR that is no larger than a block.
+func allOverlapping(cidr netip.Prefix) []netip.Prefix {
+	longest := cidr.Addr().BitLen()
+	var out []netip.Prefix
+	for bits := longest - block.MaxBits; bits < cidr.Bits(); bits++ {
+		out = append(out, netip.PrefixFrom(cidr.Addr(), bits).Masked())
+	}
+	for bits := max(cidr.Bits(), longest-block.MaxBits); bits <= longest; bits++ {
+		for i := range 1 << (bits - cidr.Bits()) {
+			out = append(out, netip.PrefixFrom(nth(cidr.Addr(), i<<(longest-bits)), bits))
+		}
+	}
+	return out
+}
+
+// nth returns the address that comes n after the first one of a block.
+func nth(first netip.Addr, n int) netip.Addr {
+	bytes := first.AsSlice()
+	for i := len(bytes) - 1; n > 0; i-- {
+		bytes[i] |= byte(n)
+		n >>= 8
+	}
+	addr, _ := netip.AddrFromSlice(bytes)
+	return addr
+}
+
+// cidrOf is the inverse of cidrName. It returns false for the name of an object that is no block.
+func cidrOf(name string) (netip.Prefix, bool) {
+	i := strings.LastIndexByte(name, '-')
+	if i < 0 {
+		return netip.Prefix{}, false
+	}
+	bits, err := strconv.Atoi(name[i+1:])
+	if err != nil {
+		return netip.Prefix{}, false
+	}
+	addr, err := netip.ParseAddr(strings.ReplaceAll(name[:i], "-", "."))
+	if err != nil {
+		addr, err = netip.ParseAddr(strings.ReplaceAll(name[:i], "-", ":"))
+	}
+	cidr := netip.PrefixFrom(addr, bits)
+	return cidr, err == nil && cidr.IsValid() && cidr == cidr.Masked() && cidrName(cidr) == name
+}

@@ -1,0 +1,81 @@
+package messages_test
+
+import (
+	"net/netip"
+	"path/filepath"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+
+	"calico-cni/internal/nettest"
+	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/dataplane/linux"
+)
+
+// attached is the outcome of making an attachment on a node of its own, after prepare.
+func attached(change func(*dataplane.Spec), prepare func(t *testing.T, node, pod *nettest.NetNS)) func(t *testing.T) outcome {
+	return func(t *testing.T) outcome {
+		node, pod := nettest.NewNetNS(t), nettest.NewNetNS(t)
+		spec := dataplane.Spec{Owner: "net.c1", NetNS: pod.Path, IfName: "eth0", HostIfName: "cali1", Addrs: []netip.Addr{netip.MustParseAddr("10.66.0.1")}}
+		if prepare != nil {
+			prepare(t, node, pod)
+		}
+		if change != nil {
+			change(&spec)
+		}
+		var err error
+		node.Do(func() { _, err = linux.New("").Setup(t.Context(), spec) })
+		if err == nil {
+			t.Fatal("the attachment was made")
+		}
+		return of(err)
+	}
+}
+
+func link(t *testing.T, ns *nettest.NetNS, name string, addr string) {
+	t.Helper()
+	ns.Do(func() {
+		veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "p"}
+		must(t, netlink.LinkAdd(veth))
+		must(t, netlink.LinkSetUp(veth))
+		if addr != "" {
+			a, err := netlink.ParseAddr(addr)
+			must(t, err)
+			must(t, netlink.AddrAdd(veth, a))
+		}
+	})
+}
+
+func dataplaneRows() []row {
+	return []row{
+		{
+			cause: "no network namespace", by: attached(func(s *dataplane.Spec) { s.NetNS = filepath.Join("/run", "netns", "none") }, nil),
+			code: 4, says: "/run/netns/none", remedy: "the sandbox is gone", kinds: []error{dataplane.ErrNoNetNS},
+		},
+		{cause: "interface name taken", by: attached(nil, func(t *testing.T, _, pod *nettest.NetNS) { link(t, pod, "eth0", "") }), code: 4, says: "eth0", remedy: "remove it", kinds: []error{dataplane.ErrIfNameTaken}},
+		{
+			cause: "address of the host", by: attached(nil, func(t *testing.T, node, _ *nettest.NetNS) { link(t, node, "other0", "10.66.0.1/32") }),
+			code: 11, says: "10.66.0.1", remedy: "remove", kinds: []error{dataplane.ErrRouteConflict},
+		},
+		{
+			cause: "MTU too small for IPv6", by: attached(func(s *dataplane.Spec) { s.MTU, s.Addrs = 1000, []netip.Addr{netip.MustParseAddr("fd00::1")} }, nil),
+			code: 7, says: "IPv6 needs at least 1280", remedy: "raise the MTU", kinds: []error{dataplane.ErrSpec},
+		},
+		{
+			cause: "attachment damaged", by: func(t *testing.T) outcome {
+				node, pod := nettest.NewNetNS(t), nettest.NewNetNS(t)
+				spec := dataplane.Spec{Owner: "net.c1", NetNS: pod.Path, IfName: "eth0", HostIfName: "cali1", Addrs: []netip.Addr{netip.MustParseAddr("10.66.0.1")}}
+				var err error
+				node.Do(func() {
+					_, err = linux.New("").Setup(t.Context(), spec)
+					must(t, err)
+					link, errLink := netlink.LinkByName("cali1")
+					must(t, errLink)
+					must(t, netlink.LinkSetDown(link))
+					err = linux.New("").Check(t.Context(), spec)
+				})
+				return of(err)
+			}, code: 103, says: "cali1", remedy: "delete the pod", kinds: []error{dataplane.ErrBroken},
+		},
+	}
+}

@@ -1,0 +1,77 @@
+package messages_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+
+	"calico-cni/internal/hostlock"
+	"calico-cni/internal/safeopen"
+	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/pending"
+)
+
+func nodeRows() []row {
+	return []row{
+		{cause: "no nodename file", by: configured("nodename_file_optional", false), code: 11, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{ipamplugin.ErrNotUp}},
+		{
+			cause: "nodename is a FIFO", by: func(t *testing.T) outcome {
+				path := filepath.Join(t.TempDir(), "nodename")
+				must(t, syscall.Mkfifo(path, 0o600))
+				return configured("nodename_file_optional", false, "nodename_file", path)(t)
+			}, code: 11, says: "is a FIFO", remedy: "remove it", kinds: []error{ipamplugin.ErrNotUp, safeopen.ErrNotRegular},
+		},
+		{
+			cause: "node name that no object can have", by: func(t *testing.T) outcome {
+				return configured("nodename", "a/b", "kubernetes.kubeconfig", cluster(t).Kubeconfig())(t)
+			}, code: 7, says: `nodename: "a/b"`, remedy: "want lower-case letters",
+		},
+		{
+			cause: "STATUS without nodename file", by: func(t *testing.T) outcome {
+				return invocation{verb: "STATUS", changes: map[string]any{"nodename_file_optional": false}}.run(t)
+			}, code: 50, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{ipamplugin.ErrCannotAdd},
+		},
+		{
+			cause: "lock is held", by: func(t *testing.T) outcome {
+				path := filepath.Join(t.TempDir(), "lock")
+				unlock, err := hostlock.Try(path)
+				must(t, err)
+				defer unlock()
+				_, err = hostlock.Within(0, path)
+				return of(err)
+			}, code: 11, says: "held by others", remedy: "wait", kinds: []error{hostlock.ErrBusy},
+		},
+		{
+			cause: "lock file is a symbolic link", by: func(t *testing.T) outcome {
+				path := filepath.Join(t.TempDir(), "lock")
+				must(t, os.Symlink("/etc/shadow", path))
+				_, err := hostlock.Try(path)
+				return of(err)
+			}, code: 100, says: "is a symbolic link", remedy: "remove it", kinds: []error{safeopen.ErrNotRegular},
+		},
+		{
+			cause: "queue full", by: func(t *testing.T) outcome {
+				return invocation{verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": "/none"}, prepare: fill}.run(t)
+			}, code: 11, says: "wait in", remedy: "see that it runs", kinds: []error{pending.ErrFull},
+		},
+		{
+			cause: "release cannot be queued", by: func(t *testing.T) outcome {
+				return invocation{verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": "/none"}, prepare: func(t *testing.T, h ipamplugin.Host) {
+					must(t, os.WriteFile(h.Keep, nil, 0o600))
+				}}.run(t)
+			}, code: 11, says: "/none", remedy: "queue",
+		},
+	}
+}
+
+// fill puts as many files of releases into the queue as it holds.
+func fill(t *testing.T, h ipamplugin.Host) {
+	dir := filepath.Join(h.Keep, "pending")
+	must(t, os.MkdirAll(dir, 0o700))
+	for n := range 4096 {
+		must(t, os.WriteFile(filepath.Join(dir, fmt.Sprintf("%064x.json", n)), []byte(strconv.Itoa(n)), 0o600))
+	}
+}

@@ -1,0 +1,147 @@
+package messages_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/pool"
+	"calico-cni/pkg/ipamplugin"
+)
+
+// object is one of the datastore: its resource, its name and what it holds.
+type object struct {
+	resource, kind, name string
+	spec                 map[string]any
+}
+
+func ippool(name, cidr string, more ...any) object {
+	spec := map[string]any{"cidr": cidr, "blockSize": int64(30), "nodeSelector": "all()"}
+	if strings.Contains(cidr, ":") {
+		spec["blockSize"] = int64(126)
+	}
+	for i := 0; i < len(more); i += 2 {
+		spec[more[i].(string)] = more[i+1]
+	}
+	return object{"ippools", "IPPool", name, spec}
+}
+
+// put creates objects in the datastore until the end of the test.
+func put(t *testing.T, objects ...object) {
+	t.Helper()
+	s := cluster(t)
+	for _, o := range objects {
+		rows := s.Dynamic().Resource(schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: o.resource})
+		_, err := rows.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": "crd.projectcalico.org/v1", "kind": o.kind, "metadata": map[string]any{"name": o.name}, "spec": o.spec,
+		}}, metav1.CreateOptions{})
+		must(t, err)
+	}
+	t.Cleanup(func() {
+		for _, resource := range []string{"ippools", "ipamblocks", "blockaffinities", "ipamhandles", "ipamconfigs", "ipreservations", "clusterinformations"} {
+			rows := s.Dynamic().Resource(schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: resource})
+			must(t, rows.DeleteCollection(context.Background(), metav1.DeleteOptions{}, metav1.ListOptions{}))
+		}
+	})
+}
+
+// with is the outcome of an ADD with objects in the datastore, after as many others have succeeded.
+func with(objects []object, before int, changes ...any) func(t *testing.T) outcome {
+	return func(t *testing.T) outcome {
+		put(t, objects...)
+		all := append([]any{"kubernetes.kubeconfig", cluster(t).Kubeconfig()}, changes...)
+		for n := range before {
+			succeed(t, n, all)
+		}
+		return configured(all...)(t)
+	}
+}
+
+// succeed calls an ADD of another container, which must succeed.
+func succeed(t *testing.T, n int, changes []any) {
+	t.Helper()
+	all := map[string]any{}
+	for i := 0; i < len(changes); i += 2 {
+		all[changes[i].(string)] = changes[i+1]
+	}
+	if got := (invocation{verb: "ADD", changes: all, env: map[string]string{"CNI_CONTAINERID": fmt.Sprintf("before%d", n)}}).call(t); got.exit != 0 {
+		t.Fatalf("ADD %d: %s", n, got.stdout)
+	}
+}
+
+func poolRows() []row {
+	no := []error{ipam.ErrNoAddress}
+	const other = "free addresses"
+	block := func(changes ...any) object {
+		spec := map[string]any{"strictAffinity": false, "autoAllocateBlocks": true}
+		for i := 0; i < len(changes); i += 2 {
+			spec[changes[i].(string)] = changes[i+1]
+		}
+		return object{"ipamconfigs", "IPAMConfig", "default", spec}
+	}
+	return []row{
+		{cause: "no pool", by: with(nil, 0), code: 11, says: "there is no IPv4 pool", remedy: "create an IPPool", not: other, kinds: no},
+		{cause: "pool full", by: with([]object{ippool("p", "10.66.0.0/30")}, 4), code: 11, says: "p: ", remedy: "free addresses, or add an IPPool", kinds: no},
+		{cause: "pool disabled", by: with([]object{ippool("p", "10.66.0.0/30", "disabled", true)}, 0), code: 11, says: "p: disabled", remedy: "set disabled to false", not: other, kinds: no},
+		{cause: "pool manual", by: with([]object{ippool("p", "10.66.0.0/30", "assignmentMode", "Manual")}, 0), code: 11, says: "serves only requests that name it", remedy: "set its assignmentMode to Automatic", not: other, kinds: no},
+		{cause: "pool for tunnels", by: with([]object{ippool("p", "10.66.0.0/30", "allowedUses", []any{"Tunnel"})}, 0), code: 11, says: "is for Tunnel, not for Workload", remedy: "add Workload to its allowedUses", not: other, kinds: no},
+		{cause: "pool of other nodes", by: with([]object{ippool("p", "10.66.0.0/30", "nodeSelector", "rack == '7'")}, 0), code: 11, says: "nodeSelector rack ==", remedy: "change the nodeSelector or the labels", not: other, kinds: no},
+		{cause: "pool of other namespaces", by: with([]object{ippool("p", "10.66.0.0/30", "namespaceSelector", "team == 'a'")}, 0), code: 11, says: "namespaceSelector team ==", remedy: "change the namespaceSelector or the labels", not: other, kinds: no},
+		{
+			cause: "no new blocks", by: with([]object{ippool("p", "10.66.0.0/30"), block("strictAffinity", true, "autoAllocateBlocks", false)}, 0),
+			code: 11, says: "autoAllocateBlocks", remedy: "set it to true", not: other, kinds: no,
+		},
+		{
+			cause: "limit of blocks", by: with([]object{ippool("p", "10.66.0.0/29"), block("strictAffinity", true, "maxBlocksPerHost", int64(1))}, 4),
+			code: 11, says: "maxBlocksPerHost", remedy: "raise it", not: other, kinds: no,
+		},
+		{
+			cause: "addresses reserved", by: with([]object{ippool("p", "10.66.0.0/30"), {"ipreservations", "IPReservation", "r", map[string]any{"reservedCIDRs": []any{"10.66.0.0/30"}}}}, 0),
+			code: 11, says: "reserved", remedy: "shrink an IPReservation", kinds: no,
+		},
+		{cause: "unknown pool", by: with([]object{ippool("p", "10.66.0.0/30")}, 0, "ipam.ipv4_pools", []string{"q"}), code: 102, says: "the given pool (q) does not exist, or is not enabled", remedy: "create the pool", kinds: []error{pool.ErrUnknownPool}},
+		{cause: "requested pool is disabled", by: with([]object{ippool("p", "10.66.0.0/30", "disabled", true)}, 0, "ipam.ipv4_pools", []string{"p"}), code: 102, says: "it is disabled", remedy: "set disabled to false", kinds: []error{pool.ErrUnknownPool}},
+		{cause: "pool broken", by: with([]object{ippool("p", "10.66.0.0/30", "nodeSelector", "rack ==")}, 0, "ipam.ipv4_pools", []string{"p"}), code: 102, says: "nodeSelector", remedy: "correct the IPPool", kinds: []error{pool.ErrUnknownPool}},
+		{
+			cause: "requested address outside", by: with([]object{ippool("p", "10.66.0.0/30")}, 0, "runtimeConfig", map[string]any{"ips": []string{"10.67.0.1"}}),
+			code: 102, says: "10.67.0.1 lies in no pool", remedy: "choose one of a pool's addresses", kinds: []error{pool.ErrUnknownPool},
+		},
+		{
+			cause: "requested address taken", by: func(t *testing.T) outcome {
+				conf := []any{"kubernetes.kubeconfig", cluster(t).Kubeconfig(), "runtimeConfig", map[string]any{"ips": []string{"10.66.0.1"}}}
+				put(t, ippool("p", "10.66.0.0/30"))
+				succeed(t, 0, conf)
+				return configured(conf...)(t)
+			}, code: 102, says: "10.66.0.1", remedy: "choose another address, or release it", kinds: []error{ipam.ErrAddrTaken},
+		},
+		{
+			cause: "datastore locked", by: with([]object{ippool("p", "10.66.0.0/30"), {"clusterinformations", "ClusterInformation", "default", map[string]any{"datastoreReady": false}}}, 0),
+			code: 11, says: "datastoreReady false", remedy: "wait", kinds: []error{ipam.ErrNotReady},
+		},
+		{
+			cause: "block malformed", by: with([]object{
+				ippool("p", "10.66.0.0/30"),
+				{"ipamblocks", "IPAMBlock", "10-66-0-0-30", map[string]any{
+					"cidr": "10.66.0.0/30", "affinity": "host:node-1", "strictAffinity": false, "deleted": false,
+					"allocations": []any{nil, int64(7), nil, nil}, "unallocated": []any{int64(0)}, "attributes": []any{},
+				}},
+				{"blockaffinities", "BlockAffinity", "node-1-10-66-0-0-30", map[string]any{"cidr": "10.66.0.0/30", "node": "node-1", "state": "confirmed", "deleted": "false"}},
+			}, 0), code: 101, says: "10.66.0.0/30", remedy: "repair or delete the object", kinds: []error{ipam.ErrMalformed},
+		},
+		{
+			cause: "address not held", by: func(t *testing.T) outcome {
+				put(t, ippool("p", "10.66.0.0/30"))
+				return invocation{verb: "CHECK", changes: map[string]any{
+					"kubernetes.kubeconfig": cluster(t).Kubeconfig(),
+					"prevResult":            map[string]any{"cniVersion": "1.1.0", "ips": []any{map[string]any{"address": "10.66.0.1/32"}}},
+				}}.run(t)
+			}, code: 103, says: "10.66.0.1", remedy: "delete the pod", kinds: []error{ipamplugin.ErrNotHeld},
+		},
+	}
+}

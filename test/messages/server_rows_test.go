@@ -1,0 +1,204 @@
+package messages_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"encoding/pem"
+	"io"
+	"log"
+	"math/big"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"calico-cni/pkg/kube"
+)
+
+// asked is the outcome of an ADD that asks a server with certificate verification as the cluster section says.
+func asked(t *testing.T, server, cluster string) outcome {
+	t.Helper()
+	return loaded(kubeconfigFor(server, cluster))(t)
+}
+
+// answering is the outcome of an ADD whose server answers every request so.
+func answering(handler http.HandlerFunc) func(t *testing.T) outcome {
+	return func(t *testing.T) outcome {
+		s := httptest.NewServer(handler)
+		t.Cleanup(s.Close)
+		return asked(t, s.URL, "")
+	}
+}
+
+// presenting is the outcome of an ADD whose server has a certificate that change has spoilt. The kubeconfig has its CA.
+func presenting(change func(server, ca *x509.Certificate), settings ...func(*tls.Config)) func(t *testing.T) outcome {
+	return func(t *testing.T) outcome {
+		now := time.Now()
+		ca := &x509.Certificate{
+			Subject: pkix.Name{CommonName: "test CA"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+			NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour), SerialNumber: big.NewInt(1),
+		}
+		leaf := &x509.Certificate{
+			Subject: pkix.Name{CommonName: "server"}, SerialNumber: big.NewInt(2), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+			ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, NotBefore: now.Add(-time.Hour), NotAfter: now.Add(time.Hour),
+		}
+		if change != nil {
+			change(leaf, ca)
+		}
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		must(t, err)
+		caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, key.Public(), key)
+		must(t, err)
+		leafDER, err := x509.CreateCertificate(rand.Reader, leaf, ca, key.Public(), key)
+		must(t, err)
+		s := httptest.NewUnstartedServer(http.NotFoundHandler())
+		s.Config.ErrorLog = log.New(io.Discard, "", 0)
+		s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leafDER}, PrivateKey: key}}} //nolint:gosec // a test lowers the version
+		for _, set := range settings {
+			set(s.TLS)
+		}
+		s.StartTLS()
+		t.Cleanup(s.Close)
+		text := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: caDER}))
+		return asked(t, s.URL, ", certificate-authority-data: "+text)
+	}
+}
+
+func tlsRows() []row {
+	unavailable := []error{kube.ErrUnavailable}
+	const blame = "is not signed by the CA"
+	return []row{
+		{
+			cause: "certificate of another CA", by: func(t *testing.T) outcome {
+				s := httptest.NewUnstartedServer(http.NotFoundHandler())
+				s.Config.ErrorLog = log.New(io.Discard, "", 0)
+				s.StartTLS()
+				t.Cleanup(s.Close)
+				return presentedBy(t, s)
+			}, code: 11, says: "is not signed by the CA certificate in", remedy: "install container renews it", kinds: unavailable,
+		},
+		{
+			cause: "certificate expired", by: presenting(func(server, _ *x509.Certificate) { server.NotAfter = time.Now().Add(-time.Minute) }),
+			code: 11, says: "expired at", remedy: "renew it on the control plane", not: blame, kinds: unavailable,
+		},
+		{
+			cause: "certificate not valid yet", by: presenting(func(server, _ *x509.Certificate) { server.NotBefore = time.Now().Add(time.Minute) }),
+			code: 11, says: "is not valid before", remedy: "correct the clock of this node", not: blame, kinds: unavailable,
+		},
+		{
+			cause: "certificate for another address", by: presenting(func(server, _ *x509.Certificate) { server.IPAddresses = []net.IP{net.IPv4(10, 96, 0, 1)} }),
+			code: 11, says: "is not valid for 127.0.0.1, but for 10.96.0.1", remedy: "tls-server-name", not: blame, kinds: unavailable,
+		},
+		{
+			cause: "certificate of a client", by: presenting(func(server, _ *x509.Certificate) { server.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }),
+			code: 11, says: "is not for a server", remedy: "issue it again", not: blame, kinds: unavailable,
+		},
+		{
+			cause: "CA expired", by: presenting(func(_, ca *x509.Certificate) { ca.NotAfter = time.Now().Add(-time.Minute) }),
+			code: 11, says: `the CA certificate "test CA"`, remedy: "renew it on the control plane", not: blame, kinds: unavailable,
+		},
+		{
+			cause: "TLS 1.1", by: presenting(nil, func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }),
+			code: 11, says: "speaks no TLS 1.2 or newer", remedy: "allow it there", not: blame, kinds: unavailable,
+		},
+		{
+			cause: "client certificate required", by: presenting(nil, func(c *tls.Config) { c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12 }),
+			code: 11, says: "requires a client certificate", remedy: "set client-certificate and client-key", not: blame, kinds: unavailable,
+		},
+		{
+			cause: "plain HTTP on the port of TLS", by: func(t *testing.T) outcome {
+				s := httptest.NewServer(http.NotFoundHandler())
+				t.Cleanup(s.Close)
+				return asked(t, "https://"+s.Listener.Addr().String(), "")
+			}, code: 11, says: "answers in plain HTTP", remedy: "correct scheme or port", not: blame, kinds: unavailable,
+		},
+	}
+}
+
+// presentedBy asks a server with the CA of the real API server.
+func presentedBy(t *testing.T, s *httptest.Server) outcome {
+	t.Helper()
+	file := kubeconfigOf(t, cluster(t).Kubeconfig(), func(c *clusterEntry) { c.Server = s.URL })
+	return configured("kubernetes.kubeconfig", file)(t)
+}
+
+// status is an answer of the API server's own form.
+func status(code int, reason, message string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(code)
+		_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"`+reason+`","message":"`+message+`","code":`+itoa(code)+`}`)
+	}
+}
+
+// damaged answers with a ClusterInformation whose spec has another type, and with nothing else.
+func damaged(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/clusterinformations/default"):
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"kind":"ClusterInformation","apiVersion":"crd.projectcalico.org/v1","metadata":{"name":"default"},"spec":5}`)
+	case strings.HasSuffix(r.URL.Path, "/default"):
+		status(404, "NotFound", "not found")(w, r)
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"kind":"List","apiVersion":"crd.projectcalico.org/v1","metadata":{"resourceVersion":"1"},"items":[]}`)
+	}
+}
+
+func serverRows() []row {
+	return []row{
+		{
+			cause: "nobody listens", by: func(t *testing.T) outcome {
+				l, err := net.Listen("tcp", "127.0.0.1:0")
+				must(t, err)
+				must(t, l.Close())
+				return asked(t, "https://"+l.Addr().String(), "")
+			}, code: 11, says: "connection refused", remedy: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+		},
+		{cause: "internal error of the server", by: answering(status(500, "InternalError", "boom")), code: 11, says: "boom", remedy: "see whether the API server", kinds: []error{kube.ErrUnavailable}},
+		{
+			cause: "login page", by: answering(func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Content-Type", "text/html")
+				_, _ = io.WriteString(w, "<html>Please log in</html>")
+			}), code: 11, says: "HTML page", remedy: "with https:// if it has TLS", kinds: []error{kube.ErrNotServed},
+		},
+		{cause: "not found by another server", by: answering(http.NotFound), code: 11, says: "404", remedy: "is the API server of this cluster", kinds: []error{kube.ErrNotServed}},
+		{cause: "redirect", by: answering(func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "https://login.example/", http.StatusFound)
+		}), code: 11, says: "redirect", remedy: "with https:// if it has TLS", kinds: []error{kube.ErrNotServed}},
+		{cause: "method not allowed", by: answering(status(405, "MethodNotAllowed", "no")), code: 101, says: "request refused", remedy: "see whether this version of the API server is supported", kinds: []error{kube.ErrRefused}},
+		{
+			cause: "answer that is no object", by: answering(damaged), code: 101, says: "clusterinformations", remedy: "repair or delete the object", kinds: []error{kube.ErrMalformed},
+		},
+		{
+			cause: "token refused", by: func(t *testing.T) outcome {
+				file := kubeconfigOf(t, cluster(t).Kubeconfig(), nil)
+				return configured("kubernetes.kubeconfig", file)(t)
+			}, code: 11, says: "token has expired, or its service account was created anew", remedy: "install container renews it", kinds: []error{kube.ErrUnauthorized},
+		},
+		{
+			cause: "right missing", by: func(t *testing.T) outcome {
+				s, file := cluster(t), filepath.Join(t.TempDir(), "kubeconfig")
+				must(t, s.CreateServiceAccount(t.Context(), "default", "powerless"))
+				must(t, s.WriteKubeconfig(t.Context(), file, "default", "powerless"))
+				return configured("kubernetes.kubeconfig", file)(t)
+			}, code: 101, says: "cannot", remedy: "no ClusterRole grants this right", kinds: []error{kube.ErrForbidden},
+		},
+		{
+			cause: "namespace missing", by: func(t *testing.T) outcome {
+				return invocation{
+					verb: "ADD", changes: map[string]any{"kubernetes.kubeconfig": cluster(t).Kubeconfig()},
+					env: map[string]string{"CNI_ARGS": "K8S_POD_NAMESPACE=nowhere;K8S_POD_NAME=ghost"},
+				}.run(t)
+			}, code: 11, says: `namespaces "nowhere" not found`, remedy: "see whether it was deleted", kinds: []error{kube.ErrNotFound},
+		},
+	}
+}

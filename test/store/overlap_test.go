@@ -1,0 +1,51 @@
+package store_test
+
+import (
+	"net/netip"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"calico-cni/internal/oncefile"
+	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/ipam/crdstore"
+)
+
+// TestBlocksThatOverlapAreFound looks for blocks by name, which it does for few names, and in the list of all blocks.
+func TestBlocksThatOverlapAreFound(t *testing.T) {
+	_, client := cluster(t)
+	s := crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))
+	for _, cidr := range []string{"10.77.0.0/26", "10.77.0.64/29", "10.77.0.127/32", "10.77.16.0/20", "fd00:77::/122", "fd00:77::40/128"} {
+		p := netip.MustParsePrefix(cidr)
+		if _, err := s.Blocks().Create(t.Context(), p, block.New(p, "host:n", time.Now())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for cidr, want := range map[string][]string{
+		"10.77.0.0/26":    {"10.77.0.0/26"},
+		"10.77.0.64/26":   {"10.77.0.64/29", "10.77.0.127/32"},
+		"10.77.0.0/24":    {"10.77.0.0/26", "10.77.0.64/29", "10.77.0.127/32"},
+		"10.77.0.63/32":   {"10.77.0.0/26"},
+		"10.77.0.126/32":  nil,
+		"10.77.31.192/26": {"10.77.16.0/20"},
+		"10.77.0.0/16":    {"10.77.0.0/26", "10.77.0.64/29", "10.77.0.127/32", "10.77.16.0/20"},
+		"10.77.32.0/20":   nil,
+		"fd00:77::/64":    {"fd00:77::/122", "fd00:77::40/128"},
+		"fd00:77::40/123": {"fd00:77::40/128"},
+	} {
+		got, err := s.BlocksOverlapping(t.Context(), netip.MustParsePrefix(cidr))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var texts []string
+		for _, p := range got {
+			texts = append(texts, p.String())
+		}
+		if diff := cmp.Diff(want, texts, cmpopts.EquateEmpty(), cmpopts.SortSlices(func(a, b string) bool { return a < b })); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", cidr, diff)
+		}
+	}
+}
