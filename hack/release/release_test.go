@@ -183,7 +183,8 @@ func installFrom(t *testing.T, bin string) string {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusCreated)
-		_, _ = io.WriteString(w, `{"status": {"token": "T", "expirationTimestamp": "2030-01-02T03:04:05Z"}}`)
+		_, _ = io.WriteString(w, `{"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
+			"status": {"token": "T", "expirationTimestamp": "2030-01-02T03:04:05Z"}}`)
 	}))
 	defer server.Close()
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")

@@ -32,7 +32,8 @@ type boundRef struct {
 func (c *Client) RequestNodeToken(ctx context.Context, namespace, account, node string, ttl time.Duration) (token Token, bound bool, err error) {
 	spec := tokenSpec{Seconds: int64(ttl.Seconds()), Bound: &boundRef{"v1", "Node", node}}
 	token, err = c.requestToken(ctx, namespace, account, spec)
-	if !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrNotFound) {
+	// A 404 about the Node is none about the service account, and so ErrNotServed.
+	if !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNotServed) {
 		return token, err == nil, err
 	}
 	token, err = c.RequestToken(ctx, namespace, account, ttl)

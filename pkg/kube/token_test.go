@@ -18,6 +18,7 @@ func TestTokenIsBoundToANodeWhereTheServerSupportsIt(t *testing.T) {
 		node  = `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":3600,` +
 			`"boundObjectRef":{"apiVersion":"v1","kind":"Node","name":"n1"}}}`
 	)
+	const issuedToken = `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","status":{"token":"T","expirationTimestamp":"2030-01-02T03:04:05Z"}}`
 	status := func(code int, reason, message string) string {
 		return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","code":%d,"reason":%q,"message":%q}`, code, reason, message)
 	}
@@ -30,7 +31,7 @@ func TestTokenIsBoundToANodeWhereTheServerSupportsIt(t *testing.T) {
 		bound  bool
 		want   error
 	}{
-		{"supported", 201, `{"status":{"token":"T","expirationTimestamp":"2030-01-02T03:04:05Z"}}`, []string{node}, true, nil},
+		{"supported", 201, issuedToken, []string{node}, true, nil},
 		{"before 1.31", 400, status(400, "BadRequest", `cannot bind token for serviceaccount "a" to type /v1, Kind=Node`), []string{node, plain}, false, nil},
 		{"no such node", 404, status(404, "NotFound", `nodes "n1" not found`), []string{node, plain}, false, nil},
 		{"not permitted", 403, status(403, "Forbidden", "no"), []string{node}, false, ErrForbidden},
@@ -48,7 +49,7 @@ func TestTokenIsBoundToANodeWhereTheServerSupportsIt(t *testing.T) {
 					return
 				}
 				w.WriteHeader(http.StatusCreated)
-				_, _ = io.WriteString(w, `{"status":{"token":"T","expirationTimestamp":"2030-01-02T03:04:05Z"}}`)
+				_, _ = io.WriteString(w, issuedToken)
 			})
 			token, bound, err := loaded(t, trusting(s), "token: 'x'").RequestNodeToken(t.Context(), "ns", "a", "n1", time.Hour)
 			if !errors.Is(err, tt.want) || bound != tt.bound || err == nil && token.Value != "T" {
