@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -219,45 +221,76 @@ func TestNestedPoolsShareNoAddress(t *testing.T) {
 		for i := range 40 {
 			r := only4(fmt.Sprint("n", i%2), fmt.Sprint("net.", i))
 			r.Wants[0].Pools = []string{s.IPPools[i/2%2].Name}
-			if _, err := assign(s, r); err != nil && !errors.Is(err, ipam.ErrNoAddress) {
+			got, err := assign(s, r)
+			if err != nil && !errors.Is(err, ipam.ErrNoAddress) {
 				t.Fatal(err)
+			}
+			if err == nil && s.IPPools[1].CIDR.Contains(netip.MustParseAddr(got)) != (r.Wants[0].Pools[0] == "inner") {
+				t.Errorf("sizes %v: %s was given for pool %s", sizes, got, r.Wants[0].Pools[0])
 			}
 		}
 		unique(t, s)
 	}
 }
 
-// TestBlocksClaimedAtOnceNeverBothServe interleaves the claims of two overlapping blocks at every call.
+// TestBlocksClaimedAtOnceNeverBothServe runs the ADD of one node before each call of the ADD of another one. Their blocks
+// overlap. The nodes of several names begin at different addresses.
 func TestBlocksClaimedAtOnceNeverBothServe(t *testing.T) {
-	for n := 1; n < 40; n++ {
-		s := newStore()
-		s.IPPools = []pool.Pool{
-			{Name: "large", CIDR: netip.MustParsePrefix("10.0.0.0/30"), BlockSize: 30},
-			{Name: "small", CIDR: netip.MustParsePrefix("10.0.0.0/30"), BlockSize: 31},
+	for n := 1; n < 24; n++ {
+		for _, other := range []string{"b", "c", "d", "e", "f"} {
+			claimAtOnce(t, n, "large", other, "small")
+			claimAtOnce(t, n, "small", other, "large")
 		}
-		ask := func(a *ipam.Allocator, node, pool string) ([]ipam.Assigned, error) {
-			r := only4(node, "net."+node)
-			r.Wants[0].Pools = []string{pool}
-			return assignWith(a, r)
-		}
-		calls := 0
-		first := &crashing{Store: s, left: 1 << 30}
-		first.onCall = func(string) {
-			if calls++; calls == n {
-				second := &crashing{Store: s, left: 1 << 30}
-				_, err := ask(&ipam.Allocator{Store: second, Now: s.Now, Parallel: 1}, "b", "small")
-				if err != nil && !errors.Is(err, ipam.ErrNoAddress) {
-					t.Errorf("call %d: second: %v\n%q", n, err, second.trace)
-				}
+	}
+}
+
+func claimAtOnce(t *testing.T, n int, pools1, other, pools2 string) {
+	t.Helper()
+	s := newStore()
+	s.IPPools = []pool.Pool{
+		{Name: "large", CIDR: netip.MustParsePrefix("10.0.0.0/31"), BlockSize: 31},
+		{Name: "small", CIDR: netip.MustParsePrefix("10.0.0.0/31"), BlockSize: 32},
+	}
+	ask := func(store ipam.Store, node, pool string) error {
+		r := only4(node, "net."+node)
+		r.Wants[0].Pools = []string{pool}
+		_, err := assignWith(&ipam.Allocator{Store: store, Now: s.Now, Parallel: 1}, r)
+		return ignoreErr(err, ipam.ErrNoAddress)
+	}
+	first, calls := &crashing{Store: s, left: 1 << 30}, 0
+	first.onCall = func(string) {
+		if calls++; calls == n {
+			if err := ask(s, other, pools2); err != nil {
+				t.Errorf("call %d: second: %v", n, err)
 			}
 		}
-		_, err := ask(&ipam.Allocator{Store: first, Now: s.Now, Parallel: 1}, "a", "large")
-		if err != nil && !errors.Is(err, ipam.ErrNoAddress) {
-			t.Errorf("call %d: first: %v\n%q", n, err, first.trace)
-		}
-		unique(t, s)
-		if held(s.AllBlocks(), "net.a", false)+held(s.AllBlocks(), "net.b", false) == 0 {
-			t.Errorf("call %d: nobody got an address: %v\n%q\n%s", n, err, first.trace, s)
-		}
+	}
+	if err := ask(first, "a", pools1); err != nil {
+		t.Errorf("call %d: first: %v\n%q", n, err, first.trace)
+	}
+	unique(t, s)
+	if held(s.AllBlocks(), "net.a", false)+held(s.AllBlocks(), "net."+other, false) == 0 {
+		t.Errorf("call %d: no node got an address\n%q\n%s", n, first.trace, s)
+	}
+}
+
+// TestRememberedBlockOfAnotherSizeIsCheckedAgain has a node remember a block of the size that its pool had, while another
+// writer claims a block of the new size that overlaps it.
+func TestRememberedBlockOfAnotherSizeIsCheckedAgain(t *testing.T) {
+	s := newStore()
+	s.IPPools[0].CIDR = netip.MustParsePrefix("10.0.0.0/29")
+	mustAssign(t, s, only4("a", "net.running"))
+	remembered := noteAll(t, s)
+	s.IPPools[0].BlockSize = 29
+	old := slices.Collect(maps.Keys(s.AllBlocks()))[0]
+	put(t, s, "b", "10.0.0.0/29", 0)
+	a, _ := traced(s, remembered)
+	view, err := a.Gather(t.Context(), s, "a", remembered.Roomy())
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := a.Assign(t.Context(), view, only4("a", "net.x"))
+	if err == nil || !strings.Contains(err.Error(), old.String()) {
+		t.Errorf("got %v, %v, want that %s is not used\n%s", got, err, old, s)
 	}
 }
