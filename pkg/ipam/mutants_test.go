@@ -163,11 +163,6 @@ func nodeMutants() []mutant {
 			wrong:   "func() error { r.files[handle] = &record{complete: true}; return nil }", always: true,
 		},
 		{
-			name: "trust a record while an ADD runs", file: "records_test.go",
-			correct: "	if undisturbed && complete {",
-			wrong:   "	if complete {",
-		},
-		{
 			name: "keep the record of an earlier DEL", file: "records_test.go",
 			correct: "func() error { delete(r.files, handle); return nil }",
 			wrong:   "func() error { return nil }",

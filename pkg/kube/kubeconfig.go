@@ -110,6 +110,11 @@ func open(path string) (cluster, user, error) {
 	if err != nil {
 		return cluster{}, user{}, err
 	}
+	return interpret(data, path)
+}
+
+// interpret returns the cluster and the user of the current context of a kubeconfig with this content at this path.
+func interpret(data []byte, path string) (cluster, user, error) {
 	c, u, err := parse(data)
 	if err == nil {
 		err = anchor(&c, &u, path)

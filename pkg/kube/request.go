@@ -53,7 +53,7 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 		return nil
 	}
 	if err := decode(body, out); err != nil {
-		return fmt.Errorf("%s: %w: %w", r.what, ErrMalformed, err)
+		return fmt.Errorf("%s: %w", r.what, undecodable(body, err))
 	}
 	return nil
 }

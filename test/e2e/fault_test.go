@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -13,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"calico-cni/internal/bootclock"
 	"calico-cni/test/node"
 	"calico-cni/test/proxy"
 )
@@ -56,8 +60,10 @@ type invocation struct {
 // each fault happen to it; then likewise for an ADD that has to claim its blocks, and for a DEL. A DEL without fault must
 // bring the node and the cluster to what they were. A request that is added one day is covered by itself.
 func TestWhateverHappensToARequestADelLeavesNothing(t *testing.T) {
-	add(t, newPod(t, "fault-warm"), nil)
 	through := proxy.Start(t, n.Kubeconfig())
+	// The node remembers its blocks by the server.
+	unharmed := map[string]any{"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
+	add(t, newPod(t, "fault-warm"), unharmed)
 	nodes := 0
 	changes := func(i invocation) map[string]any {
 		c := map[string]any{"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
@@ -97,7 +103,7 @@ func TestWhateverHappensToARequestADelLeavesNothing(t *testing.T) {
 					p := newPodWithoutNetwork(t, "faulty")
 					unchangedBut(t, i.name+" and DEL", withoutPod(p.Name), func() {
 						if i.verb == "DEL" {
-							add(t, p, nil)
+							add(t, p, unharmed)
 						}
 						i.prepare(t)
 						harm(t, through, i.verb, p, changes(i), request, f)
@@ -135,7 +141,7 @@ func forgetBlocks(t *testing.T) {
 	}
 }
 
-// outdateBlocks returns what has the node remember its blocks as they are now.
+// outdateBlocks returns what has the node remember its blocks as they are now, and take that for what it wrote a moment ago.
 func outdateBlocks(t *testing.T) func(*testing.T) {
 	t.Helper()
 	old := map[string][]byte{}
@@ -150,7 +156,10 @@ func outdateBlocks(t *testing.T) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Helper()
 		for file, data := range old {
-			must(t, os.WriteFile(file, data, 0o600))
+			_, encoded, _ := bytes.Cut(data, []byte("\n"))
+			rest := append(fmt.Appendf(nil, "%d\n", int64(bootclock.Now())), encoded...)
+			sum := sha1.Sum(rest)
+			must(t, os.WriteFile(file, append([]byte("1 "+hex.EncodeToString(sum[:])+" "), rest...), 0o600))
 		}
 	}
 }
