@@ -41,7 +41,7 @@ test-unit: system  ## the unit tests, with the race detector
 	cd hack/release && $(GO) test -count=1 ./...
 
 # One compilation of pkg/ipam for each bug: four minutes on two idle cores.
-mutants:         ## plants bugs in the IPAM protocol, and expects the model checker to find each
+mutants:         ## plant bugs in the IPAM protocol; the model checker has to find each
 	$(GO) test ./pkg/ipam -run PlantedBugs -mutants -count=1 -timeout 30m
 
 # The API server is built outside of `go test`, whose timeout is shorter than the build.

@@ -51,7 +51,10 @@ func (t actorTable[K, T]) Get(ctx context.Context, k K) (row ipam.Row[T], err er
 }
 
 func (t actorTable[K, T]) Create(ctx context.Context, k K, v T) (row ipam.Row[T], err error) {
-	err = t.a.call(step{"create " + t.kind, k, true}, func() (err error) { row, err = t.in.Create(ctx, k, v); return err })
+	err = t.a.call(step{"create " + t.kind, k, true}, func() (err error) {
+		row, err = t.in.Create(ctx, k, v)
+		return err
+	})
 	return row, err
 }
 

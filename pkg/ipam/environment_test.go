@@ -75,8 +75,9 @@ func (s *memories) keep(node string, row ipam.Row[block.Block]) {
 	s.kept[at] = append(s.kept[at], row)
 }
 
-// dim is the memory of a node: of a block it shows nothing, or the oldest revision that it was told to remember, the newest, or
-// the one before. Where all orders are tried it is the first two, and with crashes the first: there would be too many.
+// dim is the memory of a node: of a block it shows nothing, or the oldest revision that it was told to remember, the
+// newest, or the one before. Where all orders are tried it is the first two, and with crashes the first: there would
+// be too many.
 type dim struct {
 	*memories
 	node string

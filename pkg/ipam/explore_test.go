@@ -54,9 +54,9 @@ var breaches atomic.Int32
 
 func enough() bool { return os.Getenv("IPAM_MUTANT") != "" && breaches.Load() > 0 }
 
-// TestEveryInterleavingOfSmallCases tries all orders of calls in which an actor is left for another at most twice before it
-// ends or is stuck; all in which that happens once and one actor is killed at any of its calls; and all in which that
-// happens once and one write fails in each way that the situation allows.
+// TestEveryInterleavingOfSmallCases tries all orders of calls in which an actor is left for another at most twice
+// before it ends or is stuck; all in which that happens once and one actor is killed at any of its calls; and all in
+// which that happens once and one write fails in each way that the situation allows.
 func TestEveryInterleavingOfSmallCases(t *testing.T) {
 	for name, sit := range situations() {
 		t.Run(name, func(t *testing.T) {

@@ -55,7 +55,7 @@ func (m *model) checkBlock(cidr netip.Prefix, uid string, b block.Block) error {
 		owner, _ := b.Holder(h.Addr)
 		name, stamp := allocation{h.Addr, owner.Handle, h.Sequence}, owner.Owner["timestamp"]
 		if other, ok := m.given[name]; ok && other != stamp {
-			return fmt.Errorf("allocations %s and %s of %s have the same sequence number %d", other, stamp, h.Addr, h.Sequence)
+			return fmt.Errorf("allocations %s and %s of %s have one sequence number, %d", other, stamp, h.Addr, h.Sequence)
 		}
 		m.given[name] = stamp
 	}

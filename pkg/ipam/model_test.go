@@ -60,7 +60,8 @@ func newModel(t testing.TB, sit situation, choices chooser, crashes, faults, swi
 	s := newStore()
 	sit.prepare(t, s)
 	m := &model{
-		sit: sit, never: never(t), held: map[string][]netip.Addr{}, released: map[string]int{}, releasing: map[string]int{},
+		sit: sit, never: never(t), held: map[string][]netip.Addr{},
+		released: map[string]int{}, releasing: map[string]int{},
 		before: map[string]holding{}, life: map[netip.Prefix]string{}, sequence: map[netip.Prefix]int64{},
 		given: map[allocation]string{}, checked: -1, backup: s.Snapshot(), bounded: switches >= 0,
 	}
@@ -87,7 +88,8 @@ func newModel(t testing.TB, sit situation, choices chooser, crashes, faults, swi
 	return m
 }
 
-// lag chooses how far a cached list is behind. Where all orders are tried it shows the newest state or that before the run.
+// lag chooses how far a cached list is behind. Where all orders are tried it shows the newest state or that before
+// the run.
 func (m *model) lag(before int) func(int) int {
 	return func(n int) int {
 		if m.bounded {
@@ -116,8 +118,8 @@ func (m *model) runScript(a *actor, sc script) {
 	}
 }
 
-// do is one operation of an actor: a verb, a handle, and for some verbs an argument. An assignment that gets no address is no
-// failure.
+// do is one operation of an actor: a verb, a handle, and for some verbs an argument. An assignment that gets no
+// address is no failure.
 func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 	words := append(strings.Fields(op), "", "")
 	verb, handle, arg := words[0], "net."+words[1], words[2]
@@ -164,8 +166,8 @@ func (m *model) administer(a *actor, verb, arg string) {
 	}
 }
 
-// restore sets the store back to its state before the run. It takes longer than any request, and longer than memories and
-// records count.
+// restore sets the store back to its state before the run. It takes longer than any request, and longer than memories
+// and records count.
 func (m *model) restore(by *actor) {
 	m.cutOff(by)
 	m.store.Restore(m.backup)
@@ -208,8 +210,8 @@ func (m *model) holdingsOf(r ipam.Request) (n int) {
 	return n
 }
 
-// gatherAndAssign gathers one thing after the other, so that a run is the same each time, and assigns. A node that remembers
-// blocks goes by them, or by the list.
+// gatherAndAssign gathers one thing after the other, so that a run is the same each time, and assigns. A node that
+// remembers blocks goes by them, or by the list.
 func (m *model) gatherAndAssign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, error) {
 	view := ipam.View{Config: m.store.Settings, Pools: slices.Clone(m.store.IPPools), Reserved: m.store.Reserved}
 	known := m.memory.roomy[r.Node]

@@ -12,7 +12,11 @@ import (
 
 var allMutants = flag.Bool("mutants", false, "plant every bug, not only a few: one compilation each")
 
-// TestModelCheckerCatchesPlantedBugs compiles the package once for each mutant, and expects the model checker to find the bug.
+// findsBugs are the tests of which one has to find the bug.
+const findsBugs = "Interleaving|Crash|TakesEffectLate|AFailedAssignment|OnlyBelieved|CreatedAgain"
+
+// TestModelCheckerCatchesPlantedBugs compiles the package once for each mutant, and expects the model checker to find
+// the bug.
 func TestModelCheckerCatchesPlantedBugs(t *testing.T) {
 	if os.Getenv("IPAM_MUTANT") != "" {
 		return
@@ -24,7 +28,7 @@ func TestModelCheckerCatchesPlantedBugs(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			overlay := m.plant(t)
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", "Interleaving|Crash|TakesEffectLate|AFailedAssignment|OnlyBelieved|CreatedAgain", ".")
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", findsBugs, ".")
 			cmd.Env = append(os.Environ(), "IPAM_MUTANT=1")
 			out, err := cmd.CombinedOutput()
 			if err == nil {

@@ -48,10 +48,11 @@ func (r *records) add(a *actor, handle string, assign func() error) error {
 	if !r.m.sit.records {
 		return assign()
 	}
-	if err := a.call(step{what: "mark as being added", key: handle}, func() error { r.begin(a, handle); return nil }); err != nil {
+	err := a.call(step{what: "mark as being added", key: handle}, func() error { r.begin(a, handle); return nil })
+	if err != nil {
 		return err
 	}
-	err := a.call(step{what: "remove record", key: handle}, func() error { delete(r.files, handle); return nil })
+	err = a.call(step{what: "remove record", key: handle}, func() error { delete(r.files, handle); return nil })
 	if err == nil {
 		err = assign()
 	}
@@ -126,7 +127,8 @@ func (r *records) del(a *actor, handle string, release func() (all bool, err err
 		return err
 	}
 	if all && undisturbed {
-		if err := a.call(step{what: "complete record", key: handle}, func() error { mine.complete = true; return nil }); err != nil {
+		err = a.call(step{what: "complete record", key: handle}, func() error { mine.complete = true; return nil })
+		if err != nil {
 			return err
 		}
 	}

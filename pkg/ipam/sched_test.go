@@ -81,7 +81,9 @@ const (
 )
 
 func (v verdict) String() string {
-	return [...]string{"", "killed before it", "killed after it", "made twice", "answer lost", "takes effect later", "refused"}[v]
+	return [...]string{
+		"", "killed before it", "killed after it", "made twice", "answer lost", "takes effect later", "refused",
+	}[v]
 }
 
 var (

@@ -8,9 +8,9 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// script is what one actor does, an operation a string: "assign H [POOL or ADDRESS]", "dual H", "release H", "collect H"
-// (release by what was read before the run), "move" (the pool no longer selects a node), "resize N" (the pool is created
-// again with blocks of another prefix length), "restore" (the store goes back to its state before the run).
+// script is what one actor does, an operation a string: "assign H [POOL or ADDRESS]", "dual H", "release H", "collect
+// H" (release by what was read before the run), "move" (the pool no longer selects a node), "resize N" (the pool is
+// created again with blocks of another prefix length), "restore" (the store goes back to its state before the run).
 type script struct {
 	node string
 	ops  []string
@@ -77,9 +77,16 @@ func situations() map[string]situation {
 func orders() map[string]situation {
 	return map[string]situation{
 		"two nodes claim their first blocks": actors(tiny, on("a", "assign x"), on("b", "assign y")),
-		"two pods of one node":               actors(tiny, on("a", "assign x", "release x"), on("a", "assign y")),
-		"assign and release of one handle":   actors(tiny, on("a", "assign x", "release x"), on("a", "release x")),
-		"three nodes, two blocks":            actors(tiny, on("a", "assign x", "release x"), on("b", "assign y"), on("c", "assign z", "release z")).random(),
+		"two pods of one node": actors(tiny,
+			on("a", "assign x", "release x"),
+			on("a", "assign y")),
+		"assign and release of one handle": actors(tiny,
+			on("a", "assign x", "release x"),
+			on("a", "release x")),
+		"three nodes, two blocks": actors(tiny,
+			on("a", "assign x", "release x"),
+			on("b", "assign y"),
+			on("c", "assign z", "release z")).random(),
 		"a block is taken over while its owner uses it": actors(func(t testing.TB, s *memstore.Store) {
 			tiny(t, s)
 			s.Settings.StrictAffinity = true
@@ -106,23 +113,39 @@ func failures() map[string]situation {
 	all := []verdict{twice, lost, late, refused}
 	churn := []script{on("a", "assign x", "release x"), on("a", "assign y")}
 	return map[string]situation{
-		"writes fail on one node":      actors(tiny, churn...).withFaults(all...),
-		"writes fail, another node":    actors(with(tiny, "old"), on("a", "release old", "assign x"), on("b", "assign y", "release y")).withFaults(all...).random(),
-		"writes fail in both families": actors(pools(ofPool("v4", "10.0.0.0/31", 31), ofPool("v6", "fd00::/127", 127)), on("a", "dual x"), on("b", "dual y", "release y")).withFaults(all...).random(),
+		"writes fail on one node": actors(tiny, churn...).withFaults(all...),
+		"writes fail, another node": actors(with(tiny, "old"),
+			on("a", "release old", "assign x"),
+			on("b", "assign y", "release y")).withFaults(all...).random(),
+		"writes fail in both families": actors(pools(ofPool("v4", "10.0.0.0/31", 31), ofPool("v6", "fd00::/127", 127)),
+			on("a", "dual x"),
+			on("b", "dual y", "release y")).withFaults(all...).random(),
 		"writes fail in a collection": actors(with(pools(ofPool("v4", "10.0.0.0/32", 32)), "x"),
 			on("a", "release x", "assign x"), on("gc", "collect x")).withFaults(all...).random(),
-		"the clock is set": actors(with(tiny, "old"), on("a", "release old", "assign x"), on("b", "assign y", "release y"),
+		"the clock is set": actors(with(tiny, "old"),
+			on("a", "release old", "assign x"),
+			on("b", "assign y", "release y"),
 			on("a", "assign z")).withClock(3),
 		"the clock is set, a collector": actors(with(pools(ofPool("v4", "10.0.0.0/32", 32)), "x"),
-			on("a", "release x", "assign x", "release x", "assign x"), on("gc", "collect x"), on("b", "assign y", "release y")).withClock(3),
+			on("a", "release x", "assign x", "release x", "assign x"),
+			on("gc", "collect x"),
+			on("b", "assign y", "release y")).withClock(3),
 		"the clock is set while blocks are taken over": actors(func(t testing.TB, s *memstore.Store) {
 			s.IPPools = []pool.Pool{ofPool("v4", "10.0.0.0/32", 32)}
 			s.Settings.StrictAffinity = true
 			mustAssign(t, s, only4("a", "net.x"))
-		}, on("a", "release x", "assign x", "release x"), on("b", "assign y", "release y"), on("gc", "collect x"), on("a", "assign x")).withClock(4),
-		"the store is restored": actors(with(tiny, "old"), on("a", "assign x", "release x"), on("operator", "restore"),
+		},
+			on("a", "release x", "assign x", "release x"),
+			on("b", "assign y", "release y"),
+			on("gc", "collect x"),
+			on("a", "assign x")).withClock(4),
+		"the store is restored": actors(with(tiny, "old"),
+			on("a", "assign x", "release x"),
+			on("operator", "restore"),
 			on("b", "assign y", "release y"), on("a", "release old", "assign z")).random(),
-		"the store is restored, one node": actors(with(tiny, "old"), on("a", "release old", "assign x"), on("operator", "restore"),
+		"the store is restored, one node": actors(with(tiny, "old"),
+			on("a", "release old", "assign x"),
+			on("operator", "restore"),
 			on("a", "assign y")).random(),
 	}
 }
@@ -130,15 +153,31 @@ func failures() map[string]situation {
 // containers are situations in which the ADDs and DELs of one container overlap.
 func containers() map[string]situation {
 	return map[string]situation{
-		"ADD and DEL overlap beside another pod": actors(with(tiny, "other"), on("a", "assign x"), on("a", "release x")),
-		"ADD, DEL and ADD overlap":               actors(tiny, on("a", "assign x"), on("a", "release x", "assign x"), on("a", "release x")).random(),
-		"two ADDs and a DEL overlap":             actors(with(tiny, "other"), on("a", "assign x"), on("a", "assign x"), on("a", "release x")).random(),
-		"repeated DELs":                          actors(with(tiny, "x"), on("a", "release x"), on("a", "release x", "assign x")).withRecords(),
-		"repeated DELs, ADDs between": actors(tiny, on("a", "assign x", "release x"), on("a", "release x", "release x"),
+		"ADD and DEL overlap beside another pod": actors(with(tiny, "other"),
+			on("a", "assign x"),
+			on("a", "release x")),
+		"ADD, DEL and ADD overlap": actors(tiny,
+			on("a", "assign x"),
+			on("a", "release x", "assign x"),
+			on("a", "release x")).random(),
+		"two ADDs and a DEL overlap": actors(with(tiny, "other"),
+			on("a", "assign x"),
+			on("a", "assign x"),
+			on("a", "release x")).random(),
+		"repeated DELs": actors(with(tiny, "x"),
+			on("a", "release x"),
+			on("a", "release x", "assign x")).withRecords(),
+		"repeated DELs, ADDs between": actors(tiny,
+			on("a", "assign x", "release x"),
+			on("a", "release x", "release x"),
 			on("a", "assign x")).withRecords().random(),
-		"repeated DELs, writes fail": actors(with(tiny, "x"), on("a", "assign x", "release x"), on("a", "release x", "release x")).
+		"repeated DELs, writes fail": actors(with(tiny, "x"),
+			on("a", "assign x", "release x"),
+			on("a", "release x", "release x")).
 			withRecords().withFaults(lost, late, refused).random(),
-		"repeated DELs after a restore": actors(with(tiny, "x"), on("a", "release x", "release x"), on("operator", "restore"),
+		"repeated DELs after a restore": actors(with(tiny, "x"),
+			on("a", "release x", "release x"),
+			on("operator", "restore"),
 			on("a", "assign x")).withRecords().random(),
 	}
 }
@@ -148,22 +187,40 @@ func shapes() map[string]situation {
 	v4 := ofPool("v4", "10.0.0.0/30", 31)
 	nested := pools(v4, ofPool("inner", "10.0.0.0/31", 32))
 	return map[string]situation{
-		"the pool gets larger blocks": actors(pools(v4), on("a", "assign x"), on("operator", "resize 30"), on("b", "assign y", "release y")),
-		"the pool gets smaller blocks": actors(pools(ofPool("v4", "10.0.0.0/30", 30)), on("a", "assign x", "release x"),
+		"the pool gets larger blocks": actors(pools(v4),
+			on("a", "assign x"),
+			on("operator", "resize 30"),
+			on("b", "assign y", "release y")),
+		"the pool gets smaller blocks": actors(pools(ofPool("v4", "10.0.0.0/30", 30)),
+			on("a", "assign x", "release x"),
 			on("operator", "resize 31"), on("b", "assign y", "release y")).random(),
 		"the pool gets smaller blocks while one is in use": actors(with(pools(ofPool("v4", "10.0.0.0/30", 30)), "old"),
-			on("a", "assign x", "release old"), on("operator", "resize 32"), on("b", "assign y", "release y"), on("a", "assign z")).random(),
+			on("a", "assign x", "release old"),
+			on("operator", "resize 32"),
+			on("b", "assign y", "release y"),
+			on("a", "assign z")).random(),
 		"block sizes change twice": actors(with(pools(v4), "old"), on("a", "release old", "assign x"),
-			on("operator", "resize 30", "resize 31"), on("b", "assign y", "release y"), on("c", "assign z")).random(),
-		"an address is asked for after a resize": actors(with(pools(v4), "old"), on("a", "assign x", "release x"), on("operator", "resize 30"),
+			on("operator", "resize 30", "resize 31"),
+			on("b", "assign y", "release y"),
+			on("c", "assign z")).random(),
+		"an address is asked for after a resize": actors(with(pools(v4), "old"),
+			on("a", "assign x", "release x"),
+			on("operator", "resize 30"),
 			on("b", "assign y 10.0.0.1", "release y"), on("c", "assign z 10.0.0.2")).random(),
-		"pools are nested": actors(nested, on("a", "assign x v4", "release x"), on("b", "assign y inner", "release y"),
+		"pools are nested": actors(nested,
+			on("a", "assign x v4", "release x"),
+			on("b", "assign y inner", "release y"),
 			on("c", "assign z v4")).random(),
-		"pools are nested, an address is asked for": actors(nested, on("a", "assign x 10.0.0.1"), on("b", "assign y inner"),
+		"pools are nested, an address is asked for": actors(nested,
+			on("a", "assign x 10.0.0.1"),
+			on("b", "assign y inner"),
 			on("c", "assign z v4", "release z")).random(),
-		"larger blocks, writes fail": actors(with(pools(v4), "old"), on("a", "release old", "assign x"), on("operator", "resize 30"),
+		"larger blocks, writes fail": actors(with(pools(v4), "old"),
+			on("a", "release old", "assign x"),
+			on("operator", "resize 30"),
 			on("b", "assign y", "release y")).withFaults(twice, lost, late, refused).random(),
-		"larger blocks, the store is restored": actors(with(pools(v4), "old"), on("a", "release old", "assign x"),
+		"larger blocks, the store is restored": actors(with(pools(v4), "old"),
+			on("a", "release old", "assign x"),
 			on("operator", "resize 30", "restore"), on("b", "assign y", "release y")).random(),
 	}
 }

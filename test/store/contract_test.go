@@ -67,7 +67,9 @@ func newStore(t testing.TB, client *kube.Client) *crdstore.Store {
 }
 
 // through returns a client of the administrator that reaches the server through a proxy, which changes requests.
-func through(t testing.TB, server *apiserver.Server, change func(*http.Request), around func(http.Handler) http.Handler) *kube.Client {
+func through(
+	t testing.TB, server *apiserver.Server, change func(*http.Request), around func(http.Handler) http.Handler,
+) *kube.Client {
 	t.Helper()
 	target, err := url.Parse(server.URL())
 	if err != nil {
@@ -98,16 +100,15 @@ func through(t testing.TB, server *apiserver.Server, change func(*http.Request),
 	return client
 }
 
-// addFinalizer has other software hold a block, until the test ends.
+// addFinalizer has other software hold a block.
 func addFinalizer(t testing.TB, server *apiserver.Server, cidr netip.Prefix) {
 	t.Helper()
-	blocks := server.Dynamic().Resource(schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "ipamblocks"})
+	kind := schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "ipamblocks"}
+	blocks := server.Dynamic().Resource(kind)
 	name := strings.NewReplacer(".", "-", "/", "-").Replace(cidr.String())
-	patch := func(finalizers string) error {
-		_, err := blocks.Patch(t.Context(), name, types.MergePatchType, []byte(`{"metadata":{"finalizers":`+finalizers+`}}`), metav1.PatchOptions{})
-		return err
-	}
-	if err := patch(`["test.example/hold"]`); err != nil {
+	patch := []byte(`{"metadata":{"finalizers":["test.example/hold"]}}`)
+	_, err := blocks.Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{})
+	if err != nil {
 		t.Fatal(err)
 	}
 }

@@ -69,8 +69,8 @@ func (s *Store) Affinities() ipam.Table[ipam.AffinityKey, ipam.Affinity] { retur
 // Handles implements ipam.Store.
 func (s *Store) Handles() ipam.Table[string, ipam.Handle] { return s.handles }
 
-// AffinitiesOf implements ipam.Store by the labels that every writer since 2025 sets. Older rows are given theirs once, by
-// the first answer that must not be a cached one: before the node claims anything new.
+// AffinitiesOf implements ipam.Store by the labels that every writer since 2025 sets. Older rows are given theirs
+// once, by the first answer that must not be a cached one: before the node claims anything new.
 func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]ipam.AffinityRow, error) {
 	if !cached && !s.labelled.Done() {
 		if err := s.label(ctx, node); err != nil {
@@ -102,8 +102,8 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 	return rows, nil
 }
 
-// label gives the node's affinities the labels that they lack. It lists those of all nodes that lack them, which is done
-// once: in a cluster of today's writers that is none.
+// label gives the node's affinities the labels that they lack. It lists those of all nodes that lack them, which is
+// done once: in a cluster of today's writers that is none.
 func (s *Store) label(ctx context.Context, node string) error {
 	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: "!" + spec.LabelHostnameHash})
 	if err != nil {

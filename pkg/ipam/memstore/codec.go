@@ -120,8 +120,10 @@ func (blockCodec) same(a, b block.Block) bool {
 
 func sameAttribute(a, b block.Attribute) bool {
 	return a.Handle == b.Handle && maps.Equal(a.Owner, b.Owner) && maps.Equal(a.AlternateOwner, b.AlternateOwner) &&
-		a.ReleasedAt.Equal(b.ReleasedAt) && maps.EqualFunc(a.Unknown, b.Unknown, func(x, y json.RawMessage) bool { return bytes.Equal(x, y) })
+		a.ReleasedAt.Equal(b.ReleasedAt) && maps.EqualFunc(a.Unknown, b.Unknown, sameJSON)
 }
+
+func sameJSON(a, b json.RawMessage) bool { return bytes.Equal(a, b) }
 
 type affinityCodec struct{ store *Store }
 

@@ -47,11 +47,16 @@ type counters struct{ revision, uid int64 }
 // New returns an empty store with the default configuration.
 func New(now func() time.Time) *Store {
 	s := &Store{Settings: ipam.DefaultConfig(), Now: now, held: map[string]bool{}}
-	s.blocks = &table[netip.Prefix, block.Block]{store: s, kind: "block", codec: blockCodec{}, rows: rowsOf[netip.Prefix, block.Block]{}}
-	s.affinities = &table[ipam.AffinityKey, ipam.Affinity]{
-		store: s, kind: "affinity", codec: affinityCodec{s}, rows: rowsOf[ipam.AffinityKey, ipam.Affinity]{}, changed: s.affinitiesChanged,
+	s.blocks = &table[netip.Prefix, block.Block]{
+		store: s, kind: "block", codec: blockCodec{}, rows: rowsOf[netip.Prefix, block.Block]{},
 	}
-	s.handles = &table[string, ipam.Handle]{store: s, kind: "handle", codec: handleCodec{}, rows: rowsOf[string, ipam.Handle]{}}
+	s.affinities = &table[ipam.AffinityKey, ipam.Affinity]{
+		store: s, kind: "affinity", codec: affinityCodec{s}, rows: rowsOf[ipam.AffinityKey, ipam.Affinity]{},
+		changed: s.affinitiesChanged,
+	}
+	s.handles = &table[string, ipam.Handle]{
+		store: s, kind: "handle", codec: handleCodec{}, rows: rowsOf[string, ipam.Handle]{},
+	}
 	return s
 }
 
@@ -83,7 +88,9 @@ func (s *Store) AffinitiesOf(_ context.Context, node string, cached bool) ([]ipa
 			out = append(out, ipam.AffinityRow{Key: row.key, Row: s.affinities.copy(row.row)})
 		}
 	}
-	slices.SortFunc(out, func(a, b ipam.AffinityRow) int { return cmp.Compare(a.Key.CIDR.String(), b.Key.CIDR.String()) })
+	slices.SortFunc(out, func(a, b ipam.AffinityRow) int {
+		return cmp.Compare(a.Key.CIDR.String(), b.Key.CIDR.String())
+	})
 	return out, nil
 }
 
@@ -154,7 +161,10 @@ type Snapshot struct {
 func (s *Store) Snapshot() Snapshot {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return Snapshot{s.counters.revision, maps.Clone(s.blocks.rows), maps.Clone(s.affinities.rows), maps.Clone(s.handles.rows)}
+	return Snapshot{
+		revision: s.counters.revision, blocks: maps.Clone(s.blocks.rows),
+		affinities: maps.Clone(s.affinities.rows), handles: maps.Clone(s.handles.rows),
+	}
 }
 
 // Restore sets the store back to a snapshot. Revisions given out since come again for other contents; UIDs do not.
@@ -162,7 +172,8 @@ func (s *Store) Restore(old Snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.counters.revision = old.revision
-	s.blocks.rows, s.affinities.rows, s.handles.rows = maps.Clone(old.blocks), maps.Clone(old.affinities), maps.Clone(old.handles)
+	s.blocks.rows, s.affinities.rows = maps.Clone(old.blocks), maps.Clone(old.affinities)
+	s.handles.rows = maps.Clone(old.handles)
 	s.listed = nil
 	s.affinitiesChanged()
 }

@@ -37,8 +37,8 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// TestRestoreBringsRevisionsBack checks what no test can ask of a real server: after a restore, a revision comes again for
-// other contents, and a write by the old one succeeds. UIDs do not come again.
+// TestRestoreBringsRevisionsBack checks what no test can ask of a real server: after a restore, a revision comes
+// again for other contents, and a write by the old one succeeds. UIDs do not come again.
 func TestRestoreBringsRevisionsBack(t *testing.T) {
 	ctx, s, cidr := context.Background(), memstore.New(time.Now), netip.MustParsePrefix("10.0.0.0/30")
 	write := func(row ipam.Row[block.Block], affinity string) ipam.Row[block.Block] {

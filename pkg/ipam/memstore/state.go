@@ -20,7 +20,8 @@ func (s *Store) String() string {
 	})
 	s.blocks.each(func(cidr netip.Prefix, row ipam.Row[block.Block]) {
 		u := row.Value.Usage()
-		line := fmt.Sprintf("block %s of %s%s: %d free, %d used, %d cooling", cidr, cmp.Or(row.Value.Affinity, "nobody"), deleted(row.Deleted), u.Free, u.Used, u.Cooling)
+		line := fmt.Sprintf("block %s of %s%s: %d free, %d used, %d cooling",
+			cidr, cmp.Or(row.Value.Affinity, "nobody"), deleted(row.Deleted), u.Free, u.Used, u.Cooling)
 		for _, h := range row.Value.HeldBy(anybody) {
 			owner, _ := row.Value.Holder(h.Addr)
 			line += fmt.Sprintf("; %s %s", h.Addr, owner.Handle)
@@ -106,7 +107,8 @@ func (c *check) block(cidr netip.Prefix, row ipam.Row[block.Block]) {
 		}
 		c.held[owner.Handle][cidr]++
 		if other, ok := c.holders[h.Addr]; ok {
-			c.fail("%s is held in block %s and in block %s", h.Addr, min(cidr.String(), other.String()), max(cidr.String(), other.String()))
+			a, b := cidr.String(), other.String()
+			c.fail("%s is held in block %s and in block %s", h.Addr, min(a, b), max(a, b))
 		}
 		c.holders[h.Addr] = cidr
 	}

@@ -12,12 +12,18 @@ import (
 
 func ofNode(t *testing.T, s ipam.Store) {
 	ctx := context.Background()
-	want := map[string]ipam.State{"10.1.0.0/26": ipam.Pending, "10.1.0.64/26": ipam.Confirmed, "fd00:1::/122": ipam.PendingDeletion}
+	want := map[string]ipam.State{
+		"10.1.0.0/26": ipam.Pending, "10.1.0.64/26": ipam.Confirmed, "fd00:1::/122": ipam.PendingDeletion,
+	}
+	create := func(node, cidr string, state ipam.State) {
+		key := ipam.AffinityKey{Node: node, CIDR: netip.MustParsePrefix(cidr)}
+		must[ipam.Row[ipam.Affinity]](t)(s.Affinities().Create(ctx, key, ipam.Affinity{State: state}))
+	}
 	for cidr, state := range want {
-		must[ipam.Row[ipam.Affinity]](t)(s.Affinities().Create(ctx, ipam.AffinityKey{Node: "list.a", CIDR: netip.MustParsePrefix(cidr)}, ipam.Affinity{State: state}))
+		create("list.a", cidr, state)
 	}
 	for _, node := range []string{"list.b", "list.a-1", "list"} {
-		must[ipam.Row[ipam.Affinity]](t)(s.Affinities().Create(ctx, ipam.AffinityKey{Node: node, CIDR: netip.MustParsePrefix("10.1.0.128/26")}, ipam.Affinity{State: ipam.Confirmed}))
+		create(node, "10.1.0.128/26", ipam.Confirmed)
 	}
 	rows := must[[]ipam.AffinityRow](t)(s.AffinitiesOf(ctx, "list.a", false))
 	got := map[string]ipam.State{}
@@ -46,7 +52,8 @@ func complete(t *testing.T, s ipam.Store) {
 	for worker := range 8 {
 		wg.Go(func() {
 			for i := worker; i < n; i += 8 {
-				if _, err := s.Affinities().Create(ctx, ipam.AffinityKey{Node: "full.a", CIDR: cidr(i)}, ipam.Affinity{State: ipam.Confirmed}); err != nil {
+				key := ipam.AffinityKey{Node: "full.a", CIDR: cidr(i)}
+				if _, err := s.Affinities().Create(ctx, key, ipam.Affinity{State: ipam.Confirmed}); err != nil {
 					t.Error(err)
 				}
 			}
@@ -79,7 +86,8 @@ func outdated(t *testing.T, s ipam.Store) {
 	}
 }
 
-// overlapping looks for the blocks that share addresses with a CIDR: equal, larger and smaller ones, marked ones included.
+// overlapping looks for the blocks that share addresses with a CIDR: equal, larger and smaller ones, marked ones
+// included.
 func overlapping(t *testing.T, s ipam.Store) {
 	ctx := context.Background()
 	for _, text := range []string{"172.26.0.0/28", "172.26.0.0/30", "172.26.0.4/30", "172.26.0.16/30", "fd00:7::/124"} {

@@ -1,5 +1,5 @@
-// Package storetest is the contract of an ipam.Store as a test suite. docs/store-contract.md lists what each row checks and why
-// an allocator depends on it. The suite runs on every store.
+// Package storetest is the contract of an ipam.Store as a test suite. docs/store-contract.md lists what each row
+// checks and why an allocator depends on it. The suite runs on every store.
 package storetest
 
 import (
@@ -73,11 +73,14 @@ func Run(t *testing.T, open func(testing.TB) Fixture) {
 			open: open, of: ipam.Store.Handles, key: id, bad: &bad,
 			first: func(i int) ipam.Handle { return ipam.Handle{ID: id(i), Counts: map[netip.Prefix]int{cidrs(i): 1}} },
 			second: func(i int) ipam.Handle {
-				return ipam.Handle{ID: id(i), Counts: map[netip.Prefix]int{netip.MustParsePrefix("fd00::/122"): 3, cidrs(i): 2}, Touches: 4}
+				counts := map[netip.Prefix]int{netip.MustParsePrefix("fd00::/122"): 3, cidrs(i): 2}
+				return ipam.Handle{ID: id(i), Counts: counts, Touches: 4}
 			},
 		}.run(t)
 		t.Run("IDs that differ in case share a row", func(t *testing.T) { caseless(t, open(t).Store.Handles()) })
-		t.Run("change of the touches alone makes a new revision", func(t *testing.T) { touched(t, open(t).Store.Handles()) })
+		t.Run("change of the touches alone makes a new revision", func(t *testing.T) {
+			touched(t, open(t).Store.Handles())
+		})
 	})
 }
 
@@ -114,7 +117,8 @@ func sampleBlock(cidr netip.Prefix, affinity string) block.Block {
 func equal[T any](t testing.TB, what string, want, got T) {
 	t.Helper()
 	opts := []cmp.Option{
-		cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty(), cmpopts.IgnoreFields(ipam.Affinity{}, "Created"),
+		cmpopts.EquateComparable(netip.Prefix{}), cmpopts.EquateEmpty(),
+		cmpopts.IgnoreFields(ipam.Affinity{}, "Created"),
 	}
 	if diff := cmp.Diff(want, got, opts...); diff != "" {
 		t.Errorf("%s (-want +got):\n%s", what, diff)

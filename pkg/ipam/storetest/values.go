@@ -18,10 +18,13 @@ import (
 
 func shapes(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
 	ctx := context.Background()
-	for _, cidr := range []string{"172.30.0.0/20", "172.30.16.5/32", "fd00:5::/116", "fd00:5::1000/122", "fd00:5::2000/128"} {
+	unknown := map[string]json.RawMessage{"newer": json.RawMessage(`{"a":1}`)}
+	for _, cidr := range []string{
+		"172.30.0.0/20", "172.30.16.5/32", "fd00:5::/116", "fd00:5::1000/122", "fd00:5::2000/128",
+	} {
 		full := block.New(netip.MustParsePrefix(cidr), "host:a", time.Unix(1_800_000_000, 0).UTC())
 		for {
-			owner := block.Attribute{Handle: "net.x", Owner: map[string]string{"pod": "p"}, Unknown: map[string]json.RawMessage{"newer": json.RawMessage(`{"a":1}`)}}
+			owner := block.Attribute{Handle: "net.x", Owner: map[string]string{"pod": "p"}, Unknown: unknown}
 			if full.Usage().Used%2 == 0 {
 				owner = block.Attribute{Handle: "net.y"}
 			}
@@ -34,8 +37,8 @@ func shapes(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
 	}
 }
 
-// normalised checks that a write answers with what a read returns: times in whole seconds of UTC, no empty maps of owners, and
-// fields of newer writers as the server writes them.
+// normalised checks that a write answers with what a read returns: times in whole seconds of UTC, no empty maps of
+// owners, and fields of newer writers as the server writes them.
 func normalised(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
 	ctx := context.Background()
 	at := time.Unix(1_800_000_000, 123_456_789).In(time.FixedZone("", 3600))
@@ -59,7 +62,8 @@ func normalised(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
 				got.Attributes[i].Unknown = want.Attributes[i].Unknown
 			}
 		}
-		if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{}, time.Time{}), cmpopts.EquateEmpty()); diff != "" {
+		opts := cmp.Options{cmpopts.EquateComparable(netip.Prefix{}, time.Time{}), cmpopts.EquateEmpty()}
+		if diff := cmp.Diff(want, got, opts); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", what, diff)
 		}
 	}
@@ -76,7 +80,8 @@ func tooLarge(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
 	ctx := context.Background()
 	b := block.New(netip.MustParsePrefix("172.28.0.0/20"), "host:a", time.Unix(1_800_000_000, 0).UTC())
 	for i := range 4096 {
-		b.Assign(block.Attribute{Handle: fmt.Sprintf("net.%d", i), Owner: map[string]string{"pod": strings.Repeat("x", 800)}}, nil)
+		owner := map[string]string{"pod": strings.Repeat("x", 800)}
+		b.Assign(block.Attribute{Handle: fmt.Sprintf("net.%d", i), Owner: owner}, nil)
 	}
 	_, err := s.Create(ctx, b.CIDR, b)
 	noAnswer(t, "create", err)
