@@ -21,12 +21,12 @@ func (n *NetNS) Intercept(syscalls []uint32, before func(calls int), f func()) i
 	if err != nil {
 		n.tb.Fatal(err)
 	}
-	defer ended.Close()
+	defer func() { _ = ended.Close() }()
 	listeners, done := make(chan int), make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		// The end of the thread is no signal: Go keeps a main thread that has to end.
-		defer end.Close()
+		defer func() { _ = end.Close() }()
 		done <- n.filtered(syscalls, listeners, f)
 	}()
 	calls := 0

@@ -202,7 +202,7 @@ func (s *search) tryOwn(ctx context.Context, w Want, row AffinityRow) (place, er
 	}
 	b, err := s.a.heal(ctx, row)
 	if errors.Is(err, errNotOurs) {
-		err = s.collision(err)
+		_ = s.collision(err) // notes the overlap; the block is not the node's either way
 		s.view.Affinities = slices.DeleteFunc(slices.Clone(s.view.Affinities), func(r AffinityRow) bool {
 			return r.Key == row.Key
 		})

@@ -16,13 +16,6 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-func cidrs(texts ...string) (out []netip.Prefix) {
-	for _, text := range texts {
-		out = append(out, netip.MustParsePrefix(text))
-	}
-	return out
-}
-
 // put stores a block as another writer makes it: with its claim, and the first n addresses in use.
 func put(t testing.TB, s *memstore.Store, node, cidr string, n int) {
 	t.Helper()

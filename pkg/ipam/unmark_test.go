@@ -13,9 +13,9 @@ import (
 // block written and restores the claim. The second marks the claim that is marked already, which is no write, and
 // deletes the block. The claim must not end up confirmed without a block.
 func TestClaimIsNotRestoredAfterAnotherDeletedTheBlock(t *testing.T) {
-	ctx := context.Background()
 	for _, before := range []string{"update affinity", "update block", "get block"} {
 		t.Run(before, func(t *testing.T) {
+			ctx := t.Context()
 			s := newStore()
 			s.IPPools[0].CIDR = netip.MustParsePrefix("10.0.0.0/30")
 			cidr := s.IPPools[0].CIDR

@@ -214,7 +214,7 @@ func (a Allocations) lock(ctx context.Context, file string, patience time.Durati
 // checkNode refuses a node that Kubernetes cannot have, before its name ends up in those of objects.
 func checkNode(name string) error {
 	if !workload.ValidSubdomain(name) {
-		return fmt.Errorf("%w: nodename: %q cannot be the name of a Kubernetes node: want lower-case letters, digits, - and ., 253 at most; "+
+		return fmt.Errorf("%w: nodename: %q cannot be the name of a Kubernetes node: want lower-case letters, digits, hyphens and dots, 253 at most; "+
 			"see nodename and hostname in the CNI configuration, and the nodename file", netconf.ErrInvalid, name)
 	}
 	return nil
@@ -225,7 +225,7 @@ func checkNode(name string) error {
 func checkHandle(id string) error {
 	if !workload.ValidSubdomain(strings.ToLower(id)) {
 		return fmt.Errorf("%w: network name and container ID make the handle %q, which cannot be the name of a Kubernetes object: "+
-			"want letters, digits, - and ., 253 at most", workload.ErrInvalidArgs, id)
+			"want letters, digits, hyphens and dots, 253 at most", workload.ErrInvalidArgs, id)
 	}
 	return nil
 }

@@ -20,6 +20,8 @@ import (
 const (
 	settleFew, settleBriefly = 16, 5 * time.Second
 	settleMany, settleLong   = 4096, 60 * time.Second
+	// settleTurn is for how long a process that no runtime waits for waits for the turn of one release.
+	settleTurn = time.Second
 	// settleOwn is how long an ADD waits for the one that may have its own earlier release in hand.
 	settleOwn = 30 * time.Second
 )

@@ -46,7 +46,7 @@ func (b Backlog) Settle(ctx context.Context) (done int, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	queue := b.queue()
-	queue.Pace.Patient = true
+	queue.Pace.MaxWait = settleTurn
 	mine := func(r pending.Release) bool { return r.Kubeconfig == b.Named || r.Kubeconfig == "" }
 	return queue.Settle(ctx, settleMany, mine, c.settleUntilOutage(cancel))
 }

@@ -53,7 +53,7 @@ func (c *NetConf) checkName() error {
 // checkNetwork refuses a name that CNI allows and block IPAM cannot use: every ADD would fail.
 func (c *NetConf) checkNetwork() error {
 	if c.IPAM.Type == CalicoIPAM && !workload.ValidNetwork(c.Name) {
-		return invalid("name", c.Name, fmt.Sprintf("with calico-ipam it begins the names of Kubernetes objects: want letters, digits, - and ., "+
+		return invalid("name", c.Name, fmt.Sprintf("with calico-ipam it begins the names of Kubernetes objects: want letters, digits, hyphens and dots, "+
 			"a letter or digit at each end and beside each dot, %d bytes at most", workload.MaxNetwork))
 	}
 	return nil

@@ -61,8 +61,8 @@ type Pace struct {
 	Boot func() time.Duration
 	// Random returns a number from 0 to below 1.
 	Random func() float64
-	// Patient has Settle wait for its turn; else it stops.
-	Patient bool
+	// MaxWait is for how long Settle waits for its turn; when the turn comes later, it stops.
+	MaxWait time.Duration
 }
 
 // Reached notes that the API server was reached, and reports whether releases may be settled now.
@@ -98,7 +98,7 @@ func (p *Pace) next(ctx context.Context) bool {
 		if wait == 0 {
 			return true
 		}
-		if deadline, ok := ctx.Deadline(); !p.Patient || ok && time.Until(deadline) < wait {
+		if wait > p.MaxWait {
 			return false
 		}
 		select {

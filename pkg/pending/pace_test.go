@@ -81,10 +81,10 @@ func TestUnknownScheduleIsMadeAnew(t *testing.T) {
 	}
 }
 
-func TestPatientSettlerWaitsForItsTurnUntilTheContextEnds(t *testing.T) {
+func TestSettleWaitsForItsTurnUpToMaxWaitAndUntilTheContextEnds(t *testing.T) {
 	q, clock, _ := paced(t)
 	add(t, q, release("g"), release("f"), release("e"), release("d"), release("c"), release("b"), release("a"))
-	q.Pace.Patient = true
+	q.Pace.MaxWait = interval
 	q.Pace.Boot = func() time.Duration {
 		*clock += interval / 2
 		return *clock

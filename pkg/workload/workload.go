@@ -45,7 +45,7 @@ func Identify(containerID, ifName string, args Args) (ID, error) {
 		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAMESPACE=%q is not the name of a namespace: want up to 63 lower-case letters, digits and -", ErrInvalidArgs, id.Namespace)
 	}
 	if !ValidSubdomain(id.Pod) {
-		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAME=%q is not the name of a pod: want lower-case letters, digits, - and .", ErrInvalidArgs, id.Pod)
+		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAME=%q is not the name of a pod: want lower-case letters, digits, hyphens and dots", ErrInvalidArgs, id.Pod)
 	}
 	return id, nil
 }

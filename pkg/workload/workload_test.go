@@ -45,13 +45,13 @@ func TestIdentifyErrorsNameTheVariable(t *testing.T) {
 		{"a", "e", Args{Namespace: "A", Pod: "p"}, `CNI_ARGS: K8S_POD_NAMESPACE="A" is not the name of a namespace: want up to 63 lower-case letters, digits and -`},
 		{"a", "e", Args{Namespace: "a-", Pod: "p"}, `CNI_ARGS: K8S_POD_NAMESPACE="a-" is not the name of a namespace: want up to 63 lower-case letters, digits and -`},
 		{"a", "e", Args{Namespace: long, Pod: "p"}, `CNI_ARGS: K8S_POD_NAMESPACE="` + long + `" is not the name of a namespace: want up to 63 lower-case letters, digits and -`},
-		{"a", "e", Args{Namespace: "n", Pod: "../p"}, `CNI_ARGS: K8S_POD_NAME="../p" is not the name of a pod: want lower-case letters, digits, - and .`},
-		{"a", "e", Args{Namespace: "n", Pod: "a..b"}, `CNI_ARGS: K8S_POD_NAME="a..b" is not the name of a pod: want lower-case letters, digits, - and .`},
-		{"a", "e", Args{Namespace: "n", Pod: "Web_0"}, `CNI_ARGS: K8S_POD_NAME="Web_0" is not the name of a pod: want lower-case letters, digits, - and .`},
-		{"a", "e", Args{Namespace: "n", Pod: "web_0"}, `CNI_ARGS: K8S_POD_NAME="web_0" is not the name of a pod: want lower-case letters, digits, - and .`},
-		{"a", "e", Args{Namespace: "n", Pod: "-p"}, `CNI_ARGS: K8S_POD_NAME="-p" is not the name of a pod: want lower-case letters, digits, - and .`},
-		{"a", "e", Args{Namespace: "n", Pod: "p-.a"}, `CNI_ARGS: K8S_POD_NAME="p-.a" is not the name of a pod: want lower-case letters, digits, - and .`},
-		{"a", "e", Args{Namespace: "n", Pod: strings.Repeat(long, 4)}, `CNI_ARGS: K8S_POD_NAME="` + strings.Repeat(long, 4) + `" is not the name of a pod: want lower-case letters, digits, - and .`},
+		{"a", "e", Args{Namespace: "n", Pod: "../p"}, `CNI_ARGS: K8S_POD_NAME="../p" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
+		{"a", "e", Args{Namespace: "n", Pod: "a..b"}, `CNI_ARGS: K8S_POD_NAME="a..b" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
+		{"a", "e", Args{Namespace: "n", Pod: "Web_0"}, `CNI_ARGS: K8S_POD_NAME="Web_0" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
+		{"a", "e", Args{Namespace: "n", Pod: "web_0"}, `CNI_ARGS: K8S_POD_NAME="web_0" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
+		{"a", "e", Args{Namespace: "n", Pod: "-p"}, `CNI_ARGS: K8S_POD_NAME="-p" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
+		{"a", "e", Args{Namespace: "n", Pod: "p-.a"}, `CNI_ARGS: K8S_POD_NAME="p-.a" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
+		{"a", "e", Args{Namespace: "n", Pod: strings.Repeat(long, 4)}, `CNI_ARGS: K8S_POD_NAME="` + strings.Repeat(long, 4) + `" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
 	} {
 		_, err := Identify(c.containerID, c.ifName, c.args)
 		checkError(t, fmt.Sprintf("Identify(%q, %q, %+v)", c.containerID, c.ifName, c.args), err, c.want)
