@@ -11,10 +11,11 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 IMAGE     ?= localhost/calico-cni
 PLATFORMS ?= linux/amd64,linux/arm64
 
-.PHONY: help build image release verify-release demo test test-unit test-real soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e test-cluster test-netkit system-cluster
+TARGETS = kubed-server help build image release verify-release demo test test-unit mutants test-real soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e test-cluster test-netkit system-cluster
+.PHONY: $(TARGETS)
 
-help:            ## this list
-	@grep -hE '^[a-z-]+: .*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 20
+help:            ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 20
 
 build:           ## the three binaries, static and stripped, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -35,17 +36,24 @@ demo: system     ## a node, an API server, pods that talk, and the proof that no
 
 test: system verify lint test-unit test-real test-cluster  ## everything; what continuous integration runs
 
-test-unit: system
+test-unit: system  ## the unit tests, with the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
 	cd hack/release && $(GO) test -count=1 ./...
 
+# One compilation of pkg/ipam for each bug: four minutes on two idle cores.
+mutants:         ## plants bugs in the IPAM protocol, and expects the model checker to find each
+	$(GO) test ./pkg/ipam -run PlantedBugs -mutants -count=1 -timeout 30m
+
 # The API server is built outside of `go test`, whose timeout is shorter than the build.
-test-real: system kubed
+test-real: system kubed-server  ## the tests against a real API server
 	cd test && $(GO) test -count=1 -timeout 40m ./...
 	cd test/kube && $(GO) test ./internal/...
 
-kubed:           ## the API server for tests and demo, built once a machine (minutes) and kept in the user's cache
+kubed:           ## all of Kubernetes for the cluster, built once a machine (minutes) and kept in the user's cache
 	@cd test && $(GO) run ./cmd/kubed-build >/dev/null
+
+kubed-server:    ## the same with the API server and etcd alone, for tests and demo, which takes less time
+	@cd test && $(GO) run ./cmd/kubed-build -server >/dev/null
 
 N ?= 3
 cluster: system-cluster kubed  ## a Kubernetes cluster of N=3 nodes on the plugins, in namespaces of this machine
@@ -59,7 +67,7 @@ test-e2e: system-cluster kubed  ## the tests on a cluster of its own, with fault
 	cd test && $(GO) test ./cluster ./cmd/cluster -p 1 -count 1 -v -timeout 40m -e2e
 
 # The same where the machine can have it: the nodes take cgroup v1.
-test-cluster:
+test-cluster:    ## test-e2e where this machine can run a cluster
 	@if [ -w /sys/fs/cgroup/memory ]; then $(MAKE) test-e2e; else \
 		echo "NOT TESTED: the cluster (make test-e2e): it takes cgroup v1, and /sys/fs/cgroup/memory cannot be written here"; fi
 
@@ -69,20 +77,20 @@ test-netkit: system  ## the data plane on a kernel that has netkit, in a virtual
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends qemu-system-x86 >/dev/null; }
 	cd test && $(GO) test ./vm -count 1 -v -timeout 15m -vm
 
-# The tests that a bug can hide from for long: random interleavings, stalled requests, fuzzing. About half an hour.
-soak: system kubed  ## the long tests
-	$(GO) test ./pkg/ipam -run Interleavings -model.runs=200000 -timeout 60m
+# The tests that a bug can hide from for long: random interleavings, stalled requests, fuzzing. About an hour.
+soak: system kubed-server  ## the long tests
+	$(GO) test ./pkg/ipam -run RandomInterleavings -model.runs=100000 -timeout 120m
 	cd test && $(GO) test ./e2e -run Whatever -soak -timeout 60m
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s $$p || exit 1; done; done
 
 # About ten minutes, most of them to fill the store: BENCH=-blocks=0 leaves that out. PEER_BIN=directory adds a peer.
-bench: system kubed  ## what a pod's ADD and DEL cost, against ptp + host-local, into docs/performance.md
+bench: system kubed-server  ## what a pod's ADD and DEL cost, against ptp + host-local, into docs/performance.md
 	cd test && $(GO) test ./bench -count 1 -v -run TestPage -timeout 60m -args \
 		-page $(CURDIR)/docs/performance.md -chart $(CURDIR)/docs/performance.svg -version $(VERSION) $(BENCH)
 
 # Ten to twenty minutes. Never run it beside other work: it shows times as well.
-bench-ipam: system kubed  ## what an allocation costs the API server at 5,000 nodes, into docs/ipam-cost.md
+bench-ipam: system kubed-server  ## what an allocation costs the API server at 5,000 nodes, into docs/ipam-cost.md
 	cd test && $(GO) test ./benchipam -count 1 -v -run TestTable -timeout 60m -args -table $(CURDIR)/docs/ipam-cost.md -version $(VERSION)
 
 lint:            ## golangci-lint, with .golangci.yaml
@@ -95,19 +103,21 @@ verify:          ## fails when generated files, module files or formatting are n
 	@for m in $(MODULES); do (cd $$m && $(GO) mod tidy -diff) || { echo "$$m: run 'make tidy'" >&2; exit 1; }; done
 	@files=$$($(GO) tool -modfile=hack/tools/go.mod gofumpt -l cmd pkg internal conflist test hack/release); \
 		[ -z "$$files" ] || { echo "run 'make fmt' for: $$files" >&2; exit 1; }
+	@help=$$($(MAKE) --no-print-directory help); for t in $(TARGETS); do \
+		echo "$$help" | grep -q "^$$t  *[^ ]" || { echo "make help does not list $$t: describe it after ## in the Makefile" >&2; exit 1; }; done
 
 generate:        ## deepcopy functions and CustomResourceDefinitions from the types, manifests from the chart
 	./hack/generate.sh .
 
-tidy:
+tidy:            ## go mod tidy in every module
 	@for m in $(MODULES); do (cd $$m && $(GO) mod tidy); done
 
-fmt:
+fmt:             ## formats all Go files
 	$(GO) tool -modfile=hack/tools/go.mod gofumpt -w cmd pkg internal conflist test hack/release
 
 # What Debian has and a bare machine may lack: ping for demo and tests, iptables for the tests of portmap and firewall, a C
 # compiler for the race detector, valgrind to count instructions.
-system:
+system:          ## installs the Debian packages that tests and demo need
 	@missing=; \
 	command -v ping >/dev/null || missing="$$missing iputils-ping"; \
 	command -v iptables >/dev/null || missing="$$missing iptables"; \
@@ -119,7 +129,7 @@ system:
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; }
 
 # What nodes of a cluster need beyond that: runc's library to build with, and what kube-proxy and portmap call.
-system-cluster: system
+system-cluster: system  ## installs the Debian packages that the cluster needs
 	@missing=; \
 	[ -f /usr/include/seccomp.h ] || missing="$$missing libseccomp-dev"; \
 	command -v iptables >/dev/null || missing="$$missing iptables"; \

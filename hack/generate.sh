@@ -1,7 +1,7 @@
 #!/bin/sh
 # generate.sh DIR: writes what is generated beneath DIR, a copy of the tree or the tree itself:
-# deepcopy functions into pkg/apis/crd/v1 and spec beneath it, the CustomResourceDefinitions into deploy/chart/crds, and the manifests, which
-# are rendered from the tree's own chart, into deploy.
+# deepcopy functions into pkg/apis/crd/v1 and spec beneath it, the CustomResourceDefinitions into deploy/chart/crds, and the manifests
+# (calico-cni-crds.yaml, calico-cni.yaml and the profiles), which are rendered from the tree's own chart, into deploy.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=$(cd "$1" && pwd)

@@ -10,7 +10,7 @@ stale=false
 for file in pkg/apis/crd/v1/zz_generated.deepcopy.go pkg/apis/crd/v1/spec/zz_generated.deepcopy.go deploy/chart/crds; do
 	diff -ruN "$root/$file" "$fresh/$file" || stale=true
 done
-for file in calico-cni.yaml $(cd "$root/deploy" && echo profiles/*.values.yaml); do
+for file in calico-cni.yaml calico-cni-crds.yaml $(cd "$root/deploy" && echo profiles/*.values.yaml); do
 	file=deploy/$(echo "$file" | sed 's/\.values\.yaml$/.yaml/')
 	diff -uN "$root/$file" "$fresh/$file" || stale=true
 done

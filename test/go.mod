@@ -37,6 +37,7 @@ require (
 	github.com/containernetworking/cni v1.3.1
 	golang.org/x/sync v0.24.0
 	helm.sh/helm/v4 v4.3.1
+	pgregory.net/rapid v1.3.0
 )
 
 require (

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"calico-cni/internal/buildinfo"
 	"calico-cni/pkg/install"
 )
 
@@ -26,20 +27,27 @@ func main() {
 
 func run(ctx context.Context, log *slog.Logger) int {
 	cfg, err := install.Parse(os.Args[1:], os.Getenv)
-	if errors.Is(err, pflag.ErrHelp) {
+	switch {
+	case errors.Is(err, pflag.ErrHelp):
 		_, _ = fmt.Print(install.Usage())
 		return install.ExitOK
-	}
-	if err == nil {
+	case err == nil && cfg.Verb == install.VerbVersion:
+		_, _ = fmt.Println(buildinfo.Version)
+		return install.ExitOK
+	case err == nil:
 		deps := install.Deps{
-			Tokens: tokens{cfg}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64, Out: os.Stdout, Log: log,
+			Tokens: tokens{cfg, log}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64, Out: os.Stdout, Log: log,
 		}
 		if cfg.Watch {
-			deps.Wake, deps.Backlog = changes(ctx, cfg, log), backlog(cfg, log)
+			deps.Wake = changes(ctx, cfg, log)
+		}
+		if cfg.Watch || cfg.Verb == install.VerbUninstall {
+			deps.Backlog = backlog(cfg, log)
 		}
 		err = install.Run(ctx, cfg, deps)
 	}
-	if err != nil {
+	// That something would change or differs is what a dry run and a status are asked for: they print it.
+	if printed := errors.Is(err, install.ErrDiffers) && (cfg.DryRun || cfg.Verb == install.VerbStatus); err != nil && !printed {
 		log.Error("install", "error", err)
 	}
 	return install.ExitCode(err)

@@ -12,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -115,8 +117,12 @@ func TestTheImageMadeElsewhereIsTheSameAndItsBinariesInstallAndAnswer(t *testing
 	for i := range want {
 		want[i] = strings.TrimSuffix(want[i], "/")
 	}
+	entries = slices.DeleteFunc(entries, func(entry string) bool { return strings.Contains(entry, " licenses") })
 	if diff := cmp.Diff(want, entries); diff != "" {
 		t.Errorf("files of the image (-want +got):\n%s", diff)
+	}
+	for _, name := range names {
+		wantLicenses(t, filepath.Join(root, "opt/cni/bin", name), filepath.Join(root, "licenses"))
 	}
 	host := installFrom(t, filepath.Join(root, "opt/cni/bin"))
 	for _, name := range names {
@@ -127,6 +133,27 @@ func TestTheImageMadeElsewhereIsTheSameAndItsBinariesInstallAndAnswer(t *testing
 		must(0, json.Unmarshal(askVersion(t, filepath.Join(host, name)), &answer))(t)
 		if !slices.Contains(answer.SupportedVersions, "1.0.0") {
 			t.Errorf("%s speaks %v", name, answer.SupportedVersions)
+		}
+	}
+}
+
+// wantLicenses looks for the licence of every module that is linked into a binary.
+func wantLicenses(t *testing.T, binary, dir string) {
+	t.Helper()
+	info := must(buildinfo.ReadFile(binary))(t)
+	paths := []string{"third_party/std@" + info.GoVersion}
+	for _, m := range info.Deps {
+		paths = append(paths, "third_party/"+m.Path+"@"+m.Version)
+	}
+	if len(paths) < 2 {
+		t.Errorf("%s has no modules", binary)
+	}
+	if data, err := os.ReadFile(filepath.Join(dir, "LICENSE")); err != nil || len(data) == 0 {
+		t.Errorf("the project's own licence: %v", err)
+	}
+	for _, path := range paths {
+		if entries, err := os.ReadDir(filepath.Join(dir, path)); err != nil || len(entries) == 0 {
+			t.Errorf("%s: no licence of %s: %v", filepath.Base(binary), path, err)
 		}
 	}
 }
@@ -145,21 +172,29 @@ func theImage(t *testing.T, data []byte) v1.Image {
 	return image
 }
 
-// installFrom runs the image's install as its container would, on a host without an API server: the binaries come first,
-// each verified, and then it stops. It returns the host's directory of plugins.
+// installFrom runs the image's install as its container would, on a host with an API server that issues tokens. It returns the
+// host's directory of plugins.
 func installFrom(t *testing.T, bin string) string {
 	t.Helper()
 	host := t.TempDir()
 	for _, dir := range []string{"opt/cni/bin", "etc/cni/net.d"} {
 		must(0, os.MkdirAll(filepath.Join(host, dir), 0o755))(t)
 	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, `{"status": {"token": "T", "expirationTimestamp": "2030-01-02T03:04:05Z"}}`)
+	}))
+	defer server.Close()
+	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
+	must(0, os.WriteFile(kubeconfig, fmt.Appendf(nil, `{"current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+		"clusters": [{"name": "k", "cluster": {"server": %q}}], "users": [{"name": "u", "user": {}}]}`, server.URL), 0o600))(t)
 	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "install"))
 	cmd.Env = []string{
 		"CNI_HOST_ROOT=" + host, "CNI_BIN_SOURCE=" + bin, "KUBERNETES_SERVICE_HOST=127.0.0.1", "KUBERNETES_SERVICE_PORT=1",
-		"KUBERNETES_NODE_NAME=worker-1", "SLEEP=false", "CNI_SERVICE_ACCOUNT_DIR=" + t.TempDir(),
+		"KUBERNETES_NODE_NAME=worker-1", "SLEEP=false", "SKIP_TLS_VERIFY=true", "KUBECONFIG=" + kubeconfig, "CNI_NAMESPACE=kube-system",
 	}
-	out, err := cmd.CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "install kubeconfig") || !strings.Contains(string(out), "binaries are in place") {
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("install: %v\n%s", err, out)
 	}
 	return filepath.Join(host, "opt/cni/bin")
@@ -203,6 +238,10 @@ func TestTheReleaseMadeElsewhereIsTheSameAndSaysWhatItIsMadeOf(t *testing.T) {
 	for _, file := range []string{"-rw-r--r-- LICENSE", "-rwxr-xr-x calico", "-rwxr-xr-x calico-ipam", "-rwxr-xr-x install"} {
 		mode, base, _ := strings.Cut(file, " ")
 		want = append(want, fmt.Sprintf("%s 0:0 %s %s/%s", mode, date, name, base))
+	}
+	entries = slices.DeleteFunc(entries, func(entry string) bool { return strings.Contains(entry, "/third_party") })
+	for _, binary := range []string{"calico", "calico-ipam", "install"} {
+		wantLicenses(t, filepath.Join(dir, name, binary), filepath.Join(dir, name))
 	}
 	if diff := cmp.Diff(append([]string{"drwxr-xr-x 0:0 " + date + " " + name + "/"}, want...), entries); diff != "" {
 		t.Errorf("archive (-want +got):\n%s", diff)

@@ -38,6 +38,7 @@ const version = "1"
 // The phases in a record.
 const (
 	phaseBegun    = "begun"
+	phaseReleased = "released"
 	phaseComplete = "complete"
 )
 
@@ -64,10 +65,10 @@ type Key struct{ Network, ContainerID, IfName string }
 // Record is the record of one attachment as a DEL has opened it. The nil Record is of a node that cannot record: it is
 // never complete, and nothing is known of ADDs.
 type Record struct {
-	file     *os.File
-	records  Records
-	scope    string
-	complete bool
+	file               *os.File
+	records            Records
+	scope              string
+	released, complete bool
 }
 
 // Open opens the record of an attachment, or makes one. scope says what else a DEL depends on, such as the cluster: a
@@ -95,12 +96,19 @@ func (r Records) Open(k Key, plugin Plugin, scope string) (*Record, error) {
 	}
 	c, ok := parse(read(f))
 	age := r.Boot() - c.at
-	record.complete = ok && c.phase == phaseComplete && c.scope == record.scope && age >= 0 && age < maxAge
+	if ok && c.scope == record.scope && age >= 0 && age < maxAge {
+		record.complete = c.phase == phaseComplete
+		record.released = record.complete || c.phase == phaseReleased
+	}
 	return record, nil
 }
 
 // Complete reports whether an earlier DEL has released all that the attachment had, and no ADD has begun since.
 func (r *Record) Complete() bool { return r != nil && r.complete }
+
+// Released reports whether an earlier DEL has released what was certainly the attachment's, and no ADD has begun since. Others may
+// hold something by the same handle.
+func (r *Record) Released() bool { return r != nil && r.released }
 
 // Current reports whether no ADD of the attachment has begun since Open, as far as that is recorded.
 func (r *Record) Current() bool {
@@ -113,6 +121,17 @@ func (r *Record) Current() bool {
 	}
 	there, err := os.Lstat(r.file.Name())
 	return err == nil && os.SameFile(opened, there)
+}
+
+// SetReleased notes that what was certainly the attachment's is released. It has no effect when an ADD has begun since Open.
+func (r *Record) SetReleased() error {
+	if r == nil {
+		return nil
+	}
+	if err := r.write(phaseReleased); err != nil {
+		return fmt.Errorf("record deletion: %w", err)
+	}
+	return nil
 }
 
 // SetComplete notes that the attachment has nothing left. It has no effect when an ADD has begun since Open.

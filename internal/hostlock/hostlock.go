@@ -78,8 +78,11 @@ func Within(patience time.Duration, path string) (release func(), err error) {
 	stop := make(chan struct{})
 	timer := time.AfterFunc(patience, func() { close(stop) })
 	defer timer.Stop()
-	return wait(path, stop, func() error { return os.ErrDeadlineExceeded })
+	return wait(path, stop, func() error { return fmt.Errorf("%w %s", errWaited, patience) })
 }
+
+// errWaited is why a wait ended that had a time of its own.
+var errWaited = errors.New("waited for")
 
 // open makes the lock file and its directory as needed. It follows no symbolic link and a FIFO does not block it, so that
 // another user of the host cannot direct or delay the plugins by what he puts at the path.

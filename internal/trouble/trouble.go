@@ -26,29 +26,37 @@ const (
 	Addresses Kind = "addresses"
 )
 
+// version is the format of a report. Reports of the release before have none.
+const version = 1
+
 // Report is one trouble.
 type Report struct {
-	Kind   Kind      `json:"kind"`
-	Reason string    `json:"reason"`
-	Since  time.Time `json:"since"`
+	// Version is set by Store.
+	Version int    `json:"version,omitempty"`
+	Kind    Kind   `json:"kind"`
+	Reason  string `json:"reason"`
+	// Since is when it began, by the wall clock: for people alone.
+	Since time.Time `json:"since"`
 	// Refused says that the API server does not know our credentials.
 	Refused bool `json:"refused,omitempty"`
-	// Confirmed is when somebody last made sure of it; zero when it is no more than a suspicion.
-	Confirmed time.Time `json:"confirmed"`
+	// Confirmed is when a command last made sure of it, since boot; zero when it is a suspicion.
+	Confirmed time.Duration `json:"confirmedSinceBoot,omitempty"`
 }
 
 // Dir holds one file a network. It need not outlive the host's uptime.
 type Dir string
 
-// Load returns the trouble of a network, and false when there is none. A file that cannot be read counts as none.
+// Load returns the trouble of a network, and false when there is none. A file that cannot be read, or is of a later version,
+// counts as none.
 func (d Dir) Load(network string) (Report, bool) {
 	var r Report
 	data, err := safeopen.Read(d.path(network))
-	return r, err == nil && json.Unmarshal(data, &r) == nil
+	return r, err == nil && json.Unmarshal(data, &r) == nil && r.Version <= version
 }
 
 // Store remembers a trouble.
 func (d Dir) Store(network string, r Report) error {
+	r.Version = version
 	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode trouble: %w", err)
@@ -62,20 +70,24 @@ func (d Dir) Store(network string, r Report) error {
 	return nil
 }
 
-// RefusedSince says that a network's credentials were refused after a moment, by the time of its file.
-func (d Dir) RefusedSince(moment time.Time) bool {
+// Refusals identifies the reports of refused credentials that there are, of any network: it changes with each such report, and
+// is empty when there is none. It says nothing about time, which a clock that was set would falsify.
+func (d Dir) Refusals() string {
 	entries, _ := os.ReadDir(string(d))
+	var refusals strings.Builder
 	for _, e := range entries {
 		network, ok := strings.CutSuffix(e.Name(), suffix)
-		info, err := e.Info()
-		if !ok || err != nil || !info.ModTime().After(moment) {
+		if !ok {
 			continue
 		}
-		if r, ok := d.Load(network); ok && r.Refused {
-			return true
+		if r, ok := d.Load(network); !ok || !r.Refused {
+			continue
+		}
+		if info, err := e.Info(); err == nil {
+			fmt.Fprintf(&refusals, "%s %d\n", network, info.ModTime().UnixNano())
 		}
 	}
-	return false
+	return refusals.String()
 }
 
 // Clear forgets the trouble of a network.

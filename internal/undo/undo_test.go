@@ -3,6 +3,7 @@ package undo_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -108,4 +109,41 @@ func TestAStepThatHangsLeavesTheOlderOnesTheirTime(t *testing.T) {
 			t.Errorf("steps had time left: %v; %v", left, err)
 		}
 	})
+}
+
+func TestErrorNamesEachReasonOnce(t *testing.T) {
+	refused := errors.New("API server unavailable: dial tcp 10.0.0.1:443: connect: connection refused")
+	for _, c := range []struct {
+		name  string
+		cause error
+		steps []error
+		want  string
+	}{
+		{"the undo succeeds", refused, []error{nil}, refused.Error()},
+		{"another reason", refused, []error{errors.New("remove link: busy")}, refused.Error() + "; undo: remove link: busy"},
+		{"the same error", refused, []error{refused, refused}, refused.Error() + "; undo: same error"},
+		{
+			"the same reason", fmt.Errorf("create handle h: %w", refused), []error{fmt.Errorf("delete handle h: %w", refused), nil},
+			"create handle h: " + refused.Error() + "; undo: delete handle h: same error",
+		},
+		{
+			"two steps, each its own reason", errors.New("a"), []error{errors.New("x: b"), errors.New("y: b")},
+			"a; undo: y: b; undo: x: same error",
+		},
+	} {
+		var steps undo.Stack
+		for _, err := range c.steps {
+			steps.Push(func(context.Context) error { return err })
+		}
+		err := c.cause
+		steps.OnError(t.Context(), &err)
+		if diff := cmp.Diff(c.want, err.Error()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", c.name, diff)
+		}
+		for _, part := range append(c.steps, c.cause) {
+			if part != nil && !errors.Is(err, part) {
+				t.Errorf("%s: %v does not wrap %v", c.name, err, part)
+			}
+		}
+	}
 }

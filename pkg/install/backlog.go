@@ -13,7 +13,8 @@ const (
 )
 
 // settle settles releases that wait on the node. Commands of the runtime do that too; but on a node where nothing happens
-// there are none. That some wait is no fault of the installation: readiness does not tell of it.
+// there are none. That some wait is no fault of the installation: readiness does not tell of it. As long as none waits, or
+// settling is delayed, this looks at local files only.
 func (w *watcher) settle(ctx context.Context) {
 	if w.deps.Backlog == nil || !w.installed {
 		return
@@ -21,7 +22,7 @@ func (w *watcher) settle(ctx context.Context) {
 	waiting, err := w.deps.Backlog.Len()
 	w.metrics.pending(waiting)
 	now := w.deps.Now()
-	if waiting == 0 || err != nil || w.settling.wait(now) > 0 {
+	if waiting == 0 || err != nil || w.deps.Backlog.Delayed() || w.settling.wait(now) > 0 {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, settlePatience)

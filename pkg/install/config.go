@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"calico-cni/internal/trouble"
+	"calico-cni/pkg/netconf"
 )
 
 const (
@@ -28,6 +29,7 @@ const (
 	VerbInstall   Verb = ""
 	VerbUninstall Verb = "uninstall"
 	VerbStatus    Verb = "status"
+	VerbVersion   Verb = "version"
 )
 
 // Config is what the operator decides. Parse fills it from flags and environment.
@@ -211,19 +213,29 @@ func (c Config) checkServer() error {
 	return errors.Join(host, port, protocol)
 }
 
-// isHost says that a text can stand before a port in a URL. An IPv6 address may have its brackets.
+// hostName is what a host may be called: letters, digits and any of _.-, as in DNS names.
+var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?$`)
+
+// isHost says that a text can stand before a port in a URL. An address may have brackets; a zone means nothing on another node.
 func isHost(text string) bool {
-	text = strings.TrimSuffix(strings.TrimPrefix(text, "["), "]")
-	if _, err := netip.ParseAddr(text); err == nil {
-		return true
+	if inner, ok := strings.CutPrefix(text, "["); ok {
+		inner, ok = strings.CutSuffix(inner, "]")
+		addr, err := netip.ParseAddr(inner)
+		return ok && err == nil && addr.Zone() == ""
 	}
-	return text != "" && !strings.ContainsAny(text, "/:[] \t\r\n?#@%")
+	if addr, err := netip.ParseAddr(text); err == nil {
+		return addr.Zone() == ""
+	}
+	return hostName.MatchString(text)
 }
 
 func (c Config) checkPlugin() error {
 	var mtu, families, datastore, group error
-	if c.MTU != 0 && (c.MTU < 68 || c.MTU > 65535) {
+	switch {
+	case c.MTU != 0 && (c.MTU < netconf.LeastMTU || c.MTU > netconf.MostMTU):
 		mtu = fmt.Errorf("CNI_MTU %d: want 68 to 65535, or 0 to take it from the file that the node agent writes", c.MTU)
+	case c.MTU != 0 && c.MTU < leastIPv6MTU && c.AssignIPv6:
+		mtu = fmt.Errorf("CNI_MTU %d: IPv6 needs %d at least; raise it, or set CNI_ASSIGN_IPV6 to false", c.MTU, leastIPv6MTU)
 	}
 	if !c.AssignIPv4 && !c.AssignIPv6 {
 		families = errors.New("CNI_ASSIGN_IPV4 and CNI_ASSIGN_IPV6 are both false: want at least one address family")
@@ -237,6 +249,16 @@ func (c Config) checkPlugin() error {
 	return errors.Join(mtu, families, datastore, group)
 }
 
+// leastIPv6MTU is the least MTU on which IPv6 runs (RFC 8200, section 5).
+const leastIPv6MTU = 1280
+
+// The most that a log may keep, as in the chart's schema. The plugins take more.
+const (
+	mostMegabytes = 1 << 20
+	mostDays      = 36500
+	mostFiles     = 100000
+)
+
 // checkLog takes the levels that Calico takes.
 func (c Config) checkLog() error {
 	var faults []error
@@ -248,13 +270,14 @@ func (c Config) checkLog() error {
 	for _, n := range []struct {
 		variable string
 		value    int
+		most     int
 	}{
-		{"LOG_FILE_MAX_SIZE", c.LogFileMaxSize},
-		{"LOG_FILE_MAX_AGE", c.LogFileMaxAge},
-		{"LOG_FILE_MAX_COUNT", c.LogFileMaxCount},
+		{"LOG_FILE_MAX_SIZE", c.LogFileMaxSize, mostMegabytes},
+		{"LOG_FILE_MAX_AGE", c.LogFileMaxAge, mostDays},
+		{"LOG_FILE_MAX_COUNT", c.LogFileMaxCount, mostFiles},
 	} {
-		if n.value < 0 {
-			faults = append(faults, fmt.Errorf("%s %d: want 0 for the default, or more", n.variable, n.value))
+		if n.value < 0 || n.value > n.most {
+			faults = append(faults, fmt.Errorf("%s %d: want 1 to %d, or 0 for the default", n.variable, n.value, n.most))
 		}
 	}
 	return errors.Join(faults...)

@@ -20,6 +20,8 @@ var (
 	ErrDiffers = errors.New("not everything is as it should be")
 	// ErrOthersList: the list to chain into is none that a runtime would load. See its owner.
 	ErrOthersList = errors.New("the list of others is damaged")
+	// ErrNewerRecord: a later version recorded what it installed, in a format that this one cannot read.
+	ErrNewerRecord = errors.New("record of a newer format")
 	// ErrContested: somebody undoes the repairs, which are spaced for that.
 	ErrContested = errors.New("changed again after a repair")
 )

@@ -3,6 +3,7 @@ package install
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/pflag"
 )
@@ -14,6 +15,7 @@ Usage:
   install [flags]            installs; with --watch, keeps it so
   install uninstall [flags]  removes what was installed, and nothing else
   install status [flags]     tells what is installed, and what is not as it should be
+  install version            prints the version, as --version does
 
 Every flag has an environment variable, named in brackets; the flag wins, and an empty variable counts as unset. Files
 that are as they should be are not written. After installing it waits to be stopped, unless SLEEP is false, which is
@@ -46,6 +48,9 @@ func Parse(args []string, getenv func(string) string) (Config, error) {
 	if err := cfg.setVerb(f.Args()); err != nil {
 		return Config{}, err
 	}
+	if version, err := f.GetBool("version"); cfg.Verb == VerbVersion || err == nil && version {
+		return Config{Verb: VerbVersion}, nil
+	}
 	if err := f.fromEnv(getenv); err != nil {
 		return Config{}, err
 	}
@@ -57,7 +62,7 @@ func (c *Config) setVerb(args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	if c.Verb = Verb(args[0]); len(args) > 1 || c.Verb != VerbUninstall && c.Verb != VerbStatus {
+	if c.Verb = Verb(args[0]); len(args) > 1 || !slices.Contains([]Verb{VerbUninstall, VerbStatus, VerbVersion}, c.Verb) {
 		return fmt.Errorf("%w: unexpected argument %q; see install --help", ErrConfig, args[len(args)-1])
 	}
 	return nil
@@ -78,6 +83,7 @@ func newFlags(c *Config) flags {
 	f.log(c)
 	f.server(c)
 	f.watch(c)
+	f.Bool("version", false, "print the version, and do nothing else")
 	return f
 }
 
@@ -157,11 +163,11 @@ func (f flags) env(flag, variable string) string {
 func (f flags) fromEnv(getenv func(string) string) error {
 	var faults []error
 	f.VisitAll(func(flag *pflag.Flag) {
-		variable := f.variable[flag.Name]
-		value := getenv(variable)
-		if flag.Changed || value == "" {
+		variable, ok := f.variable[flag.Name]
+		if flag.Changed || !ok || getenv(variable) == "" {
 			return
 		}
+		value := getenv(variable)
 		if err := flag.Value.Set(value); err != nil {
 			faults = append(faults, fmt.Errorf("%s %q: want %s", variable, value, wanted[flag.Value.Type()]))
 		}

@@ -71,7 +71,7 @@ type tokens func() (string, error)
 
 func (f tokens) Accepted(context.Context, string) error { return nil }
 
-func (f tokens) Token(context.Context) (string, time.Time, error) {
+func (f tokens) Token(context.Context, string) (string, time.Time, error) {
 	token, err := f()
 	return token, time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), err
 }

@@ -27,8 +27,9 @@ const staleAfter = 10 * time.Minute
 
 // TokenSource issues tokens of the service account that the plugins act as, and says whether the API server takes them.
 type TokenSource interface {
-	// Token returns a bearer token and when it expires. An error names the account and the cure, and shows no token.
-	Token(ctx context.Context) (token string, expires time.Time, err error)
+	// Token returns a bearer token, bound to the node where the API server supports that, and when it expires. An error names
+	// the account and the cure, and shows no token.
+	Token(ctx context.Context, node string) (token string, expires time.Time, err error)
 	// Accepted makes a request with the credentials of a kubeconfig file. An error wraps ErrRefused when the API server
 	// does not know them; any other error says nothing about them.
 	Accepted(ctx context.Context, kubeconfig string) error
@@ -38,6 +39,8 @@ type TokenSource interface {
 type Backlog interface {
 	// Len counts them.
 	Len() (int, error)
+	// Delayed says that the API server is back, and that this node still waits so that not all nodes settle at once.
+	Delayed() bool
 	// Settle settles some, and returns how many.
 	Settle(ctx context.Context) (done int, err error)
 }
@@ -45,7 +48,7 @@ type Backlog interface {
 // Deps are what Run needs of the world beside files.
 type Deps struct {
 	Tokens TokenSource
-	// Backlog is for watching; nil when nobody settles.
+	// Backlog is for watching and uninstalling; nil when nobody settles.
 	Backlog  Backlog
 	Hostname func() (string, error)
 	// LinkMTU returns the MTU of the link of the default route, in bytes.
@@ -73,7 +76,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	case cfg.Verb == VerbStatus:
 		return i.status()
 	case cfg.Verb == VerbUninstall:
-		return i.uninstall()
+		return i.uninstall(ctx)
 	case cfg.DryRun:
 		return i.plan(ctx)
 	case cfg.Watch:
@@ -89,15 +92,18 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	return nil
 }
 
-// install takes the steps, each of which is nothing when all is as it should be. One that fails leaves what those
-// before it installed, and nothing of those behind it.
+// install takes the steps, each of which is nothing when all is as it should be. The first three write nothing: what can be
+// refused, by the plugins, the host or the API server, is refused before a file changes. A later step that fails leaves what
+// those before it installed, and nothing of those behind it.
 func (i *installer) install(ctx context.Context) error {
 	for _, step := range []struct {
 		name string
 		run  func(context.Context) error
 	}{
 		{"prepare", i.prepare},
-		{"install binaries", i.binaries},
+		{"check", i.check},
+		{"request credentials", i.credentials},
+		{"install binaries", func(ctx context.Context) error { i.sweep(i.cfg.netDir()); return i.binaries(ctx) }},
 		{"provide node files", i.nodeFiles},
 		{"install kubeconfig", i.kubeconfig},
 		{"install network configuration", i.conflist},
@@ -140,7 +146,6 @@ func (i *installer) prepare(context.Context) error {
 	if err := i.read(); err != nil {
 		return err
 	}
-	i.sweep(i.cfg.netDir())
 	return i.tryConflist()
 }
 

@@ -16,6 +16,7 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/internal/atomicfile"
+	"calico-cni/pkg/kube"
 )
 
 func TestInstall(t *testing.T) {
@@ -113,46 +114,111 @@ func (h *host) watch(dirs ...string) func() []string {
 	}
 }
 
-func TestAFailedStepKeepsTheOnesBehindItFromBegun(t *testing.T) {
-	const binaries = "-rwxr-xr-x opt/cni/bin/calico v1\n-rwxr-xr-x opt/cni/bin/calico-ipam v1\n-rwxr-xr-x opt/cni/bin/portmap portmap\n"
+// TestWhatCanBeRefusedIsRefusedBeforeAnythingIsWritten has a node with older binaries, a configuration and a kubeconfig, which
+// all stay as they are.
+func TestWhatCanBeRefusedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 	refused := errors.New("the API server refuses")
+	const other = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "kubernetes": {"kubeconfig": "/etc/cni/net.d/other"}}]}`
 	for _, tt := range []struct {
 		name   string
 		before func(h *host)
 		source tokens
 		want   error
-		tree   string
 	}{
-		{"no token", func(*host) {}, func() (string, error) { return "", refused }, refused, binaries},
-		{"no certificate authority", func(h *host) { _ = os.Remove(h.path("sa/ca.crt")) }, issue, fs.ErrNotExist, binaries},
+		{"no token", func(*host) {}, func() (string, error) { return "", refused }, refused},
+		{"empty token", func(*host) {}, func() (string, error) { return "", nil }, nil},
+		{"no certificate authority", func(h *host) { _ = os.Remove(h.path("sa/ca.crt")) }, issue, fs.ErrNotExist},
+		{"API server that the plugins cannot use", func(h *host) { h.cfg.ServiceHost = "a|b" }, issue, ErrConfig},
 		{
-			"kubeconfig is a directory", func(h *host) { _ = syscall.Mkfifo(h.path("host/etc/cni/net.d/calico-kubeconfig"), 0o600) }, issue, atomicfile.ErrNotRegular,
-			"prw------- etc/cni/net.d/calico-kubeconfig\n" + binaries,
+			"kubeconfig is a pipe",
+			func(h *host) { h.pipe("host/etc/cni/net.d/calico-kubeconfig") }, issue, atomicfile.ErrNotRegular,
 		},
 		{
-			"configuration is a directory", func(h *host) { _ = syscall.Mkfifo(h.path("host/etc/cni/net.d/10-calico.conflist"), 0o600) }, issue, atomicfile.ErrNotRegular,
-			"prw------- etc/cni/net.d/10-calico.conflist\n-rw------- etc/cni/net.d/calico-kubeconfig\n" + binaries,
+			"configuration is a pipe",
+			func(h *host) { h.pipe("host/etc/cni/net.d/10-calico.conflist") }, issue, atomicfile.ErrNotRegular,
 		},
-		{"bad template", func(h *host) { h.cfg.NetworkConfig = `{"name": "__X__"}` }, issue, conflist.ErrInvalid, ""},
-		{"template file is missing", func(h *host) { h.cfg.NetworkConfigFile = h.path("none") }, issue, ErrConfig, ""},
-		{"configuration directory is not mounted", func(h *host) { _ = os.Remove(h.path("host/etc/cni/net.d")) }, issue, fs.ErrNotExist, ""},
-		{"bad configuration", func(h *host) { h.cfg.MTU = -1 }, issue, ErrConfig, ""},
+		{"binary is a pipe", func(h *host) { h.pipe("host/opt/cni/bin/calico-ipam") }, issue, atomicfile.ErrNotRegular},
+		{"second binary does not run", func(h *host) { h.put("image/calico-ipam", "failing") }, issue, ErrBadBinary},
+		{"bad template", func(h *host) { h.cfg.NetworkConfig = `{"name": "__X__"}` }, issue, conflist.ErrInvalid},
+		{"template file is missing", func(h *host) { h.cfg.NetworkConfigFile = h.path("none") }, issue, ErrConfig},
+		{"bad configuration", func(h *host) { h.cfg.MTU = -1 }, issue, ErrConfig},
+		{"node files without a mount", func(h *host) { h.cfg.NodeFiles = true }, issue, fs.ErrNotExist},
+		{
+			"kubeconfig of the template's is broken",
+			func(h *host) { h.cfg.NetworkConfig = other; h.write("host/etc/cni/net.d/other", "kind: Pod") }, issue, kube.ErrKubeconfig,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHost(t)
+			h.put("host/opt/cni/bin/calico", "v2")
+			h.write("host/etc/cni/net.d/10-old.conflist", "{}")
+			h.cfg.OldConfName = "10-old.conflist"
 			tt.before(h)
-			old := h.path("host/etc/cni/net.d/10-old.conflist")
-			h.cfg.OldConfName = filepath.Base(old)
-			_ = os.WriteFile(old, nil, 0o600)
-			if err := h.installWith(t.Context(), tt.source); !errors.Is(err, tt.want) {
+			before := h.tree()
+			if err := h.installWith(t.Context(), tt.source); err == nil || tt.want != nil && !errors.Is(err, tt.want) {
 				t.Errorf("Run = %v; want %v", err, tt.want)
 			}
-			if err := os.Remove(old); err != nil && tt.want != fs.ErrNotExist {
-				t.Errorf("the old configuration went before the new one came: %v", err)
+			h.checkTree(before)
+			if _, err := os.Lstat(h.path("host/etc/cni/net.d/" + recordName)); !errors.Is(err, fs.ErrNotExist) {
+				t.Errorf("the record is written: %v", err)
 			}
-			h.checkTree(tt.tree)
 		})
 	}
+}
+
+func (h *host) pipe(name string) {
+	h.t.Helper()
+	_ = os.Remove(h.path(name))
+	if err := syscall.Mkfifo(h.path(name), 0o600); err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// TestTheKubeconfigOfATemplateMayBeElsewhere: where it cannot be seen, it is not judged; nor are the files of the host that it
+// names.
+func TestTheKubeconfigOfATemplateMayBeElsewhere(t *testing.T) {
+	for name, text := range map[string]string{
+		"not mounted": "",
+		"names files of the host": `{"kind": "Config", "apiVersion": "v1", "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+			"clusters": [{"name": "k", "cluster": {"server": "https://h", "certificate-authority": "/etc/kubernetes/none.crt"}}], "users": [{"name": "u", "user": {"token": "T"}}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := newHost(t)
+			h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "kubernetes": {"kubeconfig": "/etc/cni/net.d/other"}}]}`
+			if text != "" {
+				h.write("host/etc/cni/net.d/other", text)
+			}
+			h.mustInstall()
+			if warned := strings.Contains(h.log.String(), "cannot be checked"); warned != (text == "") {
+				t.Errorf("log:\n%s", h.log.String())
+			}
+		})
+	}
+}
+
+func TestAStepThatFailsLeavesThoseBehindItUndone(t *testing.T) {
+	h := newHost(t)
+	h.write("host/etc/cni/net.d/10-old.conflist", "{}")
+	h.cfg.OldConfName = "10-old.conflist"
+	// What comes after the checks, they cannot see.
+	err := h.installWith(t.Context(), func() (string, error) {
+		h.pipe("host/etc/cni/net.d/10-calico.conflist")
+		return secret, nil
+	})
+	if !errors.Is(err, atomicfile.ErrNotRegular) {
+		t.Errorf("Run = %v", err)
+	}
+	h.checkTree("prw------- etc/cni/net.d/10-calico.conflist\n-rw-r--r-- etc/cni/net.d/10-old.conflist\n-rw------- etc/cni/net.d/calico-kubeconfig\n" +
+		"-rwxr-xr-x opt/cni/bin/calico v1\n-rwxr-xr-x opt/cni/bin/calico-ipam v1\n-rwxr-xr-x opt/cni/bin/portmap portmap\n")
+}
+
+func TestAConfigurationDirectoryThatIsNotMountedIsNamed(t *testing.T) {
+	h := newHost(t)
+	_ = os.Remove(h.path("host/etc/cni/net.d"))
+	if err := h.install(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "/etc/cni/net.d") {
+		t.Errorf("Run = %v", err)
+	}
+	h.checkTree("")
 }
 
 func TestTheOldConfigurationGoes(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"sigs.k8s.io/yaml"
+
+	"calico-cni/pkg/kube"
 )
 
 // kubeconfigName is the file's name in the configuration directory. Calico's node agent renews the token in a file of
@@ -21,18 +23,25 @@ const kubeconfigName = "calico-kubeconfig"
 // kubeconfigHead tells a person what the file is.
 const kubeconfigHead = "# Written by install for the CNI plugins, which read it for every pod. Changes are lost when it runs again.\n"
 
-// kubeconfig writes the plugins' kubeconfig, with a new token when the one that there is should be renewed.
-func (i *installer) kubeconfig(ctx context.Context) error {
-	ca, err := i.cfg.certificateAuthority()
-	if err != nil {
-		return err
-	}
+// credentials has a token issued when the one that there is should be renewed, and checks that the plugins can use it.
+func (i *installer) credentials(ctx context.Context) error {
 	if i.credential.due(i.deps.Now()) {
 		if err := i.renew(ctx); err != nil {
 			return err
 		}
 	}
-	data, err := i.cfg.renderKubeconfig(ca, i.credential.token)
+	_, err := i.usableKubeconfig(i.credential.token)
+	return err
+}
+
+// kubeconfig writes the plugins' kubeconfig.
+func (i *installer) kubeconfig(ctx context.Context) error {
+	if i.credential.due(i.deps.Now()) {
+		if err := i.renew(ctx); err != nil {
+			return err
+		}
+	}
+	data, err := i.usableKubeconfig(i.credential.token)
 	if err != nil {
 		return err
 	}
@@ -56,7 +65,7 @@ func (i *installer) renew(ctx context.Context) error {
 
 // request has a token issued. The one before stays valid until it expires.
 func (i *installer) request(ctx context.Context) error {
-	token, expires, err := i.deps.Tokens.Token(ctx)
+	token, expires, err := i.deps.Tokens.Token(ctx, i.values.NodeName)
 	if err != nil {
 		return err
 	}
@@ -162,6 +171,24 @@ func (c Config) renderKubeconfig(ca []byte, token string) ([]byte, error) {
 		return nil, errors.New("encode kubeconfig")
 	}
 	return append([]byte(kubeconfigHead), data...), nil
+}
+
+// usableKubeconfig renders the plugins' kubeconfig and has their reader take it.
+func (i *installer) usableKubeconfig(token string) ([]byte, error) {
+	ca, err := i.cfg.certificateAuthority()
+	if err != nil {
+		return nil, err
+	}
+	data, err := i.cfg.renderKubeconfig(ca, token)
+	if err != nil {
+		return nil, err
+	}
+	if err := kube.CheckKubeconfig(data, i.cfg.HostKubeconfig()); err != nil {
+		return nil, fmt.Errorf("%w: the plugins cannot use the kubeconfig for the API server %s: %w; "+
+			"see KUBERNETES_SERVICE_HOST, KUBERNETES_SERVICE_PORT and KUBERNETES_SERVICE_PROTOCOL, and the certificates in %s",
+			ErrConfig, i.cfg.server(), err, i.cfg.ServiceAccountDir)
+	}
+	return data, nil
 }
 
 // tokenOf returns the token of a kubeconfig as renderKubeconfig makes it, empty when there is none.

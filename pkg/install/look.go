@@ -65,15 +65,19 @@ func (w *watcher) lookNodeFiles(context.Context) ([]string, error) {
 	return faults, nil
 }
 
-// lookToken asks the clock often and the API server rarely; at once when the clock was set back, and when a plugin met a refusal.
+// lookToken looks at the clock often, and asks the API server rarely; at once when the clock was set back, and when a plugin met
+// a refusal.
 func (w *watcher) lookToken(ctx context.Context) ([]string, error) {
 	now := w.deps.Now().Round(0)
 	if w.credential.due(now) {
 		return []string{"token is due to be renewed"}, nil
 	}
-	if since := now.Sub(w.probed); since >= 0 && since < probeEvery && !w.cfg.troubleDir().RefusedSince(w.probed) {
+	refusals := w.cfg.troubleDir().Refusals()
+	refused := refusals != "" && refusals != w.refusals
+	if since := now.Sub(w.probed); since >= 0 && since < w.probeEvery && !refused {
 		return nil, nil
 	}
+	w.refusals = refusals
 	if err := w.deps.Tokens.Accepted(ctx, w.cfg.kubeconfigPath()); errors.Is(err, ErrRefused) {
 		return []string{"the API server refuses the token of " + w.cfg.kubeconfigPath()}, nil
 	}
@@ -102,11 +106,7 @@ func (w *watcher) tokenLasts() bool { return w.unrenewed && w.credential.good(w.
 
 // lookKubeconfig leaves one that somebody else wrote, when it works: Calico's node agent renews the file, too.
 func (w *watcher) lookKubeconfig(ctx context.Context) ([]string, error) {
-	ca, err := w.cfg.certificateAuthority()
-	if err != nil {
-		return nil, err
-	}
-	data, err := w.cfg.renderKubeconfig(ca, w.credential.token)
+	data, err := w.usableKubeconfig(w.credential.token)
 	if err != nil {
 		return nil, err
 	}
@@ -124,9 +124,11 @@ func (w *watcher) lookKubeconfig(ctx context.Context) ([]string, error) {
 
 // verdict is what the API server last said of a kubeconfig that somebody else wrote.
 type verdict struct {
-	of    stamp
-	at    time.Time
-	works bool
+	of stamp
+	at time.Time
+	// refusals are those that plugins had met by then.
+	refusals string
+	works    bool
 }
 
 // othersWorks says that a kubeconfig was not written by us, is as closed as ours, and is taken by the API server, which is asked
@@ -141,11 +143,13 @@ func (w *watcher) othersWorks(ctx context.Context, path string) bool {
 		return false
 	}
 	took := w.others.works && w.others.of == of
-	if since := now.Sub(w.others.at); took && since >= 0 && since < probeEvery && !w.cfg.troubleDir().RefusedSince(w.others.at) {
+	refusals := w.cfg.troubleDir().Refusals()
+	refused := refusals != "" && refusals != w.others.refusals
+	if since := now.Sub(w.others.at); took && since >= 0 && since < w.probeEvery && !refused {
 		return true
 	}
 	err = w.deps.Tokens.Accepted(ctx, path)
-	w.others = verdict{of, now, err == nil || took && !errors.Is(err, ErrRefused)}
+	w.others = verdict{of, now, refusals, err == nil || took && !errors.Is(err, ErrRefused)}
 	return w.others.works
 }
 

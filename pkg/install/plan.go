@@ -2,6 +2,7 @@ package install
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,13 +18,13 @@ import (
 
 // plan prints what installing would change, in the order of the steps, and changes nothing; nor is a token issued. An
 // error wraps ErrDiffers when something would change.
-func (i *installer) plan(context.Context) error {
+func (i *installer) plan(ctx context.Context) error {
 	var changes int
 	for _, step := range []struct {
 		name string
 		run  func() (int, error)
 	}{
-		{"prepare", i.planPrepare},
+		{"prepare", func() (int, error) { return i.planPrepare(ctx) }},
 		{"install binaries", i.planBinaries},
 		{"provide node files", i.planNodeFiles},
 		{"install kubeconfig", i.planKubeconfig},
@@ -37,13 +38,15 @@ func (i *installer) plan(context.Context) error {
 		changes += n
 	}
 	if changes > 0 {
+		i.print("installing would change %d of the files\n", changes)
 		return fmt.Errorf("%w: installing would change %d of the files", ErrDiffers, changes)
 	}
+	i.print("installing would change nothing\n")
 	return nil
 }
 
 // planPrepare takes the token that the host has, to compare what is made with it.
-func (i *installer) planPrepare() (int, error) {
+func (i *installer) planPrepare(ctx context.Context) (int, error) {
 	if err := i.read(); err != nil {
 		return 0, err
 	}
@@ -52,7 +55,10 @@ func (i *installer) planPrepare() (int, error) {
 		return 0, err
 	}
 	i.values.Token = tokenOf(data)
-	return 0, i.tryConflist()
+	if err := i.tryConflist(); err != nil {
+		return 0, err
+	}
+	return 0, i.check(ctx)
 }
 
 func (i *installer) planBinaries() (int, error) {
@@ -101,13 +107,9 @@ func (i *installer) planNodeFiles() (int, error) {
 	return changes, err
 }
 
-// planKubeconfig does not count a new token as a change.
+// planKubeconfig does not count a new token as a change. A node without a token has a placeholder for it: a dry run requests none.
 func (i *installer) planKubeconfig() (int, error) {
-	ca, err := i.cfg.certificateAuthority()
-	if err != nil {
-		return 0, err
-	}
-	data, err := i.cfg.renderKubeconfig(ca, i.values.Token)
+	data, err := i.usableKubeconfig(cmp.Or(i.values.Token, "unknown"))
 	if err != nil {
 		return 0, err
 	}

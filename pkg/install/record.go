@@ -25,6 +25,9 @@ const recordName = ".calico-cni.record"
 // record says which files of the host are ours, so that uninstalling removes these and no other. A file is entered
 // before it is written, beside what it was before: whenever a writer is killed, what is there is known.
 type record struct {
+	// Format is the version of the file's format, 1 when absent. Within a format fields may be added that a reader can do
+	// without.
+	Format int `json:"format,omitempty"`
 	// Version of the installer that wrote last.
 	Version string `json:"version"`
 	// Files has the SHA-256 of what we wrote last, in hex, the newest last, by path below the host's root. There is more than
@@ -38,12 +41,25 @@ type record struct {
 	Unchain []string `json:"unchain,omitempty"`
 }
 
-// loadRecord returns an empty record when there is none, or none that can be read: then no file is ours.
+// recordFormat is the newest format that this version reads, and the one that it writes.
+const recordFormat = 1
+
+// loadRecord returns an empty record when there is none, or none that can be read: then no file is ours. An error wraps
+// ErrNewerRecord when a later version wrote it, in a format that this one does not know.
 func loadRecord(path string) (record, error) {
 	r := record{Files: map[string][]string{}, Versions: map[string]string{}}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
+	}
+	var format struct {
+		Format  int    `json:"format"`
+		Version string `json:"version"`
+	}
+	// Before the rest, whose fields may mean something else there.
+	if err == nil && json.Unmarshal(data, &format) == nil && format.Format > recordFormat {
+		r.Version = format.Version
+		return r, fmt.Errorf("%w: %s is of format %d, and was written by version %s", ErrNewerRecord, path, format.Format, format.Version)
 	}
 	if err == nil {
 		err = json.Unmarshal(data, &r)
@@ -88,7 +104,12 @@ func (i *installer) remember() {
 		return
 	}
 	var err error
-	if i.record, err = loadRecord(i.recordPath()); err != nil {
+	i.record, err = loadRecord(i.recordPath())
+	if errors.Is(err, ErrNewerRecord) {
+		i.deps.Log.Warn("the record of what was installed is kept as it is, and files that change now are not entered: uninstall with the newer version", "error", err)
+		return
+	}
+	if err != nil {
 		i.deps.Log.Warn("the record of what was installed cannot be read; earlier files count as somebody else's", "path", i.recordPath(), "error", err)
 	}
 }
@@ -110,17 +131,20 @@ func (i *installer) put(path string, data []byte, mode fs.FileMode, checks ...at
 // kept is how many of the last sums of a file are kept: no more installers than that work at once.
 const kept = 8
 
-// save writes the record together with what others have entered since it was read.
+// save writes the record together with what others have entered since it was read. A record of a newer format stays.
 func (i *installer) save() error {
 	unlock, err := lockDir(i.cfg.netDir())
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", i.cfg.netDir(), err)
 	}
 	defer unlock()
-	if others, err := loadRecord(i.recordPath()); err == nil {
+	switch others, err := loadRecord(i.recordPath()); {
+	case errors.Is(err, ErrNewerRecord):
+		return nil
+	case err == nil:
 		i.record.merge(others)
 	}
-	i.record.Version = buildinfo.Version
+	i.record.Format, i.record.Version = recordFormat, buildinfo.Version
 	data, err := json.MarshalIndent(i.record, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode record: %w", err)

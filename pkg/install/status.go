@@ -259,6 +259,9 @@ func (s *Status) print(out io.Writer) error {
 	for _, name := range s.Network.Aside {
 		fmt.Fprintf(&text, "aside    %s\n", name)
 	}
+	for _, problem := range s.Problems {
+		fmt.Fprintf(&text, "problem  %s\n", problem)
+	}
 	_, err := io.WriteString(out, text.String())
 	return err
 }

@@ -7,6 +7,8 @@ import "time"
 type throttle struct {
 	// first and most are the shortest and the longest pause; a quiet time of most forgets.
 	first, most time.Duration
+	// random spreads the pauses of many processes: from half a pause to a whole one. It returns from 0 to below 1; nil spreads none.
+	random func() float64
 
 	pause      time.Duration
 	last, next time.Time
@@ -28,5 +30,9 @@ func (t *throttle) used(now time.Time) {
 	default:
 		t.pause = min(2*t.pause, t.most)
 	}
-	t.last, t.next = now, now.Add(t.pause)
+	pause := t.pause
+	if t.random != nil {
+		pause = pause/2 + time.Duration(t.random()*float64(pause/2))
+	}
+	t.last, t.next = now, now.Add(pause)
 }

@@ -1,6 +1,7 @@
 package install
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,15 +19,21 @@ import (
 // uninstall removes what the record says that we wrote and that is still so: network configuration, kubeconfig,
 // binaries, node files, in this order. As long as a configuration calls our plugins, they stay, and so does the
 // kubeconfig. An error wraps ErrDiffers when something had to be left, and names it.
-func (i *installer) uninstall() error {
+func (i *installer) uninstall(ctx context.Context) error {
 	if err := directory(i.cfg.netDir()); err != nil {
 		return fmt.Errorf("find the mount of the host's %s: %w; mount it there, or set --host-root", i.cfg.NetDir, err)
 	}
+	if _, err := loadRecord(i.recordPath()); errors.Is(err, ErrNewerRecord) {
+		return fmt.Errorf("uninstall: %w; uninstall with that version", err)
+	}
 	i.remember()
 	u := remover{installer: i, dry: i.cfg.DryRun}
+	// While the kubeconfig is there: afterwards nobody can.
+	u.settleReleases(ctx)
 	if err := u.all(); err != nil {
 		return fmt.Errorf("uninstall: %w%s", err, cure(err))
 	}
+	u.tellState()
 	if len(u.left) > 0 {
 		return fmt.Errorf("%w: left %s", ErrDiffers, strings.Join(u.left, "; left "))
 	}
@@ -242,6 +249,10 @@ func (u *remover) tellOthers() {
 func (u *remover) leave(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
 	u.left = append(u.left, text)
+	if u.dry {
+		u.print("would be left: %s\n", text)
+		return
+	}
 	u.deps.Log.Warn("left " + text)
 }
 
@@ -252,7 +263,7 @@ func (u *remover) take(what, path string) {
 
 func (u *remover) tell(what, path string) {
 	if u.dry {
-		_, _ = fmt.Fprintf(u.deps.Out, "would be %s: %s\n", what, path)
+		u.print("would be %s: %s\n", what, path)
 		return
 	}
 	u.deps.Log.Info(what, "path", path)

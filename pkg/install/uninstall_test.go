@@ -2,6 +2,7 @@ package install
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -213,4 +214,51 @@ func TestUninstallLeavesWhatIsInADirectoryThatIsNotMounted(t *testing.T) {
 		t.Errorf("uninstall with the mount = %v", err)
 	}
 	h.checkTree("")
+}
+
+func TestUninstallSaysHowManyReleasesWait(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		queue   queue
+		dry     bool
+		left    string
+		attempt int
+	}{
+		{"none", queue{}, false, "", 0},
+		{"all are settled", queue{waiting: 3, settles: 3}, false, "", 1},
+		{"some stay", queue{waiting: 3, settles: 1}, false, "left 2 releases of addresses", 1},
+		{"the API server is away", queue{waiting: 3, err: errors.New("API server unavailable")}, false, "left 3 releases of addresses", 1},
+		{"dry run", queue{waiting: 3, settles: 3}, true, "left 3 releases of addresses", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			h := newHost(t)
+			h.mustInstall()
+			if err := os.MkdirAll(h.path("host/var/lib/calico"), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			cfg := h.cfg
+			cfg.Verb, cfg.DryRun = VerbUninstall, tt.dry
+			err := Run(t.Context(), cfg, Deps{Backlog: &tt.queue, Now: time.Now, Out: &h.out, Log: slog.New(slog.NewTextHandler(&h.log, nil))})
+			if (err == nil) != (tt.left == "") || err != nil && (!errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), tt.left)) {
+				t.Errorf("uninstall = %v; want %q", err, tt.left)
+			}
+			if tt.queue.attempts != tt.attempt {
+				t.Errorf("%d attempts to settle, want %d", tt.queue.attempts, tt.attempt)
+			}
+			if tt.queue.err != nil && !strings.Contains(err.Error(), tt.queue.err.Error()) {
+				t.Errorf("%v does not say why they wait", err)
+			}
+			if !tt.dry {
+				h.checkTree("")
+			}
+		})
+	}
+}
+
+func TestUninstallNamesTheDirectoriesThatStay(t *testing.T) {
+	h := newHost(t)
+	h.mustInstall()
+	if err := h.uninstall(); err != nil || !strings.Contains(h.log.String(), "/var/lib/calico, /var/run/calico, /var/log/calico") {
+		t.Errorf("uninstall = %v\n%s", err, h.log.String())
+	}
 }

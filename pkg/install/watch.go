@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
@@ -16,8 +17,9 @@ const (
 	repairAfter, repairAtMost = 10 * time.Second, 5 * time.Minute
 	// retryAfter and retryAtMost space attempts that fail.
 	retryAfter, retryAtMost = 2 * time.Second, 30 * time.Second
-	// probeEvery is how often the API server is asked whether it takes the plugins' token.
-	probeEvery = 30 * time.Second
+	// probeEvery is how often at least the API server is asked whether it accepts the plugins' token; each node takes a period of its
+	// own between half of that and all. A plugin that is refused reports it, so that this only finds a token which no plugin uses.
+	probeEvery = 10 * time.Minute
 )
 
 // watcher keeps a node as it was installed.
@@ -33,7 +35,10 @@ type watcher struct {
 	start     throttle
 	failed    error
 	probed    time.Time
-	others    verdict
+	// probeEvery is this node's period, refusals are those that plugins had met when the API server was last asked.
+	probeEvery time.Duration
+	refusals   string
+	others     verdict
 	// unrenewed says that the last renewal that was due failed.
 	unrenewed bool
 	// said is what was last logged of the state, and notes what is logged once.
@@ -55,13 +60,13 @@ func (i *installer) watch(ctx context.Context) error {
 			return err
 		}
 		if ctx.Err() != nil {
-			return w.leave()
+			return w.leave(ctx)
 		}
 		w.tell(err)
 		w.settle(ctx)
 		select {
 		case <-ctx.Done():
-			return w.leave()
+			return w.leave(ctx)
 		case <-i.deps.Wake:
 		}
 	}
@@ -70,7 +75,8 @@ func (i *installer) watch(ctx context.Context) error {
 func newWatcher(i *installer) *watcher {
 	w := &watcher{
 		installer: i, health: newHealth(i.deps.Now), notes: map[string]bool{},
-		start: throttle{first: retryAfter, most: retryAtMost}, settling: throttle{first: settleAfter, most: settleAtMost},
+		start: throttle{first: retryAfter, most: retryAtMost}, settling: throttle{first: settleAfter, most: settleAtMost, random: rand.Float64},
+		probeEvery: probeEvery/2 + rand.N(probeEvery/2),
 	}
 	rival := func() throttle { return throttle{first: repairAfter, most: repairAtMost} }
 	w.parts = []*part{
@@ -98,6 +104,7 @@ func (w *watcher) round(ctx context.Context) error {
 	if err := w.prepare(ctx); err != nil {
 		faults = append(faults, fmt.Errorf("prepare: %w%s", err, cure(err)))
 	}
+	w.sweep(w.cfg.netDir())
 	for _, p := range w.parts {
 		if p.needsAll && len(faults) > 0 {
 			continue
@@ -202,9 +209,9 @@ func (w *watcher) note(text string) {
 	w.deps.Log.Warn(text)
 }
 
-func (w *watcher) leave() error {
+func (w *watcher) leave(ctx context.Context) error {
 	if w.cfg.CleanupOnExit {
-		return w.uninstall()
+		return w.uninstall(context.WithoutCancel(ctx))
 	}
 	w.deps.Log.Info("stopped; what is installed stays, and works until its token expires")
 	return nil

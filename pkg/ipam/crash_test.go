@@ -2,7 +2,6 @@ package ipam_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,9 +14,6 @@ import (
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/selector"
 )
-
-// errCrashed is what a process that no longer exists gets from the store.
-var errCrashed = errors.New("crashed")
 
 // crashing is a store that its caller loses at the n-th call: before the call takes effect, or after. Calls before
 // that go through, calls after it do not.

@@ -57,13 +57,14 @@ func (a *Allocator) countDown(ctx context.Context, id string, row Row[Handle], b
 }
 
 // touch gives a handle a new revision, so that a concurrent release that read the old one cannot delete it. It
-// returns an error that wraps ErrReleased when the handle no longer counts the block.
-func (a *Allocator) touch(ctx context.Context, id string, cidr netip.Prefix) (Row[Handle], error) {
+// returns an error that wraps ErrReleased when the handle no longer counts the block, or has another UID than that one:
+// a release has deleted the handle, and the new one counts for another assignment.
+func (a *Allocator) touch(ctx context.Context, id, uid string, cidr netip.Prefix) (Row[Handle], error) {
 	t := a.Store.Handles()
 	var row Row[Handle]
 	err := a.retry(ctx, "keep handle "+id, func() (err error) {
 		row, err = get(ctx, t, id)
-		if errors.Is(err, ErrNotFound) || err == nil && row.Value.Counts[cidr] == 0 {
+		if errors.Is(err, ErrNotFound) || err == nil && (row.UID != uid || row.Value.Counts[cidr] == 0) {
 			return fmt.Errorf("assign address to handle %s: %w: its container is being deleted", id, ErrReleased)
 		}
 		if err != nil {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/memstore"
 )
 
@@ -77,5 +78,32 @@ func TestAnAssignmentSurvivesWhatOthersDoBetweenItsTwoWrites(t *testing.T) {
 				t.Error(bad)
 			}
 		})
+	}
+}
+
+// TestBlockThatIsCreatedAgainIsCheckedAgain has another process of the node give a block back and create it again, and another
+// node create a larger block in between, while an assignment has the block as it was before.
+func TestBlockThatIsCreatedAgainIsCheckedAgain(t *testing.T) {
+	s := newStore()
+	cidr, larger := netip.MustParsePrefix("10.0.0.0/30"), netip.MustParsePrefix("10.0.0.0/29")
+	mustAssign(t, s, only4("a", "net.old"))
+	act := func() {
+		mustRelease(t, s, "net.old")
+		if gone, err := (&ipam.Allocator{Store: s, Now: s.Now}).GiveBackIfEmpty(context.Background(), "a", cidr); err != nil || !gone {
+			t.Fatalf("gone %v, %v", gone, err)
+		}
+		b := block.New(larger, "host:b", s.Now())
+		b.Assign(block.Attribute{Handle: "net.b"}, nil)
+		_, handle := s.Handles().Create(context.Background(), "net.b", ipam.Handle{ID: "net.b", Counts: map[netip.Prefix]int{larger: 1}})
+		_, first := s.Blocks().Create(context.Background(), larger, b)
+		_, claim := s.Affinities().Create(context.Background(), ipam.AffinityKey{Node: "a", CIDR: cidr}, ipam.Affinity{State: ipam.Pending})
+		_, second := s.Blocks().Create(context.Background(), cidr, block.New(cidr, "host:a", s.Now()))
+		if err := errors.Join(handle, first, claim, second); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := assignWith(&ipam.Allocator{Store: interlope(s, "create handle", "update block", act), Now: s.Now, Parallel: 1}, only4("a", "net.x"))
+	if err != nil || larger.Contains(got[0].Addr) || len(s.Check()) > 0 {
+		t.Errorf("%v, %v; broken: %v\n%s", got, err, s.Check(), s)
 	}
 }

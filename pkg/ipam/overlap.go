@@ -111,8 +111,7 @@ func (s *search) admit(ctx context.Context, p place) error {
 func (a *Allocator) passed(row Row[block.Block]) bool {
 	cidr := row.Value.CIDR
 	if known, ok := a.memory().Recall(cidr); ok {
-		return !known.Value.ClaimTime.IsZero() && known.Value.ClaimTime.Equal(row.Value.ClaimTime) &&
-			known.Value.Affinity == row.Value.Affinity
+		return known.UID != "" && known.UID == row.UID && known.Value.Affinity == row.Value.Affinity
 	}
 	return slices.Contains(a.memory().Roomy(), cidr)
 }

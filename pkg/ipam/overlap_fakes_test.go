@@ -11,7 +11,7 @@ func (c *crashing) BlocksOverlapping(ctx context.Context, cidr netip.Prefix) (ci
 }
 
 func (s actorStore) BlocksOverlapping(ctx context.Context, cidr netip.Prefix) (cidrs []netip.Prefix, err error) {
-	err = s.a.call("read blocks overlapping "+cidr.String(), func() (err error) {
+	err = s.a.call(step{what: "read blocks overlapping", key: cidr}, func() (err error) {
 		cidrs, err = s.Store.BlocksOverlapping(ctx, cidr)
 		return err
 	})

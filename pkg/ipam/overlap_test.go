@@ -255,7 +255,7 @@ func claimAtOnce(t *testing.T, n int, pools1, other, pools2 string) {
 		r := only4(node, "net."+node)
 		r.Wants[0].Pools = []string{pool}
 		_, err := assignWith(&ipam.Allocator{Store: store, Now: s.Now, Parallel: 1}, r)
-		return ignoreErr(err, ipam.ErrNoAddress)
+		return ignore(err, ipam.ErrNoAddress)
 	}
 	first, calls := &crashing{Store: s, left: 1 << 30}, 0
 	first.onCall = func(string) {

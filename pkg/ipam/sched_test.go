@@ -1,17 +1,14 @@
 package ipam_test
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"net/netip"
 	"strings"
 
-	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/memstore"
 )
 
-// A chooser decides what happens next: of n options, numbered from 0. The choices that it made are a run, and make it again.
+// A chooser decides what happens next: one of n options, numbered from 0. The same choices make the same run.
 type chooser interface{ choose(n int) int }
 
 // world is a store that several actors use, one call at a time, in an order that a chooser decides.
@@ -19,45 +16,85 @@ type world struct {
 	store   *memstore.Store
 	choices chooser
 	actors  []*actor
-	// crashes is how many actors may still be killed.
-	crashes int
+	// crashes is how many actors may still be killed, faults how many writes may still fail, as kinds say.
+	crashes, faults int
+	kinds           []verdict
 	// switches bounds how often the scheduler leaves an actor that could go on; negative is no bound.
 	switches int
 	// after is called when a call has taken effect.
 	after func() error
-	trace []string
+	calls []note
 }
 
-// actor is one process: a sequence of operations that ends, or is killed at a call of the store.
+// note is one line of a trace, not yet formatted.
+type note struct {
+	actor string
+	step  step
+	verdict
+}
+
+// actor is one process: a sequence of operations that ends, or is killed at one of its calls.
 type actor struct {
 	w       *world
 	name    string
 	run     func(*actor)
 	resume  chan verdict
-	parked  chan string // what the actor is about to do; "" when it has ended
+	parked  chan step
+	pending step
 	crashed bool
-	pending string
+	// busy says that an operation is running; cut, that its remaining requests fail.
+	busy, cut bool
 }
 
-// verdict is what becomes of a call.
+// step is what an actor is about to do. The zero value says that it has ended.
+type step struct {
+	what string
+	key  any
+	// write says that the step is a write to the store.
+	write bool
+}
+
+var begin = step{what: "begin"}
+
+func (s step) String() string {
+	if s.key == nil {
+		return s.what
+	}
+	return fmt.Sprintf("%s %v", s.what, s.key)
+}
+
+// verdict is what happens at a call.
 type verdict int
 
 const (
-	goOn verdict = iota
+	proceed verdict = iota
 	killBefore
 	killAfter
+	// twice makes a write twice and returns the second answer, as a transport does that repeats a request.
+	twice
+	// lost makes a write and fails it, as a connection does that breaks before the answer.
+	lost
+	// late fails a write, which takes effect at any time later: the server still has it.
+	late
+	// refused fails a write, which takes no effect.
+	refused
 )
 
-// play runs all actors to their end, and returns the first breach that it met.
+func (v verdict) String() string {
+	return [...]string{"", "killed before it", "killed after it", "made twice", "answer lost", "takes effect later", "refused"}[v]
+}
+
+var (
+	// errCrashed is what a process that no longer exists gets from the store.
+	errCrashed = errors.New("crashed")
+	// errLost is a request whose effect is unknown.
+	errLost = errors.New("no answer")
+)
+
+// play runs all actors to their end, and returns the first breach.
 func (w *world) play() error {
 	for _, a := range w.actors {
-		a.w, a.resume, a.parked = w, make(chan verdict), make(chan string)
-		go func() {
-			<-a.resume
-			a.run(a)
-			a.parked <- ""
-		}()
-		a.pending = "start"
+		w.start(a)
 	}
 	last := -1
 	var broken error
@@ -67,8 +104,8 @@ func (w *world) play() error {
 			return broken
 		}
 		a := w.actors[i]
-		if a.pending != "start" {
-			w.note(a, v)
+		if a.pending != begin {
+			w.calls = append(w.calls, note{a.name, a.pending, v})
 		}
 		a.resume <- v
 		a.pending = <-a.parked
@@ -78,19 +115,29 @@ func (w *world) play() error {
 	}
 }
 
-// next chooses who goes on, and whether it is killed there. It prefers, as option 0, whoever went last.
+func (w *world) start(a *actor) {
+	a.w, a.resume, a.parked = w, make(chan verdict), make(chan step)
+	go func() {
+		<-a.resume
+		a.run(a)
+		a.parked <- step{}
+	}()
+	a.pending = begin
+}
+
+// next chooses who goes on, and what happens there. It prefers, as option 0, the actor that went last.
 func (w *world) next(last int) (i int, v verdict, ok bool) {
 	var live []int
-	if last >= 0 && w.actors[last].pending != "" {
+	if last >= 0 && w.actors[last].pending != (step{}) {
 		live = append(live, last)
 	}
 	for i, a := range w.actors {
-		if i != last && a.pending != "" {
+		if i != last && a.pending != (step{}) {
 			live = append(live, i)
 		}
 	}
 	if len(live) == 0 {
-		return 0, goOn, false
+		return 0, proceed, false
 	}
 	options := len(live)
 	if live[0] == last && w.switches == 0 {
@@ -104,94 +151,90 @@ func (w *world) next(last int) (i int, v verdict, ok bool) {
 		w.switches--
 	}
 	i = live[choice]
-	if w.crashes > 0 && !w.actors[i].crashed && w.actors[i].pending != "start" {
-		if v = verdict(w.choices.choose(3)); v != goOn {
-			w.crashes--
-		}
+	return i, w.decide(w.actors[i]), true
+}
+
+// decide chooses what happens at an actor's next call.
+func (w *world) decide(a *actor) verdict {
+	if a.crashed || a.pending == begin {
+		return proceed
 	}
-	return i, v, true
+	options := []verdict{proceed}
+	if w.crashes > 0 {
+		options = append(options, killBefore, killAfter)
+	}
+	if w.faults > 0 && a.pending.write && !a.cut {
+		options = append(options, w.kinds...)
+	}
+	if len(options) == 1 {
+		return proceed
+	}
+	v := options[w.choices.choose(len(options))]
+	switch v {
+	case proceed:
+	case killBefore, killAfter:
+		w.crashes--
+	default:
+		w.faults--
+	}
+	return v
 }
 
-func (w *world) note(a *actor, v verdict) {
-	w.trace = append(w.trace, a.name+": "+a.pending+map[verdict]string{goOn: "", killBefore: "  <- killed before it", killAfter: "  <- killed after it"}[v])
-}
-
-// call is one call of the store by an actor: it waits for its turn.
-func (a *actor) call(what string, f func() error) error {
+// call is one call by an actor: it waits for its turn.
+func (a *actor) call(s step, f func() error) error {
 	if a.crashed {
 		return errCrashed
 	}
-	a.parked <- what
-	switch <-a.resume {
+	a.parked <- s
+	v := <-a.resume
+	if a.cut {
+		return errLost
+	}
+	switch v {
 	case killBefore:
 		a.crashed = true
+		return errCrashed
 	case killAfter:
 		a.crashed = true
 		_ = f()
-	}
-	if a.crashed {
 		return errCrashed
+	case twice:
+		_ = f()
+	case lost:
+		_ = f()
+		return errLost
+	case late:
+		a.w.leave(s, f)
+		return errLost
+	case refused:
+		return errLost
 	}
 	return f()
 }
 
-// actorStore is the store as an actor sees it.
-type actorStore struct {
-	*memstore.Store
-	a *actor
-	// stale is a list of affinities from before the run, which a cached list may still return.
-	stale map[string][]ipam.AffinityRow
+// leave has a write take effect at any time later.
+func (w *world) leave(s step, f func() error) {
+	a := &actor{name: "server"}
+	a.run = func(a *actor) { _ = a.call(step{what: "late " + s.what, key: s.key}, f) }
+	w.start(a)
+	w.actors = append(w.actors, a)
 }
 
-func (s actorStore) Blocks() ipam.Table[netip.Prefix, block.Block] {
-	return actorTable[netip.Prefix, block.Block]{s.a, s.Store.Blocks(), "block"}
-}
-
-func (s actorStore) Affinities() ipam.Table[ipam.AffinityKey, ipam.Affinity] {
-	return actorTable[ipam.AffinityKey, ipam.Affinity]{s.a, s.Store.Affinities(), "affinity"}
-}
-
-func (s actorStore) Handles() ipam.Table[string, ipam.Handle] {
-	return actorTable[string, ipam.Handle]{s.a, s.Store.Handles(), "handle"}
-}
-
-func (s actorStore) AffinitiesOf(ctx context.Context, node string, cached bool) (rows []ipam.AffinityRow, err error) {
-	err = s.a.call(fmt.Sprintf("list affinities of %s (cached %v)", node, cached), func() (err error) {
-		if cached && s.a.w.choices.choose(2) == 1 {
-			rows = s.stale[node]
-			return nil
-		}
-		rows, err = s.Store.AffinitiesOf(ctx, node, cached)
-		return err
-	})
-	return rows, err
-}
-
-type actorTable[K comparable, T any] struct {
-	a    *actor
-	in   ipam.Table[K, T]
-	kind string
-}
-
-func (t actorTable[K, T]) Get(ctx context.Context, k K) (row ipam.Row[T], err error) {
-	err = t.a.call(fmt.Sprintf("get %s %v", t.kind, k), func() (err error) { row, err = t.in.Get(ctx, k); return err })
-	return row, err
-}
-
-func (t actorTable[K, T]) Create(ctx context.Context, k K, v T) (row ipam.Row[T], err error) {
-	err = t.a.call(fmt.Sprintf("create %s %v", t.kind, k), func() (err error) { row, err = t.in.Create(ctx, k, v); return err })
-	return row, err
-}
-
-func (t actorTable[K, T]) Update(ctx context.Context, k K, r ipam.Row[T]) (row ipam.Row[T], err error) {
-	err = t.a.call(fmt.Sprintf("update %s %v (deleted %v)", t.kind, k, r.Deleted), func() (err error) { row, err = t.in.Update(ctx, k, r); return err })
-	return row, err
-}
-
-func (t actorTable[K, T]) Delete(ctx context.Context, k K, r ipam.Row[T]) error {
-	return t.a.call(fmt.Sprintf("delete %s %v", t.kind, k), func() error { return t.in.Delete(ctx, k, r) })
+// cutOff fails what is left of every operation that runs, as an outage does that lasts longer than each of them.
+func (w *world) cutOff(except *actor) {
+	for _, a := range w.actors {
+		a.cut = a.cut || a != except && (a.busy || a.name == "server")
+	}
 }
 
 func (w *world) String() string {
-	return strings.Join(w.trace, "\n") + "\nstore:\n" + w.store.String()
+	var lines []string
+	for _, n := range w.calls {
+		line := n.actor + ": " + n.step.String()
+		if n.verdict != proceed {
+			line += "  <- " + n.verdict.String()
+		}
+		lines = append(lines, line)
+	}
+	return strings.Join(lines, "\n") + "\nstore:\n" + w.store.String()
 }

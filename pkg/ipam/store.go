@@ -15,6 +15,8 @@ type Row[T any] struct {
 	// Deleted says that another writer has begun to delete the row: a reader takes it for absent, and may finish the
 	// deletion.
 	Deleted bool
+	// UID identifies the stored object: a row that is deleted and created again has another UID.
+	UID string
 	// Rev is the store's own: which revision this is, and whatever else an update has to keep. Callers pass it back
 	// unread.
 	Rev any

@@ -104,7 +104,8 @@ func (s *search) reread(ctx context.Context, p place) (to place, got Assigned, h
 		return to, got, false, err
 	case err != nil:
 		return place{}, got, false, err
-	case row.Value.Affinity != p.row.Value.Affinity:
+	case row.UID != p.row.UID, row.Value.Affinity != p.row.Value.Affinity:
+		// A block that was created again has not passed the check for overlapping blocks.
 		to, err = s.move(ctx, p)
 		return to, got, false, err
 	}
@@ -131,7 +132,7 @@ func (s *search) mine(o block.Attribute) bool {
 
 // touch makes sure that the request's handle still counts a block, and keeps it from being deleted unseen.
 func (s *search) touch(ctx context.Context, cidr netip.Prefix) error {
-	handle, err := s.a.touch(ctx, s.request.Handle, cidr)
+	handle, err := s.a.touch(ctx, s.request.Handle, s.handle.UID, cidr)
 	if err != nil {
 		return err
 	}

@@ -94,7 +94,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: a.owner(r), NamespaceLabels: r.NamespaceLabels, Wants: wants,
 	}}
 	if !r.Another {
-		g.request.Again = heldFor(r.ID.IfName, false)
+		g.request.Again = r.again
 	}
 	for _, w := range wants {
 		if w.Addr.IsValid() {
@@ -113,6 +113,19 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	g.Assigned, err = allocator.Assign(ctx, view, g.request)
 	a.remember(memory, g.Assigned)
 	return g, err
+}
+
+// again reports whether a holding of the handle is what an earlier run of the same request was given.
+func (r Request) again(owner map[string]string) bool {
+	if node := owner["node"]; node != "" && node != r.Node {
+		// Containers on two nodes may have one ID: cnitool makes it from the path of the network namespace.
+		return false
+	}
+	if r.NamesInterface {
+		// What names no interface is Calico's, and may be another interface's.
+		return owner[ownerInterface] == r.ID.IfName
+	}
+	return heldFor(r.ID.IfName, false)(owner)
 }
 
 func (r Request) wants() (wants []ipam.Want) {

@@ -42,6 +42,10 @@ func CanWait(err error) bool {
 // is what was given back already. An error wraps why.
 func (c *Command) Postpone(why error, e Evidence, elsewhere bool, released []netip.Addr) error {
 	c.Log.Warn("the release waits until the API server can be reached", "error", why)
+	if !errors.Is(why, kube.ErrKubeconfig) {
+		// That is no outage that other nodes have, too.
+		c.pace().Lost()
+	}
 	// A DEL does what it can without the name.
 	node, _ := c.NodeName(c.Conf)
 	err := c.queue().AddIf(pending.Release{
@@ -49,12 +53,17 @@ func (c *Command) Postpone(why error, e Evidence, elsewhere bool, released []net
 		Namespace: c.ID.Namespace, Pod: c.ID.Pod, PodUID: c.ID.PodUID, Node: node,
 		Kubeconfig: c.Conf.Kubernetes.Kubeconfig,
 		Others:     e.Others != NoOthers, OthersUnknown: e.Others == OthersUnknown, OtherNetworks: elsewhere,
-		Addresses: e.Addrs, Released: released,
+		Addresses: e.Addrs, ReleasedBefore: e.Released, Released: released,
 	}, c.record.Current)
 	if err != nil {
 		return fmt.Errorf("%w; the release cannot wait for the end of this: %w", why, err)
 	}
 	return nil
+}
+
+// Evidence is what a DEL knows about its attachment.
+func (c *Command) Evidence(others Others) Evidence {
+	return Evidence{Others: others, Addrs: c.SaidBefore(), Released: c.record.Released()}
 }
 
 // SaidBefore returns the addresses of the attachment in the result of the ADD, none where the runtime does not pass it along.
@@ -156,16 +165,7 @@ var ErrHeld = errors.New("addresses of the release are still allocated")
 // finish releases and tells the pod, and returns what it has released.
 func (c *Command) finish(ctx context.Context, r pending.Release) ([]netip.Addr, error) {
 	id := workload.ID{ContainerID: r.ContainerID, IfName: r.IfName, Namespace: r.Namespace, Pod: r.Pod, PodUID: r.PodUID}
-	allocations := c.Allocations()
-	held, err := allocations.Lookup(ctx, r.Network, id)
-	if err != nil {
-		return nil, err
-	}
-	e := c.evidenceOf(r)
-	freed, err := allocations.Release(ctx, held, e)
-	if err == nil && len(freed.Addrs) == 0 && !freed.All {
-		err = c.nothingLeft(ctx, allocations, held, e)
-	}
+	freed, err := c.give(ctx, c.Allocations(), r, id)
 	if err != nil || !id.Kubernetes() {
 		return freed.Addrs, err
 	}
@@ -175,6 +175,20 @@ func (c *Command) finish(ctx context.Context, r pending.Release) ([]netip.Addr, 
 	}
 	_, err = announcer.Clear(ctx, nil)
 	return freed.Addrs, err
+}
+
+// give gives back the addresses of a queued release.
+func (c *Command) give(ctx context.Context, a Allocations, r pending.Release, id workload.ID) (Freed, error) {
+	held, err := a.Lookup(ctx, r.Network, id)
+	if err != nil {
+		return Freed{}, err
+	}
+	e := c.evidenceOf(r)
+	freed, err := a.Release(ctx, held, e)
+	if err == nil && len(freed.Addrs) == 0 && !freed.All {
+		err = c.nothingLeft(ctx, a, held, e)
+	}
+	return freed, err
 }
 
 // nothingLeft returns an error that wraps ErrHeld when a release that gave back nothing may have left something: it is kept, so
@@ -190,7 +204,7 @@ func (c *Command) nothingLeft(ctx context.Context, a Allocations, held Holdings,
 
 // evidenceOf is what the DEL knew that queued a release. The node may have gone by another name in its configuration.
 func (c *Command) evidenceOf(r pending.Release) Evidence {
-	e := Evidence{Others: SomeOthers, Addrs: r.Addresses}
+	e := Evidence{Others: SomeOthers, Addrs: r.Addresses, Released: r.ReleasedBefore}
 	switch {
 	case !r.Others:
 		e.Others = NoOthers

@@ -2,6 +2,7 @@ package ipamplugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -106,6 +107,15 @@ func (c *Command) connect() (*kube.Client, error) {
 		return nil, err
 	}
 	return kube.Load(path, c.UserAgent)
+}
+
+// ReadNamespace reads the namespace of the pod.
+func (c *Command) ReadNamespace(ctx context.Context) (kube.Meta, error) {
+	namespace, err := c.Client.Namespace(ctx, c.ID.Namespace)
+	if errors.Is(err, kube.ErrNotFound) {
+		err = fmt.Errorf("%w; see whether it was deleted while the pod was starting", err)
+	}
+	return namespace, err
 }
 
 // Allocations are those of the node, once connected.

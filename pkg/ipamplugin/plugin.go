@@ -71,14 +71,14 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	}
 	var freed Freed
 	defer func() { c.Finish(ctx, freed.Addrs, err) }()
-	defer func() { c.EndDel(freed.All, err) }()
+	defer func() { c.EndDel(freed, err) }()
 
 	if c.BeginDel(deletion.IPAM) {
 		freed.All = true
 		return nil
 	}
 	// The container may have other interfaces.
-	evidence := Evidence{Addrs: c.SaidBefore()}
+	evidence := c.Evidence(OthersUnknown)
 	if freed, err = c.release(ctx, evidence); CanWait(err) {
 		c.Note(err, false)
 		return c.Postpone(err, evidence, true, freed.Addrs)
@@ -181,7 +181,7 @@ func (c *Command) gather(ctx context.Context, node string) (view ipam.View, name
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { view, err = c.Allocations().Gather(ctx, c.UsualRequest(node)); return err })
 	if c.ID.Kubernetes() {
-		g.Go(func() (err error) { namespace, err = c.Client.Namespace(ctx, c.ID.Namespace); return err })
+		g.Go(func() (err error) { namespace, err = c.ReadNamespace(ctx); return err })
 	}
 	err = g.Wait()
 	return view, namespace, err

@@ -34,6 +34,8 @@ type Evidence struct {
 	Others Others
 	// Addrs are the addresses that the runtime says the attachment had, none where it does not say.
 	Addrs []netip.Addr
+	// Released says that an earlier release has given back what was certainly the attachment's.
+	Released bool
 	// Nodes are the names of the node whose attachment it is; empty for that of any.
 	Nodes []string
 }
@@ -163,12 +165,13 @@ func (a Allocations) releaseUnnamed(ctx context.Context, h Holdings, e Evidence)
 
 // unnamed returns which of a handle's holdings that name no interface belong to an interface other than the usual one, when no
 // holding names that interface. Where the runtime says which addresses the attachment had, it is those. Where it does not, it is
-// all, unless the container has other interfaces or a holding names one: an attachment of our own would be named.
+// all, unless the container has other interfaces, a holding names one, or the attachment's own were released before: those of our
+// own are named.
 func unnamed(held []ipam.Held, e Evidence) (mine []ipam.Held) {
 	told := len(e.Addrs) > 0
 	for _, h := range held {
 		named := h.Owner[ownerInterface] != ""
-		if !told && (named || e.Others == SomeOthers) {
+		if !told && (named || e.Released || e.Others == SomeOthers) {
 			return nil
 		}
 		if !named && e.ofNode(h.Owner) && (!told || slices.Contains(e.Addrs, h.Addr)) {

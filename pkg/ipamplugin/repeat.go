@@ -56,16 +56,21 @@ func (c *Command) BeginDel(plugin deletion.Plugin) (released bool) {
 	return c.undisturbed && record.Complete() && !c.waits()
 }
 
-// EndDel closes the record. all says that the DEL found what the attachment had and released all of it.
-func (c *Command) EndDel(all bool, err error) {
+// EndDel closes the record, and notes in it what the DEL has released.
+func (c *Command) EndDel(freed Freed, err error) {
 	defer c.record.Close()
 	if err != nil {
 		return
 	}
-	if all && c.undisturbed && !c.waits() {
-		if err := c.record.SetComplete(); err != nil {
-			c.Log.Debug("a repeated DEL of this attachment will ask the API server again", "error", err)
-		}
+	var unrecorded error
+	switch {
+	case freed.All && c.undisturbed && !c.waits():
+		unrecorded = c.record.SetComplete()
+	case len(freed.Addrs) > 0 && !c.waits():
+		unrecorded = c.record.SetReleased()
+	}
+	if unrecorded != nil {
+		c.Log.Debug("a repeated DEL of this attachment will ask the API server again", "error", unrecorded)
 	}
 	c.Adding().Forget(c.markKey())
 }

@@ -33,7 +33,7 @@ func (c *Command) Note(err error, short bool) {
 		now.Kind, now.Reason = trouble.Addresses, err.Error()
 		if c.Verb == "STATUS" {
 			// It asked for what any pod would get. An ADD may have asked for more than that.
-			now.Confirmed = now.Since
+			now.Confirmed = c.boot()
 		}
 	case CanWait(err):
 		now.Kind, now.Reason, now.Refused = trouble.API, err.Error(), errors.Is(err, kube.ErrUnauthorized)
@@ -85,17 +85,23 @@ func (c *Command) standing(ctx context.Context) error {
 	}
 	report, troubled := c.trouble().Load(c.Conf.Name)
 	waiting, err := c.queue().Len()
-	if !troubled && (waiting == 0 || err != nil) {
+	if !troubled && (waiting == 0 || err != nil || c.pace().Delayed()) {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
-	if troubled && report.Kind == trouble.Addresses && c.Now().Sub(report.Confirmed) < askAgain {
+	if troubled && report.Kind == trouble.Addresses && c.lately(report.Confirmed) {
 		return fmt.Errorf("%s (since %s)", report.Reason, report.Since.Format(time.RFC3339))
 	}
 	err = c.ask(ctx, node, report)
 	c.Note(err, false)
 	return err
+}
+
+// lately reports whether a time since boot is less than askAgain ago.
+func (c *Command) lately(at time.Duration) bool {
+	age := c.boot() - at
+	return at > 0 && age >= 0 && age < askAgain
 }
 
 // ask makes sure of what was remembered.

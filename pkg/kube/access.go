@@ -23,7 +23,8 @@ func (d Direct) Client(userAgent string) (*Client, error) {
 	return newClient(
 		cluster{Server: d.Server, CAFile: d.CA},
 		user{Token: d.Token, CertificateFile: d.Certificate, KeyFile: d.Key},
-		"the CNI configuration (k8s_api_root, k8s_auth_token, k8s_client_certificate, k8s_client_key, k8s_certificate_authority)",
+		"the CNI configuration (k8s_api_root, k8s_auth_token, k8s_client_certificate, k8s_client_key, "+
+			"k8s_certificate_authority)",
 		userAgent)
 }
 
@@ -39,11 +40,16 @@ func InCluster(getenv func(string) string, userAgent string) (*Client, error) {
 func inPod(mount, host, port, userAgent string) (*Client, error) {
 	const source = "the pod's service account"
 	if host == "" || port == "" {
-		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set; set KUBECONFIG when not run in a pod", ErrKubeconfig, source)
+		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set; "+
+			"set KUBECONFIG when not run in a pod", ErrKubeconfig, source)
 	}
-	server := cluster{Server: "https://" + net.JoinHostPort(unbracketed(host), port), CAFile: filepath.Join(mount, "ca.crt")}
+	server := cluster{
+		Server: "https://" + net.JoinHostPort(unbracketed(host), port),
+		CAFile: filepath.Join(mount, "ca.crt"),
+	}
 	if _, err := serverURL(server.Server); err != nil {
-		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not a host and a port: %w", ErrKubeconfig, source, err)
+		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not a host and a port: %w",
+			ErrKubeconfig, source, err)
 	}
 	c, err := newClient(server, user{TokenFile: filepath.Join(mount, "token")}, source, userAgent)
 	if errors.Is(err, fs.ErrNotExist) {

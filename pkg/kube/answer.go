@@ -66,7 +66,7 @@ func inspect(answer *http.Response, body []byte, of subject) *answerError {
 		if s.Message != "" {
 			e.message = s.Message
 		}
-		e.another, e.unserved = s.otherUID(), answer.StatusCode == http.StatusNotFound
+		e.another, e.unserved = s.otherUID(), true
 	case kind == "text/html":
 		e.message += " with an HTML page"
 	case kind == "text/plain" && len(body) > 0:
@@ -128,6 +128,9 @@ func (s *status) class(code int, of subject) error {
 	case http.StatusUnauthorized:
 		return ErrUnauthorized
 	case http.StatusForbidden:
+		if strings.Contains(s.Message, definitionGoes) {
+			return ErrNotServed
+		}
 		return ErrForbidden
 	case http.StatusConflict:
 		if s.Reason == "AlreadyExists" {
@@ -143,6 +146,10 @@ func (s *status) class(code int, of subject) error {
 	}
 	return ErrRefused
 }
+
+// definitionGoes is how the API server refuses to create an object while its CustomResourceDefinition is being deleted: no
+// permission is missing then.
+const definitionGoes = "custom resource definition is terminating"
 
 // absent reports whether the Status says that this object does not exist. One about a resource that the server does not
 // serve has the same reason and no name; one about a namespace has another name.

@@ -60,7 +60,7 @@ func (c *Client) PodCIDRs(ctx context.Context, node string) ([]netip.Prefix, err
 	for i, text := range all {
 		var err error
 		if cidrs[i], err = netip.ParsePrefix(text); err != nil {
-			return nil, fmt.Errorf("get node %s: %w: pod CIDR: %w", node, ErrMalformed, err)
+			return nil, fmt.Errorf("get node %s: %w: pod CIDR %q: want an address with a prefix length; correct the node", node, ErrMalformed, text)
 		}
 	}
 	return cidrs, nil
@@ -151,7 +151,14 @@ type Token struct {
 
 // RequestToken has the server issue a token for a service account that is valid for about ttl.
 func (c *Client) RequestToken(ctx context.Context, namespace, account string, ttl time.Duration) (Token, error) {
-	body := fmt.Appendf(nil, `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":%d}}`, int64(ttl.Seconds()))
+	return c.requestToken(ctx, namespace, account, tokenSpec{Seconds: int64(ttl.Seconds())})
+}
+
+func (c *Client) requestToken(ctx context.Context, namespace, account string, spec tokenSpec) (Token, error) {
+	body, err := json.Marshal(tokenRequest{"authentication.k8s.io/v1", "TokenRequest", spec})
+	if err != nil {
+		return Token{}, fmt.Errorf("encode token request: %w", err)
+	}
 	r := request{
 		what: fmt.Sprintf("request token of service account %s/%s", namespace, account), method: http.MethodPost,
 		of:   subject{"", "serviceaccounts", account},

@@ -48,8 +48,6 @@ func (c *Client) explain(ctx context.Context, r request, err error) error {
 		return c.refused(r, answer)
 	case errors.Is(err, ErrMalformed):
 		return fmt.Errorf("%s: %w", r.what, err)
-	case errors.Is(err, errHeader):
-		return fmt.Errorf("%s: %w: %w in %s; write the kubeconfig again", r.what, ErrKubeconfig, err, c.source)
 	case errors.Is(err, errRedirect):
 		return fmt.Errorf("%s: %w: %w%s", r.what, ErrNotServed, errRedirect, c.anotherServer())
 	case errors.Is(err, errRun):

@@ -1,16 +1,11 @@
 package kube
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
-
-	"sigs.k8s.io/yaml"
 )
 
 // kubeconfigFile is a kubeconfig, version v1, as far as a client needs it. Other fields are ignored.
@@ -69,9 +64,9 @@ type user struct {
 	impersonation
 }
 
-// Load returns a client of a CNI plugin, with the credentials of the kubeconfig file that the install container writes. It
-// reads the file and those that it names, and nothing else: it makes no request and runs no credential plugin. An error
-// wraps ErrKubeconfig, and fs.ErrNotExist when a file is missing; it quotes no value of the file.
+// Load returns a client of a CNI plugin, with the credentials of the kubeconfig file that the install container writes.
+// It reads the file and those that it names, and nothing else: it makes no request and runs no credential plugin. An
+// error wraps ErrKubeconfig, and fs.ErrNotExist when a file is missing; it quotes no value of the file.
 func Load(path, userAgent string) (*Client, error) {
 	c, err := LoadSupplied(path, userAgent)
 	switch {
@@ -115,6 +110,11 @@ func open(path string) (cluster, user, error) {
 	if err != nil {
 		return cluster{}, user{}, err
 	}
+	return interpret(data, path)
+}
+
+// interpret returns the cluster and the user of the current context of a kubeconfig with this content at this path.
+func interpret(data []byte, path string) (cluster, user, error) {
 	c, u, err := parse(data)
 	if err == nil {
 		err = anchor(&c, &u, path)
@@ -174,43 +174,6 @@ func byName(n int, name func(i int) string) (map[string]int, error) {
 		index[name(i)] = i
 	}
 	return index, nil
-}
-
-// decodeKubeconfig reads YAML or JSON. A file that does not say its kind is taken for a kubeconfig.
-func decodeKubeconfig(data []byte) (kubeconfigFile, error) {
-	text, err := yaml.YAMLToJSON(data)
-	if err != nil {
-		return kubeconfigFile{}, syntaxFault(data, err)
-	}
-	file := kubeconfigFile{APIVersion: "v1", Kind: "Config"}
-	var mistyped *json.UnmarshalTypeError
-	switch err := json.Unmarshal(text, &file); {
-	case errors.As(err, &mistyped) && mistyped.Field != "":
-		// The fields of impersonation are those of the user.
-		return kubeconfigFile{}, fmt.Errorf("%w: see %s", errFields, strings.Replace(mistyped.Field, "impersonation.", "", 1))
-	case errors.As(err, new(base64.CorruptInputError)):
-		return kubeconfigFile{}, errBase64
-	case err != nil:
-		return kubeconfigFile{}, errFields
-	case file.APIVersion != "v1" || file.Kind != "Config":
-		return kubeconfigFile{}, errKind
-	}
-	return file, nil
-}
-
-// syntaxFault returns what is wrong with a text that the YAML parser refuses. The parser's own words quote the text.
-func syntaxFault(data []byte, err error) error {
-	var line int
-	if n, _ := fmt.Sscanf(err.Error(), "yaml: line %d:", &line); n != 1 {
-		return errSyntax
-	}
-	if lines := bytes.Split(data, []byte("\n")); line <= len(lines) {
-		text := lines[max(line-1, 0)]
-		if indent := text[:len(text)-len(bytes.TrimLeft(text, " \t"))]; bytes.ContainsRune(indent, '\t') {
-			return fmt.Errorf("%w: see line %d", errTab, line)
-		}
-	}
-	return fmt.Errorf("%w: see line %d", errSyntax, line)
 }
 
 // anchor makes the paths in a kubeconfig relative to its directory, and not to the working directory of the runtime. A

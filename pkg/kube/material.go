@@ -36,8 +36,8 @@ func readFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// material returns what a kubeconfig has as data or in a file, and nothing when it has neither. An error has the field,
-// and the path of a file that exists. Of a file that does not exist it has the directory: its name may be a secret in the
+// material returns what a kubeconfig has as data or in a file, and nothing when it has neither. An error has the field
+// and the path of the file. If the file does not exist, it has the directory instead: the name may be a secret in the
 // wrong field.
 func material(field string, data []byte, path string) ([]byte, error) {
 	if path == "" {

@@ -25,6 +25,8 @@ type Metadata struct {
 	Labels                     map[string]string
 	// Created is when the object was created: the server's to write, and kept as it was read.
 	Created time.Time
+	// Deleting says that the object has a deletion timestamp: it goes once its finalizers are removed.
+	Deleting bool
 	// rest are the other fields, and creationTimestamp.
 	rest map[string]json.RawMessage
 }
@@ -56,6 +58,9 @@ func (o Object[S]) MarshalJSON() ([]byte, error) {
 func (m *Metadata) UnmarshalJSON(data []byte) error {
 	*m = Metadata{}
 	err := fields(data, &m.rest, map[string]any{"name": &m.Name, "uid": &m.UID, "resourceVersion": &m.ResourceVersion, "labels": &m.Labels})
+	if at := m.rest["deletionTimestamp"]; at != nil && string(at) != "null" {
+		m.Deleting = true
+	}
 	if created := m.rest["creationTimestamp"]; err == nil && created != nil {
 		err = json.Unmarshal(created, &m.Created)
 	}

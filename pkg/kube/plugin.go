@@ -119,8 +119,8 @@ func (p *plugin) credential(ctx context.Context) (*credential, error) {
 	return p.got, nil
 }
 
-// refuse says that the server did not take a credential: the plugin runs again for the next request. No clock tells when
-// credentials end; the server does.
+// refuse reports that the server does not accept a credential: the plugin runs again for the next request. The server
+// decides when a credential expires, and not the clock of the node.
 func (p *plugin) refuse(c *credential) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -53,7 +53,7 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 		return nil
 	}
 	if err := decode(body, out); err != nil {
-		return fmt.Errorf("%s: %w: %w", r.what, ErrMalformed, err)
+		return fmt.Errorf("%s: %w", r.what, undecodable(body, err))
 	}
 	return nil
 }
@@ -103,9 +103,6 @@ func (c *Client) once(ctx context.Context, r request) (body []byte, used *creden
 	}
 	if used, err = c.identity.authorize(ctx, request); err != nil {
 		return nil, nil, err
-	}
-	if err := checkHeader(request.Header); err != nil {
-		return nil, used, err
 	}
 	answer, err := c.http.Do(request)
 	if err != nil {

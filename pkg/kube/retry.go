@@ -94,18 +94,3 @@ func sleep(ctx context.Context, d time.Duration) error {
 		return nil
 	}
 }
-
-// errHeader: credentials cannot be sent as a header of HTTP.
-var errHeader = errors.New("the token or another credential has a control character, such as a line break,")
-
-// checkHeader returns errHeader for a value that net/http would refuse with an error that looks like one of the network.
-func checkHeader(h http.Header) error {
-	for _, values := range h {
-		for _, value := range values {
-			if strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
-				return errHeader
-			}
-		}
-	}
-	return nil
-}

@@ -88,8 +88,8 @@ func unbracketed(host string) string {
 	return host
 }
 
-// certificateName is the name that the certificate of a server has to be valid for; empty stands for the host of its URL.
-// A certificate is valid for an address without its zone.
+// certificateName is the name that the certificate of a server has to be valid for; empty stands for the host of its
+// URL. A certificate is valid for an address without its zone.
 func certificateName(c cluster, server *url.URL) string {
 	if addr, err := netip.ParseAddr(server.Hostname()); c.ServerName == "" && err == nil && addr.Zone() != "" {
 		return addr.WithZone("").String()

@@ -129,6 +129,10 @@ func (c *Client) alerted(alert tls.AlertError) error {
 		return fmt.Errorf("the API server at %s refuses the client certificate of %s: %s; %s",
 			c.Host(), c.source, reason, remedy)
 	}
+	if alert == alertHandshakeFailure && c.transport.certificateAsked.Load() {
+		// Before TLS 1.3 there is no alert of its own for this.
+		alert = alertCertificateRequired
+	}
 	switch alert {
 	case alertExpired:
 		return client("it has expired", "renew it, and see whether the clocks of this node and the server agree")

@@ -12,7 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log"
+	"log/slog"
 	"math/big"
 	"net"
 	"net/http"
@@ -114,7 +114,7 @@ func serveTLS(t *testing.T, config *tls.Config, raw func(net.Conn)) string {
 		}()
 		return l.Addr().String()
 	}
-	s := &http.Server{Handler: api(func(http.ResponseWriter, *http.Request) {}), TLSConfig: config, ErrorLog: log.New(io.Discard, "", 0)}
+	s := &http.Server{Handler: api(func(http.ResponseWriter, *http.Request) {}), TLSConfig: config, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo)}
 	t.Cleanup(func() { _ = s.Close() })
 	go func() { _ = s.ServeTLS(l, "", "") }()
 	return l.Addr().String()

@@ -4,8 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -94,7 +93,7 @@ func inMemory(t *testing.T, http2 bool, handler http.HandlerFunc) (*Client, *net
 	}
 	n := &network{dialled: make(chan net.Conn, 100), closed: make(chan struct{})}
 	s := &http.Server{
-		Handler: api(handler), TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}}, ErrorLog: log.New(io.Discard, "", 0),
+		Handler: api(handler), TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}}, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
 	}
 	if !http2 {
 		s.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}

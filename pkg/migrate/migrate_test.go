@@ -162,7 +162,7 @@ func (a *addresses) GiveBack(ctx context.Context, id workload.ID) error {
 	}
 	held, err := a.Lookup(ctx, "net", id)
 	if err == nil {
-		_, err = a.Release(ctx, held, false)
+		_, err = a.Release(ctx, held, ipamplugin.Evidence{})
 	}
 	return err
 }

@@ -66,6 +66,8 @@ type Release struct {
 	OthersUnknown bool `json:"othersUnknown,omitempty"`
 	// Addresses are those that the runtime said the attachment had, none where it did not say.
 	Addresses []netip.Addr `json:"addresses,omitempty"`
+	// ReleasedBefore says that an earlier DEL has released what was certainly the attachment's.
+	ReleasedBefore bool `json:"releasedBefore,omitempty"`
 	// Released are the addresses that were given back already, when what comes after that failed: the pod may still say that
 	// it has them.
 	Released []netip.Addr `json:"released,omitempty"`

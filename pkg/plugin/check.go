@@ -61,11 +61,11 @@ func (a *attachment) promised(r *current.Result, addrs []netip.Addr) (dataplane.
 	}
 	switch {
 	case inPod == nil:
-		return spec, fmt.Errorf("%w: prevResult has no interface %s of a container", dataplane.ErrBroken, a.ID.IfName)
+		return spec, fmt.Errorf("%w: prevResult has no interface %s of a container; want the result of the ADD, which the runtime sets", dataplane.ErrBroken, a.ID.IfName)
 	case inPod.Sandbox != a.CNI.Netns:
-		return spec, fmt.Errorf("%w: prevResult has %s in sandbox %s, CNI_NETNS is %s", dataplane.ErrBroken, a.ID.IfName, inPod.Sandbox, a.CNI.Netns)
+		return spec, fmt.Errorf("%w: prevResult has %s in sandbox %s, CNI_NETNS is %s; want those of the ADD, which the runtime sets", dataplane.ErrBroken, a.ID.IfName, inPod.Sandbox, a.CNI.Netns)
 	case len(addrs) == 0:
-		return spec, fmt.Errorf("%w: prevResult has no address of %s", dataplane.ErrBroken, a.ID.IfName)
+		return spec, fmt.Errorf("%w: prevResult has no address of %s; want the result of the ADD, which the runtime sets", dataplane.ErrBroken, a.ID.IfName)
 	}
 	spec.MTU = inPod.Mtu
 	if mac, err := net.ParseMAC(inPod.Mac); err == nil {

@@ -23,7 +23,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	}
 	var freed ipamplugin.Freed
 	defer func() { a.Finish(ctx, freed.Addrs, err) }()
-	defer func() { a.EndDel(freed.All, err) }()
+	defer func() { a.EndDel(freed, err) }()
 
 	if a.BeginDel(deletion.Main) && a.blockIPAM() && !p.hasInterface(a.target()) {
 		freed.All = true
@@ -70,7 +70,7 @@ func (a *attachment) tellDelegate(ctx context.Context) error {
 
 // forget takes the attachment out of the cluster, now or later.
 func (a *attachment) forget(ctx context.Context, held holdings, others dataplane.Others) (freed ipamplugin.Freed, err error) {
-	evidence := ipamplugin.Evidence{Others: ipamplugin.NoOthers, Addrs: a.SaidBefore()}
+	evidence := a.Evidence(ipamplugin.NoOthers)
 	if others.InNetwork {
 		evidence.Others = ipamplugin.SomeOthers
 	}

@@ -53,6 +53,9 @@ func (a *attachment) delegateDel(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if stdin, err = a.withSomeRange(stdin); err != nil {
+		return err
+	}
 	return a.ran(invoke.DelegateDel(ctx, a.Conf.IPAM.Type, stdin, delegateExec()))
 }
 

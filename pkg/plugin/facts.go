@@ -34,7 +34,7 @@ func (a *add) readCluster(ctx context.Context) error {
 	g, inGroup := errgroup.WithContext(ctx)
 	if a.ID.Kubernetes() {
 		g.Go(func() (err error) { f.pod, err = a.readPod(inGroup); return err })
-		g.Go(func() (err error) { f.namespace, err = a.Client.Namespace(inGroup, a.ID.Namespace); return err })
+		g.Go(func() (err error) { f.namespace, err = a.ReadNamespace(inGroup); return err })
 	}
 	if a.blockIPAM() {
 		g.Go(func() (err error) { f.view, err = a.Allocations().Gather(inGroup, a.UsualRequest(f.node)); return err })

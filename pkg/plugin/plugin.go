@@ -106,5 +106,5 @@ func (a *attachment) target() dataplane.Target {
 // migrated says that the network's addresses were moved from host-local to block IPAM on this node, and that the configuration
 // does not know it.
 func migrated(c *ipamplugin.Command) bool {
-	return c.Conf.IPAM.Type == "host-local" && migrate.Done(c.ReadFile, migrate.Networks, c.Conf.Name)
+	return c.Conf.IPAM.Type == hostLocal && migrate.Done(c.ReadFile, migrate.Networks, c.Conf.Name)
 }

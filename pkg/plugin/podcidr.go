@@ -13,6 +13,9 @@ import (
 	"calico-cni/pkg/netconf"
 )
 
+// hostLocal is the IPAM plugin that keeps its leases on the node.
+const hostLocal = "host-local"
+
 // What host-local's subnets may say in place of a CIDR: that of the node, which the controller manager gave it.
 const (
 	podCIDR4 = "usePodCidr"
@@ -45,7 +48,7 @@ func (a *attachment) withPodCIDRs(ctx context.Context) ([]byte, error) {
 
 // wantsPodCIDRs looks at the configuration as it came: that of a DEL may be one that nobody else can read.
 func (a *attachment) wantsPodCIDRs() bool {
-	return a.Conf.IPAM.Type == "host-local" && bytes.Contains(bytes.ToLower(a.CNI.StdinData), []byte(strings.ToLower(podCIDR4)))
+	return a.Conf.IPAM.Type == hostLocal && bytes.Contains(bytes.ToLower(a.CNI.StdinData), []byte(strings.ToLower(podCIDR4)))
 }
 
 // withSomeCIDRs is withPodCIDRs for what comes after the ADD, where any CIDR will do when the node cannot be read.
@@ -61,6 +64,37 @@ func (a *attachment) withSomeCIDRs(ctx context.Context) ([]byte, error) {
 		return withAnyCIDRs(a.CNI.StdinData)
 	}
 	return stdin, nil
+}
+
+// withSomeRange returns a configuration that host-local's DEL accepts. It refuses one without a range, though it finds the lease by
+// the container alone; Multus sends such a configuration when it has lost that of the ADD.
+func (a *attachment) withSomeRange(stdin []byte) ([]byte, error) {
+	if a.Conf.IPAM.Type != hostLocal {
+		return stdin, nil
+	}
+	config := map[string]any{}
+	if err := json.Unmarshal(stdin, &config); err != nil {
+		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
+	}
+	ipam, ok := config["ipam"].(map[string]any)
+	if !ok || hasRange(ipam) {
+		return stdin, nil
+	}
+	var ranges [][]map[string]string
+	for _, cidr := range anyCIDRs {
+		ranges = append(ranges, []map[string]string{{"subnet": cidr.String()}})
+	}
+	ipam["ranges"] = ranges
+	return json.Marshal(config)
+}
+
+// hasRange reports whether host-local finds a range in its section, be it one that it refuses.
+func hasRange(ipam map[string]any) bool {
+	if subnet, _ := ipam["subnet"].(string); subnet != "" {
+		return true
+	}
+	sets, isList := ipam["ranges"].([]any)
+	return len(sets) > 0 || !isList && ipam["ranges"] != nil
 }
 
 // nodePatience is how long a command waits for a node that it can do without.

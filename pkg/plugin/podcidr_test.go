@@ -71,6 +71,29 @@ func TestAConfigurationThatNamesItsSubnetsTakesNoNode(t *testing.T) {
 	}
 }
 
+func TestDelGivesHostLocalARangeWhereTheConfigurationHasNone(t *testing.T) {
+	const some = `"ranges":[[{"subnet":"192.0.2.0/24"}],[{"subnet":"2001:db8::/64"}]]`
+	for _, c := range []struct{ ipam, want string }{
+		{`{"type":"host-local"}`, `{` + some + `,"type":"host-local"}`},
+		{`{"type":"host-local","dataDir":"/run/leases","ranges":[]}`, `{"dataDir":"/run/leases",` + some + `,"type":"host-local"}`},
+		{`{"type":"host-local","ranges":null,"subnet":""}`, `{` + some + `,"subnet":"","type":"host-local"}`},
+		{`{"type":"host-local","subnet":"10.0.0.0/8"}`, ""},
+		{`{"type":"host-local","ranges":[[{"subnet":"10.0.0.0/8"}]]}`, ""},
+		{`{"type":"host-local","ranges":7}`, ""},
+		{`{"type":"static"}`, ""},
+	} {
+		a := unconnected(c.ipam)
+		want := c.want
+		if want == "" {
+			want = c.ipam
+		}
+		got, err := a.withSomeRange(a.CNI.StdinData)
+		if err != nil || string(got) != `{"ipam":`+want+`}` {
+			t.Errorf("%s: got %s, %v; want %s", c.ipam, got, err, want)
+		}
+	}
+}
+
 // unconnected is an attachment on a node that has no name and knows no API server.
 func unconnected(ipam string) *attachment {
 	return &attachment{Command: &ipamplugin.Command{

@@ -85,7 +85,7 @@ func TestServerThatCannotStartSaysWhy(t *testing.T) {
 // binary returns the path of kubed.
 func binary(t *testing.T) string {
 	t.Helper()
-	return must(kubed.Path(t.Context(), os.Stderr))(t)
+	return must(kubed.ServerPath(t.Context(), os.Stderr))(t)
 }
 
 // wantGone checks that no process has the ID, not even as a zombie.

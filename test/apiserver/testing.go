@@ -59,7 +59,7 @@ func ForTest(tb testing.TB) *Server {
 
 // startShared starts a server in a directory of its own.
 func startShared(ctx context.Context) (*Server, error) {
-	binary, err := kubed.Path(ctx, os.Stderr)
+	binary, err := kubed.ServerPath(ctx, os.Stderr)
 	if err != nil {
 		return nil, err
 	}

@@ -7,7 +7,6 @@ import (
 
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
-	chartv2 "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 	release "helm.sh/helm/v4/pkg/release/v1/util"
@@ -16,9 +15,9 @@ import (
 // Namespace is where the chart is rendered for.
 const Namespace = "kube-system"
 
-// Render returns the chart in a directory as one text of YAML documents: the CustomResourceDefinitions, then all other
-// objects in the order in which Helm installs them. values override the chart's own; an error of those names what the
-// schema does not allow.
+// Render returns the chart in a directory as one text of YAML documents, in the order in which Helm installs them: all
+// objects but the CustomResourceDefinitions. values override the chart's own; an error of those names what the schema does
+// not allow.
 func Render(dir string, values map[string]any) (string, error) {
 	c, err := loader.LoadDir(dir)
 	if err != nil {
@@ -45,20 +44,25 @@ func Render(dir string, values map[string]any) (string, error) {
 	if len(hooks) > 0 {
 		return "", fmt.Errorf("sort objects: %s is a hook, which a manifest cannot have", hooks[0].Path)
 	}
-	documents := crds(c)
+	var documents []string
 	for _, o := range objects {
 		documents = append(documents, document(o.Content))
 	}
 	return strings.Join(documents, ""), nil
 }
 
-// crds are the chart's CustomResourceDefinitions, in the order of the files' names.
-func crds(c *chartv2.Chart) []string {
+// CRDs returns the chart's CustomResourceDefinitions as one text of YAML documents, in the order of the files' names. Helm
+// installs these before all other objects, and never changes or deletes them.
+func CRDs(dir string) (string, error) {
+	c, err := loader.LoadDir(dir)
+	if err != nil {
+		return "", fmt.Errorf("load chart: %w", err)
+	}
 	var documents []string
 	for _, crd := range c.CRDObjects() {
 		documents = append(documents, document(string(crd.File.Data)))
 	}
-	return documents
+	return strings.Join(documents, ""), nil
 }
 
 // document makes a YAML document of a text that may already be one.

@@ -35,14 +35,20 @@ func must[T any](value T, err error) func(testing.TB) T {
 	}
 }
 
-// set returns the values that "a.b.c=VALUE" stands for, VALUE in YAML.
+// set returns the values that "a.b.c=VALUE" stands for, VALUE in YAML, or a whole map in YAML.
 func set(t testing.TB, assignment string) map[string]any {
 	t.Helper()
+	var value any
+	if strings.HasPrefix(assignment, "{") {
+		if err := yaml.Unmarshal([]byte(assignment), &value); err != nil {
+			t.Fatal(err)
+		}
+		return value.(map[string]any)
+	}
 	path, text, ok := strings.Cut(assignment, "=")
 	if !ok {
 		return nil
 	}
-	var value any
 	if err := yaml.Unmarshal([]byte(text), &value); err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +61,7 @@ func set(t testing.TB, assignment string) map[string]any {
 
 func TestTheManifestsAreTheRenderedChart(t *testing.T) {
 	manifests := must(Manifests(deployDir))(t)
-	if got := slices.Sorted(maps.Keys(manifests)); !slices.Equal(got, []string{"calico-cni.yaml", "profiles/k3s.yaml", "profiles/microk8s.yaml"}) {
+	if got := slices.Sorted(maps.Keys(manifests)); !slices.Equal(got, []string{"calico-cni-crds.yaml", "calico-cni.yaml", "profiles/k3s.yaml", "profiles/microk8s.yaml"}) {
 		t.Errorf("manifests: %v", got)
 	}
 	for path, want := range manifests {
@@ -78,47 +84,47 @@ func TestHelmsLinterIsContent(t *testing.T) {
 
 // changes has for every value of values.yaml one that is not the default, and what then is in the manifest and was not.
 var changes = map[string]string{
-	"image.repository=mirror/cni":             "image: mirror/cni:v0.1.0",
-	"image.tag=v9":                            "image: localhost/calico-cni:v9",
-	"image.digest='sha256:" + digest + "'":    "image: localhost/calico-cni@sha256:" + digest,
-	"image.pullPolicy=Never":                  "imagePullPolicy: Never",
-	"imagePullSecrets=[{name: pull}]":         `imagePullSecrets: [{"name":"pull"}]`,
-	"host.binDir=/b":                          "hostPath: {path: /b, type",
-	"host.secondaryBinDir=/s":                 "mountPath: /host/secondary-bin-dir",
-	"host.netDir=/n":                          "value: /n\n",
-	"host.stateDir=/v":                        "hostPath: {path: /v, type",
-	"cni.confName=05-calico.conflist":         "value: 05-calico.conflist",
-	"cni.oldConfName=10-old.conflist":         "value: 10-old.conflist",
-	"cni.networkConfig='{\"name\": \"own\"}'": `{"name": "own"}`,
-	"cni.mtu=1400":                            `veth_mtu: "1400"`,
-	"cni.requireMTUFile=true":                 "- name: REQUIRE_MTU_FILE\n              value: \"true\"",
-	"cni.portmap=false":                       "",
-	"cni.bandwidth=true":                      `"capabilities": {"bandwidth": true}`,
-	"cni.allowIPForwarding=true":              `{"allow_ip_forwarding": true}`,
-	"cni.skipBinaries=[tuning, '1']":          `value: "tuning,1"`,
-	"cni.updateBinaries=false":                "- name: UPDATE_CNI_BINARIES\n              value: \"false\"",
-	"cni.downgrade=false":                     "- name: CNI_DOWNGRADE\n              value: \"false\"",
-	"cni.log.level=debug":                     "value: debug",
-	"cni.log.file=/l/f":                       "value: /l/f",
-	"cni.log.maxSize=7":                       `value: "7"`,
-	"cni.log.maxAge=8":                        `value: "8"`,
-	"cni.log.maxCount=9":                      `value: "9"`,
-	"ipam.assignIPv4=false":                   `"assign_ipv4": "false"`,
-	"ipam.assignIPv6=true":                    `"assign_ipv6": "true"`,
-	"ipPools=[{name: p, cidr: 10.0.0.0/16}]":  `spec: {"cidr":"10.0.0.0/16"}`,
-	"apiServer.host=192.0.2.1":                "- name: KUBERNETES_SERVICE_HOST\n              value: \"192.0.2.1\"",
-	"apiServer.port=6443":                     "- name: KUBERNETES_SERVICE_PORT\n              value: \"6443\"",
-	"upgradeIPAM=true":                        "command: [/opt/cni/bin/calico-ipam, -upgrade]",
-	"nodeFiles=false":                         "",
-	"healthPort=9100":                         "- --health-addr=127.0.0.1:9100",
-	"cleanupOnExit=true":                      "- --cleanup-on-exit",
-	"updateStrategy.maxUnavailable=3":         `rollingUpdate: {"maxUnavailable":3}`,
-	"nodeSelector={disk: ssd}":                `"disk":"ssd"`,
-	"tolerations=[{key: own}]":                "- key: own",
-	"seLinuxOptions.type=mine_t":              `"type":"mine_t"`,
-	"seLinuxOptions.level=s1":                 `"level":"s1"`,
-	"resources.limits.memory=1Gi":             `"memory":"1Gi"`,
-	"resources.requests={cpu: 5m}":            `"cpu":"5m"`,
+	"image.repository=mirror/cni":                              "image: mirror/cni:v0.1.0",
+	"image.tag=v9":                                             "image: localhost/calico-cni:v9",
+	"image.digest='sha256:" + digest + "'":                     "image: localhost/calico-cni@sha256:" + digest,
+	"image.pullPolicy=Never":                                   "imagePullPolicy: Never",
+	"imagePullSecrets=[{name: pull}]":                          `imagePullSecrets: [{"name":"pull"}]`,
+	"host.binDir=/b":                                           "hostPath: {path: /b, type",
+	"host.secondaryBinDir=/s":                                  "mountPath: /host/secondary-bin-dir",
+	"host.netDir=/n":                                           "value: /n\n",
+	"host.stateDir=/v":                                         "hostPath: {path: /v, type",
+	"cni.confName=05-calico.conflist":                          "value: 05-calico.conflist",
+	"cni.oldConfName=10-old.conflist":                          "value: 10-old.conflist",
+	"cni.networkConfig='{\"name\": \"own\", \"plugins\": []}'": `{"name": "own", "plugins": []}`,
+	"cni.mtu=1400":                                             `veth_mtu: "1400"`,
+	"cni.requireMTUFile=true":                                  "- name: REQUIRE_MTU_FILE\n              value: \"true\"",
+	"cni.portmap=false":                                        "",
+	"cni.bandwidth=true":                                       `"capabilities": {"bandwidth": true}`,
+	"cni.allowIPForwarding=true":                               `{"allow_ip_forwarding": true}`,
+	"cni.skipBinaries=[tuning, '1']":                           `value: "tuning,1"`,
+	"cni.updateBinaries=false":                                 "- name: UPDATE_CNI_BINARIES\n              value: \"false\"",
+	"cni.downgrade=false":                                      "- name: CNI_DOWNGRADE\n              value: \"false\"",
+	"cni.log.level=debug":                                      "value: debug",
+	"cni.log.file=/l/f":                                        "value: /l/f",
+	"cni.log.maxSize=7":                                        `value: "7"`,
+	"cni.log.maxAge=8":                                         `value: "8"`,
+	"cni.log.maxCount=9":                                       `value: "9"`,
+	"ipam.assignIPv4=false":                                    `"assign_ipv4": "false"`,
+	"ipam.assignIPv6=true":                                     `"assign_ipv6": "true"`,
+	"ipPools=[{name: p, cidr: 10.0.0.0/16}]":                   `spec: {"cidr":"10.0.0.0/16"}`,
+	"apiServer.host=192.0.2.1":                                 "- name: KUBERNETES_SERVICE_HOST\n              value: \"192.0.2.1\"",
+	"apiServer.port=6443":                                      "- name: KUBERNETES_SERVICE_PORT\n              value: \"6443\"",
+	"upgradeIPAM=true":                                         "command: [/opt/cni/bin/calico-ipam, -upgrade]",
+	"nodeFiles=false":                                          "",
+	"healthPort=9100":                                          "- --health-addr=127.0.0.1:9100",
+	"cleanupOnExit=true":                                       "- --cleanup-on-exit",
+	"updateStrategy.maxUnavailable=3":                          `rollingUpdate: {"maxUnavailable":3}`,
+	"nodeSelector={disk: ssd}":                                 `"disk":"ssd"`,
+	"tolerations=[{key: own}]":                                 "- key: own",
+	"seLinuxOptions.type=mine_t":                               `"type":"mine_t"`,
+	"seLinuxOptions.level=s1":                                  `"level":"s1"`,
+	"resources.limits.memory=1Gi":                              `"memory":"1Gi"`,
+	"resources.requests={cpu: 5m}":                             `"cpu":"5m"`,
 }
 
 const digest = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -190,7 +196,7 @@ func TestEveryValueIsExplained(t *testing.T) {
 // TestTheSchemaTakes what CustomResourceDefinition and install take.
 func TestTheSchemaTakes(t *testing.T) {
 	for _, assignment := range []string{
-		"apiServer.host=2001:db8::1", "apiServer.host='[2001:db8::1]'", "apiServer.host=api.example", "apiServer.port='65535'",
+		"apiServer.host=2001:db8::1", "apiServer.host='[2001:db8::1]'", "apiServer.host='[10.96.0.1]'", "apiServer.host=api.example", "apiServer.port='65535'",
 		"ipPools=[{name: p, cidr: 2001:db8::/64, blockSize: 122, allowedUses: [Workload], assignmentMode: Manual, disableBGPExport: true, " +
 			"disabled: true, ipipMode: Never, namespaceSelector: all(), natOutgoing: true, nodeSelector: all(), vxlanMode: Always}]",
 	} {
@@ -202,28 +208,37 @@ func TestTheSchemaTakes(t *testing.T) {
 
 func TestTheSchemaRefuses(t *testing.T) {
 	for name, tt := range map[string]struct{ assignment, want string }{
-		"a value that there is not":     {"cni.mtuu=1", "mtuu"},
-		"a section that there is not":   {"daemonset.a=1", "daemonset"},
-		"an MTU as text":                {"cni.mtu='1450'", "/cni/mtu"},
-		"an MTU that no link has":       {"cni.mtu=67", "/cni/mtu"},
-		"a directory without a root":    {"host.binDir=opt/cni/bin", "/host/binDir"},
-		"a directory that ends a field": {"host.netDir='/etc/cni, type: Socket'", "/host/netDir"},
-		"a configuration nobody reads":  {"cni.confName=10-calico.yaml", "/cni/confName"},
-		"a configuration elsewhere":     {"cni.confName=../10-calico.conflist", "/cni/confName"},
-		"a log level unheard of":        {"cni.log.level=loud", "/cni/log/level"},
-		"a tag with a space":            {"image.tag='v1 v2'", "/image/tag"},
-		"half a digest":                 {"image.digest='sha256:00'", "/image/digest"},
-		"no family at all":              {"ipam.assignIPv4=false", "/ipam"},
-		"a pool without CIDR":           {"ipPools=[{name: p}]", "cidr"},
-		"a pool of rubbish":             {"ipPools=[{name: p, cidr: ten}]", "/ipPools/0/cidr"},
-		"a URL for a host":              {"apiServer.host='https://192.0.2.1'", "/apiServer/host"},
-		"a host with a port":            {"apiServer.host='192.0.2.1:6443'", "/apiServer/host"},
-		"an IPv6 host with a port":      {"apiServer.host='[2001:db8::1]:6443'", "/apiServer/host"},
-		"a port beyond the last":        {"apiServer.port='65536'", "/apiServer/port"},
-		"a field that no pool has":      {"ipPools=[{name: p, cidr: 10.0.0.0/16, blocksize: 24}]", "blocksize"},
-		"a port that there is not":      {"healthPort=65536", "/healthPort"},
-		"no node at a time":             {"updateStrategy.maxUnavailable=0", "/updateStrategy/maxUnavailable"},
-		"nothing of the nodes":          {"updateStrategy.maxUnavailable=0%", "/updateStrategy/maxUnavailable"},
+		"a value that there is not":       {"cni.mtuu=1", "mtuu"},
+		"a section that there is not":     {"daemonset.a=1", "daemonset"},
+		"an MTU as text":                  {"cni.mtu='1450'", "/cni/mtu"},
+		"an MTU that no link has":         {"cni.mtu=67", "/cni/mtu"},
+		"a directory without a root":      {"host.binDir=opt/cni/bin", "/host/binDir"},
+		"a directory that ends a field":   {"host.netDir='/etc/cni, type: Socket'", "/host/netDir"},
+		"a configuration nobody reads":    {"cni.confName=10-calico.yaml", "/cni/confName"},
+		"a configuration elsewhere":       {"cni.confName=../10-calico.conflist", "/cni/confName"},
+		"a list in a file for one plugin": {"cni.confName=10-calico.conf", "cni.confName"},
+		"a plugin in a file for a list":   {`cni.networkConfig='{"name": "n", "type": "calico"}'`, "cni.confName"},
+		"a configuration that is no JSON": {`cni.networkConfig='{"name": }'`, "cni.networkConfig"},
+		"a configuration that is a list":  {`cni.networkConfig='[]'`, "cni.networkConfig"},
+		"a configuration without a name":  {`cni.networkConfig='{"plugins": []}'`, "cni.networkConfig"},
+		"an unknown placeholder":          {`cni.networkConfig='{"name": "n", "plugins": ["__MTU__"]}'`, "__MTU__"},
+		"an MTU too small for IPv6":       {"{cni: {mtu: 1279}, ipam: {assignIPv6: true}}", "/ipam/assignIPv6"},
+		"an age beyond the last":          {"cni.log.maxAge=36501", "/cni/log/maxAge"},
+		"a host with brackets of rubbish": {"apiServer.host='[:::1]'", "/apiServer/host"},
+		"a log level unheard of":          {"cni.log.level=loud", "/cni/log/level"},
+		"a tag with a space":              {"image.tag='v1 v2'", "/image/tag"},
+		"half a digest":                   {"image.digest='sha256:00'", "/image/digest"},
+		"no family at all":                {"ipam.assignIPv4=false", "/ipam"},
+		"a pool without CIDR":             {"ipPools=[{name: p}]", "cidr"},
+		"a pool of rubbish":               {"ipPools=[{name: p, cidr: ten}]", "/ipPools/0/cidr"},
+		"a URL for a host":                {"apiServer.host='https://192.0.2.1'", "/apiServer/host"},
+		"a host with a port":              {"apiServer.host='192.0.2.1:6443'", "/apiServer/host"},
+		"an IPv6 host with a port":        {"apiServer.host='[2001:db8::1]:6443'", "/apiServer/host"},
+		"a port beyond the last":          {"apiServer.port='65536'", "/apiServer/port"},
+		"a field that no pool has":        {"ipPools=[{name: p, cidr: 10.0.0.0/16, blocksize: 24}]", "blocksize"},
+		"a port that there is not":        {"healthPort=65536", "/healthPort"},
+		"no node at a time":               {"updateStrategy.maxUnavailable=0", "/updateStrategy/maxUnavailable"},
+		"nothing of the nodes":            {"updateStrategy.maxUnavailable=0%", "/updateStrategy/maxUnavailable"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := Render(chartDir, set(t, tt.assignment)); err == nil || !strings.Contains(fmt.Sprint(err), tt.want) {

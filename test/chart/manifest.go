@@ -9,14 +9,23 @@ import (
 	"helm.sh/helm/v4/pkg/chart/common"
 )
 
+// crdsPath is the manifest of the CustomResourceDefinitions, which all profiles share.
+const crdsPath = "calico-cni-crds.yaml"
+
 // head is how a manifest begins. %s is its path beneath deploy.
-const head = `# %s: all that a cluster needs, for kubectl apply -f. See docs/deploy.md.
+const head = `# %s: the plugins on every node, for kubectl apply -f after calico-cni-crds.yaml. See docs/deploy.md.
 # Rendered from deploy/chart by make generate; changes belong there.
-# Do not kubectl delete -f it: with the CustomResourceDefinitions every pool and every allocation would go.
+# kubectl delete -f it removes no pool and no allocation.
 `
 
-// Manifests returns the manifests of a directory deploy by their paths in it: calico-cni.yaml with the chart's own values,
-// and for each profiles/NAME.values.yaml profiles/NAME.yaml.
+// headOfCRDs is how the manifest of the CustomResourceDefinitions begins.
+const headOfCRDs = `# calico-cni-crds.yaml: the CustomResourceDefinitions, for kubectl apply --server-side -f. See docs/deploy.md.
+# Rendered from deploy/chart/crds by make generate.
+# Do not kubectl delete -f it: that deletes every pool and every allocation of the cluster.
+`
+
+// Manifests returns the manifests of a directory deploy by their paths in it: calico-cni-crds.yaml, calico-cni.yaml with the
+// chart's own values, and for each profiles/NAME.values.yaml profiles/NAME.yaml.
 func Manifests(deploy string) (map[string]string, error) {
 	profiles, err := filepath.Glob(filepath.Join(deploy, "profiles", "*.values.yaml"))
 	if err != nil {
@@ -27,7 +36,11 @@ func Manifests(deploy string) (map[string]string, error) {
 		name := strings.TrimSuffix(filepath.Base(file), ".values.yaml")
 		values[filepath.Join("profiles", name+".yaml")] = file
 	}
-	manifests := map[string]string{}
+	crds, err := CRDs(filepath.Join(deploy, "chart"))
+	if err != nil {
+		return nil, fmt.Errorf("render %s: %w", crdsPath, err)
+	}
+	manifests := map[string]string{crdsPath: headOfCRDs + crds}
 	for path, file := range values {
 		if manifests[path], err = manifest(deploy, path, file); err != nil {
 			return nil, fmt.Errorf("render %s: %w", path, err)

@@ -68,7 +68,7 @@ type Cluster struct {
 	others  []*exec.Cmd // controller manager and scheduler
 }
 
-// Start starts a cluster and returns it when all nodes are Ready. After an error nothing of it is running.
+// Start starts a cluster and returns it when all nodes and the pods of the plugins' DaemonSet are Ready. After an error nothing of it is running.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	c := &Cluster{options: o}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
@@ -173,7 +173,7 @@ func (c *Cluster) startNodes(context.Context) error {
 	return nil
 }
 
-// waitReady waits until every node is there and Ready.
+// waitReady waits until every node is there and Ready, and the plugins' pod on it: a node is Ready before that.
 func (c *Cluster) waitReady(ctx context.Context) error {
 	for _, node := range c.Nodes {
 		name := "node/" + node.Spec.Name
@@ -184,7 +184,8 @@ func (c *Cluster) waitReady(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	_, err := c.Kubectl(ctx, "", "rollout", "status", "--namespace=kube-system", "daemonset/calico-cni", "--timeout=5m")
+	return err
 }
 
 // Replace puts another machine in the place of the i-th node, from 0: of its name and its addresses, with an empty disk.

@@ -65,7 +65,7 @@ func run(ctx context.Context, pods int, deploy string) (exit int, err error) {
 
 // outside builds the programs, once, and starts the sandbox.
 func outside(ctx context.Context) (int, error) {
-	binary, err := kubed.Path(ctx, os.Stderr)
+	binary, err := kubed.ServerPath(ctx, os.Stderr)
 	if err != nil {
 		return 1, err
 	}

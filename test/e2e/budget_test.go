@@ -9,12 +9,12 @@ import (
 // TestASteadyAddAndDelCostWhatTheyMay counts what an ADD and a DEL ask of the API server when the node has a block with
 // room: requests, how many times one waits for another, connections. Each number is paid for every pod.
 func TestASteadyAddAndDelCostWhatTheyMay(t *testing.T) {
+	warm, p := newPod(t, "budget-warm"), newPod(t, "budget")
 	through := proxy.Start(t, n.Kubeconfig())
 	changes := map[string]any{"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig()), "ipam.assign_ipv6": "false"}
-	// A node remembers its blocks by the address of the API server, which here is the proxy's.
-	add(t, newPod(t, "budget-warm"), changes)
+	// The node remembers its blocks by the server.
+	add(t, warm, changes)
 	through.Take()
-	p := newPod(t, "budget")
 
 	add(t, p, changes)
 	expectCost(t, "ADD", through, 9, 4, 9_000)

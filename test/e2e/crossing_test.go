@@ -210,6 +210,7 @@ func TestAReleaseWhoseKubeconfigIsGoneIsSettledAllTheSame(t *testing.T) {
 	for _, gone := range []string{"/nowhere/kubeconfig", ""} {
 		expectResult(t, "calico", ask(t, "calico", "ADD", p, named))
 		expectOK(t, "DEL", ask(t, "calico", "DEL", p, plus(named, "kubernetes.kubeconfig", gone)))
+		delayHasPassed(t)
 		expectOK(t, "STATUS", ask(t, "calico", "STATUS", nil, named))
 		left, err := filepath.Glob("/var/lib/calico/cni/pending/cross-kubeconfig*")
 		must(t, err)

@@ -1,6 +1,9 @@
 package e2e
 
 import (
+	"bytes"
+	"crypto/sha1"
+	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -13,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"calico-cni/internal/bootclock"
 	"calico-cni/test/node"
 	"calico-cni/test/proxy"
 )
@@ -25,12 +29,18 @@ func faults(kill func()) []proxy.Fault {
 		{Name: "conflict", Status: http.StatusConflict},
 		{Name: "too many requests", Status: http.StatusTooManyRequests, RetryAfter: 1},
 		{Name: "server error", Status: http.StatusInternalServerError},
+		{Name: "done, then 503 with Retry-After", Lose: proxy.After, Status: http.StatusServiceUnavailable, RetryAfter: 1},
+		{Name: "done, then the connection died silently", Lose: proxy.After, Silent: true},
+		{Name: "404 of a load balancer", Status: http.StatusNotFound, Page: true},
+		{Name: "login page", Status: http.StatusOK, Page: true},
+		{Name: "redirect to a login page", Status: http.StatusFound, Page: true, Location: "https://login.test/"},
 		{Name: "killed before the server", Lose: proxy.Before, Do: kill},
 		{Name: "killed after it was done", Lose: proxy.After, Do: kill},
 	}
 	if *soak {
 		// The plugin gives a request up after half of that.
-		all = append(all, proxy.Fault{Name: "stalled", Stall: 30 * time.Second})
+		all = append(all, proxy.Fault{Name: "stalled", Stall: 30 * time.Second},
+			proxy.Fault{Name: "the connection died silently", Lose: proxy.Before, Silent: true})
 	}
 	return all
 }
@@ -50,8 +60,10 @@ type invocation struct {
 // each fault happen to it; then likewise for an ADD that has to claim its blocks, and for a DEL. A DEL without fault must
 // bring the node and the cluster to what they were. A request that is added one day is covered by itself.
 func TestWhateverHappensToARequestADelLeavesNothing(t *testing.T) {
-	add(t, newPod(t, "fault-warm"), nil)
 	through := proxy.Start(t, n.Kubeconfig())
+	// The node remembers its blocks by the server.
+	unharmed := map[string]any{"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
+	add(t, newPod(t, "fault-warm"), unharmed)
 	nodes := 0
 	changes := func(i invocation) map[string]any {
 		c := map[string]any{"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
@@ -91,13 +103,14 @@ func TestWhateverHappensToARequestADelLeavesNothing(t *testing.T) {
 					p := newPodWithoutNetwork(t, "faulty")
 					unchangedBut(t, i.name+" and DEL", withoutPod(p.Name), func() {
 						if i.verb == "DEL" {
-							add(t, p, nil)
+							add(t, p, unharmed)
 						}
 						i.prepare(t)
 						harm(t, through, i.verb, p, changes(i), request, f)
 						if a := del(t, p, nil); a.Exit != 0 {
 							t.Errorf("DEL after the fault: %+v", a)
 						}
+						expectWaiting(t, "after the fault", 0)
 					})
 					must(t, n.RemovePod(t.Context(), p))
 				})
@@ -128,7 +141,7 @@ func forgetBlocks(t *testing.T) {
 	}
 }
 
-// outdateBlocks returns what has the node remember its blocks as they are now.
+// outdateBlocks returns what has the node remember its blocks as they are now, and take that for what it wrote a moment ago.
 func outdateBlocks(t *testing.T) func(*testing.T) {
 	t.Helper()
 	old := map[string][]byte{}
@@ -143,7 +156,10 @@ func outdateBlocks(t *testing.T) func(*testing.T) {
 	return func(t *testing.T) {
 		t.Helper()
 		for file, data := range old {
-			must(t, os.WriteFile(file, data, 0o600))
+			_, encoded, _ := bytes.Cut(data, []byte("\n"))
+			rest := append(fmt.Appendf(nil, "%d\n", int64(bootclock.Now())), encoded...)
+			sum := sha1.Sum(rest)
+			must(t, os.WriteFile(file, append([]byte("1 "+hex.EncodeToString(sum[:])+" "), rest...), 0o600))
 		}
 	}
 }

@@ -24,6 +24,7 @@ type outage struct {
 // outages are all kinds of them.
 func outages(t *testing.T) []outage {
 	t.Helper()
+	installed(t)
 	through := proxy.Start(t, n.Kubeconfig())
 	path := through.Kubeconfig(t, n.Kubeconfig())
 	by := func(f proxy.Fault) func(*testing.T) string {
@@ -33,6 +34,15 @@ func outages(t *testing.T) []outage {
 	back := func(*testing.T) { through.Arm(nil) }
 	return []outage{
 		{name: "unreachable", begin: by(proxy.Fault{Lose: proxy.Before}), end: back, says: "API server unavailable"},
+		{
+			name: "404 of a load balancer", begin: by(proxy.Fault{Status: http.StatusNotFound, Page: true}), end: back,
+			says: "API not served",
+		},
+		{name: "login page", begin: by(proxy.Fault{Status: http.StatusOK, Page: true}), end: back, says: "API not served"},
+		{
+			name: "redirect to a login page", end: back, says: "API not served",
+			begin: by(proxy.Fault{Status: http.StatusFound, Page: true, Location: "https://login.test/"}),
+		},
 		{name: "401", begin: by(proxy.Fault{Status: http.StatusUnauthorized}), end: back, says: "credentials refused"},
 		{name: "not ready", begin: func(t *testing.T) string { lock(t); return path }, end: unlock, says: "datastoreReady"},
 	}

@@ -12,7 +12,7 @@ func TestInstallStatusUninstall(t *testing.T) {
 	installed(t)
 	s := newSite(t)
 	must(t, os.WriteFile(s.path("opt/cni/bin/bridge"), []byte("somebody else's"), 0o755))
-	if exit, out, log := s.run([]string{"--dry-run"}); exit != 3 || !strings.Contains(out, "+++ ") || s.files() != "opt/cni/bin/bridge\n" {
+	if exit, out, log := s.run([]string{"--dry-run"}); exit != 3 || !strings.Contains(out, "+++ ") || log != "" || s.files() != "opt/cni/bin/bridge\n" {
 		t.Errorf("dry run: exit code %d\n%s%s%s", exit, out, log, s.files())
 	}
 	if exit, _, log := s.run(nil); exit != 0 {
@@ -23,7 +23,7 @@ func TestInstallStatusUninstall(t *testing.T) {
 	if got := s.files(); got != all {
 		t.Errorf("installed:\n%s", got)
 	}
-	if exit, out, log := s.run([]string{"--dry-run"}); exit != 0 || out != "" {
+	if exit, out, log := s.run([]string{"--dry-run"}); exit != 0 || out != "installing would change nothing\n" {
 		t.Errorf("dry run of what is installed: exit code %d\n%s%s", exit, out, log)
 	}
 	exit, out, log := s.run([]string{"status", "-o", "json"})
@@ -45,7 +45,7 @@ func TestInstallStatusUninstall(t *testing.T) {
 	if got := s.files(); got != "opt/cni/bin/bridge\n" {
 		t.Errorf("uninstalling leaves:\n%s", got)
 	}
-	if exit, _, log := s.run([]string{"status"}); exit != 3 || !strings.Contains(log, "missing") {
-		t.Errorf("status of nothing: exit code %d\n%s", exit, log)
+	if exit, out, log := s.run([]string{"status"}); exit != 3 || !strings.Contains(out, "missing") || log != "" {
+		t.Errorf("status of nothing: exit code %d\n%s%s", exit, out, log)
 	}
 }

@@ -275,7 +275,10 @@ func TestAWatchingInstallerSettlesReleasesThatNoCommandWould(t *testing.T) {
 	expectOK(t, "DEL", ask(t, "calico", "DEL", p, named))
 	expectWaiting(t, "after the DEL", 1)
 	unlock(t)
-	w.eventually("the release is settled", func() bool { return len(waiting(t)) == 0 })
+	w.eventually("the release is settled", func() bool {
+		delayHasPassed(t)
+		return len(waiting(t)) == 0
+	})
 	expectSame(t, "all of it", withoutPod(p.Name)(before), withoutPod(p.Name)(state(t)))
 	w.url = "http://127.0.0.1:9097/metrics"
 	w.eventually("the metrics say so", func() bool {

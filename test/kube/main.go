@@ -3,7 +3,8 @@
 //
 //	etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl
 //
-// One binary is a third of the size of seven, and links once. Beside them stands
+// One binary is a third of the size of seven, and links once. With the build tag serveronly it has only the first two, which
+// are quicker to build. Beside them stands
 //
 //	kubed server --dir DIR [--address ADDR] [--port PORT] [-- KUBE-APISERVER-FLAGS]
 //

@@ -41,7 +41,7 @@ func TestAServerIsReachedWithoutAKubeconfigByTokenOrByCertificate(t *testing.T) 
 			wantError(t, name, err, c.refused)
 		})
 	}
-	_, err = kube.Direct{Server: s.URL(), CA: filepath.Join(dir, "nowhere"), Token: token}.Client(userAgent)
+	_, err = kube.Direct{Server: s.URL(), Token: token, CA: filepath.Join(dir, "nowhere")}.Client(userAgent)
 	wantError(t, "a CA file that is not there", err, kube.ErrKubeconfig, "certificate-authority", "the CNI configuration")
 	wantError(t, "a CA file that is not there", err, os.ErrNotExist)
 }

@@ -1,5 +1,5 @@
-// Package kubed provides the binary of test/kube, which is all of Kubernetes: built once for a machine, and then
-// found in a cache.
+// Package kubed provides the binary of test/kube, which is all of Kubernetes or its API server alone: built once for a
+// machine, and then found in a cache.
 //
 //	CACHE/kubed-KEY/kubed          the binary
 //	CACHE/kubed-KEY/kubed.sha256   its digest, in the format of sha256sum
@@ -17,6 +17,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -27,31 +28,49 @@ import (
 const CacheEnv = "CALICO_CNI_CACHE"
 
 // kept is how many binaries stay in the cache: those of the branches one works on.
-const kept = 3
+const kept = 4
 
-// Path returns the path of kubed, built from the checkout around the working directory. It is immediate when
-// the cache has it. A first build takes minutes, and says on progress how far it is.
+// Path returns the path of kubed with all commands, built from the checkout around the working directory. It is immediate
+// when the cache has it. A first build takes minutes, and says on progress how far it is.
 //
 // Path reads the environment and the working directory: it is for mains, tests and TestMain. Everyone else
 // takes a Builder.
 func Path(ctx context.Context, progress io.Writer) (string, error) {
+	b, err := builder(progress)
+	if err != nil {
+		return "", err
+	}
+	return b.Path(ctx)
+}
+
+// ServerPath is Path for those who need the commands etcd, kube-apiserver and server only. It returns the binary with all
+// commands when the cache has it, and else builds one with these three, which takes less time.
+func ServerPath(ctx context.Context, progress io.Writer) (string, error) {
+	b, err := builder(progress)
+	if err != nil {
+		return "", err
+	}
+	return b.serverOnly(ctx)
+}
+
+func builder(progress io.Writer) (Builder, error) {
 	wd, err := os.Getwd()
 	if err != nil {
-		return "", fmt.Errorf("find module of kubed: %w", err)
+		return Builder{}, fmt.Errorf("find module of kubed: %w", err)
 	}
 	module, err := findModule(wd)
 	if err != nil {
-		return "", err
+		return Builder{}, err
 	}
 	version, err := versionFlags(module)
 	if err != nil {
-		return "", err
+		return Builder{}, err
 	}
 	cache := os.Getenv(CacheEnv)
 	if cache == "" {
 		user, err := os.UserCacheDir()
 		if err != nil {
-			return "", fmt.Errorf("find cache directory: %w: set %s", err, CacheEnv)
+			return Builder{}, fmt.Errorf("find cache directory: %w: set %s", err, CacheEnv)
 		}
 		cache = filepath.Join(user, "calico-cni")
 	}
@@ -60,7 +79,23 @@ func Path(ctx context.Context, progress io.Writer) (string, error) {
 		Cache:    cache,
 		Flags:    []string{"-trimpath", "-buildvcs=false", "-ldflags=-s -w" + version},
 		Progress: progress,
-	}.Path(ctx)
+	}, nil
+}
+
+// serverTag is the build tag that leaves out what a cluster runs beside its API server.
+const serverTag = "-tags=serveronly"
+
+// serverOnly returns the whole binary when the cache has it, and else one that is built with the server's tag.
+func (b Builder) serverOnly(ctx context.Context) (string, error) {
+	key, err := b.key(ctx)
+	if err != nil {
+		return "", err
+	}
+	if binary, ok := b.cached(filepath.Join(b.Cache, "kubed-"+key)); ok {
+		return binary, nil
+	}
+	b.Flags = append(slices.Clone(b.Flags), serverTag)
+	return b.Path(ctx)
 }
 
 // Builder builds the main package in a module's root directory.

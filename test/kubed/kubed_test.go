@@ -77,6 +77,29 @@ func TestPathFollowsWhatTheBinaryIsMadeFrom(t *testing.T) {
 	}
 }
 
+// TestServerOnlyTakesTheWholeBinaryWhenThereIsOne has a module whose main says with which tag it was built.
+func TestServerOnlyTakesTheWholeBinaryWhenThereIsOne(t *testing.T) {
+	b, out := tiny(t)
+	write(t, b, "main.go", "package main\n\nfunc main() { print(what) }\n")
+	write(t, b, "all.go", "//go:build !serveronly\n\npackage main\n\nconst what = \"all\"\n")
+	write(t, b, "server.go", "//go:build serveronly\n\npackage main\n\nconst what = \"server\"\n")
+	small, err := b.serverOnly(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, small); got != "server" {
+		t.Errorf("first: binary says %q, want server", got)
+	}
+	whole := path(t, b)
+	if got := run(t, whole); got != "all" {
+		t.Errorf("whole binary says %q, want all", got)
+	}
+	out.Reset()
+	if got, err := b.serverOnly(t.Context()); err != nil || got != whole || out.String() != "" {
+		t.Errorf("second: %s, %v, said %q; want %s and silence", got, err, out, whole)
+	}
+}
+
 func TestPathNeverReturnsADamagedBinary(t *testing.T) {
 	for name, damage := range map[string]func(file string) error{
 		"cut off":    func(file string) error { return os.Truncate(file, 1000) },
@@ -200,7 +223,7 @@ func TestFailedBuildShowsTheCompilersOutput(t *testing.T) {
 
 func TestBuildSweepsDeadBuildsAndBinariesLongUnused(t *testing.T) {
 	b, _ := tiny(t)
-	for i, name := range []string{"building-dead", "kubed-oldest", "kubed-older", "kubed-old", "kubed-new"} {
+	for i, name := range []string{"building-dead", "kubed-oldest", "kubed-older", "kubed-old", "kubed-recent", "kubed-new"} {
 		dir := filepath.Join(b.Cache, name)
 		used := time.Now().Add(time.Duration(i-10) * time.Hour)
 		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chtimes(dir, used, used)); err != nil {
@@ -208,7 +231,7 @@ func TestBuildSweepsDeadBuildsAndBinariesLongUnused(t *testing.T) {
 		}
 	}
 	built := path(t, b)
-	wantCache(t, b, "kubed-new", "kubed-old", filepath.Base(filepath.Dir(built)), "kubed.lock")
+	wantCache(t, b, "kubed-new", "kubed-recent", "kubed-old", filepath.Base(filepath.Dir(built)), "kubed.lock")
 }
 
 // path returns the builder's path, or fails the test.

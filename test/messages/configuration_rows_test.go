@@ -83,8 +83,8 @@ func configurationRows() []row {
 		{cause: "previous result that is none", by: func(t *testing.T) outcome {
 			return invocation{verb: "CHECK", changes: map[string]any{"prevResult": map[string]any{"ips": []any{map[string]any{"address": "10..5"}}}}}.run(t)
 		}, code: 6, says: "prevResult", remedy: "want the format of the CNI specification", kinds: decode},
-		{cause: "no previous result", by: func(t *testing.T) outcome { return invocation{verb: "CHECK"}.run(t) }, code: 7, says: "CHECK without prevResult", remedy: "the runtime has to pass", kinds: invalid},
-		{cause: "no list of attachments", by: func(t *testing.T) outcome { return invocation{verb: "GC"}.run(t) }, code: 7, says: "GC without cni.dev/valid-attachments", remedy: "the runtime has to list", kinds: invalid},
+		{cause: "no previous result", by: func(t *testing.T) outcome { return invocation{verb: "CHECK"}.run(t) }, code: 7, says: "CHECK without prevResult", remedy: "want the result of the ADD", kinds: invalid},
+		{cause: "no list of attachments", by: func(t *testing.T) outcome { return invocation{verb: "GC"}.run(t) }, code: 7, says: "GC without cni.dev/valid-attachments", remedy: "want the list of attachments to keep", kinds: invalid},
 		{
 			cause: "no address family", by: func(t *testing.T) outcome {
 				path := cluster(t).Kubeconfig()
@@ -114,7 +114,9 @@ func environmentRows() []row {
 		{cause: "no interface name", by: environment("CNI_IFNAME", ""), code: 4, says: "CNI_IFNAME", remedy: "set"},
 		{cause: "long interface name", by: environment("CNI_IFNAME", "sixteen-letters-"), code: 4, says: "CNI_IFNAME", remedy: "want 1 to 15 bytes"},
 		{cause: "bad container ID", by: environment("CNI_CONTAINERID", "../x"), code: 4, says: `CNI_CONTAINERID "../x"`, remedy: "want a letter or digit"},
-		{cause: "container ID that no object can have", by: environment("CNI_CONTAINERID", "a_b"), code: 4, says: "a_b", remedy: "want", kinds: args},
+		{cause: "container ID that no object can have", by: func(t *testing.T) outcome {
+			return invocation{verb: "ADD", changes: map[string]any{"kubernetes.kubeconfig": cluster(t).Kubeconfig()}, env: map[string]string{"CNI_CONTAINERID": "a_b"}}.run(t)
+		}, code: 4, says: "a_b", remedy: "want", kinds: args},
 		{cause: "malformed CNI_ARGS", by: environment("CNI_ARGS", "K8S_POD_NAME"), code: 4, says: "CNI_ARGS: pair 1", remedy: "want KEY=VALUE pairs", kinds: args},
 		{cause: "unknown key in CNI_ARGS", by: environment("CNI_ARGS", "WHAT=1"), code: 4, says: `unknown key "WHAT"`, remedy: "add IgnoreUnknown=1", kinds: args},
 		{cause: "bad address in CNI_ARGS", by: environment("CNI_ARGS", "IP=10.0.0.5/24"), code: 4, says: `IP="10.0.0.5/24"`, remedy: "want one IPv4 or IPv6 address", kinds: args},

@@ -32,16 +32,16 @@ func attached(change func(*dataplane.Spec), prepare func(t *testing.T, node, pod
 	}
 }
 
-func dummy(t *testing.T, ns *nettest.NetNS, name string, addr string) {
+func link(t *testing.T, ns *nettest.NetNS, name string, addr string) {
 	t.Helper()
 	ns.Do(func() {
-		link := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: name}}
-		must(t, netlink.LinkAdd(link))
-		must(t, netlink.LinkSetUp(link))
+		veth := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: name}, PeerName: name + "p"}
+		must(t, netlink.LinkAdd(veth))
+		must(t, netlink.LinkSetUp(veth))
 		if addr != "" {
 			a, err := netlink.ParseAddr(addr)
 			must(t, err)
-			must(t, netlink.AddrAdd(link, a))
+			must(t, netlink.AddrAdd(veth, a))
 		}
 	})
 }
@@ -52,9 +52,9 @@ func dataplaneRows() []row {
 			cause: "no network namespace", by: attached(func(s *dataplane.Spec) { s.NetNS = filepath.Join("/run", "netns", "none") }, nil),
 			code: 4, says: "/run/netns/none", remedy: "the sandbox is gone", kinds: []error{dataplane.ErrNoNetNS},
 		},
-		{cause: "interface name taken", by: attached(nil, func(t *testing.T, _, pod *nettest.NetNS) { dummy(t, pod, "eth0", "") }), code: 4, says: "eth0", remedy: "remove it", kinds: []error{dataplane.ErrIfNameTaken}},
+		{cause: "interface name taken", by: attached(nil, func(t *testing.T, _, pod *nettest.NetNS) { link(t, pod, "eth0", "") }), code: 4, says: "eth0", remedy: "remove it", kinds: []error{dataplane.ErrIfNameTaken}},
 		{
-			cause: "address of the host", by: attached(nil, func(t *testing.T, node, _ *nettest.NetNS) { dummy(t, node, "other0", "10.66.0.1/32") }),
+			cause: "address of the host", by: attached(nil, func(t *testing.T, node, _ *nettest.NetNS) { link(t, node, "other0", "10.66.0.1/32") }),
 			code: 11, says: "10.66.0.1", remedy: "remove", kinds: []error{dataplane.ErrRouteConflict},
 		},
 		{

@@ -58,13 +58,13 @@ func kubeconfigRows() []row {
 		{cause: "server with a bad port", by: with(":443", ":0x1bb"), code: 5, says: "server", remedy: "correct the file", kinds: kinds},
 		{cause: "CA certificate that is no base64", by: with("}}]\nusers", ", certificate-authority-data: '!'}}]\nusers"), code: 5, says: "base64", remedy: "correct the file", kinds: kinds},
 		{cause: "CA certificate that is none", by: with("}}]\nusers", ", certificate-authority-data: aGVsbG8=}}]\nusers"), code: 5, says: "certificate-authority", remedy: "correct the file", kinds: kinds},
-		{cause: "CA certificate that is missing", by: with("}}]\nusers", ", certificate-authority: none.crt}}]\nusers"), code: 11, says: "none.crt", remedy: "correct the file", kinds: []error{kube.ErrKubeconfig, fs.ErrNotExist}},
+		{cause: "CA certificate that is missing", by: with("}}]\nusers", ", certificate-authority: none.crt}}]\nusers"), code: 11, says: "certificate-authority: no such file", remedy: "correct the file", kinds: []error{kube.ErrKubeconfig, fs.ErrNotExist}},
 		{cause: "empty token", by: with(fmt.Sprintf("token: %q", secret), "token: ''"), code: 5, says: "token", remedy: "correct the file", kinds: kinds},
 		{cause: "token with a line break", by: with(fmt.Sprintf("token: %q", secret), fmt.Sprintf("token: \"%s\\nx\"", secret)), code: 5, says: "token", remedy: "correct the file", kinds: kinds},
 		{
 			cause: "token file that is empty", by: func(t *testing.T) outcome {
 				return with(fmt.Sprintf("token: %q", secret), fmt.Sprintf("tokenFile: %q", write(t, "")))(t)
-			}, code: 5, says: "tokenFile", remedy: "", kinds: kinds,
+			}, code: 5, says: "the file is empty", remedy: "correct the file", kinds: kinds,
 		},
 		{
 			cause: "client key of another certificate", by: with(fmt.Sprintf("token: %q", secret), "client-certificate-data: aGVsbG8=, client-key-data: aGVsbG8="),
@@ -72,7 +72,7 @@ func kubeconfigRows() []row {
 		},
 		{
 			cause: "credential plugin missing", by: with(fmt.Sprintf("token: %q", secret), "exec: {apiVersion: client.authentication.k8s.io/v1, command: /none, interactiveMode: Never}"),
-			code: 11, says: "/none", remedy: "see", kinds: []error{kube.ErrUnavailable},
+			code: 11, says: "credential plugin (exec) of the kubeconfig: no such file", remedy: "see", kinds: []error{kube.ErrUnavailable},
 		},
 		{
 			cause: "not in a pod", by: func(t *testing.T) outcome {

@@ -30,12 +30,17 @@ func nodeRows() []row {
 			}, code: 7, says: `nodename: "a/b"`, remedy: "want lower-case letters",
 		},
 		{
+			cause: "STATUS without nodename file", by: func(t *testing.T) outcome {
+				return invocation{verb: "STATUS", changes: map[string]any{"nodename_file_optional": false}}.run(t)
+			}, code: 50, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{ipamplugin.ErrCannotAdd},
+		},
+		{
 			cause: "lock is held", by: func(t *testing.T) outcome {
 				path := filepath.Join(t.TempDir(), "lock")
 				unlock, err := hostlock.Try(path)
 				must(t, err)
 				defer unlock()
-				_, err = hostlock.Try(path)
+				_, err = hostlock.Within(0, path)
 				return of(err)
 			}, code: 11, says: "held by others", remedy: "wait", kinds: []error{hostlock.ErrBusy},
 		},

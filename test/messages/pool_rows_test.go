@@ -77,7 +77,7 @@ func succeed(t *testing.T, n int, changes []any) {
 
 func poolRows() []row {
 	no := []error{ipam.ErrNoAddress}
-	const enlarge = "enlarge"
+	const other = "free addresses"
 	block := func(changes ...any) object {
 		spec := map[string]any{"strictAffinity": false, "autoAllocateBlocks": true}
 		for i := 0; i < len(changes); i += 2 {
@@ -86,28 +86,28 @@ func poolRows() []row {
 		return object{"ipamconfigs", "IPAMConfig", "default", spec}
 	}
 	return []row{
-		{cause: "no pool", by: with(nil, 0), code: 11, says: "there is no IPv4 pool", remedy: "create an IPPool", not: enlarge, kinds: no},
-		{cause: "pool full", by: with([]object{ippool("p", "10.66.0.0/30")}, 4), code: 11, says: "p: ", remedy: enlarge, kinds: no},
-		{cause: "pool disabled", by: with([]object{ippool("p", "10.66.0.0/30", "disabled", true)}, 0), code: 11, says: "p: disabled", remedy: "disabled", not: enlarge, kinds: no},
-		{cause: "pool manual", by: with([]object{ippool("p", "10.66.0.0/30", "assignmentMode", "Manual")}, 0), code: 11, says: "assignmentMode", remedy: "assignmentMode", not: enlarge, kinds: no},
-		{cause: "pool for tunnels", by: with([]object{ippool("p", "10.66.0.0/30", "allowedUses", []any{"Tunnel"})}, 0), code: 11, says: "allowedUses", remedy: "Workload", not: enlarge, kinds: no},
-		{cause: "pool of other nodes", by: with([]object{ippool("p", "10.66.0.0/30", "nodeSelector", "rack == '7'")}, 0), code: 11, says: "nodeSelector rack ==", remedy: "nodeSelector", not: enlarge, kinds: no},
-		{cause: "pool of other namespaces", by: with([]object{ippool("p", "10.66.0.0/30", "namespaceSelector", "team == 'a'")}, 0), code: 11, says: "namespaceSelector team ==", remedy: "namespaceSelector", not: enlarge, kinds: no},
+		{cause: "no pool", by: with(nil, 0), code: 11, says: "there is no IPv4 pool", remedy: "create an IPPool", not: other, kinds: no},
+		{cause: "pool full", by: with([]object{ippool("p", "10.66.0.0/30")}, 4), code: 11, says: "p: ", remedy: "free addresses, or add an IPPool", kinds: no},
+		{cause: "pool disabled", by: with([]object{ippool("p", "10.66.0.0/30", "disabled", true)}, 0), code: 11, says: "p: disabled", remedy: "set disabled to false", not: other, kinds: no},
+		{cause: "pool manual", by: with([]object{ippool("p", "10.66.0.0/30", "assignmentMode", "Manual")}, 0), code: 11, says: "serves only requests that name it", remedy: "set its assignmentMode to Automatic", not: other, kinds: no},
+		{cause: "pool for tunnels", by: with([]object{ippool("p", "10.66.0.0/30", "allowedUses", []any{"Tunnel"})}, 0), code: 11, says: "is for Tunnel, not for Workload", remedy: "add Workload to its allowedUses", not: other, kinds: no},
+		{cause: "pool of other nodes", by: with([]object{ippool("p", "10.66.0.0/30", "nodeSelector", "rack == '7'")}, 0), code: 11, says: "nodeSelector rack ==", remedy: "change the nodeSelector or the labels", not: other, kinds: no},
+		{cause: "pool of other namespaces", by: with([]object{ippool("p", "10.66.0.0/30", "namespaceSelector", "team == 'a'")}, 0), code: 11, says: "namespaceSelector team ==", remedy: "change the namespaceSelector or the labels", not: other, kinds: no},
 		{
 			cause: "no new blocks", by: with([]object{ippool("p", "10.66.0.0/30"), block("strictAffinity", true, "autoAllocateBlocks", false)}, 0),
-			code: 11, says: "autoAllocateBlocks", remedy: "autoAllocateBlocks", not: enlarge, kinds: no,
+			code: 11, says: "autoAllocateBlocks", remedy: "set it to true", not: other, kinds: no,
 		},
 		{
 			cause: "limit of blocks", by: with([]object{ippool("p", "10.66.0.0/29"), block("strictAffinity", true, "maxBlocksPerHost", int64(1))}, 4),
-			code: 11, says: "maxBlocksPerHost", remedy: "maxBlocksPerHost", not: enlarge, kinds: no,
+			code: 11, says: "maxBlocksPerHost", remedy: "raise it", not: other, kinds: no,
 		},
 		{
 			cause: "addresses reserved", by: with([]object{ippool("p", "10.66.0.0/30"), {"ipreservations", "IPReservation", "r", map[string]any{"reservedCIDRs": []any{"10.66.0.0/30"}}}}, 0),
-			code: 11, says: "reserved", remedy: "IPReservation", kinds: no,
+			code: 11, says: "reserved", remedy: "shrink an IPReservation", kinds: no,
 		},
 		{cause: "unknown pool", by: with([]object{ippool("p", "10.66.0.0/30")}, 0, "ipam.ipv4_pools", []string{"q"}), code: 102, says: "the given pool (q) does not exist, or is not enabled", remedy: "create the pool", kinds: []error{pool.ErrUnknownPool}},
-		{cause: "requested pool is disabled", by: with([]object{ippool("p", "10.66.0.0/30", "disabled", true)}, 0, "ipam.ipv4_pools", []string{"p"}), code: 102, says: "is disabled", remedy: "disabled", kinds: []error{pool.ErrUnknownPool}},
-		{cause: "pool broken", by: with([]object{ippool("p", "10.66.0.0/30", "nodeSelector", "rack ==")}, 0, "ipam.ipv4_pools", []string{"p"}), code: 102, says: "nodeSelector", remedy: "correct", kinds: []error{pool.ErrUnknownPool}},
+		{cause: "requested pool is disabled", by: with([]object{ippool("p", "10.66.0.0/30", "disabled", true)}, 0, "ipam.ipv4_pools", []string{"p"}), code: 102, says: "it is disabled", remedy: "set disabled to false", kinds: []error{pool.ErrUnknownPool}},
+		{cause: "pool broken", by: with([]object{ippool("p", "10.66.0.0/30", "nodeSelector", "rack ==")}, 0, "ipam.ipv4_pools", []string{"p"}), code: 102, says: "nodeSelector", remedy: "correct the IPPool", kinds: []error{pool.ErrUnknownPool}},
 		{
 			cause: "requested address outside", by: with([]object{ippool("p", "10.66.0.0/30")}, 0, "runtimeConfig", map[string]any{"ips": []string{"10.67.0.1"}}),
 			code: 102, says: "10.67.0.1 lies in no pool", remedy: "choose one of a pool's addresses", kinds: []error{pool.ErrUnknownPool},

@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,7 +111,7 @@ func tlsRows() []row {
 		},
 		{
 			cause: "client certificate required", by: presenting(nil, func(c *tls.Config) { c.ClientAuth, c.MaxVersion = tls.RequireAnyClientCert, tls.VersionTLS12 }),
-			code: 11, says: "client certificate", remedy: "see whether", not: blame, kinds: unavailable,
+			code: 11, says: "requires a client certificate", remedy: "set client-certificate and client-key", not: blame, kinds: unavailable,
 		},
 		{
 			cause: "plain HTTP on the port of TLS", by: func(t *testing.T) outcome {
@@ -138,6 +139,20 @@ func status(code int, reason, message string) http.HandlerFunc {
 	}
 }
 
+// damaged answers with a ClusterInformation whose spec has another type, and with nothing else.
+func damaged(w http.ResponseWriter, r *http.Request) {
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/clusterinformations/default"):
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"kind":"ClusterInformation","apiVersion":"crd.projectcalico.org/v1","metadata":{"name":"default"},"spec":5}`)
+	case strings.HasSuffix(r.URL.Path, "/default"):
+		status(404, "NotFound", "not found")(w, r)
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"kind":"List","apiVersion":"crd.projectcalico.org/v1","metadata":{"resourceVersion":"1"},"items":[]}`)
+	}
+}
+
 func serverRows() []row {
 	return []row{
 		{
@@ -153,18 +168,15 @@ func serverRows() []row {
 			cause: "login page", by: answering(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/html")
 				_, _ = io.WriteString(w, "<html>Please log in</html>")
-			}), code: 11, says: "HTML page", remedy: "see whether", kinds: []error{kube.ErrNotServed},
+			}), code: 11, says: "HTML page", remedy: "with https:// if it has TLS", kinds: []error{kube.ErrNotServed},
 		},
-		{cause: "not found by another server", by: answering(http.NotFound), code: 11, says: "404", remedy: "see whether a load balancer", kinds: []error{kube.ErrNotServed}},
+		{cause: "not found by another server", by: answering(http.NotFound), code: 11, says: "404", remedy: "is the API server of this cluster", kinds: []error{kube.ErrNotServed}},
 		{cause: "redirect", by: answering(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://login.example/", http.StatusFound)
-		}), code: 11, says: "redirect", remedy: "see whether a load balancer", kinds: []error{kube.ErrNotServed}},
-		{cause: "method not allowed", by: answering(status(405, "MethodNotAllowed", "no")), code: 101, says: "405", remedy: "see whether this version of the API server is supported", kinds: []error{kube.ErrRefused}},
+		}), code: 11, says: "redirect", remedy: "with https:// if it has TLS", kinds: []error{kube.ErrNotServed}},
+		{cause: "method not allowed", by: answering(status(405, "MethodNotAllowed", "no")), code: 101, says: "request refused", remedy: "see whether this version of the API server is supported", kinds: []error{kube.ErrRefused}},
 		{
-			cause: "answer that is no object", by: answering(func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Type", "application/json")
-				_, _ = io.WriteString(w, `{"kind": 5`)
-			}), code: 101, says: "malformed answer", remedy: "see", kinds: []error{kube.ErrMalformed},
+			cause: "answer that is no object", by: answering(damaged), code: 101, says: "clusterinformations", remedy: "repair or delete the object", kinds: []error{kube.ErrMalformed},
 		},
 		{
 			cause: "token refused", by: func(t *testing.T) outcome {
@@ -178,7 +190,7 @@ func serverRows() []row {
 				must(t, s.CreateServiceAccount(t.Context(), "default", "powerless"))
 				must(t, s.WriteKubeconfig(t.Context(), file, "default", "powerless"))
 				return configured("kubernetes.kubeconfig", file)(t)
-			}, code: 101, says: "cannot", remedy: "the ClusterRole of the plugin's service account lacks this right", kinds: []error{kube.ErrForbidden},
+			}, code: 101, says: "cannot", remedy: "no ClusterRole grants this right", kinds: []error{kube.ErrForbidden},
 		},
 		{
 			cause: "namespace missing", by: func(t *testing.T) outcome {
@@ -186,7 +198,7 @@ func serverRows() []row {
 					verb: "ADD", changes: map[string]any{"kubernetes.kubeconfig": cluster(t).Kubeconfig()},
 					env: map[string]string{"CNI_ARGS": "K8S_POD_NAMESPACE=nowhere;K8S_POD_NAME=ghost"},
 				}.run(t)
-			}, code: 11, says: `namespaces "nowhere" not found`, remedy: "", kinds: []error{kube.ErrNotFound},
+			}, code: 11, says: `namespaces "nowhere" not found`, remedy: "see whether it was deleted", kinds: []error{kube.ErrNotFound},
 		},
 	}
 }

@@ -20,7 +20,7 @@ var internals = []*regexp.Regexp{
 
 // remedies are how the messages say what to do.
 var remedies = regexp.MustCompile(`\b(want|set|see|add|remove|delete|correct|create|apply|choose|write|save|restart|restarts|renew|renews|run|free|enlarge|` +
-	`lower|raise|wait|waits|try|retry|retries|check|mount|replace|attach|shorten|unlock|unset|repair|use|boot|let|grant|ask|move|start|update|lacks this right|drop)\b`)
+	`lower|raise|wait|waits|try|retry|retries|check|mount|replace|attach|shorten|unlock|unset|repair|use|boot|let|grant|ask|move|start|update|change|issue|allow|make|shrink|grants|drop)\b`)
 
 // checkStyle checks what holds for every message.
 func checkStyle(t *testing.T, msg string) {
@@ -71,7 +71,7 @@ func TestTheChecksOfStyleFindWhatTheyLookFor(t *testing.T) {
 			t.Errorf("%q passes", msg)
 		}
 	}
-	if doubled("get pod a/b: not found today; get pod a/b: not found today") == "" || doubled("get pod a/b: not found; get pod c/d: not found") != "" {
+	if doubled("get pod a/b: it was deleted today; get pod a/b: it was deleted today") == "" || doubled("get pod a/b: not found; get pod c/d: not found") != "" {
 		t.Error("doubled text is not told from other text")
 	}
 	if remedies.MatchString("open /x: no such file or directory") {

@@ -11,7 +11,7 @@ import (
 // Outside builds what takes a network to be built, the API server, the binaries of Build and whatever more builds into the
 // same directory, and runs the program again in a sandbox. There PREFIX_KUBED and PREFIX_TOOLS lead to them.
 func Outside(ctx context.Context, prefix string, more ...func(ctx context.Context, tools string) error) (int, error) {
-	binary, err := kubed.Path(ctx, os.Stderr)
+	binary, err := kubed.ServerPath(ctx, os.Stderr)
 	if err != nil {
 		return 1, err
 	}

@@ -30,6 +30,8 @@ type Parts struct {
 	Images []string
 	// Manifest is deploy/calico-cni.yaml, whose image is among Images.
 	Manifest string
+	// Root is the checkout that all is built from.
+	Root string
 }
 
 // ErrManifest is returned for a manifest that names no image of ours.
@@ -44,11 +46,11 @@ var ownImage = regexp.MustCompile(`image: (localhost/calico-cni):(\S+)`)
 // Build returns the parts, built from the checkout around the working directory. The first time takes minutes; then only
 // what has changed is built again. The programs are kept in the cache of test/kubed, the images in dir.
 func Build(ctx context.Context, dir string, progress io.Writer) (Parts, error) {
-	root, err := goOutput(ctx, ".", nil, "list", "-m", "-f", "{{.Dir}}", "calico-cni")
+	root, err := Root(ctx)
 	if err != nil {
 		return Parts{}, err
 	}
-	p := Parts{Manifest: filepath.Join(root, "deploy", "calico-cni.yaml")}
+	p := Parts{Root: root, Manifest: filepath.Join(root, "deploy", "calico-cni.yaml")}
 	if p.Kubed, err = kubed.Path(ctx, progress); err != nil {
 		return Parts{}, err
 	}
@@ -77,6 +79,11 @@ func Build(ctx context.Context, dir string, progress io.Writer) (Parts, error) {
 	probe, err := buildProbe(ctx, filepath.Join(root, "test"), dir)
 	p.Images = []string{own, probe}
 	return p, err
+}
+
+// Root returns the directory of the checkout around the working directory.
+func Root(ctx context.Context) (string, error) {
+	return goOutput(ctx, ".", nil, "list", "-m", "-f", "{{.Dir}}", "calico-cni")
 }
 
 // buildOwnImage makes the project's image as `make image` does, under the name that the manifest asks for.

@@ -13,10 +13,16 @@ type Fault struct {
 	Matches func(method, path string) bool
 	// Always has it happen to all requests that match, until another fault is armed, or none.
 	Always bool
-	// Status answers with an error instead of asking the server; RetryAfter is in seconds.
+	// Status answers with a Status of the API instead of asking the server; RetryAfter is in seconds. With Lose After the
+	// server is asked first, and its answer is replaced.
 	Status, RetryAfter int
+	// Page has the answer of that Status be an HTML page, as of a load balancer or a login page; Location redirects there.
+	Page     bool
+	Location string
 	// Lose breaks the connection off: before the server is asked, or after it has answered.
 	Lose When
+	// Silent has the connection die without a sign instead of breaking it off: it stays open, and nothing passes any more.
+	Silent bool
 	// Stall holds the request back before the server is asked, unless the client gives up meanwhile; Until, where it is not
 	// nil, ends that when it is closed.
 	Stall time.Duration
@@ -69,6 +75,9 @@ func (f *Fault) serve(next http.Handler, w http.ResponseWriter, r *http.Request)
 		next.ServeHTTP(w, r)
 		return
 	case f.Status != 0:
+		if f.Lose == After {
+			next.ServeHTTP(&discard{header: http.Header{}}, r)
+		}
 		f.answer(w)
 		return
 	case f.Stall > 0:
@@ -87,11 +96,24 @@ func (f *Fault) serve(next http.Handler, w http.ResponseWriter, r *http.Request)
 	if f.Do != nil {
 		f.Do()
 	}
+	if f.Silent {
+		connectionOf(r).silent.Store(true)
+		return
+	}
 	panic(http.ErrAbortHandler)
 }
 
 // answer is what the API server says in such a case.
 func (f *Fault) answer(w http.ResponseWriter) {
+	if f.Page {
+		w.Header().Set("Content-Type", "text/html")
+		if f.Location != "" {
+			w.Header().Set("Location", f.Location)
+		}
+		w.WriteHeader(f.Status)
+		_, _ = fmt.Fprint(w, "<html><body>a page of the test</body></html>")
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	if f.RetryAfter > 0 {
 		w.Header().Set("Retry-After", fmt.Sprint(f.RetryAfter))
@@ -99,7 +121,7 @@ func (f *Fault) answer(w http.ResponseWriter) {
 	w.WriteHeader(f.Status)
 	reason := map[int]string{
 		http.StatusUnauthorized: "Unauthorized", http.StatusForbidden: "Forbidden",
-		http.StatusConflict: "Conflict", http.StatusTooManyRequests: "TooManyRequests", http.StatusInternalServerError: "InternalError",
+		http.StatusConflict: "Conflict", http.StatusServiceUnavailable: "ServiceUnavailable", http.StatusTooManyRequests: "TooManyRequests", http.StatusInternalServerError: "InternalError",
 	}[f.Status]
 	_, _ = fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"a fault of the test","reason":%q,"code":%d}`, reason, f.Status)
 }

@@ -3,6 +3,7 @@
 package proxy
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -84,6 +85,10 @@ func Start(tb testing.TB, kubeconfig string) *Proxy {
 		p.left(request, answer, asked)
 	}))
 	p.server.EnableHTTP2 = true
+	p.server.Listener = listener{p.server.Listener}
+	p.server.Config.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		return context.WithValue(ctx, connectionKey{}, c)
+	}
 	p.server.Config.ConnState = func(_ net.Conn, s http.ConnState) {
 		if s == http.StateNew {
 			p.mu.Lock()

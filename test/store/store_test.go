@@ -13,9 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"calico-cni/internal/oncefile"
-	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/crdstore"
-	"calico-cni/pkg/ipam/storetest"
 	"calico-cni/pkg/kube"
 	"calico-cni/test/apiserver"
 )
@@ -43,13 +41,6 @@ var (
 	crds    sync.Once
 	errCRDs error
 )
-
-func TestCRDStoreKeepsTheContractOfStores(t *testing.T) {
-	storetest.Run(t, func(t testing.TB) ipam.Store {
-		_, client := cluster(t)
-		return crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))
-	})
-}
 
 // TestAffinitiesWithoutLabelsAreFoundAndLabelled plays a cluster that an old Calico wrote to.
 func TestAffinitiesWithoutLabelsAreFoundAndLabelled(t *testing.T) {

@@ -50,6 +50,34 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 }
 {{- end }}
 
+{{- /* Fails where install would refuse the configuration on every node: the schema cannot tell what a text holds. */}}
+{{- define "calico-cni.checkedNetworkConfig" -}}
+{{- $text := .Values.cni.networkConfig | default (include "calico-cni.networkConfig" .) | trim }}
+{{- $known := list "LOG_LEVEL" "LOG_FILE_PATH" "LOG_FILE_MAX_SIZE" "LOG_FILE_MAX_AGE" "LOG_FILE_MAX_COUNT" "DATASTORE_TYPE" "CALICO_API_GROUP"
+  "KUBERNETES_NODE_NAME" "KUBERNETES_SERVICE_HOST" "KUBERNETES_SERVICE_PORT" "KUBECONFIG_FILEPATH" "CNI_MTU" "REQUIRE_MTU_FILE"
+  "SERVICEACCOUNT_TOKEN" "ETCD_ENDPOINTS" "ETCD_DISCOVERY_SRV" "ETCD_CA_CERT_FILE" "ETCD_CERT_FILE" "ETCD_KEY_FILE" }}
+{{- range regexFindAll "__[A-Z][A-Z0-9_]*?__" $text -1 }}
+{{- if not (has (trimAll "_" .) $known) }}
+{{- fail (printf "cni.networkConfig: unknown placeholder %s" .) }}
+{{- end }}
+{{- end }}
+{{- $parsed := fromJson (regexReplaceAll "__[A-Z][A-Z0-9_]*?__" $text "0") }}
+{{- if hasKey $parsed "Error" }}
+{{- fail "cni.networkConfig: not a JSON object, with placeholders taken for values" }}
+{{- end }}
+{{- if not (get $parsed "name") }}
+{{- fail "cni.networkConfig: a network configuration has a name" }}
+{{- end }}
+{{- if hasKey $parsed "plugins" }}
+{{- if not (hasSuffix ".conflist" .Values.cni.confName) }}
+{{- fail (printf "cni.confName %q: a list of plugins goes into a file whose name ends in .conflist" .Values.cni.confName) }}
+{{- end }}
+{{- else if hasSuffix ".conflist" .Values.cni.confName }}
+{{- fail (printf "cni.confName %q: cni.networkConfig is a single plugin, for a file whose name ends in .conf" .Values.cni.confName) }}
+{{- end }}
+{{- $text }}
+{{- end }}
+
 {{- /* What both containers have in common. */}}
 {{- define "calico-cni.container" -}}
 image: {{ include "calico-cni.image" . }}
@@ -114,11 +142,11 @@ resources: {{ toJson .Values.resources }}
 - name: LOG_FILE_PATH
   value: {{ .Values.cni.log.file }}
 - name: LOG_FILE_MAX_SIZE
-  value: {{ .Values.cni.log.maxSize | quote }}
+  value: {{ .Values.cni.log.maxSize | int64 | quote }}
 - name: LOG_FILE_MAX_AGE
-  value: {{ .Values.cni.log.maxAge | quote }}
+  value: {{ .Values.cni.log.maxAge | int64 | quote }}
 - name: LOG_FILE_MAX_COUNT
-  value: {{ .Values.cni.log.maxCount | quote }}
+  value: {{ .Values.cni.log.maxCount | int64 | quote }}
 {{- end }}
 
 {{- define "calico-cni.mounts" -}}

@@ -26,7 +26,7 @@ import (
 // BinDir is where the image has its binaries; Calico's has them there, too.
 const BinDir = "opt/cni/bin"
 
-// Image is the image for one platform: nothing but files in BinDir.
+// Image is the image for one platform: the binaries in BinDir, and their licences.
 type Image struct {
 	Platform build.Platform
 	Files    []archive.File

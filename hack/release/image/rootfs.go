@@ -8,6 +8,7 @@ import (
 
 	"calico-cni/hack/release/archive"
 	"calico-cni/hack/release/build"
+	"calico-cni/hack/release/licenses"
 )
 
 // Build compiles what the image for a platform holds.
@@ -35,6 +36,26 @@ func Fill(ctx context.Context, tree build.Tree, p build.Platform, root string) e
 	}
 	if err := tree.Plugins(ctx, p, dir); err != nil {
 		return fmt.Errorf("build plugins for %s: %w", p, err)
+	}
+	return fillLicenses(ctx, tree.Root, dir, filepath.Join(root, licensesDir))
+}
+
+// licensesDir is where the image has the licence of the project, and those of all that is linked into its binaries.
+const licensesDir = "licenses"
+
+func fillLicenses(ctx context.Context, sources, binaries, dir string) error {
+	files, err := licenses.OfDir(ctx, sources, binaries, "")
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		path := filepath.Join(dir, filepath.FromSlash(f.Name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, f.Data, 0o644); err != nil {
+			return err
+		}
 	}
 	return nil
 }

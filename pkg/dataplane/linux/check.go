@@ -55,7 +55,7 @@ func (d *DataPlane) Check(ctx context.Context, spec dataplane.Spec) error {
 		}
 	}
 	if len(c.differences) > 0 {
-		return fmt.Errorf("%w: %s", dataplane.ErrBroken, strings.Join(c.differences, "; "))
+		return fmt.Errorf("%w: %s; delete the pod, so that it gets a new sandbox", dataplane.ErrBroken, strings.Join(c.differences, "; "))
 	}
 	return nil
 }

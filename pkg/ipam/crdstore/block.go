@@ -100,5 +100,6 @@ func timeOrNil(t time.Time) *spec.Time {
 	if t.IsZero() {
 		return nil
 	}
-	return &spec.Time{Time: t}
+	// A write answers with what a read returns.
+	return &spec.Time{Time: t.UTC().Truncate(time.Second)}
 }

@@ -129,11 +129,6 @@ func (s *Store) label(ctx context.Context, node string) error {
 	return nil
 }
 
-// unread is the error of a write that names no row that was read: nobody can say what it would overwrite.
-func unread[S any](r kube.Objects[S], verb string) error {
-	return fmt.Errorf("%s %T: %w: the row was not read before", verb, r, ipam.ErrConflict)
-}
-
 // codec turns one kind of value into its object and back. name is the object's name; fill writes the value into an
 // object, leaves alone what the value does not know, and changes no map or slice that the object came with.
 type codec[K comparable, T, S any] interface {
@@ -159,9 +154,9 @@ func (t table[K, T, S]) Create(ctx context.Context, key K, value T) (ipam.Row[T]
 }
 
 func (t table[K, T, S]) Update(ctx context.Context, key K, row ipam.Row[T]) (ipam.Row[T], error) {
-	read, ok := row.Rev.(*kube.Object[S])
-	if !ok {
-		return ipam.Row[T]{}, unread(t.resource, "update")
+	read, err := t.read(row, "update", key)
+	if err != nil {
+		return ipam.Row[T]{}, err
 	}
 	object := *read
 	t.codec.fill(&object, key, row.Value, row.Deleted)
@@ -169,11 +164,20 @@ func (t table[K, T, S]) Update(ctx context.Context, key K, row ipam.Row[T]) (ipa
 }
 
 func (t table[K, T, S]) Delete(ctx context.Context, key K, row ipam.Row[T]) error {
-	read, ok := row.Rev.(*kube.Object[S])
-	if !ok {
-		return unread(t.resource, "delete")
+	read, err := t.read(row, "delete", key)
+	if err != nil {
+		return err
 	}
 	return translate(t.resource.Delete(ctx, t.codec.name(key), read.Metadata.UID, read.Metadata.ResourceVersion))
+}
+
+// read returns the object that a row was read as. A write without its UID and resourceVersion would not be compared.
+func (t table[K, T, S]) read(row ipam.Row[T], verb string, key K) (*kube.Object[S], error) {
+	object, ok := row.Rev.(*kube.Object[S])
+	if !ok || object.Metadata.UID == "" || object.Metadata.ResourceVersion == "" {
+		return nil, fmt.Errorf("%s %s: %w: the row was not read before", verb, t.codec.name(key), ipam.ErrConflict)
+	}
+	return object, nil
 }
 
 func (t table[K, T, S]) answer(object *kube.Object[S], err error) (ipam.Row[T], error) {
@@ -185,7 +189,7 @@ func (t table[K, T, S]) answer(object *kube.Object[S], err error) (ipam.Row[T], 
 
 func (t table[K, T, S]) row(object *kube.Object[S]) (ipam.Row[T], error) {
 	value, deleted, err := t.codec.decode(object)
-	return ipam.Row[T]{Value: value, Deleted: deleted, Rev: object}, err
+	return ipam.Row[T]{Value: value, Deleted: deleted || object.Metadata.Deleting, UID: object.Metadata.UID, Rev: object}, err
 }
 
 // translate gives an error of the API the sentinel that the allocator goes by, and keeps its own.

@@ -26,11 +26,11 @@ const (
 // subdomain is what the API server accepts as the name of an object (RFC 1123).
 var subdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
-func checkName(name string) (string, error) {
+func refusedName(name string) error {
 	if len(name) > maxName || !subdomain.MatchString(name) {
-		return "", fmt.Errorf("%w: name %q is not a lowercase RFC 1123 subdomain", ErrInvalid, name)
+		return fmt.Errorf("%w: name %q is not a lowercase RFC 1123 subdomain", ErrInvalid, name)
 	}
-	return name, nil
+	return nil
 }
 
 // seconds returns a time as an object has it.
@@ -43,7 +43,9 @@ func seconds(t time.Time) time.Time {
 
 type blockCodec struct{}
 
-func (blockCodec) name(cidr netip.Prefix) (string, error) { return cidr.String(), nil }
+func (blockCodec) name(cidr netip.Prefix) string { return cidr.String() }
+
+func (blockCodec) refused(netip.Prefix) error { return nil }
 
 func (blockCodec) clone(b block.Block) block.Block { return b.Clone() }
 
@@ -123,12 +125,9 @@ func sameAttribute(a, b block.Attribute) bool {
 
 type affinityCodec struct{ store *Store }
 
-func (affinityCodec) name(k ipam.AffinityKey) (string, error) {
-	if _, err := checkName(k.Node); err != nil {
-		return "", err
-	}
-	return k.Node + " " + k.CIDR.String(), nil
-}
+func (affinityCodec) name(k ipam.AffinityKey) string { return k.Node + " " + k.CIDR.String() }
+
+func (affinityCodec) refused(k ipam.AffinityKey) error { return refusedName(k.Node) }
 
 func (affinityCodec) clone(a ipam.Affinity) ipam.Affinity { return a }
 
@@ -152,7 +151,9 @@ func (affinityCodec) same(a, b ipam.Affinity) bool { return a == b }
 type handleCodec struct{}
 
 // name is in lower case: IDs that differ in case alone have one object.
-func (handleCodec) name(id string) (string, error) { return checkName(strings.ToLower(id)) }
+func (handleCodec) name(id string) string { return strings.ToLower(id) }
+
+func (c handleCodec) refused(id string) error { return refusedName(c.name(id)) }
 
 func (handleCodec) clone(h ipam.Handle) ipam.Handle { h.Counts = maps.Clone(h.Counts); return h }
 

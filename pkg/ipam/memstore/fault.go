@@ -22,10 +22,3 @@ const (
 	// request whose answer got lost.
 	Repeated
 )
-
-func (s *Store) outcome(r Request) Outcome {
-	if s.Fault == nil {
-		return Pass
-	}
-	return s.Fault(r)
-}

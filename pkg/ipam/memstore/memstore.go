@@ -35,6 +35,8 @@ type Store struct {
 	blocks     *table[netip.Prefix, block.Block]
 	affinities *table[ipam.AffinityKey, ipam.Affinity]
 	handles    *table[string, ipam.Handle]
+	// held has the rows that stay after their deletion.
+	held map[string]bool
 	// listed has the affinities after each change, oldest first.
 	listed []map[string]stored[ipam.AffinityKey, ipam.Affinity]
 }
@@ -44,7 +46,7 @@ type counters struct{ revision, uid int64 }
 
 // New returns an empty store with the default configuration.
 func New(now func() time.Time) *Store {
-	s := &Store{Settings: ipam.DefaultConfig(), Now: now}
+	s := &Store{Settings: ipam.DefaultConfig(), Now: now, held: map[string]bool{}}
 	s.blocks = &table[netip.Prefix, block.Block]{store: s, kind: "block", codec: blockCodec{}, rows: rowsOf[netip.Prefix, block.Block]{}}
 	s.affinities = &table[ipam.AffinityKey, ipam.Affinity]{
 		store: s, kind: "affinity", codec: affinityCodec{s}, rows: rowsOf[ipam.AffinityKey, ipam.Affinity]{}, changed: s.affinitiesChanged,
@@ -64,9 +66,7 @@ func (s *Store) Handles() ipam.Table[string, ipam.Handle] { return s.handles }
 
 // AffinitiesOf implements ipam.Store. A cached list may be behind, as Lag says.
 func (s *Store) AffinitiesOf(_ context.Context, node string, cached bool) ([]ipam.AffinityRow, error) {
-	switch s.outcome(Request{Verb: "list", Kind: "affinity"}) {
-	case Pass:
-	default:
+	if s.Fault != nil && s.Fault(Request{Verb: "list", Kind: "affinity"}) != Pass {
 		return nil, errUnavailable
 	}
 	s.mu.Lock()
@@ -119,6 +119,27 @@ func (s *Store) Reservations(context.Context) ([]netip.Prefix, error) {
 // NodeLabels implements ipam.Cluster.
 func (s *Store) NodeLabels(context.Context, string) (map[string]string, error) {
 	return maps.Clone(s.Labels), nil
+}
+
+// Revision returns the revision of the last change.
+func (s *Store) Revision() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counters.revision
+}
+
+// Changes returns how many changes of affinities there were, of which Lag is told.
+func (s *Store) Changes() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.listed)
+}
+
+// Hold has a block stay after its deletion, as a finalizer does.
+func (s *Store) Hold(cidr netip.Prefix) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held["block "+s.blocks.codec.name(cidr)] = true
 }
 
 // Snapshot is the contents of a store at one moment, as a backup of etcd has it.

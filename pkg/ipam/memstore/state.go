@@ -15,28 +15,30 @@ import (
 // String shows every row of the store, sorted, in lines that a person can read and a test can compare.
 func (s *Store) String() string {
 	var out []string
-	for key, row := range s.affinities.all() {
+	s.affinities.each(func(key ipam.AffinityKey, row ipam.Row[ipam.Affinity]) {
 		out = append(out, fmt.Sprintf("affinity %s %s %s%s", key.Node, key.CIDR, row.Value.State, deleted(row.Deleted)))
-	}
-	for cidr, row := range s.blocks.all() {
+	})
+	s.blocks.each(func(cidr netip.Prefix, row ipam.Row[block.Block]) {
 		u := row.Value.Usage()
 		line := fmt.Sprintf("block %s of %s%s: %d free, %d used, %d cooling", cidr, cmp.Or(row.Value.Affinity, "nobody"), deleted(row.Deleted), u.Free, u.Used, u.Cooling)
-		for _, h := range row.Value.HeldBy(func(block.Attribute) bool { return true }) {
+		for _, h := range row.Value.HeldBy(anybody) {
 			owner, _ := row.Value.Holder(h.Addr)
 			line += fmt.Sprintf("; %s %s", h.Addr, owner.Handle)
 		}
 		out = append(out, line)
-	}
-	for id, row := range s.handles.all() {
+	})
+	s.handles.each(func(id string, row ipam.Row[ipam.Handle]) {
 		var counts []string
 		for _, cidr := range slices.SortedFunc(maps.Keys(row.Value.Counts), netip.Prefix.Compare) {
 			counts = append(counts, fmt.Sprintf("%d in %s", row.Value.Counts[cidr], cidr))
 		}
 		out = append(out, fmt.Sprintf("handle %s%s: %s", id, deleted(row.Deleted), strings.Join(counts, ", ")))
-	}
+	})
 	slices.Sort(out)
 	return strings.Join(out, "\n")
 }
+
+func anybody(block.Attribute) bool { return true }
 
 func deleted(yes bool) string {
 	if yes {
@@ -48,61 +50,96 @@ func deleted(yes bool) string {
 // AllBlocks returns every block whose deletion has not begun.
 func (s *Store) AllBlocks() map[netip.Prefix]block.Block {
 	out := map[netip.Prefix]block.Block{}
-	for cidr, row := range s.blocks.all() {
-		if !row.Deleted {
-			out[cidr] = row.Value
-		}
+	for cidr, row := range s.BlockRows() {
+		out[cidr] = row.Value
 	}
 	return out
 }
 
-// Check returns every breach of what must hold at any moment, also between the writes of an operation:
-// each block is well formed; an address has one holder, also where blocks overlap; a handle counts at least what its
-// blocks hold; a confirmed affinity has its block, and that block is of its node.
-func (s *Store) Check() []string {
-	var bad []string
-	handles, held := s.handles.all(), map[string]map[netip.Prefix]int{}
-	blocks := s.blocks.all()
-	for cidr, row := range blocks {
-		if err := row.Value.Validate(); err != nil {
-			bad = append(bad, err.Error())
-		}
-		for other := range blocks {
-			if other != cidr && other.Overlaps(cidr) {
-				bad = append(bad, heldTwice(row.Value, blocks[other].Value)...)
-			}
-		}
-		for _, h := range row.Value.HeldBy(func(block.Attribute) bool { return true }) {
-			owner, _ := row.Value.Holder(h.Addr)
-			if held[owner.Handle] == nil {
-				held[owner.Handle] = map[netip.Prefix]int{}
-			}
-			held[owner.Handle][cidr]++
-		}
-	}
-	for id, counts := range held {
-		for cidr, n := range counts {
-			if counted := handles[id].Value.Counts[cidr]; counted < n || handles[id].Deleted {
-				bad = append(bad, fmt.Sprintf("handle %s counts %d in %s, which holds %d for it", id, counted, cidr, n))
-			}
-		}
-	}
-	for key, row := range s.affinities.all() {
-		owner := blocks[key.CIDR].Value.Affinity
-		if row.Value.State == ipam.Confirmed && !row.Deleted && owner != "host:"+key.Node {
-			bad = append(bad, fmt.Sprintf("affinity of %s to %s is confirmed, but the block is of %q", key.Node, key.CIDR, owner))
-		}
-	}
-	slices.Sort(bad)
-	return bad
+// BlockRows returns the row of every block whose deletion has not begun.
+func (s *Store) BlockRows() map[netip.Prefix]ipam.Row[block.Block] {
+	rows := s.blocks.all()
+	maps.DeleteFunc(rows, func(_ netip.Prefix, row ipam.Row[block.Block]) bool { return row.Deleted })
+	return rows
 }
 
-// heldTwice returns the addresses that are held in each of two blocks that overlap.
-func heldTwice(a, b block.Block) (bad []string) {
-	for _, h := range a.HeldBy(func(block.Attribute) bool { return true }) {
-		if owner, ok := b.Holder(h.Addr); ok && owner.Handle != "" {
-			bad = append(bad, fmt.Sprintf("%s is held in %s and in %s", h.Addr, a.CIDR, b.CIDR))
+// Check returns every breach of what holds at any moment, also between the writes of an operation:
+//   - every block is well formed;
+//   - an address has one holder, counting the blocks of every size that contain it;
+//   - a handle counts at least what its blocks hold, so that it leads to every address;
+//   - a confirmed affinity has its block, and the block belongs to the affinity's node.
+func (s *Store) Check() []string {
+	c := check{
+		handles: map[string]ipam.Row[ipam.Handle]{}, owners: map[netip.Prefix]string{},
+		held: map[string]map[netip.Prefix]int{}, holders: map[netip.Addr]netip.Prefix{},
+	}
+	s.handles.each(func(id string, row ipam.Row[ipam.Handle]) { c.handles[id] = row })
+	s.blocks.each(c.block)
+	c.counts()
+	s.affinities.each(c.affinity)
+	slices.Sort(c.bad)
+	return c.bad
+}
+
+// check gathers breaches.
+type check struct {
+	handles map[string]ipam.Row[ipam.Handle]
+	owners  map[netip.Prefix]string
+	// held counts what handles hold, holders has the block that an address is held in.
+	held    map[string]map[netip.Prefix]int
+	holders map[netip.Addr]netip.Prefix
+	bad     []string
+}
+
+func (c *check) fail(format string, a ...any) { c.bad = append(c.bad, fmt.Sprintf(format, a...)) }
+
+func (c *check) block(cidr netip.Prefix, row ipam.Row[block.Block]) {
+	if err := row.Value.Validate(); err != nil {
+		c.fail("%v", err)
+		return
+	}
+	c.owners[cidr] = row.Value.Affinity
+	for _, h := range row.Value.HeldBy(anybody) {
+		owner, _ := row.Value.Holder(h.Addr)
+		if c.held[owner.Handle] == nil {
+			c.held[owner.Handle] = map[netip.Prefix]int{}
+		}
+		c.held[owner.Handle][cidr]++
+		if other, ok := c.holders[h.Addr]; ok {
+			c.fail("%s is held in block %s and in block %s", h.Addr, min(cidr.String(), other.String()), max(cidr.String(), other.String()))
+		}
+		c.holders[h.Addr] = cidr
+	}
+}
+
+func (c *check) counts() {
+	for id, counts := range c.held {
+		for cidr, n := range counts {
+			if row := c.handles[id]; row.Value.Counts[cidr] < n || row.Deleted {
+				c.fail("handle %s counts %d in %s, which holds %d for it", id, row.Value.Counts[cidr], cidr, n)
+			}
 		}
 	}
-	return bad
+}
+
+func (c *check) affinity(key ipam.AffinityKey, row ipam.Row[ipam.Affinity]) {
+	if owner := c.owners[key.CIDR]; row.Value.State == ipam.Confirmed && !row.Deleted && owner != "host:"+key.Node {
+		c.fail("affinity of %s to %s is confirmed, but the block is of %q", key.Node, key.CIDR, owner)
+	}
+}
+
+// Overlaps returns the pairs of blocks that overlap.
+func (s *Store) Overlaps() []string {
+	var all []netip.Prefix
+	s.blocks.each(func(cidr netip.Prefix, _ ipam.Row[block.Block]) { all = append(all, cidr) })
+	slices.SortFunc(all, netip.Prefix.Compare)
+	var out []string
+	for i, cidr := range all {
+		for _, other := range all[i+1:] {
+			if cidr.Overlaps(other) {
+				out = append(out, cidr.String()+" and "+other.String())
+			}
+		}
+	}
+	return out
 }

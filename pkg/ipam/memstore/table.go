@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"calico-cni/pkg/ipam"
 )
@@ -31,8 +32,9 @@ type rowsOf[K comparable, T any] map[string]stored[K, T]
 
 // codec does to keys and values what a round trip through the API server does.
 type codec[K comparable, T any] interface {
-	// name returns the name of the object, or an error if the server refuses the name.
-	name(key K) (string, error)
+	// name returns the name of the object. refused reports whether the server refuses to create an object for the key.
+	name(key K) string
+	refused(key K) error
 	// settle returns a copy of a value as it is read back. old is what the object had before, nil for a new object.
 	settle(value T, old *T) (T, error)
 	// check returns an error if no reader can use the value.
@@ -65,6 +67,9 @@ func (t *table[K, T]) Get(_ context.Context, key K) (out ipam.Row[T], err error)
 
 func (t *table[K, T]) Create(_ context.Context, key K, value T) (out ipam.Row[T], err error) {
 	err = t.request("create", key, func(name string) error {
+		if err := t.codec.refused(key); err != nil {
+			return err
+		}
 		settled, err := t.codec.settle(value, nil)
 		if err != nil {
 			return err
@@ -73,7 +78,9 @@ func (t *table[K, T]) Create(_ context.Context, key K, value T) (out ipam.Row[T]
 			return ipam.ErrExists
 		}
 		t.store.counters.uid++
-		out, err = t.put(name, key, ipam.Row[T]{Value: settled, Rev: revision{uid: t.store.counters.uid}})
+		out, err = t.put(name, key, ipam.Row[T]{
+			Value: settled, UID: strconv.FormatInt(t.store.counters.uid, 10), Rev: revision{uid: t.store.counters.uid},
+		})
 		return err
 	})
 	return out, err
@@ -94,7 +101,7 @@ func (t *table[K, T]) Update(_ context.Context, key K, row ipam.Row[T]) (out ipa
 			out, err = t.answer(old)
 			return err
 		}
-		out, err = t.put(name, key, ipam.Row[T]{Value: settled, Deleted: row.Deleted, Rev: old.Rev})
+		out, err = t.put(name, key, ipam.Row[T]{Value: settled, Deleted: row.Deleted, UID: old.UID, Rev: old.Rev})
 		return err
 	})
 	return out, err
@@ -102,8 +109,16 @@ func (t *table[K, T]) Update(_ context.Context, key K, row ipam.Row[T]) (out ipa
 
 func (t *table[K, T]) Delete(_ context.Context, key K, row ipam.Row[T]) error {
 	return t.request("delete", key, func(name string) error {
-		if _, err := t.check(name, row); err != nil {
+		old, err := t.check(name, row)
+		if err != nil {
 			return err
+		}
+		if t.store.held[t.kind+" "+name] {
+			if !old.Deleted {
+				old.Deleted = true
+				_, _ = t.put(name, key, old)
+			}
+			return nil
 		}
 		delete(t.rows, name)
 		t.store.counters.revision++
@@ -114,21 +129,20 @@ func (t *table[K, T]) Delete(_ context.Context, key K, row ipam.Row[T]) error {
 
 // request runs one request with the store locked, as the outcome of it has been decided, and names it in its error.
 func (t *table[K, T]) request(verb string, key K, run func(name string) error) error {
-	err := t.run(Request{Verb: verb, Kind: t.kind, Key: fmt.Sprint(key)}, key, run)
-	if err != nil {
+	outcome := Pass
+	if t.store.Fault != nil {
+		outcome = t.store.Fault(Request{Verb: verb, Kind: t.kind, Key: fmt.Sprint(key)})
+	}
+	if err := t.run(outcome, key, run); err != nil {
 		return fmt.Errorf("%s %s %v: %w", verb, t.kind, key, err)
 	}
 	return nil
 }
 
-func (t *table[K, T]) run(r Request, key K, run func(name string) error) error {
-	outcome := t.store.outcome(r)
+func (t *table[K, T]) run(outcome Outcome, key K, run func(name string) error) error {
 	t.store.mu.Lock()
 	defer t.store.mu.Unlock()
-	name, err := t.codec.name(key)
-	if err != nil {
-		return err
-	}
+	name := t.codec.name(key)
 	switch outcome {
 	case Refused:
 		return errUnavailable
@@ -182,6 +196,15 @@ func (t *table[K, T]) change() {
 func (t *table[K, T]) copy(row ipam.Row[T]) ipam.Row[T] {
 	row.Value = t.codec.clone(row.Value)
 	return row
+}
+
+// each calls f for every row. f does not change or keep the value.
+func (t *table[K, T]) each(f func(key K, row ipam.Row[T])) {
+	t.store.mu.Lock()
+	defer t.store.mu.Unlock()
+	for _, row := range t.rows {
+		f(row.key, row.row)
+	}
 }
 
 // all returns a copy of every row.

@@ -77,7 +77,8 @@ func parse(args []string) (state, []string, error) {
 		return state{}, nil, err
 	}
 	fs := flag.NewFlagSet("cluster", flag.ContinueOnError)
-	dir := fs.String("state", filepath.Join(cache, "calico-cni", "cluster"), "`directory` of the cluster's state; not below /run, /tmp or /var, which nodes have of their own")
+	usual := filepath.Join(cache, "calico-cni", "cluster")
+	dir := fs.String("state", usual, "`directory` of the cluster's state; not below /run, /tmp or /var, which nodes have of their own")
 	if err := fs.Parse(args); err != nil {
 		return state{}, nil, err
 	}
@@ -85,14 +86,14 @@ func parse(args []string) (state, []string, error) {
 		return state{}, nil, errors.New("name a command: up, down or shell NODE")
 	}
 	absolute, err := filepath.Abs(*dir)
-	return state{dir: absolute}, fs.Args(), err
+	return state{dir: absolute, usual: absolute == usual}, fs.Args(), err
 }
 
 // shell runs a command on a node: first in the sandbox, whose process IDs the node's is one of, then in the node.
 func shell(ctx context.Context, s state, node string, command []string) error {
 	pid, running := s.running()
 	if !running {
-		return errNotRunning
+		return fmt.Errorf("%w: start it with %s up", errNotRunning, s.command())
 	}
 	first, err := os.ReadFile(s.file("pid-" + filepath.Base(node)))
 	if err != nil {

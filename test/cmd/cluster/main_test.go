@@ -47,7 +47,7 @@ func TestClusterLeavesNothingBehind(t *testing.T) {
 			t.Fatal("the cluster is not running")
 		}
 		again, err := command("up").Output()
-		if do(t, err); !strings.HasPrefix(string(again), "the cluster is running already\n") {
+		if do(t, err); !strings.HasPrefix(string(again), "the cluster is running already, with the plugins of ") {
 			t.Errorf("up says %q, want that it is running already", again)
 		}
 		name, err := command("shell", "node-1", "hostname").Output()
@@ -57,6 +57,10 @@ func TestClusterLeavesNothingBehind(t *testing.T) {
 		kubed, err := os.ReadFile(s.file("kubed"))
 		do(t, err)
 		do(t, run1(exec.Command(string(kubed), "kubectl", "--kubeconfig", s.file("kubeconfig"), "get", "nodes")))
+		pods, err := exec.Command(string(kubed), "kubectl", "--kubeconfig", s.file("kubeconfig"), "get", "pods", "-A", "--no-headers").Output()
+		if do(t, err); !strings.Contains(string(pods), " 1/1 ") || strings.Contains(string(pods), " 0/1 ") {
+			t.Errorf("ready is said with pods\n%s", pods)
+		}
 		processes := family(t, pid)
 		// API server, controllers, and a node with its services and a pod.
 		if len(processes) < 10 {

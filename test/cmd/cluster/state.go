@@ -15,7 +15,7 @@ import (
 	"calico-cni/test/cgroup"
 )
 
-var errNotRunning = errors.New("no cluster is running: start it with make cluster")
+var errNotRunning = errors.New("no cluster is running")
 
 // group is the name of the cluster's control groups.
 func (s state) group() string {
@@ -32,9 +32,30 @@ const downTimeout = 30 * time.Second
 //	path          a PATH with the programs of nodes
 //	pid-NODE      the process ID of the node's first process, in the sandbox
 //	kubeconfig    the administrator's
+//	kubed         the binary of Kubernetes
+//	checkout      the directory whose plugins it runs
 //	cluster.log   what the first process says
 //	parts/        images
-type state struct{ dir string }
+type state struct {
+	dir string
+	// usual says that dir is the one without --state.
+	usual bool
+}
+
+// command is how to call this program for the cluster, and ending is how to end it.
+func (s state) command() string {
+	if s.usual {
+		return "bin/cluster"
+	}
+	return "bin/cluster --state " + s.dir
+}
+
+func (s state) ending() string {
+	if s.usual {
+		return "make cluster-down"
+	}
+	return s.command() + " down"
+}
 
 func (s state) file(name string) string { return filepath.Join(s.dir, name) }
 

@@ -30,8 +30,7 @@ func up(ctx context.Context, s state) error {
 		return err
 	}
 	if !ok {
-		fmt.Println("the cluster is running already")
-		return s.usage()
+		return s.again()
 	}
 	defer lock.Close()
 	if err := s.clean(); err != nil {
@@ -43,6 +42,9 @@ func up(ctx context.Context, s state) error {
 	}
 	group, err := cgroup.Make(s.group())
 	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(s.file("checkout"), []byte(p.Root), 0o600); err != nil {
 		return err
 	}
 	fmt.Println("starting the cluster")
@@ -105,23 +107,61 @@ func (s state) launch(ctx context.Context, lock *os.File, p parts.Parts, group c
 	return errors.Join(err, fmt.Errorf("the cluster did not start:\n%s", said))
 }
 
+// again says of a cluster that is running which one it is. An error tells that it runs the plugins of another checkout.
+func (s state) again() error {
+	root, err := parts.Root(context.Background())
+	if err != nil {
+		return err
+	}
+	text, err := s.describe(root)
+	fmt.Print(text)
+	return err
+}
+
+// describe says which cluster is running to somebody in the checkout root, and how to use it.
+func (s state) describe(root string) (string, error) {
+	help, err := s.help()
+	if err != nil {
+		return "", err
+	}
+	checkout, err := os.ReadFile(s.file("checkout"))
+	if err != nil {
+		return "", fmt.Errorf("find out whose cluster is running: %w", err)
+	}
+	text := "the cluster is running already, with the plugins of " + string(checkout) + "\n" + help
+	if string(checkout) != root {
+		return text, fmt.Errorf("the running cluster is that of another checkout, %s: end it with %s, or start another beside it with bin/cluster --state DIR up",
+			checkout, s.ending())
+	}
+	return text, nil
+}
+
 // usage says how to use the running cluster.
 func (s state) usage() error {
+	text, err := s.help()
+	fmt.Print(text)
+	return err
+}
+
+// help is how to use the running cluster. Every command in it acts on this cluster.
+func (s state) help() (string, error) {
 	kubed, err := os.ReadFile(s.file("kubed"))
 	if err != nil {
-		return errors.New("it is still starting, or has not got far: see " + s.file("cluster.log") + ", or make cluster-down")
+		return "", errors.New("it is still starting, or has not got far: see " + s.file("cluster.log") + ", or " + s.ending())
 	}
-	fmt.Printf(`
+	return fmt.Sprintf(`
   export KUBECONFIG=%s
   alias kubectl='%s kubectl'
   kubectl get nodes
 
-  bin/cluster shell node-1            a shell on a node; ctr, iptables and logs in /var/log are there
   kubectl run web --image=%s --image-pull-policy=Never -- serve 80
 
-  make cluster-down                   ends it
-`, s.file("kubeconfig"), kubed, parts.Probe)
-	return nil
+a shell on a node, with ctr, iptables and the logs in /var/log:
+  %s shell node-1
+
+end it:
+  %s
+`, s.file("kubeconfig"), kubed, parts.Probe, s.command(), s.ending()), nil
 }
 
 // down ends the cluster if there is one, and removes what it has left.

@@ -1,10 +1,12 @@
 // Command kubed-build prints the path of kubed on standard output, after building it if it must: the step
-// before the tests that takes its time with words. It exits 1 when the build fails and 130 when interrupted.
+// before the tests that takes its time with words. With -server it needs no more than the API server and etcd. It exits 1
+// when the build fails and 130 when interrupted.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/signal"
@@ -14,12 +16,18 @@ import (
 )
 
 func main() {
+	server := flag.Bool("server", false, "the API server and etcd are enough")
+	flag.Parse()
+	path := kubed.Path
+	if *server {
+		path = kubed.ServerPath
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	path, err := kubed.Path(ctx, os.Stderr)
+	binary, err := path(ctx, os.Stderr)
 	stop()
 	switch {
 	case err == nil:
-		fmt.Println(path)
+		fmt.Println(binary)
 	case errors.Is(err, context.Canceled):
 		os.Exit(130)
 	default:

@@ -15,6 +15,7 @@ import (
 
 	"calico-cni/hack/release/archive"
 	"calico-cni/hack/release/build"
+	"calico-cni/hack/release/licenses"
 	"calico-cni/hack/release/sbom"
 )
 
@@ -76,25 +77,24 @@ func release(ctx context.Context, tree build.Tree, date time.Time, p build.Platf
 	if err != nil {
 		return nil, err
 	}
-	packed, err := pack(tree.Root, dir, name, date)
+	packed, err := pack(ctx, tree.Root, dir, name, date)
 	if err != nil {
 		return nil, err
 	}
 	return []archive.File{{Name: name + ".tar.gz", Data: packed}, {Name: name + ".cdx.json", Data: parts}}, nil
 }
 
-// pack returns the archive: the binaries and the licence, in a directory of the archive's name.
-func pack(root, dir, name string, date time.Time) ([]byte, error) {
+// pack returns the archive: the binaries and the licences, in a directory of the archive's name.
+func pack(ctx context.Context, root, dir, name string, date time.Time) ([]byte, error) {
 	files, err := archive.Dir(dir, name)
 	if err != nil {
 		return nil, err
 	}
-	license, err := os.ReadFile(filepath.Join(root, "LICENSE"))
+	texts, err := licenses.OfDir(ctx, root, dir, name)
 	if err != nil {
 		return nil, err
 	}
-	files = append(files, archive.File{Name: name + "/LICENSE", Data: license})
-	data, err := archive.Tar(files, date)
+	data, err := archive.Tar(append(files, texts...), date)
 	if err != nil {
 		return nil, err
 	}

@@ -1,0 +1,30 @@
+package release_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// TestTheDockerfileNamesNoImageByTag: what it compiles with is named by digest, and what it makes has no base.
+func TestTheDockerfileNamesNoImageByTag(t *testing.T) {
+	text := string(must(os.ReadFile(filepath.Join("..", "..", "deploy", "Dockerfile")))(t))
+	var from []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "FROM ") {
+			from = append(from, line)
+		}
+		if strings.HasPrefix(line, "ARG GO_IMAGE=") {
+			t.Errorf("a default that nobody has verified: %s", line)
+		}
+	}
+	want := "FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build\nFROM scratch"
+	if got := strings.Join(from, "\n"); got != want {
+		t.Errorf("stages are\n%s\nwant\n%s", got, want)
+	}
+	if !strings.Contains(text, "*@sha256:*") {
+		t.Error("nothing refuses an image without a digest")
+	}
+}

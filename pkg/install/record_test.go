@@ -1,0 +1,79 @@
+package install
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func (h *host) record() string {
+	h.t.Helper()
+	data, err := os.ReadFile(h.path("host/etc/cni/net.d/" + recordName))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return string(data)
+}
+
+// TestARecordWithoutAFormatIsOfTheFirst has the record of an older version.
+func TestARecordWithoutAFormatIsOfTheFirst(t *testing.T) {
+	h := newHost(t)
+	h.mustInstall()
+	if !strings.Contains(h.record(), `"format": 1,`) {
+		t.Errorf("the record has no format:\n%s", h.record())
+	}
+	h.write("host/etc/cni/net.d/"+recordName, strings.Replace(h.record(), `"format": 1,`, "", 1))
+	if err := h.uninstall(); err != nil {
+		t.Errorf("uninstall = %v", err)
+	}
+	h.checkTree("")
+}
+
+// TestOlderVersionsReadTheRecord decodes it into what the version before had: the same fields, without a format.
+func TestOlderVersionsReadTheRecord(t *testing.T) {
+	h := newHost(t)
+	h.mustInstall()
+	var before struct {
+		Version string              `json:"version"`
+		Files   map[string][]string `json:"files"`
+		Chained string              `json:"chained"`
+	}
+	if err := json.Unmarshal([]byte(h.record()), &before); err != nil || before.Version == "" || len(before.Files) != 5 {
+		t.Errorf("%+v, %v", before, err)
+	}
+}
+
+func TestFieldsOfALaterVersionDoNoHarm(t *testing.T) {
+	h := newHost(t)
+	h.mustInstall()
+	h.write("host/etc/cni/net.d/"+recordName, strings.Replace(h.record(), `"format": 1,`, `"format": 1, "later": {"a": [1]},`, 1))
+	h.mustInstall()
+	if err := h.uninstall(); err != nil {
+		t.Errorf("uninstall = %v", err)
+	}
+	h.checkTree("")
+}
+
+// TestARecordOfANewerFormatIsKept has a rollback over a version that changed the format.
+func TestARecordOfANewerFormatIsKept(t *testing.T) {
+	h := newHost(t)
+	h.mustInstall()
+	newer := `{"format": 2, "version": "v9.0.0", "files": ["in another way"]}`
+	h.write("host/etc/cni/net.d/"+recordName, newer)
+	h.put("image/calico", "v2")
+	h.mustInstall()
+	h.checkTree(strings.Replace(installed, "calico v1", "calico v2", 1))
+	if got := h.record(); got != newer {
+		t.Errorf("the record is %s", got)
+	}
+	if log := h.log.String(); !regexp.MustCompile(`level=WARN .*v9\.0\.0`).MatchString(log) {
+		t.Errorf("log:\n%s", log)
+	}
+	if err := h.uninstall(); !errors.Is(err, ErrNewerRecord) || !strings.Contains(err.Error(), "v9.0.0") {
+		t.Errorf("uninstall = %v", err)
+	}
+	h.checkTree(strings.Replace(installed, "calico v1", "calico v2", 1))
+}

@@ -1,0 +1,116 @@
+package ipam_test
+
+import (
+	"flag"
+	"math/rand/v2"
+	"os"
+	"sync/atomic"
+	"testing"
+)
+
+var (
+	modelRuns  = flag.Int("model.runs", 1000, "random interleavings to try of each situation")
+	modelFirst = flag.Uint64("model.first", 0, "seed of the first random interleaving")
+	modelSeed  = flag.Uint64("model.seed", 0, "try this one seed only")
+)
+
+// explore makes one run and returns what is wrong with it.
+func explore(t testing.TB, sit situation, choices chooser, crashes, faults, switches int) (*model, error) {
+	m := newModel(t, sit, choices, crashes, faults, switches)
+	err := m.play()
+	if err == nil {
+		err = m.failed
+	}
+	if err == nil {
+		err = m.settle()
+	}
+	return m, err
+}
+
+// replay makes the choices of a list, and option 0 beyond its end. It notes how many options there were.
+type replay struct{ list, options []int }
+
+func (r *replay) choose(n int) int {
+	i := len(r.options)
+	r.options = append(r.options, n)
+	if i >= len(r.list) {
+		r.list = append(r.list, 0)
+	}
+	return r.list[i]
+}
+
+// following returns the next list in the order of a depth-first search, and false after the last.
+func (r *replay) following() ([]int, bool) {
+	for i := len(r.options) - 1; i >= 0; i-- {
+		if r.list[i]+1 < r.options[i] {
+			return append(append([]int{}, r.list[:i]...), r.list[i]+1), true
+		}
+	}
+	return nil, false
+}
+
+// breaches counts what was found. Of a planted bug one is enough.
+var breaches atomic.Int32
+
+func enough() bool { return os.Getenv("IPAM_MUTANT") != "" && breaches.Load() > 0 }
+
+// TestEveryInterleavingOfSmallCases tries all orders of calls in which an actor is left for another at most twice before it
+// ends or is stuck; all in which that happens once and one actor is killed at any of its calls; and all in which that
+// happens once and one write fails in each way that the situation allows.
+func TestEveryInterleavingOfSmallCases(t *testing.T) {
+	for name, sit := range situations() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if sit.many {
+				return
+			}
+			runs := 0
+			for _, bound := range []struct{ crashes, faults, switches int }{{0, 0, 2}, {1, 0, 1}, {0, 1, 1}} {
+				if bound.faults > 0 && len(sit.faults) == 0 {
+					continue
+				}
+				for list, more := []int(nil), true; more && !enough(); runs++ {
+					r := &replay{list: list}
+					m, err := explore(t, sit, r, bound.crashes, bound.faults, bound.switches)
+					if err != nil {
+						breaches.Add(1)
+						t.Fatalf("%v\nchoices %v\n%s", err, r.list, m)
+					}
+					list, more = r.following()
+				}
+			}
+			t.Logf("%d runs", runs)
+		})
+	}
+}
+
+// random chooses by a seed. It mostly continues the actor that went last, and seldom lets something go wrong.
+type random struct{ *rand.Rand }
+
+func (r random) choose(n int) int {
+	if r.IntN(3) > 0 {
+		return 0
+	}
+	return r.IntN(n)
+}
+
+func TestRandomInterleavings(t *testing.T) {
+	for name, sit := range situations() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for seed := range uint64(*modelRuns) {
+				if enough() {
+					return
+				}
+				if seed += *modelFirst; *modelSeed != 0 {
+					seed = *modelSeed
+				}
+				m, err := explore(t, sit, random{rand.New(rand.NewPCG(seed, 1))}, int(seed%3), int(seed/3%3), -1)
+				if err != nil {
+					breaches.Add(1)
+					t.Fatalf("%v\nreplay with -model.seed=%d\n%s", err, seed, m)
+				}
+			}
+		})
+	}
+}

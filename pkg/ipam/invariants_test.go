@@ -1,0 +1,123 @@
+package ipam_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
+)
+
+// check is what holds after every call of the store, whoever made it.
+func (m *model) check() error {
+	if m.store.Revision() == m.checked {
+		return nil
+	}
+	m.checked = m.store.Revision()
+	for _, breach := range m.store.Check() {
+		return errors.New(breach)
+	}
+	rows := m.store.BlockRows()
+	for handle, addrs := range m.held {
+		for _, addr := range addrs {
+			if !isHeld(rows, addr, handle) {
+				return fmt.Errorf("%s was given to %s, and the store does not have it so", addr, handle)
+			}
+		}
+	}
+	for cidr, row := range rows {
+		if err := m.checkBlock(cidr, row.UID, row.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkBlock checks one block against its earlier states.
+func (m *model) checkBlock(cidr netip.Prefix, uid string, b block.Block) error {
+	for _, p := range m.store.Reserved {
+		if owner, ok := b.Holder(p.Addr()); ok && !m.asked(p.Addr()) {
+			return fmt.Errorf("%s is reserved, and was given to %s", p, owner.Handle)
+		}
+	}
+	if u := b.Usage(); u.Free+u.Used+u.Cooling != len(b.Allocations) {
+		return fmt.Errorf("%s has %+v of %d addresses", cidr, u, len(b.Allocations))
+	}
+	// A block that is created again begins with a sequence number by the clock, which may have been set back.
+	if m.life[cidr] == uid && b.Sequence < m.sequence[cidr] {
+		return fmt.Errorf("sequence number of %s fell from %d to %d", cidr, m.sequence[cidr], b.Sequence)
+	}
+	m.life[cidr], m.sequence[cidr] = uid, b.Sequence
+	for _, h := range b.HeldBy(func(block.Attribute) bool { return true }) {
+		owner, _ := b.Holder(h.Addr)
+		name, stamp := allocation{h.Addr, owner.Handle, h.Sequence}, owner.Owner["timestamp"]
+		if other, ok := m.given[name]; ok && other != stamp {
+			return fmt.Errorf("allocations %s and %s of %s have the same sequence number %d", other, stamp, h.Addr, h.Sequence)
+		}
+		m.given[name] = stamp
+	}
+	return nil
+}
+
+// asked reports whether a script asks for an address by name.
+func (m *model) asked(addr netip.Addr) bool {
+	for _, sc := range m.sit.scripts {
+		for _, op := range sc.ops {
+			if strings.HasSuffix(op, " "+addr.String()) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func isHeld(rows map[netip.Prefix]ipam.Row[block.Block], addr netip.Addr, handle string) bool {
+	for _, row := range rows {
+		if owner, ok := row.Value.Holder(addr); ok && owner.Handle == handle {
+			return true
+		}
+	}
+	return false
+}
+
+// settle releases every handle, as the runtimes do in the end, and expects that nothing is left of any.
+func (m *model) settle() error {
+	clear(m.held)
+	alloc := &ipam.Allocator{Store: m.store, Now: m.store.Now, Parallel: 1}
+	handles := map[string]bool{}
+	for handle := range m.before {
+		handles[handle] = true
+	}
+	for _, sc := range m.sit.scripts {
+		for _, op := range sc.ops {
+			if words := strings.Fields(op); len(words) > 1 && words[0] != "resize" {
+				handles["net."+words[1]] = true
+			}
+		}
+	}
+	for handle := range handles {
+		if m.records.complete(handle) {
+			// A DEL does nothing.
+			continue
+		}
+		h, err := alloc.Lookup(context.Background(), handle)
+		if err == nil {
+			_, err = alloc.Release(context.Background(), h, nil, 0)
+		}
+		if err != nil {
+			return fmt.Errorf("release %s in the end: %w", handle, err)
+		}
+	}
+	for cidr, b := range m.store.AllBlocks() {
+		if !b.Empty() {
+			return fmt.Errorf("everything was released, and %s still holds something", cidr)
+		}
+	}
+	if strings.Contains(m.store.String(), "handle ") {
+		return errors.New("everything was released, and a handle is left")
+	}
+	return m.check()
+}

@@ -1,0 +1,249 @@
+package storetest
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"testing"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
+)
+
+// alone checks what one user of a table sees.
+func (k kind[K, T]) alone(t *testing.T) {
+	ctx := context.Background()
+	t.Run("what was written is read", func(t *testing.T) {
+		s, key := k.table(t), k.key(1)
+		created := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(1)))
+		equal(t, "created", k.first(1), created.Value)
+		read := must[ipam.Row[T]](t)(s.Get(ctx, key))
+		equal(t, "read", k.first(1), read.Value)
+		read.Value = k.second(1)
+		updated := must[ipam.Row[T]](t)(s.Update(ctx, key, read))
+		equal(t, "updated", k.second(1), updated.Value)
+		equal(t, "read again", k.second(1), must[ipam.Row[T]](t)(s.Get(ctx, key)).Value)
+	})
+	t.Run("missing row is not found", func(t *testing.T) {
+		s, key := k.table(t), k.key(2)
+		_, err := s.Get(ctx, key)
+		is(t, "get", err, ipam.ErrNotFound)
+		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(2)))
+		erase(t, s, key, row)
+		_, err = s.Get(ctx, key)
+		is(t, "get after deletion", err, ipam.ErrNotFound)
+		_, err = s.Update(ctx, key, row)
+		is(t, "update", err, ipam.ErrNotFound)
+		is(t, "delete", s.Delete(ctx, key, row), ipam.ErrNotFound)
+	})
+	t.Run("row is created once", func(t *testing.T) {
+		s, key := k.table(t), k.key(3)
+		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(3)))
+		_, err := s.Create(ctx, key, k.second(3))
+		is(t, "create again", err, ipam.ErrExists)
+		equal(t, "value", k.first(3), must[ipam.Row[T]](t)(s.Get(ctx, key)).Value)
+		row.Deleted = true
+		must[ipam.Row[T]](t)(s.Update(ctx, key, row))
+		_, err = s.Create(ctx, key, k.second(3))
+		is(t, "create while the row is marked", err, ipam.ErrExists)
+	})
+	t.Run("value belongs to the caller", func(t *testing.T) {
+		s, key := k.table(t), k.key(8)
+		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(8)))
+		switch v := any(row.Value).(type) {
+		case block.Block:
+			v.Allocations[0], v.Attributes[0].Owner["pod"] = 1, "changed"
+		case ipam.Handle:
+			v.Counts[netip.MustParsePrefix("10.9.0.0/26")] = 9
+		}
+		equal(t, "value", k.first(8), must[ipam.Row[T]](t)(s.Get(ctx, key)).Value)
+	})
+	t.Run("key that no object can have", func(t *testing.T) {
+		if k.bad == nil {
+			// The name of a block is made of digits and dashes.
+			return
+		}
+		s := k.table(t)
+		_, err := s.Create(ctx, *k.bad, k.first(9))
+		noAnswer(t, "create", err)
+		_, err = s.Get(ctx, *k.bad)
+		is(t, "get", err, ipam.ErrNotFound)
+	})
+}
+
+// revisions checks what a revision is good for.
+func (k kind[K, T]) revisions(t *testing.T) {
+	ctx := context.Background()
+	t.Run("write by a stale revision conflicts", func(t *testing.T) {
+		s, key := k.table(t), k.key(4)
+		stale := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(4)))
+		row := stale
+		row.Value = k.second(4)
+		must[ipam.Row[T]](t)(s.Update(ctx, key, row))
+		_, err := s.Update(ctx, key, stale)
+		is(t, "update", err, ipam.ErrConflict)
+		is(t, "delete", s.Delete(ctx, key, stale), ipam.ErrConflict)
+		equal(t, "value", k.second(4), must[ipam.Row[T]](t)(s.Get(ctx, key)).Value)
+	})
+	t.Run("write without a revision is refused", func(t *testing.T) {
+		s, key := k.table(t), k.key(10)
+		must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(10)))
+		if _, err := s.Update(ctx, key, ipam.Row[T]{Value: k.second(10)}); err == nil {
+			t.Error("update succeeded")
+		}
+		if err := s.Delete(ctx, key, ipam.Row[T]{Value: k.first(10)}); err == nil {
+			t.Error("delete succeeded")
+		}
+		equal(t, "value", k.first(10), must[ipam.Row[T]](t)(s.Get(ctx, key)).Value)
+	})
+	t.Run("update that changes nothing keeps the revision", func(t *testing.T) {
+		s, key := k.table(t), k.key(9)
+		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(9)))
+		row.Value = k.second(9)
+		// The first update may change what no value shows, such as metadata.managedFields.
+		row = must[ipam.Row[T]](t)(s.Update(ctx, key, row))
+		for range 2 {
+			equal(t, "value", k.second(9), must[ipam.Row[T]](t)(s.Update(ctx, key, row)).Value)
+		}
+		marked := row
+		marked.Deleted = true
+		marked = must[ipam.Row[T]](t)(s.Update(ctx, key, marked))
+		_, err := s.Update(ctx, key, row)
+		is(t, "update by the revision before the mark", err, ipam.ErrConflict)
+		if again := must[ipam.Row[T]](t)(s.Update(ctx, key, marked)); !again.Deleted {
+			t.Error("the update removed the mark")
+		}
+		if err := s.Delete(ctx, key, marked); err != nil {
+			t.Errorf("delete by the revision before the update that changed nothing: %v", err)
+		}
+	})
+}
+
+// lives checks deletion, and rows that are created again.
+func (k kind[K, T]) lives(t *testing.T) {
+	ctx := context.Background()
+	t.Run("re-created row has another UID", func(t *testing.T) {
+		s, key := k.table(t), k.key(5)
+		old := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(5)))
+		updated := must[ipam.Row[T]](t)(s.Update(ctx, key, old))
+		if old.UID == "" || updated.UID != old.UID || must[ipam.Row[T]](t)(s.Get(ctx, key)).UID != old.UID {
+			t.Errorf("UIDs %q and %q of one row", old.UID, updated.UID)
+		}
+		erase(t, s, key, updated)
+		again := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(5)))
+		if again.UID == old.UID {
+			t.Error("the re-created row has the UID of the old one")
+		}
+		_, err := s.Update(ctx, key, updated)
+		is(t, "update by a revision of the old row", err, ipam.ErrConflict)
+		is(t, "delete by a revision of the old row", s.Delete(ctx, key, updated), ipam.ErrConflict)
+	})
+	t.Run("deletion that has begun is seen", func(t *testing.T) {
+		s, key := k.table(t), k.key(6)
+		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(6)))
+		row.Deleted = true
+		must[ipam.Row[T]](t)(s.Update(ctx, key, row))
+		got := must[ipam.Row[T]](t)(s.Get(ctx, key))
+		if !got.Deleted {
+			t.Error("the row is not marked")
+		}
+		if err := s.Delete(ctx, key, got); err != nil {
+			t.Errorf("finish the deletion: %v", err)
+		}
+	})
+}
+
+// together checks what keeps several users of a table apart.
+func (k kind[K, T]) together(t *testing.T) {
+	ctx := context.Background()
+	race := func(t *testing.T, loser error, write func() error) {
+		errs := make([]error, 8)
+		var wg sync.WaitGroup
+		for i := range errs {
+			wg.Go(func() { errs[i] = write() })
+		}
+		wg.Wait()
+		won := 0
+		for _, err := range errs {
+			if err == nil {
+				won++
+			} else {
+				is(t, "loser", err, loser)
+			}
+		}
+		if won != 1 {
+			t.Errorf("%d writers won: %v", won, errs)
+		}
+	}
+	t.Run("one of many updates by one revision succeeds", func(t *testing.T) {
+		s, key := k.table(t), k.key(7)
+		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(7)))
+		row.Value = k.second(7)
+		race(t, ipam.ErrConflict, func() error { _, err := s.Update(ctx, key, row); return err })
+	})
+	t.Run("one of many creations succeeds", func(t *testing.T) {
+		s, key := k.table(t), k.key(11)
+		race(t, ipam.ErrExists, func() error { _, err := s.Create(ctx, key, k.first(11)); return err })
+	})
+	t.Run("one of many deletions succeeds", func(t *testing.T) {
+		s, key := k.table(t), k.key(12)
+		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(12)))
+		race(t, ipam.ErrNotFound, func() error { return s.Delete(ctx, key, row) })
+	})
+}
+
+// faults checks requests that fail.
+func (k kind[K, T]) faults(t *testing.T) {
+	ctx := context.Background()
+	t.Run("write whose answer is lost takes effect once", func(t *testing.T) {
+		f, key := k.open(t), k.key(13)
+		s := k.of(f.Faulty)
+		f.LoseAnswer()
+		_, err := s.Create(ctx, key, k.first(13))
+		noAnswer(t, "create", err)
+		_, err = s.Create(ctx, key, k.first(13))
+		is(t, "create again", err, ipam.ErrExists)
+		row := must[ipam.Row[T]](t)(s.Get(ctx, key))
+		row.Value = k.second(13)
+		f.LoseAnswer()
+		_, err = s.Update(ctx, key, row)
+		noAnswer(t, "update", err)
+		_, err = s.Update(ctx, key, row)
+		is(t, "update again", err, ipam.ErrConflict)
+		row = must[ipam.Row[T]](t)(s.Get(ctx, key))
+		equal(t, "value", k.second(13), row.Value)
+		f.LoseAnswer()
+		noAnswer(t, "delete", s.Delete(ctx, key, row))
+		is(t, "delete again", s.Delete(ctx, key, row), ipam.ErrNotFound)
+	})
+	t.Run("refused write has no effect", func(t *testing.T) {
+		f, key := k.open(t), k.key(14)
+		s := k.of(f.Faulty)
+		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(14)))
+		changed := row
+		changed.Value = k.second(14)
+		end := f.Refuse()
+		_, err := s.Create(ctx, k.key(15), k.first(15))
+		noAnswer(t, "create", err)
+		_, err = s.Update(ctx, key, changed)
+		noAnswer(t, "update", err)
+		noAnswer(t, "delete", s.Delete(ctx, key, row))
+		end()
+		_, err = s.Get(ctx, k.key(15))
+		is(t, "get", err, ipam.ErrNotFound)
+		must[ipam.Row[T]](t)(s.Update(ctx, key, row))
+		equal(t, "value", k.first(14), must[ipam.Row[T]](t)(s.Get(ctx, key)).Value)
+	})
+	t.Run("kind that is not served is not a missing row", func(t *testing.T) {
+		f, key := k.open(t), k.key(16)
+		row := must[ipam.Row[T]](t)(k.of(f.Store).Create(ctx, key, k.first(16)))
+		s := k.of(f.Unserved)
+		_, err := s.Get(ctx, key)
+		noAnswer(t, "get", err)
+		_, err = s.Create(ctx, key, k.first(16))
+		noAnswer(t, "create", err)
+		_, err = s.Update(ctx, key, row)
+		noAnswer(t, "update", err)
+		noAnswer(t, "delete", s.Delete(ctx, key, row))
+	})
+}

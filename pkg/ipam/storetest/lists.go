@@ -1,0 +1,107 @@
+package storetest
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"testing"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
+)
+
+func ofNode(t *testing.T, s ipam.Store) {
+	ctx := context.Background()
+	want := map[string]ipam.State{"10.1.0.0/26": ipam.Pending, "10.1.0.64/26": ipam.Confirmed, "fd00:1::/122": ipam.PendingDeletion}
+	for cidr, state := range want {
+		must[ipam.Row[ipam.Affinity]](t)(s.Affinities().Create(ctx, ipam.AffinityKey{Node: "list.a", CIDR: netip.MustParsePrefix(cidr)}, ipam.Affinity{State: state}))
+	}
+	for _, node := range []string{"list.b", "list.a-1", "list"} {
+		must[ipam.Row[ipam.Affinity]](t)(s.Affinities().Create(ctx, ipam.AffinityKey{Node: node, CIDR: netip.MustParsePrefix("10.1.0.128/26")}, ipam.Affinity{State: ipam.Confirmed}))
+	}
+	rows := must[[]ipam.AffinityRow](t)(s.AffinitiesOf(ctx, "list.a", false))
+	got := map[string]ipam.State{}
+	for _, row := range rows {
+		if row.Key.Node != "list.a" {
+			t.Errorf("affinity of another node: %v", row.Key)
+		}
+		got[row.Key.CIDR.String()] = row.Value.State
+	}
+	equal(t, "affinities", want, got)
+	for _, row := range rows {
+		row.Value.State = ipam.Confirmed
+		if _, err := s.Affinities().Update(ctx, row.Key, row.Row); err != nil {
+			t.Errorf("a listed row cannot be written back: %v", err)
+		}
+	}
+}
+
+// complete lists more rows than a page of kubectl has.
+func complete(t *testing.T, s ipam.Store) {
+	ctx, n := context.Background(), 520
+	cidr := func(i int) netip.Prefix {
+		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 3, byte(i >> 8), byte(i)}), 32)
+	}
+	var wg sync.WaitGroup
+	for worker := range 8 {
+		wg.Go(func() {
+			for i := worker; i < n; i += 8 {
+				if _, err := s.Affinities().Create(ctx, ipam.AffinityKey{Node: "full.a", CIDR: cidr(i)}, ipam.Affinity{State: ipam.Confirmed}); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := len(must[[]ipam.AffinityRow](t)(s.AffinitiesOf(ctx, "full.a", false))); got != n {
+		t.Errorf("%d rows, want %d", got, n)
+	}
+}
+
+// outdated writes by a list that is older than the newest write of its row, as every cached list may be.
+func outdated(t *testing.T, s ipam.Store) {
+	ctx, key := context.Background(), ipam.AffinityKey{Node: "old.a", CIDR: netip.MustParsePrefix("10.4.0.0/26")}
+	row := must[ipam.Row[ipam.Affinity]](t)(s.Affinities().Create(ctx, key, ipam.Affinity{State: ipam.Pending}))
+	listed := must[[]ipam.AffinityRow](t)(s.AffinitiesOf(ctx, "old.a", false))
+	row.Value.State = ipam.Confirmed
+	must[ipam.Row[ipam.Affinity]](t)(s.Affinities().Update(ctx, key, row))
+	if len(listed) != 1 {
+		t.Fatalf("listed %v", listed)
+	}
+	_, err := s.Affinities().Update(ctx, key, listed[0].Row)
+	is(t, "update", err, ipam.ErrConflict)
+	is(t, "delete", s.Affinities().Delete(ctx, key, listed[0].Row), ipam.ErrConflict)
+	// A cached list shows a past state, never one that did not exist.
+	for _, row := range must[[]ipam.AffinityRow](t)(s.AffinitiesOf(ctx, "old.a", true)) {
+		if row.Key != key || row.Value.State != ipam.Pending && row.Value.State != ipam.Confirmed {
+			t.Errorf("cached list has %v", row)
+		}
+	}
+}
+
+// overlapping looks for the blocks that share addresses with a CIDR: equal, larger and smaller ones, marked ones included.
+func overlapping(t *testing.T, s ipam.Store) {
+	ctx := context.Background()
+	for _, text := range []string{"172.26.0.0/28", "172.26.0.0/30", "172.26.0.4/30", "172.26.0.16/30", "fd00:7::/124"} {
+		cidr := netip.MustParsePrefix(text)
+		row := must[ipam.Row[block.Block]](t)(s.Blocks().Create(ctx, cidr, sampleBlock(cidr, "host:a")))
+		if text == "172.26.0.4/30" {
+			row.Deleted = true
+			must[ipam.Row[block.Block]](t)(s.Blocks().Update(ctx, cidr, row))
+		}
+	}
+	for of, want := range map[string][]string{
+		"172.26.0.0/30":  {"172.26.0.0/28", "172.26.0.0/30"},
+		"172.26.0.0/29":  {"172.26.0.0/28", "172.26.0.0/30", "172.26.0.4/30"},
+		"172.26.0.5/32":  {"172.26.0.0/28", "172.26.0.4/30"},
+		"172.26.0.16/28": {"172.26.0.16/30"},
+		"172.26.0.32/28": nil,
+		"fd00:7::1/128":  {"fd00:7::/124"},
+	} {
+		var got []string
+		for _, cidr := range must[[]netip.Prefix](t)(s.BlocksOverlapping(ctx, netip.MustParsePrefix(of))) {
+			got = append(got, cidr.String())
+		}
+		equal(t, of, want, got)
+	}
+}

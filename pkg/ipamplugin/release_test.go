@@ -1,0 +1,308 @@
+package ipamplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/ipam/memstore"
+	"calico-cni/pkg/ipam/pool"
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/pending"
+	"calico-cni/pkg/workload"
+)
+
+// cluster is a store with one pool, and a node that allocates from it.
+type cluster struct {
+	Allocations
+	t     *testing.T
+	store *memstore.Store
+	// clock is the wall clock.
+	clock time.Time
+}
+
+func newCluster(t *testing.T) *cluster {
+	t.Helper()
+	c := &cluster{t: t, clock: time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)}
+	now := func() time.Time { return c.clock }
+	c.store = memstore.New(now)
+	c.store.IPPools = []pool.Pool{{Name: "v4", CIDR: netip.MustParsePrefix("10.0.0.0/24"), BlockSize: 26}}
+	c.Allocations = Allocations{
+		Store: c.store, Cluster: c.store, LockFile: filepath.Join(t.TempDir(), "lock"), Now: now, Log: slog.New(slog.DiscardHandler),
+	}
+	return c
+}
+
+func attachment(ifName string) workload.ID {
+	return workload.ID{ContainerID: "c1", IfName: ifName, Namespace: "default", Pod: "p"}
+}
+
+// add allocates one address as an ADD on a node does.
+func (c *cluster) add(node, ifName string) netip.Addr {
+	c.t.Helper()
+	r := Request{Network: "net", Node: node, ID: attachment(ifName), IPv4: Family{Wanted: true}, Another: true}
+	view, err := c.Gather(c.t.Context(), r)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	g, err := c.Assign(c.t.Context(), view, r)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return g.Assigned[0].Addr
+}
+
+// addAsCalico does so without the name of the interface.
+func (c *cluster) addAsCalico(node, ifName string) netip.Addr {
+	c.t.Helper()
+	addr := c.add(node, ifName)
+	for cidr := range c.store.AllBlocks() {
+		row, err := c.store.Blocks().Get(c.t.Context(), cidr)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for i, a := range row.Value.Attributes {
+			if h, ok := row.Value.Holder(addr); ok && a.Owner[ownerInterface] == ifName && h.Owner[ownerInterface] == ifName {
+				owner := map[string]string{}
+				for key, value := range a.Owner {
+					if key != ownerInterface {
+						owner[key] = value
+					}
+				}
+				row.Value.Attributes[i].Owner = owner
+			}
+		}
+		if _, err := c.store.Blocks().Update(c.t.Context(), cidr, row); err != nil {
+			c.t.Fatal(err)
+		}
+	}
+	return addr
+}
+
+// held returns the addresses that the handle holds.
+func (c *cluster) held() string {
+	var out []string
+	for _, b := range c.store.AllBlocks() {
+		for _, h := range b.HeldBy(func(a block.Attribute) bool { return a.Handle == "net.c1" }) {
+			out = append(out, h.Addr.String())
+		}
+	}
+	return strings.Join(out, " ")
+}
+
+// del releases as a DEL with that evidence does.
+func (c *cluster) del(ifName string, e Evidence) Freed {
+	c.t.Helper()
+	held, err := c.Lookup(c.t.Context(), "net", attachment(ifName))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	freed, err := c.Release(c.t.Context(), held, e)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return freed
+}
+
+// TestReleaseMatrix releases what either implementation allocated, for containers of one and of two interfaces.
+func TestReleaseMatrix(t *testing.T) {
+	const calico, ours = "Calico", "ours"
+	type allocation struct{ by, ifName string }
+	for _, c := range []struct {
+		allocated []allocation
+		del       string
+		// told says that the runtime passes the result of the ADD along.
+		told   bool
+		others Others
+		// want are the interfaces whose addresses stay.
+		want string
+	}{
+		{allocated: []allocation{{calico, "eth0"}}, del: "eth0", want: ""},
+		{allocated: []allocation{{ours, "eth0"}}, del: "eth0", want: ""},
+		{allocated: []allocation{{calico, "net1"}}, del: "net1", want: ""},
+		{allocated: []allocation{{calico, "net1"}}, del: "net1", told: true, want: ""},
+		{allocated: []allocation{{ours, "net1"}}, del: "net1", want: ""},
+		{allocated: []allocation{{ours, "net1"}}, del: "net1", told: true, want: ""},
+		{allocated: []allocation{{calico, "net1"}}, del: "net1", others: NoOthers, want: ""},
+		// Two interfaces of one network share the handle.
+		{allocated: []allocation{{calico, "eth0"}, {ours, "net1"}}, del: "net1", want: "eth0"},
+		{allocated: []allocation{{calico, "eth0"}, {ours, "net1"}}, del: "net1", told: true, want: "eth0"},
+		{allocated: []allocation{{calico, "eth0"}, {ours, "net1"}}, del: "eth0", want: "net1"},
+		{allocated: []allocation{{ours, "eth0"}, {ours, "net1"}}, del: "net1", want: "eth0"},
+		{allocated: []allocation{{ours, "eth0"}, {ours, "net1"}}, del: "eth0", want: "net1"},
+		{allocated: []allocation{{ours, "eth0"}, {calico, "net1"}}, del: "net1", told: true, want: "eth0"},
+		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "net1", told: true, want: "eth0"},
+		{allocated: []allocation{{calico, "net1"}, {calico, "net2"}}, del: "net1", told: true, want: "net2"},
+		{allocated: []allocation{{calico, "net1"}, {ours, "net2"}}, del: "net1", told: true, want: "net2"},
+		{allocated: []allocation{{calico, "net1"}, {ours, "net2"}}, del: "net1", want: "net1 net2"},
+		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "net1", others: SomeOthers, want: "eth0 net1"},
+		// Calico releases all that the handle holds, too.
+		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "eth0", want: ""},
+		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "net1", want: ""},
+	} {
+		name := fmt.Sprintf("%v DEL %s told %t others %d", c.allocated, c.del, c.told, c.others)
+		t.Run(name, func(t *testing.T) {
+			w := newCluster(t)
+			ifNames, e := map[string]string{}, Evidence{Others: c.others}
+			for _, a := range c.allocated {
+				add := w.add
+				if a.by == calico {
+					add = w.addAsCalico
+				}
+				addr := add("n1", a.ifName)
+				ifNames[addr.String()] = a.ifName
+				if a.ifName == c.del && c.told {
+					e.Addrs = append(e.Addrs, addr)
+				}
+			}
+			freed := w.del(c.del, e)
+			expect := func(when string) {
+				t.Helper()
+				var left []string
+				for addr := range strings.FieldsSeq(w.held()) {
+					left = append(left, ifNames[addr])
+				}
+				if got := strings.Join(left, " "); got != c.want {
+					t.Errorf("%s: addresses of %q are left, want those of %q\n%s", when, got, c.want, w.store)
+				}
+			}
+			expect("after the DEL")
+			if freed.All != (c.want == "") {
+				t.Errorf("all released: %t\n%s", freed.All, w.store)
+			}
+			if breaches := w.store.Check(); len(breaches) > 0 {
+				t.Error(breaches)
+			}
+			// The runtime calls DEL again, and still says which addresses it had.
+			if c.told || c.del == "eth0" {
+				w.del(c.del, e)
+				expect("after a repeated DEL")
+			}
+		})
+	}
+}
+
+// TestOwnInterfacesAreNamedUnderOtherMainPlugins is what keeps a repeated DEL of net1 from taking the address of eth0.
+func TestOwnInterfacesAreNamedUnderOtherMainPlugins(t *testing.T) {
+	for _, c := range []struct {
+		kind, ifName, want string
+	}{{"calico", "eth0", ""}, {"", "eth0", ""}, {"macvlan", "eth0", "eth0"}, {"macvlan", "net1", "net1"}, {"calico", "net1", "net1"}} {
+		command := &Command{Conf: &netconf.NetConf{Type: c.kind}, ID: workload.ID{ContainerID: "c1", IfName: c.ifName}}
+		owner := Allocations{Now: time.Now}.owner(command.request("n1", kube.Meta{}))
+		if got := owner[ownerInterface]; got != c.want {
+			t.Errorf("under %q, for %s: named %q, want %q", c.kind, c.ifName, got, c.want)
+		}
+	}
+}
+
+// TestQueuedReleaseDoesNotDependOnTheClock has the wall clock step between the ADD, the DEL that is queued, and its settling.
+func TestQueuedReleaseDoesNotDependOnTheClock(t *testing.T) {
+	for _, steps := range [][2]time.Duration{{-time.Hour, time.Minute}, {time.Hour, time.Minute}, {time.Minute, -time.Hour}, {0, 0}, {-48 * time.Hour, 0}} {
+		t.Run(fmt.Sprint(steps), func(t *testing.T) {
+			w := newCluster(t)
+			w.add("n1", "eth0")
+			w.clock = w.clock.Add(steps[0])
+			c, queue := w.command(), pending.Queue{Dir: filepath.Join(t.TempDir(), "pending"), Now: w.Now}
+			if err := queue.Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Node: "n1"}); err != nil {
+				t.Fatal(err)
+			}
+			w.clock = w.clock.Add(steps[1])
+			done, err := queue.Settle(t.Context(), 16, nil, w.settle(c))
+			if waiting, _ := queue.Len(); done != 1 || err != nil || waiting != 0 || w.held() != "" {
+				t.Errorf("settled %d, %v; %d wait, %q is held\n%s", done, err, waiting, w.held(), w.store)
+			}
+		})
+	}
+}
+
+// TestQueuedReleaseThatLeavesSomethingIsKept has containers of one ID on two nodes, as cnitool makes them.
+func TestQueuedReleaseThatLeavesSomethingIsKept(t *testing.T) {
+	for _, c := range []struct {
+		name, node string
+		addedOn    string
+		addresses  string
+		kept       bool
+	}{
+		{"the node's own", "n1", "n1", "", false},
+		{"another node's", "n1", "n2", "", true},
+		{"another node's, which the runtime has named", "n1", "n2", "10.0.0.0", true},
+		{"another node's, where the runtime named another address", "n1", "n2", "10.0.0.9", false},
+		{"of nobody knows which node", "", "n2", "", false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newCluster(t)
+			addr := w.add(c.addedOn, "eth0")
+			r := pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Node: c.node, Addresses: addrs(c.addresses)}
+			if c.addresses == "10.0.0.0" {
+				r.Addresses = []netip.Addr{addr}
+			}
+			queue := pending.Queue{Dir: filepath.Join(t.TempDir(), "pending"), Now: w.Now}
+			if err := queue.Add(r); err != nil {
+				t.Fatal(err)
+			}
+			_, err := queue.Settle(t.Context(), 16, nil, w.settle(w.command()))
+			waiting, _ := queue.Len()
+			if kept := waiting == 1; kept != c.kept || errors.Is(err, ErrHeld) != c.kept {
+				t.Errorf("kept %t, %v; want %t", kept, err, c.kept)
+			}
+			if foreign := c.node != "" && c.node != c.addedOn; foreign != (w.held() != "") {
+				t.Errorf("held: %q", w.held())
+			}
+			// The other node releases what is its own: nothing is left to wait for.
+			w.del("eth0", Evidence{})
+			if _, err := queue.Settle(t.Context(), 16, nil, w.settle(w.command())); err != nil {
+				t.Error(err)
+			}
+			if waiting, _ := queue.Len(); waiting != 0 {
+				t.Error("waits though nothing is held")
+			}
+		})
+	}
+}
+
+// command is one that knows no node.
+func (c *cluster) command() *Command {
+	unknown := func(string) ([]byte, error) { return nil, errors.New("no such file") }
+	return &Command{Host: Host{Now: c.Now, ReadFile: unknown}, Conf: &netconf.NetConf{}, Log: c.Log}
+}
+
+// settle releases from the store as a command does that has reached the API server.
+func (c *cluster) settle(command *Command) func(ctx context.Context, r pending.Release) error {
+	return func(ctx context.Context, r pending.Release) error {
+		_, err := command.give(ctx, c.Allocations, r, workload.ID{ContainerID: r.ContainerID, IfName: r.IfName})
+		return err
+	}
+}
+
+// TestAddOnAnotherNodeGetsAnAddressOfItsOwn has containers of one ID on two nodes, and the first ADD of one of them repeated.
+func TestAddOnAnotherNodeGetsAnAddressOfItsOwn(t *testing.T) {
+	w := newCluster(t)
+	got := map[string]netip.Addr{}
+	for _, node := range []string{"n1", "n2", "n1", "n2"} {
+		r := Request{Network: "net", Node: node, ID: attachment("eth0"), IPv4: Family{Wanted: true}}
+		view, err := w.Gather(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := w.Assign(t.Context(), view, r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		addr := g.Assigned[0].Addr
+		if before, ok := got[node]; ok && before != addr {
+			t.Errorf("repeated on %s: %v, want %v", node, addr, before)
+		}
+		got[node] = addr
+	}
+	if got["n1"] == got["n2"] {
+		t.Errorf("both nodes have %v", got["n1"])
+	}
+}

@@ -1,0 +1,49 @@
+package kube
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// decodeKubeconfig reads YAML or JSON. A file that does not say its kind is taken for a kubeconfig.
+func decodeKubeconfig(data []byte) (kubeconfigFile, error) {
+	text, err := yaml.YAMLToJSON(data)
+	if err != nil {
+		return kubeconfigFile{}, syntaxFault(data, err)
+	}
+	file := kubeconfigFile{APIVersion: "v1", Kind: "Config"}
+	var mistyped *json.UnmarshalTypeError
+	switch err := json.Unmarshal(text, &file); {
+	case errors.As(err, &mistyped) && mistyped.Field != "":
+		// The fields of impersonation are those of the user.
+		return kubeconfigFile{}, fmt.Errorf("%w: see %s", errFields, strings.Replace(mistyped.Field, "impersonation.", "", 1))
+	case errors.As(err, new(base64.CorruptInputError)):
+		return kubeconfigFile{}, errBase64
+	case err != nil:
+		return kubeconfigFile{}, errFields
+	case file.APIVersion != "v1" || file.Kind != "Config":
+		return kubeconfigFile{}, errKind
+	}
+	return file, nil
+}
+
+// syntaxFault returns what is wrong with a text that the YAML parser refuses. The parser's own words quote the text.
+func syntaxFault(data []byte, err error) error {
+	var line int
+	if n, _ := fmt.Sscanf(err.Error(), "yaml: line %d:", &line); n != 1 {
+		return errSyntax
+	}
+	if lines := bytes.Split(data, []byte("\n")); line <= len(lines) {
+		text := lines[max(line-1, 0)]
+		if indent := text[:len(text)-len(bytes.TrimLeft(text, " \t"))]; bytes.ContainsRune(indent, '\t') {
+			return fmt.Errorf("%w: see line %d", errTab, line)
+		}
+	}
+	return fmt.Errorf("%w: see line %d", errSyntax, line)
+}

@@ -1,0 +1,185 @@
+package e2e
+
+import (
+	"encoding/json"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"calico-cni/test/node"
+	"calico-cni/test/proxy"
+)
+
+// repeated is a pod that was added and deleted through a proxy that counts requests.
+type repeated struct {
+	t       *testing.T
+	plugin  string
+	pod     *node.Pod
+	through *proxy.Proxy
+	changes map[string]any
+}
+
+func newRepeated(t *testing.T, plugin, name string) *repeated {
+	t.Helper()
+	r := &repeated{t: t, plugin: plugin, pod: newPod(t, name), through: proxy.Start(t, n.Kubeconfig())}
+	r.changes = map[string]any{
+		"name": name, "kubernetes.kubeconfig": r.through.Kubeconfig(t, n.Kubeconfig()), "ipam.assign_ipv6": "false",
+	}
+	return r
+}
+
+func (r *repeated) add() {
+	r.t.Helper()
+	if a := ask(r.t, r.plugin, "ADD", r.pod, r.changes); a.Exit != 0 {
+		r.t.Fatalf("ADD: %+v", a)
+	}
+	r.through.Take()
+}
+
+// del calls DEL and expects it to make requests, or none.
+func (r *repeated) del(what string, some bool, env ...string) {
+	r.t.Helper()
+	expectOK(r.t, what, ask(r.t, r.plugin, "DEL", r.pod, r.changes, env...))
+	requests, _ := r.through.Take()
+	if (len(requests) > 0) != some {
+		r.t.Errorf("%s: %d requests, want some: %t\n%s", what, len(requests), some, proxy.Lines(requests))
+	}
+}
+
+func TestRepeatedDelMakesNoRequest(t *testing.T) {
+	for _, plugin := range both {
+		r := newRepeated(t, plugin, "repeated-"+plugin)
+		before := state(t)
+		r.add()
+		r.del("first DEL", true)
+		for range 3 {
+			r.del("repeated DEL", false)
+		}
+		r.del("DEL of another interface", true, "CNI_IFNAME", "net1")
+		r.add()
+		r.del("DEL after another ADD", true)
+		r.del("repeated DEL after another ADD", false)
+		expectSame(t, plugin, withoutPod(r.pod.Name)(before), withoutPod(r.pod.Name)(state(t)))
+	}
+}
+
+// TestDelThatIsNotCertainAsksTheAPIServer has each reason for a repeated DEL to look again.
+func TestDelThatIsNotCertainAsksTheAPIServer(t *testing.T) {
+	const dir = "/var/run/calico/cni"
+	for _, plugin := range both {
+		for _, c := range []struct {
+			name    string
+			between func(r *repeated)
+		}{
+			{"a reboot", func(*repeated) { must(t, os.RemoveAll(filepath.Join(dir, "deleted"))) }},
+			{"an ADD that failed", func(r *repeated) {
+				changes := plus(r.changes, "ipam.ipv4_pools", []string{"no-such-pool"})
+				if a := ask(t, plugin, "ADD", r.pod, changes); a.Exit == 0 {
+					t.Errorf("ADD: %+v", a)
+				}
+			}},
+			{"a release that waits", func(r *repeated) {
+				entry := mustJSON(t, map[string]any{"network": r.changes["name"], "containerID": r.pod.ContainerID, "ifName": "eth0", "queued": time.Now()})
+				must(t, os.MkdirAll(waitingDir, 0o700))
+				must(t, os.WriteFile(filepath.Join(waitingDir, r.changes["name"].(string)+"@"+r.pod.ContainerID+"@eth0.json"), []byte(entry), 0o600))
+			}},
+			{"another cluster", func(r *repeated) {
+				data, err := os.ReadFile(r.changes["kubernetes.kubeconfig"].(string))
+				must(t, err)
+				other := filepath.Join(t.TempDir(), "kubeconfig")
+				must(t, os.WriteFile(other, data, 0o600))
+				r.changes = plus(r.changes, "kubernetes.kubeconfig", other)
+			}},
+		} {
+			r := newRepeated(t, plugin, "uncertain-"+plugin+"-"+strings.ToLower(strings.ReplaceAll(c.name, " ", "-")))
+			r.add()
+			r.del("first DEL", true)
+			c.between(r)
+			r.through.Take()
+			r.del("DEL after "+c.name, true)
+			expectWaiting(t, c.name, 0)
+		}
+	}
+}
+
+// TestDelLooksAgainWhenTheHostHasTheInterface has another implementation attach the pod between two DELs.
+func TestDelLooksAgainWhenTheHostHasTheInterface(t *testing.T) {
+	r := newRepeated(t, "calico", "foreign-interface")
+	r.add()
+	r.del("first DEL", true)
+	link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: hostIfName("default." + r.pod.Name)}, PeerName: "foreign-peer"}
+	must(t, netlink.LinkAdd(link))
+	t.Cleanup(func() { _ = netlink.LinkDel(link) })
+	r.del("DEL with an interface on the host", true)
+}
+
+// TestDelAfterOneThatDidNotSucceedAsksTheAPIServer has the first DEL fail after some of its work.
+func TestDelAfterOneThatDidNotSucceedAsksTheAPIServer(t *testing.T) {
+	for _, plugin := range both {
+		r := newRepeated(t, plugin, "refused-del-"+plugin)
+		r.add()
+		r.through.Arm(&proxy.Fault{Status: http.StatusForbidden, Always: true})
+		if a := ask(t, plugin, "DEL", r.pod, r.changes); a.Exit == 0 {
+			t.Errorf("DEL that is refused: %+v", a)
+		}
+		r.through.Arm(&proxy.Fault{Lose: proxy.Before, Always: true})
+		expectOK(t, "DEL in an outage", ask(t, plugin, "DEL", r.pod, r.changes))
+		r.through.Arm(nil)
+		r.through.Take()
+		r.del("DEL after the outage", true)
+		r.del("repeated DEL", false)
+		expectWaiting(t, plugin, 0)
+	}
+}
+
+// TestCPUOfARepeatedDel logs what a repeated DEL costs, beside one that asks the API server.
+func TestCPUOfARepeatedDel(t *testing.T) {
+	if os.Getenv("CNI_MEASURE") == "" {
+		t.Log("not measured: CNI_MEASURE is not set")
+		return
+	}
+	for _, plugin := range both {
+		r := newRepeated(t, plugin, "cpu-"+plugin)
+		r.changes["kubernetes.kubeconfig"] = n.Kubeconfig()
+		r.add()
+		expectOK(t, "DEL", ask(t, plugin, "DEL", r.pod, r.changes))
+		config, err := n.Config(r.changes)
+		must(t, err)
+		stdin, err := json.Marshal(config)
+		must(t, err)
+		run := func(command string) time.Duration {
+			cmd := exec.Command(filepath.Join(n.BinDir(), plugin))
+			cmd.Env = []string{
+				"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + r.pod.ContainerID, "CNI_NETNS=" + r.pod.NetNS, "CNI_IFNAME=eth0", "CNI_PATH=" + n.BinDir(),
+				"CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + r.pod.Name,
+			}
+			cmd.Stdin = strings.NewReader(string(stdin))
+			out, err := cmd.Output()
+			if err != nil {
+				t.Fatal(err, string(out))
+			}
+			usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+			return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+		}
+		mean := func(command string, before func()) time.Duration {
+			const times = 100
+			var sum time.Duration
+			for range times {
+				before()
+				sum += run(command)
+			}
+			return sum / times
+		}
+		start := mean("VERSION", func() {})
+		repeated := mean("DEL", func() {})
+		full := mean("DEL", func() { must(t, os.RemoveAll("/var/run/calico/cni/deleted")) })
+		t.Logf("%s: a repeated DEL takes %v of CPU, one that asks the API server and finds nothing %v; VERSION takes %v", plugin, repeated, full, start)
+	}
+}

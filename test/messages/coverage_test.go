@@ -1,0 +1,91 @@
+package messages_test
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+
+	"calico-cni/internal/hostlock"
+	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/pool"
+	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/pending"
+	"calico-cni/pkg/workload"
+)
+
+// shown are the errors of cnierr's table that a runtime can get to see, apart from those of unshown.
+var shown = []error{
+	netconf.ErrDecode, netconf.ErrInvalid, netconf.ErrUnsupported, netconf.ErrAnnotation, workload.ErrInvalidArgs,
+	dataplane.ErrNoNetNS, dataplane.ErrIfNameTaken, dataplane.ErrSpec, dataplane.ErrBroken, dataplane.ErrRouteConflict,
+	kube.ErrKubeconfig, kube.ErrNotFound, kube.ErrUnauthorized, kube.ErrForbidden, kube.ErrRefused, kube.ErrUnavailable, kube.ErrNotServed, kube.ErrMalformed,
+	ipam.ErrNoAddress, ipam.ErrAddrTaken, ipam.ErrNotReady, ipam.ErrMalformed, pool.ErrUnknownPool,
+	ipamplugin.ErrNoFamily, ipamplugin.ErrNotUp, ipamplugin.ErrNotHeld, ipamplugin.ErrCannotAdd, pending.ErrFull, hostlock.ErrBusy,
+}
+
+// unshown has the others, and why no row produces them.
+var unshown = map[error]string{
+	dataplane.ErrHostNetNS: "the dispatcher refuses the host's network namespace before a verb runs; pkg/dataplane/linux tests the error",
+	dataplane.ErrNoIPv6:    "takes a kernel without IPv6; pkg/dataplane/linux tests it with a directory in place of /proc/sys",
+	dataplane.ErrSuffering: "takes running pods whose forwarding is off; test/e2e tests it",
+	kube.ErrExists:         "the allocator handles it", kube.ErrConflict: "the allocator handles it", kube.ErrInvalid: "takes an object that the schema refuses; test/kubeclient tests it",
+	ipam.ErrNotFound: "the allocator handles it", ipam.ErrExists: "the allocator handles it", ipam.ErrConflict: "the allocator handles it",
+	ipam.ErrContended:     "takes 100 conflicts; pkg/ipam tests it",
+	ipam.ErrReleased:      "takes a DEL between two writes of an ADD; pkg/ipam tests it",
+	ipam.ErrHandleTaken:   "takes two containers whose IDs differ in case; pkg/ipam tests it",
+	pool.ErrInvalid:       "is the cause within a pool.ErrUnknownPool or a reason of an ipam.ErrNoAddress",
+	pending.ErrSuperseded: "takes an ADD during a DEL; pkg/ipamplugin tests it",
+	pending.ErrVersion:    "takes a file of a newer version; pkg/pending tests it",
+	ipamplugin.ErrHeld:    "is logged, and the DEL succeeds",
+}
+
+// TestEveryShownErrorHasARow compares the lists with the rows; pkg/cnierr has the test that its table is complete.
+func TestEveryShownErrorHasARow(t *testing.T) {
+	for _, sentinel := range shown {
+		if unshown[sentinel] != "" {
+			t.Errorf("%q is in both lists", sentinel)
+		}
+		found := false
+		for _, r := range rows() {
+			for _, kind := range r.kinds {
+				found = found || errors.Is(kind, sentinel)
+			}
+		}
+		if !found {
+			t.Errorf("no row produces %q", sentinel)
+		}
+	}
+}
+
+// FuzzConfiguration reads arbitrary configurations: each error has a cause and a remedy, and nothing of Go's.
+func FuzzConfiguration(f *testing.F) {
+	for _, seed := range []string{
+		"", "{", "\xef\xbb\xbf{}", `{"name": 5}`, `{"name": "n", "ipam": {"type": "calico-ipam", "ipv4_pools": ["10.0.0.0/33"]}}`, `{"name": "n", "ipam": {"type": "host-local", "routes": [{"dst": "x"}]}}`,
+		`{"name": "n", "ipam": {"type": "calico-ipam"}, "prevResult": {"ips": [{"address": "x"}]}}`, `{"name": "n", "mtu": 1e99}`, `{"name": "n", "ipam": {"type": "calico-ipam", "assign_ipv4": {}}}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, stdin []byte) {
+		conf, err := netconf.Parse(stdin)
+		if err == nil {
+			_, err = conf.PrevResult()
+		}
+		if err == nil {
+			return
+		}
+		msg := err.Error()
+		for _, internal := range internals {
+			// A value of the configuration may be anything, also such a text.
+			if found := internal.FindString(msg); found != "" && !contains(stdin, found) {
+				t.Errorf("%q: Go's own text %q in: %s", stdin, found, msg)
+			}
+		}
+		if !remedies.MatchString(msg) {
+			t.Errorf("%q: no remedy in: %s", stdin, msg)
+		}
+	})
+}
+
+func contains(stdin []byte, text string) bool { return bytes.Contains(stdin, []byte(text)) }
