@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/skel"
@@ -29,7 +30,10 @@ type Command struct {
 	ID   workload.ID
 	Log  *slog.Logger
 	// Client speaks to the API server once Connect has succeeded.
-	Client  *kube.Client
+	Client *kube.Client
+	// store is made once, because it remembers how many blocks the cluster has.
+	store   *crdstore.Store
+	opened  sync.Once
 	started time.Time
 	// begun is started by the boot clock.
 	begun time.Duration
@@ -116,9 +120,10 @@ func (c *Command) ReadNamespace(ctx context.Context) (kube.Meta, error) {
 
 // Allocations are those of the node, once connected.
 func (c *Command) Allocations() Allocations {
-	store := crdstore.New(c.Client, c.labelled())
+	c.opened.Do(func() { c.store = crdstore.New(c.Client, c.labelled()) })
 	return Allocations{
-		Store: store, Cluster: store, LockFile: c.Conf.IPAMLockFile, borrowed: c.borrowed(), remembered: c.remembered(c.Client, store), Now: c.Now, Log: c.Log,
+		Store: c.store, Cluster: c.store, LockFile: c.Conf.IPAMLockFile, borrowed: c.borrowed(),
+		remembered: c.remembered(c.Client, c.store), Now: c.Now, Log: c.Log,
 	}
 }
 
