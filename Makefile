@@ -11,7 +11,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 IMAGE     ?= localhost/calico-cni
 PLATFORMS ?= linux/amd64,linux/arm64
 
-TARGETS = kubed-server help build image release verify-release demo test test-unit mutants test-real soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e test-cluster test-netkit system-cluster
+TARGETS = kubed-server help build image release verify-release demo check test test-unit mutants test-real soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e test-cluster test-netkit system-cluster
 .PHONY: $(TARGETS)
 
 help:            ## list the targets
@@ -33,6 +33,16 @@ verify-release:  ## builds image and release again, elsewhere and with empty cac
 demo: system     ## a node, an API server, pods that talk, and the proof that nothing is left
 	cd test && $(GO) build -o ../bin/demo ./demo
 	cd test && ../bin/demo
+
+# BASE is what counts as changed: everything since this revision.
+BASE ?= HEAD~1
+check: system    ## the inner loop: format, vet, lint of the packages changed since BASE, short unit tests
+	@files=$$($(GO) tool -modfile=hack/tools/go.mod gofumpt -l cmd pkg internal conflist test hack/release); \
+		[ -z "$$files" ] || { echo "run 'make fmt' for: $$files" >&2; exit 1; }
+	$(GO) vet ./...
+	@dirs=$$(git diff --name-only --diff-filter=d $(BASE) -- '*.go' | grep -E '^(cmd|pkg|internal|conflist)/' | xargs -r -n1 dirname | sort -u | sed 's|^|./|'); \
+		[ -z "$$dirs" ] || $(GO) tool -modfile=hack/tools/lint/go.mod golangci-lint run $$dirs
+	$(GO) test -short ./...
 
 test: system verify lint test-unit test-real test-cluster  ## everything; what continuous integration runs
 

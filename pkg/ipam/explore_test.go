@@ -65,7 +65,11 @@ func TestEveryInterleavingOfSmallCases(t *testing.T) {
 				return
 			}
 			runs := 0
-			for _, bound := range []struct{ crashes, faults, switches int }{{0, 0, 2}, {1, 0, 1}, {0, 1, 1}} {
+			bounds := []struct{ crashes, faults, switches int }{{0, 0, 2}, {1, 0, 1}, {0, 1, 1}}
+			if testing.Short() {
+				bounds = bounds[1:]
+			}
+			for _, bound := range bounds {
 				if bound.faults > 0 && len(sit.faults) == 0 {
 					continue
 				}
@@ -94,11 +98,21 @@ func (r random) choose(n int) int {
 	return r.IntN(n)
 }
 
+// shortRuns is how many random interleavings of each situation a short test tries.
+const shortRuns = 50
+
+func runsOf(runs int) uint64 {
+	if testing.Short() {
+		return uint64(min(runs, shortRuns))
+	}
+	return uint64(runs)
+}
+
 func TestRandomInterleavings(t *testing.T) {
 	for name, sit := range situations() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for seed := range uint64(*modelRuns) {
+			for seed := range runsOf(*modelRuns) {
 				if enough() {
 					return
 				}
