@@ -99,6 +99,11 @@ func (r Records) Open(k Key, plugin Plugin, scope string) (*Record, error) {
 	if ok && c.scope == record.scope && age >= 0 && age < maxAge {
 		record.complete = c.phase == phaseComplete
 		record.released = record.complete || c.phase == phaseReleased
+		return record, nil
+	}
+	// It counts no more: from here on it is this DEL's, so that no sweep takes it for an old one.
+	if err := record.write(phaseBegun); err != nil {
+		return nil, errors.Join(fmt.Errorf("record deletion: %w", err), f.Close())
 	}
 	return record, nil
 }
@@ -202,7 +207,7 @@ func (r Records) sweep() {
 		}
 		data, err := safeopen.Read(path)
 		c, ok := parse(string(data))
-		expired := !ok || c.at > now || now-c.at >= maxAge || len(entries) > maxRecords && c.phase == phaseComplete
+		expired := !ok || c.at > now || now-c.at >= 2*maxAge || len(entries) > maxRecords && c.phase == phaseComplete
 		// A record without content is being written.
 		if err == nil && len(data) > 0 && expired {
 			_ = os.Remove(path)

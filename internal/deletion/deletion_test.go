@@ -169,7 +169,7 @@ func TestSweepRemovesOldRecordsAndBoundsTheirNumber(t *testing.T) {
 			complete(t, r)
 		}
 	}
-	*clock += maxAge
+	*clock += 2 * maxAge
 	open(t, records, at(10), Main, "a")
 	if got := count(); got != 1 {
 		t.Errorf("%d records after they have expired, want 1", got)

@@ -98,12 +98,12 @@ func (s *search) pools(w Want) ([]pool.Pool, []pool.Rejection, error) {
 // ownIn returns the node's claims in the pools, by the order of these, but for blocks that were seen to be full.
 // Claims on blocks of another size than the pool's are returned by misfits.
 func (s *search) ownIn(pools []pool.Pool) (rows []AffinityRow) {
-	return s.claimsIn(pools, func(p pool.Pool, cidr netip.Prefix) bool { return cidr.Bits() == p.BlockSize })
+	return s.claimsIn(pools, func(_ pool.Pool, cidr netip.Prefix) bool { return s.fits(cidr) })
 }
 
 // misfits returns the node's claims on blocks that have another size than the pool that they lie in has now.
 func (s *search) misfits(pools []pool.Pool) (rows []AffinityRow) {
-	return s.claimsIn(pools, func(p pool.Pool, cidr netip.Prefix) bool { return cidr.Bits() != p.BlockSize })
+	return s.claimsIn(pools, func(_ pool.Pool, cidr netip.Prefix) bool { return !s.fits(cidr) })
 }
 
 func (s *search) claimsIn(pools []pool.Pool, which func(p pool.Pool, cidr netip.Prefix) bool) (rows []AffinityRow) {

@@ -113,14 +113,14 @@ func (a *Allocator) passed(row Row[block.Block]) bool {
 	if known, ok := a.memory().Recall(cidr); ok {
 		return known.UID != "" && known.UID == row.UID && known.Value.Affinity == row.Value.Affinity
 	}
-	return slices.Contains(a.memory().Roomy(), cidr)
+	return false
 }
 
 // fits reports whether a block has the size that its pool has now. Where it has not, other writers may claim blocks
 // that overlap it at any time, so that what is remembered of it does not count.
 func (s *search) fits(cidr netip.Prefix) bool {
 	p, ok := pool.Containing(s.view.Pools, cidr.Addr())
-	return ok && p.BlockSize == cidr.Bits()
+	return ok && p.BlockSize == cidr.Bits() && !slices.ContainsFunc(p.Inner(s.view.Pools), cidr.Overlaps)
 }
 
 // collision notes that a block could not be used because it overlaps others, and returns errFull. Other errors it

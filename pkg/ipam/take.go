@@ -3,6 +3,7 @@ package ipam
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"net/netip"
 
@@ -165,8 +166,25 @@ func (s *search) move(ctx context.Context, from place) (place, error) {
 }
 
 // moveApart counts the new place after a conflict. The count of the old place stays: the update that conflicted may
-// have lowered it already, and to lower it twice would hide an address. The release of the handle settles it.
+// have lowered it already, and to lower it twice would hide an address. The release of the handle settles it. A handle
+// that is gone, or another one, is not made anew: a release has given back what this request had by it.
 func (s *search) moveApart(ctx context.Context, from, to place) error {
-	s.counted[from.cidr]--
-	return s.countUp(ctx, map[netip.Prefix]int{to.cidr: 1})
+	id, uid := s.request.Handle, s.handle.UID
+	return s.a.retry(ctx, "count addresses of handle "+id, func() error {
+		row, err := get(ctx, s.a.Store.Handles(), id)
+		if errors.Is(err, ErrNotFound) || err == nil && row.UID != uid {
+			return fmt.Errorf("assign address to handle %s: %w: its container is being deleted", id, ErrReleased)
+		}
+		if err != nil {
+			return err
+		}
+		row.Value.Counts = apply(row.Value.Counts, map[netip.Prefix]int{to.cidr: 1})
+		if row, err = s.a.Store.Handles().Update(ctx, id, row); err != nil {
+			return missing(err)
+		}
+		s.handle = row
+		s.counted[from.cidr]--
+		s.counted[to.cidr]++
+		return nil
+	})
 }

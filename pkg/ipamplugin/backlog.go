@@ -88,11 +88,12 @@ func (c *Command) SettleOwn(ctx context.Context) error {
 
 // Settled drops a release of the command's own attachment that waits: the command has just done what it was for, unless
 // another had begun it. One that stays does no harm, for it finds nothing to do.
-func (c *Command) Settled(ctx context.Context) {
+func (c *Command) Settled(ctx context.Context, freed Freed) {
 	ctx, cancel := context.WithTimeout(ctx, settleBriefly)
 	defer cancel()
 	err := c.queue().SettleOne(ctx, c.queueKey(), func(ctx context.Context, r pending.Release) error {
-		if len(r.Released) == 0 {
+		// A release that waits may know more than this command did: the runtime forgets a result with the first DEL.
+		if freed.All && len(r.Released) == 0 {
 			return nil
 		}
 		return c.settle(ctx, r)
@@ -134,7 +135,8 @@ func (c *Command) settleUpTo(ctx context.Context, most int, patience time.Durati
 func (c *Command) settleUntilOutage(stop func()) func(context.Context, pending.Release) error {
 	return func(ctx context.Context, r pending.Release) error {
 		err := c.settle(ctx, r)
-		if CanWait(err) {
+		// That the command's own time is up says nothing of the API server.
+		if CanWait(err) && ctx.Err() == nil {
 			c.pace().Lost()
 			stop()
 		}

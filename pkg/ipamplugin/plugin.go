@@ -87,7 +87,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 		return err
 	}
 	c.NoteRelease(freed.Addrs)
-	c.Settled(ctx)
+	c.Settled(ctx, freed)
 	c.SettleSome(ctx)
 	return nil
 }

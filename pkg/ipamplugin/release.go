@@ -184,7 +184,7 @@ func unnamed(held []ipam.Held, e Evidence) (mine []ipam.Held) {
 // Left returns the addresses that the handle holds though they may be the attachment's: they name no other interface, and the
 // runtime did not say that the attachment had others. A release that gave back nothing has not done its work then.
 func (a Allocations) Left(ctx context.Context, h Holdings, e Evidence) (addrs []netip.Addr, err error) {
-	if h.None() || h.legacy {
+	if h.None() || h.legacy || e.Released {
 		return nil, nil
 	}
 	held, err := a.allocator(a.remembered).HeldByHandle(ctx, h.handle)

@@ -133,6 +133,7 @@ func (q Queue) AddIf(r Release, current func() bool) error {
 	}
 	r.Released = union(r.Released, before.Released)
 	r.Addresses = union(r.Addresses, before.Addresses)
+	r.ReleasedBefore = r.ReleasedBefore || before.ReleasedBefore
 	data, err := json.Marshal(r)
 	if err != nil {
 		return fmt.Errorf("encode release: %w", err)

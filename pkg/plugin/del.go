@@ -83,7 +83,7 @@ func (a *attachment) forget(ctx context.Context, held holdings, others dataplane
 		a.NoteRelease(freed.Addrs)
 		if !a.Conf.IPAM.Exec {
 			// calico-ipam, run for this command, may have queued its part a moment ago.
-			a.Settled(ctx)
+			a.Settled(ctx, freed)
 		}
 		a.SettleSome(ctx)
 	case ipamplugin.CanWait(err):

@@ -102,7 +102,7 @@ func (t teardown) ownsPair(hostEnd netlink.Link) (bool, error) {
 	case t.target.Unmarked:
 		return true, nil
 	}
-	marks, err := t.marks()
+	marks, _, err := t.marks()
 	return slices.ContainsFunc(marks, t.ofContainer), err
 }
 
@@ -165,7 +165,9 @@ func (t teardown) others() (found dataplane.Others, err error) {
 	if t.target.Owner == "" {
 		return found, nil
 	}
-	marks, err := t.marks()
+	marks, unmarked, err := t.marks()
+	// An interface of Calico, or of an older version, does not tell its network.
+	found.InNetwork = unmarked
 	for _, m := range marks {
 		switch {
 		case m == t.mark:
@@ -178,31 +180,35 @@ func (t teardown) others() (found dataplane.Others, err error) {
 	return found, err
 }
 
-// marks returns those of the pod, which has few interfaces, and those of the whole host only where the pod is gone.
-func (t teardown) marks() ([]mark, error) {
-	var marks []mark
+// marks returns the marks of the pod, which has few interfaces, or of the whole host where the pod is gone. unmarked
+// reports whether the pod has an interface besides the target whose host end has no mark of today's form.
+func (t teardown) marks() (marks []mark, unmarked bool, err error) {
 	if t.pod == nil {
 		all, err := t.host.attachments()
 		for _, a := range all {
 			marks = append(marks, a.mark)
 		}
-		return marks, err
+		return marks, false, err
 	}
 	links, err := t.pod.links()
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	for _, link := range links {
 		hostEnd, err := pair{pod: *t.pod, host: t.host}.hostEndOf(link)
 		if err != nil {
-			return marks, err
+			return marks, unmarked, err
 		}
 		if hostEnd == nil {
 			continue
 		}
-		if m, ok := parseMark(hostEnd.Attrs().Alias); ok {
+		m, marked := parseMark(hostEnd.Attrs().Alias)
+		switch {
+		case marked:
 			marks = append(marks, m)
+		case link.Attrs().Name != t.target.IfName && isHostEnd(hostEnd) && !t.mark.isOn(hostEnd):
+			unmarked = true
 		}
 	}
-	return marks, nil
+	return marks, unmarked, nil
 }

@@ -18,6 +18,9 @@ func (blockCodec) decode(o *kube.Object[spec.IPAMBlock]) (b block.Block, deleted
 	if b.CIDR, err = parseCIDR("IPAMBlock", o.Metadata.Name, o.Spec.CIDR); err != nil {
 		return b, false, err
 	}
+	if o.Metadata.Name != cidrName(b.CIDR) {
+		return b, false, malformed("IPAMBlock", o.Metadata.Name, "cidr %s belongs in an object named %s", b.CIDR, cidrName(b.CIDR))
+	}
 	switch {
 	case o.Spec.Affinity != nil:
 		b.Affinity = *o.Spec.Affinity

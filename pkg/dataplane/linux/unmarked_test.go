@@ -1,0 +1,23 @@
+package linux_test
+
+import (
+	"testing"
+
+	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/dataplane/linux"
+)
+
+// TestTeardownReportsAnUnmarkedFirstInterface deletes a second interface beside a first one of Calico, or of an older version.
+func TestTeardownReportsAnUnmarkedFirstInterface(t *testing.T) {
+	for _, alias := range []string{"", "sandbox-1"} {
+		node, pod := newNode(t), newPod(t)
+		_, second := addSecond(t, node, pod)
+		setAlias(t, node, hostIfName, alias)
+		var others dataplane.Others
+		var err error
+		node.Do(func() { others, err = linux.New("").Teardown(t.Context(), targetOf(second)) })
+		if err != nil || !others.InNetwork {
+			t.Errorf("alias %q: others is %+v, %v: DEL of net1 takes eth0's address", alias, others, err)
+		}
+	}
+}

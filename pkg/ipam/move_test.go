@@ -1,0 +1,72 @@
+package ipam_test
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/ipam/memstore"
+)
+
+// fillIPv6 takes every free address of the IPv6 blocks, each for a handle of its own.
+func fillIPv6(t *testing.T, s *memstore.Store) {
+	t.Helper()
+	ctx := context.Background()
+	for cidr := range s.AllBlocks() {
+		if !cidr.Addr().Is6() {
+			continue
+		}
+		row, err := s.Blocks().Get(ctx, cidr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; ; i++ {
+			id := fmt.Sprintf("net.fill%d", i)
+			if _, ok := row.Value.Assign(block.Attribute{Handle: id, Owner: map[string]string{"node": "a"}}, nil); !ok {
+				break
+			}
+			if _, err := s.Handles().Create(ctx, id, ipam.Handle{ID: id, Counts: map[netip.Prefix]int{cidr: 1}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		row.Value.Sequence++
+		if _, err := s.Blocks().Update(ctx, cidr, row); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestMoveAfterADeleteFails deletes the container of a dual-stack ADD between the write of its IPv4 block and the move to
+// another IPv6 block. The ADD must not succeed with an IPv4 address that the DEL has released.
+func TestMoveAfterADeleteFails(t *testing.T) {
+	s := newStore()
+	s.IPPools = append(s.IPPools[:0:0], ofPool("v4", "10.0.0.0/29", 30), ofPool("v6", "fd00::/126", 127))
+	blockWrites, handleWrites := 0, 0
+	add := &crashing{Store: s, left: 1 << 30}
+	add.onCall = func(what string) {
+		switch {
+		case what == "update block":
+			// The IPv4 block is written first. The IPv6 block is full when its turn comes.
+			if blockWrites++; blockWrites == 2 {
+				fillIPv6(t, s)
+			}
+		case what == "update handle" && blockWrites >= 2:
+			// The second write of the handle moves its count.
+			if handleWrites++; handleWrites == 2 {
+				mustRelease(t, s, "net.x")
+			}
+		}
+	}
+	got, err := assignWith(&ipam.Allocator{Store: add, Now: s.Now, Parallel: 1}, dual("a", "net.x"))
+	if handleWrites < 2 {
+		t.Fatalf("the DEL did not run: %v, %v", got, err)
+	}
+	for _, g := range got {
+		if who, ok := s.AllBlocks()[g.Block].Holder(g.Addr); !ok || who.Handle != "net.x" {
+			t.Errorf("%s was assigned and is not held\n%s", g.Addr, s)
+		}
+	}
+}

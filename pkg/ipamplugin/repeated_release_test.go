@@ -1,0 +1,86 @@
+package ipamplugin
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+
+	"calico-cni/pkg/pending"
+	"calico-cni/pkg/workload"
+)
+
+// TestRepeatedDelKeepsAQueuedReleaseThatKnowsMore queues the first DEL of net1 with the address that the runtime passed along. The
+// runtime forgets the result then, so that the second DEL frees nothing and must not drop the queued release.
+func TestRepeatedDelKeepsAQueuedReleaseThatKnowsMore(t *testing.T) {
+	w := newCluster(t)
+	a1 := w.addAsCalico("n1", "net1")
+	w.add("n1", "net2")
+	c := w.command()
+	c.Keep, c.State = t.TempDir(), t.TempDir()
+	c.Conf.Name = "net"
+	c.ID = workload.ID{ContainerID: "c1", IfName: "net1"}
+	// DEL 1 of net1, in an outage: the runtime says which address it had.
+	if err := c.queue().Add(pending.Release{
+		Network: "net", ContainerID: "c1", IfName: "net1", Node: "n1",
+		Others: true, OthersUnknown: true, Addresses: []netip.Addr{a1},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	// DEL 2, after it: libcni removed the cached result after DEL 1 succeeded.
+	freed := w.del("net1", Evidence{})
+	// The command has no client: settling the release fails, and keeps it.
+	func() {
+		defer func() { _ = recover() }()
+		c.Settled(context.Background(), freed)
+	}()
+	n, _ := c.queue().Len()
+	// DEL of net2
+	w.del("net2", Evidence{})
+	t.Logf("freed %v, %d wait, held %q", freed, n, w.held())
+	if n == 0 && w.held() != "" {
+		t.Errorf("the queued release of %v is dropped and nothing was released: leak\n%s", a1, w.store)
+	}
+}
+
+// TestQueuedReleaseOfReleasedAttachmentIsSettled queues a repeated DEL of net1 beside a running eth0. It has nothing left to
+// release, and must not block the next ADD of the container.
+func TestQueuedReleaseOfReleasedAttachmentIsSettled(t *testing.T) {
+	w := newCluster(t)
+	w.add("n1", "eth0") // of type calico: names no interface
+	w.add("n1", "net1")
+	w.del("net1", Evidence{Others: SomeOthers}) // DEL 1, released
+	queue := pending.Queue{Dir: t.TempDir(), Now: w.Now}
+	// DEL 2, in an outage
+	if err := queue.Add(pending.Release{
+		Network: "net", ContainerID: "c1", IfName: "net1", Node: "n1", Others: true, ReleasedBefore: true,
+	}); err != nil {
+		t.Fatal(err)
+	}
+	done, err := queue.Settle(t.Context(), 16, nil, w.settle(w.command()))
+	t.Logf("settled %d, %v", done, err)
+	// hot plug: ADD net1 again
+	if err := queue.SettleContainer(t.Context(), "net", "c1", w.settle(w.command())); err != nil {
+		t.Errorf("ADD of the container is refused: %v", err)
+	}
+}
+
+// TestReplacedEntryKeepsReleasedBefore queues a DEL again after the record of its release has expired.
+func TestReplacedEntryKeepsReleasedBefore(t *testing.T) {
+	w := newCluster(t)
+	live := w.addAsCalico("n1", "net2") // a live interface of the same network, by Calico
+	w.add("n1", "net1")
+	w.del("net1", Evidence{}) // DEL 1 online
+	queue := pending.Queue{Dir: t.TempDir(), Now: w.Now}
+	for _, before := range []bool{true, false} { // DEL 2 at 9 min, DEL 3 at 11 min: the record has expired
+		if err := queue.Add(pending.Release{
+			Network: "net", ContainerID: "c1", IfName: "net1", Node: "n1",
+			Others: true, OthersUnknown: true, ReleasedBefore: before,
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, err := queue.Settle(t.Context(), 16, nil, w.settle(w.command()))
+	if w.held() != live.String() {
+		t.Errorf("%v of the live net2 is gone: %q held, %v", live, w.held(), err)
+	}
+}
