@@ -1,7 +1,6 @@
 package ipam_test
 
 import (
-	"context"
 	"net/netip"
 	"strings"
 	"testing"
