@@ -123,11 +123,13 @@ func TestErrorNamesEachReasonOnce(t *testing.T) {
 		{"another reason", refused, []error{errors.New("remove link: busy")}, refused.Error() + "; undo: remove link: busy"},
 		{"the same error", refused, []error{refused, refused}, refused.Error() + "; undo: same error"},
 		{
-			"the same reason", fmt.Errorf("create handle h: %w", refused), []error{fmt.Errorf("delete handle h: %w", refused), nil},
+			"the same reason", fmt.Errorf("create handle h: %w", refused),
+			[]error{fmt.Errorf("delete handle h: %w", refused), nil},
 			"create handle h: " + refused.Error() + "; undo: delete handle h: same error",
 		},
 		{
-			"two steps, each its own reason", errors.New("a"), []error{errors.New("x: b"), errors.New("y: b")},
+			"two steps, each its own reason", errors.New("a"),
+			[]error{errors.New("x: b"), errors.New("y: b")},
 			"a; undo: y: b; undo: x: same error",
 		},
 	} {

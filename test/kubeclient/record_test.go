@@ -182,9 +182,9 @@ func (q asked) ask(t *testing.T, client *http.Client, server string) recorded {
 func whileDefinitionGoes(t *testing.T, s *apiserver.Server, client *http.Client) recorded {
 	t.Helper()
 	ctx := t.Context()
-	definition := fmt.Sprintf(`{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"going.answers.test"},
+	const definition = `{"apiVersion":"apiextensions.k8s.io/v1","kind":"CustomResourceDefinition","metadata":{"name":"going.answers.test"},
 		"spec":{"group":"answers.test","scope":"Cluster","names":{"plural":"going","kind":"Going"},
-		"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}}}]}}`)
+		"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}}}]}}`
 	var crd unstructured.Unstructured
 	do(t, json.Unmarshal([]byte(definition), &crd.Object))
 	definitions := s.Dynamic().Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})

@@ -24,7 +24,7 @@ import (
 	"calico-cni/hack/release/archive"
 )
 
-// ErrMissing: a module that is linked into a binary has no licence in its root directory.
+// ErrMissing says that a module that is linked into a binary has no licence in its root directory.
 var ErrMissing = errors.New("module without a licence")
 
 // license matches the names of files that have to go with copies of a module.

@@ -38,6 +38,10 @@ func differences(t *testing.T, err error) string {
 	if !ok || !errors.Is(err, dataplane.ErrBroken) {
 		t.Fatalf("%q is no ErrBroken", err)
 	}
+	text, ok = strings.CutSuffix(text, "; delete the pod, so that it gets a new sandbox")
+	if !ok {
+		t.Errorf("%q names no remedy", err)
+	}
 	return strings.ReplaceAll(text, "; ", "\n")
 }
 
