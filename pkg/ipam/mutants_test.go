@@ -155,7 +155,7 @@ func nodeMutants() []mutant {
 		{
 			name: "complete a record though nothing was found", file: "records_test.go",
 			correct: "	if all && undisturbed {",
-			wrong:   "	if undisturbed {",
+			wrong:   "	if (all || true) && undisturbed {",
 		},
 		{
 			name: "complete a record by its name", file: "records_test.go",

@@ -28,7 +28,7 @@ func TestModelCheckerCatchesPlantedBugs(t *testing.T) {
 		t.Run(m.name, func(t *testing.T) {
 			t.Parallel()
 			overlay := m.plant(t)
-			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", findsBugs, ".")
+			cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", findsBugs, "-model.runs=5000", ".")
 			cmd.Env = append(os.Environ(), "IPAM_MUTANT=1")
 			out, err := cmd.CombinedOutput()
 			if err == nil {

@@ -143,6 +143,12 @@ func failures() map[string]situation {
 			on("a", "assign x", "release x"),
 			on("operator", "restore"),
 			on("b", "assign y", "release y"), on("a", "release old", "assign z")).random(),
+		// After the restore, the block gets revisions that it had before, with other contents.
+		"revisions come again after a restore": actors(with(pools(ofPool("v4", "10.0.0.0/30", 30)), "old"),
+			on("a", "assign x"),
+			on("operator", "restore"),
+			on("a", "assign y"),
+			on("a", "assign z")).random(),
 		"the store is restored, one node": actors(with(tiny, "old"),
 			on("a", "release old", "assign x"),
 			on("operator", "restore"),
