@@ -142,7 +142,7 @@ func (b *bench) measure(s situation) cost {
 	if s.alone {
 		counted, timed = 1, min(timed, 1)
 	}
-	hosts := b.hosts(s, counted+timed)
+	hosts := b.hosts(s, counted+timed, counted)
 	must(b.T, os.MkdirAll(ipamplugin.DefaultState, 0o755))
 	must(b.T, os.WriteFile(labelled, nil, 0o644))
 	if s.before != nil {
@@ -159,7 +159,7 @@ func (b *bench) measure(s situation) cost {
 		h.before()
 		b.proxy.Take()
 		started := time.Now()
-		h.call(verb, pods[i], i < counted)
+		h.call(verb, pods[i])
 		if i >= counted {
 			c.times = append(c.times, time.Since(started))
 			continue

@@ -16,13 +16,15 @@ type host struct {
 	s situation
 	// name is the node's, lock the file by which its commands wait for each other.
 	name, lock string
+	// counted says that the node's calls go through the proxy. A node remembers its blocks by the server.
+	counted bool
 	// before is run before the measured call.
 	before func()
 	pods   map[string]*node.Pod
 }
 
-// hosts returns new nodes for a situation. Their names, and so their walks, are the same each time.
-func (b *bench) hosts(s situation, n int) []*host {
+// hosts returns new nodes for a situation, the first of which are counted. Their names, and so their walks, are the same each time.
+func (b *bench) hosts(s situation, n, counted int) []*host {
 	id := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
 			return r
@@ -33,7 +35,7 @@ func (b *bench) hosts(s situation, n int) []*host {
 	for i := range n {
 		hosts = append(hosts, &host{
 			b: b, s: s, name: fmt.Sprintf("%s-%d-%d", id, b.stage, i), lock: filepath.Join(b.TempDir(), "lock"),
-			before: func() {}, pods: map[string]*node.Pod{},
+			counted: i < counted, before: func() {}, pods: map[string]*node.Pod{},
 		})
 	}
 	return hosts
@@ -57,14 +59,14 @@ func (h *host) pod(name string) *node.Pod {
 }
 
 // call calls the situation's plugin for a pod, directly or through the proxy, and expects the situation's outcome.
-func (h *host) call(verb string, p *node.Pod, counted bool) {
+func (h *host) call(verb string, p *node.Pod) {
 	h.b.Helper()
 	pools := h.b.pools
 	changes := map[string]any{
 		"nodename": h.name, "nodename_file_optional": true, "ipam_lock_file": h.lock, "ipam.assign_ipv6": fmt.Sprint(h.s.dual),
 		"ipam.ipv4_pools": []string{pools[h.s.pool].Name}, "ipam.ipv6_pools": []string{pools[wide6].Name},
 	}
-	if counted {
+	if h.counted {
 		changes["kubernetes.kubeconfig"] = h.b.counted
 	}
 	config, err := h.b.node.Config(changes)
