@@ -38,9 +38,11 @@ func TestC2_ANetworkHasAName(t *testing.T) {
 				expectError(t, fmt.Sprintf("%s %s %q", plugin, command, name), ask(t, plugin, command, p, map[string]any{"name": name}), 7, "name")
 			}
 		}
-		for _, name := range []string{"a", "0", "A-b_c.d"} {
+		for _, name := range []string{"a", "0", "A-b.c.d"} {
 			expectOK(t, plugin+" STATUS "+name, ask(t, plugin, "STATUS", nil, map[string]any{"name": name}))
 		}
+		// The specification has underscores, but with block IPAM a name begins the names of Kubernetes objects.
+		expectError(t, plugin+" underscore", ask(t, plugin, "STATUS", nil, map[string]any{"name": "a_b"}), 7, "name")
 	}
 }
 

@@ -127,6 +127,7 @@ func TestADelInOneNetworkLeavesTheAnnotationsOfAnother(t *testing.T) {
 			through.Arm(&proxy.Fault{Lose: proxy.Before, Always: true})
 			expectOK(t, "DEL", ask(t, "calico", "DEL", p, b, "CNI_IFNAME", "net1"))
 			through.Arm(nil)
+			delayHasPassed(t)
 			expectOK(t, "STATUS", ask(t, "calico", "STATUS", nil, b))
 		},
 	} {
@@ -176,7 +177,10 @@ func TestTheAnnotationsOfAnInterfaceThatGoesAreEmptiedAfterAnOutage(t *testing.T
 	named := map[string]any{"name": "cross-stale", "kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
 	outage := proxy.Fault{Lose: proxy.Before, Always: true}
 	onPods := proxy.Fault{Lose: proxy.Before, Always: true, Matches: func(_, path string) bool { return strings.Contains(path, "/pods/") }}
-	status := func(*node.Pod) { ask(t, "calico", "STATUS", nil, named) }
+	status := func(*node.Pod) {
+		delayHasPassed(t)
+		ask(t, "calico", "STATUS", nil, named)
+	}
 	del := func(p *node.Pod) { expectOK(t, "DEL", ask(t, "calico", "DEL", p, named)) }
 	type step struct {
 		fault *proxy.Fault
