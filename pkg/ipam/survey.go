@@ -107,15 +107,13 @@ func (v *survey) batch(next func() (netip.Prefix, bool), size int) []netip.Prefi
 
 // look reads blocks side by side, claims the first that is free, and remembers what the others are good for.
 func (v *survey) look(ctx context.Context, batch []netip.Prefix) (place, error) {
-	rows, missing := make([]Row[block.Block], len(batch)), make([]bool, len(batch))
+	rows, missing, malformed := make([]Row[block.Block], len(batch)), make([]bool, len(batch)), make([]bool, len(batch))
 	g, inGroup := v.a.group(ctx)
 	for i, cidr := range batch {
 		g.Go(func() (err error) {
 			rows[i], err = get(inGroup, v.a.Store.Blocks(), cidr)
-			if missing[i] = errors.Is(err, ErrNotFound); missing[i] || errors.Is(err, ErrMalformed) {
-				return nil
-			}
-			return err
+			missing[i], malformed[i] = errors.Is(err, ErrNotFound), errors.Is(err, ErrMalformed)
+			return ignore(err, ErrNotFound, ErrMalformed)
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -128,6 +126,9 @@ func (v *survey) look(ctx context.Context, batch []netip.Prefix) (place, error) 
 			if !errors.Is(err, errFull) {
 				return found, err
 			}
+		case malformed[i]:
+			// Its addresses may be in use. It is neither taken over nor borrowed from.
+			v.taken++
 		case !missing[i]:
 			v.remember(place{want: v.want, cidr: cidr, row: rows[i]})
 		}
