@@ -139,14 +139,15 @@ func status(code int, reason, message string) http.HandlerFunc {
 	}
 }
 
-// damaged answers with a ClusterInformation whose spec has another type, and with nothing else.
+// damaged answers with a ClusterInformation whose spec has another type, and with sound objects and empty lists else.
 func damaged(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/clusterinformations/default"):
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"kind":"ClusterInformation","apiVersion":"crd.projectcalico.org/v1","metadata":{"name":"default"},"spec":5}`)
 	case strings.HasSuffix(r.URL.Path, "/default"):
-		status(404, "NotFound", "not found")(w, r)
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"kind":"IPAMConfig","apiVersion":"crd.projectcalico.org/v1","metadata":{"name":"default"},"spec":{}}`)
 	default:
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"kind":"List","apiVersion":"crd.projectcalico.org/v1","metadata":{"resourceVersion":"1"},"items":[]}`)
