@@ -106,7 +106,9 @@ func (a *Allocator) Assign(ctx context.Context, view View, r Request) (got []Ass
 		return got, err
 	}
 	if waits {
-		s.renew(ctx, places)
+		if err := s.renew(ctx, places); err != nil {
+			return nil, err
+		}
 	}
 	return s.takeAll(ctx, places)
 }

@@ -110,16 +110,44 @@ func (s *search) recall(cidr netip.Prefix) {
 	}
 }
 
-// renew takes the turn for places that are known already, and has them as they are now, as far as the node remembers.
-func (s *search) renew(ctx context.Context, places []place) {
+// renew takes the turn for places that are known already, and recalls their blocks again if it had to wait. A release of
+// this handle may have written a block before it was recalled, so that the write of the block would not conflict with it. The
+// handle is written after the recall: either the release has deleted the handle by then, or its deletion conflicts.
+func (s *search) renew(ctx context.Context, places []place) error {
 	if !s.takeTurn(ctx) {
-		return
+		return nil
 	}
+	changed := false
 	for i, p := range places {
 		if row, ok := s.a.memory().Recall(p.cidr); ok {
+			changed = changed || row.Value.Sequence != p.row.Value.Sequence
 			places[i].row = row
 		}
 	}
+	if !changed {
+		return nil
+	}
+	return s.confirmHandle(ctx, places)
+}
+
+// confirmHandle gives the handle a new revision, by one write if nobody else wrote to it since.
+func (s *search) confirmHandle(ctx context.Context, places []place) error {
+	handle := s.handle
+	handle.Value.Touches++
+	written, err := s.a.Store.Handles().Update(ctx, s.request.Handle, handle)
+	if err == nil {
+		s.handle = written
+		return nil
+	}
+	if err := ignore(err, ErrConflict, ErrNotFound); err != nil {
+		return err
+	}
+	for _, p := range places {
+		if err := s.touch(ctx, p.cidr); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // recollect adds the blocks in which others of the node have found room since.

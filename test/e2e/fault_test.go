@@ -60,6 +60,7 @@ type invocation struct {
 // each fault happen to it; then likewise for an ADD that has to claim its blocks, and for a DEL. A DEL without fault must
 // bring the node and the cluster to what they were. A request that is added one day is covered by itself.
 func TestWhateverHappensToARequestADelLeavesNothing(t *testing.T) {
+	installed(t)
 	through := proxy.Start(t, n.Kubeconfig())
 	// The node remembers its blocks by the server.
 	unharmed := map[string]any{"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}

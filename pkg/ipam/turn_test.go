@@ -1,0 +1,52 @@
+package ipam_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"calico-cni/pkg/ipam"
+)
+
+// TestDeleteWhileAddWaitsForItsTurn has an ADD count its handle and wait for the node's lock. Meanwhile its DEL writes the block
+// and deletes the handle, and the node remembers the block as the DEL wrote it. The ADD must not allocate: no handle
+// would lead to the address.
+func TestDeleteWhileAddWaitsForItsTurn(t *testing.T) {
+	for _, others := range []bool{false, true} {
+		s := newStore()
+		mustAssign(t, s, only4("a", "net.first"))
+		n := noteAll(t, s)
+		view, err := (&ipam.Allocator{Store: s, Now: s.Now, Memory: n}).Gather(context.Background(), s, "a", n.roomy)
+		if err != nil {
+			t.Fatal(err)
+		}
+		deleted := false
+		a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Memory: n}
+		a.Turn = func(context.Context) bool {
+			if !deleted {
+				deleted = true
+				if err := release(&ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Memory: n}, "net.x"); err != nil {
+					t.Error(err)
+				}
+				if others {
+					mustAssign(t, s, only4("a", "net.y"))
+					n = noteAll(t, s)
+					a.Memory = n
+				}
+			}
+			return true
+		}
+		got, err := a.Assign(context.Background(), view, only4("a", "net.x"))
+		if !errors.Is(err, ipam.ErrReleased) {
+			t.Errorf("assigned %v, %v, want ErrReleased", got, err)
+		}
+		for _, breach := range s.Check() {
+			t.Error(breach)
+		}
+		for cidr, b := range s.AllBlocks() {
+			if held := b.Held("net.x"); len(held) > 0 {
+				t.Errorf("%v of %s is held, and no handle leads to it\n%s", held, cidr, s)
+			}
+		}
+	}
+}
