@@ -167,5 +167,10 @@ func nodeMutants() []mutant {
 			correct: `len(k.adding) == 0 && k.ended == "succeeded"`,
 			wrong:   "len(k.adding) == 0 || k.adding[0].crashed",
 		},
+		{
+			name: "recall a block without writing the handle", file: "memory.go",
+			correct: "return s.confirmHandle(ctx, places)",
+			wrong:   "return nil",
+		},
 	}
 }
