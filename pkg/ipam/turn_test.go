@@ -20,22 +20,17 @@ func TestDeleteWhileAddWaitsForItsTurn(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		deleted := false
 		a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Memory: n}
-		a.Turn = func(context.Context) bool {
-			if !deleted {
-				deleted = true
-				if err := release(&ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Memory: n}, "net.x"); err != nil {
-					t.Error(err)
-				}
-				if others {
-					mustAssign(t, s, only4("a", "net.y"))
-					n = noteAll(t, s)
-					a.Memory = n
-				}
+		meanwhile := func() {
+			if err := release(&ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Memory: n}, "net.x"); err != nil {
+				t.Error(err)
 			}
-			return true
+			if others {
+				mustAssign(t, s, only4("a", "net.y"))
+				a.Memory = noteAll(t, s)
+			}
 		}
+		a.Turn = func(context.Context) bool { meanwhile(); return true }
 		got, err := a.Assign(context.Background(), view, only4("a", "net.x"))
 		if !errors.Is(err, ipam.ErrReleased) {
 			t.Errorf("assigned %v, %v, want ErrReleased", got, err)
