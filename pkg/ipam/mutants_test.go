@@ -168,6 +168,21 @@ func nodeMutants() []mutant {
 			wrong:   "len(k.adding) == 0 || k.adding[0].crashed",
 		},
 		{
+			name: "queue a release after an ADD has begun", file: "records_test.go",
+			correct: "		if r.files[handle] == mine {",
+			wrong:   "		if true || r.files[handle] == mine {",
+		},
+		{
+			name: "assign before the own queued release is settled", file: "records_test.go",
+			correct: "		err = r.settleOwn(a, handle, settleOwn)\n",
+			wrong:   "		_ = r.settleOwn\n",
+		},
+		{
+			name: "settle a queued release without the lock", file: "records_test.go",
+			correct: "	err := r.lock(a, handle)\n	if err == nil {\n		err = r.settleLocked",
+			wrong:   "	err := error(nil)\n	if err == nil {\n		err = r.settleLocked",
+		},
+		{
 			name: "recall a block without writing the handle", file: "memory.go",
 			correct: "return s.confirmHandle(ctx, places)",
 			wrong:   "return nil",

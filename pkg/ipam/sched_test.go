@@ -19,6 +19,8 @@ type world struct {
 	// crashes is how many actors may still be killed, faults how many writes may still fail, as kinds say.
 	crashes, faults int
 	kinds           []verdict
+	// disturbed says that an actor was killed, or a write failed.
+	disturbed bool
 	// switches bounds how often the scheduler leaves an actor that could go on; negative is no bound.
 	switches int
 	// after is called when a call has taken effect.
@@ -174,11 +176,13 @@ func (w *world) decide(a *actor) verdict {
 	v := options[w.choices.choose(len(options))]
 	switch v {
 	case proceed:
+		return v
 	case killBefore, killAfter:
 		w.crashes--
 	default:
 		w.faults--
 	}
+	w.disturbed = true
 	return v
 }
 
