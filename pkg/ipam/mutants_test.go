@@ -107,6 +107,11 @@ func overlapMutants() []mutant {
 			wrong:   "if true || s.dry || p.admitted || ",
 		},
 		{
+			name: "trust a block of another size than its pool's", file: "overlap.go",
+			correct: "s.a.passed(p.row) && s.fits(p.cidr)",
+			wrong:   "s.a.passed(p.row)",
+		},
+		{
 			name: "trust a block that was created again", file: "take.go",
 			correct: "case row.UID != p.row.UID, row.Value",
 			wrong:   "case row.Value",
