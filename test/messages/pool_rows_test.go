@@ -3,14 +3,18 @@ package messages_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/ipamplugin"
 )
@@ -123,6 +127,25 @@ func poolRows() []row {
 		{
 			cause: "datastore locked", by: with([]object{ippool("p", "10.66.0.0/30"), {"clusterinformations", "ClusterInformation", "default", map[string]any{"datastoreReady": false}}}, 0),
 			code: 11, says: "datastoreReady false", remedy: "wait", kinds: []error{ipam.ErrNotReady},
+		},
+		{
+			cause: "conflicts until the time is over", by: func(t *testing.T) outcome {
+				store := memstore.New(time.Now)
+				a := &ipam.Allocator{Store: store, Now: time.Now}
+				if _, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30")); err != nil {
+					t.Fatal(err)
+				}
+				store.Fault = func(r memstore.Request) memstore.Outcome {
+					if r.Verb == "update" {
+						return memstore.Repeated // the second write conflicts with the first
+					}
+					return memstore.Pass
+				}
+				ctx, cancel := deadline.Within(t.Context(), -time.Second, "the allocation of the addresses")
+				defer cancel()
+				_, err := a.Claim(ctx, "node-1", netip.MustParsePrefix("10.66.0.0/30"))
+				return of(err)
+			}, code: 11, says: "claim block 10.66.0.0/30: the allocation of the addresses took longer than", remedy: "try again",
 		},
 		{
 			cause: "block malformed", by: with([]object{

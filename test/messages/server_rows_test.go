@@ -20,6 +20,7 @@ import (
 	"testing"
 	"time"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/pkg/kube"
 )
 
@@ -123,6 +124,33 @@ func tlsRows() []row {
 	}
 }
 
+// silent is the outcome of a request to a server that accepts connections and answers nothing, until its time is over.
+func silent(t *testing.T) outcome {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	client, err := kube.Load(write(t, kubeconfigFor("http://"+l.Addr().String(), "")), "test")
+	must(t, err)
+	defer client.Close()
+	ctx, cancel := deadline.Within(t.Context(), 50*time.Millisecond, "the release of the addresses")
+	defer cancel()
+	return of(client.Ping(ctx))
+}
+
+// limited is the outcome of a request whose turn comes after the end of the command.
+func limited(t *testing.T) outcome {
+	s := httptest.NewServer(status(500, "InternalError", "boom"))
+	defer s.Close()
+	client, err := kube.Load(write(t, kubeconfigFor(s.URL, "")), "test")
+	must(t, err)
+	defer client.Close()
+	client = client.Limited(0.001, 1)
+	ctx, cancel := deadline.Within(t.Context(), time.Minute, "the release of the addresses")
+	defer cancel()
+	_ = client.Ping(ctx) // takes the one request of the burst
+	return of(client.Ping(ctx))
+}
+
 // presentedBy asks a server with the CA of the real API server.
 func presentedBy(t *testing.T, s *httptest.Server) outcome {
 	t.Helper()
@@ -163,6 +191,23 @@ func serverRows() []row {
 				must(t, l.Close())
 				return asked(t, "https://"+l.Addr().String(), "")
 			}, code: 11, says: "connection refused", remedy: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+		},
+		{
+			cause: "server that does not answer", by: silent,
+			code: 11, says: "no answer in time: the release of the addresses took longer than", remedy: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+		},
+		{
+			cause: "limit of requests too low", by: limited, code: 11, says: "the configuration limits requests to qps 0.001 and burst 1",
+			remedy: "raise both", not: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+		},
+		{
+			cause: "host name unknown", by: func(t *testing.T) outcome { return asked(t, "https://api.invalid:443", ", tls-server-name: x") },
+			code: 11, says: "the host name api.invalid", remedy: "use an IP address", kinds: []error{kube.ErrUnavailable},
+		},
+		{
+			cause: "proxy that does not answer", by: func(t *testing.T) outcome {
+				return asked(t, "https://192.0.2.1", ", proxy-url: 'http://127.0.0.1:1'")
+			}, code: 11, says: "no connection to the proxy: no connection to 127.0.0.1:1: connection refused", remedy: "see proxy-url in the kubeconfig", kinds: []error{kube.ErrUnavailable},
 		},
 		{cause: "internal error of the server", by: answering(status(500, "InternalError", "boom")), code: 11, says: "boom", remedy: "see whether the API server", kinds: []error{kube.ErrUnavailable}},
 		{
