@@ -100,5 +100,10 @@ func ended(ctx context.Context, step string) error {
 	if ctx.Err() == nil {
 		return nil
 	}
+	return interrupted(ctx, step)
+}
+
+// interrupted returns the error of a step that did not finish before ctx ended.
+func interrupted(ctx context.Context, step string) error {
 	return fmt.Errorf("%s: %w; see whether this node is overloaded, and try again", step, deadline.Cause(ctx))
 }

@@ -150,7 +150,7 @@ func (s *setup) awaitReadiness(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return ended(ctx, "await "+missing)
+			return interrupted(ctx, "await "+missing)
 		case <-late.C:
 			return fmt.Errorf("await %s: not there after %s: keep the host's network manager off the pods' interfaces", missing, readyWait)
 		case <-time.After(readyPoll):
