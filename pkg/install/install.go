@@ -72,6 +72,12 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	warnings := cfg.tolerate()
+	if cfg.Verb == VerbInstall {
+		for _, warning := range warnings {
+			deps.Log.Warn("a value of the plugins' log is replaced: " + warning)
+		}
+	}
 	i := &installer{cfg: cfg, deps: deps, verified: map[string]stamp{}}
 	switch {
 	case cfg.Verb == VerbStatus:
