@@ -79,6 +79,6 @@ func inPod(mount, host, port, userAgent string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.renewal = renewMounted
+	c.origin = mounted
 	return c, nil
 }

@@ -71,8 +71,12 @@ func (c *Client) refused(r request, answer *answerError) error {
 	}
 	switch {
 	case errors.Is(answer.class, ErrUnauthorized):
-		return fmt.Errorf("%s: %w: the API server does not accept %s: "+
-			"its token has expired, or its service account was created anew; %s", r.what, ErrUnauthorized, c.source, c.renewal)
+		reason, remedy := c.refusal()
+		return fmt.Errorf("%s: %w: the API server does not accept %s: %s; %s",
+			r.what, ErrUnauthorized, c.source, reason, remedy)
+	case errors.Is(answer.class, ErrForbidden) && strings.Contains(answer.message, anonymous):
+		reason, remedy := c.refusal()
+		return fail(fmt.Sprintf("; the API server does not know the credentials of %s: %s; %s", c.source, reason, remedy))
 	case errors.Is(answer.class, ErrForbidden):
 		return fail("; no ClusterRole grants this right to the user of " + c.source)
 	case errors.Is(answer.class, ErrConflict) && answer.another:
@@ -87,6 +91,9 @@ func (c *Client) refused(r request, answer *answerError) error {
 	}
 	return fail("")
 }
+
+// anonymous is in the message about a request whose credentials the API server ignores, as it does with passwords.
+const anonymous = `User "system:anonymous"`
 
 // notServed is the remedy for an answer that does not come from the API.
 func (c *Client) notServed(of subject, answer *answerError) string {

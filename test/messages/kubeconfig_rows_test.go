@@ -41,10 +41,16 @@ func kubeconfigRows() []row {
 	return []row{
 		{cause: "no kubeconfig in the configuration", by: configured("kubernetes", map[string]any{}), code: 7, says: "kubernetes.kubeconfig", remedy: "want the path of a kubeconfig file"},
 		{
+			cause: "kubeconfig of the install container missing", by: func(t *testing.T) outcome {
+				return configured("kubernetes.kubeconfig", filepath.Join(t.TempDir(), kube.InstalledName))(t)
+			},
+			code: 11, says: kube.InstalledName, remedy: "the install container writes it: check that its pod runs on this node", kinds: []error{kube.ErrKubeconfig, fs.ErrNotExist},
+		},
+		{
 			cause: "kubeconfig missing", by: func(t *testing.T) outcome {
 				return configured("kubernetes.kubeconfig", filepath.Join(t.TempDir(), "none"))(t)
 			},
-			code: 11, says: "none", remedy: "the install container writes it: check that its pod runs on this node", kinds: []error{kube.ErrKubeconfig, fs.ErrNotExist},
+			code: 11, says: "none", remedy: "create it, or correct kubernetes.kubeconfig", not: "install container", kinds: []error{kube.ErrKubeconfig, fs.ErrNotExist},
 		},
 		{cause: "kubeconfig is a directory", by: func(t *testing.T) outcome { return configured("kubernetes.kubeconfig", t.TempDir())(t) }, code: 5, says: "directory", remedy: "correct the file", kinds: kinds},
 		{cause: "empty kubeconfig", by: loaded(""), code: 5, says: "empty", remedy: "correct the file", kinds: kinds},

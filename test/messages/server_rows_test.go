@@ -15,10 +15,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/kube"
@@ -84,7 +88,7 @@ func tlsRows() []row {
 				s.StartTLS()
 				t.Cleanup(s.Close)
 				return presentedBy(t, s)
-			}, code: 11, says: "is not signed by the CA certificate in", remedy: "install container renews it", kinds: unavailable,
+			}, code: 11, says: "is not signed by the CA certificate in", remedy: "replace its certificate-authority", not: "install container", kinds: unavailable,
 		},
 		{
 			cause: "certificate expired", by: presenting(func(server, _ *x509.Certificate) { server.NotAfter = time.Now().Add(-time.Minute) }),
@@ -182,7 +186,20 @@ func damaged(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// refusing is the outcome of an ADD whose kubeconfig has that name and these credentials, which the API server refuses.
+func refusing(name string, credentials clientcmdapi.AuthInfo) func(t *testing.T) outcome {
+	return func(t *testing.T) outcome {
+		config, err := clientcmd.LoadFromFile(cluster(t).Kubeconfig())
+		must(t, err)
+		*config.AuthInfos[config.Contexts[config.CurrentContext].AuthInfo] = credentials
+		file := filepath.Join(t.TempDir(), name)
+		must(t, clientcmd.WriteToFile(*config, file))
+		return configured("kubernetes.kubeconfig", file)(t)
+	}
+}
+
 func serverRows() []row {
+	refused := []error{kube.ErrUnauthorized}
 	return []row{
 		{
 			cause: "nobody listens", by: func(t *testing.T) outcome {
@@ -225,10 +242,25 @@ func serverRows() []row {
 			cause: "answer that is no object", by: answering(damaged), code: 101, says: "clusterinformations", remedy: "repair or delete the object", kinds: []error{kube.ErrMalformed},
 		},
 		{
-			cause: "token refused", by: func(t *testing.T) outcome {
-				file := kubeconfigOf(t, cluster(t).Kubeconfig(), nil)
-				return configured("kubernetes.kubeconfig", file)(t)
-			}, code: 11, says: "token has expired, or its service account was created anew", remedy: "install container renews it", kinds: []error{kube.ErrUnauthorized},
+			cause: "token of the install container refused", by: refusing(kube.InstalledName, clientcmdapi.AuthInfo{Token: secret}),
+			code: 11, says: "token has expired, or its service account was created anew", remedy: "install container renews it", kinds: refused,
+		},
+		{
+			cause: "token refused", by: refusing("admin.conf", clientcmdapi.AuthInfo{Token: secret}),
+			code: 11, says: "token has expired, or its service account was created anew", remedy: "write a new token there", not: "install container", kinds: refused,
+		},
+		{
+			cause: "password refused", by: refusing("admin.conf", clientcmdapi.AuthInfo{Username: "u", Password: secret}),
+			code: 101, says: "its user name or password is wrong", remedy: "set a token or a client certificate", not: "no ClusterRole", kinds: []error{kube.ErrForbidden},
+		},
+		{
+			cause: "credential plugin refused", by: func(t *testing.T) outcome {
+				program := write(t, "#!/bin/sh\necho '{\"apiVersion\": \"client.authentication.k8s.io/v1\", \"kind\": \"ExecCredential\", \"status\": {\"token\": \""+secret+"\"}}'\n")
+				must(t, os.Chmod(program, 0o700))
+				return refusing("admin.conf", clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
+					APIVersion: "client.authentication.k8s.io/v1", Command: program, InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
+				}})(t)
+			}, code: 11, says: "its credential plugin (exec) prints credentials that have expired", remedy: "run ", not: "token has expired", kinds: refused,
 		},
 		{
 			cause: "right missing", by: func(t *testing.T) outcome {
