@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"os/exec"
 	"syscall"
 )
@@ -17,8 +18,14 @@ func Plain(err error) error {
 		err = lookup.Err
 	}
 	var file *fs.PathError
+	interpreted := false
 	if errors.As(err, &file) {
+		_, missing := os.Stat(file.Path)
+		interpreted = missing == nil && errors.Is(err, syscall.ENOENT)
 		err = file.Err
+	}
+	if interpreted {
+		return plainError{"its interpreter, in the #! line, or its dynamic loader does not exist", err}
 	}
 	if text := explain(err); text != "" {
 		return plainError{text, err}

@@ -54,7 +54,7 @@ func (c *Client) explain(ctx context.Context, r request, err error) error {
 	case errors.Is(err, errNoTurn):
 		return fmt.Errorf("%s: %w: %w%s; raise both", r.what, ErrUnavailable, errNoTurn, c.limit)
 	case errors.Is(err, errRun):
-		return fmt.Errorf("%s: %w: %w; see what it prints when it is run on this node", r.what, ErrUnavailable, err)
+		return fmt.Errorf("%s: %w: %w", r.what, ErrUnavailable, err)
 	case ctx.Err() != nil:
 		return c.unavailable(r.what, fmt.Errorf("no answer in time: %w", deadline.Cause(ctx)))
 	}

@@ -62,7 +62,7 @@ func (c *Client) refusal() (reason, remedy string) {
 	case c.identity.plugin != nil:
 		return "its credential plugin (exec) prints credentials that have expired, or those of another cluster",
 			fmt.Sprintf("run %s on this node with the arguments and the environment there, and log in anew if it asks to",
-				c.identity.plugin.Command)
+				c.identity.plugin.name())
 	case u.CertificateFile != "":
 		return refusedCertificate, fmt.Sprintf("renew the client certificate %s and its key", u.CertificateFile)
 	case c.identity.certificate != nil:
