@@ -79,6 +79,22 @@ func succeed(t *testing.T, n int, changes []any) {
 	}
 }
 
+// claimed is why node-2 cannot claim a block, while node-1 has 10.66.0.0/30.
+func claimed(cidr string) func(t *testing.T) outcome {
+	return func(t *testing.T) outcome {
+		a := &ipam.Allocator{Store: memstore.New(time.Now), Now: time.Now}
+		if obstacle, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30")); obstacle != nil || err != nil {
+			t.Fatal(obstacle, err)
+		}
+		obstacle, err := a.Claim(t.Context(), "node-2", netip.MustParsePrefix(cidr))
+		must(t, err)
+		if obstacle == nil {
+			t.Fatal("the block was claimed")
+		}
+		return of(obstacle)
+	}
+}
+
 func poolRows() []row {
 	no := []error{ipam.ErrNoAddress}
 	const other = "free addresses"
@@ -146,6 +162,13 @@ func poolRows() []row {
 				_, err := a.Claim(ctx, "node-1", netip.MustParsePrefix("10.66.0.0/30"))
 				return of(err)
 			}, code: 11, says: "claim block 10.66.0.0/30: the allocation of the addresses took longer than", remedy: "try again",
+		},
+		{
+			cause: "block of another node", by: claimed("10.66.0.0/30"), code: 100, says: "block 10.66.0.0/30 belongs to host:node-1", remedy: "release its blocks", not: "overlaps",
+		},
+		{
+			cause: "block that overlaps another", by: claimed("10.66.0.0/29"), code: 100, says: "block 10.66.0.0/29 is not used, as it overlaps block 10.66.0.0/30 of host:node-1",
+			remedy: "delete the pods of blocks whose size is not the blockSize", not: "belongs to",
 		},
 		{
 			cause: "block malformed", by: with([]object{
