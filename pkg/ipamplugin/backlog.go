@@ -22,7 +22,7 @@ const (
 	settleMany, settleLong   = 4096, 60 * time.Second
 	// settleTurn is for how long a process that no runtime waits for waits for the turn of one release.
 	settleTurn = time.Second
-	// settleOwn is how long an ADD waits for the one that may have its own earlier release in hand.
+	// settleOwn bounds the settling of an ADD's own earlier releases, with the wait for a process that settles one of them.
 	settleOwn = 30 * time.Second
 )
 

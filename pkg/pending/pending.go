@@ -93,7 +93,8 @@ type Queue struct {
 
 const (
 	defaultLimit = 4096
-	// settleLock is held by the one who settles, filesLock for as long as it takes to write or remove a file.
+	// settleLock is locked by the process that runs Settle, and a part of it by whatever process settles a release; the
+	// part is named by the release's file. filesLock is locked for as long as it takes to write or remove a file.
 	settleLock = "settle.lock"
 	filesLock  = "files.lock"
 	// patience is how long one waits for others to write their files, each an fsync or two, also when the command's time is up.
