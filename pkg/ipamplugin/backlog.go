@@ -56,7 +56,7 @@ func (c *Command) Postpone(why error, e Evidence, elsewhere bool, released []net
 		Network: c.Conf.Name, ContainerID: c.ID.ContainerID, IfName: c.ID.IfName,
 		Namespace: c.ID.Namespace, Pod: c.ID.Pod, PodUID: c.ID.PodUID, Node: node,
 		Kubeconfig: c.Conf.Kubernetes.Kubeconfig, APIRoot: c.apiRoot(),
-		Others:     e.Others != NoOthers, OthersUnknown: e.Others == OthersUnknown, OtherNetworks: elsewhere,
+		Others: e.Others != NoOthers, OthersUnknown: e.Others == OthersUnknown, OtherNetworks: elsewhere,
 		Addresses: e.Addrs, ReleasedBefore: e.Released, Released: released,
 	}, c.record.Current)
 	if err != nil {

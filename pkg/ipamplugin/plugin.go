@@ -11,6 +11,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/internal/adding"
 	"calico-cni/internal/deletion"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/kube"
@@ -37,7 +38,7 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	var grant Grant
 	defer func() { c.Finish(ctx, grant.addrs(), err) }()
 	defer func() { c.Note(err, grant.Last()) }()
-	end, err := c.BeginAdd()
+	end, err := c.BeginAdd(adding.IPAM)
 	if err != nil {
 		return nil, err
 	}
