@@ -63,7 +63,7 @@ func (s State) String() string {
 	return [...]string{"none", "succeeded", "interrupted", "active"}[s]
 }
 
-// Begin marks an attachment as being added until end is called or the process ends. The mark stays until Forget;
+// Begin marks an attachment as being added until end is called or the process ends. The mark stays until Forget or Sweep;
 // end notes in it when, and whether, the ADD succeeded. After an ADD that did not, no later one makes the mark Succeeded.
 func (m Marks) Begin(k Key, plugin Plugin) (end func(succeeded bool), err error) {
 	if err := os.MkdirAll(m.Dir, 0o755); err != nil {
@@ -109,7 +109,7 @@ func (m Marks) open(path string) (f *os.File, made bool, err error) {
 		if current(f) {
 			return f, made, nil
 		}
-		// Forget removed it before it was locked.
+		// Forget or Sweep removed it before it was locked.
 		_ = f.Close()
 	}
 }
@@ -143,11 +143,12 @@ func (m Marks) State(k Key) (state State) {
 	return state
 }
 
-// Since reports whether an ADD of the attachment is running, or was at or after start, a time since boot.
+// Since reports whether an ADD of the attachment is running, or was at or after start, a time since boot. A time to come is
+// one of an earlier boot.
 func (m Marks) Since(k Key, start time.Duration) bool {
 	for _, plugin := range plugins {
 		state, at := look(m.path(k, plugin))
-		if state == Active || state != None && at >= start {
+		if state == Active || state != None && at >= start && at <= m.Boot() {
 			return true
 		}
 	}

@@ -78,6 +78,8 @@ func TestAttachmentIsSparedWhileItIsAddedAndAfterTheStart(t *testing.T) {
 		check("ended before the start", key, ended+1, false)
 		check("begun before the start, ended since", key, ended, true)
 		check("begun at the start, ended since", key, began, true)
+		*clock = began - time.Minute
+		check("ended in an earlier boot", key, *clock, false)
 		marks.Forget(key, adding.Main)
 		check("forgotten", key, began, false)
 	}

@@ -50,6 +50,12 @@ func parse(data string) (c content, ok bool) {
 	return c, err == nil
 }
 
+// later reports whether a later version of this package wrote a mark.
+func later(data string) bool {
+	number, _, _ := strings.Cut(data, " ")
+	v, err := strconv.Atoi(number)
+	return err == nil && v > version
+}
 
 // read returns the content, empty when it cannot be read.
 func read(f *os.File) string {

@@ -154,7 +154,9 @@ func (p *Plugin) GC(ctx context.Context, args *skel.CmdArgs) (err error) {
 	if err != nil {
 		return err
 	}
-	freed, err = c.Collect(ctx, spared)
+	if freed, err = c.Collect(ctx, spared); err == nil {
+		c.SweepMarks(spared)
+	}
 	return err
 }
 

@@ -32,6 +32,9 @@ func (p *Plugin) GC(ctx context.Context, args *skel.CmdArgs) (err error) {
 	} else {
 		remote = a.delegateGC(ctx)
 	}
+	if local == nil && remote == nil {
+		a.SweepMarks(spared)
+	}
 	return errors.Join(local, remote)
 }
 
