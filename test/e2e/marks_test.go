@@ -1,11 +1,15 @@
 package e2e
 
 import (
+	"hash/fnv"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/vishvananda/netlink"
 )
 
 // marksDir has the marks of ADDs.
@@ -77,4 +81,43 @@ func TestGCRemovesMarksOfADDsThatNoDELFollowed(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestGCRemovesInterfaceOfAKilledADD has the interface of an ADD that was killed before it could set the alias, which the mark
+// of the ADD leads to, and one of an ADD that nothing is known of.
+func TestGCRemovesInterfaceOfAKilledADD(t *testing.T) {
+	named, killed := map[string]any{"name": "half-made"}, newPod(t, "half-made")
+	halfMade := func(name, owner string) *netlink.Veth {
+		t.Helper()
+		h := fnv.New32a()
+		_, _ = h.Write([]byte(owner + "/eth0"))
+		link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{
+			Name: name, Group: 1<<30 | h.Sum32()&(1<<30-1), HardwareAddr: net.HardwareAddr{0xee, 0xee, 0xee, 0xee, 0xee, 0xee},
+		}, PeerName: name + "p"}
+		must(t, netlink.LinkAdd(link))
+		t.Cleanup(func() { _ = netlink.LinkDel(link) })
+		return link
+	}
+	mine, others := halfMade("calihalfmade0", "half-made."+killed.ContainerID), halfMade("calihalfmade1", "half-made.unknown")
+	there := func(link *netlink.Veth) bool {
+		_, err := netlink.LinkByName(link.Name)
+		return err == nil
+	}
+	collect := func(what string, want bool, spared ...string) {
+		t.Helper()
+		expectOK(t, what, ask(t, "calico", "GC", nil, valid(named, spared...)))
+		if there(mine) != want || !there(others) {
+			t.Errorf("%s: the interface is there: %t, want %t; that of another: %t, want true", what, there(mine), want, there(others))
+		}
+	}
+	collect("GC without a mark", true)
+	if a := ask(t, "calico", "ADD", killed, plus(named, "ipam.ipv4_pools", []string{"no-such-pool"})); a.Exit == 0 {
+		t.Fatalf("ADD: %+v", a)
+	}
+	collect("GC that spares the attachment", true, killed.ContainerID, "eth0")
+	own := named
+	named = map[string]any{"name": "other"}
+	collect("GC of another network", true)
+	named = own
+	collect("GC", false)
 }
