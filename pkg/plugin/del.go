@@ -46,9 +46,10 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	return errors.Join(local, delegated, remote)
 }
 
-// hasInterface reports whether the host may have an interface of the attachment.
+// hasInterface reports whether the host may have an interface of the attachment, or of another sandbox of the pod. It counts
+// under whatever prefix, since FELIX_INTERFACEPREFIX may have changed since the ADD.
 func (p *Plugin) hasInterface(t dataplane.Target) bool {
-	return p.HostHas == nil || p.HostHas(t.HostIfName) || p.HostHas(t.SecondHostIfName)
+	return p.HostHas == nil || p.HostHas(t.HostIfName, t.SecondHostIfName)
 }
 
 func (a *attachment) tearDown(ctx context.Context) (others dataplane.Others, err error) {

@@ -125,15 +125,20 @@ func TestDelThatIsNotCertainAsksTheAPIServer(t *testing.T) {
 	}
 }
 
-// TestDelLooksAgainWhenTheHostHasTheInterface has another implementation attach the pod between two DELs.
+// TestDelLooksAgainWhenTheHostHasTheInterface has another implementation attach the pod between two DELs, with the prefix that
+// interfaces have now, or with the one from before it was changed.
 func TestDelLooksAgainWhenTheHostHasTheInterface(t *testing.T) {
-	r := newRepeated(t, ways[0], "foreign-interface")
-	r.add()
-	r.del("first DEL", true)
-	link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: hostIfName("default." + r.pod.Name)}, PeerName: "foreign-peer"}
-	must(t, netlink.LinkAdd(link))
-	t.Cleanup(func() { _ = netlink.LinkDel(link) })
-	r.del("DEL with an interface on the host", true)
+	for name, prefix := range map[string]string{"the same prefix": "cali", "another prefix": "old"} {
+		r := newRepeated(t, ways[0], "foreign-"+prefix)
+		r.add()
+		r.del("first DEL", true)
+		r.del("repeated DEL", false)
+		ifName := prefix + strings.TrimPrefix(hostIfName("default."+r.pod.Name), "cali")
+		link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: ifName}, PeerName: "foreign-peer"}
+		must(t, netlink.LinkAdd(link))
+		r.del("DEL with an interface of "+name+" on the host", true)
+		must(t, netlink.LinkDel(link))
+	}
 }
 
 // TestDelAfterOneThatDidNotSucceedAsksTheAPIServer has the first DEL fail after some of its work.
