@@ -10,9 +10,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"calico-cni/internal/safeopen"
-
 	"calico-cni/internal/deadline"
+	"calico-cni/internal/safeopen"
 )
 
 // AcquirePart is Acquire for one part of what the file at path protects. Processes that lock different parts do not
