@@ -11,7 +11,7 @@ SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 IMAGE     ?= localhost/calico-cni
 PLATFORMS ?= linux/amd64,linux/arm64
 
-TARGETS = kubed-server help build image release verify-release demo check test test-unit mutants test-real soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e test-cluster test-netkit system-cluster
+TARGETS = nightly kubed-server help build image release verify-release demo check test test-unit mutants test-real soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e test-smoke test-cluster test-netkit system-cluster
 .PHONY: $(TARGETS)
 
 help:            ## list the targets
@@ -44,7 +44,7 @@ check: system    ## the inner loop: format, vet, lint of the packages changed si
 		[ -z "$$dirs" ] || $(GO) tool -modfile=hack/tools/lint/go.mod golangci-lint run $$dirs
 	$(GO) test -short ./...
 
-test: system verify lint test-unit test-real test-cluster  ## everything; what continuous integration runs
+test: system verify lint test-unit test-real test-cluster  ## what a change must pass; what continuous integration runs
 
 # The model of pkg/ipam runs one step at a time, so that the race detector has nothing to find there.
 test-unit: system  ## the unit tests, with the race detector
@@ -56,9 +56,11 @@ test-unit: system  ## the unit tests, with the race detector
 mutants:         ## plant bugs in the IPAM protocol; the model checker has to find each
 	$(GO) test ./pkg/ipam -run PlantedBugs -mutants -count=1 -timeout 90m
 
-# The API server is built outside of `go test`, whose timeout is shorter than the build.
+# The API server is built outside of `go test`, whose timeout is shorter than the build. The e2e tests mostly wait, so that they
+# run in E2E_SHARDS sandboxes at once, each with an API server and a node of its own.
+E2E_SHARDS ?= 3
 test-real: system kubed-server  ## the tests against a real API server
-	cd test && $(GO) test -count=1 -timeout 40m ./...
+	cd test && E2E_SHARDS=$(E2E_SHARDS) $(GO) test -count=1 -timeout 40m ./...
 	cd test/kube && $(GO) test ./internal/...
 
 kubed:           ## all of Kubernetes for the cluster, built once a machine (minutes) and kept in the user's cache
@@ -75,19 +77,26 @@ cluster: system-cluster kubed  ## a Kubernetes cluster of N=3 nodes on the plugi
 cluster-down:    ## ends that cluster; nothing of it is left
 	cd test && $(GO) run ./cmd/cluster down
 
-test-e2e: system-cluster kubed  ## the tests on a cluster of its own, with faults (about fifteen minutes)
-	cd test && $(GO) test ./cluster ./cmd/cluster -p 1 -count 1 -v -timeout 40m -e2e
+test-e2e: system-cluster kubed  ## the tests on a cluster of its own, with faults (about 25 minutes)
+	cd test && $(GO) test ./cluster ./cmd/cluster -p 1 -count 1 -v -timeout 60m -e2e
 
-# The same where the machine can have it: the nodes take cgroup v1.
-test-cluster:    ## test-e2e where this machine can run a cluster
-	@if [ -w /sys/fs/cgroup/memory ]; then $(MAKE) test-e2e; else \
-		echo "NOT TESTED: the cluster (make test-e2e): it takes cgroup v1, and /sys/fs/cgroup/memory cannot be written here"; fi
+# What a change must pass on a cluster. The rest of test-e2e takes longer: run it before a release.
+SMOKE = TestCheckerSees|TestDualStack|TestPodsNodesAndHostReachEachOther|TestDeploymentGrowsAndShrinks|TestSandboxKilledByHand
+test-smoke: system-cluster kubed  ## a few tests on a cluster (about three minutes)
+	cd test && $(GO) test ./cluster -count 1 -v -timeout 20m -run '$(SMOKE)' -e2e
+
+# The nodes of the cluster take cgroup v1.
+test-cluster:    ## test-smoke where this machine can run a cluster
+	@if [ -w /sys/fs/cgroup/memory ]; then $(MAKE) test-smoke; else \
+		echo "NOT TESTED: the cluster (make test-smoke): it takes cgroup v1, and /sys/fs/cgroup/memory cannot be written here"; fi
 
 # About a minute on two idle cores. Installs Debian's qemu (17 MB) and downloads a kernel of its backports (34 MB), which it does not install.
 test-netkit: system  ## the data plane on a kernel that has netkit, in a virtual machine
 	@command -v qemu-system-x86_64 >/dev/null || { echo "installing qemu-system-x86"; apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends qemu-system-x86 >/dev/null; }
 	cd test && $(GO) test ./vm -count 1 -v -timeout 15m -vm
+
+nightly: mutants soak test-e2e  ## what takes too long for each change: all mutants, long tests, the whole cluster suite (two hours)
 
 # The tests that a bug can hide from for long: random interleavings, stalled requests, fuzzing. About an hour.
 soak: system kubed-server  ## the long tests
