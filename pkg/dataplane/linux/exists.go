@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// HasInterface reports whether the network namespace of the caller's thread has an interface of that name, also when the kernel
-// cannot be asked. It takes three system calls, less than a netlink socket.
+// HasInterface reports whether the network namespace of the calling thread has an interface of that name. It returns
+// true if the kernel returns an error. It takes three system calls, fewer than a netlink socket.
 func HasInterface(name string) bool {
 	request, err := unix.NewIfreq(name)
 	if err != nil {
