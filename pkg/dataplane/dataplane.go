@@ -22,6 +22,8 @@ var (
 	// ErrRouteConflict: the host does not route one of the addresses to the pod because of its own routes, addresses or
 	// rules.
 	ErrRouteConflict = errors.New("host routes the address elsewhere")
+	// ErrDenied: the system denies the plugin a privilege or a write. The text names the privilege.
+	ErrDenied = errors.New("denied by the system")
 	// ErrSpec: the spec is invalid; no kernel can implement it.
 	ErrSpec = errors.New("attachment cannot be made")
 	// ErrBroken: an attachment differs from its spec. The text lists every difference. A new sandbox repairs all of

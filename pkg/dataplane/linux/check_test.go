@@ -202,7 +202,9 @@ func TestCheckReportsEachDifference(t *testing.T) {
 			hostRoutes[:1],
 		},
 		{
-			"IPv6 host route", func(t *testing.T, w *attachedPod) { w.delRoute(t, w.node, hostIfName, "fd00:65::7/128") },
+			"IPv6 host route", func(t *testing.T, w *attachedPod) {
+				w.delRoute(t, w.node, hostIfName, "fd00:65::7/128")
+			},
 			hostRoutes[1:],
 		},
 		{

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"calico-cni/pkg/dataplane"
 )
 
 // Remedies for operations that the kernel denies for lack of a privilege.
@@ -27,6 +29,9 @@ type deniedError struct {
 
 func (d *deniedError) Error() string { return d.err.Error() + ": " + d.remedy }
 func (d *deniedError) Unwrap() error { return d.err }
+
+// Is reports whether target is dataplane.ErrDenied.
+func (d *deniedError) Is(target error) bool { return target == dataplane.ErrDenied }
 
 // explain adds the remedy to an error caused by a missing privilege, unless it already has one.
 func explain(err error, remedy string) error {

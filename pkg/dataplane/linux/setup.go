@@ -145,8 +145,8 @@ func (s *setup) addAddrs(context.Context) error {
 // are up (until then the end that came up first drops packets), and it starts to accept packets for new IPv6 addresses,
 // including those without duplicate address detection.
 func (s *setup) awaitReadiness(ctx context.Context) error {
-	deadline := time.NewTimer(readyWait)
-	defer deadline.Stop()
+	late := time.NewTimer(readyWait)
+	defer late.Stop()
 	for {
 		missing, err := s.missing()
 		if err != nil || missing == "" {
@@ -154,8 +154,8 @@ func (s *setup) awaitReadiness(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("await %s: %w", missing, ctx.Err())
-		case <-deadline.C:
+			return interrupted(ctx, "await "+missing)
+		case <-late.C:
 			return fmt.Errorf("await %s: not there after %s: keep the host's network manager off the pods' interfaces",
 				missing, readyWait)
 		case <-time.After(readyPoll):

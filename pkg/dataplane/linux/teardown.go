@@ -3,7 +3,6 @@ package linux
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -45,8 +44,8 @@ func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (othe
 		{"remove host interface", t.removeHostLinks},
 		{"find other interfaces", func() (err error) { others, err = t.others(); return err }},
 	} {
-		if err := ctx.Err(); err != nil {
-			return others, errors.Join(errs, fmt.Errorf("%s: %w", step.name, err))
+		if err := ended(ctx, step.name); err != nil {
+			return others, errors.Join(errs, err)
 		}
 		errs = errors.Join(errs, step.do())
 	}
