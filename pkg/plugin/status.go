@@ -38,7 +38,7 @@ func (p *Plugin) Status(ctx context.Context, args *skel.CmdArgs) error {
 	return a.delegateStatus(ctx)
 }
 
-// podsFare returns an error that wraps dataplane.ErrSuffering when something has cut off pods that are running.
+// podsFare returns an error that wraps dataplane.ErrPodsCutOff when something has cut off pods that are running.
 func (a *attachment) podsFare(ctx context.Context) error {
 	all, err := a.dataplane.List(ctx)
 	if err != nil {
@@ -54,7 +54,7 @@ func (a *attachment) podsFare(ctx context.Context) error {
 	if faults == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %d of %d interfaces; %s", dataplane.ErrSuffering, faults, len(all), first)
+	return fmt.Errorf("%w: %d of %d interfaces; %s", dataplane.ErrPodsCutOff, faults, len(all), first)
 }
 
 // delegateStatus asks another IPAM plugin. One that is older than STATUS has nothing to say.
