@@ -83,9 +83,9 @@ type dim struct {
 	node string
 }
 
-func (d dim) Roomy() []netip.Prefix { return d.roomy[d.node] }
+func (d dim) WithRoom() []netip.Prefix { return d.roomy[d.node] }
 
-func (d dim) Recall(cidr netip.Prefix) (row ipam.Row[block.Block], ok bool) {
+func (d dim) Get(cidr netip.Prefix) (row ipam.Row[block.Block], ok bool) {
 	past := d.kept[place{d.node, cidr}]
 	if len(past) == 0 || d.none {
 		return row, false
@@ -106,13 +106,13 @@ func (d dim) Recall(cidr netip.Prefix) (row ipam.Row[block.Block], ok bool) {
 	return row, true
 }
 
-func (d dim) Keep(_ netip.Prefix, row ipam.Row[block.Block]) { d.keep(d.node, row) }
+func (d dim) Put(_ netip.Prefix, row ipam.Row[block.Block]) { d.keep(d.node, row) }
 
-func (d dim) Renew(cidr netip.Prefix, row ipam.Row[block.Block]) {
+func (d dim) Replace(cidr netip.Prefix, row ipam.Row[block.Block]) {
 	if len(d.kept[place{d.node, cidr}]) > 0 {
 		d.keep(d.node, row)
 	}
 }
 
 // Forget does nothing: another process of the node may write what it remembers at the same time.
-func (dim) Forget(netip.Prefix) {}
+func (dim) Delete(netip.Prefix) {}

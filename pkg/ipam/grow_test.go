@@ -131,7 +131,7 @@ func TestEmptyBlocksThatNoPoolWantsHereAreGivenBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := a.GiveBackUnselected(context.Background(), s, got.Emptied); err != nil {
+			if err := a.ReleaseUnselected(context.Background(), s, got.Emptied); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -158,7 +158,7 @@ func TestEmptyBlocksThatNoPoolWantsHereAreGivenBack(t *testing.T) {
 		a := &ipam.Allocator{Store: s, Now: s.Now}
 		rows, _ := s.AffinitiesOf(context.Background(), "a", false)
 		mustRelease(t, s, "net.a-0")
-		if err := a.GiveBackUnselected(context.Background(), s, []ipam.AffinityKey{rows[0].Key}); err != nil || countBlocks(s) != 1 {
+		if err := a.ReleaseUnselected(context.Background(), s, []ipam.AffinityKey{rows[0].Key}); err != nil || countBlocks(s) != 1 {
 			t.Errorf("%v\n%s", err, s)
 		}
 	})

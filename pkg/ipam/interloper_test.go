@@ -44,7 +44,7 @@ func TestAnAssignmentSurvivesWhatOthersDoBetweenItsTwoWrites(t *testing.T) {
 		t.Helper()
 		a := &ipam.Allocator{Store: s, Now: s.Now}
 		for i := range 4 {
-			if _, err := a.GiveBackIfEmpty(context.Background(), "a", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/30", 4*i))); err != nil {
+			if _, err := a.ReleaseIfEmpty(context.Background(), "a", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/30", 4*i))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -89,7 +89,7 @@ func TestBlockThatIsCreatedAgainIsCheckedAgain(t *testing.T) {
 	mustAssign(t, s, only4("a", "net.old"))
 	act := func() {
 		mustRelease(t, s, "net.old")
-		if gone, err := (&ipam.Allocator{Store: s, Now: s.Now}).GiveBackIfEmpty(context.Background(), "a", cidr); err != nil || !gone {
+		if gone, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(context.Background(), "a", cidr); err != nil || !gone {
 			t.Fatalf("gone %v, %v", gone, err)
 		}
 		b := block.New(larger, "host:b", s.Now())

@@ -21,26 +21,26 @@ type notes struct {
 	blocks map[netip.Prefix]ipam.Row[block.Block]
 }
 
-func (n *notes) Roomy() []netip.Prefix { return n.roomy }
+func (n *notes) WithRoom() []netip.Prefix { return n.roomy }
 
-func (n *notes) Recall(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
+func (n *notes) Get(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
 	row, ok := n.blocks[cidr]
 	row.Value = row.Value.Clone()
 	return row, ok
 }
 
-func (n *notes) Keep(cidr netip.Prefix, row ipam.Row[block.Block]) {
+func (n *notes) Put(cidr netip.Prefix, row ipam.Row[block.Block]) {
 	row.Value = row.Value.Clone()
 	n.blocks[cidr] = row
 }
 
-func (n *notes) Renew(cidr netip.Prefix, row ipam.Row[block.Block]) {
+func (n *notes) Replace(cidr netip.Prefix, row ipam.Row[block.Block]) {
 	if _, ok := n.blocks[cidr]; ok {
-		n.Keep(cidr, row)
+		n.Put(cidr, row)
 	}
 }
 
-func (n *notes) Forget(cidr netip.Prefix) { delete(n.blocks, cidr) }
+func (n *notes) Delete(cidr netip.Prefix) { delete(n.blocks, cidr) }
 
 // noteAll returns a memory of the blocks as they are now.
 func noteAll(t *testing.T, s *memstore.Store) *notes {
@@ -57,9 +57,9 @@ func noteAll(t *testing.T, s *memstore.Store) *notes {
 }
 
 // traced is an allocator that lists its calls of the store.
-func traced(s *memstore.Store, m ipam.Memory) (*ipam.Allocator, *crashing) {
+func traced(s *memstore.Store, m ipam.BlockCache) (*ipam.Allocator, *crashing) {
 	c := &crashing{Store: s, left: 1 << 30}
-	return &ipam.Allocator{Store: c, Now: s.Now, Parallel: 1, Memory: m}, c
+	return &ipam.Allocator{Store: c, Now: s.Now, Parallel: 1, Cache: m}, c
 }
 
 // assignRemembering gathers by what the node remembers, and assigns.
@@ -179,7 +179,7 @@ func TestWhoWaitedFindsTheBlockThatAnotherHasClaimedMeanwhile(t *testing.T) {
 		*n = *noteAll(t, s)
 		n.roomy = n.roomy[1:]
 	}
-	a.Turn = func(context.Context) bool { others(); return true }
+	a.LockNode = func(context.Context) bool { others(); return true }
 	got, err := a.Assign(context.Background(), view, only4("a", "net.x"))
 	if err != nil || got[0].Addr.String() != "10.0.0.5" {
 		t.Errorf("got %v, %v, want the second address of the second block", got, err)
@@ -193,12 +193,12 @@ func TestARememberedBlockThatIsGoneIsMadeAnew(t *testing.T) {
 	mustAssign(t, s, only4("a", "net.first"))
 	n := noteAll(t, s)
 	mustRelease(t, s, "net.first")
-	if done, err := (&ipam.Allocator{Store: s, Now: s.Now}).GiveBackIfEmpty(context.Background(), "a", n.roomy[0]); err != nil || !done {
+	if done, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(context.Background(), "a", n.roomy[0]); err != nil || !done {
 		t.Fatal(done, err)
 	}
 	a, _ := traced(s, n)
 	got := assignRemembering(t, a, s, n, only4("a", "net.x"))
-	if row, ok := n.Recall(got[0].Block); !ok || len(n.blocks) != 1 || row.Value.Usage().Used != 1 || len(s.Check()) > 0 {
+	if row, ok := n.Get(got[0].Block); !ok || len(n.blocks) != 1 || row.Value.Usage().Used != 1 || len(s.Check()) > 0 {
 		t.Errorf("%v; remembered %v\n%s", got, n.blocks, s)
 	}
 	if err := release(a, "net.x"); err != nil || len(s.Check()) > 0 {

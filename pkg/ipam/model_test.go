@@ -103,8 +103,8 @@ func (m *model) lag(before int) func(int) int {
 
 func (m *model) runScript(a *actor, sc script) {
 	alloc := &ipam.Allocator{
-		Store: actorStore{m.store, a}, Now: m.clock.now, Parallel: 1, Memory: dim{m.memory, sc.node},
-		Turn: func(context.Context) bool { return m.waitForTurn(a, sc.node) },
+		Store: actorStore{m.store, a}, Now: m.clock.now, Parallel: 1, Cache: dim{m.memory, sc.node},
+		LockNode: func(context.Context) bool { return m.waitForTurn(a, sc.node) },
 	}
 	for _, op := range sc.ops {
 		a.busy, a.cut = true, false
@@ -235,9 +235,9 @@ func (m *model) gatherAndAssign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.A
 	view := ipam.View{Config: m.store.Settings, Pools: slices.Clone(m.store.IPPools), Reserved: m.store.Reserved}
 	known := m.memory.roomy[r.Node]
 	if len(known) > 0 && m.choices.choose(2) == 0 {
-		view.Remembered, view.Blocks = true, map[netip.Prefix]ipam.Row[block.Block]{}
+		view.FromCache, view.Blocks = true, map[netip.Prefix]ipam.Row[block.Block]{}
 		for _, cidr := range known {
-			if row, ok := alloc.Memory.Recall(cidr); ok {
+			if row, ok := alloc.Cache.Get(cidr); ok {
 				view.Blocks[cidr] = row
 			} else if row, err := alloc.Store.Blocks().Get(context.Background(), cidr); err == nil && !row.Deleted {
 				view.Blocks[cidr] = row
@@ -275,7 +275,7 @@ func (m *model) release(alloc *ipam.Allocator, handle string) (all bool, err err
 	if err != nil {
 		return false, err
 	}
-	return true, alloc.GiveBackUnselected(context.Background(), m.store, released.Emptied)
+	return true, alloc.ReleaseUnselected(context.Background(), m.store, released.Emptied)
 }
 
 // releaseQueued is what settling a queued release does with the store. It is no release of the handle that the model

@@ -278,7 +278,7 @@ func TestRememberedBlockOfAnotherSizeIsCheckedAgain(t *testing.T) {
 	old := slices.Collect(maps.Keys(s.AllBlocks()))[0]
 	put(t, s, "b", "10.0.0.0/29", 0)
 	a, _ := traced(s, remembered)
-	view, err := a.Gather(t.Context(), s, "a", remembered.Roomy())
+	view, err := a.Gather(t.Context(), s, "a", remembered.WithRoom())
 	if err != nil {
 		t.Fatal(err)
 	}

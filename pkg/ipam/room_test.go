@@ -92,7 +92,7 @@ func TestHoldingsOfANodeAreFoundByItsBlocksAndReleasedWithoutTheirHandle(t *test
 		mustAssign(t, s, only4("node", fmt.Sprint("h", i)))
 	}
 	describe := func(more ...netip.Prefix) (out []string) {
-		held, err := a.HeldOn(ctx, "node", more)
+		held, err := a.HeldByNode(ctx, "node", more)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -169,7 +169,7 @@ func TestTheSameRequestMadeTwiceGetsTheSameAddresses(t *testing.T) {
 	s := newStore()
 	a := &ipam.Allocator{Store: s, Now: s.Now}
 	again := func(want ipam.Request, same bool) (string, []ipam.Assigned) {
-		want.Again = func(map[string]string) bool { return same }
+		want.SameAttachment = func(map[string]string) bool { return same }
 		got, err := assignWith(a, want)
 		if err != nil {
 			t.Fatal(err)

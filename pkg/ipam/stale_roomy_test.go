@@ -28,7 +28,7 @@ func TestStaleRoomyBlockIsChecked(t *testing.T) {
 	cidr := netip.MustParsePrefix("10.0.0.0/30")
 	put(t, s, "b", "10.0.0.0/29", 1)
 	claimer := interlope(s, "create block", "read overlapping blocks", func() {
-		a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Memory: staleRoomy(cidr)}
+		a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Cache: staleRoomy(cidr)}
 		if got, err := assignWith(a, specific()); err == nil {
 			t.Errorf("assigned %v, which another node holds", got)
 		}
@@ -50,7 +50,7 @@ func TestStaleRoomyBlockIsCheckedAfterACrash(t *testing.T) {
 	if _, err := s.Blocks().Create(ctx, cidr, block.New(cidr, "host:a", s.Now())); err != nil {
 		t.Fatal(err)
 	}
-	a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Memory: staleRoomy(cidr)}
+	a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Cache: staleRoomy(cidr)}
 	if got, err := assignWith(a, specific()); err == nil {
 		t.Errorf("assigned %v, which another node holds", got)
 	}
@@ -68,7 +68,7 @@ func TestNestedPoolThatStartsInsideABlock(t *testing.T) {
 	s.IPPools = append(s.IPPools, ofPool("inner", inner.String(), 31))
 	put(t, s, "b", inner.String(), 2)
 	for _, handle := range []string{"net.1", "net.2", "net.3"} {
-		a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Memory: n}
+		a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Cache: n}
 		r := only4("a", handle)
 		r.Wants[0].Pools = []string{s.IPPools[0].Name}
 		view, err := a.Gather(context.Background(), s, "a", n.roomy)

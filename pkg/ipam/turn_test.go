@@ -16,21 +16,21 @@ func TestDeleteWhileAddWaitsForItsTurn(t *testing.T) {
 		s := newStore()
 		mustAssign(t, s, only4("a", "net.first"))
 		n := noteAll(t, s)
-		view, err := (&ipam.Allocator{Store: s, Now: s.Now, Memory: n}).Gather(context.Background(), s, "a", n.roomy)
+		view, err := (&ipam.Allocator{Store: s, Now: s.Now, Cache: n}).Gather(context.Background(), s, "a", n.roomy)
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Memory: n}
+		a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Cache: n}
 		meanwhile := func() {
-			if err := release(&ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Memory: n}, "net.x"); err != nil {
+			if err := release(&ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Cache: n}, "net.x"); err != nil {
 				t.Error(err)
 			}
 			if others {
 				mustAssign(t, s, only4("a", "net.y"))
-				a.Memory = noteAll(t, s)
+				a.Cache = noteAll(t, s)
 			}
 		}
-		a.Turn = func(context.Context) bool { meanwhile(); return true }
+		a.LockNode = func(context.Context) bool { meanwhile(); return true }
 		got, err := a.Assign(context.Background(), view, only4("a", "net.x"))
 		if !errors.Is(err, ipam.ErrReleased) {
 			t.Errorf("assigned %v, %v, want ErrReleased", got, err)
