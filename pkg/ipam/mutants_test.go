@@ -153,7 +153,7 @@ func nodeMutants() []mutant {
 		},
 		{
 			name: "keep cached blocks after the store is restored", file: "model_test.go",
-			correct: "	m.memory.expire()\n",
+			correct: "	m.caches.expire()\n",
 			wrong:   "",
 		},
 		{

@@ -127,7 +127,7 @@ func drawLabels(t *rapid.T) map[string]string {
 	return rapid.MapOfN(rapid.Custom(drawKey), rapid.Custom(drawValue), 0, 5).Draw(t, "labels")
 }
 
-func TestParsedSelectorMeansWhatTheModelMeans(t *testing.T) {
+func TestParsedSelectorMatchesModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := drawExpression(t, 4)
 		s, err := Parse(e.text)

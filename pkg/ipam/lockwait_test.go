@@ -8,15 +8,15 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// TestDeleteWhileAddWaitsForItsTurn has an ADD count its handle and wait for the node's lock. Meanwhile its DEL writes the block
-// and deletes the handle, and the node remembers the block as the DEL wrote it. The ADD must not allocate: no handle
-// would lead to the address.
-func TestDeleteWhileAddWaitsForItsTurn(t *testing.T) {
+// TestAssignFailsAfterDeleteDuringLockWait lets an ADD count its handle and wait for the node's lock. Meanwhile its DEL
+// writes the block, which updates the cache, and deletes the handle. The ADD must not allocate an address, because no
+// handle would lead to it.
+func TestAssignFailsAfterDeleteDuringLockWait(t *testing.T) {
 	for _, others := range []bool{false, true} {
 		s := newStore()
 		mustAssign(t, s, only4("a", "net.first"))
-		n := noteAll(t, s)
-		view, err := (&ipam.Allocator{Store: s, Now: s.Now, Cache: n}).Gather(context.Background(), s, "a", n.roomy)
+		n := cacheOf(t, s)
+		view, err := (&ipam.Allocator{Store: s, Now: s.Now, Cache: n}).Gather(context.Background(), s, "a", n.withRoom)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -27,7 +27,7 @@ func TestDeleteWhileAddWaitsForItsTurn(t *testing.T) {
 			}
 			if others {
 				mustAssign(t, s, only4("a", "net.y"))
-				a.Cache = noteAll(t, s)
+				a.Cache = cacheOf(t, s)
 			}
 		}
 		a.LockNode = func(context.Context) bool { meanwhile(); return true }
@@ -40,7 +40,7 @@ func TestDeleteWhileAddWaitsForItsTurn(t *testing.T) {
 		}
 		for cidr, b := range s.AllBlocks() {
 			if held := b.Held("net.x"); len(held) > 0 {
-				t.Errorf("%v of %s is held, and no handle leads to it\n%s", held, cidr, s)
+				t.Errorf("%v of %s is allocated, but no handle leads to it\n%s", held, cidr, s)
 			}
 		}
 	}
