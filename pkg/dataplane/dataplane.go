@@ -21,6 +21,8 @@ var (
 	// ErrRouteConflict: the host does not route one of the addresses to the pod, because of routes, addresses or
 	// rules of its own.
 	ErrRouteConflict = errors.New("host routes the address elsewhere")
+	// ErrDenied: the system denies the plugin a privilege or a write; the text names the privilege.
+	ErrDenied = errors.New("denied by the system")
 	// ErrSpec: the wish itself cannot be fulfilled by any kernel.
 	ErrSpec = errors.New("attachment cannot be made")
 	// ErrBroken: an attachment is not as its spec wants it; the text lists every difference. A new sandbox cures them all.
@@ -108,6 +110,8 @@ type Others struct{ InNetwork, Elsewhere bool }
 
 // Attachment is the host's end of one attachment, by the mark that it carries.
 type Attachment struct {
+	// Owner and IfName are empty for an interface whose Setup is running, or was killed before it could set the mark. Only a
+	// Teardown that names the owner can tell that the interface is the owner's.
 	Owner, IfName, HostIfName string
 	// Fault says why the pod behind it suffers although nobody touched the pod, and the cure; empty when all is well.
 	Fault string

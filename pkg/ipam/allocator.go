@@ -99,9 +99,9 @@ func (a *Allocator) HeldByNode(ctx context.Context, node string, more []netip.Pr
 	return heldByNode(ctx, a.backend(), node, more)
 }
 
-// Claim claims a block for a node, unless the block has another owner or overlaps another block. It reports whether the
-// node owns the block afterwards.
-func (a *Allocator) Claim(ctx context.Context, node string, cidr netip.Prefix) (owned bool, err error) {
+// Claim claims a block for a node. If the node owns the block afterwards, obstacle is nil. Otherwise it is a *TakenError if
+// the block has another owner, or an *OverlapError if the block overlaps another one.
+func (a *Allocator) Claim(ctx context.Context, node string, cidr netip.Prefix) (obstacle, err error) {
 	return newClaims(a.backend()).ensure(ctx, node, cidr)
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"calico-cni/internal/deadline"
 )
 
 // maxAttempts bounds every compare-and-swap loop. Each conflict means that another writer made progress, so that
@@ -46,13 +48,14 @@ func (b backend) retry(ctx context.Context, what string, attempt func() error) e
 	return fmt.Errorf("%s: %w: gave up after %d attempts; try again", what, ErrContended, maxAttempts)
 }
 
-// pause waits before a retry. The first retry has number 1.
+// pause waits before a retry. The first retry has number 1. If the context ends first, pause returns an error.
 func (b backend) pause(ctx context.Context, retries int) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	err := deadline.Cause(ctx)
+	if err == nil && b.wait != nil {
+		err = b.wait(ctx, retries)
 	}
-	if b.wait == nil {
-		return nil
+	if err != nil {
+		return fmt.Errorf("%w while other commands changed the same object; try again", err)
 	}
-	return b.wait(ctx, retries)
+	return nil
 }

@@ -3,6 +3,7 @@ package ipam
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 
 	"calico-cni/pkg/ipam/block"
@@ -10,6 +11,22 @@ import (
 
 // errNotOwned: a block belongs to another owner.
 var errNotOwned = errors.New("block belongs to another owner")
+
+// TakenError says that a block belongs to another owner.
+type TakenError struct {
+	Block netip.Prefix
+	// Owner is the affinity of the block, such as "host:node-1". It is empty if the block has no owner, or was deleted
+	// meanwhile.
+	Owner string
+}
+
+// Error names the owner and the remedy.
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("block %s belongs to %s; if that node does not exist, release its blocks", e.Block, ownerName(e.Owner))
+}
+
+// Unwrap returns errNotOwned.
+func (e *TakenError) Unwrap() error { return errNotOwned }
 
 // claims creates, repairs and releases affinities of nodes together with their blocks.
 //
@@ -29,20 +46,27 @@ type claimed struct {
 	checked bool
 }
 
-// ensure claims a block unless it has another owner, and reports whether the node owns the block afterwards.
-func (c claims) ensure(ctx context.Context, node string, cidr netip.Prefix) (owned bool, err error) {
+// ensure claims a block for a node. If the node owns it afterwards, obstacle is nil.
+func (c claims) ensure(ctx context.Context, node string, cidr netip.Prefix) (obstacle, err error) {
 	row, err := get(ctx, c.backend.store.Blocks(), cidr)
 	switch {
 	case err == nil && row.Value.Affinity != hostAffinity(node):
-		return false, nil
+		return &TakenError{cidr, row.Value.Affinity}, nil
 	case ignore(err, ErrNotFound) != nil:
-		return false, err
+		return nil, err
 	}
 	// A block that the node owns already is claimed again, because its claim may be incomplete.
-	if _, err = c.claim(ctx, node, cidr); errors.Is(err, errNotOwned) {
-		return false, nil
+	_, err = c.claim(ctx, node, cidr)
+	var overlap *OverlapError
+	switch {
+	case errors.As(err, &overlap):
+		return overlap, nil
+	case errors.Is(err, errNotOwned):
+		// Another process was faster.
+		row, err := get(ctx, c.backend.store.Blocks(), cidr)
+		return &TakenError{cidr, row.Value.Affinity}, ignore(err, ErrNotFound)
 	}
-	return err == nil, err
+	return nil, err
 }
 
 // claim claims a block that did not exist when it was last read. It returns errNotOwned if another process was faster,

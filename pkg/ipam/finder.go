@@ -140,27 +140,16 @@ func (f *finder) usable(ctx context.Context, c candidate, mine claimed) (place, 
 
 // check returns errFull if the block of a place overlaps others.
 func (f *finder) check(ctx context.Context, at place) error {
-	return f.exclude(f.checkOverlap(ctx, at))
+	return f.exclude(f.plan.checkOverlap(ctx, at))
 }
 
-// checkOverlap returns an OverlapError if the block of a place overlaps others. A block that has passed this check
-// before is not checked again.
-func (f *finder) checkOverlap(ctx context.Context, at place) error {
-	if at.checked || f.claims.overlaps.passed(at.row) && f.plan.pools.fits(at.cidr) {
-		return nil
-	}
-	return f.claims.overlaps.check(ctx, at.cidr)
-}
-
-// exclude excludes the block of an OverlapError from the plan and returns errFull. Other errors it returns as they are.
+// exclude excludes the block of an OverlapError from the plan, and returns errFull. Other errors it returns as they are.
 func (f *finder) exclude(err error) error {
 	var overlap *OverlapError
-	if !errors.As(err, &overlap) {
-		return err
+	if errors.As(err, &overlap) {
+		f.collisions = append(f.collisions, overlap)
 	}
-	f.plan.exclude(overlap)
-	f.collisions = append(f.collisions, overlap)
-	return errFull
+	return f.plan.exclude(err)
 }
 
 // collisionsGone reports whether a search that failed should be repeated, because a block that it collided with is gone.
@@ -176,7 +165,7 @@ func (f *finder) collisionsGone(ctx context.Context, pass int) (bool, error) {
 		return false, err
 	}
 	for _, c := range collisions[:min(len(collisions), maxBatch)] {
-		err := f.claims.overlaps.check(ctx, c.Block)
+		err := f.plan.overlaps.check(ctx, c.Block)
 		if err == nil {
 			f.plan.include(c.Block)
 			return true, nil

@@ -116,14 +116,14 @@ func overlapMutants() []mutant {
 			wrong:   "overlap := error(nil)",
 		},
 		{
-			name: "use a block of the node without the check", file: "finder.go",
+			name: "use a block of the node without the check", file: "plan.go",
 			correct: "if at.checked || ",
 			wrong:   "if true || at.checked || ",
 		},
 		{
-			name: "trust a cached block whose size is not that of its pool", file: "finder.go",
-			correct: "f.claims.overlaps.passed(at.row) && f.plan.pools.fits(at.cidr)",
-			wrong:   "f.claims.overlaps.passed(at.row)",
+			name: "trust a cached block whose size is not that of its pool", file: "plan.go",
+			correct: "p.overlaps.passed(at.row) && p.pools.fits(at.cidr)",
+			wrong:   "p.overlaps.passed(at.row)",
 		},
 		{
 			name: "trust a block that was created again", file: "rewrite.go",
@@ -132,7 +132,7 @@ func overlapMutants() []mutant {
 		},
 		{
 			name: "allocate a requested address without the check", file: "requested.go",
-			correct: "err = f.claims.overlaps.checkPart(ctx, cidr, netip.PrefixFrom(w.Addr, w.Addr.BitLen()))",
+			correct: "err = f.plan.overlaps.checkPart(ctx, cidr, netip.PrefixFrom(w.Addr, w.Addr.BitLen()))",
 			wrong:   "err = nil",
 		},
 	}

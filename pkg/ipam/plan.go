@@ -2,6 +2,7 @@ package ipam
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -18,6 +19,8 @@ type plan struct {
 	pools   poolSet
 	own     *nodeBlocks
 	picker  picker
+	// overlaps only reads, too.
+	overlaps overlaps
 	// full are blocks that have no room, or cannot be used because they overlap others.
 	full       map[netip.Prefix]bool
 	overlapped map[netip.Prefix]*OverlapError
@@ -30,7 +33,7 @@ type plan struct {
 
 func newPlan(b backend, view View, r Request) *plan {
 	return &plan{
-		backend: b, config: view.Config, pools: poolSet{view.Pools, view.NodeLabels}, own: newNodeBlocks(b, view, r.Node),
+		backend: b, overlaps: overlaps{b}, config: view.Config, pools: poolSet{view.Pools, view.NodeLabels}, own: newNodeBlocks(b, view, r.Node),
 		picker: picker{r, pool.NewRanges(view.Reserved), b.now, view.Config.Cooldown},
 		full:   map[netip.Prefix]bool{}, overlapped: map[netip.Prefix]*OverlapError{}, maxLook: maxLook,
 	}
@@ -155,10 +158,24 @@ func unusable(cidr netip.Prefix, w Want, pools []pool.Pool) bool {
 	return cidr.Addr().Is6() == w.IPv6 && !usable
 }
 
-// exclude excludes a block that overlaps others.
-func (p *plan) exclude(overlap *OverlapError) {
+// checkOverlap returns an OverlapError if the block of a place overlaps others. A block that has passed this check before
+// is not checked again.
+func (p *plan) checkOverlap(ctx context.Context, at place) error {
+	if at.checked || p.overlaps.passed(at.row) && p.pools.fits(at.cidr) {
+		return nil
+	}
+	return p.overlaps.check(ctx, at.cidr)
+}
+
+// exclude excludes the block of an OverlapError from the plan, and returns errFull. Other errors it returns as they are.
+func (p *plan) exclude(err error) error {
+	var overlap *OverlapError
+	if !errors.As(err, &overlap) {
+		return err
+	}
 	p.full[overlap.Block] = true
 	p.overlapped[overlap.Block] = overlap
+	return errFull
 }
 
 // include reverts exclude.

@@ -79,9 +79,9 @@ func (f *finder) read(ctx context.Context, w Want, cidr netip.Prefix) (place, er
 	found := place{want: w, cidr: cidr, row: row}
 	if row.Value.Affinity == hostAffinity(f.plan.own.node) {
 		// The node will allocate other addresses from it as well.
-		err = f.checkOverlap(ctx, found)
+		err = f.plan.checkOverlap(ctx, found)
 	} else {
-		err = f.claims.overlaps.checkPart(ctx, cidr, netip.PrefixFrom(w.Addr, w.Addr.BitLen()))
+		err = f.plan.overlaps.checkPart(ctx, cidr, netip.PrefixFrom(w.Addr, w.Addr.BitLen()))
 	}
 	var overlap *OverlapError
 	if errors.As(err, &overlap) {

@@ -3,6 +3,8 @@ package ipam
 import (
 	"context"
 	"time"
+
+	"calico-cni/internal/deadline"
 )
 
 // backoffBase and backoffMax bound the wait before an attempt: it grows from the first to the second.
@@ -13,13 +15,13 @@ const (
 
 // Backoff returns a function for Allocator.Wait. It does not wait before the first retry. Before the following ones it
 // waits a random time of up to 10 ms, 20 ms, 40 ms and so on, at most a second (exponential backoff with full jitter).
-// sleep waits, or returns the context's error if the context ends first. random returns a number from 0 to n-1.
+// sleep waits, or returns an error if the context ends first. random returns a number from 0 to n-1.
 func Backoff(
 	sleep func(ctx context.Context, d time.Duration) error, random func(n int64) int64,
 ) func(ctx context.Context, retries int) error {
 	return func(ctx context.Context, retries int) error {
 		if retries <= 1 {
-			return ctx.Err()
+			return deadline.Cause(ctx)
 		}
 		longest := backoffMax
 		if doublings := retries - 2; doublings < 7 {
@@ -35,7 +37,7 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return deadline.Cause(ctx)
 	case <-timer.C:
 		return nil
 	}

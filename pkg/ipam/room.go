@@ -12,9 +12,11 @@ import (
 const maxLookRoom = 256
 
 // Room returns nil if Assign could serve a request at this moment, or else the error that Assign would return. It makes a
-// plan and no attempt. It ignores requested addresses, the namespace selectors of pools, and whether pools serve only
-// requests that name them. It reads fewer blocks of a pool than Assign would; if that is not all, it assumes that there is
-// room.
+// plan and no attempt. Like every read, it completes deletions that other writers have begun; it writes nothing else. It
+// checks the block that it finds for overlap, which takes one request.
+//
+// Room ignores requested addresses, the namespace selectors of pools, and whether pools serve only requests that name
+// them. It reads fewer blocks of a pool than Assign would; if that is not all, it assumes that there is room.
 func (a *Allocator) Room(ctx context.Context, view View, r Request) error {
 	view.Pools = slices.Clone(view.Pools)
 	for i := range view.Pools {
@@ -53,33 +55,50 @@ func (p *plan) hasRoom(ctx context.Context, w Want) error {
 	return p.noAddress(w, rejected)
 }
 
-// firstUsable returns nil if a candidate has room, or errFull.
+// firstUsable returns nil if a candidate can be used, or errFull.
 func (p *plan) firstUsable(ctx context.Context, all candidates) error {
 	for c, err := range all {
-		if err != nil || c.step != repairClaim {
+		if err != nil {
 			return err
 		}
-		if err := p.peek(ctx, c); !errors.Is(err, errFull) {
+		if err := p.exclude(p.predict(ctx, c)); !errors.Is(err, errFull) {
 			return err
 		}
 	}
 	return errFull
 }
 
-// peek returns nil if a block that needs a repair would have room after it, or errFull. An affinity without a block has
-// room.
-func (p *plan) peek(ctx context.Context, c candidate) error {
+// predict returns nil if the step that a candidate needs would succeed at this moment.
+func (p *plan) predict(ctx context.Context, c candidate) error {
+	switch c.step {
+	case checkOverlap:
+		return p.checkOverlap(ctx, c.place)
+	case repairClaim:
+		return p.predictRepair(ctx, c)
+	case claimFree, takeOver:
+		return p.overlaps.check(ctx, c.cidr)
+	default:
+		return nil
+	}
+}
+
+// predictRepair returns nil if a block would have room after a repair of the node's affinity. If the block does not exist,
+// the repair creates it.
+func (p *plan) predictRepair(ctx context.Context, c candidate) error {
 	row, err := get(ctx, p.backend.store.Blocks(), c.cidr)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return nil
+		return p.overlaps.check(ctx, c.cidr)
 	case err != nil:
 		return err
 	case row.Value.Affinity != hostAffinity(c.affinity.Key.Node):
 		return errFull
 	}
 	c.row = row
-	return p.picker.room(c.place)
+	if err := p.picker.room(c.place); err != nil {
+		return err
+	}
+	return p.checkOverlap(ctx, c.place)
 }
 
 // ownsUnusable reports whether the node owns blocks that cannot serve a want.

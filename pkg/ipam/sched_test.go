@@ -123,11 +123,25 @@ func (w *world) play() error {
 func (w *world) start(a *actor) {
 	a.w, a.resume, a.parked = w, make(chan verdict), make(chan step)
 	go func() {
+		growStack()
 		<-a.resume
 		a.run(a)
 		a.parked <- step{}
 	}()
 	a.pending = begin
+}
+
+// growStack makes the stack of a goroutine grow once, while it is empty, instead of several times while it is deep. That
+// saves a fifth of the time of a run.
+//
+//go:noinline
+func growStack() (sum byte) {
+	var frame [16 << 10]byte
+	for i := 0; i < len(frame); i += 4 << 10 {
+		frame[i]++
+		sum += frame[i]
+	}
+	return sum
 }
 
 // next chooses the actor that continues, and what happens at its call. Option 0 is the last actor.

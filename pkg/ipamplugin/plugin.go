@@ -11,6 +11,8 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/internal/adding"
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/deletion"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/kube"
@@ -20,7 +22,7 @@ import (
 
 // Bounds of what a command does, the wait for other commands of the node apart. The kubelet gives a sandbox four minutes.
 const (
-	deadline = 90 * time.Second
+	commandDeadline = 90 * time.Second
 	// ReleaseDeadline is how long a DEL tries, before it leaves its release to later commands.
 	ReleaseDeadline = 20 * time.Second
 )
@@ -37,7 +39,7 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	var grant Grant
 	defer func() { c.Finish(ctx, grant.addrs(), err) }()
 	defer func() { c.Note(err, grant.Last()) }()
-	end, err := c.BeginAdd()
+	end, err := c.BeginAdd(adding.IPAM)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +95,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 }
 
 func (c *Command) release(ctx context.Context, e Evidence) (Freed, error) {
-	ctx, cancel := context.WithTimeout(ctx, ReleaseDeadline)
+	ctx, cancel := deadline.Within(ctx, ReleaseDeadline, "the release of the addresses")
 	defer cancel()
 	if err := c.Connect(); err != nil {
 		return Freed{}, err
@@ -107,14 +109,14 @@ func (c *Command) release(ctx context.Context, e Evidence) (Freed, error) {
 
 // LookUp reads what the attachment holds.
 func (c *Command) LookUp(ctx context.Context) (Holdings, error) {
-	ctx, cancel := context.WithTimeout(ctx, ReleaseDeadline)
+	ctx, cancel := deadline.Within(ctx, ReleaseDeadline, "the release of the addresses")
 	defer cancel()
 	return c.Allocations().Lookup(ctx, c.Conf.Name, c.ID)
 }
 
 // Check returns nil when the attachment holds the addresses that its result says.
 func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+	ctx, cancel := deadline.Within(ctx, commandDeadline, "CHECK")
 	defer cancel()
 	c, err := p.Attach("CHECK", args)
 	if err != nil {
@@ -153,7 +155,9 @@ func (p *Plugin) GC(ctx context.Context, args *skel.CmdArgs) (err error) {
 	if err != nil {
 		return err
 	}
-	freed, err = c.Collect(ctx, spared)
+	if freed, err = c.Collect(ctx, spared); err == nil {
+		c.SweepMarks(spared)
+	}
 	return err
 }
 

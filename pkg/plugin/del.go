@@ -8,6 +8,7 @@ import (
 	"github.com/containernetworking/cni/pkg/skel"
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/deletion"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipamplugin"
@@ -25,30 +26,35 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	defer func() { a.Finish(ctx, freed.Addrs, err) }()
 	defer func() { a.EndDel(freed, err) }()
 
-	if a.BeginDel(deletion.Main) && a.blockIPAM() && !p.hasInterface(a.target()) {
-		freed.All = true
-		_, err := a.tearDown(ctx)
-		return err
+	released := a.BeginDel(deletion.Main) && !p.hasInterface(a.target())
+	held := holdings(nil)
+	if !released {
+		held = a.lookUp(ctx)
 	}
-	held := a.lookUp(ctx)
 	others, local := a.tearDown(ctx)
 	var delegated, remote error
 	if !a.blockIPAM() {
 		delegated = a.tellDelegate(ctx)
 	}
-	if a.asksAPI() {
+	switch {
+	case released:
+		freed.All = true
+	case a.asksAPI():
 		freed, remote = a.forget(ctx, held, others)
+		// calico does not know what its delegate has released. What calico-ipam has recorded counts for the pod's annotations, too.
+		freed.All = freed.All || a.Conf.IPAM.Exec && a.DelegateReleasedAll()
 	}
 	return errors.Join(local, delegated, remote)
 }
 
-// hasInterface reports whether the host may have an interface of the attachment.
+// hasInterface reports whether the host may have an interface of the attachment, or of another sandbox of the pod. It counts
+// under whatever prefix, since FELIX_INTERFACEPREFIX may have changed since the ADD.
 func (p *Plugin) hasInterface(t dataplane.Target) bool {
-	return p.HostHas == nil || p.HostHas(t.HostIfName) || p.HostHas(t.SecondHostIfName)
+	return p.HostHas == nil || p.HostHas(t.HostIfName, t.SecondHostIfName)
 }
 
 func (a *attachment) tearDown(ctx context.Context) (others dataplane.Others, err error) {
-	ctx, cancel := context.WithTimeout(ctx, localDeadline)
+	ctx, cancel := deadline.Within(ctx, localDeadline, "the removal of the interface")
 	defer cancel()
 	err = a.Step(ctx, "tear down", func() (err error) {
 		others, err = a.dataplane.Teardown(ctx, a.target())
@@ -63,7 +69,7 @@ func (a *attachment) tearDown(ctx context.Context) (others dataplane.Others, err
 
 // tellDelegate bounds what another IPAM plugin may take: one that hangs keeps nothing else from being released.
 func (a *attachment) tellDelegate(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, localDeadline)
+	ctx, cancel := deadline.Within(ctx, localDeadline, "the DEL of the IPAM plugin")
 	defer cancel()
 	return a.delegateDel(ctx)
 }
@@ -97,7 +103,7 @@ func (a *attachment) forget(ctx context.Context, held holdings, others dataplane
 func (a *attachment) release(
 	ctx context.Context, held holdings, e ipamplugin.Evidence, others dataplane.Others,
 ) (freed ipamplugin.Freed, err error) {
-	ctx, cancel := context.WithTimeout(ctx, ipamplugin.ReleaseDeadline)
+	ctx, cancel := deadline.Within(ctx, ipamplugin.ReleaseDeadline, "the release of the addresses")
 	defer cancel()
 	if err := a.Connect(); err != nil {
 		return freed, err
