@@ -15,23 +15,24 @@ import (
 	"calico-cni/pkg/selector"
 )
 
-// crashing is a store that its caller loses at the n-th call: before the call takes effect, or after. Calls before
-// that go through, calls after it do not.
+// crashing is a store that fails at the n-th call, before or after the call takes effect, and at all later calls, as if
+// the caller had crashed.
 type crashing struct {
 	*memstore.Store
 	left  int
 	after bool
-	// survives lets the calls after the n-th go through again: a fault of that one call, not a crash.
+	// survives lets the calls after the n-th succeed: only that call fails.
 	survives bool
-	// late has the n-th call, which fails, take effect after so many more calls: the server had it in hand. 0 is never.
-	late  int
-	inLag func() error
-	trace []string
-	// onCall is told of each call before it is made.
+	// late is the number of calls after which the failed n-th call takes effect, because the server has already received
+	// it. 0 means never.
+	late    int
+	delayed func() error
+	trace   []string
+	// onCall is called before each call.
 	onCall func(what string)
 }
 
-// call runs one call of the store unless the crash came first.
+// call makes one call to the store.
 func (c *crashing) call(what string, f func() error) error {
 	if c.onCall != nil {
 		c.onCall(what)
@@ -39,13 +40,13 @@ func (c *crashing) call(what string, f func() error) error {
 	c.trace = append(c.trace, what)
 	c.left--
 	if c.late > 0 && c.left == -c.late {
-		c.landLate()
+		c.completeLate()
 	}
 	switch {
 	case c.left < 0 && !c.survives:
 		return errCrashed
 	case c.left == 0 && c.late > 0:
-		c.inLag = f
+		c.delayed = f
 		return errCrashed
 	case c.left == 0:
 		if c.after {
@@ -56,10 +57,10 @@ func (c *crashing) call(what string, f func() error) error {
 	return f()
 }
 
-// landLate lets the call that was in the server's hands take effect.
-func (c *crashing) landLate() {
-	if f := c.inLag; f != nil {
-		c.inLag = nil
+// completeLate lets the delayed call take effect.
+func (c *crashing) completeLate() {
+	if f := c.delayed; f != nil {
+		c.delayed = nil
 		_ = f()
 	}
 }
@@ -106,7 +107,7 @@ func (t crashingTable[K, T]) Delete(ctx context.Context, k K, r ipam.Row[T]) err
 	return t.c.call("delete "+t.kind, func() error { return t.in.Delete(ctx, k, r) })
 }
 
-// scenario is an operation to be cut off at each of its store calls, on a store that prepare made.
+// scenario is an operation that is interrupted at each of its calls to the store, on a store from prepare.
 type scenario struct {
 	prepare func(*testing.T, *memstore.Store)
 	run     func(*ipam.Allocator) error
@@ -119,29 +120,29 @@ func scenarios() map[string]scenario {
 	}
 	return map[string]scenario{
 		"first assignment of a node": {none, assign(dual("a", "victim"))},
-		"assignment from a block that is there": {
+		"assignment from an existing block": {
 			func(t *testing.T, s *memstore.Store) { mustAssign(t, s, dual("a", "other")) }, assign(dual("a", "victim")),
 		},
-		"assignment that has to pass over a full block": {
+		"assignment after a full block": {
 			func(t *testing.T, s *memstore.Store) {
 				for i := range 4 {
 					mustAssign(t, s, only4("a", fmt.Sprint("other", i)))
 				}
 			}, assign(only4("a", "victim")),
 		},
-		"assignment of which one family fails": {
+		"assignment that fails in one family": {
 			func(_ *testing.T, s *memstore.Store) { s.IPPools = s.IPPools[:1] }, assign(dual("a", "victim")),
 		},
 		"assignment that takes over an idle block": {
 			func(t *testing.T, s *memstore.Store) {
-				othersHave(t, s)
+				fillOtherBlocks(t, s)
 				mustRelease(t, s, "net.c-0")
 			}, assign(only4("a", "victim")),
 		},
 		"assignment that borrows": {
-			func(t *testing.T, s *memstore.Store) { othersHave(t, s) }, assign(only4("a", "victim")),
+			func(t *testing.T, s *memstore.Store) { fillOtherBlocks(t, s) }, assign(only4("a", "victim")),
 		},
-		"assignment that gives back a block on its way": {
+		"assignment that releases an unselected block": {
 			func(t *testing.T, s *memstore.Store) {
 				mustAssign(t, s, only4("a", "net.old"))
 				mustRelease(t, s, "net.old")
@@ -156,18 +157,18 @@ func scenarios() map[string]scenario {
 			func(t *testing.T, s *memstore.Store) { mustAssign(t, s, dual("a", "victim")) },
 			func(a *ipam.Allocator) error { return release(a, "victim") },
 		},
-		"release from a block that nobody owns": {
+		"release from a block without an owner": {
 			func(t *testing.T, s *memstore.Store) {
 				mustAssign(t, s, dual("a", "victim"))
-				disown(t, s, "a")
+				removeAffinities(t, s, "a")
 			},
 			func(a *ipam.Allocator) error { return release(a, "victim") },
 		},
 	}
 }
 
-// othersHave leaves the node a with one full block and no free one: b, c and d have the rest, with one pod each.
-func othersHave(t *testing.T, s *memstore.Store) {
+// fillOtherBlocks gives node a one full block, and the other blocks of the pool to b, c and d, with one pod each.
+func fillOtherBlocks(t *testing.T, s *memstore.Store) {
 	t.Helper()
 	for _, node := range []string{"b", "c", "d"} {
 		fill(t, s, node, 1)
@@ -185,9 +186,9 @@ func never(t testing.TB) *selector.Selector {
 	return s
 }
 
-// TestCrashAtAnyStoreCallLeaksNothing cuts every scenario off at every store call it makes, before and after the call
-// takes effect. What is left must satisfy the invariants; the runtime's DEL must then leave nothing of the victim, and
-// the next ADD of the node must work and use the blocks that are there.
+// TestCrashAtAnyStoreCallLeaksNothing crashes every scenario at each of its calls to the store, before and after the call
+// takes effect. The store must then satisfy the invariants. The runtime's DEL must remove all of the victim, and the next
+// ADD of the node must succeed and use the existing blocks.
 func TestCrashAtAnyStoreCallLeaksNothing(t *testing.T) {
 	for name, sc := range scenarios() {
 		t.Run(name, func(t *testing.T) {
@@ -200,7 +201,7 @@ func TestCrashAtAnyStoreCallLeaksNothing(t *testing.T) {
 					err := sc.run(&ipam.Allocator{Store: c, Now: later(), Parallel: 1})
 					finished = finished && len(c.trace) < n
 					at := fmt.Sprintf("crash at call %d (after it: %v), trace:\n%s\nerror: %v", n, after, strings.Join(c.trace, "\n"), err)
-					recover4(t, s, at)
+					wantRecovery(t, s, at)
 				}
 				if finished {
 					return
@@ -213,8 +214,8 @@ func TestCrashAtAnyStoreCallLeaksNothing(t *testing.T) {
 	}
 }
 
-// recover4 does what a cluster does after a crash, and checks after each step.
-func recover4(t *testing.T, s *memstore.Store, at string) {
+// wantRecovery runs a repeated DEL and an ADD after a crash, and checks the store after each of them.
+func wantRecovery(t *testing.T, s *memstore.Store, at string) {
 	t.Helper()
 	check := func(when string) {
 		t.Helper()
@@ -229,7 +230,7 @@ func recover4(t *testing.T, s *memstore.Store, at string) {
 		}
 		check("after DEL")
 		if strings.Contains(s.String(), "victim") {
-			t.Fatalf("DEL left something of the victim\n%s\nstore:\n%s", at, s)
+			t.Fatalf("DEL left rows of the victim\n%s\nstore:\n%s", at, s)
 		}
 	}
 	blocks := countBlocks(s)
@@ -237,7 +238,7 @@ func recover4(t *testing.T, s *memstore.Store, at string) {
 	check("after the next ADD")
 	for _, line := range strings.Split(s.String(), "\n") {
 		if strings.HasPrefix(line, "affinity a 10.") && !strings.HasSuffix(line, string(ipam.Confirmed)) {
-			t.Fatalf("the next ADD left a half-made claim: %s\n%s\nstore:\n%s", line, at, s)
+			t.Fatalf("the next ADD left an incomplete claim: %s\n%s\nstore:\n%s", line, at, s)
 		}
 	}
 	if now := countBlocks(s); now > blocks+1 {
@@ -249,12 +250,12 @@ func countBlocks(s *memstore.Store) int {
 	return len(slices.DeleteFunc(strings.Split(s.String(), "\n"), func(l string) bool { return !strings.HasPrefix(l, "block ") }))
 }
 
-// TestAFailedAssignmentLeavesNothingBehind lets one store call fail, each in turn, and the process live on: an
-// assignment that then fails must have undone what it did, with no DEL to help.
-func TestAFailedAssignmentLeavesNothingBehind(t *testing.T) {
+// TestFailedAssignmentIsReverted fails one call to the store, each in turn. If the assignment fails then, it must have
+// reverted all of its writes, without a DEL.
+func TestFailedAssignmentIsReverted(t *testing.T) {
 	for name, prepare := range map[string]func(*memstore.Store){
 		"on an empty cluster": func(*memstore.Store) {},
-		"beside another pod":  func(s *memstore.Store) { mustAssign(t, s, dual("a", "other")) },
+		"with another pod":    func(s *memstore.Store) { mustAssign(t, s, dual("a", "other")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			failed := 0
@@ -272,15 +273,15 @@ func TestAFailedAssignmentLeavesNothingBehind(t *testing.T) {
 				}
 			}
 			if failed < 5 {
-				t.Errorf("only %d calls could fail: the test is not looking", failed)
+				t.Errorf("only %d calls made the assignment fail: the test covers too little", failed)
 			}
 		})
 	}
 }
 
-// TestAWriteThatTakesEffectLateLeavesNothing fails each call of an assignment, as one whose command was told to stop, and
-// lets it take effect some calls later, up to after the undo: the DEL that follows must leave nothing.
-func TestAWriteThatTakesEffectLateLeavesNothing(t *testing.T) {
+// TestDeleteRemovesEffectsOfLateWrite fails each call of a scenario, as if the command had been stopped, and lets it take
+// effect some calls later, up to after the undo. The following DEL must remove all of the victim.
+func TestDeleteRemovesEffectsOfLateWrite(t *testing.T) {
 	const latest = 12
 	for name, sc := range scenarios() {
 		t.Run(name, func(t *testing.T) {
@@ -291,10 +292,10 @@ func TestAWriteThatTakesEffectLateLeavesNothing(t *testing.T) {
 					sc.prepare(t, s)
 					c := &crashing{Store: s, left: n, late: late, survives: true}
 					err := sc.run(&ipam.Allocator{Store: c, Now: later(), Parallel: 1})
-					c.landLate()
+					c.completeLate()
 					finished = finished && len(c.trace) < n
 					at := fmt.Sprintf("call %d takes effect %d calls late, trace:\n%s\nerror: %v", n, late, strings.Join(c.trace, "\n"), err)
-					recover4(t, s, at)
+					wantRecovery(t, s, at)
 				}
 				if finished {
 					return
@@ -307,14 +308,14 @@ func TestAWriteThatTakesEffectLateLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestABlockThatNobodyOwnsGoesWithItsLastAddress(t *testing.T) {
+func TestBlockWithoutOwnerIsDeletedWithLastAddress(t *testing.T) {
 	s := newStore()
 	mustAssign(t, s, only4("a", "net.1"))
 	mustAssign(t, s, only4("a", "net.2"))
-	disown(t, s, "a")
+	removeAffinities(t, s, "a")
 	mustRelease(t, s, "net.1")
 	if countBlocks(s) != 1 {
-		t.Fatalf("the block went with an address still in it:\n%s", s)
+		t.Fatalf("the block was deleted with an allocated address:\n%s", s)
 	}
 	mustRelease(t, s, "net.2")
 	wantStore(t, s, "")

@@ -17,7 +17,7 @@ import (
 	"calico-cni/pkg/selector"
 )
 
-// fill assigns every address of a node's first block, so that it has to look elsewhere.
+// fill assigns n addresses to a node.
 func fill(t testing.TB, s *memstore.Store, node string, n int) {
 	t.Helper()
 	for i := range n {
@@ -25,10 +25,10 @@ func fill(t testing.TB, s *memstore.Store, node string, n int) {
 	}
 }
 
-func TestWithNoBlockLeftANodeBorrowsSingleAddresses(t *testing.T) {
+func TestNodeBorrowsIfNoBlockIsFree(t *testing.T) {
 	for name, limit := range map[string]func(*memstore.Store){
-		"pool is full of blocks": func(*memstore.Store) {},
-		"node is at its cap":     func(s *memstore.Store) { s.Settings.MaxBlocksPerHost = 1 },
+		"no block is free":     func(*memstore.Store) {},
+		"node is at its limit": func(s *memstore.Store) { s.Settings.MaxBlocksPerHost = 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore()
@@ -59,7 +59,7 @@ func TestWithNoBlockLeftANodeBorrowsSingleAddresses(t *testing.T) {
 	}
 }
 
-func TestStrictAffinityForbidsToBorrowAndSaysWhatItCosts(t *testing.T) {
+func TestStrictAffinityForbidsBorrowingAndIsReported(t *testing.T) {
 	s := newStore()
 	for _, node := range []string{"b", "c", "d"} {
 		fill(t, s, node, 1)
@@ -76,7 +76,7 @@ func TestStrictAffinityForbidsToBorrowAndSaysWhatItCosts(t *testing.T) {
 	}
 }
 
-func TestAnIdleBlockOfAnotherNodeIsTakenOverOnceItIsOldEnough(t *testing.T) {
+func TestIdleBlockOfOtherNodeIsTakenOver(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		s := newStore()
 		now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
@@ -100,7 +100,7 @@ func TestAnIdleBlockOfAnotherNodeIsTakenOverOnceItIsOldEnough(t *testing.T) {
 		if bad := s.Check(); len(bad) > 0 {
 			t.Error(bad)
 		}
-		// The former owner goes on, with another's addresses or none, but never with two owners of one block.
+		// The former owner gets a borrowed address or none. The block never has two owners.
 		_, _ = assign(s, only4("c", "net.back"))
 		if bad := s.Check(); len(bad) > 0 {
 			t.Error(bad)
@@ -108,7 +108,7 @@ func TestAnIdleBlockOfAnotherNodeIsTakenOverOnceItIsOldEnough(t *testing.T) {
 	}
 }
 
-func TestEmptyBlocksThatNoPoolWantsHereAreGivenBack(t *testing.T) {
+func TestUnselectedEmptyBlocksAreReleased(t *testing.T) {
 	rack, err := selector.Parse("rack == '2'")
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +117,7 @@ func TestEmptyBlocksThatNoPoolWantsHereAreGivenBack(t *testing.T) {
 		s.IPPools[0].Node = rack
 		s.IPPools = append(s.IPPools, pool.Pool{Name: "new", CIDR: netip.MustParsePrefix("10.9.0.0/28"), BlockSize: 30})
 	}
-	t.Run("by the release that empties them", func(t *testing.T) {
+	t.Run("by the release of the last address", func(t *testing.T) {
 		s := newStore()
 		fill(t, s, "a", 2)
 		move(s)
@@ -131,18 +131,18 @@ func TestEmptyBlocksThatNoPoolWantsHereAreGivenBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := a.GiveBackUnselected(context.Background(), s, got.Emptied); err != nil {
+			if err := a.ReleaseUnselected(context.Background(), s, got.Emptied); err != nil {
 				t.Fatal(err)
 			}
 		}
 		released("net.a-0")
 		if countBlocks(s) != 1 {
-			t.Fatalf("a block in use was given back:\n%s", s)
+			t.Fatalf("a block in use was released:\n%s", s)
 		}
 		released("net.a-1")
 		wantStore(t, s, "")
 	})
-	t.Run("on the way to a new block", func(t *testing.T) {
+	t.Run("before a new block is claimed", func(t *testing.T) {
 		s := newStore()
 		fill(t, s, "a", 1)
 		mustRelease(t, s, "net.a-0")
@@ -152,19 +152,19 @@ func TestEmptyBlocksThatNoPoolWantsHereAreGivenBack(t *testing.T) {
 			t.Errorf("store:\n%s", text)
 		}
 	})
-	t.Run("but not while the pool selects the node", func(t *testing.T) {
+	t.Run("not while the pool selects the node", func(t *testing.T) {
 		s := newStore()
 		fill(t, s, "a", 1)
 		a := &ipam.Allocator{Store: s, Now: s.Now}
 		rows, _ := s.AffinitiesOf(context.Background(), "a", false)
 		mustRelease(t, s, "net.a-0")
-		if err := a.GiveBackUnselected(context.Background(), s, []ipam.AffinityKey{rows[0].Key}); err != nil || countBlocks(s) != 1 {
+		if err := a.ReleaseUnselected(context.Background(), s, []ipam.AffinityKey{rows[0].Key}); err != nil || countBlocks(s) != 1 {
 			t.Errorf("%v\n%s", err, s)
 		}
 	})
 }
 
-func TestEmptyBlocksInOtherPoolsDoNotKeepANodeAtItsCap(t *testing.T) {
+func TestEmptyBlocksOfOtherPoolsAreReleasedAtBlockLimit(t *testing.T) {
 	s := newStore()
 	s.Settings.MaxBlocksPerHost = 1
 	fill(t, s, "a", 1)
@@ -175,7 +175,7 @@ func TestEmptyBlocksInOtherPoolsDoNotKeepANodeAtItsCap(t *testing.T) {
 	if addr := mustAssign(t, s, asked); !strings.HasPrefix(addr, "10.9.0.") || countBlocks(s) != 1 {
 		t.Errorf("%s\n%s", addr, s)
 	}
-	// One that is in use stays, and the request is told so.
+	// A block in use is kept, and the error names the limit.
 	back := only4("a", "net.back")
 	back.Wants[0].Pools = []string{"v4"}
 	s.Settings.StrictAffinity = true
@@ -184,10 +184,10 @@ func TestEmptyBlocksInOtherPoolsDoNotKeepANodeAtItsCap(t *testing.T) {
 	}
 }
 
-func TestAPoolMostlyReservedIsWalkedToItsFreeBlock(t *testing.T) {
+func TestOnlyFreeBlockOfReservedPoolIsFound(t *testing.T) {
 	s := newStore()
 	s.IPPools = []pool.Pool{{Name: "wide", CIDR: netip.MustParsePrefix("10.128.0.0/14"), BlockSize: 26}}
-	// All but one block, 10.130.7.64/26, is set aside.
+	// All blocks except 10.130.7.64/26 are reserved.
 	for rest, free := s.IPPools[0].CIDR, netip.MustParsePrefix("10.130.7.64/26"); rest.Bits() < 26; {
 		low := netip.PrefixFrom(rest.Addr(), rest.Bits()+1)
 		bytes := rest.Addr().As4()
@@ -206,7 +206,7 @@ func TestAPoolMostlyReservedIsWalkedToItsFreeBlock(t *testing.T) {
 	}
 }
 
-func TestAReleasedAddressRestsForTheCooldownAndThenComesBack(t *testing.T) {
+func TestReleasedAddressIsAllocatedAgainAfterCooldown(t *testing.T) {
 	s := newStore()
 	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 	s.Now = func() time.Time { return now }
@@ -234,9 +234,9 @@ func TestAReleasedAddressRestsForTheCooldownAndThenComesBack(t *testing.T) {
 	}
 }
 
-func TestOneFamilysSearchDoesNotGiveBackWhatTheOthersFound(t *testing.T) {
+func TestSearchForOneFamilyKeepsBlockOfOther(t *testing.T) {
 	s := newStore()
-	// The IPv4 pool does not select the node, but is asked for by name.
+	// The IPv4 pool does not select the node, but the request names it.
 	s.IPPools[0].Node = never(t)
 	r := dual("a", "net.asked")
 	r.Wants[0].Pools = []string{"v4"}
@@ -245,6 +245,6 @@ func TestOneFamilysSearchDoesNotGiveBackWhatTheOthersFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	if trace := strings.Join(c.trace, "\n"); strings.Contains(trace, "delete") {
-		t.Errorf("something was made and deleted again:\n%s", trace)
+		t.Errorf("a block was created and deleted again:\n%s", trace)
 	}
 }

@@ -18,19 +18,19 @@ import (
 	"calico-cni/pkg/selector"
 )
 
-// clock returns a clock that ticks one second a look, so that no two writes are of one moment.
+// clock returns a clock that advances by one second with each call, so that no two writes have the same time.
 func clock() func() time.Time {
 	start, looks := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC), new(atomic.Int64)
 	return func() time.Time { return start.Add(time.Duration(looks.Add(1)) * time.Second) }
 }
 
-// later is a clock that starts an hour after clock's: whatever was claimed by then is old.
+// later returns a clock that starts an hour after that of clock: all blocks of newStore can be taken over.
 func later() func() time.Time {
 	now := clock()
 	return func() time.Time { return now().Add(time.Hour) }
 }
 
-// newStore returns a store with one pool a family: four blocks of four IPv4 addresses, and as many of IPv6.
+// newStore returns a store with one pool per IP family. Each has four blocks of four addresses.
 func newStore() *memstore.Store {
 	s := memstore.New(clock())
 	s.IPPools = []pool.Pool{
@@ -53,7 +53,7 @@ func dual(node, handle string) ipam.Request {
 	return r
 }
 
-// stamp makes each request differ from every other, as the time does in the plugin.
+// stamp makes the owner of each request unique, as the time does in the plugin.
 func stamp() int64 { return stamps.Add(1) }
 
 var stamps atomic.Int64
@@ -101,8 +101,8 @@ func mustRelease(t testing.TB, s *memstore.Store, handle string) {
 	}
 }
 
-// disown takes a node's blocks from it, as an administrator or a controller may while pods are running.
-func disown(t testing.TB, s *memstore.Store, node string) {
+// removeAffinities removes the affinities of a node, as an administrator or a controller may do while pods are running.
+func removeAffinities(t testing.TB, s *memstore.Store, node string) {
 	t.Helper()
 	ctx := context.Background()
 	rows, _ := s.AffinitiesOf(ctx, node, false)
@@ -137,7 +137,7 @@ func wantStore(t testing.TB, s *memstore.Store, want string) {
 	}
 }
 
-func TestFirstAssignmentClaimsABlockAndTheNextUsesIt(t *testing.T) {
+func TestFirstAssignmentClaimsBlockAndNextUsesIt(t *testing.T) {
 	s := newStore()
 	first, second := mustAssign(t, s, dual("a", "net.1")), mustAssign(t, s, dual("a", "net.2"))
 	if first != "10.0.0.0 fd00::" || second != "10.0.0.1 fd00::1" {
@@ -152,7 +152,7 @@ func TestFirstAssignmentClaimsABlockAndTheNextUsesIt(t *testing.T) {
 		handle net.2: 1 in 10.0.0.0/30, 1 in fd00::/126`)
 }
 
-func TestReleaseFreesTheAddressesAndDeletesTheHandle(t *testing.T) {
+func TestReleaseFreesAddressesAndDeletesHandle(t *testing.T) {
 	s := newStore()
 	mustAssign(t, s, dual("a", "net.1"))
 	for range 2 {
@@ -165,14 +165,14 @@ func TestReleaseFreesTheAddressesAndDeletesTheHandle(t *testing.T) {
 	}
 }
 
-func TestNodesNeverShareABlockAndAFullPoolSaysSo(t *testing.T) {
+func TestNodesShareNoBlockAndFullPoolIsReported(t *testing.T) {
 	s := newStore()
 	seen := map[string]bool{}
 	for _, node := range []string{"a", "b"} {
 		for i := range 8 {
 			addr := mustAssign(t, s, only4(node, fmt.Sprintf("net.%s%d", node, i)))
 			if seen[addr] {
-				t.Fatalf("%s was given twice", addr)
+				t.Fatalf("%s was allocated twice", addr)
 			}
 			seen[addr] = true
 		}
@@ -203,11 +203,11 @@ func TestDualStackIsAllOrNothing(t *testing.T) {
 		t.Errorf("got %v, want no IPv6 address", err)
 	}
 	if strings.Contains(s.String(), "victim") {
-		t.Errorf("something was kept:\n%s", s)
+		t.Errorf("the request left something:\n%s", s)
 	}
 }
 
-func TestNoPoolServesSaysWhyOfEach(t *testing.T) {
+func TestNoAddressErrorReportsEachPool(t *testing.T) {
 	s := newStore()
 	s.Labels = map[string]string{"zone": "west"}
 	east, err := selector.Parse("zone == 'east'")
@@ -234,7 +234,7 @@ func TestNoPoolServesSaysWhyOfEach(t *testing.T) {
 		}
 	}
 	if strings.Contains(err.Error(), "six") {
-		t.Errorf("the error speaks of a pool of the other family: %v", err)
+		t.Errorf("the error names a pool of the other IP family: %v", err)
 	}
 	s.IPPools = nil
 	if _, err = assign(s, only4("a", "net.1")); !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "there is no IPv4 pool") {
@@ -242,7 +242,7 @@ func TestNoPoolServesSaysWhyOfEach(t *testing.T) {
 	}
 }
 
-func TestReservedAddressesAndBlocksAreNeverHandedOutUnasked(t *testing.T) {
+func TestReservedAddressesAreAllocatedOnlyOnRequest(t *testing.T) {
 	s := newStore()
 	s.Reserved = []netip.Prefix{netip.MustParsePrefix("10.0.0.8/30"), netip.MustParsePrefix("10.0.0.0/31"), netip.MustParsePrefix("10.0.0.4/32")}
 	got := map[string]bool{}
@@ -251,7 +251,7 @@ func TestReservedAddressesAndBlocksAreNeverHandedOutUnasked(t *testing.T) {
 	}
 	for _, reserved := range []string{"10.0.0.0", "10.0.0.1", "10.0.0.4", "10.0.0.8", "10.0.0.9", "10.0.0.10", "10.0.0.11"} {
 		if got[reserved] {
-			t.Errorf("reserved %s was handed out", reserved)
+			t.Errorf("reserved %s was allocated", reserved)
 		}
 	}
 	if _, err := assign(s, only4("a", "net.late")); !errors.Is(err, ipam.ErrNoAddress) {
@@ -260,11 +260,11 @@ func TestReservedAddressesAndBlocksAreNeverHandedOutUnasked(t *testing.T) {
 	want := only4("a", "net.asked")
 	want.Wants[0].Addr = netip.MustParseAddr("10.0.0.9")
 	if addr := mustAssign(t, s, want); addr != "10.0.0.9" {
-		t.Errorf("asked for a reserved address by name, got %s", addr)
+		t.Errorf("requested the reserved address 10.0.0.9, got %s", addr)
 	}
 }
 
-func TestAnAddressAskedForIsGivenOnceAndOnlyFromAPool(t *testing.T) {
+func TestRequestedAddressIsAllocatedOnceAndOnlyFromPool(t *testing.T) {
 	s := newStore()
 	ask := func(handle, addr string) error {
 		r := only4("a", handle)
@@ -287,7 +287,7 @@ func TestAnAddressAskedForIsGivenOnceAndOnlyFromAPool(t *testing.T) {
 		handle net.1: 1 in 10.0.0.4/30`)
 }
 
-func TestLimitsOnBlocksOfANodeAreKeptAndExplained(t *testing.T) {
+func TestBlockLimitsAreEnforcedAndReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		set  func(*ipam.Config)
 		want string
@@ -312,7 +312,7 @@ func TestLimitsOnBlocksOfANodeAreKeptAndExplained(t *testing.T) {
 	}
 }
 
-func TestALockedDatastoreIsNotTouched(t *testing.T) {
+func TestLockedDatastoreIsNotChanged(t *testing.T) {
 	s := newStore()
 	s.Locked = true
 	if _, err := assign(s, only4("a", "net.1")); !errors.Is(err, ipam.ErrNotReady) {

@@ -21,7 +21,8 @@ type world struct {
 	kinds           []verdict
 	// disturbed says that an actor was killed, or a write failed.
 	disturbed bool
-	// switches bounds how often the scheduler leaves an actor that could go on; negative is no bound.
+	// switches bounds the number of preemptions: how often another actor continues although the last one could. A negative
+	// value is no bound.
 	switches int
 	// after is called when a call has taken effect.
 	after func() error
@@ -35,7 +36,7 @@ type note struct {
 	verdict
 }
 
-// actor is one process: a sequence of operations that ends, or is killed at one of its calls.
+// actor is one process. It runs a sequence of operations, and may be killed at each of its calls.
 type actor struct {
 	w       *world
 	name    string
@@ -72,13 +73,13 @@ const (
 	proceed verdict = iota
 	killBefore
 	killAfter
-	// twice makes a write twice and returns the second answer, as a transport does that repeats a request.
+	// twice makes a write twice and returns the second answer, like a transport that repeats a request.
 	twice
-	// lost makes a write and fails it, as a connection does that breaks before the answer.
+	// lost makes a write and returns an error, like a connection that breaks before the answer.
 	lost
-	// late fails a write, which takes effect at any time later: the server still has it.
+	// late returns an error, and the write takes effect at any later time, because the server has already received it.
 	late
-	// refused fails a write, which takes no effect.
+	// refused returns an error, and the write takes no effect.
 	refused
 )
 
@@ -89,13 +90,13 @@ func (v verdict) String() string {
 }
 
 var (
-	// errCrashed is what a process that no longer exists gets from the store.
+	// errCrashed is the result of each call after the process was killed.
 	errCrashed = errors.New("crashed")
-	// errLost is a request whose effect is unknown.
+	// errLost is the error of a request whose effect is unknown.
 	errLost = errors.New("no answer")
 )
 
-// play runs all actors to their end, and returns the first breach.
+// play runs all actors to their end, and returns the first violation of an invariant.
 func (w *world) play() error {
 	for _, a := range w.actors {
 		w.start(a)
@@ -130,8 +131,8 @@ func (w *world) start(a *actor) {
 	a.pending = begin
 }
 
-// growStack has the goroutine's stack grow once while it is small, instead of several times while it is deep: a fifth of
-// the time of a run.
+// growStack makes the stack of a goroutine grow once, while it is empty, instead of several times while it is deep. That
+// saves a fifth of the time of a run.
 //
 //go:noinline
 func growStack() (sum byte) {
@@ -143,7 +144,7 @@ func growStack() (sum byte) {
 	return sum
 }
 
-// next chooses who goes on, and what happens there. It prefers, as option 0, the actor that went last.
+// next chooses the actor that continues, and what happens at its call. Option 0 is the last actor.
 func (w *world) next(last int) (i int, v verdict, ok bool) {
 	var live []int
 	if last >= 0 && w.actors[last].pending != (step{}) {
@@ -200,7 +201,7 @@ func (w *world) decide(a *actor) verdict {
 	return v
 }
 
-// call is one call by an actor: it waits for its turn.
+// call makes one call of an actor when the scheduler chooses it.
 func (a *actor) call(s step, f func() error) error {
 	if a.crashed {
 		return errCrashed
@@ -224,7 +225,7 @@ func (a *actor) call(s step, f func() error) error {
 		_ = f()
 		return errLost
 	case late:
-		a.w.leave(s, f)
+		a.w.completeLater(s, f)
 		return errLost
 	case refused:
 		return errLost
@@ -232,15 +233,15 @@ func (a *actor) call(s step, f func() error) error {
 	return f()
 }
 
-// leave has a write take effect at any time later.
-func (w *world) leave(s step, f func() error) {
+// completeLater lets a write take effect at any later time.
+func (w *world) completeLater(s step, f func() error) {
 	a := &actor{name: "server"}
 	a.run = func(a *actor) { _ = a.call(step{what: "late " + s.what, key: s.key}, f) }
 	w.start(a)
 	w.actors = append(w.actors, a)
 }
 
-// cutOff fails what is left of every operation that runs, as an outage does that lasts longer than each of them.
+// cutOff fails the remaining calls of every running operation, like an outage that lasts longer than all of them.
 func (w *world) cutOff(except *actor) {
 	for _, a := range w.actors {
 		a.cut = a.cut || a != except && (a.busy || a.name == "server")

@@ -27,10 +27,10 @@ var shown = []error{
 
 // unshown has the others, and why no row produces them.
 var unshown = map[error]string{
-	dataplane.ErrHostNetNS: "the dispatcher refuses the host's network namespace before a verb runs; pkg/dataplane/linux tests the error",
-	dataplane.ErrNoIPv6:    "takes a kernel without IPv6; pkg/dataplane/linux tests it with a directory in place of /proc/sys",
+	dataplane.ErrHostNetNS:  "the dispatcher refuses the host's network namespace before a verb runs; pkg/dataplane/linux tests the error",
+	dataplane.ErrNoIPv6:     "takes a kernel without IPv6; pkg/dataplane/linux tests it with a directory in place of /proc/sys",
 	dataplane.ErrPodsCutOff: "takes running pods whose forwarding is off; test/e2e tests it",
-	kube.ErrExists:         "the allocator handles it", kube.ErrConflict: "the allocator handles it", kube.ErrInvalid: "takes an object that the schema refuses; test/kubeclient tests it",
+	kube.ErrExists:          "the allocator handles it", kube.ErrConflict: "the allocator handles it", kube.ErrInvalid: "takes an object that the schema refuses; test/kubeclient tests it",
 	ipam.ErrNotFound: "the allocator handles it", ipam.ErrExists: "the allocator handles it", ipam.ErrConflict: "the allocator handles it",
 	ipam.ErrContended:          "takes 100 conflicts; pkg/ipam tests it",
 	ipam.ErrReleased:           "takes a DEL between two writes of an ADD; pkg/ipam tests it",

@@ -14,8 +14,8 @@ import (
 	"calico-cni/pkg/ipam/crdstore"
 )
 
-// TestBlocksThatOverlapAreFound looks for blocks by name, which it does for few names, and in the list of all blocks.
-func TestBlocksThatOverlapAreFound(t *testing.T) {
+// TestBlocksOverlapping looks for blocks by name, which it does for few names, and in the list of all blocks.
+func TestBlocksOverlapping(t *testing.T) {
 	_, client := cluster(t)
 	s := crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))
 	for _, cidr := range []string{"10.77.0.0/26", "10.77.0.64/29", "10.77.0.127/32", "10.77.16.0/20", "fd00:77::/122", "fd00:77::40/128"} {

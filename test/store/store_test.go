@@ -42,8 +42,8 @@ var (
 	errCRDs error
 )
 
-// TestAffinitiesWithoutLabelsAreFoundAndLabelled plays a cluster that an old Calico wrote to.
-func TestAffinitiesWithoutLabelsAreFoundAndLabelled(t *testing.T) {
+// TestAffinitiesWithoutLabelsGetLabels plays a cluster that an old Calico wrote to.
+func TestAffinitiesWithoutLabelsGetLabels(t *testing.T) {
 	server, client := cluster(t)
 	once := oncefile.File(filepath.Join(t.TempDir(), "labelled"))
 	s := crdstore.New(client, once)

@@ -88,7 +88,7 @@ func TestChoosePoolsByRequestSelectorsAndUse(t *testing.T) {
 	}
 }
 
-func TestARequestedPoolThatAssignsNothingIsAnError(t *testing.T) {
+func TestRequestedUnusablePoolIsAnError(t *testing.T) {
 	for want, reason := range map[string]string{
 		"nowhere": "no IPv4 pool has this name or CIDR", "10.99.0.0/16": "no IPv4 pool has this name or CIDR",
 		"six": "no IPv4 pool has this name or CIDR", "disabled": "it is disabled", "10.1.0.0/16": "it is disabled",
@@ -102,7 +102,7 @@ func TestARequestedPoolThatAssignsNothingIsAnError(t *testing.T) {
 	}
 }
 
-func TestValidateRefusesPoolsThatCannotBeCut(t *testing.T) {
+func TestValidateRejectsInvalidPools(t *testing.T) {
 	for _, c := range []struct {
 		cidr string
 		size int
@@ -134,7 +134,7 @@ func TestValidateRefusesPoolsThatCannotBeCut(t *testing.T) {
 	}
 }
 
-func TestWalkVisitsEveryBlockOnceAndStaysInThePool(t *testing.T) {
+func TestWalkVisitsEveryBlockOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		bits, v6 := rapid.IntRange(0, 10).Draw(t, "bits"), rapid.Bool().Draw(t, "v6")
 		size, base := rapid.IntRange(20, 32).Draw(t, "size"), netip.MustParseAddr("10.255.255.255")
@@ -159,7 +159,7 @@ func TestWalkVisitsEveryBlockOnceAndStaysInThePool(t *testing.T) {
 	})
 }
 
-func TestWalkIsTheSameForANodeAndDiffersBetweenNodes(t *testing.T) {
+func TestWalkOrderDependsOnNode(t *testing.T) {
 	p := v4("p", "10.0.0.0/16")
 	first := func(node string) string {
 		var out []string
@@ -183,7 +183,7 @@ func TestWalkIsTheSameForANodeAndDiffersBetweenNodes(t *testing.T) {
 	}
 }
 
-func TestWalkOfAHugePoolBegins(t *testing.T) {
+func TestWalkOfHugePool(t *testing.T) {
 	p := Pool{CIDR: netip.MustParsePrefix("fd00::/8"), BlockSize: 128}
 	n := 0
 	for b := range p.Space(Ranges{}, nil).Walk("node") {
@@ -196,7 +196,7 @@ func TestWalkOfAHugePoolBegins(t *testing.T) {
 	}
 }
 
-func TestNodeLabelsAreNeededOnlyWhereASelectorLooksAtThem(t *testing.T) {
+func TestNeedsNodeLabels(t *testing.T) {
 	all := with(v4("all", "10.0.0.0/16"), func(p *Pool) { p.Node = sel(t, "all()") })
 	if NeedsNodeLabels([]Pool{v4("none", "10.1.0.0/16"), all}) {
 		t.Error("needed for all()")

@@ -12,21 +12,22 @@ import (
 	"calico-cni/pkg/ipam/memstore"
 )
 
-// interloper is a store in which somebody else acts once, right before a call of a given name that comes after another.
-type interloper struct {
+// betweenCalls is a store in which another process acts once: before the first call named before that follows a call named
+// after.
+type betweenCalls struct {
 	*crashing
 	after, before string
 	act           func()
 	seen          bool
 }
 
-func interlope(s *memstore.Store, after, before string, act func()) *crashing {
-	i := &interloper{after: after, before: before, act: act}
-	i.crashing = &crashing{Store: s, left: 1 << 30, onCall: i.look}
+func actBetween(s *memstore.Store, after, before string, act func()) *crashing {
+	i := &betweenCalls{after: after, before: before, act: act}
+	i.crashing = &crashing{Store: s, left: 1 << 30, onCall: i.onCall}
 	return i.crashing
 }
 
-func (i *interloper) look(what string) {
+func (i *betweenCalls) onCall(what string) {
 	switch {
 	case what == i.after:
 		i.seen = true
@@ -37,14 +38,14 @@ func (i *interloper) look(what string) {
 	}
 }
 
-// TestAnAssignmentSurvivesWhatOthersDoBetweenItsTwoWrites lets others act after an assignment has counted and before it
-// writes the block. Whatever they do, the store is sound afterwards, and no write names a row that nobody read.
-func TestAnAssignmentSurvivesWhatOthersDoBetweenItsTwoWrites(t *testing.T) {
-	giveBackAll := func(t *testing.T, s *memstore.Store) {
+// TestAssignWithConcurrentChangesBetweenWrites lets other processes act after an assignment has counted its handle and
+// before it writes the block. The store satisfies the invariants afterwards, and every write names a row that was read.
+func TestAssignWithConcurrentChangesBetweenWrites(t *testing.T) {
+	releaseAll := func(t *testing.T, s *memstore.Store) {
 		t.Helper()
 		a := &ipam.Allocator{Store: s, Now: s.Now}
 		for i := range 4 {
-			if _, err := a.GiveBackIfEmpty(context.Background(), "a", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/30", 4*i))); err != nil {
+			if _, err := a.ReleaseIfEmpty(context.Background(), "a", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/30", 4*i))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -54,13 +55,13 @@ func TestAnAssignmentSurvivesWhatOthersDoBetweenItsTwoWrites(t *testing.T) {
 		want error
 	}{
 		"its container is deleted": {func(t *testing.T, s *memstore.Store) { mustRelease(t, s, "net.x") }, ipam.ErrReleased},
-		"its block is given back":  {giveBackAll, nil},
-		"its block is given back, and its container deleted": {func(t *testing.T, s *memstore.Store) {
-			giveBackAll(t, s)
+		"its block is released":    {releaseAll, nil},
+		"its block is released, and its container deleted": {func(t *testing.T, s *memstore.Store) {
+			releaseAll(t, s)
 			mustRelease(t, s, "net.x")
 		}, ipam.ErrReleased},
-		"its block is given back, and all are claimed by others": {func(t *testing.T, s *memstore.Store) {
-			giveBackAll(t, s)
+		"its block is released, and all blocks are claimed by others": {func(t *testing.T, s *memstore.Store) {
+			releaseAll(t, s)
 			for _, node := range []string{"b", "c", "d", "e"} {
 				mustAssign(t, s, only4(node, "net."+node))
 			}
@@ -68,7 +69,7 @@ func TestAnAssignmentSurvivesWhatOthersDoBetweenItsTwoWrites(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore()
-			c2 := interlope(s, "create handle", "update block", func() { c.act(t, s) })
+			c2 := actBetween(s, "create handle", "update block", func() { c.act(t, s) })
 			_, err := assignWith(&ipam.Allocator{Store: c2, Now: s.Now, Parallel: 1}, only4("a", "net.x"))
 			if !errors.Is(err, c.want) || errors.Is(err, memstore.ErrProtocol) || len(s.Check()) > 0 {
 				t.Errorf("%v, want %v; broken: %v\n%s", err, c.want, s.Check(), s)
@@ -81,15 +82,15 @@ func TestAnAssignmentSurvivesWhatOthersDoBetweenItsTwoWrites(t *testing.T) {
 	}
 }
 
-// TestBlockThatIsCreatedAgainIsCheckedAgain has another process of the node give a block back and create it again, and another
-// node create a larger block in between, while an assignment has the block as it was before.
-func TestBlockThatIsCreatedAgainIsCheckedAgain(t *testing.T) {
+// TestRecreatedBlockIsCheckedForOverlap lets another process of the node release a block and create it again, and another
+// node create a larger block in between, while an assignment uses the old row of the block.
+func TestRecreatedBlockIsCheckedForOverlap(t *testing.T) {
 	s := newStore()
 	cidr, larger := netip.MustParsePrefix("10.0.0.0/30"), netip.MustParsePrefix("10.0.0.0/29")
 	mustAssign(t, s, only4("a", "net.old"))
 	act := func() {
 		mustRelease(t, s, "net.old")
-		if gone, err := (&ipam.Allocator{Store: s, Now: s.Now}).GiveBackIfEmpty(context.Background(), "a", cidr); err != nil || !gone {
+		if gone, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(context.Background(), "a", cidr); err != nil || !gone {
 			t.Fatalf("gone %v, %v", gone, err)
 		}
 		b := block.New(larger, "host:b", s.Now())
@@ -102,7 +103,7 @@ func TestBlockThatIsCreatedAgainIsCheckedAgain(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := assignWith(&ipam.Allocator{Store: interlope(s, "create handle", "update block", act), Now: s.Now, Parallel: 1}, only4("a", "net.x"))
+	got, err := assignWith(&ipam.Allocator{Store: actBetween(s, "create handle", "update block", act), Now: s.Now, Parallel: 1}, only4("a", "net.x"))
 	if err != nil || larger.Contains(got[0].Addr) || len(s.Check()) > 0 {
 		t.Errorf("%v, %v; broken: %v\n%s", got, err, s.Check(), s)
 	}

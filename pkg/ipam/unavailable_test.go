@@ -10,8 +10,8 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// TestNoAddressNamesCooldownAndReservations fills a pool of one block, of which one address cools and one is reserved.
-func TestNoAddressNamesCooldownAndReservations(t *testing.T) {
+// TestNoAddressErrorReportsCooldownAndReservations fills a pool of one block, in which one address is cooling and one is reserved.
+func TestNoAddressErrorReportsCooldownAndReservations(t *testing.T) {
 	for _, node := range []string{"a", "b"} {
 		s := newStore()
 		s.IPPools[0].CIDR = netip.MustParsePrefix("10.0.0.0/30")

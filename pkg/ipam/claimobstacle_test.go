@@ -8,8 +8,8 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// TestClaimTellsATakenBlockFromAnOverlap also has the claim that another process wins between the read and the write.
-func TestClaimTellsATakenBlockFromAnOverlap(t *testing.T) {
+// TestClaimReportsObstacle also covers a claim that another process wins between the read and the write.
+func TestClaimReportsObstacle(t *testing.T) {
 	mine, wider := netip.MustParsePrefix("10.0.0.0/30"), netip.MustParsePrefix("10.0.0.0/29")
 	s := newStore()
 	claim := func(node string, cidr netip.Prefix) (obstacle, err error) {
@@ -30,7 +30,7 @@ func TestClaimTellsATakenBlockFromAnOverlap(t *testing.T) {
 	}
 
 	s = newStore()
-	racing := interlope(s, "get block", "create block", func() {
+	racing := actBetween(s, "get block", "create block", func() {
 		if obstacle, err := claim("a", mine); obstacle != nil || err != nil {
 			t.Fatalf("the faster claim: %v, %v", obstacle, err)
 		}
