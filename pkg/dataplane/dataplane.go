@@ -110,6 +110,8 @@ type Others struct{ InNetwork, Elsewhere bool }
 
 // Attachment is the host's end of one attachment, by the mark that it carries.
 type Attachment struct {
+	// Owner and IfName are empty for an interface whose Setup is running, or was killed before it could set the mark. Only a
+	// Teardown that names the owner can tell that the interface is the owner's.
 	Owner, IfName, HostIfName string
 	// Fault says why the pod behind it suffers although nobody touched the pod, and the cure; empty when all is well.
 	Fault string

@@ -77,7 +77,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- end }}
 
-{{- /* Fails where install would refuse the configuration on every node: the schema cannot tell what a text holds. */}}
+{{- /* Fails if install would refuse the configuration on every node. The schema cannot check the content of a text. */}}
 {{- define "calico-cni.checkedNetworkConfig" -}}
 {{- $text := .Values.cni.networkConfig | default (include "calico-cni.networkConfig" .) | trim }}
 {{- $known := list "LOG_LEVEL" "LOG_FILE_PATH" "LOG_FILE_MAX_SIZE" "LOG_FILE_MAX_AGE" "LOG_FILE_MAX_COUNT" "DATASTORE_TYPE" "CALICO_API_GROUP"
@@ -93,7 +93,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- fail "cni.networkConfig: not a JSON object, with placeholders taken for values" }}
 {{- end }}
 {{- if not (get $parsed "name") }}
-{{- fail "cni.networkConfig: a network configuration has a name" }}
+{{- fail "cni.networkConfig: a network configuration needs a name" }}
 {{- end }}
 {{- if hasKey $parsed "plugins" }}
 {{- if not (hasSuffix ".conflist" .Values.cni.confName) }}
@@ -105,7 +105,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- $text }}
 {{- end }}
 
-{{- /* What both containers have in common. */}}
+{{- /* Settings of all containers. */}}
 {{- define "calico-cni.container" -}}
 image: {{ include "calico-cni.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
@@ -124,7 +124,7 @@ securityContext:
 resources: {{ toJson .Values.resources }}
 {{- end }}
 
-{{- /* Which node this is, and where the API server is. */}}
+{{- /* The name of the node and the address of the API server. */}}
 {{- define "calico-cni.node" -}}
 - name: KUBERNETES_NODE_NAME
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
