@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/safeopen"
 )
 
@@ -27,7 +28,7 @@ func Acquire(ctx context.Context, path string) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	return wait(l, path, ctx.Done(), func() error { return context.Cause(ctx) })
+	return wait(l, path, ctx.Done(), func() error { return deadline.Cause(ctx) })
 }
 
 // lock is a lock of the kernel on an open file.

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/safeopen"
 )
 
@@ -23,7 +24,7 @@ func AcquirePart(ctx context.Context, path, name string) (release func(), err er
 	if err != nil {
 		return nil, err
 	}
-	return wait(l, path, ctx.Done(), func() error { return context.Cause(ctx) })
+	return wait(l, path, ctx.Done(), func() error { return deadline.Cause(ctx) })
 }
 
 // TryPart is AcquirePart without waiting: an error wraps ErrBusy when another process holds the lock.

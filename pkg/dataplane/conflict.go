@@ -51,5 +51,11 @@ func (c *RouteConflictError) Error() string {
 	return fmt.Sprintf("%v: the route to %s is %q%s: %s", ErrRouteConflict, c.Addr, c.Route, owner, remedies[c.Cause])
 }
 
+// AnotherAddressHelps reports whether the host may route another address to the pod. It does not where the conflict is
+// not about the address: where a routing rule sends pod addresses to another table, or a program removes the routes.
+func (c *RouteConflictError) AnotherAddressHelps() bool {
+	return c.Cause != RoutingRule && c.Cause != NoRoute
+}
+
 // Unwrap returns ErrRouteConflict.
 func (c *RouteConflictError) Unwrap() error { return ErrRouteConflict }

@@ -21,6 +21,8 @@ var (
 	// ErrRouteConflict: the host does not route one of the addresses to the pod, because of routes, addresses or
 	// rules of its own.
 	ErrRouteConflict = errors.New("host routes the address elsewhere")
+	// ErrDenied: the system denies the plugin a privilege or a write; the text names the privilege.
+	ErrDenied = errors.New("denied by the system")
 	// ErrSpec: the wish itself cannot be fulfilled by any kernel.
 	ErrSpec = errors.New("attachment cannot be made")
 	// ErrBroken: an attachment is not as its spec wants it; the text lists every difference. A new sandbox cures them all.

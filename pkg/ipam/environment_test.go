@@ -77,7 +77,7 @@ func (s *memories) keep(node string, row ipam.Row[block.Block]) {
 
 // dim is the memory of a node: of a block it shows nothing, or the oldest revision that it was told to remember, the
 // newest, or the one before. Where all orders are tried it is the first two, and with crashes the first: there would
-// be too many.
+// be too many. Where an ADD may wait for the node's lock it is the oldest or the newest.
 type dim struct {
 	*memories
 	node string
@@ -91,7 +91,10 @@ func (d dim) Recall(cidr netip.Prefix) (row ipam.Row[block.Block], ok bool) {
 		return row, false
 	}
 	options := []int{-1, 0, len(past) - 1, max(0, len(past)-2)}
-	if d.m.bounded {
+	switch {
+	case d.m.bounded && d.m.sit.turns:
+		options = options[1:3]
+	case d.m.bounded:
 		options = options[:2]
 	}
 	i := options[d.m.choices.choose(len(options))]

@@ -83,8 +83,25 @@ func isHeld(rows map[netip.Prefix]ipam.Row[block.Block], addr netip.Addr, handle
 	return false
 }
 
+// whole checks that each request that succeeded holds all of its addresses or none. A release that was killed, or whose
+// writes failed, has released some of them; the runtime repeats it.
+func (m *model) whole() error {
+	if m.disturbed {
+		return nil
+	}
+	for _, r := range m.succeeded {
+		if n := m.holdingsOf(r); n != 0 && n != len(r.Wants) {
+			return fmt.Errorf("%s was given %d addresses, and holds %d after its release", r.Handle, len(r.Wants), n)
+		}
+	}
+	return nil
+}
+
 // settle releases every handle, as the runtimes do in the end, and expects that nothing is left of any.
 func (m *model) settle() error {
+	if err := m.whole(); err != nil {
+		return err
+	}
 	clear(m.held)
 	alloc := &ipam.Allocator{Store: m.store, Now: m.store.Now, Parallel: 1}
 	handles := map[string]bool{}

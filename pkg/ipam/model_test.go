@@ -33,6 +33,8 @@ type model struct {
 	// life and sequence are the UID and the sequence number of each block as it was last seen.
 	life     map[netip.Prefix]string
 	sequence map[netip.Prefix]int64
+	// succeeded are the requests that were answered with addresses.
+	succeeded []ipam.Request
 	// given has the owner of each allocation by what a collector names it by.
 	given map[allocation]string
 	// checked is the revision that was last checked, -1 for none.
@@ -102,8 +104,7 @@ func (m *model) lag(before int) func(int) int {
 func (m *model) runScript(a *actor, sc script) {
 	alloc := &ipam.Allocator{
 		Store: actorStore{m.store, a}, Now: m.clock.now, Parallel: 1, Memory: dim{m.memory, sc.node},
-		// Where all orders are tried, nobody waits: there would be too many.
-		Turn: func(context.Context) bool { return !m.bounded && m.choices.choose(2) == 1 },
+		Turn: func(context.Context) bool { return m.waitForTurn(a, sc.node) },
 	}
 	for _, op := range sc.ops {
 		a.busy, a.cut = true, false
@@ -116,6 +117,17 @@ func (m *model) runScript(a *actor, sc script) {
 			m.failed = errors.Join(m.failed, fmt.Errorf("%s: %s: %w", a.name, op, err))
 		}
 	}
+}
+
+// waitForTurn waits for the node's lock, or gets it at once. The lock excludes nobody here: the protocol must hold without
+// it. Where all orders are tried, only the situations that are about the wait have one: there would be too many orders.
+func (m *model) waitForTurn(a *actor, node string) (waited bool) {
+	if m.bounded && !m.sit.turns || m.choices.choose(2) == 0 {
+		return false
+	}
+	// An actor that is killed here fails at its next call.
+	_ = a.call(step{what: "wait for the lock of node", key: node}, func() error { return nil })
+	return true
 }
 
 // do is one operation of an actor: a verb, a handle, and for some verbs an argument. An assignment that gets no
@@ -136,10 +148,16 @@ func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 		} else if arg != "" {
 			r.Wants[0].Pools = []string{arg}
 		}
-		err := m.records.add(a, handle, func() error { return m.assign(a, alloc, r) })
-		return ignore(err, ipam.ErrNoAddress, ipam.ErrReleased, ipam.ErrAddrTaken)
+		own := func() error { return m.releaseQueued(alloc, handle) }
+		before := m.released[handle]
+		err := m.records.add(a, handle, own, func() error { return m.assign(a, alloc, r, before) })
+		return ignore(err, ipam.ErrNoAddress, ipam.ErrReleased, ipam.ErrAddrTaken, errLockBusy)
 	case "release":
 		return m.records.del(a, handle, func() (bool, error) { return m.release(alloc, handle) })
+	case "queue":
+		return m.records.queue(a, handle)
+	case "settle":
+		return m.records.settle(a, handle, func() error { return m.releaseQueued(alloc, handle) })
 	case "collect":
 		// The decision is from before the run: the pod that it takes for dead may be back.
 		old := m.before[handle]
@@ -174,14 +192,14 @@ func (m *model) restore(by *actor) {
 	m.memory.expire()
 	m.records.expire()
 	clear(m.held)
+	m.succeeded = nil
 	clear(m.life)
 	clear(m.given)
 	m.checked = -1
 }
 
-// assign is what an ADD does with the store.
-func (m *model) assign(a *actor, alloc *ipam.Allocator, r ipam.Request) error {
-	before := m.released[r.Handle]
+// assign is what an ADD does with the store. before is how many releases of the handle had begun when the ADD began.
+func (m *model) assign(a *actor, alloc *ipam.Allocator, r ipam.Request, before int) error {
 	got, err := m.gatherAndAssign(alloc, r)
 	if err != nil || a.crashed || a.cut {
 		return err
@@ -189,6 +207,7 @@ func (m *model) assign(a *actor, alloc *ipam.Allocator, r ipam.Request) error {
 	if n := m.holdingsOf(r); n > len(r.Wants) {
 		return fmt.Errorf("the request wanted %d addresses and holds %d", len(r.Wants), n)
 	}
+	m.succeeded = append(m.succeeded, r)
 	if m.released[r.Handle] != before || m.releasing[r.Handle] > 0 {
 		return nil
 	}
@@ -257,6 +276,17 @@ func (m *model) release(alloc *ipam.Allocator, handle string) (all bool, err err
 		return false, err
 	}
 	return true, alloc.GiveBackUnselected(context.Background(), m.store, released.Emptied)
+}
+
+// releaseQueued is what settling a queued release does with the store. It is no release of the handle that the model
+// expects: a pod that was added after its DEL was queued keeps its address.
+func (m *model) releaseQueued(alloc *ipam.Allocator, handle string) error {
+	h, err := alloc.Lookup(context.Background(), handle)
+	if err != nil || !h.Found() {
+		return err
+	}
+	_, err = alloc.Release(context.Background(), h, nil, 0)
+	return err
 }
 
 // ignore returns err unless it is one of the harmless ones.

@@ -107,6 +107,11 @@ func overlapMutants() []mutant {
 			wrong:   "if true || p.admitted || ",
 		},
 		{
+			name: "trust a block of another size than its pool's", file: "overlap.go",
+			correct: "s.a.passed(p.row) && s.fits(p.cidr)",
+			wrong:   "s.a.passed(p.row)",
+		},
+		{
 			name: "trust a block that was created again", file: "take.go",
 			correct: "case row.UID != p.row.UID, row.Value",
 			wrong:   "case row.Value",
@@ -166,6 +171,21 @@ func nodeMutants() []mutant {
 			name: "take an interrupted ADD for a finished one", file: "records_test.go",
 			correct: `len(k.adding) == 0 && k.ended == "succeeded"`,
 			wrong:   "len(k.adding) == 0 || k.adding[0].crashed",
+		},
+		{
+			name: "queue a release after an ADD has begun", file: "records_test.go",
+			correct: "		if r.files[handle] == mine {",
+			wrong:   "		if true || r.files[handle] == mine {",
+		},
+		{
+			name: "assign before the own queued release is settled", file: "records_test.go",
+			correct: "		err = r.settleOwn(a, handle, settleOwn)\n",
+			wrong:   "		_ = r.settleOwn\n",
+		},
+		{
+			name: "settle a queued release without the lock", file: "records_test.go",
+			correct: "	err := r.lock(a, handle)\n	if err == nil {\n		err = r.settleLocked",
+			wrong:   "	err := error(nil)\n	if err == nil {\n		err = r.settleLocked",
 		},
 		{
 			name: "recall a block without writing the handle", file: "memory.go",

@@ -1,7 +1,12 @@
 package ipam_test
 
+import "errors"
+
+// errLockBusy is an ADD that waited too long for the process that may settle its own queued release.
+var errLockBusy = errors.New("lock is held by another process")
+
 // records model what a node records of ADDs and DELs of an attachment in files (packages internal/adding and
-// internal/deletion): a repeated DEL makes no request when an earlier one has released everything and no ADD has begun
+// internal/deletion) and queue (package pending): a repeated DEL makes no request when an earlier one has released everything and no ADD has begun
 // since. Each file operation is a step at which the process may be killed or overtaken.
 type records struct {
 	m *model
@@ -9,6 +14,10 @@ type records struct {
 	marks map[string]*mark
 	// files are the records of deletions that have a name.
 	files map[string]*record
+	// queued are the handles whose release is queued, settling has who settles releases; a process that is killed lets go.
+	// They outlive a restore of the store.
+	queued   map[string]bool
+	settling *actor
 }
 
 // mark says what the last ADDs of an attachment did.
@@ -22,7 +31,7 @@ type mark struct {
 type record struct{ complete bool }
 
 func newRecords(m *model) *records {
-	r := &records{m: m}
+	r := &records{m: m, queued: map[string]bool{}}
 	r.expire()
 	return r
 }
@@ -43,8 +52,9 @@ func (r *records) undisturbed(handle string) bool {
 	return k == nil || len(k.adding) == 0 && k.ended == "succeeded"
 }
 
-// add is an ADD: it marks the attachment, removes the record of an earlier DEL, and then makes its requests.
-func (r *records) add(a *actor, handle string, assign func() error) error {
+// add is an ADD: it marks the attachment, removes the record of an earlier DEL, settles a release of its own container that
+// is queued, and then makes its requests.
+func (r *records) add(a *actor, handle string, settleOwn, assign func() error) error {
 	if !r.m.sit.records {
 		return assign()
 	}
@@ -53,6 +63,9 @@ func (r *records) add(a *actor, handle string, assign func() error) error {
 		return err
 	}
 	err = a.call(step{what: "remove record", key: handle}, func() error { delete(r.files, handle); return nil })
+	if err == nil {
+		err = r.settleOwn(a, handle, settleOwn)
+	}
 	if err == nil {
 		err = assign()
 	}
@@ -147,4 +160,79 @@ func (r *records) forget(handle string) {
 		}
 	}
 	delete(r.marks, handle)
+}
+
+// queue is a DEL that does not reach the server: it queues the release, unless an ADD has removed its record since it
+// began. The queue's lock makes the comparison and the write one step.
+func (r *records) queue(a *actor, handle string) error {
+	var mine *record
+	err := a.call(step{what: "open record", key: handle}, func() error {
+		// An ADD that runs now may lose its address, one that begins later may not.
+		delete(r.m.held, handle)
+		r.m.released[handle]++
+		if r.files[handle] == nil {
+			r.files[handle] = &record{}
+		}
+		mine = r.files[handle]
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return a.call(step{what: "queue release", key: handle}, func() error {
+		if r.files[handle] == mine {
+			r.queued[handle] = true
+		}
+		return nil
+	})
+}
+
+// settle is a process that settles queued releases after its own work, unless another does.
+func (r *records) settle(a *actor, handle string, release func() error) error {
+	err := r.lock(a, handle)
+	if err == nil {
+		err = r.settleLocked(a, handle, release)
+	}
+	return ignore(err, errLockBusy)
+}
+
+// settleOwn settles the release of an ADD's own container. It looks at the queue before it takes the lock, and waits for the
+// process that holds it.
+func (r *records) settleOwn(a *actor, handle string, release func() error) error {
+	waits := false
+	err := a.call(step{what: "look at queue", key: handle}, func() error { waits = r.queued[handle]; return nil })
+	if err != nil || !waits {
+		return err
+	}
+	err = r.lock(a, handle)
+	if errors.Is(err, errLockBusy) {
+		err = r.lock(a, handle)
+	}
+	if err != nil {
+		return err
+	}
+	return r.settleLocked(a, handle, release)
+}
+
+func (r *records) lock(a *actor, handle string) error {
+	return a.call(step{what: "lock settling for", key: handle}, func() error {
+		if by := r.settling; by != nil && by != a && by.busy && !by.crashed {
+			return errLockBusy
+		}
+		r.settling = a
+		return nil
+	})
+}
+
+// settleLocked settles a release if it is still queued. It stays queued when that fails.
+func (r *records) settleLocked(a *actor, handle string, release func() error) error {
+	queued := false
+	err := a.call(step{what: "read queued release", key: handle}, func() error { queued = r.queued[handle]; return nil })
+	if err == nil && queued {
+		if err = release(); err == nil {
+			err = a.call(step{what: "drop queued release", key: handle}, func() error { delete(r.queued, handle); return nil })
+		}
+	}
+	_ = a.call(step{what: "unlock settling for", key: handle}, func() error { r.settling = nil; return nil })
+	return err
 }

@@ -9,7 +9,8 @@ import (
 )
 
 // script is what one actor does, an operation a string: "assign H [POOL or ADDRESS]", "dual H", "release H", "collect
-// H" (release by what was read before the run), "move" (the pool no longer selects a node), "resize N" (the pool is
+// H" (release by what was read before the run), "queue H" (a DEL that does not reach the server), "settle H" (another
+// process settles that release), "move" (the pool no longer selects a node), "resize N" (the pool is
 // created again with blocks of another prefix length), "restore" (the store goes back to its state before the run).
 type script struct {
 	node string
@@ -27,11 +28,14 @@ type situation struct {
 	clockSteps int
 	// records says that ADDs and DELs keep records on the node, by which repeated DELs make no request.
 	records bool
+	// turns says that an ADD may wait for the node's lock where all orders are tried, too.
+	turns bool
 }
 
 func (s situation) withFaults(kinds ...verdict) situation { s.faults = kinds; return s }
 func (s situation) withClock(steps int) situation         { s.clockSteps, s.many = steps, true; return s }
 func (s situation) withRecords() situation                { s.records = true; return s }
+func (s situation) withTurns() situation                  { s.turns = true; return s }
 func (s situation) random() situation                     { s.many = true; return s }
 
 func on(node string, ops ...string) script { return script{node, ops} }
@@ -170,6 +174,30 @@ func containers() map[string]situation {
 			on("a", "assign x"),
 			on("a", "assign x"),
 			on("a", "release x")).random(),
+		"ADD waits for the node's lock, and its DEL does not": actors(with(tiny, "other"),
+			on("a", "assign x"),
+			on("a", "release x")).withTurns(),
+		"ADD and DEL of both families overlap": actors(pools(ofPool("v4", "10.0.0.0/31", 31), ofPool("v6", "fd00::/127", 127)),
+			on("a", "dual x"),
+			on("a", "release x")),
+		"ADDs and DELs of both families overlap": actors(pools(ofPool("v4", "10.0.0.0/30", 31), ofPool("v6", "fd00::/126", 127)),
+			on("a", "dual x", "release x"),
+			on("a", "release x"), on("b", "dual y")).random(),
+		"a queued release is settled while its container is added": actors(with(tiny, "x"),
+			on("a", "queue x"),
+			on("a", "settle x"),
+			on("a", "assign x")).withRecords(),
+		"a DEL is queued while its container is added": actors(with(tiny, "x"),
+			on("a", "queue x", "settle x"),
+			on("a", "assign x", "settle x")).withRecords().random(),
+		"queued releases, writes fail": actors(with(tiny, "x"),
+			on("a", "queue x", "settle x", "settle x"),
+			on("a", "assign x", "queue x", "assign x"), on("b", "assign y", "release y")).
+			withRecords().withFaults(twice, lost, late, refused).random(),
+		"queued releases after a restore": actors(with(tiny, "x"),
+			on("a", "queue x", "settle x", "assign x"),
+			on("operator", "restore"),
+			on("a", "settle x")).withRecords().random(),
 		"repeated DELs": actors(with(tiny, "x"),
 			on("a", "release x"),
 			on("a", "release x", "assign x")).withRecords(),

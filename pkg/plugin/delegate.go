@@ -14,6 +14,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
+	"calico-cni/internal/jsonfault"
 	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/netconf"
 )
@@ -101,7 +102,7 @@ func (a *attachment) ran(err error) error {
 // the result, which has none of ours.
 func withoutGateways(stdin []byte) ([]byte, error) {
 	config := map[string]any{}
-	if err := json.Unmarshal(stdin, &config); err != nil {
+	if err := jsonfault.Unmarshal(stdin, &config); err != nil {
 		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
 	}
 	section, _ := config["ipam"].(map[string]any)
@@ -121,14 +122,15 @@ func delegateExec() tolerant {
 	return tolerant{&invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: os.Stderr}}}
 }
 
-// ExecPlugin runs the plugin.
+// ExecPlugin runs the plugin. An error says in plain words what is wrong with it.
 func (t tolerant) ExecPlugin(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
 	for i, variable := range environ {
 		if args, ok := strings.CutPrefix(variable, "CNI_ARGS="); ok && args != "" && !strings.Contains(";"+args+";", ";IgnoreUnknown=1;") {
 			environ[i] = "CNI_ARGS=IgnoreUnknown=1;" + args
 		}
 	}
-	return t.Exec.ExecPlugin(ctx, path, stdin, environ)
+	out, err := t.Exec.ExecPlugin(ctx, path, stdin, environ)
+	return explained(out, err, environ)
 }
 
 // delegateConfig is the configuration that the IPAM plugin gets: the whole of ours. calico-ipam knows nothing of a
@@ -143,7 +145,7 @@ func (a *add) delegateConfig(ctx context.Context) ([]byte, error) {
 // withRequest returns a configuration whose section ipam, and whose args, ask for what the request does. All else stays.
 func withRequest(stdin []byte, r ipamplugin.Request) ([]byte, error) {
 	config, ipam := map[string]any{}, map[string]any{}
-	if err := json.Unmarshal(stdin, &config); err != nil {
+	if err := jsonfault.Unmarshal(stdin, &config); err != nil {
 		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
 	}
 	if section, ok := config["ipam"].(map[string]any); ok {

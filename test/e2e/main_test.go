@@ -4,6 +4,8 @@ package e2e
 
 import (
 	"context"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,10 +28,18 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (int, error) {
-	if !sandbox.Inside() {
-		return node.Outside(context.Background(), "E2E")
+	flag.Parse()
+	if flag.Lookup("test.list").Value.String() != "" {
+		return m.Run(), nil
 	}
-	if err := sandbox.Enter(); err != nil {
+	if !sandbox.Inside() {
+		n, err := shards()
+		if err != nil {
+			return 1, err
+		}
+		return node.OutsideInShards(context.Background(), "E2E", n)
+	}
+	if err := errors.Join(sandbox.Enter(), enterShard()); err != nil {
 		return 1, err
 	}
 	dir, err := os.MkdirTemp("/run", "node-")

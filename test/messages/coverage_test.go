@@ -19,7 +19,7 @@ import (
 // shown are the errors of cnierr's table that a runtime can get to see, apart from those of unshown.
 var shown = []error{
 	netconf.ErrDecode, netconf.ErrInvalid, netconf.ErrUnsupported, netconf.ErrAnnotation, workload.ErrInvalidArgs,
-	dataplane.ErrNoNetNS, dataplane.ErrIfNameTaken, dataplane.ErrSpec, dataplane.ErrBroken, dataplane.ErrRouteConflict,
+	dataplane.ErrNoNetNS, dataplane.ErrIfNameTaken, dataplane.ErrSpec, dataplane.ErrBroken, dataplane.ErrDenied, dataplane.ErrRouteConflict,
 	kube.ErrKubeconfig, kube.ErrNotFound, kube.ErrUnauthorized, kube.ErrForbidden, kube.ErrRefused, kube.ErrUnavailable, kube.ErrNotServed, kube.ErrMalformed,
 	ipam.ErrNoAddress, ipam.ErrAddrTaken, ipam.ErrNotReady, ipam.ErrMalformed, pool.ErrUnknownPool,
 	ipamplugin.ErrNoFamily, ipamplugin.ErrNotUp, ipamplugin.ErrNotHeld, ipamplugin.ErrCannotAdd, pending.ErrFull, hostlock.ErrBusy,

@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"calico-cni/pkg/dataplane"
 )
 
 // What to do about an operation that the kernel refuses for lack of a privilege.
@@ -26,6 +28,9 @@ type deniedError struct {
 
 func (d *deniedError) Error() string { return d.err.Error() + ": " + d.remedy }
 func (d *deniedError) Unwrap() error { return d.err }
+
+// Is reports whether target is dataplane.ErrDenied.
+func (d *deniedError) Is(target error) bool { return target == dataplane.ErrDenied }
 
 // explain adds the remedy to an error of a request or a system call that lacks a privilege, unless it has one.
 func explain(err error, remedy string) error {

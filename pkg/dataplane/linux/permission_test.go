@@ -1,6 +1,7 @@
 package linux_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -141,6 +142,9 @@ func TestLackOfPrivilegeIsNamedWithItsRemedy(t *testing.T) {
 				if part = strings.ReplaceAll(part, "NETNS", spec.NetNS); !strings.Contains(err.Error(), part) {
 					t.Errorf("error %q lacks %q", err, part)
 				}
+			}
+			if disabled := strings.Contains(c.name, "disables IPv6"); errors.Is(err, dataplane.ErrDenied) == disabled {
+				t.Errorf("error %q is an ErrDenied: %t", err, !disabled)
 			}
 			if n := strings.Count(err.Error(), "as root"); n > 1 {
 				t.Errorf("error %q has the remedy %d times", err, n)
