@@ -143,7 +143,8 @@ func (f *finder) check(ctx context.Context, at place) error {
 	return f.exclude(f.plan.checkOverlap(ctx, at))
 }
 
-// exclude excludes the block of an OverlapError from the plan, and returns errFull. Other errors it returns as they are.
+// exclude excludes the block of an OverlapError from the plan, and returns errFull. Other errors it returns as they
+// are.
 func (f *finder) exclude(err error) error {
 	var overlap *OverlapError
 	if errors.As(err, &overlap) {
@@ -152,9 +153,9 @@ func (f *finder) exclude(err error) error {
 	return f.plan.exclude(err)
 }
 
-// collisionsGone reports whether a search that failed should be repeated, because a block that it collided with is gone.
-// If two processes claim overlapping blocks at the same time, both may withdraw. The wait before the next pass is random,
-// so that one of them comes first then.
+// collisionsGone reports whether a search that failed should be repeated, because a block that it collided with is
+// gone. If two processes claim overlapping blocks at the same time, both may withdraw. The wait before the next pass
+// is random, so that one of them comes first then.
 func (f *finder) collisionsGone(ctx context.Context, pass int) (bool, error) {
 	collisions := f.collisions
 	f.collisions = nil

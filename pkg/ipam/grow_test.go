@@ -68,7 +68,9 @@ func TestStrictAffinityForbidsBorrowingAndIsReported(t *testing.T) {
 	s.Settings.StrictAffinity = true
 	before := s.String()
 	_, err := assign(s, only4("a", "net.late"))
-	if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "9 addresses are free in blocks of other nodes, but IPAMConfig.strictAffinity forbids borrowing them (set it to false)") {
+	const want = "9 addresses are free in blocks of other nodes, " +
+		"but IPAMConfig.strictAffinity forbids borrowing them (set it to false)"
+	if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v", err)
 	}
 	if s.String() != before {
@@ -94,7 +96,9 @@ func TestIdleBlockOfOtherNodeIsTakenOver(t *testing.T) {
 		mustRelease(t, s, "net.early")
 		now = now.Add(31 * time.Second)
 		mustAssign(t, s, only4("a", "net.late"))
-		if text := s.String(); strings.Contains(text, "affinity c ") || strings.Contains(text, "host:c") || strings.Count(text, "affinity a ") != 2 || countBlocks(s) != 4 {
+		text := s.String()
+		if strings.Contains(text, "affinity c ") || strings.Contains(text, "host:c") ||
+			strings.Count(text, "affinity a ") != 2 || countBlocks(s) != 4 {
 			t.Errorf("strict %v: the idle block was not taken over:\n%s", strict, text)
 		}
 		if bad := s.Check(); len(bad) > 0 {
@@ -148,7 +152,8 @@ func TestUnselectedEmptyBlocksAreReleased(t *testing.T) {
 		mustRelease(t, s, "net.a-0")
 		move(s)
 		mustAssign(t, s, only4("a", "net.new"))
-		if text := s.String(); countBlocks(s) != 1 || !strings.Contains(text, "block 10.9.0.") || strings.Contains(text, "affinity a 10.0.") {
+		text := s.String()
+		if countBlocks(s) != 1 || !strings.Contains(text, "block 10.9.0.") || strings.Contains(text, "affinity a 10.0.") {
 			t.Errorf("store:\n%s", text)
 		}
 	})
@@ -158,7 +163,8 @@ func TestUnselectedEmptyBlocksAreReleased(t *testing.T) {
 		a := &ipam.Allocator{Store: s, Now: s.Now}
 		rows, _ := s.AffinitiesOf(context.Background(), "a", false)
 		mustRelease(t, s, "net.a-0")
-		if err := a.ReleaseUnselected(context.Background(), s, []ipam.AffinityKey{rows[0].Key}); err != nil || countBlocks(s) != 1 {
+		err := a.ReleaseUnselected(context.Background(), s, []ipam.AffinityKey{rows[0].Key})
+		if err != nil || countBlocks(s) != 1 {
 			t.Errorf("%v\n%s", err, s)
 		}
 	})
@@ -179,7 +185,9 @@ func TestEmptyBlocksOfOtherPoolsAreReleasedAtBlockLimit(t *testing.T) {
 	back := only4("a", "net.back")
 	back.Wants[0].Pools = []string{"v4"}
 	s.Settings.StrictAffinity = true
-	if _, err := assign(s, back); !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "maxBlocksPerHost") || !strings.Contains(s.String(), "net.asked") {
+	_, err := assign(s, back)
+	if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "maxBlocksPerHost") ||
+		!strings.Contains(s.String(), "net.asked") {
 		t.Errorf("%v\n%s", err, s)
 	}
 }

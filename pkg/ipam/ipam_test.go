@@ -183,8 +183,8 @@ func TestNodesShareNoBlockAndFullPoolIsReported(t *testing.T) {
 	if !errors.As(err, &none) || !errors.Is(err, ipam.ErrNoAddress) {
 		t.Fatalf("got %v, want a NoAddressError", err)
 	}
-	const want = "assign IPv4 address: no address available: v4: all 4 blocks of 10.0.0.0/28 are in use, 4 taken and 0 reserved " +
-		"(free addresses, or add an IPPool)"
+	const want = "assign IPv4 address: no address available: " +
+		"v4: all 4 blocks of 10.0.0.0/28 are in use, 4 taken and 0 reserved (free addresses, or add an IPPool)"
 	if err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}
@@ -227,7 +227,8 @@ func TestNoAddressErrorReportsEachPool(t *testing.T) {
 	_, err = assign(s, only4("a", "net.1"))
 	for _, want := range []string{
 		"off: disabled", "going: being deleted", "manual: serves only requests that name it",
-		"lb: is for LoadBalancer, not for Workload", `does not match the node's labels {zone=west}`, `does not match the namespace's labels {}`,
+		"lb: is for LoadBalancer, not for Workload", `does not match the node's labels {zone=west}`,
+		`does not match the namespace's labels {}`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error does not say %q: %v", want, err)
@@ -237,19 +238,22 @@ func TestNoAddressErrorReportsEachPool(t *testing.T) {
 		t.Errorf("the error names a pool of the other IP family: %v", err)
 	}
 	s.IPPools = nil
-	if _, err = assign(s, only4("a", "net.1")); !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "there is no IPv4 pool") {
+	_, err = assign(s, only4("a", "net.1"))
+	if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "there is no IPv4 pool") {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestReservedAddressesAreAllocatedOnlyOnRequest(t *testing.T) {
 	s := newStore()
-	s.Reserved = []netip.Prefix{netip.MustParsePrefix("10.0.0.8/30"), netip.MustParsePrefix("10.0.0.0/31"), netip.MustParsePrefix("10.0.0.4/32")}
+	for _, cidr := range []string{"10.0.0.8/30", "10.0.0.0/31", "10.0.0.4/32"} {
+		s.Reserved = append(s.Reserved, netip.MustParsePrefix(cidr))
+	}
 	got := map[string]bool{}
 	for i := range 9 {
 		got[mustAssign(t, s, only4("a", fmt.Sprint("net.", i)))] = true
 	}
-	for _, reserved := range []string{"10.0.0.0", "10.0.0.1", "10.0.0.4", "10.0.0.8", "10.0.0.9", "10.0.0.10", "10.0.0.11"} {
+	for _, reserved := range strings.Fields("10.0.0.0 10.0.0.1 10.0.0.4 10.0.0.8 10.0.0.9 10.0.0.10 10.0.0.11") {
 		if got[reserved] {
 			t.Errorf("reserved %s was allocated", reserved)
 		}
@@ -302,7 +306,8 @@ func TestBlockLimitsAreEnforcedAndReported(t *testing.T) {
 			for i := range 3 {
 				mustAssign(t, s, only4("a", fmt.Sprint("net.1", i)))
 			}
-			if _, err := assign(s, only4("a", "net.late")); !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), c.want) {
+			_, err := assign(s, only4("a", "net.late"))
+			if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want it to say %q", err, c.want)
 			}
 			if strings.Contains(s.String(), "late") || countBlocks(s) != 1 {

@@ -90,8 +90,8 @@ func newModel(t testing.TB, sit situation, choices chooser, crashes, faults, swi
 	return m
 }
 
-// lag chooses how many changes a cached list lacks. An exhaustive run chooses between none and all since the start of the
-// run.
+// lag chooses how many changes a cached list lacks. An exhaustive run chooses between none and all since the start of
+// the run.
 func (m *model) lag(before int) func(int) int {
 	return func(n int) int {
 		if m.bounded {
@@ -131,8 +131,8 @@ func (m *model) waitForLock(a *actor, node string) (waited bool) {
 	return true
 }
 
-// do runs one operation of an actor: a verb, a handle, and for some verbs an argument. That a request gets no address is
-// not a failure.
+// do runs one operation of an actor: a verb, a handle, and for some verbs an argument. That a request gets no address
+// is not a failure.
 func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 	words := append(strings.Fields(op), "", "")
 	verb, handle, arg := words[0], "net."+words[1], words[2]
@@ -199,8 +199,8 @@ func (m *model) restore(by *actor) {
 	m.checked = -1
 }
 
-// assign is the part of an ADD that uses the store. before is the number of releases of the handle that had begun before
-// the ADD.
+// assign is the part of an ADD that uses the store. before is the number of releases of the handle that had begun
+// before the ADD.
 func (m *model) assign(a *actor, alloc *ipam.Allocator, r ipam.Request, before int) error {
 	got, err := m.gatherAndAssign(alloc, r)
 	if err != nil || a.crashed || a.cut {
@@ -231,8 +231,8 @@ func (m *model) holdingsOf(r ipam.Request) (n int) {
 	return n
 }
 
-// gatherAndAssign builds a view and assigns. Unlike Gather it reads sequentially, so that runs can be replayed. The view is
-// from the cache, or from the list of affinities.
+// gatherAndAssign builds a view and assigns. Unlike Gather it reads sequentially, so that runs can be replayed. The
+// view is from the cache, or from the list of affinities.
 func (m *model) gatherAndAssign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, error) {
 	view := ipam.View{Config: m.store.Settings, Pools: slices.Clone(m.store.IPPools), Reserved: m.store.Reserved}
 	known := m.caches.withRoom[r.Node]

@@ -66,8 +66,8 @@ func (o overlaps) checkPart(ctx context.Context, cidr, part netip.Prefix) error 
 		if other == cidr {
 			continue
 		}
-		// get completes the deletion of blocks that are marked as deleted. A malformed block counts, because it may hold
-		// addresses.
+		// get completes the deletion of blocks that are marked as deleted. A malformed block counts, because it may
+		// hold addresses.
 		row, err := get(ctx, o.backend.store.Blocks(), other)
 		switch {
 		case errors.Is(err, ErrNotFound):

@@ -80,7 +80,8 @@ func TestAddressesAreUniqueAfterBlockSizeChange(t *testing.T) {
 						}
 					}
 					unique(t, s)
-					// All addresses are available except those of the larger of the two blocks around the address in use.
+					// All addresses are available except those of the larger of the two blocks around the address in
+					// use.
 					if least := 16 - 1<<(32-min(c.old, c.size)); allocated < least {
 						t.Errorf("%d addresses allocated, want at least %d\n%s", allocated, least, s)
 					}
@@ -130,8 +131,8 @@ func TestRequestedAddressInTwoBlocksIsRefused(t *testing.T) {
 	}
 }
 
-// TestRequestedAddressIsRefusedIfItsBlockWouldOverlap requests an address that no block has. The pool's block for it would
-// overlap another block.
+// TestRequestedAddressIsRefusedIfItsBlockWouldOverlap requests an address that no block has. The pool's block for it
+// would overlap another block.
 func TestRequestedAddressIsRefusedIfItsBlockWouldOverlap(t *testing.T) {
 	s := newStore()
 	put(t, s, "a", "10.0.0.0/32", 1)
@@ -226,8 +227,8 @@ func TestNestedPoolsShareNoAddress(t *testing.T) {
 	}
 }
 
-// TestConcurrentClaimsOfOverlappingBlocks runs the ADD of one node before each call of the ADD of another one. Their blocks
-// overlap. Nodes with different names start at different blocks.
+// TestConcurrentClaimsOfOverlappingBlocks runs the ADD of one node before each call of the ADD of another one. Their
+// blocks overlap. Nodes with different names start at different blocks.
 func TestConcurrentClaimsOfOverlappingBlocks(t *testing.T) {
 	for n := 1; n < 24; n++ {
 		for _, other := range []string{"b", "c", "d", "e", "f"} {
@@ -267,8 +268,8 @@ func claimConcurrently(t *testing.T, n int, pools1, other, pools2 string) {
 	}
 }
 
-// TestCachedBlockOfOtherSizeIsCheckedForOverlap caches a block of the old size of its pool. Another writer claims a block of
-// the new size that overlaps it.
+// TestCachedBlockOfOtherSizeIsCheckedForOverlap caches a block of the old size of its pool. Another writer claims a
+// block of the new size that overlaps it.
 func TestCachedBlockOfOtherSizeIsCheckedForOverlap(t *testing.T) {
 	s := newStore()
 	s.IPPools[0].CIDR = netip.MustParsePrefix("10.0.0.0/29")

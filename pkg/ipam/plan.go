@@ -24,7 +24,8 @@ type plan struct {
 	// full are blocks that have no room, or cannot be used because they overlap others.
 	full       map[netip.Prefix]bool
 	overlapped map[netip.Prefix]*OverlapError
-	// unavailable are free addresses that cannot be allocated. reasons says why the pools of the last search have no room.
+	// unavailable are free addresses that cannot be allocated. reasons says why the pools of the last search have no
+	// room.
 	unavailable unavailable
 	reasons     []string
 	// maxLook bounds how many blocks of each pool a search reads.
@@ -33,14 +34,15 @@ type plan struct {
 
 func newPlan(b backend, view View, r Request) *plan {
 	return &plan{
-		backend: b, overlaps: overlaps{b}, config: view.Config, pools: poolSet{view.Pools, view.NodeLabels}, own: newNodeBlocks(b, view, r.Node),
+		backend: b, overlaps: overlaps{b}, config: view.Config,
+		pools: poolSet{view.Pools, view.NodeLabels}, own: newNodeBlocks(b, view, r.Node),
 		picker: picker{r, pool.NewRanges(view.Reserved), b.now, view.Config.Cooldown},
 		full:   map[netip.Prefix]bool{}, overlapped: map[netip.Prefix]*OverlapError{}, maxLook: maxLook,
 	}
 }
 
-// cachedPlaces returns a place for each want in the cached blocks of the node, without a request to the store. It returns
-// nil if a want has none there.
+// cachedPlaces returns a place for each want in the cached blocks of the node, without a request to the store. It
+// returns nil if a want has none there.
 func (p *plan) cachedPlaces(wants []Want) []place {
 	if !p.own.fromCache {
 		return nil
@@ -125,8 +127,8 @@ func (p *plan) newBlocks(ctx context.Context, w Want, pools []pool.Pool, limit s
 	}
 }
 
-// affinitiesIn returns the node's affinities in some pools, by the order of the pools, without the full blocks. If fitting,
-// it returns those for blocks of their pool's block size, else the others.
+// affinitiesIn returns the node's affinities in some pools, by the order of the pools, without the full blocks. If
+// fitting, it returns those for blocks of their pool's block size, else the others.
 func (p *plan) affinitiesIn(pools []pool.Pool, fitting bool) (rows []AffinityRow) {
 	for _, in := range pools {
 		for _, row := range p.own.rows {
@@ -158,8 +160,8 @@ func unusable(cidr netip.Prefix, w Want, pools []pool.Pool) bool {
 	return cidr.Addr().Is6() == w.IPv6 && !usable
 }
 
-// checkOverlap returns an OverlapError if the block of a place overlaps others. A block that has passed this check before
-// is not checked again.
+// checkOverlap returns an OverlapError if the block of a place overlaps others. A block that has passed this check
+// before is not checked again.
 func (p *plan) checkOverlap(ctx context.Context, at place) error {
 	if at.checked || p.overlaps.passed(at.row) && p.pools.fits(at.cidr) {
 		return nil
@@ -167,7 +169,8 @@ func (p *plan) checkOverlap(ctx context.Context, at place) error {
 	return p.overlaps.check(ctx, at.cidr)
 }
 
-// exclude excludes the block of an OverlapError from the plan, and returns errFull. Other errors it returns as they are.
+// exclude excludes the block of an OverlapError from the plan, and returns errFull. Other errors it returns as they
+// are.
 func (p *plan) exclude(err error) error {
 	var overlap *OverlapError
 	if !errors.As(err, &overlap) {

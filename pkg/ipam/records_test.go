@@ -46,8 +46,8 @@ func (r *records) complete(handle string) bool {
 	return r.m.sit.records && f != nil && f.complete && r.undisturbed(handle)
 }
 
-// undisturbed reports whether no ADD is running or was interrupted. A killed process has lost its lock, but its mark still
-// says that an ADD is running.
+// undisturbed reports whether no ADD is running or was interrupted. A killed process has lost its lock, but its mark
+// still says that an ADD is running.
 func (r *records) undisturbed(handle string) bool {
 	k := r.marks[handle]
 	return k == nil || len(k.adding) == 0 && k.ended == "succeeded"
@@ -102,8 +102,8 @@ func (r *records) end(a *actor, handle string, failed bool) {
 	}
 }
 
-// del is a DEL: it opens its record, reads the mark, and makes its requests. It completes the record that it has opened if
-// it has released something and no ADD was running.
+// del is a DEL: it opens its record, reads the mark, and makes its requests. It completes the record that it has
+// opened if it has released something and no ADD was running.
 func (r *records) del(a *actor, handle string, release func() (all bool, err error)) error {
 	if !r.m.sit.records {
 		_, err := release()
@@ -197,8 +197,8 @@ func (r *records) settle(a *actor, handle string, release func() error) error {
 	return ignore(err, errLockBusy)
 }
 
-// settleOwn settles the queued release of the container that an ADD is for. It reads the queue before it takes the lock,
-// and waits for a process that holds the lock.
+// settleOwn settles the queued release of the container that an ADD is for. It reads the queue before it takes the
+// lock, and waits for a process that holds the lock.
 func (r *records) settleOwn(a *actor, handle string, release func() error) error {
 	waits := false
 	err := a.call(step{what: "read queue", key: handle}, func() error { waits = r.queued[handle]; return nil })

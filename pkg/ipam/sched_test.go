@@ -21,8 +21,8 @@ type world struct {
 	kinds           []verdict
 	// disturbed says that an actor was killed, or a write failed.
 	disturbed bool
-	// switches bounds the number of preemptions: how often another actor continues although the last one could. A negative
-	// value is no bound.
+	// switches bounds the number of preemptions: how often another actor continues although the last one could. A
+	// negative value is no bound.
 	switches int
 	// after is called when a call has taken effect.
 	after func() error
@@ -131,8 +131,8 @@ func (w *world) start(a *actor) {
 	a.pending = begin
 }
 
-// growStack makes the stack of a goroutine grow once, while it is empty, instead of several times while it is deep. That
-// saves a fifth of the time of a run.
+// growStack makes the stack of a goroutine grow once, while it is empty, instead of several times while it is deep.
+// That saves a fifth of the time of a run.
 //
 //go:noinline
 func growStack() (sum byte) {

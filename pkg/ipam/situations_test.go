@@ -114,7 +114,8 @@ func orders() map[string]situation {
 			tiny(t, s)
 			s.Reserved = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("10.0.0.2/32")}
 		}, on("a", "assign x", "release x"), on("b", "assign y"), on("b", "assign z", "release z")).random(),
-		"the pool stops selecting a node": actors(with(pools(ofPool("v4", "10.0.0.0/30", 31), ofPool("zz", "10.1.0.0/31", 31)), "old"),
+		"the pool stops selecting a node": actors(
+			with(pools(ofPool("v4", "10.0.0.0/30", 31), ofPool("zz", "10.1.0.0/31", 31)), "old"),
 			on("a", "release old", "assign x"), on("b", "move", "assign y")),
 	}
 }
@@ -184,10 +185,12 @@ func containers() map[string]situation {
 		"ADD waits for the node's lock, and its DEL does not": actors(with(tiny, "other"),
 			on("a", "assign x"),
 			on("a", "release x")).withLockWait(),
-		"ADD and DEL of both families overlap": actors(pools(ofPool("v4", "10.0.0.0/31", 31), ofPool("v6", "fd00::/127", 127)),
+		"ADD and DEL of both families overlap": actors(
+			pools(ofPool("v4", "10.0.0.0/31", 31), ofPool("v6", "fd00::/127", 127)),
 			on("a", "dual x"),
 			on("a", "release x")),
-		"ADDs and DELs of both families overlap": actors(pools(ofPool("v4", "10.0.0.0/30", 31), ofPool("v6", "fd00::/126", 127)),
+		"ADDs and DELs of both families overlap": actors(
+			pools(ofPool("v4", "10.0.0.0/30", 31), ofPool("v6", "fd00::/126", 127)),
 			on("a", "dual x", "release x"),
 			on("a", "release x"), on("b", "dual y")).random(),
 		"queued release settled during an ADD": actors(with(tiny, "x"),

@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// maxLook bounds how many blocks of a pool an assignment reads, so that a large pool that is full costs a bounded time.
+	// maxLook bounds how many blocks of a pool an assignment reads, so that a large pool that is full costs a bounded
+	// time.
 	maxLook = 2048
 	// maxKept bounds how many blocks of other nodes a walk keeps to take over, or to borrow from.
 	maxKept = 16
@@ -29,8 +30,9 @@ type walk struct {
 	// idle are empty blocks of other nodes; lenders are blocks of other nodes that have room.
 	idle    []netip.Prefix
 	lenders []place
-	// others are the blocks of the pool that have another size. They are listed after the first overlap with one; then the
-	// walk starts again without the blocks that they overlap. seen are the blocks that it has already passed.
+	// others are the blocks of the pool that have another size. They are listed after the first overlap with one;
+	// then the walk starts again without the blocks that they overlap. seen are the blocks that it has already
+	// passed.
 	others     []netip.Prefix
 	othersRead bool
 	seen       map[netip.Prefix]bool
@@ -176,9 +178,9 @@ func (k *walk) note(cidr netip.Prefix, read readResult) {
 	}
 }
 
-// refused is called after a block could not be claimed. If the block overlaps another, refused lists the pool's blocks of
-// other sizes. In a large pool that lists all blocks; it happens once in a walk, and only if blocks of several sizes
-// share a pool.
+// refused is called after a block could not be claimed. If the block overlaps another, refused lists the pool's
+// blocks of other sizes. In a large pool that lists all blocks; it happens once in a walk, and only if blocks of
+// several sizes share a pool.
 func (k *walk) refused(ctx context.Context, cidr netip.Prefix) error {
 	if k.plan.own.owns(cidr) {
 		return nil

@@ -1,9 +1,9 @@
 // Package block allocates and releases addresses in the value of one IPAM block. It is pure: it reads no clock and no
 // store.
 //
-// A block is a CIDR whose addresses are numbered by ordinals: ordinal 0 is the first address. An ordinal is free (it is in
-// the queue), allocated (it points to an attribute with an owner), or cooling (it points to an attribute that has only the
-// time of its release).
+// A block is a CIDR whose addresses are numbered by ordinals: ordinal 0 is the first address. An ordinal is free (it
+// is in the queue), allocated (it points to an attribute with an owner), or cooling (it points to an attribute that
+// has only the time of its release).
 package block
 
 import (
@@ -23,8 +23,8 @@ const Free = -1
 // MaxBits is the size of the largest block, in bits of the host part: 4096 addresses, a /20 or a /116.
 const MaxBits = 12
 
-// windowsReserved is the handle of the addresses that Windows nodes reserve in each of their blocks. A block without other
-// addresses counts as empty.
+// windowsReserved is the handle of the addresses that Windows nodes reserve in each of their blocks. A block without
+// other addresses counts as empty.
 const windowsReserved = "windows-reserved-ipam-handle"
 
 // Errors of this package; match them with errors.Is.

@@ -1,6 +1,6 @@
-// Package crdstore implements ipam.Store and ipam.Cluster with the objects of crd.projectcalico.org/v1 in the Kubernetes
-// API, as Calico reads and writes them. An update keeps the fields that the allocator does not know: labels, annotations,
-// finalizers, and fields of newer writers.
+// Package crdstore implements ipam.Store and ipam.Cluster with the objects of crd.projectcalico.org/v1 in the
+// Kubernetes API, as Calico reads and writes them. An update keeps the fields that the allocator does not know:
+// labels, annotations, finalizers, and fields of newer writers.
 package crdstore
 
 import (
@@ -81,7 +81,8 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 	counted := make(chan struct{})
 	go func() { defer close(counted); s.countBlocks(ctx) }()
 	defer func() { <-counted }()
-	selector := spec.LabelHostnameHash + "=" + hostnameHash(node) + "," + spec.LabelAffinityType + "=" + spec.AffinityTypeHost
+	selector := spec.LabelHostnameHash + "=" + hostnameHash(node) + "," +
+		spec.LabelAffinityType + "=" + spec.AffinityTypeHost
 	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: selector, Cached: cached})
 	if err != nil {
 		return nil, translate(err)
@@ -129,8 +130,9 @@ func (s *Store) label(ctx context.Context, node string) error {
 	return nil
 }
 
-// codec converts one kind of value to its object and back. name returns the name of the object. fill writes the value into
-// an object and keeps its unknown fields; it must not change maps or slices of the object, because copies share them.
+// codec converts one kind of value to its object and back. name returns the name of the object. fill writes the value
+// into an object and keeps its unknown fields; it must not change maps or slices of the object, because copies share
+// them.
 type codec[K comparable, T, S any] interface {
 	name(key K) string
 	decode(object *kube.Object[S]) (value T, deleted bool, err error)

@@ -43,8 +43,8 @@ type Pool struct {
 	// CIDR is masked. BlockSize is the prefix length of the pool's blocks, 20 to 32 or 116 to 128.
 	CIDR      netip.Prefix
 	BlockSize int
-	// No address is allocated from a pool that is Disabled, Deleting (it has a deletion timestamp) or Refused (its condition
-	// Allocatable is False).
+	// No address is allocated from a pool that is Disabled, Deleting (it has a deletion timestamp) or Refused (its
+	// condition Allocatable is False).
 	Disabled, Deleting, Refused bool
 	// Broken is the error of a pool that violates the data model, or nil.
 	Broken error
@@ -99,7 +99,8 @@ type Query struct {
 	// IPv6 selects the IP family.
 	IPv6 bool
 	Use  Use
-	// Requested are names or CIDRs of pools. If there are any, only these serve, and Manual and the selectors are ignored.
+	// Requested are names or CIDRs of pools. If there are any, only these serve, and Manual and the selectors are
+	// ignored.
 	Requested []string
 	// NodeLabels and NamespaceLabels are the labels that the selectors of pools apply to.
 	NodeLabels, NamespaceLabels map[string]string
@@ -111,9 +112,9 @@ type Rejection struct{ Pool, Reason string }
 // String returns "pool: reason".
 func (r Rejection) String() string { return r.Pool + ": " + r.Reason }
 
-// Choose returns the pools that serve a query, in the order in which they are tried: as requested, or else by name. It
-// also returns why the other pools of the IP family do not serve it. If a requested pool does not exist or cannot be used,
-// Choose returns an error that wraps ErrUnknownPool.
+// Choose returns the pools that serve a query, in the order in which they are tried: as requested, or else by name.
+// It also returns why the other pools of the IP family do not serve it. If a requested pool does not exist or cannot
+// be used, Choose returns an error that wraps ErrUnknownPool.
 func Choose(pools []Pool, q Query) (chosen []Pool, rejected []Rejection, err error) {
 	pools = slices.DeleteFunc(slices.Clone(pools), func(p Pool) bool { return p.CIDR.Addr().Is6() != q.IPv6 })
 	slices.SortFunc(pools, func(a, b Pool) int { return cmp.Compare(a.Name, b.Name) })
@@ -189,8 +190,8 @@ func (p Pool) wrongUse(u Use) string {
 	return fmt.Sprintf("is for %s, not for %s (add %s to its allowedUses)", strings.Join(names, " and "), u, u)
 }
 
-// Containing returns the pool that an address belongs to: the most specific usable pool that contains it, or, if none is
-// usable, the most specific pool.
+// Containing returns the pool that an address belongs to: the most specific usable pool that contains it, or, if none
+// is usable, the most specific pool.
 func Containing(pools []Pool, addr netip.Addr) (found Pool, ok bool) {
 	for _, p := range pools {
 		if p.CIDR.Contains(addr) && (!ok || p.precedes(found)) {
