@@ -106,14 +106,14 @@ func (a *Allocator) Claim(ctx context.Context, node string, cidr netip.Prefix) (
 	return newClaims(a.backend()).ensure(ctx, node, cidr)
 }
 
-// ReleaseIfEmpty releases a node's affinity for a block that has no allocated addresses, and deletes the block. It
+// ReleaseIfEmpty releases a block of a node if it has no allocated addresses: it deletes the block and the affinity. It
 // reports whether it did.
 func (a *Allocator) ReleaseIfEmpty(ctx context.Context, node string, cidr netip.Prefix) (bool, error) {
 	return newClaims(a.backend()).releaseIfEmpty(ctx, AffinityKey{node, cidr})
 }
 
-// ReleaseUnselected releases affinities for empty blocks that lie in no pool that selects their node. It makes no
-// request if there are no affinities to check. Otherwise it reads the pools, and the nodes if a pool has a node
+// ReleaseUnselected releases the blocks of affinities that are empty and lie in no pool that selects their node. It
+// makes no request if there are no affinities to check. Otherwise it reads the pools, and the nodes if a pool has a node
 // selector.
 func (a *Allocator) ReleaseUnselected(ctx context.Context, c Cluster, affinities []AffinityKey) error {
 	return releaseUnselected(ctx, newClaims(a.backend()), c, affinities)

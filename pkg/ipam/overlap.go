@@ -28,7 +28,7 @@ func (e *OverlapError) Error() string {
 	if len(others) > most {
 		others = append(others[:most], fmt.Sprintf("%d more", len(e.Others)-most))
 	}
-	return fmt.Sprintf("block %s is not used, because it overlaps block %s of %s "+
+	return fmt.Sprintf("block %s is not used, as it overlaps block %s of %s "+
 		"(delete the pods of blocks whose size is not the blockSize of their pool; see docs/blocksize.md)",
 		e.Block, strings.Join(others, " and "), ownerName(e.Owner))
 }

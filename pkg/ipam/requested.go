@@ -13,7 +13,7 @@ import (
 func (f *finder) findAddr(ctx context.Context, w Want) (found place, err error) {
 	p, ok := pool.Containing(f.plan.pools.pools, w.Addr)
 	if !ok {
-		return place{}, fmt.Errorf("%w: requested address %s lies in no pool; choose an address of a pool",
+		return place{}, fmt.Errorf("%w: requested address %s lies in no pool; choose one of a pool's addresses",
 			pool.ErrUnknownPool, w.Addr)
 	}
 	if err := p.Usable(pool.Workload); err != nil {

@@ -14,7 +14,7 @@ import (
 	"calico-cni/pkg/ipam/crdstore"
 )
 
-// TestBlocksOverlapping looks for blocks by name, which it does for few names, and in the list of all blocks.
+// TestBlocksOverlapping covers both ways of reading: by name, and from the list of all blocks.
 func TestBlocksOverlapping(t *testing.T) {
 	_, client := cluster(t)
 	s := crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))

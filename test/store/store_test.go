@@ -1,4 +1,4 @@
-// Package store_test runs what needs a store against the real API server.
+// Package store_test runs the tests of the store against the real API server.
 package store_test
 
 import (
@@ -42,7 +42,7 @@ var (
 	errCRDs error
 )
 
-// TestAffinitiesWithoutLabelsGetLabels plays a cluster that an old Calico wrote to.
+// TestAffinitiesWithoutLabelsGetLabels has a cluster with objects of an old Calico.
 func TestAffinitiesWithoutLabelsGetLabels(t *testing.T) {
 	server, client := cluster(t)
 	once := oncefile.File(filepath.Join(t.TempDir(), "labelled"))
