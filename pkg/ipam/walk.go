@@ -197,29 +197,3 @@ func (k *walk) refused(ctx context.Context, cidr netip.Prefix) error {
 	k.others = slices.DeleteFunc(cidrs, func(cidr netip.Prefix) bool { return cidr.Bits() == k.pool.BlockSize })
 	return nil
 }
-
-// reason says why the pool has no address for the want.
-func (k *walk) reason() string {
-	if !k.mayClaim() {
-		return k.limit + k.strictAffinity()
-	}
-	if k.looked >= k.plan.maxLook {
-		return fmt.Sprintf("no free block among the %d of %d looked at (retry, or add an IPPool)%s",
-			k.looked, k.pool.Blocks(), k.strictAffinity())
-	}
-	remedy := "free addresses, or add an IPPool"
-	reserved := k.pool.Blocks() - k.pool.Space(k.plan.picker.reserved, nil).Len()
-	if reserved > 0 {
-		remedy = "free addresses, shrink an IPReservation, or add an IPPool"
-	}
-	return fmt.Sprintf("all %d blocks of %s are in use, %d taken and %d reserved (%s)%s",
-		k.pool.Blocks(), k.pool.CIDR, k.taken, reserved, remedy, k.strictAffinity())
-}
-
-func (k *walk) strictAffinity() string {
-	if !k.plan.config.StrictAffinity || k.free == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; %d addresses are free in blocks of other nodes, "+
-		"but IPAMConfig.strictAffinity forbids borrowing them (set it to false)", k.free)
-}
