@@ -73,9 +73,9 @@ func (t *attempt) lock(ctx context.Context) (waited bool) {
 
 // lockCached waits for the node's lock. If it had to wait, it updates the places from the cache.
 //
-// A release of the same handle may have written a block before the cache was read again; the write of the block would not
-// conflict with that release. The handle is therefore written after the read: either the release has already deleted the
-// handle, or its deletion fails with a conflict.
+// A release of the same handle may have written a block before the cache was read again; the write of the block would
+// not conflict with that release. The handle is therefore written after the read: either the release has already
+// deleted the handle, or its deletion fails with a conflict.
 func (t *attempt) lockCached(ctx context.Context, places []place) error {
 	if !t.lock(ctx) {
 		return nil

@@ -6,9 +6,9 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// BlockCache keeps the blocks of a node as the node last wrote them, from one request to the next. It saves reads. It may
-// be stale or lose entries at any time: an address is only allocated or released by a compare-and-swap on the cached
-// revision, and before a block counts as full, or as not holding an address, it is read from the store.
+// BlockCache keeps the blocks of a node as the node last wrote them, from one request to the next. It saves reads. It
+// may be stale or lose entries at any time: an address is only allocated or released by a compare-and-swap on the
+// cached revision, and before a block counts as full, or as not holding an address, it is read from the store.
 type BlockCache interface {
 	// WithRoom returns the blocks of the node that had free addresses when the node last used them.
 	WithRoom() []netip.Prefix

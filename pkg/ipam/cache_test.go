@@ -129,8 +129,8 @@ func TestCachedFullBlockIsReadBeforeItCountsAsFull(t *testing.T) {
 	}
 }
 
-// TestCachedBlockIsReadBeforeReleaseFindsNothing releases the addresses of two interfaces of a container. The cached block
-// is from before the second one was allocated.
+// TestCachedBlockIsReadBeforeReleaseFindsNothing releases the addresses of two interfaces of a container. The cached
+// block is from before the second one was allocated.
 func TestCachedBlockIsReadBeforeReleaseFindsNothing(t *testing.T) {
 	s := newStore()
 	first, second := only4("a", "net.x"), only4("a", "net.x")
@@ -160,9 +160,9 @@ func TestCachedBlockIsReadBeforeReleaseFindsNothing(t *testing.T) {
 	}
 }
 
-// TestAssignAfterLockWaitUsesBlockClaimedMeanwhile lets a request wait for the node's lock. Meanwhile another request of the
-// node takes the last address of the cached block and claims a new one. The waiting request uses the new block without
-// listing the affinities of the node.
+// TestAssignAfterLockWaitUsesBlockClaimedMeanwhile lets a request wait for the node's lock. Meanwhile another request
+// of the node takes the last address of the cached block and claims a new one. The waiting request uses the new block
+// without listing the affinities of the node.
 func TestAssignAfterLockWaitUsesBlockClaimedMeanwhile(t *testing.T) {
 	s := newStore()
 	for _, handle := range []string{"net.a", "net.b", "net.c"} {
@@ -194,7 +194,8 @@ func TestDeletedCachedBlockIsReplaced(t *testing.T) {
 	mustAssign(t, s, only4("a", "net.first"))
 	n := cacheOf(t, s)
 	mustRelease(t, s, "net.first")
-	if done, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(context.Background(), "a", n.withRoom[0]); err != nil || !done {
+	done, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(context.Background(), "a", n.withRoom[0])
+	if err != nil || !done {
 		t.Fatal(done, err)
 	}
 	a, _ := traced(s, n)

@@ -22,7 +22,8 @@ type TakenError struct {
 
 // Error names the owner and the remedy.
 func (e *TakenError) Error() string {
-	return fmt.Sprintf("block %s belongs to %s; if that node does not exist, release its blocks", e.Block, ownerName(e.Owner))
+	return fmt.Sprintf("block %s belongs to %s; if that node does not exist, release its blocks",
+		e.Block, ownerName(e.Owner))
 }
 
 // Unwrap returns errNotOwned.
@@ -69,9 +70,9 @@ func (c claims) ensure(ctx context.Context, node string, cidr netip.Prefix) (obs
 	return nil, err
 }
 
-// claim claims a block that did not exist when it was last read. It returns errNotOwned if another process was faster,
-// and an OverlapError, which is an errNotOwned, if the block overlaps another. After a crash at any point no affinity is
-// confirmed whose block is missing or unchecked.
+// claim claims a block that did not exist when it was last read. It returns errNotOwned if another process was
+// faster, and an OverlapError, which is an errNotOwned, if the block overlaps another. After a crash at any point no
+// affinity is confirmed whose block is missing or unchecked.
 func (c claims) claim(ctx context.Context, node string, cidr netip.Prefix) (claimed, error) {
 	key := AffinityKey{node, cidr}
 	affinity, err := c.setPending(ctx, key)
@@ -119,8 +120,8 @@ func (c claims) complete(ctx context.Context, affinity AffinityRow, row Row[bloc
 	case row.Value.Empty():
 		return affinity.Row, errors.Join(overlap, c.revert(ctx, affinity.Key, row))
 	}
-	// The addresses of the block are in use. The node keeps the block, so that the routes to them stay, but allocates no
-	// more from it.
+	// The addresses of the block are in use. The node keeps the block, so that the routes to them stay, but allocates
+	// no more from it.
 	confirmed, err := c.confirm(ctx, affinity)
 	if err != nil {
 		return confirmed, err

@@ -12,8 +12,8 @@ import (
 	"calico-cni/pkg/ipam/memstore"
 )
 
-// betweenCalls is a store in which another process acts once: before the first call named before that follows a call named
-// after.
+// betweenCalls is a store in which another process acts once: before the first call named before that follows a call
+// named after.
 type betweenCalls struct {
 	*crashing
 	after, before string
@@ -45,7 +45,8 @@ func TestAssignWithConcurrentChangesBetweenWrites(t *testing.T) {
 		t.Helper()
 		a := &ipam.Allocator{Store: s, Now: s.Now}
 		for i := range 4 {
-			if _, err := a.ReleaseIfEmpty(context.Background(), "a", netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/30", 4*i))); err != nil {
+			cidr := netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/30", 4*i))
+			if _, err := a.ReleaseIfEmpty(context.Background(), "a", cidr); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -82,28 +83,32 @@ func TestAssignWithConcurrentChangesBetweenWrites(t *testing.T) {
 	}
 }
 
-// TestRecreatedBlockIsCheckedForOverlap lets another process of the node release a block and create it again, and another
-// node create a larger block in between, while an assignment uses the old row of the block.
+// TestRecreatedBlockIsCheckedForOverlap lets another process of the node release a block and create it again, and
+// another node create a larger block in between, while an assignment uses the old row of the block.
 func TestRecreatedBlockIsCheckedForOverlap(t *testing.T) {
-	s := newStore()
+	ctx, s := t.Context(), newStore()
 	cidr, larger := netip.MustParsePrefix("10.0.0.0/30"), netip.MustParsePrefix("10.0.0.0/29")
 	mustAssign(t, s, only4("a", "net.old"))
 	act := func() {
 		mustRelease(t, s, "net.old")
-		if gone, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(context.Background(), "a", cidr); err != nil || !gone {
-			t.Fatalf("gone %v, %v", gone, err)
+		released, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(ctx, "a", cidr)
+		if err != nil || !released {
+			t.Fatalf("released %v, %v", released, err)
 		}
 		b := block.New(larger, "host:b", s.Now())
 		b.Assign(block.Attribute{Handle: "net.b"}, nil)
-		_, handle := s.Handles().Create(context.Background(), "net.b", ipam.Handle{ID: "net.b", Counts: map[netip.Prefix]int{larger: 1}})
-		_, first := s.Blocks().Create(context.Background(), larger, b)
-		_, claim := s.Affinities().Create(context.Background(), ipam.AffinityKey{Node: "a", CIDR: cidr}, ipam.Affinity{State: ipam.Pending})
-		_, second := s.Blocks().Create(context.Background(), cidr, block.New(cidr, "host:a", s.Now()))
+		counts := map[netip.Prefix]int{larger: 1}
+		_, handle := s.Handles().Create(ctx, "net.b", ipam.Handle{ID: "net.b", Counts: counts})
+		_, first := s.Blocks().Create(ctx, larger, b)
+		key := ipam.AffinityKey{Node: "a", CIDR: cidr}
+		_, claim := s.Affinities().Create(ctx, key, ipam.Affinity{State: ipam.Pending})
+		_, second := s.Blocks().Create(ctx, cidr, block.New(cidr, "host:a", s.Now()))
 		if err := errors.Join(handle, first, claim, second); err != nil {
 			t.Fatal(err)
 		}
 	}
-	got, err := assignWith(&ipam.Allocator{Store: actBetween(s, "create handle", "update block", act), Now: s.Now, Parallel: 1}, only4("a", "net.x"))
+	store := actBetween(s, "create handle", "update block", act)
+	got, err := assignWith(&ipam.Allocator{Store: store, Now: s.Now, Parallel: 1}, only4("a", "net.x"))
 	if err != nil || larger.Contains(got[0].Addr) || len(s.Check()) > 0 {
 		t.Errorf("%v, %v; broken: %v\n%s", got, err, s.Check(), s)
 	}

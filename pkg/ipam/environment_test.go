@@ -38,8 +38,8 @@ func (c *driftingClock) now() time.Time {
 // nodeCaches are the block caches of the nodes.
 type nodeCaches struct {
 	m *model
-	// withRoom are the blocks in which nodes found room, including those from before the run. Another node may own them by
-	// now, or they may be deleted.
+	// withRoom are the blocks in which nodes found room, including those from before the run. Another node may own
+	// them by now, or they may be deleted.
 	withRoom map[string][]netip.Prefix
 	// kept has every cached revision of a block, oldest first.
 	kept map[place][]ipam.Row[block.Block]
@@ -76,9 +76,9 @@ func (s *nodeCaches) keep(node string, row ipam.Row[block.Block]) {
 	s.kept[at] = append(s.kept[at], row)
 }
 
-// nodeCache is the block cache of one node. For a block it returns nothing, the oldest revision, the newest, or the one
-// before the newest. An exhaustive run has fewer choices, to bound the number of interleavings: nothing with crashes; the
-// oldest or newest revision where an ADD may wait for the node's lock; else nothing or the oldest.
+// nodeCache is the block cache of one node. For a block it returns nothing, the oldest revision, the newest, or the
+// one before the newest. An exhaustive run has fewer choices, to bound the number of interleavings: nothing with
+// crashes; the oldest or newest revision where an ADD may wait for the node's lock; else nothing or the oldest.
 type nodeCache struct {
 	*nodeCaches
 	node string

@@ -18,7 +18,8 @@ var (
 	ErrContended = errors.New("too many conflicts")
 	// ErrNotReady: the datastore is locked, for example during an upgrade. A retry succeeds after it is unlocked.
 	ErrNotReady = errors.New("datastore is not ready")
-	// ErrNoAddress: no pool has an address for the request. A retry succeeds after addresses are released or a pool is added.
+	// ErrNoAddress: no pool has an address for the request. A retry succeeds after addresses are released or a pool
+	// is added.
 	ErrNoAddress = errors.New("no address available")
 	// ErrAddrTaken: the requested address is allocated to another handle.
 	ErrAddrTaken = errors.New("requested address is taken")

@@ -54,9 +54,9 @@ var breaches atomic.Int32
 
 func enough() bool { return os.Getenv("IPAM_MUTANT") != "" && breaches.Load() > 0 }
 
-// TestEveryInterleavingOfSmallCases tries all interleavings with at most two preemptions; all with one preemption and one
-// actor that is killed at one of its calls; and all with one preemption and one write that fails in a way that the
-// situation allows.
+// TestEveryInterleavingOfSmallCases tries all interleavings with at most two preemptions; all with one preemption and
+// one actor that is killed at one of its calls; and all with one preemption and one write that fails in a way that
+// the situation allows.
 func TestEveryInterleavingOfSmallCases(t *testing.T) {
 	for name, sit := range situations() {
 		t.Run(name, func(t *testing.T) {

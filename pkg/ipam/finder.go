@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/netip"
-
-	"calico-cni/pkg/ipam/pool"
 )
 
 // maxPasses bounds how often a search is repeated after claims collided with claims of other processes.
@@ -143,7 +141,8 @@ func (f *finder) check(ctx context.Context, at place) error {
 	return f.exclude(f.plan.checkOverlap(ctx, at))
 }
 
-// exclude excludes the block of an OverlapError from the plan, and returns errFull. Other errors it returns as they are.
+// exclude excludes the block of an OverlapError from the plan, and returns errFull. Other errors it returns as they
+// are.
 func (f *finder) exclude(err error) error {
 	var overlap *OverlapError
 	if errors.As(err, &overlap) {
@@ -152,9 +151,9 @@ func (f *finder) exclude(err error) error {
 	return f.plan.exclude(err)
 }
 
-// collisionsGone reports whether a search that failed should be repeated, because a block that it collided with is gone.
-// If two processes claim overlapping blocks at the same time, both may withdraw. The wait before the next pass is random,
-// so that one of them comes first then.
+// collisionsGone reports whether a search that failed should be repeated, because a block that it collided with is
+// gone. If two processes claim overlapping blocks at the same time, both may withdraw. The wait before the next pass
+// is random, so that one of them comes first then.
 func (f *finder) collisionsGone(ctx context.Context, pass int) (bool, error) {
 	collisions := f.collisions
 	f.collisions = nil
@@ -175,37 +174,4 @@ func (f *finder) collisionsGone(ctx context.Context, pass int) (bool, error) {
 		}
 	}
 	return false, nil
-}
-
-// releaseUnused releases the node's empty blocks that lie in no pool that selects the node. If the node may then still
-// claim no more blocks, it also releases the empty ones that cannot serve the want. It returns the limit that remains.
-func (f *finder) releaseUnused(ctx context.Context, w Want, pools []pool.Pool) (limit string, err error) {
-	unselected := func(cidr netip.Prefix) bool { return !f.plan.pools.selects(cidr) }
-	if err := f.releaseEmpty(ctx, unselected); err != nil {
-		return "", err
-	}
-	if limit := f.plan.limit(w); limit == "" || !f.plan.config.AutoAllocateBlocks {
-		return limit, nil
-	}
-	err = f.releaseEmpty(ctx, func(cidr netip.Prefix) bool { return unusable(cidr, w, pools) })
-	return f.plan.limit(w), err
-}
-
-// releaseEmpty releases those of the node's blocks that are empty and unwanted.
-func (f *finder) releaseEmpty(ctx context.Context, unwanted func(cidr netip.Prefix) bool) error {
-	var kept []AffinityRow
-	for _, row := range f.plan.own.rows {
-		if unwanted(row.Key.CIDR) && !f.chosen[row.Key.CIDR] {
-			released, err := f.claims.releaseIfEmpty(ctx, row.Key)
-			if err != nil {
-				return err
-			}
-			if released {
-				continue
-			}
-		}
-		kept = append(kept, row)
-	}
-	f.plan.own.rows = kept
-	return nil
 }

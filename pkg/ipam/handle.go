@@ -55,9 +55,9 @@ func (h handles) countUp(ctx context.Context, id string, by map[netip.Prefix]int
 	return row, err
 }
 
-// countDown lowers the counts of a handle, and deletes the handle if it counts nothing then. It does so only if no other
-// process has written to the handle since row. Otherwise the count stays too high, because it may have been lowered
-// already, and a count that is too low would hide an address. The release of the handle corrects it.
+// countDown lowers the counts of a handle, and deletes the handle if it counts nothing then. It does so only if no
+// other process has written to the handle since row. Otherwise the count stays too high, because it may have been
+// lowered already, and a count that is too low would hide an address. The release of the handle corrects it.
 func (h handles) countDown(
 	ctx context.Context, id string, row Row[Handle], by map[netip.Prefix]int,
 ) (Row[Handle], error) {
@@ -80,9 +80,9 @@ func (h handles) countDown(
 	return written, nil
 }
 
-// change reads a handle, applies a change, and writes the handle. It returns an error that wraps ErrReleased if change
-// returns false, or if the handle is gone or has another UID: a release has deleted the handle, and a new one counts for
-// another assignment.
+// change reads a handle, applies a change, and writes the handle. It returns an error that wraps ErrReleased if
+// change returns false, or if the handle is gone or has another UID: a release has deleted the handle, and a new one
+// counts for another assignment.
 func (h handles) change(ctx context.Context, id, uid string, change func(*Handle) bool) (Row[Handle], error) {
 	t := h.backend.store.Handles()
 	var row Row[Handle]

@@ -35,8 +35,8 @@ func (m malformedBlocks) Get(ctx context.Context, cidr netip.Prefix) (ipam.Row[b
 	return row, err
 }
 
-// TestMalformedBlockIsNotTakenOver has a malformed block of another node that looks idle, and no free block. The request
-// gets no address, because all blocks are in use.
+// TestMalformedBlockIsNotTakenOver has a malformed block of another node that looks idle, and no free block. The
+// request gets no address, because all blocks are in use.
 func TestMalformedBlockIsNotTakenOver(t *testing.T) {
 	s := newStore()
 	s.Settings.StrictAffinity = true

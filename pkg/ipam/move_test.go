@@ -39,8 +39,8 @@ func fillIPv6(t *testing.T, s *memstore.Store) {
 	}
 }
 
-// TestMoveAfterDeleteFails runs the DEL of a dual-stack ADD after the ADD has written its IPv4 block and before it moves to
-// another IPv6 block. The ADD must not succeed with an IPv4 address that the DEL has released.
+// TestMoveAfterDeleteFails runs the DEL of a dual-stack ADD after the ADD has written its IPv4 block and before it
+// moves to another IPv6 block. The ADD must not succeed with an IPv4 address that the DEL has released.
 func TestMoveAfterDeleteFails(t *testing.T) {
 	s := newStore()
 	s.IPPools = append(s.IPPools[:0:0], ofPool("v4", "10.0.0.0/29", 30), ofPool("v6", "fd00::/126", 127))

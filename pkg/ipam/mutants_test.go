@@ -187,7 +187,7 @@ func nodeMutants() []mutant {
 			wrong:   "len(k.adding) == 0 || k.adding[0].crashed",
 		},
 		{
-			name: "queue a release after an ADD has begun", file: "records_test.go",
+			name: "queue a release after an ADD has begun", file: "recordqueue_test.go",
 			correct: "		if r.files[handle] == mine {",
 			wrong:   "		if true || r.files[handle] == mine {",
 		},
@@ -197,7 +197,7 @@ func nodeMutants() []mutant {
 			wrong:   "		_ = r.settleOwn\n",
 		},
 		{
-			name: "settle a queued release without the lock", file: "records_test.go",
+			name: "settle a queued release without the lock", file: "recordqueue_test.go",
 			correct: "	err := r.lock(a, handle)\n	if err == nil {\n		err = r.settleLocked",
 			wrong:   "	err := error(nil)\n	if err == nil {\n		err = r.settleLocked",
 		},

@@ -28,7 +28,7 @@ func (e *OverlapError) Error() string {
 	if len(others) > most {
 		others = append(others[:most], fmt.Sprintf("%d more", len(e.Others)-most))
 	}
-	return fmt.Sprintf("block %s is not used, because it overlaps block %s of %s "+
+	return fmt.Sprintf("block %s is not used, as it overlaps block %s of %s "+
 		"(delete the pods of blocks whose size is not the blockSize of their pool; see docs/blocksize.md)",
 		e.Block, strings.Join(others, " and "), ownerName(e.Owner))
 }
@@ -66,8 +66,8 @@ func (o overlaps) checkPart(ctx context.Context, cidr, part netip.Prefix) error 
 		if other == cidr {
 			continue
 		}
-		// get completes the deletion of blocks that are marked as deleted. A malformed block counts, because it may hold
-		// addresses.
+		// get completes the deletion of blocks that are marked as deleted. A malformed block counts, because it may
+		// hold addresses.
 		row, err := get(ctx, o.backend.store.Blocks(), other)
 		switch {
 		case errors.Is(err, ErrNotFound):

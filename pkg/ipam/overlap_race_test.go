@@ -12,8 +12,8 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// rendezvous makes two processes check for overlapping blocks at the same time: each waits until the other has created its
-// block, and continues only after the other has read the blocks.
+// rendezvous makes two processes check for overlapping blocks at the same time: each waits until the other has
+// created its block, and continues only after the other has read the blocks.
 type rendezvous struct {
 	*memstore.Store
 	once          sync.Once
@@ -31,9 +31,9 @@ func (r *rendezvous) BlocksOverlapping(ctx context.Context, cidr netip.Prefix) (
 	return out, err
 }
 
-// TestConcurrentCreatorsOfOverlappingBlocksWithdraw lets two nodes create overlapping blocks at the same time, one with the
-// old block size of the pool and one with the new. Each sees the block of the other and deletes its own. No address is
-// allocated twice, no block is left, and the next request succeeds.
+// TestConcurrentCreatorsOfOverlappingBlocksWithdraw lets two nodes create overlapping blocks at the same time, one
+// with the old block size of the pool and one with the new. Each sees the block of the other and deletes its own. No
+// address is allocated twice, no block is left, and the next request succeeds.
 func TestConcurrentCreatorsOfOverlappingBlocksWithdraw(t *testing.T) {
 	s := newStore()
 	var arrive, leave, done sync.WaitGroup

@@ -80,70 +80,14 @@ func TestAddressesAreUniqueAfterBlockSizeChange(t *testing.T) {
 						}
 					}
 					unique(t, s)
-					// All addresses are available except those of the larger of the two blocks around the address in use.
+					// All addresses are available except those of the larger of the two blocks around the address in
+					// use.
 					if least := 16 - 1<<(32-min(c.old, c.size)); allocated < least {
 						t.Errorf("%d addresses allocated, want at least %d\n%s", allocated, least, s)
 					}
 				})
 			}
 		}
-	}
-}
-
-// TestRequestedAddressIsFoundInBlocksOfAnySize requests an address that is allocated in a block whose size is not the
-// pool's.
-func TestRequestedAddressIsFoundInBlocksOfAnySize(t *testing.T) {
-	for _, size := range []int{28, 29, 30, 31, 32} {
-		for _, node := range []string{"a", "b"} {
-			s := newStore()
-			put(t, s, "a", "10.0.0.4/31", 1)
-			s.IPPools[0].BlockSize = size
-			for addr, free := range map[string]bool{"10.0.0.4": false, "10.0.0.5": true} {
-				r := only4(node, "net."+addr)
-				r.Wants[0].Addr = netip.MustParseAddr(addr)
-				got, err := assign(s, r)
-				if free && (err != nil || got != addr) || !free && !errors.Is(err, ipam.ErrAddrTaken) {
-					t.Errorf("size %d, node %s, %s: %s, %v\n%s", size, node, addr, got, err, s)
-				}
-			}
-			unique(t, s)
-		}
-	}
-}
-
-func TestRequestedAddressInTwoBlocksIsRefused(t *testing.T) {
-	for _, node := range []string{"a", "b", "c"} {
-		s := newStore()
-		put(t, s, "a", "10.0.0.0/30", 1)
-		put(t, s, "b", "10.0.0.0/29", 0)
-		r := only4(node, "net.x")
-		r.Wants[0].Addr = netip.MustParseAddr("10.0.0.2")
-		before := s.String()
-		_, err := assign(s, r)
-		if !errors.Is(err, ipam.ErrAddrTaken) ||
-			!strings.Contains(err.Error(), "10.0.0.0/30") || !strings.Contains(err.Error(), "10.0.0.0/29") {
-			t.Errorf("node %s: %v", node, err)
-		}
-		if s.String() != before {
-			t.Errorf("node %s: the store changed:\n%s", node, s)
-		}
-	}
-}
-
-// TestRequestedAddressIsRefusedIfItsBlockWouldOverlap requests an address that no block has. The pool's block for it would
-// overlap another block.
-func TestRequestedAddressIsRefusedIfItsBlockWouldOverlap(t *testing.T) {
-	s := newStore()
-	put(t, s, "a", "10.0.0.0/32", 1)
-	r := only4("b", "net.x")
-	r.Wants[0].Addr = netip.MustParseAddr("10.0.0.2")
-	before := s.String()
-	_, err := assign(s, r)
-	if !errors.Is(err, ipam.ErrAddrTaken) || !strings.Contains(err.Error(), "10.0.0.0/32") {
-		t.Errorf("got %v", err)
-	}
-	if s.String() != before {
-		t.Errorf("the store changed:\n%s", s)
 	}
 }
 
@@ -226,8 +170,8 @@ func TestNestedPoolsShareNoAddress(t *testing.T) {
 	}
 }
 
-// TestConcurrentClaimsOfOverlappingBlocks runs the ADD of one node before each call of the ADD of another one. Their blocks
-// overlap. Nodes with different names start at different blocks.
+// TestConcurrentClaimsOfOverlappingBlocks runs the ADD of one node before each call of the ADD of another one. Their
+// blocks overlap. Nodes with different names start at different blocks.
 func TestConcurrentClaimsOfOverlappingBlocks(t *testing.T) {
 	for n := 1; n < 24; n++ {
 		for _, other := range []string{"b", "c", "d", "e", "f"} {
@@ -267,8 +211,8 @@ func claimConcurrently(t *testing.T, n int, pools1, other, pools2 string) {
 	}
 }
 
-// TestCachedBlockOfOtherSizeIsCheckedForOverlap caches a block of the old size of its pool. Another writer claims a block of
-// the new size that overlaps it.
+// TestCachedBlockOfOtherSizeIsCheckedForOverlap caches a block of the old size of its pool. Another writer claims a
+// block of the new size that overlaps it.
 func TestCachedBlockOfOtherSizeIsCheckedForOverlap(t *testing.T) {
 	s := newStore()
 	s.IPPools[0].CIDR = netip.MustParsePrefix("10.0.0.0/29")

@@ -37,7 +37,8 @@ const (
 	claimFree
 	// takeOver: claim an empty block of another node.
 	takeOver
-	// lookFurther: nothing can be done. The pool has blocks that were not read, because the search has reached its bound.
+	// lookFurther: nothing can be done. The pool has blocks that were not read, because the search has reached its
+	// bound.
 	lookFurther
 )
 
@@ -49,8 +50,8 @@ type candidate struct {
 	affinity AffinityRow
 }
 
-// candidates yields candidates, best first. It reads lazily: the reads for a candidate are made when the caller has no use
-// for the ones before it. After an error it ends.
+// candidates yields candidates, best first. It reads lazily: the reads for a candidate are made when the caller has
+// no use for the ones before it. After an error it ends.
 type candidates = iter.Seq2[candidate, error]
 
 // picker allocates addresses in the value of a block, according to a request.

@@ -3,10 +3,7 @@ package ipam
 import (
 	"context"
 	"errors"
-	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
 
 	"calico-cni/pkg/ipam/pool"
 )
@@ -24,7 +21,8 @@ type plan struct {
 	// full are blocks that have no room, or cannot be used because they overlap others.
 	full       map[netip.Prefix]bool
 	overlapped map[netip.Prefix]*OverlapError
-	// unavailable are free addresses that cannot be allocated. reasons says why the pools of the last search have no room.
+	// unavailable are free addresses that cannot be allocated. reasons says why the pools of the last search have no
+	// room.
 	unavailable unavailable
 	reasons     []string
 	// maxLook bounds how many blocks of each pool a search reads.
@@ -33,14 +31,15 @@ type plan struct {
 
 func newPlan(b backend, view View, r Request) *plan {
 	return &plan{
-		backend: b, overlaps: overlaps{b}, config: view.Config, pools: poolSet{view.Pools, view.NodeLabels}, own: newNodeBlocks(b, view, r.Node),
+		backend: b, overlaps: overlaps{b}, config: view.Config,
+		pools: poolSet{view.Pools, view.NodeLabels}, own: newNodeBlocks(b, view, r.Node),
 		picker: picker{r, pool.NewRanges(view.Reserved), b.now, view.Config.Cooldown},
 		full:   map[netip.Prefix]bool{}, overlapped: map[netip.Prefix]*OverlapError{}, maxLook: maxLook,
 	}
 }
 
-// cachedPlaces returns a place for each want in the cached blocks of the node, without a request to the store. It returns
-// nil if a want has none there.
+// cachedPlaces returns a place for each want in the cached blocks of the node, without a request to the store. It
+// returns nil if a want has none there.
 func (p *plan) cachedPlaces(wants []Want) []place {
 	if !p.own.fromCache {
 		return nil
@@ -125,8 +124,8 @@ func (p *plan) newBlocks(ctx context.Context, w Want, pools []pool.Pool, limit s
 	}
 }
 
-// affinitiesIn returns the node's affinities in some pools, by the order of the pools, without the full blocks. If fitting,
-// it returns those for blocks of their pool's block size, else the others.
+// affinitiesIn returns the node's affinities in some pools, by the order of the pools, without the full blocks. If
+// fitting, it returns those for blocks of their pool's block size, else the others.
 func (p *plan) affinitiesIn(pools []pool.Pool, fitting bool) (rows []AffinityRow) {
 	for _, in := range pools {
 		for _, row := range p.own.rows {
@@ -139,27 +138,14 @@ func (p *plan) affinitiesIn(pools []pool.Pool, fitting bool) (rows []AffinityRow
 	return rows
 }
 
-// limit says why the node may claim no more blocks for a want, or is empty.
-func (p *plan) limit(w Want) string {
-	blocks := p.own.count(w.IPv6)
-	switch {
-	case !p.config.AutoAllocateBlocks:
-		return "the node's blocks are full, and IPAMConfig.autoAllocateBlocks is off (set it to true)"
-	case blocks >= p.config.MaxBlocksPerHost:
-		return fmt.Sprintf("the node's %d blocks are full, and IPAMConfig.maxBlocksPerHost is %d (raise it)",
-			blocks, p.config.MaxBlocksPerHost)
-	}
-	return ""
-}
-
 // unusable reports whether no address of a block can serve a want, because the block lies in none of the pools.
 func unusable(cidr netip.Prefix, w Want, pools []pool.Pool) bool {
 	_, usable := pool.Containing(pools, cidr.Addr())
 	return cidr.Addr().Is6() == w.IPv6 && !usable
 }
 
-// checkOverlap returns an OverlapError if the block of a place overlaps others. A block that has passed this check before
-// is not checked again.
+// checkOverlap returns an OverlapError if the block of a place overlaps others. A block that has passed this check
+// before is not checked again.
 func (p *plan) checkOverlap(ctx context.Context, at place) error {
 	if at.checked || p.overlaps.passed(at.row) && p.pools.fits(at.cidr) {
 		return nil
@@ -167,7 +153,8 @@ func (p *plan) checkOverlap(ctx context.Context, at place) error {
 	return p.overlaps.check(ctx, at.cidr)
 }
 
-// exclude excludes the block of an OverlapError from the plan, and returns errFull. Other errors it returns as they are.
+// exclude excludes the block of an OverlapError from the plan, and returns errFull. Other errors it returns as they
+// are.
 func (p *plan) exclude(err error) error {
 	var overlap *OverlapError
 	if !errors.As(err, &overlap) {
@@ -182,24 +169,4 @@ func (p *plan) exclude(err error) error {
 func (p *plan) include(cidr netip.Prefix) {
 	delete(p.full, cidr)
 	delete(p.overlapped, cidr)
-}
-
-// noPool returns the error of a search without a pool to search in.
-func noPool(w Want, rejected []pool.Rejection) *NoAddressError {
-	none := &NoAddressError{IPv6: w.IPv6}
-	for _, r := range rejected {
-		none.Reasons = append(none.Reasons, r.String())
-	}
-	return none
-}
-
-// noAddress returns the error of a search that found nothing.
-func (p *plan) noAddress(w Want, rejected []pool.Rejection) error {
-	none := noPool(w, rejected)
-	none.Reasons = append(none.Reasons, p.reasons...)
-	for _, cidr := range slices.SortedFunc(maps.Keys(p.overlapped), netip.Prefix.Compare) {
-		none.Reasons = append(none.Reasons, p.overlapped[cidr].Error())
-	}
-	none.Reasons = append(none.Reasons, p.unavailable.reasons(p.config.Cooldown)...)
-	return none
 }

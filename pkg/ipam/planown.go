@@ -99,8 +99,8 @@ func (p *plan) assess(w Want, affinity AffinityRow, read readResult) (candidate,
 	return c, nil
 }
 
-// verify returns nil if an affinity is confirmed and its block, as it was read, belongs to the node. Otherwise it returns
-// errIncomplete.
+// verify returns nil if an affinity is confirmed and its block, as it was read, belongs to the node. Otherwise it
+// returns errIncomplete.
 //
 // For an affinity that follows from the cache it returns errFull if the block does not belong to the node, and
 // errIncomplete if the block is empty: another node may be taking the block over, which only the affinity shows.

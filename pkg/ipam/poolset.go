@@ -26,8 +26,8 @@ func (s poolSet) selects(cidr netip.Prefix) bool {
 	return ok && p.Selects(s.nodeLabels) && p.BlockSize == cidr.Bits()
 }
 
-// fits reports whether a block has the block size of its pool. If not, other processes may create blocks that overlap it
-// at any time, and a check for overlapping blocks that it has passed before does not count.
+// fits reports whether a block has the block size of its pool. If not, other processes may create blocks that overlap
+// it at any time, and a check for overlapping blocks that it has passed before does not count.
 func (s poolSet) fits(cidr netip.Prefix) bool {
 	p, ok := pool.Containing(s.pools, cidr.Addr())
 	return ok && p.BlockSize == cidr.Bits() && !slices.ContainsFunc(p.Inner(s.pools), cidr.Overlaps)

@@ -111,13 +111,13 @@ func (r releases) releaseAll(ctx context.Context, which addrsOf, h Handle) (free
 	return all, err
 }
 
-// releaseFrom releases addresses from one block. A block that does not exist holds nothing. A block without an owner is
-// deleted with its last address.
+// releaseFrom releases addresses from one block. A block that does not exist holds nothing. A block without an owner
+// is deleted with its last address.
 //
 // counted is what the handle counts in the block. If the block holds less, an assignment to the same handle may be
-// between its two writes, or its second write may still reach the server after the process has gone. The block is then
-// written even if nothing is released, so that this second write conflicts. Otherwise it would allocate an address that no
-// handle leads to.
+// between its two writes, or its second write may still reach the server after the process has gone. The block is
+// then written even if nothing is released, so that this second write conflicts. Otherwise it would allocate an
+// address that no handle leads to.
 func (r releases) releaseFrom(ctx context.Context, cidr netip.Prefix, which addrsOf, counted int) (freed, error) {
 	var out freed
 	row, cached := r.backend.cache.Get(cidr)

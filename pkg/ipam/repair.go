@@ -7,9 +7,9 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// repair completes a claim, or cancels a release, that another process left incomplete, and returns the block. A release
-// is cancelled only if the block still exists and belongs to the node. The write gives the block a new revision, so that
-// the deletion of the block by the releasing process fails. Errors are those of claim.
+// repair completes a claim, or cancels a release, that another process left incomplete, and returns the block. A
+// release is cancelled only if the block still exists and belongs to the node. The write gives the block a new
+// revision, so that the deletion of the block by the releasing process fails. Errors are those of claim.
 func (c claims) repair(ctx context.Context, affinity AffinityRow) (claimed, error) {
 	var repaired claimed
 	err := c.backend.retry(ctx, "claim block "+affinity.Key.CIDR.String(), func() (err error) {
@@ -54,8 +54,8 @@ func (c claims) reopen(ctx context.Context, affinity AffinityRow) (Row[Affinity]
 	return affinity.Row, nil
 }
 
-// blockOf returns the block of an affinity, created if it does not exist, and the affinity as it is now. If the affinity
-// is not confirmed, the block gets a new revision, so that writes based on the old one fail.
+// blockOf returns the block of an affinity, created if it does not exist, and the affinity as it is now. If the
+// affinity is not confirmed, the block gets a new revision, so that writes based on the old one fail.
 func (c claims) blockOf(ctx context.Context, affinity AffinityRow) (Row[block.Block], Row[Affinity], error) {
 	key, blocks := affinity.Key, c.backend.store.Blocks()
 	row, err := get(ctx, blocks, key.CIDR)

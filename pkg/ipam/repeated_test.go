@@ -12,8 +12,8 @@ import (
 	"calico-cni/pkg/ipam/memstore"
 )
 
-// repeating is a store that makes the n-th write twice and returns the second answer, like a client that repeats a request
-// after 503 with Retry-After.
+// repeating is a store that makes the n-th write twice and returns the second answer, like a client that repeats a
+// request after 503 with Retry-After.
 type repeating struct {
 	*memstore.Store
 	left  int
@@ -64,8 +64,8 @@ func (t repeatingTable[K, T]) Delete(ctx context.Context, k K, row ipam.Row[T]) 
 	return t.r.write("delete "+t.kind, func() error { return t.Table.Delete(ctx, k, row) })
 }
 
-// TestRepeatedWriteHasOneEffect makes each write of each scenario twice. An assignment allocates one address per IP family,
-// and the release leaves nothing.
+// TestRepeatedWriteHasOneEffect makes each write of each scenario twice. An assignment allocates one address per IP
+// family, and the release leaves nothing.
 func TestRepeatedWriteHasOneEffect(t *testing.T) {
 	for name, sc := range scenarios() {
 		t.Run(name, func(t *testing.T) {
@@ -107,8 +107,8 @@ func held(blocks map[netip.Prefix]block.Block, handle string, v6 bool) (n int) {
 	return n
 }
 
-// TestWithdrawAfterRepeatedWriteKeepsOtherAddress withdraws a first assignment after a second one for the same handle, as
-// an ADD does whose address is routed elsewhere. The address of the second assignment stays counted.
+// TestWithdrawAfterRepeatedWriteKeepsOtherAddress withdraws a first assignment after a second one for the same
+// handle, as an ADD does whose address is routed elsewhere. The address of the second assignment stays counted.
 func TestWithdrawAfterRepeatedWriteKeepsOtherAddress(t *testing.T) {
 	for n := 1; n < 10; n++ {
 		s := newStore()
@@ -138,8 +138,8 @@ func TestWithdrawAfterRepeatedWriteKeepsOtherAddress(t *testing.T) {
 	}
 }
 
-// TestMoveCountWithRepeatedWrite moves the count of a request to another block by an update that is made twice. The handle
-// has another address in the old block.
+// TestMoveCountWithRepeatedWrite moves the count of a request to another block by an update that is made twice. The
+// handle has another address in the old block.
 func TestMoveCountWithRepeatedWrite(t *testing.T) {
 	for n := 1; n < 12; n++ {
 		s := newStore()

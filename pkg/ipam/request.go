@@ -19,9 +19,9 @@ type Request struct {
 	NamespaceLabels map[string]string
 	// Wants has at most one entry per IP family.
 	Wants []Want
-	// SameAttachment reports whether an owner under the handle is the attachment of this request, from an earlier run of
-	// the same ADD. If that run allocated what this request wants, Assign returns its addresses instead of new ones. Nil
-	// always allocates.
+	// SameAttachment reports whether an owner under the handle is the attachment of this request, from an earlier run
+	// of the same ADD. If that run allocated what this request wants, Assign returns its addresses instead of new
+	// ones. Nil always allocates.
 	SameAttachment func(owner map[string]string) bool
 }
 
@@ -42,8 +42,8 @@ type Want struct {
 // Assigned is one address that the request holds.
 type Assigned struct {
 	Addr netip.Addr
-	// Block is the block of the address. Borrowed says that another node owns the block. Last says that the block has no
-	// other address to allocate now.
+	// Block is the block of the address. Borrowed says that another node owns the block. Last says that the block has
+	// no other address to allocate now.
 	Block          netip.Prefix
 	Borrowed, Last bool
 	// Existing says that an earlier run of the same request allocated the address.

@@ -13,7 +13,7 @@ import (
 func (f *finder) findAddr(ctx context.Context, w Want) (found place, err error) {
 	p, ok := pool.Containing(f.plan.pools.pools, w.Addr)
 	if !ok {
-		return place{}, fmt.Errorf("%w: requested address %s lies in no pool; choose an address of a pool",
+		return place{}, fmt.Errorf("%w: requested address %s lies in no pool; choose one of a pool's addresses",
 			pool.ErrUnknownPool, w.Addr)
 	}
 	if err := p.Usable(pool.Workload); err != nil {
@@ -40,8 +40,8 @@ func (f *finder) findAddr(ctx context.Context, w Want) (found place, err error) 
 	return found, f.plan.picker.room(found)
 }
 
-// blockOf returns the block that has an address, whatever its size. If there is none, it claims the pool's block for the
-// address. It returns ErrConflict if the blocks change meanwhile.
+// blockOf returns the block that has an address, whatever its size. If there is none, it claims the pool's block for
+// the address. It returns ErrConflict if the blocks change meanwhile.
 func (f *finder) blockOf(ctx context.Context, w Want, ofPool netip.Prefix) (place, error) {
 	found, err := f.read(ctx, w, ofPool)
 	if !errors.Is(err, ErrNotFound) {

@@ -8,8 +8,8 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// rewrite allocates after a write that failed. After a conflict it reads the block again. If the block has no room left,
-// it looks for another place.
+// rewrite allocates after a write that failed. After a conflict it reads the block again. If the block has no room
+// left, it looks for another place.
 func (t *attempt) rewrite(ctx context.Context, p place, failed error) (got Assigned, err error) {
 	err = t.backend.retry(ctx, "assign address from block "+p.cidr.String(), func() (err error) {
 		held := false
@@ -34,8 +34,8 @@ func (t *attempt) rewrite(ctx context.Context, p place, failed error) (got Assig
 }
 
 // reread reads the block of a place again after a conflict. held says that the block already has an address of this
-// request: an earlier write can take effect although its answer was a conflict, for example when the transport repeats a
-// request whose answer was lost. If the block is gone or has another owner, reread returns another place.
+// request: an earlier write can take effect although its answer was a conflict, for example when the transport
+// repeats a request whose answer was lost. If the block is gone or has another owner, reread returns another place.
 func (t *attempt) reread(ctx context.Context, p place) (to place, got Assigned, held bool, err error) {
 	row, err := get(ctx, t.backend.store.Blocks(), p.cidr)
 	if err == nil {

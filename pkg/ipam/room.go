@@ -11,9 +11,9 @@ import (
 // maxLookRoom bounds how many blocks of a pool Room reads.
 const maxLookRoom = 256
 
-// Room returns nil if Assign could serve a request at this moment, or else the error that Assign would return. It makes a
-// plan and no attempt. Like every read, it completes deletions that other writers have begun; it writes nothing else. It
-// checks the block that it finds for overlap, which takes one request.
+// Room returns nil if Assign could serve a request at this moment, or else the error that Assign would return. It
+// makes a plan and no attempt. Like every read, it completes deletions that other writers have begun; it writes
+// nothing else. It checks the block that it finds for overlap, which takes one request.
 //
 // Room ignores requested addresses, the namespace selectors of pools, and whether pools serve only requests that name
 // them. It reads fewer blocks of a pool than Assign would; if that is not all, it assumes that there is room.
@@ -82,8 +82,8 @@ func (p *plan) predict(ctx context.Context, c candidate) error {
 	}
 }
 
-// predictRepair returns nil if a block would have room after a repair of the node's affinity. If the block does not exist,
-// the repair creates it.
+// predictRepair returns nil if a block would have room after a repair of the node's affinity. If the block does not
+// exist, the repair creates it.
 func (p *plan) predictRepair(ctx context.Context, c candidate) error {
 	row, err := get(ctx, p.backend.store.Blocks(), c.cidr)
 	switch {

@@ -10,8 +10,8 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// TestRoomPredictsAssignAfterBlockSizeChange fills a pool after its blockSize changed. The old blocks are on this node or
-// another, and smaller or larger than the new ones.
+// TestRoomPredictsAssignAfterBlockSizeChange fills a pool after its blockSize changed. The old blocks are on this
+// node or another, and smaller or larger than the new ones.
 func TestRoomPredictsAssignAfterBlockSizeChange(t *testing.T) {
 	answers := map[bool]int{}
 	for _, c := range []struct{ old, size int }{{30, 31}, {30, 29}, {31, 30}, {32, 29}, {29, 32}, {28, 30}, {30, 28}} {

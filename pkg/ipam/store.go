@@ -20,8 +20,8 @@ type Row[T any] struct {
 	Rev any
 }
 
-// Table is one kind of rows. Every write is a compare-and-swap: it takes effect only if the row has not changed since it
-// was read.
+// Table is one kind of rows. Every write is a compare-and-swap: it takes effect only if the row has not changed since
+// it was read.
 type Table[K comparable, T any] interface {
 	// Get returns the newest row, even if it is marked as deleted. It fails with ErrNotFound if there is none.
 	Get(ctx context.Context, key K) (Row[T], error)
@@ -40,11 +40,11 @@ type Store interface {
 	Blocks() Table[netip.Prefix, block.Block]
 	Affinities() Table[AffinityKey, Affinity]
 	Handles() Table[string, Handle]
-	// AffinitiesOf returns the affinities of a node, of both IP families and in every state. A cached answer may be stale by
-	// some milliseconds: it may lack a new row and have one that was deleted.
+	// AffinitiesOf returns the affinities of a node, of both IP families and in every state. A cached answer may be
+	// stale by some milliseconds: it may lack a new row and have one that was deleted.
 	AffinitiesOf(ctx context.Context, node string, cached bool) ([]AffinityRow, error)
-	// BlocksOverlapping returns the blocks of any size that overlap a CIDR, including those that are marked as deleted. The
-	// answer has every block that was created before the call and exists until its end.
+	// BlocksOverlapping returns the blocks of any size that overlap a CIDR, including those that are marked as
+	// deleted. The answer has every block that was created before the call and exists until its end.
 	BlocksOverlapping(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error)
 }
 
@@ -91,8 +91,8 @@ type AffinityRow struct {
 	Row[Affinity]
 }
 
-// Handle counts the addresses that are allocated under one ID, per block. After a crash it may count more than the blocks
-// hold, but never less: the handle leads to every address.
+// Handle counts the addresses that are allocated under one ID, per block. After a crash it may count more than the
+// blocks hold, but never less: the handle leads to every address.
 type Handle struct {
 	// ID has its original case; the name of the stored object is in lower case.
 	ID     string

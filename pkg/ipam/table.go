@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// get returns a row. A row that is marked as deleted counts as absent: get completes its deletion and returns ErrNotFound.
+// get returns a row. A row that is marked as deleted counts as absent: get completes its deletion and returns
+// ErrNotFound.
 func get[K comparable, T any](ctx context.Context, t Table[K, T], key K) (Row[T], error) {
 	row, err := t.Get(ctx, key)
 	if err != nil || !row.Deleted {
@@ -35,8 +36,8 @@ func remove[K comparable, T any](ctx context.Context, t Table[K, T], key K, row 
 	return ignore(t.Delete(ctx, key, row), ErrNotFound)
 }
 
-// finish deletes a row that another writer has marked as deleted. Another process may have deleted the row, or created it
-// again, meanwhile.
+// finish deletes a row that another writer has marked as deleted. Another process may have deleted the row, or
+// created it again, meanwhile.
 func finish[K comparable, T any](ctx context.Context, t Table[K, T], key K, row Row[T]) error {
 	return ignore(t.Delete(ctx, key, row), ErrNotFound, ErrConflict)
 }

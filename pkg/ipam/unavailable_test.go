@@ -10,7 +10,8 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// TestNoAddressErrorReportsCooldownAndReservations fills a pool of one block, in which one address is cooling and one is reserved.
+// TestNoAddressErrorReportsCooldownAndReservations fills a pool of one block, in which one address is cooling and one
+// is reserved.
 func TestNoAddressErrorReportsCooldownAndReservations(t *testing.T) {
 	for _, node := range []string{"a", "b"} {
 		s := newStore()

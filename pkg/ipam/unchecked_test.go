@@ -21,8 +21,8 @@ func specific() ipam.Request {
 	return r
 }
 
-// TestUncheckedBlockIsCheckedDespiteCache lets a request use a block that another process of the node has created but not
-// checked for overlap yet. A cache entry for the same CIDR does not replace the check.
+// TestUncheckedBlockIsCheckedDespiteCache lets a request use a block that another process of the node has created but
+// not checked for overlap yet. A cache entry for the same CIDR does not replace the check.
 func TestUncheckedBlockIsCheckedDespiteCache(t *testing.T) {
 	s := newStore()
 	cidr := netip.MustParsePrefix("10.0.0.0/30")
@@ -39,12 +39,14 @@ func TestUncheckedBlockIsCheckedDespiteCache(t *testing.T) {
 	unique(t, s)
 }
 
-// TestUncheckedBlockIsCheckedAfterCrash is the same after the process that claimed the block was killed before its check.
+// TestUncheckedBlockIsCheckedAfterCrash is the same after the process that claimed the block was killed before its
+// check.
 func TestUncheckedBlockIsCheckedAfterCrash(t *testing.T) {
 	s := newStore()
 	ctx, cidr := context.Background(), netip.MustParsePrefix("10.0.0.0/30")
 	put(t, s, "b", "10.0.0.0/29", 1)
-	if _, err := s.Affinities().Create(ctx, ipam.AffinityKey{Node: "a", CIDR: cidr}, ipam.Affinity{State: ipam.Pending}); err != nil {
+	key := ipam.AffinityKey{Node: "a", CIDR: cidr}
+	if _, err := s.Affinities().Create(ctx, key, ipam.Affinity{State: ipam.Pending}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := s.Blocks().Create(ctx, cidr, block.New(cidr, "host:a", s.Now())); err != nil {

@@ -8,9 +8,9 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// TestAffinityIsNotConfirmedAfterConcurrentBlockDeletion lets two processes release the same block. The first finds that
-// the block was written and restores the affinity. The second marks the affinity again, which is no write, because the
-// mark is already set, and deletes the block. The affinity must not be confirmed without a block.
+// TestAffinityIsNotConfirmedAfterConcurrentBlockDeletion lets two processes release the same block. The first finds
+// that the block was written and restores the affinity. The second marks the affinity again, which is no write,
+// because the mark is already set, and deletes the block. The affinity must not be confirmed without a block.
 func TestAffinityIsNotConfirmedAfterConcurrentBlockDeletion(t *testing.T) {
 	for _, before := range []string{"update affinity", "update block", "get block"} {
 		t.Run(before, func(t *testing.T) {

@@ -18,13 +18,13 @@ type View struct {
 	Pools      []pool.Pool
 	Reserved   []netip.Prefix
 	NodeLabels map[string]string
-	// Affinities are those of the node, newest first: the newest block most likely has room. They may be some milliseconds
-	// old.
+	// Affinities are those of the node, newest first: the newest block most likely has room. They may be some
+	// milliseconds old.
 	Affinities []AffinityRow
 	// FromCache says that Affinities were not read: they are the blocks in which the node last found room.
 	FromCache bool
-	// Blocks are the blocks of these affinities, from the cache or read. Assign removes those that it uses: after a write
-	// they are stale.
+	// Blocks are the blocks of these affinities, from the cache or read. Assign removes those that it uses: after a
+	// write they are stale.
 	Blocks map[netip.Prefix]Row[block.Block]
 }
 

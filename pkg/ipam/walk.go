@@ -13,7 +13,8 @@ import (
 )
 
 const (
-	// maxLook bounds how many blocks of a pool an assignment reads, so that a large pool that is full costs a bounded time.
+	// maxLook bounds how many blocks of a pool an assignment reads, so that a large pool that is full costs a bounded
+	// time.
 	maxLook = 2048
 	// maxKept bounds how many blocks of other nodes a walk keeps to take over, or to borrow from.
 	maxKept = 16
@@ -29,8 +30,9 @@ type walk struct {
 	// idle are empty blocks of other nodes; lenders are blocks of other nodes that have room.
 	idle    []netip.Prefix
 	lenders []place
-	// others are the blocks of the pool that have another size. They are listed after the first overlap with one; then the
-	// walk starts again without the blocks that they overlap. seen are the blocks that it has already passed.
+	// others are the blocks of the pool that have another size. They are listed after the first overlap with one;
+	// then the walk starts again without the blocks that they overlap. seen are the blocks that it has already
+	// passed.
 	others     []netip.Prefix
 	othersRead bool
 	seen       map[netip.Prefix]bool
@@ -176,9 +178,9 @@ func (k *walk) note(cidr netip.Prefix, read readResult) {
 	}
 }
 
-// refused is called after a block could not be claimed. If the block overlaps another, refused lists the pool's blocks of
-// other sizes. In a large pool that lists all blocks; it happens once in a walk, and only if blocks of several sizes
-// share a pool.
+// refused is called after a block could not be claimed. If the block overlaps another, refused lists the pool's
+// blocks of other sizes. In a large pool that lists all blocks; it happens once in a walk, and only if blocks of
+// several sizes share a pool.
 func (k *walk) refused(ctx context.Context, cidr netip.Prefix) error {
 	if k.plan.own.owns(cidr) {
 		return nil
@@ -194,30 +196,4 @@ func (k *walk) refused(ctx context.Context, cidr netip.Prefix) error {
 	k.othersRead = true
 	k.others = slices.DeleteFunc(cidrs, func(cidr netip.Prefix) bool { return cidr.Bits() == k.pool.BlockSize })
 	return nil
-}
-
-// reason says why the pool has no address for the want.
-func (k *walk) reason() string {
-	if !k.mayClaim() {
-		return k.limit + k.strictAffinity()
-	}
-	if k.looked >= k.plan.maxLook {
-		return fmt.Sprintf("no free block among the %d of %d looked at (retry, or add an IPPool)%s",
-			k.looked, k.pool.Blocks(), k.strictAffinity())
-	}
-	remedy := "free addresses, or add an IPPool"
-	reserved := k.pool.Blocks() - k.pool.Space(k.plan.picker.reserved, nil).Len()
-	if reserved > 0 {
-		remedy = "free addresses, shrink an IPReservation, or add an IPPool"
-	}
-	return fmt.Sprintf("all %d blocks of %s are in use, %d taken and %d reserved (%s)%s",
-		k.pool.Blocks(), k.pool.CIDR, k.taken, reserved, remedy, k.strictAffinity())
-}
-
-func (k *walk) strictAffinity() string {
-	if !k.plan.config.StrictAffinity || k.free == 0 {
-		return ""
-	}
-	return fmt.Sprintf("; %d addresses are free in blocks of other nodes, "+
-		"but IPAMConfig.strictAffinity forbids borrowing them (set it to false)", k.free)
 }

@@ -27,8 +27,8 @@ func (r releases) withdraw(ctx context.Context, request Request, got []Assigned)
 }
 
 // releaseRequest releases what a request may have allocated in some blocks, without a cooldown, because the addresses
-// were never in use. It returns the number of released addresses per block. Blocks that cannot be written are missing in
-// the result, so that they stay counted, and do not stop the others.
+// were never in use. It returns the number of released addresses per block. Blocks that cannot be written are missing
+// in the result, so that they stay counted, and do not stop the others.
 func (r releases) releaseRequest(
 	ctx context.Context, request Request, h Handle, blocks map[netip.Prefix]int,
 ) (map[netip.Prefix]int, error) {
@@ -46,9 +46,9 @@ func (r releases) releaseRequest(
 	return released, errors.Join(errs...)
 }
 
-// dropUnused deletes a handle under which no address is allocated: a request whose answer was lost may have created it. If
-// the handle has addresses, or another process writes to it meanwhile, it is kept. As in a release, the blocks that it
-// counts are written first, so that an assignment that is between its two writes conflicts.
+// dropUnused deletes a handle under which no address is allocated: a request whose answer was lost may have created
+// it. If the handle has addresses, or another process writes to it meanwhile, it is kept. As in a release, the blocks
+// that it counts are written first, so that an assignment that is between its two writes conflicts.
 func (r releases) dropUnused(ctx context.Context, handle string) error {
 	h, err := r.handles.lookup(ctx, handle)
 	if err != nil || !h.found {

@@ -31,8 +31,8 @@ func used(s *memstore.Store, family string) int {
 	return count
 }
 
-// The test withdraws one of two assignments to the same handle, from the same blocks. A count that is too low would hide
-// the other address.
+// The test withdraws one of two assignments to the same handle, from the same blocks. A count that is too low would
+// hide the other address.
 func TestFailedWithdrawContinuesAndCanBeRepeated(t *testing.T) {
 	for _, call := range []string{"get handle", "get block", "update block", "update handle"} {
 		for when, after := range map[string]bool{"before": false, "after": true} {

@@ -13,7 +13,7 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// TestExists asks for the metadata of an object that exists, and of one that does not.
+// TestExists covers an object that exists and one that does not.
 func TestExists(t *testing.T) {
 	_, client := cluster(t)
 	s := crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))

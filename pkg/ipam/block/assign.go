@@ -25,8 +25,8 @@ func (b *Block) Assign(owner Attribute, skip func(netip.Addr) bool) (Holding, bo
 	return Holding{}, false
 }
 
-// AssignAddr allocates a specific address. If it cannot, it changes nothing and returns an error that wraps ErrOutside or
-// ErrTaken.
+// AssignAddr allocates a specific address. If it cannot, it changes nothing and returns an error that wraps
+// ErrOutside or ErrTaken.
 func (b *Block) AssignAddr(addr netip.Addr, owner Attribute) (Holding, error) {
 	o, err := b.Ordinal(addr)
 	if err != nil {
@@ -74,8 +74,8 @@ func (b Block) HeldBy(match func(Attribute) bool) []Holding {
 	return held
 }
 
-// Holder returns the attribute of an allocated or cooling address. It returns false for a free address and one outside of
-// the block.
+// Holder returns the attribute of an allocated or cooling address. It returns false for a free address and one
+// outside of the block.
 func (b Block) Holder(addr netip.Addr) (Attribute, bool) {
 	o, err := b.Ordinal(addr)
 	if err != nil || b.Allocations[o] == Free {
@@ -85,8 +85,8 @@ func (b Block) Holder(addr netip.Addr) (Attribute, bool) {
 }
 
 // Release releases one address of a handle, at now. If the address is free, cooling, allocated to another handle, or
-// allocated at another sequence number, the holding is stale: Release changes nothing and returns false. With a cooldown
-// the address is cooling until Thaw frees it.
+// allocated at another sequence number, the holding is stale: Release changes nothing and returns false. With a
+// cooldown the address is cooling until Thaw frees it.
 func (b *Block) Release(handle string, h Holding, now time.Time, cooldown time.Duration) bool {
 	o, err := b.Ordinal(h.Addr)
 	if err != nil || b.Allocations[o] == Free || b.SequenceAt[o] != h.Sequence {

@@ -1,19 +1,17 @@
 // Package block allocates and releases addresses in the value of one IPAM block. It is pure: it reads no clock and no
 // store.
 //
-// A block is a CIDR whose addresses are numbered by ordinals: ordinal 0 is the first address. An ordinal is free (it is in
-// the queue), allocated (it points to an attribute with an owner), or cooling (it points to an attribute that has only the
-// time of its release).
+// A block is a CIDR whose addresses are numbered by ordinals: ordinal 0 is the first address. An ordinal is free (it
+// is in the queue), allocated (it points to an attribute with an owner), or cooling (it points to an attribute that
+// has only the time of its release).
 package block
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -23,8 +21,8 @@ const Free = -1
 // MaxBits is the size of the largest block, in bits of the host part: 4096 addresses, a /20 or a /116.
 const MaxBits = 12
 
-// windowsReserved is the handle of the addresses that Windows nodes reserve in each of their blocks. A block without other
-// addresses counts as empty.
+// windowsReserved is the handle of the addresses that Windows nodes reserve in each of their blocks. A block without
+// other addresses counts as empty.
 const windowsReserved = "windows-reserved-ipam-handle"
 
 // Errors of this package; match them with errors.Is.
@@ -55,20 +53,6 @@ type Block struct {
 	Attributes []Attribute
 	// SequenceAt has, for each allocated ordinal, the Sequence at which it was allocated. Old blocks lack entries.
 	SequenceAt map[int]int64
-}
-
-// Attribute is the owner of an address, or the time of its release.
-type Attribute struct {
-	// Handle is the ID under which the address is allocated. It is empty in the attribute of a cooling address.
-	Handle string
-	// Owner has the pod, namespace, node, timestamp and type. It is stored under the key "secondary".
-	Owner map[string]string
-	// AlternateOwner is the second owner during a live migration.
-	AlternateOwner map[string]string
-	// ReleasedAt is the start of the cooldown. It is zero while the address is allocated.
-	ReleasedAt time.Time
-	// Unknown are fields of newer writers. They are kept unchanged.
-	Unknown map[string]json.RawMessage
 }
 
 // New returns an empty block owned by affinity, claimed at now.
@@ -185,23 +169,4 @@ func (b Block) Empty() bool {
 		}
 	}
 	return true
-}
-
-// SameHandle reports whether a stored handle equals an ID. It ignores a carriage return and all text after it, which an
-// old migration has appended to some stored handles.
-func SameHandle(stored, want string) bool {
-	stored, _, _ = strings.Cut(stored, "\r")
-	return stored == want
-}
-
-func (a Attribute) cooling() bool { return !a.ReleasedAt.IsZero() && a.Handle == "" }
-
-func (a Attribute) clone() Attribute {
-	a.Owner, a.AlternateOwner, a.Unknown = maps.Clone(a.Owner), maps.Clone(a.AlternateOwner), maps.Clone(a.Unknown)
-	return a
-}
-
-func (a Attribute) equal(o Attribute) bool {
-	return a.Handle == o.Handle && a.ReleasedAt.Equal(o.ReleasedAt) && len(a.Unknown) == 0 && len(o.Unknown) == 0 &&
-		maps.Equal(a.Owner, o.Owner) && maps.Equal(a.AlternateOwner, o.AlternateOwner)
 }

@@ -43,7 +43,8 @@ func TestNewBlockIsFreeAndValid(t *testing.T) {
 }
 
 func TestOrdinalIsInverseOfAddr(t *testing.T) {
-	for _, cidr := range []string{"10.1.255.192/26", "10.0.16.0/20", "fd00:1::f000/116", "fd00::ffc0/122", "192.0.2.7/32"} {
+	cidrs := []string{"10.1.255.192/26", "10.0.16.0/20", "fd00:1::f000/116", "fd00::ffc0/122", "192.0.2.7/32"}
+	for _, cidr := range cidrs {
 		b := newBlock(t, cidr)
 		addr := b.CIDR.Addr()
 		for o := range b.Allocations {
@@ -213,7 +214,8 @@ func TestAttributesAreSharedAndUnusedOnesDropped(t *testing.T) {
 	}
 	b.Release("net.a", a1, epoch, 0)
 	b.Release("net.a", a2, epoch, 0)
-	if got := fmt.Sprintf("%v %d %s", b.Allocations[:3], len(b.Attributes), b.Attributes[0].Handle); got != "[-1 0 -1] 1 net.b" {
+	got := fmt.Sprintf("%v %d %s", b.Allocations[:3], len(b.Attributes), b.Attributes[0].Handle)
+	if got != "[-1 0 -1] 1 net.b" {
 		t.Errorf("after the release: %s", got)
 	}
 	b.Release("net.b", b1, epoch, 0)

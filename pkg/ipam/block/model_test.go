@@ -109,7 +109,9 @@ func asModel(b Block) *model {
 
 func TestBlockMatchesModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		cidr := rapid.SampledFrom([]string{"10.0.0.0/29", "10.0.0.252/30", "10.0.0.7/32", "fd00::ff8/125", "10.0.0.0/23"}).Draw(t, "cidr")
+		cidr := rapid.SampledFrom([]string{
+			"10.0.0.0/29", "10.0.0.252/30", "10.0.0.7/32", "fd00::ff8/125", "10.0.0.0/23",
+		}).Draw(t, "cidr")
 		cooldown := rapid.SampledFrom([]time.Duration{0, 0, 5 * time.Second}).Draw(t, "cooldown")
 		b := New(netip.MustParsePrefix(cidr), "host:a", epoch)
 		m := newModel(b)

@@ -35,15 +35,16 @@ func affinityName(node string, cidr netip.Prefix) string {
 	return node[:maxName-1-len(c)-13] + "-" + c + "-" + hex.EncodeToString(sum[:])[:11]
 }
 
-// hostnameHash returns the value of the label for a node. It is a hash, because the name of a node may be too long for a
-// label value.
+// hostnameHash returns the value of the label for a node. It is a hash, because the name of a node may be too long
+// for a label value.
 func hostnameHash(node string) string {
 	sum := sha3.Sum256([]byte(node))
 	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])
 }
 
 func malformed(kind, name, format string, a ...any) error {
-	return fmt.Errorf("%w: %s %s: %s; repair or delete the object", ipam.ErrMalformed, kind, name, fmt.Sprintf(format, a...))
+	return fmt.Errorf("%w: %s %s: %s; repair or delete the object",
+		ipam.ErrMalformed, kind, name, fmt.Sprintf(format, a...))
 }
 
 func parseCIDR(kind, name, text string) (netip.Prefix, error) {
@@ -90,8 +91,8 @@ func affinityKey(o *kube.Object[spec.BlockAffinity]) (ipam.AffinityKey, error) {
 
 type handleCodec struct{}
 
-// annotationTouches has ipam.Handle.Touches. Calico drops annotations when it writes a handle. That is harmless, because
-// its write gives the handle a new revision.
+// annotationTouches has ipam.Handle.Touches. Calico drops annotations when it writes a handle. That is harmless,
+// because its write gives the handle a new revision.
 const annotationTouches = "calico-cni/touches"
 
 func (handleCodec) name(id string) string { return strings.ToLower(id) }

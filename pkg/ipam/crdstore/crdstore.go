@@ -1,6 +1,6 @@
-// Package crdstore implements ipam.Store and ipam.Cluster with the objects of crd.projectcalico.org/v1 in the Kubernetes
-// API, as Calico reads and writes them. An update keeps the fields that the allocator does not know: labels, annotations,
-// finalizers, and fields of newer writers.
+// Package crdstore implements ipam.Store and ipam.Cluster with the objects of crd.projectcalico.org/v1 in the
+// Kubernetes API, as Calico reads and writes them. An update keeps the fields that the allocator does not know:
+// labels, annotations, finalizers, and fields of newer writers.
 package crdstore
 
 import (
@@ -81,7 +81,8 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 	counted := make(chan struct{})
 	go func() { defer close(counted); s.countBlocks(ctx) }()
 	defer func() { <-counted }()
-	selector := spec.LabelHostnameHash + "=" + hostnameHash(node) + "," + spec.LabelAffinityType + "=" + spec.AffinityTypeHost
+	selector := spec.LabelHostnameHash + "=" + hostnameHash(node) + "," +
+		spec.LabelAffinityType + "=" + spec.AffinityTypeHost
 	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: selector, Cached: cached})
 	if err != nil {
 		return nil, translate(err)
@@ -127,80 +128,4 @@ func (s *Store) label(ctx context.Context, node string) error {
 	// If this cannot be recorded, the next command repeats the work, which is harmless.
 	_ = s.labelled.Record()
 	return nil
-}
-
-// codec converts one kind of value to its object and back. name returns the name of the object. fill writes the value into
-// an object and keeps its unknown fields; it must not change maps or slices of the object, because copies share them.
-type codec[K comparable, T, S any] interface {
-	name(key K) string
-	decode(object *kube.Object[S]) (value T, deleted bool, err error)
-	fill(object *kube.Object[S], key K, value T, deleted bool)
-}
-
-// table is an ipam.Table of the objects of one kind. The revision of a row is the object as it was read.
-type table[K comparable, T, S any] struct {
-	resource kube.Objects[S]
-	codec    codec[K, T, S]
-}
-
-func (t table[K, T, S]) Get(ctx context.Context, key K) (ipam.Row[T], error) {
-	return t.answer(t.resource.Get(ctx, t.codec.name(key)))
-}
-
-func (t table[K, T, S]) Create(ctx context.Context, key K, value T) (ipam.Row[T], error) {
-	object := new(kube.Object[S])
-	t.codec.fill(object, key, value, false)
-	return t.answer(t.resource.Create(ctx, t.codec.name(key), object))
-}
-
-func (t table[K, T, S]) Update(ctx context.Context, key K, row ipam.Row[T]) (ipam.Row[T], error) {
-	read, err := t.read(row, "update", key)
-	if err != nil {
-		return ipam.Row[T]{}, err
-	}
-	object := *read
-	t.codec.fill(&object, key, row.Value, row.Deleted)
-	return t.answer(t.resource.Update(ctx, t.codec.name(key), &object))
-}
-
-func (t table[K, T, S]) Delete(ctx context.Context, key K, row ipam.Row[T]) error {
-	read, err := t.read(row, "delete", key)
-	if err != nil {
-		return err
-	}
-	return translate(t.resource.Delete(ctx, t.codec.name(key), read.Metadata.UID, read.Metadata.ResourceVersion))
-}
-
-// read returns the object that a row was read from. Without its UID and resourceVersion a write would be unconditional.
-func (t table[K, T, S]) read(row ipam.Row[T], verb string, key K) (*kube.Object[S], error) {
-	object, ok := row.Rev.(*kube.Object[S])
-	if !ok || object.Metadata.UID == "" || object.Metadata.ResourceVersion == "" {
-		return nil, fmt.Errorf("%s %s: %w: the row was not read before", verb, t.codec.name(key), ipam.ErrConflict)
-	}
-	return object, nil
-}
-
-func (t table[K, T, S]) answer(object *kube.Object[S], err error) (ipam.Row[T], error) {
-	if err != nil {
-		return ipam.Row[T]{}, translate(err)
-	}
-	return t.row(object)
-}
-
-func (t table[K, T, S]) row(object *kube.Object[S]) (ipam.Row[T], error) {
-	value, deleted, err := t.codec.decode(object)
-	deleted = deleted || object.Metadata.Deleting
-	return ipam.Row[T]{Value: value, Deleted: deleted, UID: object.Metadata.UID, Rev: object}, err
-}
-
-// translate wraps an error of the API with the corresponding error of package ipam.
-func translate(err error) error {
-	for from, to := range map[error]error{
-		kube.ErrNotFound: ipam.ErrNotFound, kube.ErrExists: ipam.ErrExists, kube.ErrConflict: ipam.ErrConflict,
-	} {
-		if errors.Is(err, from) {
-			return fmt.Errorf("%w: %w", to, err)
-		}
-	}
-	return err
 }

@@ -50,8 +50,9 @@ func TestLongAffinityNamesAreTruncatedWithHash(t *testing.T) {
 }
 
 // oldBlock is a block of a writer of 2018: no sequence numbers, no claim time, and the node in a separate field.
-const oldBlock = `{"metadata":{"name":"10-0-0-0-30"},"spec":{"cidr":"10.0.0.0/30","hostAffinity":"node-1","strictAffinity":false,
-	"allocations":[0,null,null,1],"unallocated":[2,1],"attributes":[{"handle_id":"net.a","secondary":{"pod":"a"}},{"handle_id":null,"secondary":null}]}}`
+const oldBlock = `{"metadata":{"name":"10-0-0-0-30"},"spec":{"cidr":"10.0.0.0/30",
+	"hostAffinity":"node-1","strictAffinity":false,"allocations":[0,null,null,1],"unallocated":[2,1],"attributes":[
+	{"handle_id":"net.a","secondary":{"pod":"a"}},{"handle_id":null,"secondary":null}]}}`
 
 func decode(t testing.TB, text string) *kube.Object[spec.IPAMBlock] {
 	t.Helper()
@@ -77,7 +78,8 @@ func TestBlockOfOldWriterIsReadAndReleased(t *testing.T) {
 }
 
 func TestUpdateKeepsUnknownFields(t *testing.T) {
-	o := decode(t, `{"metadata":{"name":"10-0-0-0-31","uid":"u","resourceVersion":"7","annotations":{"projectcalico.org/metadata":"{}"},"labels":{"x":"y"}},
+	o := decode(t, `{"metadata":{"name":"10-0-0-0-31","uid":"u","resourceVersion":"7",
+		"annotations":{"projectcalico.org/metadata":"{}"},"labels":{"x":"y"}},
 		"future":1,"spec":{"cidr":"10.0.0.0/31","affinity":"host:a","strictAffinity":true,"newer":{"a":[1]},
 		"allocations":[0,null],"unallocated":[1],"attributes":[{"handle_id":"h","newest":true}],"sequenceNumber":5}}`)
 	b, _, err := (blockCodec{}).decode(o)
@@ -91,15 +93,18 @@ func TestUpdateKeepsUnknownFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kept := range []string{`"future":1`, `"newer":{"a":[1]}`, `"newest":true`, `"projectcalico.org/metadata":"{}"`, `"x":"y"`, `"resourceVersion":"7"`, `"sequenceNumber":6`} {
+	for _, kept := range []string{
+		`"future":1`, `"newer":{"a":[1]}`, `"newest":true`, `"projectcalico.org/metadata":"{}"`, `"x":"y"`,
+		`"resourceVersion":"7"`, `"sequenceNumber":6`,
+	} {
 		if !strings.Contains(string(data), kept) {
 			t.Errorf("%s was lost: %s", kept, data)
 		}
 	}
 }
 
-// TestWriteDoesNotChangeReadObject fills a copy of an object, as an update does. After a conflict the caller continues with
-// the row that it has read.
+// TestWriteDoesNotChangeReadObject fills a copy of an object, as an update does. After a conflict the caller
+// continues with the row that it has read.
 func TestWriteDoesNotChangeReadObject(t *testing.T) {
 	o := decode(t, oldBlock)
 	b, _, err := (blockCodec{}).decode(o)
@@ -114,7 +119,8 @@ func TestWriteDoesNotChangeReadObject(t *testing.T) {
 
 	affinity := &kube.Object[spec.BlockAffinity]{Metadata: kube.Metadata{Name: "a", Labels: map[string]string{"x": "y"}}}
 	unchanged(t, affinity, func(next *kube.Object[spec.BlockAffinity]) {
-		(affinityCodec{}).fill(next, ipam.AffinityKey{Node: "n", CIDR: prefix("10.0.0.0/26")}, ipam.Affinity{State: ipam.Pending}, true)
+		key := ipam.AffinityKey{Node: "n", CIDR: prefix("10.0.0.0/26")}
+		(affinityCodec{}).fill(next, key, ipam.Affinity{State: ipam.Pending}, true)
 	})
 
 	handle := &kube.Object[spec.IPAMHandle]{Spec: spec.IPAMHandle{HandleID: "h", Block: map[string]int{"10.0.0.0/26": 1}}}
@@ -150,11 +156,13 @@ func unchanged[S any](t *testing.T, o *kube.Object[S], write func(next *kube.Obj
 
 func TestMalformedObjectErrorNamesObject(t *testing.T) {
 	for name, text := range map[string]string{
-		"cidr":           strings.ReplaceAll(oldBlock, "10.0.0.0/30", "ten"),
-		"index":          strings.ReplaceAll(oldBlock, "[0,null,null,1]", "[9,null,null,1]"),
-		"length":         strings.ReplaceAll(oldBlock, "[0,null,null,1]", "[0,null]"),
-		"queue":          strings.ReplaceAll(oldBlock, "[2,1]", "[2,2]"),
-		"sequence's key": strings.ReplaceAll(oldBlock, `"strictAffinity"`, `"sequenceNumberForAllocation":{"x":1},"strictAffinity"`),
+		"cidr":   strings.ReplaceAll(oldBlock, "10.0.0.0/30", "ten"),
+		"index":  strings.ReplaceAll(oldBlock, "[0,null,null,1]", "[9,null,null,1]"),
+		"length": strings.ReplaceAll(oldBlock, "[0,null,null,1]", "[0,null]"),
+		"queue":  strings.ReplaceAll(oldBlock, "[2,1]", "[2,2]"),
+		"sequence's key": strings.ReplaceAll(
+			oldBlock, `"strictAffinity"`, `"sequenceNumberForAllocation":{"x":1},"strictAffinity"`,
+		),
 	} {
 		_, _, err := (blockCodec{}).decode(decode(t, text))
 		if !errors.Is(err, ipam.ErrMalformed) || !strings.Contains(err.Error(), "10-0-0-0-30") {

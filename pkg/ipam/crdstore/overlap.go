@@ -25,13 +25,13 @@ const (
 	minPage, maxPage = 500, 10000
 )
 
-// blockCount is the number of blocks of the cluster when they were last counted, plus one. It is 0 before. It only decides
-// how BlocksOverlapping reads.
+// blockCount is the number of blocks of the cluster when they were last counted, plus one. It is 0 before. It only
+// decides how BlocksOverlapping reads.
 type blockCount struct{ known atomic.Int64 }
 
-// BlocksOverlapping implements ipam.Store. There are few block sizes, so the names of all objects that can overlap a CIDR
-// are known. If these are few compared with the blocks of the cluster, it looks for each of them; else it lists the names
-// of all blocks. Both are exact.
+// BlocksOverlapping implements ipam.Store. There are few block sizes, so the names of all objects that can overlap a
+// CIDR are known. If these are few compared with the blocks of the cluster, it looks for each of them; else it lists
+// the names of all blocks. Both are exact.
 func (s *Store) BlocksOverlapping(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error) {
 	names := countOverlapping(cidr)
 	if names <= fewNames {
@@ -109,8 +109,8 @@ func (s *Store) overlappingByList(ctx context.Context, cidr netip.Prefix, total 
 	}
 }
 
-// countOverlapping returns the number of blocks that can overlap a CIDR, including the CIDR itself. Large results are not
-// exact.
+// countOverlapping returns the number of blocks that can overlap a CIDR, including the CIDR itself. Large results are
+// not exact.
 func countOverlapping(cidr netip.Prefix) int {
 	longest := cidr.Addr().BitLen()
 	larger := max(0, min(cidr.Bits(), longest)-(longest-block.MaxBits))

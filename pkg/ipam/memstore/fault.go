@@ -18,7 +18,7 @@ const (
 	Refused
 	// AnswerLost lets the request take effect and returns an error, like a connection that breaks.
 	AnswerLost
-	// Repeated lets the request take effect twice and returns the second answer, like a transport that repeats a request
-	// whose answer was lost.
+	// Repeated lets the request take effect twice and returns the second answer, like a transport that repeats a
+	// request whose answer was lost.
 	Repeated
 )

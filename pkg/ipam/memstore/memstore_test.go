@@ -37,8 +37,8 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// TestRestoreReusesRevisions checks behaviour that cannot be tested on a real server: after a restore, revisions are used
-// again for other contents, and a write that names an old revision succeeds. UIDs are not used again.
+// TestRestoreReusesRevisions checks behaviour that cannot be tested on a real server: after a restore, revisions are
+// used again for other contents, and a write that names an old revision succeeds. UIDs are not used again.
 func TestRestoreReusesRevisions(t *testing.T) {
 	ctx, s, cidr := context.Background(), memstore.New(time.Now), netip.MustParsePrefix("10.0.0.0/30")
 	write := func(row ipam.Row[block.Block], affinity string) ipam.Row[block.Block] {

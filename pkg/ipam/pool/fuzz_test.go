@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzChoose requests pools by arbitrary names. Each chosen pool may serve the request and is chosen once; each error is
-// one of the package.
+// FuzzChoose requests pools by arbitrary names. Each chosen pool may serve the request and is chosen once; each error
+// is one of the package.
 func FuzzChoose(f *testing.F) {
 	f.Add("alpha", "10.8.0.0/16", false, "1")
 	f.Add("six", "fd00::/48", true, "")

@@ -61,8 +61,11 @@ func TestChoosePoolsByRequestSelectorsAndUse(t *testing.T) {
 		{"requested by CIDR", Query{Use: Workload, Requested: []string{"10.8.0.0/16"}}, "alpha"},
 		{"requested by unmasked CIDR", Query{Use: Workload, Requested: []string{"10.8.1.2/16"}}, "alpha"},
 		{"requested twice", Query{Use: Workload, Requested: []string{"alpha", "10.8.0.0/16"}}, "alpha"},
-		{"request passes over selectors and Manual", Query{Use: Workload, Requested: []string{"rack", "team", "manual"}}, "rack team manual"},
-		{"request does not pass over the use", Query{Use: Workload, Requested: []string{"tunnel", "alpha"}}, "alpha"},
+		{
+			"request ignores selectors and Manual", Query{Use: Workload, Requested: []string{"rack", "team", "manual"}},
+			"rack team manual",
+		},
+		{"request does not ignore the use", Query{Use: Workload, Requested: []string{"tunnel", "alpha"}}, "alpha"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			pools := samplePools(t)
@@ -96,7 +99,8 @@ func TestRequestedUnusablePoolIsAnError(t *testing.T) {
 	} {
 		_, _, err := Choose(samplePools(t), Query{Use: Workload, Requested: []string{"alpha", want}})
 		promise := fmt.Sprintf("the given pool (%s) does not exist, or is not enabled", want)
-		if !errors.Is(err, ErrUnknownPool) || !strings.Contains(err.Error(), promise) || !strings.Contains(err.Error(), reason) {
+		if !errors.Is(err, ErrUnknownPool) ||
+			!strings.Contains(err.Error(), promise) || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%s: got %v, want it to say %q and %q", want, err, promise, reason)
 		}
 	}

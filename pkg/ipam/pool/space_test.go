@@ -97,8 +97,8 @@ func TestRangesSeparateFamilies(t *testing.T) {
 	}
 }
 
-// TestWalkOfHugePoolSpreadsOverFreeBlocks excludes half of a huge pool, and small ranges of it. Nodes start at different
-// blocks of the rest, and a space has no more runs than excluded ranges.
+// TestWalkOfHugePoolSpreadsOverFreeBlocks excludes half of a huge pool, and small ranges of it. Nodes start at
+// different blocks of the rest, and a space has no more runs than excluded ranges.
 func TestWalkOfHugePoolSpreadsOverFreeBlocks(t *testing.T) {
 	for _, c := range []struct {
 		cidr, reserved string

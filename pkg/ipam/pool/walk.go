@@ -14,8 +14,8 @@ const maxWalkBits = 62
 // Blocks returns the number of blocks of the pool, at most 2^62.
 func (p Pool) Blocks() uint64 { return 1 << min(p.BlockSize-p.CIDR.Bits(), maxWalkBits) }
 
-// Space is the blocks of a pool that a node may claim. Its size in memory is linear in the number of excluded ranges, and
-// does not depend on the size of the pool.
+// Space is the blocks of a pool that a node may claim. Its size in memory is linear in the number of excluded ranges,
+// and does not depend on the size of the pool.
 type Space struct {
 	pool Pool
 	runs []run
@@ -53,8 +53,8 @@ func (p Pool) Space(reserved Ranges, others []netip.Prefix) Space {
 	return s
 }
 
-// indexes converts spans of addresses to spans of block indexes. With partly, it includes the blocks that are covered in
-// part.
+// indexes converts spans of addresses to spans of block indexes. With partly, it includes the blocks that are covered
+// in part.
 func (p Pool) indexes(spans []span, partly bool) (out []span) {
 	all := spanOf(p.CIDR)
 	shift := p.CIDR.Addr().BitLen() - p.BlockSize

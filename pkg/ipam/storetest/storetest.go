@@ -1,5 +1,5 @@
-// Package storetest is the contract of an ipam.Store as a test suite. docs/store-contract.md lists what each row checks,
-// and why an allocator depends on it. The suite runs on every store.
+// Package storetest is the contract of an ipam.Store as a test suite. docs/store-contract.md lists what each row
+// checks, and why an allocator depends on it. The suite runs on every store.
 package storetest
 
 import (
