@@ -105,6 +105,27 @@ func TestCalicosPlaceholdersInATemplate(t *testing.T) {
 	}
 }
 
+// TestAnIPv6HostHasBracketsWhereAPortFollows renders the placeholder of the API server's host in a URL, before a port and
+// alone.
+func TestAnIPv6HostHasBracketsWhereAPortFollows(t *testing.T) {
+	const host = "__KUBERNETES_SERVICE_HOST__"
+	for template, want := range map[string]string{
+		"https://" + host + ":__KUBERNETES_SERVICE_PORT__":   "https://[fd00::1]:443",
+		"https://[" + host + "]:__KUBERNETES_SERVICE_PORT__": "https://[fd00::1]:443",
+		"https://" + host + ":6443/path":                     "https://[fd00::1]:6443/path",
+		"https://" + host + "/path":                          "https://[fd00::1]/path",
+		host + ":__KUBERNETES_SERVICE_PORT__":                "[fd00::1]:443",
+		host:                                                 "fd00::1",
+	} {
+		v := values()
+		v.ServiceHost = "fd00::1"
+		text := render(t, "a.conflist", `{"name": "n", "plugins": [{"type": "calico", "s": "`+template+`"}]}`, v)
+		if !strings.Contains(text, `"s": "`+want+`"`) {
+			t.Errorf("%s: want %s in %s", template, want, text)
+		}
+	}
+}
+
 func TestASinglePluginInAConfFile(t *testing.T) {
 	const conf = `{"cniVersion": "0.3.1", "name": "mine", "type": "calico"}`
 	for _, name := range []string{"10-calico.conf", "10-calico.json"} {

@@ -41,7 +41,7 @@ func (v Values) placeholders() map[string]string {
 // for a JSON string. One pass: what looks like a placeholder in a value stays.
 func expand(template string, v Values) ([]byte, error) {
 	values, unknown := v.placeholders(), []string{}
-	text := placeholder.ReplaceAllStringFunc(template, func(name string) string {
+	text := placeholder.ReplaceAllStringFunc(v.withHost(template), func(name string) string {
 		value, ok := values[name]
 		if !ok && !slices.Contains(unknown, name) {
 			unknown = append(unknown, name)
@@ -52,6 +52,28 @@ func expand(template string, v Values) ([]byte, error) {
 		return nil, fmt.Errorf("%w: unknown placeholder %s in the template; remove it or write its value", ErrInvalid, strings.Join(unknown, ", "))
 	}
 	return []byte(text), nil
+}
+
+// hostInURL is the placeholder of the API server's host as part of a URL or before a port.
+var hostInURL = regexp.MustCompile(`//\[?__KUBERNETES_SERVICE_HOST__\]?:?|\[?__KUBERNETES_SERVICE_HOST__\]?:`)
+
+// withHost replaces the API server's host where it is part of a URL or stands before a port: brackets are around an IPv6
+// address there, and around nothing else, whether or not the template or KUBERNETES_SERVICE_HOST has some.
+func (v Values) withHost(template string) string {
+	host := strings.TrimSuffix(strings.TrimPrefix(v.ServiceHost, "["), "]")
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return hostInURL.ReplaceAllStringFunc(template, func(found string) string {
+		slashes, colon := "", ""
+		if strings.HasPrefix(found, "//") {
+			slashes = "//"
+		}
+		if strings.HasSuffix(found, ":") {
+			colon = ":"
+		}
+		return slashes + escape(host) + colon
+	})
 }
 
 // escape returns s as it stands between the quotes of a JSON string.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"calico-cni/internal/buildinfo"
+	"calico-cni/internal/deadline"
 	"calico-cni/pkg/install"
 	"calico-cni/pkg/kube"
 )
@@ -87,7 +88,7 @@ func (t tokens) Accepted(ctx context.Context, kubeconfig string) error {
 		return err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := deadline.Within(ctx, probeTimeout, "the check of the token")
 	defer cancel()
 	err = client.Ping(ctx)
 	switch {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/safeopen"
 )
 
@@ -23,7 +24,7 @@ var ErrBusy = errors.New("lock is held by others; wait until they release it")
 // the lock in the order in which they came: the kernel keeps them in a queue (fs/locks.c), which no polling would have.
 // The kernel gives the lock back when the process ends, however it does.
 func Acquire(ctx context.Context, path string) (release func(), err error) {
-	return wait(path, ctx.Done(), func() error { return context.Cause(ctx) })
+	return wait(path, ctx.Done(), func() error { return deadline.Cause(ctx) })
 }
 
 // wait waits for the lock until stop is closed; why then says what for.

@@ -42,3 +42,20 @@ func position(text []byte, offset int64) (line, column int) {
 	before := text[:max(0, min(int(offset)-1, len(text)))]
 	return 1 + bytes.Count(before, []byte("\n")), len(before) - bytes.LastIndexByte(before, '\n')
 }
+
+// Unmarshal decodes a text as json.Unmarshal does. An error names the fault in the words of Explain, or the field whose
+// value has another type; it quotes nothing of the text.
+func Unmarshal(text []byte, into any) error {
+	err := json.Unmarshal(text, into)
+	if err == nil {
+		return nil
+	}
+	if fault := Explain(text); fault != "" {
+		return errors.New(fault)
+	}
+	var mistyped *json.UnmarshalTypeError
+	if errors.As(err, &mistyped) && mistyped.Field != "" {
+		return fmt.Errorf("its field %s has a value of another type", mistyped.Field)
+	}
+	return errors.New("it has a value of another type")
+}

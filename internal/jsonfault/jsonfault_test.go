@@ -48,3 +48,24 @@ func FuzzExplain(f *testing.F) {
 		}
 	})
 }
+
+func TestUnmarshalNamesTheFaultWithoutGoTypes(t *testing.T) {
+	var into struct {
+		A struct{ B int } `json:"a"`
+	}
+	for text, want := range map[string]string{
+		`{"a": {"b": 1}}`:         "",
+		`{"a": {"b": "hunter2"}}`: "its field a.b has a value of another type",
+		`[]`:                      "it has a value of another type",
+		``:                        "it is empty; want one JSON object",
+		`{"a": {"b": "hunter2`:    "it ends before the JSON is complete; see whether it was cut off, or lacks a closing quote, bracket or brace",
+	} {
+		got := ""
+		if err := Unmarshal([]byte(text), &into); err != nil {
+			got = err.Error()
+		}
+		if !strings.EqualFold(got, want) {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
+	}
+}

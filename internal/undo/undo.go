@@ -15,6 +15,8 @@ import (
 	"context"
 	"strings"
 	"time"
+
+	"calico-cni/internal/deadline"
 )
 
 // Grace is how long OnError gives each step, also when the caller's own time is up.
@@ -90,7 +92,7 @@ func withoutTail(text, other string) (what string, same bool) {
 const separator = ": "
 
 func run(ctx context.Context, step func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, Grace)
+	ctx, cancel := deadline.Within(ctx, Grace, "a step of the undo")
 	defer cancel()
 	return step(ctx)
 }

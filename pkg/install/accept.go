@@ -9,6 +9,7 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/internal/dispatch"
+	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
 )
 
@@ -50,13 +51,25 @@ func accept(list *libcni.NetworkConfigList) error {
 		}
 		stdin, err := libcni.InjectConf(p, map[string]any{"name": list.Name, "cniVersion": list.CNIVersion})
 		if err == nil {
-			_, err = netconf.Parse(stdin.Bytes)
+			err = acceptPlugin(stdin.Bytes)
 		}
 		if err != nil {
 			return fmt.Errorf("%w: plugin %d of the list, %s, would refuse every pod: %w", ErrConfig, n+1, p.Network.Type, err)
 		}
 	}
 	return nil
+}
+
+// acceptPlugin returns why a plugin would refuse its configuration. Files that it names are not read: they are the host's.
+func acceptPlugin(stdin []byte) error {
+	conf, err := netconf.Parse(stdin)
+	if err != nil || conf.APIRoot() == "" || conf.Kubernetes.Kubeconfig != "" {
+		return err
+	}
+	return kube.Direct{
+		Server: conf.APIRoot(), Token: conf.Policy.AuthToken.Reveal(),
+		Certificate: conf.Policy.ClientCertificate, Key: conf.Policy.ClientKey.Reveal(), CA: conf.Policy.CertificateAuthority,
+	}.Check()
 }
 
 // isOurs says that calico or calico-ipam is called, the latter also by somebody else's plugin, with the same object.

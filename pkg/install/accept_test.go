@@ -3,10 +3,12 @@ package install
 import (
 	"errors"
 	"log/slog"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
 )
 
@@ -29,6 +31,8 @@ func TestWhatThePluginsWouldRefuseIsNotInstalled(t *testing.T) {
 		{"token in the wrong place", list(`{"type": "calico", "device_type": "__SERVICEACCOUNT_TOKEN__"}`), netconf.ErrInvalid, "device_type"},
 		{"name that no object can have", `{"name": "net_1", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}}]}`, netconf.ErrInvalid, `name: "net_1"`},
 		{"name of another's network", `{"name": "net_1", "plugins": [{"type": "macvlan", "ipam": {"type": "calico-ipam"}}]}`, netconf.ErrInvalid, `name: "net_1"`},
+		{"API server that is no URL", list(`{"type": "calico", "ipam": {"type": "calico-ipam"}, "policy": {"k8s_api_root": "https://fd00::1:443", "k8s_auth_token": "__SERVICEACCOUNT_TOKEN__"}}`), kube.ErrKubeconfig, "write its IPv6 address in brackets"},
+		{"API server without credentials", list(`{"type": "calico", "ipam": {"type": "calico-ipam"}, "kubernetes": {"k8s_api_root": "https://__KUBERNETES_SERVICE_HOST__:443"}}`), kube.ErrKubeconfig, "the user has no credentials"},
 		{"version to come", strings.Replace(list(`{"type": "calico"}`), "0.3.1", "1.2.0", 1), ErrConfig, `cniVersion "1.2.0" is not one that the plugins speak: want one of 0.1.0`},
 		{"version that never was", strings.Replace(list(`{"type": "calico"}`), "0.3.1", "0.3.2", 1), ErrConfig, `cniVersion "0.3.2"`},
 	} {
@@ -42,6 +46,34 @@ func TestWhatThePluginsWouldRefuseIsNotInstalled(t *testing.T) {
 			}
 			h.checkTree("")
 		})
+	}
+}
+
+// TestThePluginsReachTheServerOfATemplateInEveryFormOfItsAddress has what KUBERNETES_SERVICE_HOST may be, and templates
+// with and without brackets.
+func TestThePluginsReachTheServerOfATemplateInEveryFormOfItsAddress(t *testing.T) {
+	for host, want := range map[string]string{
+		"10.96.0.1": "https://10.96.0.1:443", "[10.96.0.1]": "https://10.96.0.1:443", "fd00::1": "https://[fd00::1]:443",
+		"[fd00::1]": "https://[fd00::1]:443", "api.example.com": "https://api.example.com:443",
+	} {
+		for _, root := range []string{
+			"https://__KUBERNETES_SERVICE_HOST__:__KUBERNETES_SERVICE_PORT__", "https://[__KUBERNETES_SERVICE_HOST__]:__KUBERNETES_SERVICE_PORT__",
+			"https://__KUBERNETES_SERVICE_HOST__:443",
+		} {
+			h := newHost(t)
+			h.cfg.ServiceHost = host
+			h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "policy": {"k8s_auth_token": "__SERVICEACCOUNT_TOKEN__"},
+				"kubernetes": {"k8s_api_root": "` + root + `"}}]}`
+			h.mustInstall()
+			data, err := os.ReadFile(h.path("host/etc/cni/net.d/10-calico.conflist"))
+			if err != nil || !strings.Contains(string(data), `"k8s_api_root": "`+want+`"`) {
+				t.Errorf("host %s, template %s: want %s: %v\n%s", host, root, want, err, data)
+			}
+			config, err := os.ReadFile(h.path("host/etc/cni/net.d/calico-kubeconfig"))
+			if err != nil || !strings.Contains(string(config), "server: "+want+"\n") {
+				t.Errorf("host %s: want %s: %v\n%s", host, want, err, config)
+			}
+		}
 	}
 }
 

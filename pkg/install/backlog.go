@@ -3,6 +3,8 @@ package install
 import (
 	"context"
 	"time"
+
+	"calico-cni/internal/deadline"
 )
 
 const (
@@ -25,7 +27,7 @@ func (w *watcher) settle(ctx context.Context) {
 	if waiting == 0 || err != nil || w.deps.Backlog.Delayed() || w.settling.wait(now) > 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, settlePatience)
+	ctx, cancel := deadline.Within(ctx, settlePatience, "the settling of queued releases")
 	defer cancel()
 	done, err := w.deps.Backlog.Settle(ctx)
 	if done == 0 {

@@ -113,7 +113,7 @@ func (c Config) Validate() error {
 		return invalid(c.checkPaths(), c.checkNames(), c.checkOutput())
 	}
 	return invalid(
-		c.checkPaths(), c.checkNames(), c.checkServer(), c.checkPlugin(), c.checkLog(), c.checkWatch(),
+		c.checkPaths(), c.checkNames(), c.checkServer(), c.checkPlugin(), c.checkWatch(),
 	)
 }
 
@@ -251,37 +251,6 @@ func (c Config) checkPlugin() error {
 
 // leastIPv6MTU is the least MTU on which IPv6 runs (RFC 8200, section 5).
 const leastIPv6MTU = 1280
-
-// The most that a log may keep, as in the chart's schema. The plugins take more.
-const (
-	mostMegabytes = 1 << 20
-	mostDays      = 36500
-	mostFiles     = 100000
-)
-
-// checkLog takes the levels that Calico takes.
-func (c Config) checkLog() error {
-	var faults []error
-	switch strings.ToLower(c.LogLevel) {
-	case "debug", "info", "warning", "error", "trace", "warn", "fatal", "panic":
-	default:
-		faults = append(faults, fmt.Errorf("LOG_LEVEL %q: want debug, info, warning or error", c.LogLevel))
-	}
-	for _, n := range []struct {
-		variable string
-		value    int
-		most     int
-	}{
-		{"LOG_FILE_MAX_SIZE", c.LogFileMaxSize, mostMegabytes},
-		{"LOG_FILE_MAX_AGE", c.LogFileMaxAge, mostDays},
-		{"LOG_FILE_MAX_COUNT", c.LogFileMaxCount, mostFiles},
-	} {
-		if n.value < 0 || n.value > n.most {
-			faults = append(faults, fmt.Errorf("%s %d: want 1 to %d, or 0 for the default", n.variable, n.value, n.most))
-		}
-	}
-	return errors.Join(faults...)
-}
 
 // invalid joins faults under ErrConfig; nil when there are none.
 func invalid(faults ...error) error {

@@ -140,7 +140,6 @@ func TestValidateNamesEveryVariableThatIsWrong(t *testing.T) {
 		{func(c *Config) { c.ServiceHost = "a|b" }, `KUBERNETES_SERVICE_HOST "a|b"`},
 		{func(c *Config) { c.ServiceHost = "fe80::1%eth0" }, `KUBERNETES_SERVICE_HOST "fe80::1%eth0"`},
 		{func(c *Config) { c.ServiceHost = "[fd00::1" }, `KUBERNETES_SERVICE_HOST "[fd00::1"`},
-		{func(c *Config) { c.LogFileMaxSize = 1<<20 + 1 }, `LOG_FILE_MAX_SIZE 1048577`},
 		{func(c *Config) { c.ServicePort = "65536" }, `KUBERNETES_SERVICE_PORT "65536"`},
 		{func(c *Config) { c.ServicePort = "0" }, `KUBERNETES_SERVICE_PORT "0"`},
 		{func(c *Config) { c.ServiceProtocol = "ftp" }, `KUBERNETES_SERVICE_PROTOCOL "ftp"`},
@@ -158,16 +157,12 @@ func TestValidateNamesEveryVariableThatIsWrong(t *testing.T) {
 		{func(c *Config) { c.CleanupOnExit = true }, `CLEANUP_ON_EXIT`},
 		{func(c *Config) { c.ChainInto = "a.conf" }, `CNI_CHAIN_INTO "a.conf"`},
 		{func(c *Config) { c.Verb, c.Output = VerbStatus, "xml" }, `--output "xml"`},
-		{func(c *Config) { c.LogLevel = "loud" }, `LOG_LEVEL "loud"`},
-		{func(c *Config) { c.LogFileMaxSize = -1 }, `LOG_FILE_MAX_SIZE -1`},
-		{func(c *Config) { c.LogFileMaxAge = -1 }, `LOG_FILE_MAX_AGE -1`},
-		{func(c *Config) { c.LogFileMaxCount = -1 }, `LOG_FILE_MAX_COUNT -1`},
 	} {
 		c := good
 		tt.set(&c)
 		checkFaults(t, c.Validate(), tt.want)
 	}
-	checkFaults(t, Config{}.Validate(), "CNI_HOST_ROOT", "CNI_CONF_NAME", "KUBERNETES_SERVICE_HOST", "CNI_ASSIGN_IPV6", "LOG_LEVEL")
+	checkFaults(t, Config{}.Validate(), "CNI_HOST_ROOT", "CNI_CONF_NAME", "KUBERNETES_SERVICE_HOST", "CNI_ASSIGN_IPV6")
 }
 
 func TestNamesOfNodesThatKubernetesTakes(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/deadline"
 )
 
 // fileMode is that of the kubeconfig and of the network configuration, as Calico has it: either may hold a token.
@@ -71,6 +72,12 @@ func Run(ctx context.Context, cfg Config, deps Deps) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
+	warnings := cfg.tolerate()
+	if cfg.Verb == VerbInstall {
+		for _, warning := range warnings {
+			deps.Log.Warn("a value of the plugins' log is replaced: " + warning)
+		}
+	}
 	i := &installer{cfg: cfg, deps: deps, verified: map[string]stamp{}}
 	switch {
 	case cfg.Verb == VerbStatus:
@@ -111,7 +118,7 @@ func (i *installer) install(ctx context.Context) error {
 		{"move other network configurations aside", i.exclude},
 		{"write record", func(context.Context) error { return i.save() }},
 	} {
-		if err := context.Cause(ctx); err != nil {
+		if err := deadline.Cause(ctx); err != nil {
 			return fmt.Errorf("%s: interrupted: %w; installing again takes it up from here", step.name, err)
 		}
 		if err := step.run(ctx); err != nil {

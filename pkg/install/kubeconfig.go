@@ -18,7 +18,7 @@ import (
 
 // kubeconfigName is the file's name in the configuration directory. Calico's node agent renews the token in a file of
 // this name.
-const kubeconfigName = "calico-kubeconfig"
+const kubeconfigName = kube.InstalledName
 
 // kubeconfigHead tells a person what the file is.
 const kubeconfigHead = "# Written by install for the CNI plugins, which read it for every pod. Changes are lost when it runs again.\n"

@@ -3,6 +3,8 @@ package install
 import (
 	"context"
 	"time"
+
+	"calico-cni/internal/deadline"
 )
 
 // lastSettling bounds the attempt to settle releases before an uninstallation. A pod of the DaemonSet has ten seconds to end.
@@ -20,7 +22,7 @@ func (u *remover) settleReleases(ctx context.Context) {
 	waiting, err := u.deps.Backlog.Len()
 	if waiting > 0 && !u.dry {
 		var done int
-		ctx, cancel := context.WithTimeout(ctx, lastSettling)
+		ctx, cancel := deadline.Within(ctx, lastSettling, "the last settling of queued releases")
 		defer cancel()
 		if done, err = u.deps.Backlog.Settle(ctx); done > 0 {
 			u.deps.Log.Info("releases that had waited are settled", "settled", done)

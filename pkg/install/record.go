@@ -17,6 +17,7 @@ import (
 
 	"calico-cni/internal/atomicfile"
 	"calico-cni/internal/buildinfo"
+	"calico-cni/internal/jsonfault"
 )
 
 // recordName is the file in the configuration directory that says what was installed. No runtime reads a name like it.
@@ -62,7 +63,7 @@ func loadRecord(path string) (record, error) {
 		return r, fmt.Errorf("%w: %s is of format %d, and was written by version %s", ErrNewerRecord, path, format.Format, format.Version)
 	}
 	if err == nil {
-		err = json.Unmarshal(data, &r)
+		err = jsonfault.Unmarshal(data, &r)
 	}
 	if err != nil || r.Files == nil {
 		return record{Files: map[string][]string{}, Versions: map[string]string{}}, err

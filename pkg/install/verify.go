@@ -17,6 +17,8 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/deadline"
+	"calico-cni/internal/runfault"
 )
 
 // versionTimeout bounds a plugin's answer to VERSION, which takes milliseconds.
@@ -74,7 +76,7 @@ func (i *installer) checkVersion(ctx context.Context, name, path string) error {
 }
 
 func supportedVersions(ctx context.Context, path string) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, versionTimeout)
+	ctx, cancel := deadline.Within(ctx, versionTimeout, "the answer to VERSION")
 	defer cancel()
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, path)
@@ -83,13 +85,16 @@ func supportedVersions(ctx context.Context, path string) ([]string, error) {
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("%w: %q", errors.Join(context.Cause(ctx), err), firstLine(stderr.String()))
+		if late := deadline.Cause(ctx); late != nil {
+			return nil, late
+		}
+		return nil, fmt.Errorf("%w: %q", runfault.Plain(err), firstLine(stderr.String()))
 	}
 	var answer struct {
 		SupportedVersions []string `json:"supportedVersions"`
 	}
 	if err := json.Unmarshal(stdout.Bytes(), &answer); err != nil {
-		return nil, fmt.Errorf("decode answer: %w", err)
+		return nil, fmt.Errorf("its answer is not that of the CNI specification: %q", firstLine(stdout.String()))
 	}
 	return answer.SupportedVersions, nil
 }

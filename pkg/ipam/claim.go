@@ -3,6 +3,7 @@ package ipam
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 
 	"calico-cni/pkg/ipam/block"
@@ -11,21 +12,43 @@ import (
 // errNotOurs: a block belongs to somebody else.
 var errNotOurs = errors.New("block belongs to another")
 
-// Claim makes a block the node's, unless it belongs to another owner or overlaps another block. It reports whether
-// the block is the node's now.
-func (a *Allocator) Claim(ctx context.Context, node string, cidr netip.Prefix) (owned bool, err error) {
+// TakenError says that a block belongs to another owner.
+type TakenError struct {
+	Block netip.Prefix
+	// Owner is the affinity of the block, such as "host:node-1"; empty when the block has none, or was deleted meanwhile.
+	Owner string
+}
+
+// Error names the owner and the remedy.
+func (e *TakenError) Error() string {
+	return fmt.Sprintf("block %s belongs to %s; if that node does not exist, release its blocks", e.Block, orNobody(e.Owner))
+}
+
+// Unwrap returns errNotOurs.
+func (e *TakenError) Unwrap() error { return errNotOurs }
+
+// Claim makes a block the node's. obstacle is nil when the block is the node's now, else why not: a *TakenError when it
+// belongs to another owner, an *OverlapError when it shares addresses with another block.
+func (a *Allocator) Claim(ctx context.Context, node string, cidr netip.Prefix) (obstacle, err error) {
 	row, err := get(ctx, a.Store.Blocks(), cidr)
 	switch {
 	case err == nil && row.Value.Affinity != hostAffinity(node):
-		return false, nil
+		return &TakenError{cidr, row.Value.Affinity}, nil
 	case ignore(err, ErrNotFound) != nil:
-		return false, err
+		return nil, err
 	}
 	// What a crash left half claimed is claimed anew.
-	if _, err = a.claim(ctx, node, cidr); errors.Is(err, errNotOurs) {
-		return false, nil
+	_, err = a.claim(ctx, node, cidr)
+	var overlap *OverlapError
+	switch {
+	case errors.As(err, &overlap):
+		return overlap, nil
+	case errors.Is(err, errNotOurs):
+		// Another process was faster.
+		row, err := get(ctx, a.Store.Blocks(), cidr)
+		return &TakenError{cidr, row.Value.Affinity}, ignore(err, ErrNotFound)
 	}
-	return err == nil, err
+	return nil, err
 }
 
 // claimed is a block that is the node's. checked says that no other block overlapped it after it was created.

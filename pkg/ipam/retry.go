@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"calico-cni/internal/deadline"
 )
 
 const (
@@ -24,7 +26,7 @@ func Backoff(
 ) func(ctx context.Context, retries int) error {
 	return func(ctx context.Context, retries int) error {
 		if retries <= 1 {
-			return ctx.Err()
+			return deadline.Cause(ctx)
 		}
 		longest := backoffMax
 		if doublings := retries - 2; doublings < 7 {
@@ -50,15 +52,16 @@ func (a *Allocator) retry(ctx context.Context, what string, attempt func() error
 	return fmt.Errorf("%s: %w: gave up after %d attempts; try again", what, ErrContended, maxAttempts)
 }
 
-// wait waits before a retry, counted from 1.
+// wait waits before a retry, counted from 1. It returns an error when ctx ends first.
 func (a *Allocator) wait(ctx context.Context, retries int) error {
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
+	err := deadline.Cause(ctx)
+	if err == nil && a.Wait != nil {
+		err = a.Wait(ctx, retries)
 	}
-	if a.Wait == nil {
-		return nil
+	if err != nil {
+		return fmt.Errorf("%w while other commands changed the same object; try again", err)
 	}
-	return a.Wait(ctx, retries)
+	return nil
 }
 
 // Sleep waits, or returns the error of a context that ends first.
@@ -67,7 +70,7 @@ func Sleep(ctx context.Context, d time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return context.Cause(ctx)
+		return deadline.Cause(ctx)
 	case <-timer.C:
 		return nil
 	}

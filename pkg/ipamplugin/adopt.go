@@ -71,12 +71,12 @@ func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
 			return fmt.Errorf("claim the pod CIDR %s of node %s: %w %s: its blocks of /%d are larger than that, and nodes would share one; "+
 				"make the pool with a blockSize of %d or more", cidr, a.node, pool.ErrInvalid, p.Name, b.Bits(), cidr.Bits())
 		}
-		owned, err := a.allocator(a.remembered).Claim(ctx, a.node, b)
+		obstacle, err := a.allocator(a.remembered).Claim(ctx, a.node, b)
 		if err != nil {
 			return err
 		}
-		if !owned {
-			a.Log.Warn("a block of the node's pod CIDR is another's", "block", b, "pod CIDR", cidr)
+		if obstacle != nil {
+			a.Log.Warn("a block of the node's pod CIDR is not claimed", "block", b, "pod_cidr", cidr, "error", obstacle)
 		}
 		room += 1 << (b.Addr().BitLen() - b.Bits())
 		addr = last(b).Next()

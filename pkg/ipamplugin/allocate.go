@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/hostlock"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/netconf"
@@ -88,7 +89,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	if err := cmp.Or(checkNode(r.Node), checkHandle(r.ID.HandleID(r.Network))); err != nil {
 		return Grant{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, assignPatience+deadline)
+	ctx, cancel := deadline.Within(ctx, assignPatience+commandDeadline, "the allocation of the addresses")
 	defer cancel()
 	g := Grant{request: ipam.Request{
 		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: a.owner(r), NamespaceLabels: r.NamespaceLabels, Wants: wants,
@@ -202,7 +203,7 @@ func (a Allocations) lock(ctx context.Context, file string, patience time.Durati
 	if err == nil {
 		return unlock, false
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := deadline.Within(ctx, patience, "the wait for the lock of the node")
 	defer cancel()
 	if unlock, err = hostlock.Acquire(ctx, file); err != nil {
 		a.Log.Warn("going on without the lock of the node", "error", err)

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/pkg/announce"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/kube"
@@ -81,7 +82,7 @@ func (c *Command) SaidBefore() []netip.Addr {
 // after an ADD, whose addresses they would take. A release of another interface counts, too: it was queued as that of the last
 // interface, and takes what names none.
 func (c *Command) SettleOwn(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, settleOwn)
+	ctx, cancel := deadline.Within(ctx, settleOwn, "the wait for an earlier release of this container")
 	defer cancel()
 	return c.queue().SettleContainer(ctx, c.Conf.Name, c.ID.ContainerID, c.settle)
 }
@@ -89,7 +90,7 @@ func (c *Command) SettleOwn(ctx context.Context) error {
 // Settled drops a release of the command's own attachment that waits: the command has just done what it was for, unless
 // another had begun it. One that stays does no harm, for it finds nothing to do.
 func (c *Command) Settled(ctx context.Context, freed Freed) {
-	ctx, cancel := context.WithTimeout(ctx, settleBriefly)
+	ctx, cancel := deadline.Within(ctx, settleBriefly, "the settling of an earlier release")
 	defer cancel()
 	err := c.queue().SettleOne(ctx, c.queueKey(), func(ctx context.Context, r pending.Release) error {
 		// A release that waits may know more than this command did: the runtime forgets a result with the first DEL.
@@ -121,7 +122,7 @@ func (c *Command) settleUpTo(ctx context.Context, most int, patience time.Durati
 	if !c.pace().Reached() {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := deadline.Within(ctx, patience, "the settling of queued releases")
 	defer cancel()
 	done, err := c.queue().Settle(ctx, most, c.leadsThere, c.settleUntilOutage(cancel))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/deletion"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/kube"
@@ -20,7 +21,7 @@ import (
 
 // Bounds of what a command does, the wait for other commands of the node apart. The kubelet gives a sandbox four minutes.
 const (
-	deadline = 90 * time.Second
+	commandDeadline = 90 * time.Second
 	// ReleaseDeadline is how long a DEL tries, before it leaves its release to later commands.
 	ReleaseDeadline = 20 * time.Second
 )
@@ -93,7 +94,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 }
 
 func (c *Command) release(ctx context.Context, e Evidence) (Freed, error) {
-	ctx, cancel := context.WithTimeout(ctx, ReleaseDeadline)
+	ctx, cancel := deadline.Within(ctx, ReleaseDeadline, "the release of the addresses")
 	defer cancel()
 	if err := c.Connect(); err != nil {
 		return Freed{}, err
@@ -107,14 +108,14 @@ func (c *Command) release(ctx context.Context, e Evidence) (Freed, error) {
 
 // LookUp reads what the attachment holds.
 func (c *Command) LookUp(ctx context.Context) (Holdings, error) {
-	ctx, cancel := context.WithTimeout(ctx, ReleaseDeadline)
+	ctx, cancel := deadline.Within(ctx, ReleaseDeadline, "the release of the addresses")
 	defer cancel()
 	return c.Allocations().Lookup(ctx, c.Conf.Name, c.ID)
 }
 
 // Check returns nil when the attachment holds the addresses that its result says.
 func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+	ctx, cancel := deadline.Within(ctx, commandDeadline, "CHECK")
 	defer cancel()
 	c, err := p.Attach("CHECK", args)
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/trouble"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/kube"
@@ -88,7 +89,7 @@ func (c *Command) standing(ctx context.Context) error {
 	if !troubled && (waiting == 0 || err != nil || c.pace().Delayed()) {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	ctx, cancel := deadline.Within(ctx, askPatience, "STATUS")
 	defer cancel()
 	if troubled && report.Kind == trouble.Addresses && c.lately(report.Confirmed) {
 		return fmt.Errorf("%s (since %s)", report.Reason, report.Since.Format(time.RFC3339))

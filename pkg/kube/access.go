@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,31 +21,51 @@ type Direct struct {
 // Client returns a client for the server. It reads the files, and makes no request. An error wraps ErrKubeconfig, and
 // fs.ErrNotExist when a file is missing; it shows no value.
 func (d Direct) Client(userAgent string) (*Client, error) {
-	return newClient(
-		cluster{Server: d.Server, CAFile: d.CA},
-		user{Token: d.Token, CertificateFile: d.Certificate, KeyFile: d.Key},
-		"the CNI configuration (k8s_api_root, k8s_auth_token, k8s_client_certificate, k8s_client_key, "+
-			"k8s_certificate_authority)",
-		userAgent)
+	return newClient(d.cluster(), d.user(), directSource, userAgent)
+}
+
+// Check returns why Client refuses these values, as far as that can be told without their files. An error wraps
+// ErrKubeconfig.
+func (d Direct) Check() error {
+	server, err := serverURL(d.Server)
+	if err == nil {
+		err = check(d.cluster(), d.user(), server)
+	}
+	if err != nil {
+		return fmt.Errorf("%w in %s: %w", ErrKubeconfig, directSource, err)
+	}
+	return nil
+}
+
+const directSource = "the CNI configuration (k8s_api_root, k8s_auth_token, k8s_client_certificate, k8s_client_key, " +
+	"k8s_certificate_authority)"
+
+func (d Direct) cluster() cluster { return cluster{Server: d.Server, CAFile: d.CA} }
+
+func (d Direct) user() user {
+	return user{Token: d.Token, CertificateFile: d.Certificate, KeyFile: d.Key}
 }
 
 // serviceAccount is where Kubernetes mounts the credentials of a pod's service account.
 const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount"
 
+// defaultPort is the port of the service kubernetes, through which pods reach the API server.
+const defaultPort = "443"
+
 // InCluster returns a client with the service account of the pod that the process runs in, and that says so in its
-// environment. The token is read anew as the kubelet renews it.
+// environment; without KUBERNETES_SERVICE_PORT the port is 443. The token is read anew as the kubelet renews it.
 func InCluster(getenv func(string) string, userAgent string) (*Client, error) {
 	return inPod(serviceAccount, getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT"), userAgent)
 }
 
 func inPod(mount, host, port, userAgent string) (*Client, error) {
 	const source = "the pod's service account"
-	if host == "" || port == "" {
-		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set; "+
+	if host == "" {
+		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST is not set; "+
 			"set KUBECONFIG when not run in a pod", ErrKubeconfig, source)
 	}
 	server := cluster{
-		Server: "https://" + net.JoinHostPort(unbracketed(host), port),
+		Server: "https://" + net.JoinHostPort(unbracketed(host), cmp.Or(port, defaultPort)),
 		CAFile: filepath.Join(mount, "ca.crt"),
 	}
 	if _, err := serverURL(server.Server); err != nil {
@@ -58,6 +79,6 @@ func inPod(mount, host, port, userAgent string) (*Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.renewal = renewMounted
+	c.origin = mounted
 	return c, nil
 }

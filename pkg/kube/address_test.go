@@ -127,6 +127,8 @@ func TestAPodFindsItsServerInEveryFormOfItsEnvironment(t *testing.T) {
 		{"[fd00::1]", "443", "https://[fd00::1]:443"},
 		{"fe80::1%eth0", "443", "https://[fe80::1%25eth0]:443"},
 		{"api.example.com.", "6443", "https://api.example.com.:6443"},
+		{"10.96.0.1", "", "https://10.96.0.1:443"},
+		{"fd00::1", "", "https://[fd00::1]:443"},
 		{"https://10.96.0.1", "443", ""},
 		{"10.96.0.1:443", "443", ""},
 		{"10.96.0.1", "https", ""},
@@ -175,6 +177,9 @@ func TestDirectCredentialsNameTheirFields(t *testing.T) {
 		if !errors.Is(err, ErrKubeconfig) {
 			t.Errorf("%+v: %v, want ErrKubeconfig", d, err)
 			continue
+		}
+		if checked := d.Check(); d.Certificate == "" && (checked == nil || checked.Error() != err.Error()) {
+			t.Errorf("Check = %v, want %v", checked, err)
 		}
 		says(t, err, "the CNI configuration", "k8s_api_root", "k8s_auth_token")
 		if strings.Contains(err.Error(), "install container") {

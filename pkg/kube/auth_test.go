@@ -184,7 +184,7 @@ func TestAPodIsItsServiceAccount(t *testing.T) {
 	if c, err := inPod(mount, "fd00::1", "443", "test"); err != nil || c.Host() != "https://[fd00::1]:443" {
 		t.Errorf("IPv6: %v, %v", c, err)
 	}
-	for _, where := range [][3]string{{mount, "", "443"}, {mount, "h", ""}, {t.TempDir(), "h", "443"}} {
+	for _, where := range [][3]string{{mount, "", "443"}, {mount, "", ""}, {t.TempDir(), "h", "443"}} {
 		if _, err := inPod(where[0], where[1], where[2], "test"); err == nil {
 			t.Errorf("%q: no error", where)
 		} else {

@@ -26,8 +26,10 @@ type Client struct {
 	userAgent string
 	// source names where the credentials come from, for messages.
 	source string
-	// renewal is the remedy for credentials and a CA certificate that are out of date.
-	renewal string
+	// origin says who renews the credentials and the CA certificate.
+	origin origin
+	// authority is the file with the CA certificate, if it is in a file of its own.
+	authority string
 	// systemCAs says that the credentials name no CA, so that those of the node count.
 	systemCAs bool
 	// limiter holds requests back; nil when they are not limited.
@@ -63,7 +65,7 @@ func newClient(c cluster, u user, source, userAgent string) (*Client, error) {
 	}
 	return &Client{
 		http: &http.Client{Transport: transport, CheckRedirect: stay}, transport: transport,
-		server: server, identity: id, source: source, renewal: renewSupplied, userAgent: userAgent, systemCAs: len(c.CA) == 0,
+		server: server, identity: id, source: source, authority: c.CAFile, userAgent: userAgent, systemCAs: len(c.CA) == 0,
 	}, nil
 }
 

@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net/url"
 	"strings"
+
+	"calico-cni/internal/deadline"
+	"calico-cni/internal/netfault"
 )
 
 // Errors of the API as the plugins tell them apart; match them with errors.Is. Each answer of a server has exactly one
@@ -50,11 +51,12 @@ func (c *Client) explain(ctx context.Context, r request, err error) error {
 		return fmt.Errorf("%s: %w", r.what, err)
 	case errors.Is(err, errRedirect):
 		return fmt.Errorf("%s: %w: %w%s", r.what, ErrNotServed, errRedirect, c.anotherServer())
+	case errors.Is(err, errNoTurn):
+		return fmt.Errorf("%s: %w: %w%s; raise both", r.what, ErrUnavailable, errNoTurn, c.limit)
 	case errors.Is(err, errRun):
-		return fmt.Errorf("%s: %w: %w; see what it prints when it is run on this node", r.what, ErrUnavailable, err)
+		return fmt.Errorf("%s: %w: %w", r.what, ErrUnavailable, err)
 	case ctx.Err() != nil:
-		return fmt.Errorf("%s: %w: no answer from %s in time: %w%s",
-			r.what, ErrUnavailable, c.Host(), context.Cause(ctx), c.limit)
+		return c.unavailable(r.what, fmt.Errorf("no answer in time: %w", deadline.Cause(ctx)))
 	}
 	if failure := c.tlsFailure(err); failure != nil {
 		return fmt.Errorf("%s: %w: %w", r.what, ErrUnavailable, failure)
@@ -69,8 +71,12 @@ func (c *Client) refused(r request, answer *answerError) error {
 	}
 	switch {
 	case errors.Is(answer.class, ErrUnauthorized):
-		return fmt.Errorf("%s: %w: the API server does not accept %s: "+
-			"its token has expired, or its service account was created anew; %s", r.what, ErrUnauthorized, c.source, c.renewal)
+		reason, remedy := c.refusal()
+		return fmt.Errorf("%s: %w: the API server does not accept %s: %s; %s",
+			r.what, ErrUnauthorized, c.source, reason, remedy)
+	case errors.Is(answer.class, ErrForbidden) && strings.Contains(answer.message, anonymous):
+		reason, remedy := c.refusal()
+		return fail(fmt.Sprintf("; the API server does not know the credentials of %s: %s; %s", c.source, reason, remedy))
 	case errors.Is(answer.class, ErrForbidden):
 		return fail("; no ClusterRole grants this right to the user of " + c.source)
 	case errors.Is(answer.class, ErrConflict) && answer.another:
@@ -85,6 +91,9 @@ func (c *Client) refused(r request, answer *answerError) error {
 	}
 	return fail("")
 }
+
+// anonymous is in the message about a request whose credentials the API server ignores, as it does with passwords.
+const anonymous = `User "system:anonymous"`
 
 // notServed is the remedy for an answer that does not come from the API.
 func (c *Client) notServed(of subject, answer *answerError) string {
@@ -114,22 +123,16 @@ func (c *Client) unavailable(what string, err error) error {
 // plain returns a transport error without the request's URL, which the message has already, and in words that need no
 // knowledge of Go.
 func plain(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
-		err = e.Err
-	}
 	text := err.Error()
 	switch {
 	case notProcessed(err):
 		return errNotProcessed
 	case strings.Contains(text, connectionLost), strings.Contains(text, goAwayClosed):
 		return errConnectionLost
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), strings.Contains(text, notEstablished):
+	case strings.Contains(text, notEstablished):
 		return errConnectionClosed
 	case strings.Contains(text, streamError):
 		return errAborted
-	case strings.Contains(text, malformedHTTP):
-		return errNoHTTP
 	}
-	return err
+	return netfault.Plain(err)
 }

@@ -26,8 +26,9 @@ func (c *Client) CheckExpiry(now time.Time) error {
 	if expires.IsZero() || now.Before(expires) {
 		return nil
 	}
+	_, remedy := c.refusal()
 	return fmt.Errorf("%w: the credentials of %s expired at %s; %s",
-		ErrUnauthorized, c.source, expires.UTC().Format(time.RFC3339), c.renewal)
+		ErrUnauthorized, c.source, expires.UTC().Format(time.RFC3339), remedy)
 }
 
 func tokenExpiry(token string) time.Time {

@@ -151,9 +151,9 @@ func TestFaultsNameTheirCauseAndTheRemedy(t *testing.T) {
 func TestAKubeconfigThatIsNotAFileIsNamed(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]string{
-		dir:                          "is a directory; correct the file",
-		filepath.Join(dir, "none"):   "no such file or directory; the install container writes it: check that its pod runs on this node",
-		filepath.Join(dir, "no/dir"): "no such file or directory; the install container writes it",
+		dir:                               "is a directory; correct the file",
+		filepath.Join(dir, InstalledName): "no such file or directory; the install container writes it: check that its pod runs on this node",
+		filepath.Join(dir, "no/dir"):      "no such file or directory; create it, or correct kubernetes.kubeconfig in the CNI configuration",
 	} {
 		_, err := Load(path, "test")
 		if !errors.Is(err, ErrKubeconfig) {

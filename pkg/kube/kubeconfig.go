@@ -64,28 +64,22 @@ type user struct {
 	impersonation
 }
 
-// Load returns a client of a CNI plugin, with the credentials of the kubeconfig file that the install container writes.
-// It reads the file and those that it names, and nothing else: it makes no request and runs no credential plugin. An
+// Load returns a client of a CNI plugin, with the credentials of the kubeconfig file that the CNI configuration names. The
+// remedies in its errors name the install container only for the file that this container writes. Load reads the file and those that it names, and nothing else: it makes no request and runs no credential plugin. An
 // error wraps ErrKubeconfig, and fs.ErrNotExist when a file is missing; it quotes no value of the file.
 func Load(path, userAgent string) (*Client, error) {
 	c, err := LoadSupplied(path, userAgent)
 	switch {
 	case err == nil:
-		c.renewal = renewInstalled
+		c.origin = originOf(path)
 		return c, nil
-	case !exists(path):
+	case !exists(path) && originOf(path) == installed:
 		return nil, fmt.Errorf("%w; the install container writes it: check that its pod runs on this node", err)
+	case !exists(path):
+		return nil, fmt.Errorf("%w; create it, or correct kubernetes.kubeconfig in the CNI configuration", err)
 	}
 	return nil, fmt.Errorf("%w; correct the file, or restart the install container on this node if it wrote the file", err)
 }
-
-// Remedies for credentials and CA certificates that are out of date, by who writes them.
-const (
-	renewInstalled = "the watching install container renews it within a minute; see that it runs on this node, " +
-		"or restart the init container"
-	renewSupplied = "renew it there"
-	renewMounted  = "the kubelet renews it; delete the pod if it does not, so that another takes its place"
-)
 
 // LoadSupplied is Load for a kubeconfig that a user supplies, such as KUBECONFIG: no error names the install container.
 func LoadSupplied(path, userAgent string) (*Client, error) {

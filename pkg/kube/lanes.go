@@ -3,6 +3,8 @@ package kube
 import (
 	"context"
 	"sync"
+
+	"calico-cni/internal/deadline"
 )
 
 // protocol is what a server speaks.
@@ -46,7 +48,7 @@ func (l *lanes) enter(ctx context.Context) (leave func(), err error) {
 		select {
 		case <-opening:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, deadline.Cause(ctx)
 		}
 		known = l.protocol()
 	}
@@ -57,7 +59,7 @@ func (l *lanes) enter(ctx context.Context) (leave func(), err error) {
 	case l.busy <- struct{}{}:
 		return func() { <-l.busy }, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return nil, deadline.Cause(ctx)
 	}
 }
 

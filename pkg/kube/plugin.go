@@ -7,10 +7,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os/exec"
 	"strings"
 	"sync"
 	"time"
+
+	"calico-cni/internal/deadline"
+	"calico-cni/internal/runfault"
 )
 
 // plugin is a program that prints credentials, of client.authentication.k8s.io. It is given no standard input, whatever
@@ -25,6 +29,7 @@ type plugin struct {
 		Name  string `json:"name"`
 		Value string `json:"value"`
 	} `json:"env"`
+	InstallHint        string `json:"installHint"`
 	ProvideClusterInfo bool   `json:"provideClusterInfo"`
 	InteractiveMode    string `json:"interactiveMode"`
 
@@ -141,13 +146,54 @@ func (p *plugin) run(ctx context.Context) (credential, error) {
 	cmd.Env = append(cmd.Env, "KUBERNETES_EXEC_INFO="+string(info))
 	var out bounded
 	cmd.Stdout = &out
-	switch err := cmd.Run(); {
+	err = cmd.Run()
+	switch {
 	case out.full:
-		return credential{}, errTooMuch
-	case err != nil:
-		return credential{}, cause(unwrapped(err)) // without the command
+		err = errTooMuch
+	case err == nil:
+		var got credential
+		if got, err = p.decode(out.buffer.Bytes()); err == nil {
+			return got, nil
+		}
+	case ctx.Err() != nil:
+		err = fmt.Errorf("it does not end in time: %w", deadline.Cause(ctx))
+	case cmd.Process == nil:
+		return credential{}, p.notStarted(err, cmd.Environ())
+	default:
+		err = runfault.Plain(err)
 	}
-	return p.decode(out.buffer.Bytes())
+	return credential{}, fmt.Errorf("%s: %w; see what it prints when it is run on this node", p.name(), err)
+}
+
+// notStarted explains why the program cannot be run, with the remedy.
+func (p *plugin) notStarted(err error, environ []string) error {
+	reason, remedy := runfault.Plain(err).Error(), "make it a program that this node can run"
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		for _, variable := range environ {
+			if path, ok := strings.CutPrefix(variable, "PATH="); ok {
+				reason += " (" + path + ")"
+			}
+		}
+		remedy = "install it on this node, or write its full path as command"
+	case errors.Is(err, fs.ErrNotExist):
+		remedy = "install it on this node, or correct command"
+	case errors.Is(err, fs.ErrPermission):
+		remedy = "make it executable (chmod +x), on a file system that permits it"
+	}
+	if hint := oneLine(p.InstallHint); hint != "" {
+		remedy += "; the kubeconfig says: " + hint
+	}
+	return fmt.Errorf("%s: %s; %s", p.name(), reason, remedy)
+}
+
+// name is the command as messages show it.
+func (p *plugin) name() string { return oneLine(p.Command) }
+
+// oneLine returns a text of the kubeconfig in one line, of 300 bytes at most.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(text), " ")
+	return strings.ToValidUTF8(text[:min(len(text), 300)], "")
 }
 
 // info is what the program finds in its environment.
@@ -217,13 +263,4 @@ func (b *bounded) Write(p []byte) (int, error) {
 		return 0, errTooMuch
 	}
 	return b.buffer.Write(p)
-}
-
-// unwrapped returns why a program cannot be started, without its name.
-func unwrapped(err error) error {
-	var e *exec.Error
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
 }

@@ -119,7 +119,7 @@ func TestACredentialPluginsCertificateIsShownAndRenewed(t *testing.T) {
 func TestACredentialPluginThatFailsIsNamedAndNothingOfItShown(t *testing.T) {
 	s := listen(t, func(http.ResponseWriter, *http.Request) { t.Error("a request without credentials") })
 	for name, c := range map[string]struct{ script, says string }{
-		"exit":            {"echo " + secret + " >&2; exit 3", "exit status 3"},
+		"exit":            {"echo " + secret + " >&2; exit 3", "it exits with code 3; see what it prints when it is run on this node"},
 		"no JSON":         {"echo " + secret, "prints no ExecCredential"},
 		"another kind":    {`echo '{"apiVersion":"client.authentication.k8s.io/v1","kind":"` + secret + `"}'`, "prints no ExecCredential"},
 		"another version": {prints(secret, `"token": "t"`), "another apiVersion"},
@@ -140,11 +140,34 @@ func TestACredentialPluginThatFailsIsNamedAndNothingOfItShown(t *testing.T) {
 			says(t, err, "get version", "credential plugin", c.says)
 		})
 	}
-	client := loaded(t, trusting(s), "exec: {apiVersion: client.authentication.k8s.io/v1, command: "+secret+", interactiveMode: Never}")
-	if err := client.Ping(t.Context()); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("Ping = %v, want ErrUnavailable", err)
-	} else {
-		says(t, err, "credential plugin", "not found")
+}
+
+// TestACredentialPluginThatCannotBeRunIsNamed: the message has the program, where it was looked for, and the remedy.
+func TestACredentialPluginThatCannotBeRunIsNamed(t *testing.T) {
+	s := listen(t, func(http.ResponseWriter, *http.Request) { t.Error("a request without credentials") })
+	t.Setenv("PATH", "/usr/bin:/bin")
+	dir := t.TempDir()
+	text := put(t, dir, "text", []byte("#!/bin/sh\n"), 0o600)
+	data := put(t, dir, "data", []byte("data"), 0o700)
+	script := put(t, dir, "script", []byte("#!/none/sh\n"), 0o700)
+	for command, want := range map[string]string{
+		"aws-iam-login":    "aws-iam-login: no such file in PATH (/usr/bin:/bin); install it on this node, or write its full path as command",
+		dir + "/none":      dir + "/none: no such file; install it on this node, or correct command",
+		text:               text + ": the file is not executable",
+		data:               data + ": the file is not a program for this architecture",
+		script:             script + ": its interpreter, in the #! line, or its dynamic loader does not exist",
+		"aws, installHint": "aws: no such file in PATH (/usr/bin:/bin); install it on this node, or write its full path as command; the kubeconfig says: see the wiki",
+	} {
+		if command == "aws, installHint" {
+			command = `aws, installHint: "see\nthe wiki"`
+		}
+		client := loaded(t, trusting(s), "exec: {apiVersion: client.authentication.k8s.io/v1, command: "+command+", interactiveMode: Never}")
+		err := client.Ping(t.Context())
+		if !errors.Is(err, ErrUnavailable) {
+			t.Errorf("Ping = %v, want ErrUnavailable", err)
+			continue
+		}
+		says(t, err, "run the credential plugin (exec) of the kubeconfig: "+want)
 	}
 }
 
@@ -158,7 +181,7 @@ func TestACredentialPluginEndsWithItsContext(t *testing.T) {
 	if !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("Ping = %v, want ErrUnavailable", err)
 	}
-	says(t, err, "credential plugin")
+	says(t, err, "credential plugin", "it does not end in time")
 }
 
 func TestNoCredentialPluginIsRunForWhoHasCredentials(t *testing.T) {

@@ -2,62 +2,131 @@ package kube
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 )
 
-// TestRemediesSuitTheOriginOfTheCredentials: only the credentials that the install container writes are renewed by it.
-func TestRemediesSuitTheOriginOfTheCredentials(t *testing.T) {
-	s := listen(t, func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/version" {
-			fail(w, http.StatusUnauthorized, "Unauthorized", "")
-			return
-		}
-		fail(w, http.StatusForbidden, "Forbidden", "")
-	})
+// expiredToken is a token whose claim says that it expired in 1970.
+func expiredToken() string {
 	part := base64.RawURLEncoding.EncodeToString
-	expired := part([]byte(`{}`)) + "." + part([]byte(`{"exp":1}`)) + "." + part([]byte("x"))
-	file := write(t, kubeconfig(trusting(s), "token: "+expired))
-	otherCA, _ := certificate(t, "other")
-	untrusted := write(t, kubeconfig("server: '"+s.URL+"', certificate-authority-data: "+base64.StdEncoding.EncodeToString(otherCA), "token: t"))
+	return part([]byte(`{}`)) + "." + part([]byte(`{"exp":1}`)) + "." + part([]byte("x"))
+}
+
+// named returns the path of a kubeconfig of that name.
+func named(t *testing.T, name, text string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// refusing is a server that accepts no credentials.
+func refusing(w http.ResponseWriter, _ *http.Request) {
+	fail(w, http.StatusUnauthorized, "Unauthorized", "")
+}
+
+// TestRemediesSuitTheCredentials has credentials of every kind that the server refuses: the remedy is for whoever renews
+// them, and only the kubeconfig of the install container is renewed by it.
+func TestRemediesSuitTheCredentials(t *testing.T) {
+	s := listen(t, refusing)
+	token, cluster := expiredToken(), trusting(s)
+	pem, key := certificate(t, "client")
 	mount := t.TempDir()
 	ca := put(t, mount, "ca.crt", caOf(s), 0o600)
-	put(t, mount, "token", []byte(expired), 0o600)
+	tokenFile := put(t, mount, "token", []byte(token), 0o600)
 	host, port, _ := strings.Cut(strings.TrimPrefix(s.URL, "https://"), ":")
-	for _, c := range []struct {
-		source, remedy string
+	data := base64.StdEncoding.EncodeToString
+	file := func(name, user string) func() (*Client, error) {
+		return func() (*Client, error) { return Load(named(t, name, kubeconfig(cluster, user)), "test") }
+	}
+	program := put(t, mount, "login", []byte("#!/bin/sh\ncd "+mount+"\n"+prints("v1", `"token": "t"`)), 0o700)
+	for name, c := range map[string]struct {
+		reason, remedy string
 		load           func() (*Client, error)
+		// expires says that the credentials say when they expire.
+		expires bool
 	}{
-		{"kubeconfig " + file, "the watching install container renews it", func() (*Client, error) { return Load(file, "test") }},
-		{"kubeconfig " + file, "renew it there", func() (*Client, error) { return LoadSupplied(file, "test") }},
-		{"the pod's service account", "the kubelet renews it", func() (*Client, error) { return inPod(mount, host, port, "test") }},
-		{"the CNI configuration", "renew it there", func() (*Client, error) { return Direct{Server: s.URL, Token: expired, CA: ca}.Client("test") }},
+		"token of the install container": {"its token has expired", "the watching install container renews it", file(InstalledName, "token: "+token), true},
+		"token":                          {"its token has expired", "write a new token there", file("kubeconfig", "token: "+token), true},
+		"token file":                     {"its token has expired", "see why the token in tokenFile " + tokenFile + " is not renewed", file("kubeconfig", "tokenFile: "+tokenFile), true},
+		"client certificate": {
+			"its client certificate has expired, or is not signed by the client CA", "write a new client certificate and its key there",
+			file("kubeconfig", "client-certificate-data: "+data(pem)+", client-key-data: "+data(key)), false,
+		},
+		"client certificate in files": {
+			"its client certificate has expired", "renew the client certificate " + filepath.Join(mount, "client.crt"),
+			file("kubeconfig", fmt.Sprintf("client-certificate: %s, client-key: %s", put(t, mount, "client.crt", pem, 0o600), put(t, mount, "client.key", key, 0o600))), false,
+		},
+		"password": {"its user name or password is wrong", "set a token or a client certificate instead", file("kubeconfig", "username: u, password: p"), false},
+		"credential plugin": {
+			"its credential plugin (exec) prints credentials that have expired", "run " + program + " on this node",
+			file("kubeconfig", "exec: {apiVersion: client.authentication.k8s.io/v1, command: "+program+", interactiveMode: Never}"), false,
+		},
+		"supplied token": {"its token has expired", "write a new token there", func() (*Client, error) {
+			return LoadSupplied(named(t, InstalledName, kubeconfig(cluster, "token: "+token)), "test")
+		}, true},
+		"pod":               {"its token has expired", "the kubelet renews it", func() (*Client, error) { return inPod(mount, host, port, "test") }, true},
+		"CNI configuration": {"its token has expired", "write a new token there", func() (*Client, error) { return Direct{Server: s.URL, Token: token, CA: ca}.Client("test") }, true},
 	} {
 		client, err := c.load()
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%s: %v", name, err)
 		}
 		defer client.Close()
-		for what, err := range map[string]error{"401": client.Ping(t.Context()), "expiry": client.CheckExpiry(time.Now())} {
+		all := map[string]error{"401: " + c.reason: client.Ping(t.Context())}
+		if c.expires {
+			all["expiry: expired at 1970-01-01T00:00:01Z"] = client.CheckExpiry(time.Now())
+		}
+		for what, err := range all {
 			if err == nil {
-				t.Fatalf("%s of %s: no error", what, c.source)
+				t.Fatalf("%s, %s: no error", name, what)
 			}
-			says(t, err, c.source, c.remedy)
-			if installed := strings.Contains(c.remedy, "install container"); strings.Contains(err.Error(), "install container") != installed {
-				t.Errorf("%q names the install container: want %t", err, installed)
+			_, says1, _ := strings.Cut(what, ": ")
+			says(t, err, says1, c.remedy)
+			if ours := strings.Contains(c.remedy, "install container"); strings.Contains(err.Error(), "install container") != ours {
+				t.Errorf("%s: %q names the install container: want %t", name, err, ours)
 			}
 		}
-		_, err = client.Node(t.Context(), "n")
-		says(t, err, "no ClusterRole grants this right to the user of "+c.source)
 	}
-	for remedy, load := range map[string]func(string, string) (*Client, error){"the watching install container renews it": Load, "renew it there": LoadSupplied} {
-		client, err := load(untrusted, "test")
+}
+
+func TestRemediesForAnotherCASuitTheOneWhoWritesIt(t *testing.T) {
+	s := listen(t, refusing)
+	other, _ := certificate(t, "other")
+	path := put(t, t.TempDir(), "other.crt", other, 0o600)
+	inline := kubeconfig("server: '"+s.URL+"', certificate-authority-data: "+base64.StdEncoding.EncodeToString(other), "token: t")
+	inFile := kubeconfig("server: '"+s.URL+"', certificate-authority: "+path, "token: t")
+	for _, c := range []struct {
+		name, text, remedy string
+		load               func(string, string) (*Client, error)
+	}{
+		{InstalledName, inline, "the watching install container renews it", Load},
+		{"kubeconfig", inline, "replace its certificate-authority by that of the cluster", Load},
+		{InstalledName, inline, "replace its certificate-authority by that of the cluster", LoadSupplied},
+		{"kubeconfig", inFile, "replace the CA certificate " + path + " by that of the cluster", Load},
+	} {
+		client, err := c.load(named(t, c.name, c.text), "test")
 		if err != nil {
 			t.Fatal(err)
 		}
-		says(t, client.Ping(t.Context()), "is not signed by the CA certificate in kubeconfig "+filepath.Clean(untrusted), remedy)
+		says(t, client.Ping(t.Context()), "is not signed by the CA certificate in kubeconfig", c.remedy)
 	}
+}
+
+func TestARefusalForWantOfARightNamesTheCredentials(t *testing.T) {
+	s := listen(t, func(w http.ResponseWriter, _ *http.Request) { fail(w, http.StatusForbidden, "Forbidden", "") })
+	file := write(t, kubeconfig(trusting(s), "token: t"))
+	client, err := Load(file, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = client.Node(t.Context(), "n")
+	says(t, err, "no ClusterRole grants this right to the user of kubeconfig "+file)
 }

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/url"
 	"path"
+
+	"calico-cni/internal/deadline"
 )
 
 // maxAnswer bounds an answer, in bytes: the largest list of a cluster of 5,000 nodes has some megabytes.
@@ -43,7 +45,7 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 		return c.explain(ctx, r, err)
 	}
 	defer leave()
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := deadline.Within(ctx, requestTimeout, "the request")
 	defer cancel()
 	body, err := c.persist(ctx, r)
 	if err != nil {
@@ -58,12 +60,16 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 	return nil
 }
 
-// throttle waits for the client's turn.
+// throttle waits for the client's turn. It returns errNoTurn at once when the turn comes after the end of ctx.
 func (c *Client) throttle(ctx context.Context) error {
 	if c.limiter == nil {
 		return nil
 	}
-	return c.limiter.Wait(ctx)
+	err := c.limiter.Wait(ctx)
+	if err != nil && ctx.Err() == nil {
+		return errNoTurn
+	}
+	return err
 }
 
 // persist makes the request, and repeats it as long as that is safe and may help.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"calico-cni/internal/deadline"
 )
 
 const (
@@ -49,7 +51,6 @@ const (
 	goAwayClosed   = "http2: server sent GOAWAY and closed the connection"
 	notEstablished = "http2: client conn could not be established"
 	streamError    = "stream error: "
-	malformedHTTP  = "malformed HTTP"
 )
 
 // What they mean.
@@ -57,8 +58,8 @@ var (
 	errConnectionLost   = errors.New("the connection was lost: the server stopped answering on it")
 	errConnectionClosed = errors.New("the connection was closed before the answer was complete")
 	errNotProcessed     = errors.New("the server is shutting down, or takes no more requests on this connection")
+	errNoTurn           = errors.New("the limit of requests lets this one wait longer than the command may take")
 	errAborted          = errors.New("the server, or a proxy before it, aborted the request")
-	errNoHTTP           = errors.New("the answer is not HTTP")
 )
 
 // notProcessed reports whether a server has said over HTTP/2 that it did not process a request: by REFUSED_STREAM, or by
@@ -89,7 +90,7 @@ func sleep(ctx context.Context, d time.Duration) error {
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
-		return ctx.Err()
+		return deadline.Cause(ctx)
 	case <-timer.C:
 		return nil
 	}

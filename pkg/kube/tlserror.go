@@ -64,7 +64,7 @@ func (c *Client) unverified(err *tls.CertificateVerificationError) error {
 	case errors.As(err, &authority) && c.systemCAs:
 		return fail("is signed by a CA that this node does not trust", c.source+" names no CA: set its certificate-authority")
 	case errors.As(err, &authority):
-		return fail("is not signed by the CA certificate in "+c.source, c.renewal)
+		return fail("is not signed by the CA certificate in "+c.source, c.newAuthority())
 	case errors.As(err, &roots):
 		return fail("cannot be verified: this node has no CA certificates", "set certificate-authority in "+c.source)
 	case errors.As(err, &weak):

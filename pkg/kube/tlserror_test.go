@@ -157,7 +157,7 @@ func TestTLSFailuresNameTheirCauseAndRemedy(t *testing.T) {
 		{"expired", with(ca, func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Minute) }), nil, ca.trusted(), "", [2]string{"expired at ", "renew it on the control plane"}},
 		{"not yet valid", with(ca, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Minute) }), nil, ca.trusted(), "", [2]string{"is not valid before ", "clock of this node, which is behind"}},
 		{"expired CA", with(expiredCA, nil), nil, expiredCA.trusted(), "", [2]string{`the CA certificate "test CA"`, "in the certificate-authority of kubeconfig"}},
-		{"another CA", with(other, nil), nil, ca.trusted(), "", [2]string{"is not signed by the CA certificate in kubeconfig", "install container renews it"}},
+		{"another CA", with(other, nil), nil, ca.trusted(), "", [2]string{"is not signed by the CA certificate in kubeconfig", "replace its certificate-authority by that of the cluster"}},
 		{"no CA", with(ca, nil), nil, "", "", [2]string{"is signed by a CA that this node does not trust", "set its certificate-authority"}},
 		{"another address", with(ca, func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(10, 0, 0, 1)} }), nil, ca.trusted(), "", [2]string{"is not valid for 127.0.0.1, but for 10.0.0.1", "tls-server-name"}},
 		{"names only", with(ca, func(c *x509.Certificate) { c.IPAddresses, c.DNSNames = nil, []string{"a.test"} }), nil, ca.trusted(), "", [2]string{"but for a.test", "tls-server-name"}},

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/hostlock"
 )
 
@@ -94,7 +95,7 @@ func (m Migration) fence(ctx context.Context, leases []Lease) (done bool, err er
 	if err := m.makeMark(); err != nil {
 		return false, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	ctx, cancel := deadline.Within(ctx, lockPatience, "the wait for the lock of host-local")
 	defer cancel()
 	// The file that host-local locks (flock).
 	unlock, err := hostlock.Acquire(ctx, filepath.Join(m.store(), "lock"))

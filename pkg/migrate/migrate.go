@@ -22,6 +22,7 @@ import (
 	"slices"
 	"time"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/pkg/workload"
 )
 
@@ -62,7 +63,7 @@ type Migration struct {
 // Run migrates, or settles what is left of an earlier migration. It does nothing where host-local has given out nothing, and
 // can be killed at any moment and run again. An error wraps ErrUnsettled, or what Addresses or the file system said.
 func (m Migration) Run(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, Bound, errors.New("took too long; the next run goes on from here"))
+	ctx, cancel := deadline.Within(ctx, Bound, "the migration (its next run continues it)")
 	defer cancel()
 	unlock, err := m.only()
 	if err != nil {

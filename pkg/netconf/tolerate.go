@@ -21,7 +21,7 @@ func (c *NetConf) warn(field string, value any, advice string) {
 
 // tolerate replaces the values of a normalized configuration that Calico accepts and that make no sense.
 func (c *NetConf) tolerate() {
-	level, ok := parseLevel(c.LogLevel)
+	level, ok := ParseLevel(c.LogLevel)
 	if !ok {
 		c.warn("log_level", c.LogLevel, fmt.Sprintf(`want "debug", "info", "warning" or "error"; using %q`, DefaultLogLevel))
 		level = DefaultLogLevel

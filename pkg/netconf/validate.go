@@ -90,8 +90,9 @@ func (c *NetConf) checkDatastore() error {
 	return nil
 }
 
-// parseLevel takes the four levels and the names that other loggers have for them, whatever their case.
-func parseLevel(name string) (level string, ok bool) {
+// ParseLevel returns the log level that a name stands for: one of the four levels, or the name that another logger has
+// for it, in any case. ok is false for any other name.
+func ParseLevel(name string) (level string, ok bool) {
 	switch level := strings.ToLower(name); level {
 	case "debug", "info", "warning", "error":
 		return level, true

@@ -4,12 +4,12 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 
+	"calico-cni/internal/jsonfault"
 	"calico-cni/internal/safeopen"
 )
 
@@ -65,7 +65,7 @@ func (q Queue) load(name string) (*entry, error) {
 		return nil, fmt.Errorf("read queued release: %w", err)
 	}
 	e := &entry{name: name, data: data}
-	err = json.Unmarshal(data, &e.Release)
+	err = jsonfault.Unmarshal(data, &e.Release)
 	if err == nil && e.Version > version {
 		return nil, fmt.Errorf("read queued release %s: %w: version %d, want %d at most; the release waits until the plugins of the version "+
 			"that wrote it are installed", q.path(name), ErrVersion, e.Version, version)

@@ -7,6 +7,7 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/netconf"
 )
@@ -17,7 +18,7 @@ const maxConflicts = 4
 // attachInterface sets up the interface and, beside it, tells the cluster of the addresses. An address that the host
 // routes elsewhere, though IPAM calls it free, is given up for another.
 func (a *add) attachInterface(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, attachDeadline)
+	ctx, cancel := deadline.Within(ctx, attachDeadline, "the setup of the interface")
 	defer cancel()
 	for tries := 1; ; tries++ {
 		err := a.setUp(ctx)

@@ -12,6 +12,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/netconf"
@@ -19,7 +20,7 @@ import (
 
 // Check returns nil when the attachment is as its ADD made it, and else all that is not. It changes nothing.
 func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, checkDeadline)
+	ctx, cancel := deadline.Within(ctx, checkDeadline, "CHECK")
 	defer cancel()
 	a, err := p.attach("CHECK", args)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/containernetworking/cni/pkg/skel"
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/deletion"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipamplugin"
@@ -48,7 +49,7 @@ func (p *Plugin) hasInterface(t dataplane.Target) bool {
 }
 
 func (a *attachment) tearDown(ctx context.Context) (others dataplane.Others, err error) {
-	ctx, cancel := context.WithTimeout(ctx, localDeadline)
+	ctx, cancel := deadline.Within(ctx, localDeadline, "the removal of the interface")
 	defer cancel()
 	err = a.Step(ctx, "tear down", func() (err error) {
 		others, err = a.dataplane.Teardown(ctx, a.target())
@@ -63,7 +64,7 @@ func (a *attachment) tearDown(ctx context.Context) (others dataplane.Others, err
 
 // tellDelegate bounds what another IPAM plugin may take: one that hangs keeps nothing else from being released.
 func (a *attachment) tellDelegate(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, localDeadline)
+	ctx, cancel := deadline.Within(ctx, localDeadline, "the DEL of the IPAM plugin")
 	defer cancel()
 	return a.delegateDel(ctx)
 }
@@ -97,7 +98,7 @@ func (a *attachment) forget(ctx context.Context, held holdings, others dataplane
 func (a *attachment) release(
 	ctx context.Context, held holdings, e ipamplugin.Evidence, others dataplane.Others,
 ) (freed ipamplugin.Freed, err error) {
-	ctx, cancel := context.WithTimeout(ctx, ipamplugin.ReleaseDeadline)
+	ctx, cancel := deadline.Within(ctx, ipamplugin.ReleaseDeadline, "the release of the addresses")
 	defer cancel()
 	if err := a.Connect(); err != nil {
 		return freed, err

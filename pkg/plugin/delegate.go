@@ -14,6 +14,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
+	"calico-cni/internal/jsonfault"
 	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/netconf"
 )
@@ -101,7 +102,7 @@ func (a *attachment) ran(err error) error {
 // the result, which has none of ours.
 func withoutGateways(stdin []byte) ([]byte, error) {
 	config := map[string]any{}
-	if err := json.Unmarshal(stdin, &config); err != nil {
+	if err := jsonfault.Unmarshal(stdin, &config); err != nil {
 		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
 	}
 	section, _ := config["ipam"].(map[string]any)
@@ -143,7 +144,7 @@ func (a *add) delegateConfig(ctx context.Context) ([]byte, error) {
 // withRequest returns a configuration whose section ipam, and whose args, ask for what the request does. All else stays.
 func withRequest(stdin []byte, r ipamplugin.Request) ([]byte, error) {
 	config, ipam := map[string]any{}, map[string]any{}
-	if err := json.Unmarshal(stdin, &config); err != nil {
+	if err := jsonfault.Unmarshal(stdin, &config); err != nil {
 		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
 	}
 	if section, ok := config["ipam"].(map[string]any); ok {

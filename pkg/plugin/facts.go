@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/kube"
@@ -29,7 +30,7 @@ func (a *add) readCluster(ctx context.Context) error {
 		return nil
 	}
 	f := &a.facts
-	ctx, cancel := context.WithTimeout(ctx, gatherDeadline)
+	ctx, cancel := deadline.Within(ctx, gatherDeadline, "the read of what the cluster says about the pod")
 	defer cancel()
 	g, inGroup := errgroup.WithContext(ctx)
 	if a.ID.Kubernetes() {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"calico-cni/internal/deadline"
+	"calico-cni/internal/jsonfault"
 	"calico-cni/pkg/netconf"
 )
 
@@ -56,7 +58,7 @@ func (a *attachment) withSomeCIDRs(ctx context.Context) ([]byte, error) {
 	if !a.wantsPodCIDRs() {
 		return a.CNI.StdinData, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, nodePatience)
+	ctx, cancel := deadline.Within(ctx, nodePatience, "the read of the node")
 	defer cancel()
 	stdin, err := a.withPodCIDRs(ctx)
 	if err != nil {
@@ -73,7 +75,7 @@ func (a *attachment) withSomeRange(stdin []byte) ([]byte, error) {
 		return stdin, nil
 	}
 	config := map[string]any{}
-	if err := json.Unmarshal(stdin, &config); err != nil {
+	if err := jsonfault.Unmarshal(stdin, &config); err != nil {
 		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
 	}
 	ipam, ok := config["ipam"].(map[string]any)
@@ -108,7 +110,7 @@ func withAnyCIDRs(stdin []byte) ([]byte, error) {
 // ipam.ranges, and drops the named keys beside them. All else stays.
 func withCIDRs(stdin []byte, node string, cidrs []netip.Prefix, drop ...string) ([]byte, error) {
 	config := map[string]any{}
-	if err := json.Unmarshal(stdin, &config); err != nil {
+	if err := jsonfault.Unmarshal(stdin, &config); err != nil {
 		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
 	}
 	ipam, _ := config["ipam"].(map[string]any)

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/containernetworking/cni/pkg/skel"
+
+	"calico-cni/internal/deadline"
 )
 
 // tryPatience is how long a trial waits for the API server.
@@ -25,7 +27,7 @@ func (p *Plugin) Try(ctx context.Context, stdin io.Reader) error {
 	if err := c.Connect(); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, tryPatience)
+	ctx, cancel := deadline.Within(ctx, tryPatience, "the look at the datastore")
 	defer cancel()
 	return c.Allocations().Cluster.Ready(ctx)
 }

@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"calico-cni/internal/deadline"
+	"calico-cni/internal/netfault"
 	"calico-cni/pkg/ipamplugin"
 )
 
@@ -45,7 +47,7 @@ func (a *add) awaitGates(ctx context.Context) error {
 }
 
 func (a *add) awaitGate(ctx context.Context, gate string) error {
-	ctx, cancel := context.WithTimeout(ctx, a.gates.Patience)
+	ctx, cancel := deadline.Within(ctx, a.gates.Patience, "the wait for a readiness gate")
 	defer cancel()
 	client := &http.Client{Transport: a.gates.Transport, Timeout: gateAnswer}
 	var last error
@@ -54,13 +56,16 @@ func (a *add) awaitGate(ctx context.Context, gate string) error {
 		if err == nil {
 			return nil
 		}
-		// A question that the end of the patience cuts off tells nothing.
-		if last == nil || ctx.Err() == nil {
+		switch {
+		case ctx.Err() == nil:
 			last = err
+		case last == nil:
+			// The end of the wait cut off the first question.
+			last = deadline.Cause(ctx)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: readiness gate %s is closed: %w: see what answers there", ipamplugin.ErrNotUp, redacted(gate), last)
+			return fmt.Errorf("%w: readiness gate %s is closed: %w; see what answers there", ipamplugin.ErrNotUp, redacted(gate), last)
 		case <-time.After(a.gates.Poll):
 		}
 	}
@@ -73,8 +78,7 @@ func knock(ctx context.Context, client *http.Client, gate string) error {
 	}
 	answer, err := client.Do(request)
 	if err != nil {
-		// Without the URL, which may hold a password.
-		return errors.Unwrap(err)
+		return netfault.Plain(err)
 	}
 	defer func() { _ = answer.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(answer.Body, 1<<16))
@@ -99,7 +103,7 @@ func (a *add) awaitPolicy(ctx context.Context) error {
 	if a.Conf.PolicySetupTimeoutSeconds == 0 || !a.announces() {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, a.Conf.PolicySetupTimeout())
+	ctx, cancel := deadline.Within(ctx, a.Conf.PolicySetupTimeout(), "the wait for the policies of the pod")
 	defer cancel()
 	file := filepath.Join(a.Conf.EndpointStatusDir, endpointFile(a.ID.Namespace, a.ID.Pod, a.ID.IfName))
 	for {

@@ -2,8 +2,11 @@ package plugin
 
 import (
 	"errors"
+	"io"
 	"io/fs"
+	"log"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -107,4 +110,56 @@ func TestTheWaitForPoliciesEndsWithTheFileOrGivesUpAndGoesOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAClosedGateIsExplainedInPlainWords has gates that fail in the network: no message has the words of Go's packages.
+func TestAClosedGateIsExplainedInPlainWords(t *testing.T) {
+	silent := listener(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
+	closing := listener(t, func(net.Conn) {})
+	other := listener(t, func(c net.Conn) {
+		_, _ = c.Read(make([]byte, 1024))
+		_, _ = c.Write([]byte("SSH-2.0-x\r\n"))
+	})
+	secure := httptest.NewUnstartedServer(nil)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	t.Cleanup(secure.Close)
+	for _, c := range []struct{ url, says string }{
+		{"http://" + closing, "the connection was closed before the answer was complete"},
+		{"http://" + other, "the answer is not HTTP"},
+		{"https://" + other, "it does not speak TLS; correct the scheme or the port"},
+		{secure.URL, "its certificate cannot be verified with the CA certificates of this node"},
+		{"http://127.0.0.1:1", "no connection to 127.0.0.1:1: connection refused"},
+	} {
+		if err := knock(t.Context(), new(http.Client), c.url); err == nil || !strings.HasPrefix(err.Error(), c.says) {
+			t.Errorf("%s: error %v, want one that says %q", c.url, err, c.says)
+		}
+	}
+	err := gated(50*time.Millisecond, "http://"+silent).awaitGates(t.Context())
+	if want := "the wait for a readiness gate took longer than 50ms; see what answers there"; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("error %v, want one that ends with %q", err, want)
+	}
+}
+
+// listener returns the address of a server that does this with its connections.
+func listener(t *testing.T, serve func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				serve(conn)
+				_ = conn.Close()
+			}()
+		}
+	}()
+	return l.Addr().String()
 }

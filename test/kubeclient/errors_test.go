@@ -44,7 +44,7 @@ func TestServerOfAnotherCAIsUnavailableAndTheCACertificateBlamed(t *testing.T) {
 	t.Cleanup(other.Close)
 	file := kubeconfig(t, s, func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.Server = other.URL })
 	_, err := load(t, file).Namespace(t.Context(), "default")
-	wantError(t, "another CA", err, kube.ErrUnavailable, file, "CA certificate", "install container renews it")
+	wantError(t, "another CA", err, kube.ErrUnavailable, file, "CA certificate", "replace its certificate-authority")
 }
 
 func TestLoginPageIsNotServed(t *testing.T) {
@@ -67,7 +67,7 @@ func TestUnauthorizedNamesTheKubeconfigAndTheCureAndKeepsTheToken(t *testing.T) 
 	file := kubeconfig(t, s, func(_ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) { *u = clientcmdapi.AuthInfo{Token: token} })
 	client := load(t, file)
 	_, err := client.Pod(t.Context(), "default", "web")
-	wantError(t, "bad token", err, kube.ErrUnauthorized, "get pod default/web", "kubeconfig "+file, "install container renews it")
+	wantError(t, "bad token", err, kube.ErrUnauthorized, "get pod default/web", "kubeconfig "+file, "write a new token there")
 	if strings.Contains(err.Error(), token) {
 		t.Errorf("%q has the token", err)
 	}

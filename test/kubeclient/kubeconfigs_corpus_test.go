@@ -37,7 +37,7 @@ const (
 	rowRetry        = "401 for the credential of a credential plugin"
 	rowExpiration   = "`expirationTimestamp` of a credential plugin"
 	rowTokenCache   = "a renewed `tokenFile`"
-	rowPluginStderr = "standard error and `installHint` of a credential plugin"
+	rowPluginStderr = "standard error of a credential plugin"
 	rowRedirect     = "a redirect to another host"
 )
 

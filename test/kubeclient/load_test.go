@@ -66,7 +66,7 @@ func TestLoadOfAnUnusableKubeconfigNamesItAndTheCure(t *testing.T) {
 			}
 		})
 	}
-	file := filepath.Join(t.TempDir(), "missing")
+	file := filepath.Join(t.TempDir(), kube.InstalledName)
 	_, err := kube.Load(file, userAgent)
 	wantError(t, "missing", err, kube.ErrKubeconfig, file, "install container")
 	wantError(t, "missing", err, fs.ErrNotExist)

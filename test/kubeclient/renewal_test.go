@@ -164,14 +164,14 @@ func TestClientsShowWhatACredentialPluginWrites(t *testing.T) {
 	}
 }
 
-// TestErrorsHaveNoInstallHint: client-go prints the hint for people at a terminal.
-func TestErrorsHaveNoInstallHint(t *testing.T) {
+// TestErrorsHaveTheInstallHint: the message about a credential plugin that is missing has the hint, as that of client-go.
+func TestErrorsHaveTheInstallHint(t *testing.T) {
 	b := newBench(t)
 	path := b.write(t, kc(verified, execV1+"./nowhere, installHint: 'the hint'}"))
 	client, err := kube.Load(path, userAgent)
 	do(t, err)
 	defer client.Close()
-	if err := client.Ping(t.Context()); err == nil || strings.Contains(err.Error(), "the hint") {
-		t.Errorf("Ping = %v, want an error without the hint", err)
+	if err := client.Ping(t.Context()); err == nil || !strings.HasSuffix(err.Error(), "the kubeconfig says: the hint") {
+		t.Errorf("Ping = %v, want an error with the hint", err)
 	}
 }

@@ -4,9 +4,11 @@ import (
 	"net/netip"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/nettest"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/dataplane/linux"
@@ -51,6 +53,17 @@ func dataplaneRows() []row {
 		{
 			cause: "no network namespace", by: attached(func(s *dataplane.Spec) { s.NetNS = filepath.Join("/run", "netns", "none") }, nil),
 			code: 4, says: "/run/netns/none", remedy: "the sandbox is gone", kinds: []error{dataplane.ErrNoNetNS},
+		},
+		{
+			cause: "setup that takes too long", by: func(t *testing.T) outcome {
+				pod := nettest.NewNetNS(t)
+				ctx, cancel := deadline.Within(t.Context(), -time.Second, "the setup of the interface")
+				defer cancel()
+				_, err := linux.New("").Setup(ctx, dataplane.Spec{
+					Owner: "net.c1", NetNS: pod.Path, IfName: "eth0", HostIfName: "cali1", Addrs: []netip.Addr{netip.MustParseAddr("10.66.0.1")},
+				})
+				return of(err)
+			}, code: 11, says: "check IPv6: the setup of the interface took longer than", remedy: "see whether this node is overloaded, and try again",
 		},
 		{cause: "interface name taken", by: attached(nil, func(t *testing.T, _, pod *nettest.NetNS) { link(t, pod, "eth0", "") }), code: 4, says: "eth0", remedy: "remove it", kinds: []error{dataplane.ErrIfNameTaken}},
 		{

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -41,10 +42,16 @@ func kubeconfigRows() []row {
 	return []row{
 		{cause: "no kubeconfig in the configuration", by: configured("kubernetes", map[string]any{}), code: 7, says: "kubernetes.kubeconfig", remedy: "want the path of a kubeconfig file"},
 		{
+			cause: "kubeconfig of the install container missing", by: func(t *testing.T) outcome {
+				return configured("kubernetes.kubeconfig", filepath.Join(t.TempDir(), kube.InstalledName))(t)
+			},
+			code: 11, says: kube.InstalledName, remedy: "the install container writes it: check that its pod runs on this node", kinds: []error{kube.ErrKubeconfig, fs.ErrNotExist},
+		},
+		{
 			cause: "kubeconfig missing", by: func(t *testing.T) outcome {
 				return configured("kubernetes.kubeconfig", filepath.Join(t.TempDir(), "none"))(t)
 			},
-			code: 11, says: "none", remedy: "the install container writes it: check that its pod runs on this node", kinds: []error{kube.ErrKubeconfig, fs.ErrNotExist},
+			code: 11, says: "none", remedy: "create it, or correct kubernetes.kubeconfig", not: "install container", kinds: []error{kube.ErrKubeconfig, fs.ErrNotExist},
 		},
 		{cause: "kubeconfig is a directory", by: func(t *testing.T) outcome { return configured("kubernetes.kubeconfig", t.TempDir())(t) }, code: 5, says: "directory", remedy: "correct the file", kinds: kinds},
 		{cause: "empty kubeconfig", by: loaded(""), code: 5, says: "empty", remedy: "correct the file", kinds: kinds},
@@ -72,7 +79,24 @@ func kubeconfigRows() []row {
 		},
 		{
 			cause: "credential plugin missing", by: with(fmt.Sprintf("token: %q", secret), "exec: {apiVersion: client.authentication.k8s.io/v1, command: /none, interactiveMode: Never}"),
-			code: 11, says: "credential plugin (exec) of the kubeconfig: no such file", remedy: "see", kinds: []error{kube.ErrUnavailable},
+			code: 11, says: "credential plugin (exec) of the kubeconfig: /none: no such file", remedy: "install it on this node, or correct command", kinds: []error{kube.ErrUnavailable},
+		},
+		{
+			cause: "credential plugin not in PATH", by: with(fmt.Sprintf("token: %q", secret), "exec: {apiVersion: client.authentication.k8s.io/v1, command: no-such-login, interactiveMode: Never, installHint: see the wiki}"),
+			code: 11, says: "no-such-login: no such file in PATH (", remedy: "install it on this node, or write its full path as command; the kubeconfig says: see the wiki", kinds: []error{kube.ErrUnavailable},
+		},
+		{
+			cause: "credential plugin not executable", by: func(t *testing.T) outcome {
+				path := write(t, "#!/bin/sh\n")
+				return with(fmt.Sprintf("token: %q", secret), "exec: {apiVersion: client.authentication.k8s.io/v1, command: "+path+", interactiveMode: Never}")(t)
+			}, code: 11, says: "the file is not executable", remedy: "make it executable", kinds: []error{kube.ErrUnavailable},
+		},
+		{
+			cause: "credential plugin that fails", by: func(t *testing.T) outcome {
+				path := write(t, "#!/bin/sh\necho "+secret+" >&2; exit 3\n")
+				must(t, os.Chmod(path, 0o700))
+				return with(fmt.Sprintf("token: %q", secret), "exec: {apiVersion: client.authentication.k8s.io/v1, command: "+path+", interactiveMode: Never}")(t)
+			}, code: 11, says: "it exits with code 3", remedy: "see what it prints when it is run on this node", kinds: []error{kube.ErrUnavailable},
 		},
 		{
 			cause: "not in a pod", by: func(t *testing.T) outcome {

@@ -3,14 +3,18 @@ package messages_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/ipamplugin"
 )
@@ -75,6 +79,22 @@ func succeed(t *testing.T, n int, changes []any) {
 	}
 }
 
+// claimed is why node-2 cannot claim a block, while node-1 has 10.66.0.0/30.
+func claimed(cidr string) func(t *testing.T) outcome {
+	return func(t *testing.T) outcome {
+		a := &ipam.Allocator{Store: memstore.New(time.Now), Now: time.Now}
+		if obstacle, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30")); obstacle != nil || err != nil {
+			t.Fatal(obstacle, err)
+		}
+		obstacle, err := a.Claim(t.Context(), "node-2", netip.MustParsePrefix(cidr))
+		must(t, err)
+		if obstacle == nil {
+			t.Fatal("the block was claimed")
+		}
+		return of(obstacle)
+	}
+}
+
 func poolRows() []row {
 	no := []error{ipam.ErrNoAddress}
 	const other = "free addresses"
@@ -123,6 +143,32 @@ func poolRows() []row {
 		{
 			cause: "datastore locked", by: with([]object{ippool("p", "10.66.0.0/30"), {"clusterinformations", "ClusterInformation", "default", map[string]any{"datastoreReady": false}}}, 0),
 			code: 11, says: "datastoreReady false", remedy: "wait", kinds: []error{ipam.ErrNotReady},
+		},
+		{
+			cause: "conflicts until the time is over", by: func(t *testing.T) outcome {
+				store := memstore.New(time.Now)
+				a := &ipam.Allocator{Store: store, Now: time.Now}
+				if _, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30")); err != nil {
+					t.Fatal(err)
+				}
+				store.Fault = func(r memstore.Request) memstore.Outcome {
+					if r.Verb == "update" {
+						return memstore.Repeated // the second write conflicts with the first
+					}
+					return memstore.Pass
+				}
+				ctx, cancel := deadline.Within(t.Context(), -time.Second, "the allocation of the addresses")
+				defer cancel()
+				_, err := a.Claim(ctx, "node-1", netip.MustParsePrefix("10.66.0.0/30"))
+				return of(err)
+			}, code: 11, says: "claim block 10.66.0.0/30: the allocation of the addresses took longer than", remedy: "try again",
+		},
+		{
+			cause: "block of another node", by: claimed("10.66.0.0/30"), code: 100, says: "block 10.66.0.0/30 belongs to host:node-1", remedy: "release its blocks", not: "overlaps",
+		},
+		{
+			cause: "block that overlaps another", by: claimed("10.66.0.0/29"), code: 100, says: "block 10.66.0.0/29 is not used, as it overlaps block 10.66.0.0/30 of host:node-1",
+			remedy: "delete the pods of blocks whose size is not the blockSize", not: "belongs to",
 		},
 		{
 			cause: "block malformed", by: with([]object{

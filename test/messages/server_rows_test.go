@@ -15,11 +15,16 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"calico-cni/internal/deadline"
 	"calico-cni/pkg/kube"
 )
 
@@ -83,7 +88,7 @@ func tlsRows() []row {
 				s.StartTLS()
 				t.Cleanup(s.Close)
 				return presentedBy(t, s)
-			}, code: 11, says: "is not signed by the CA certificate in", remedy: "install container renews it", kinds: unavailable,
+			}, code: 11, says: "is not signed by the CA certificate in", remedy: "replace its certificate-authority", not: "install container", kinds: unavailable,
 		},
 		{
 			cause: "certificate expired", by: presenting(func(server, _ *x509.Certificate) { server.NotAfter = time.Now().Add(-time.Minute) }),
@@ -123,6 +128,33 @@ func tlsRows() []row {
 	}
 }
 
+// silent is the outcome of a request to a server that accepts connections and answers nothing, until its time is over.
+func silent(t *testing.T) outcome {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	client, err := kube.Load(write(t, kubeconfigFor("http://"+l.Addr().String(), "")), "test")
+	must(t, err)
+	defer client.Close()
+	ctx, cancel := deadline.Within(t.Context(), 50*time.Millisecond, "the release of the addresses")
+	defer cancel()
+	return of(client.Ping(ctx))
+}
+
+// limited is the outcome of a request whose turn comes after the end of the command.
+func limited(t *testing.T) outcome {
+	s := httptest.NewServer(status(500, "InternalError", "boom"))
+	defer s.Close()
+	client, err := kube.Load(write(t, kubeconfigFor(s.URL, "")), "test")
+	must(t, err)
+	defer client.Close()
+	client = client.Limited(0.001, 1)
+	ctx, cancel := deadline.Within(t.Context(), time.Minute, "the release of the addresses")
+	defer cancel()
+	_ = client.Ping(ctx) // takes the one request of the burst
+	return of(client.Ping(ctx))
+}
+
 // presentedBy asks a server with the CA of the real API server.
 func presentedBy(t *testing.T, s *httptest.Server) outcome {
 	t.Helper()
@@ -154,7 +186,20 @@ func damaged(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// refusing is the outcome of an ADD whose kubeconfig has that name and these credentials, which the API server refuses.
+func refusing(name string, credentials clientcmdapi.AuthInfo) func(t *testing.T) outcome {
+	return func(t *testing.T) outcome {
+		config, err := clientcmd.LoadFromFile(cluster(t).Kubeconfig())
+		must(t, err)
+		*config.AuthInfos[config.Contexts[config.CurrentContext].AuthInfo] = credentials
+		file := filepath.Join(t.TempDir(), name)
+		must(t, clientcmd.WriteToFile(*config, file))
+		return configured("kubernetes.kubeconfig", file)(t)
+	}
+}
+
 func serverRows() []row {
+	refused := []error{kube.ErrUnauthorized}
 	return []row{
 		{
 			cause: "nobody listens", by: func(t *testing.T) outcome {
@@ -163,6 +208,23 @@ func serverRows() []row {
 				must(t, l.Close())
 				return asked(t, "https://"+l.Addr().String(), "")
 			}, code: 11, says: "connection refused", remedy: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+		},
+		{
+			cause: "server that does not answer", by: silent,
+			code: 11, says: "no answer in time: the release of the addresses took longer than", remedy: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+		},
+		{
+			cause: "limit of requests too low", by: limited, code: 11, says: "the configuration limits requests to qps 0.001 and burst 1",
+			remedy: "raise both", not: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+		},
+		{
+			cause: "host name unknown", by: func(t *testing.T) outcome { return asked(t, "https://api.invalid:443", ", tls-server-name: x") },
+			code: 11, says: "the host name api.invalid", remedy: "use an IP address", kinds: []error{kube.ErrUnavailable},
+		},
+		{
+			cause: "proxy that does not answer", by: func(t *testing.T) outcome {
+				return asked(t, "https://192.0.2.1", ", proxy-url: 'http://127.0.0.1:1'")
+			}, code: 11, says: "no connection to the proxy: no connection to 127.0.0.1:1: connection refused", remedy: "see proxy-url in the kubeconfig", kinds: []error{kube.ErrUnavailable},
 		},
 		{cause: "internal error of the server", by: answering(status(500, "InternalError", "boom")), code: 11, says: "boom", remedy: "see whether the API server", kinds: []error{kube.ErrUnavailable}},
 		{
@@ -180,10 +242,25 @@ func serverRows() []row {
 			cause: "answer that is no object", by: answering(damaged), code: 101, says: "clusterinformations", remedy: "repair or delete the object", kinds: []error{kube.ErrMalformed},
 		},
 		{
-			cause: "token refused", by: func(t *testing.T) outcome {
-				file := kubeconfigOf(t, cluster(t).Kubeconfig(), nil)
-				return configured("kubernetes.kubeconfig", file)(t)
-			}, code: 11, says: "token has expired, or its service account was created anew", remedy: "install container renews it", kinds: []error{kube.ErrUnauthorized},
+			cause: "token of the install container refused", by: refusing(kube.InstalledName, clientcmdapi.AuthInfo{Token: secret}),
+			code: 11, says: "token has expired, or its service account was created anew", remedy: "install container renews it", kinds: refused,
+		},
+		{
+			cause: "token refused", by: refusing("admin.conf", clientcmdapi.AuthInfo{Token: secret}),
+			code: 11, says: "token has expired, or its service account was created anew", remedy: "write a new token there", not: "install container", kinds: refused,
+		},
+		{
+			cause: "password refused", by: refusing("admin.conf", clientcmdapi.AuthInfo{Username: "u", Password: secret}),
+			code: 101, says: "its user name or password is wrong", remedy: "set a token or a client certificate", not: "no ClusterRole", kinds: []error{kube.ErrForbidden},
+		},
+		{
+			cause: "credential plugin refused", by: func(t *testing.T) outcome {
+				program := write(t, "#!/bin/sh\necho '{\"apiVersion\": \"client.authentication.k8s.io/v1\", \"kind\": \"ExecCredential\", \"status\": {\"token\": \""+secret+"\"}}'\n")
+				must(t, os.Chmod(program, 0o700))
+				return refusing("admin.conf", clientcmdapi.AuthInfo{Exec: &clientcmdapi.ExecConfig{
+					APIVersion: "client.authentication.k8s.io/v1", Command: program, InteractiveMode: clientcmdapi.NeverExecInteractiveMode,
+				}})(t)
+			}, code: 11, says: "its credential plugin (exec) prints credentials that have expired", remedy: "run ", not: "token has expired", kinds: refused,
 		},
 		{
 			cause: "right missing", by: func(t *testing.T) outcome {

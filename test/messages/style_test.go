@@ -13,9 +13,10 @@ var internals = []*regexp.Regexp{
 	regexp.MustCompile(`yaml: |error converting|error unmarshaling`),
 	regexp.MustCompile(`x509: |tls: |crypto/|asn1:|pem:|illegal base64`),
 	regexp.MustCompile(`%!|<nil>|0x[0-9a-f]{6,}|\*?[a-z]+\.[A-Z]\w+\{|map\[|goroutine |\bnil\b`),
-	regexp.MustCompile(`context (canceled|deadline exceeded)|i/o timeout|unexpected EOF|: EOF\b`),
-	regexp.MustCompile(`http2: |net/http: |malformed HTTP|stream error`),
-	regexp.MustCompile(`fork/exec|exit status \d+$`),
+	regexp.MustCompile(`context (canceled|deadline exceeded)|context deadline|operation was canceled|i/o timeout|unexpected EOF|: EOF\b`),
+	regexp.MustCompile(`http2: |net/http: |http: (server|request)|malformed HTTP|stream error|Client\.Timeout|rate: Wait`),
+	regexp.MustCompile(`\b(dial|read|write) (tcp|udp|unix)|proxyconnect|no such host|server misbehaving|use of closed`),
+	regexp.MustCompile(`fork/exec|exec: |exit status \d+|signal: |executable file not found`),
 }
 
 // remedies are how the messages say what to do.
@@ -61,7 +62,10 @@ func TestTheChecksOfStyleFindWhatTheyLookFor(t *testing.T) {
 	for _, msg := range []string{
 		`netip.ParsePrefix("x"): no '/'`, "invalid Prefix", `strconv.Atoi: parsing "x": invalid syntax`, "json: cannot unmarshal string",
 		"unexpected end of JSON input", "yaml: line 3: found character", "x509: certificate signed by unknown authority", "%!s(<nil>)",
-		"context deadline exceeded", "Get \"https://a\": EOF", "http2: client connection lost", "fork/exec /bin/x: no such file", "&{a map[b:c]}",
+		"context deadline exceeded", "rate: Wait(n=1) would exceed context deadline", "dial tcp 127.0.0.1:1: connect: connection refused",
+		"lookup api.example: no such host", "x (Client.Timeout exceeded while awaiting headers)", `exec: "x": executable file not found in $PATH`,
+		"get pod: exit status 1; see", "operation was canceled", "proxyconnect: refused", "http: server closed idle connection",
+		"Get \"https://a\": EOF", "http2: client connection lost", "fork/exec /bin/x: no such file", "&{a map[b:c]}",
 	} {
 		found := false
 		for _, internal := range internals {

@@ -47,8 +47,8 @@ func (d *DataPlane) Check(ctx context.Context, spec dataplane.Spec) error {
 		{"check sysctls of host interface", c.checkSysctls},
 		{"check routes of host", c.checkHostRoutes},
 	} {
-		if err := ctx.Err(); err != nil {
-			return fmt.Errorf("%s: %w", step.name, err)
+		if err := ended(ctx, step.name); err != nil {
+			return err
 		}
 		if err := step.do(); err != nil {
 			return fmt.Errorf("%s: %w", step.name, err)

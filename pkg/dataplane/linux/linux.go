@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/netip"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/undo"
 	"calico-cni/pkg/dataplane"
 )
@@ -84,12 +85,25 @@ func (d *DataPlane) Setup(ctx context.Context, spec dataplane.Spec) (_ dataplane
 		{"add neighbours", s.addNeighbours},
 		{"add host routes", s.addHostRoutes},
 	} {
-		if err := ctx.Err(); err != nil {
-			return dataplane.Endpoint{}, fmt.Errorf("%s: %w", step.name, err)
+		if err := ended(ctx, step.name); err != nil {
+			return dataplane.Endpoint{}, err
 		}
 		if err := step.do(ctx); err != nil {
 			return dataplane.Endpoint{}, err
 		}
 	}
 	return s.endpoint(), nil
+}
+
+// ended returns an error if ctx has ended before a step.
+func ended(ctx context.Context, step string) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return interrupted(ctx, step)
+}
+
+// interrupted returns the error of a step that did not finish before ctx ended.
+func interrupted(ctx context.Context, step string) error {
+	return fmt.Errorf("%s: %w; see whether this node is overloaded, and try again", step, deadline.Cause(ctx))
 }

@@ -31,8 +31,8 @@ func (d *DataPlane) List(ctx context.Context) ([]dataplane.Attachment, error) {
 	}
 	var all []dataplane.Attachment
 	for _, a := range found {
-		if err := ctx.Err(); err != nil {
-			return nil, fmt.Errorf("list attachments: %w", err)
+		if err := ended(ctx, "list attachments"); err != nil {
+			return nil, err
 		}
 		name := a.link.Attrs().Name
 		all = append(all, dataplane.Attachment{

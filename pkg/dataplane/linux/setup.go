@@ -141,8 +141,8 @@ func (s *setup) addAddrs(context.Context) error {
 // that both ends are up (until then the end that came up first drops what it should send), and it starts to
 // receive for new IPv6 addresses, those without duplicate address detection too.
 func (s *setup) awaitReadiness(ctx context.Context) error {
-	deadline := time.NewTimer(readyWait)
-	defer deadline.Stop()
+	late := time.NewTimer(readyWait)
+	defer late.Stop()
 	for {
 		missing, err := s.missing()
 		if err != nil || missing == "" {
@@ -150,8 +150,8 @@ func (s *setup) awaitReadiness(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("await %s: %w", missing, ctx.Err())
-		case <-deadline.C:
+			return interrupted(ctx, "await "+missing)
+		case <-late.C:
 			return fmt.Errorf("await %s: not there after %s: keep the host's network manager off the pods' interfaces", missing, readyWait)
 		case <-time.After(readyPoll):
 		}

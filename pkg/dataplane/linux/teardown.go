@@ -3,7 +3,6 @@ package linux
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -45,8 +44,8 @@ func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (othe
 		{"remove host interface", t.removeHostLinks},
 		{"look for other interfaces", func() (err error) { others, err = t.others(); return err }},
 	} {
-		if err := ctx.Err(); err != nil {
-			return others, errors.Join(opened, fmt.Errorf("%s: %w", step.name, err))
+		if err := ended(ctx, step.name); err != nil {
+			return others, errors.Join(opened, err)
 		}
 		opened = errors.Join(opened, step.do())
 	}

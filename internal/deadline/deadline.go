@@ -1,0 +1,52 @@
+// Package deadline limits the time of an operation by a context, and says in an error which operation took too long.
+//
+// The errors of package context name neither: "context deadline exceeded" helps no user. All code of this module takes
+// its limits and the reasons why a context ended from here; a test keeps it so.
+package deadline
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Within returns a context that ends after limit, or with its parent. operation is a noun phrase for messages, such as
+// "the release".
+func Within(parent context.Context, limit time.Duration, operation string) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(parent, limit, &passedError{operation, limit})
+}
+
+// Cause returns why a context ended, in words for a user, and nil while it has not. The error matches
+// context.DeadlineExceeded or context.Canceled as that of the context does.
+func Cause(ctx context.Context) error {
+	switch cause := context.Cause(ctx); cause {
+	case context.DeadlineExceeded:
+		return plainError{"the time limit passed", cause}
+	case context.Canceled:
+		return plainError{"the operation was stopped", cause}
+	default:
+		return cause
+	}
+}
+
+// passedError is the cause of a context whose limit passed.
+type passedError struct {
+	operation string
+	limit     time.Duration
+}
+
+func (e *passedError) Error() string {
+	return fmt.Sprintf("%s took longer than %s", e.operation, e.limit)
+}
+
+// Is reports whether target is context.DeadlineExceeded.
+func (e *passedError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// plainError is an error of package context with another text.
+type plainError struct {
+	text  string
+	cause error
+}
+
+func (e plainError) Error() string { return e.text }
+func (e plainError) Unwrap() error { return e.cause }

@@ -1,0 +1,82 @@
+package kube
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+// InstalledName is the name of the kubeconfig that the install container writes and renews, as Calico's does.
+const InstalledName = "calico-kubeconfig"
+
+// origin says who writes the credentials of a client, and so who renews them.
+type origin int
+
+const (
+	// supplied: a user or another program.
+	supplied origin = iota
+	// installed: the install container, or Calico's node agent.
+	installed
+	// mounted: the kubelet.
+	mounted
+)
+
+// originOf returns who writes a kubeconfig that the CNI configuration names.
+func originOf(path string) origin {
+	if filepath.Base(path) == InstalledName {
+		return installed
+	}
+	return supplied
+}
+
+// Remedies for credentials and CA certificates that are renewed by a program.
+const (
+	renewInstalled = "the watching install container renews it within a minute; see that it runs on this node, " +
+		"or restart the init container"
+	renewMounted = "the kubelet renews it; delete the pod if it does not, so that another takes its place"
+)
+
+// by returns the remedy of the program that writes the credentials, else that of a user.
+func (o origin) by(user string) string {
+	switch o {
+	case installed:
+		return renewInstalled
+	case mounted:
+		return renewMounted
+	}
+	return user
+}
+
+// refusal returns why the server may not accept the credentials of a client, and the remedy. It goes by the credentials
+// that a request has, in the order of authorize.
+func (c *Client) refusal() (reason, remedy string) {
+	const token = "its token has expired, or its service account was created anew"
+	u := c.identity.user
+	switch {
+	case c.server.User != nil, u.Token+u.TokenFile == "" && u.Username+u.Password != "":
+		return "its user name or password is wrong, or the API server takes none, as since Kubernetes 1.19",
+			"set a token or a client certificate instead"
+	case u.TokenFile != "":
+		return token, c.origin.by(fmt.Sprintf("see why the token in tokenFile %s is not renewed", u.TokenFile))
+	case u.Token != "":
+		return token, c.origin.by("write a new token there")
+	case c.identity.plugin != nil:
+		return "its credential plugin (exec) prints credentials that have expired, or those of another cluster",
+			fmt.Sprintf("run %s on this node with the arguments and the environment there, and log in anew if it asks to",
+				c.identity.plugin.name())
+	case u.CertificateFile != "":
+		return refusedCertificate, fmt.Sprintf("renew the client certificate %s and its key", u.CertificateFile)
+	case c.identity.certificate != nil:
+		return refusedCertificate, "write a new client certificate and its key there"
+	}
+	return "it is asked without credentials", "set a token or a client certificate, and https:// in front of the server"
+}
+
+const refusedCertificate = "its client certificate has expired, or is not signed by the client CA of the server"
+
+// newAuthority is the remedy for a CA certificate that is not that of the server.
+func (c *Client) newAuthority() string {
+	if c.authority != "" {
+		return c.origin.by(fmt.Sprintf("replace the CA certificate %s by that of the cluster", c.authority))
+	}
+	return c.origin.by("replace its certificate-authority by that of the cluster")
+}
