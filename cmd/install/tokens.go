@@ -10,7 +10,8 @@ import (
 
 	"calico-cni/internal/buildinfo"
 	"calico-cni/internal/deadline"
-	"calico-cni/pkg/install"
+	"calico-cni/pkg/install/config"
+	"calico-cni/pkg/install/credentials"
 	"calico-cni/pkg/kube"
 )
 
@@ -23,7 +24,7 @@ const (
 
 // tokens has the API server issue tokens of the plugins' service account.
 type tokens struct {
-	cfg install.Config
+	cfg config.Config
 	log *slog.Logger
 }
 
@@ -56,7 +57,7 @@ func (t tokens) explain(err error, namespace, server string) error {
 	switch {
 	case errors.Is(err, kube.ErrUnauthorized):
 		return fmt.Errorf("request token of service account %s: %w: the API server at %s does not accept %s; %s",
-			account, install.ErrRefused, server, t.source(), t.remedy())
+			account, credentials.ErrRefused, server, t.source(), t.remedy())
 	case errors.Is(err, kube.ErrForbidden):
 		return fmt.Errorf("request token of service account %s: %w: the API server at %s does not permit this to %s; "+
 			"allow it to create serviceaccounts/token, as the ClusterRole calico-cni-install does", account, kube.ErrForbidden, server, t.source())
@@ -93,7 +94,7 @@ func (t tokens) Accepted(ctx context.Context, kubeconfig string) error {
 	err = client.Ping(ctx)
 	switch {
 	case errors.Is(err, kube.ErrUnauthorized):
-		return fmt.Errorf("%w: %w", install.ErrRefused, err)
+		return fmt.Errorf("%w: %w", credentials.ErrRefused, err)
 	case errors.Is(err, kube.ErrForbidden):
 		return nil
 	}

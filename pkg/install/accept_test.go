@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"calico-cni/pkg/install/fault"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
 )
@@ -33,14 +34,14 @@ func TestWhatThePluginsWouldRefuseIsNotInstalled(t *testing.T) {
 		{"name of another's network", `{"name": "net_1", "plugins": [{"type": "macvlan", "ipam": {"type": "calico-ipam"}}]}`, netconf.ErrInvalid, `name: "net_1"`},
 		{"API server that is no URL", list(`{"type": "calico", "ipam": {"type": "calico-ipam"}, "policy": {"k8s_api_root": "https://fd00::1:443", "k8s_auth_token": "__SERVICEACCOUNT_TOKEN__"}}`), kube.ErrKubeconfig, "write its IPv6 address in brackets"},
 		{"API server without credentials", list(`{"type": "calico", "ipam": {"type": "calico-ipam"}, "kubernetes": {"k8s_api_root": "https://__KUBERNETES_SERVICE_HOST__:443"}}`), kube.ErrKubeconfig, "the user has no credentials"},
-		{"version to come", strings.Replace(list(`{"type": "calico"}`), "0.3.1", "1.2.0", 1), ErrConfig, `cniVersion "1.2.0" is not one that the plugins speak: want one of 0.1.0`},
-		{"version that never was", strings.Replace(list(`{"type": "calico"}`), "0.3.1", "0.3.2", 1), ErrConfig, `cniVersion "0.3.2"`},
+		{"version to come", strings.Replace(list(`{"type": "calico"}`), "0.3.1", "1.2.0", 1), fault.ErrConfig, `cniVersion "1.2.0" is not one that the plugins speak: want one of 0.1.0`},
+		{"version that never was", strings.Replace(list(`{"type": "calico"}`), "0.3.1", "0.3.2", 1), fault.ErrConfig, `cniVersion "0.3.2"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHost(t)
 			h.cfg.NetworkConfig = tt.template
 			err := h.install()
-			checkFaults(t, err, tt.says)
+			checkConfigFault(t, err, tt.says)
 			if !errors.Is(err, tt.want) || strings.Contains(err.Error(), secret) {
 				t.Errorf("Run = %v; want %v and no secret", err, tt.want)
 			}
@@ -80,7 +81,7 @@ func TestThePluginsReachTheServerOfATemplateInEveryFormOfItsAddress(t *testing.T
 func TestASinglePluginThatWouldRefuseIsNotInstalled(t *testing.T) {
 	h := newHost(t)
 	h.cfg.ConfName, h.cfg.NetworkConfig = "10-calico.conf", `{"name": "net", "type": "calico", "mtu": 9}`
-	checkFaults(t, h.install(), "check 10-calico.conf", "mtu: 9")
+	checkConfigFault(t, h.install(), "check 10-calico.conf", "mtu: 9")
 	h.checkTree("")
 }
 
@@ -95,7 +96,7 @@ func TestTheKubeconfigIsNeverTheOldConfiguration(t *testing.T) {
 	h := newHost(t)
 	h.mustInstall()
 	h.cfg.OldConfName = "calico-kubeconfig"
-	checkFaults(t, h.install(), "CNI_OLD_CONF_NAME")
+	checkConfigFault(t, h.install(), "CNI_OLD_CONF_NAME")
 	h.checkTree(installed)
 }
 
@@ -103,7 +104,7 @@ func TestTheHostsNameHasToBeANodesName(t *testing.T) {
 	h := newHost(t)
 	h.cfg.NodeName = ""
 	for _, name := range []string{"worker_1", "", "a b"} {
-		checkFaults(t, Run(t.Context(), h.cfg, Deps{
+		checkConfigFault(t, Run(t.Context(), h.cfg, Deps{
 			Tokens: tokens(issue), Hostname: func() (string, error) { return name, nil }, Now: time.Now, Log: slog.New(slog.NewTextHandler(&h.log, nil)),
 		}), "KUBERNETES_NODE_NAME is empty")
 	}

@@ -16,6 +16,9 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/internal/atomicfile"
+	"calico-cni/pkg/install/binaries"
+	"calico-cni/pkg/install/fault"
+	"calico-cni/pkg/install/record"
 	"calico-cni/pkg/kube"
 )
 
@@ -128,7 +131,7 @@ func TestWhatCanBeRefusedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		{"no token", func(*host) {}, func() (string, error) { return "", refused }, refused},
 		{"empty token", func(*host) {}, func() (string, error) { return "", nil }, nil},
 		{"no certificate authority", func(h *host) { _ = os.Remove(h.path("sa/ca.crt")) }, issue, fs.ErrNotExist},
-		{"API server that the plugins cannot use", func(h *host) { h.cfg.ServiceHost = "a|b" }, issue, ErrConfig},
+		{"API server that the plugins cannot use", func(h *host) { h.cfg.ServiceHost = "a|b" }, issue, fault.ErrConfig},
 		{
 			"kubeconfig is a pipe",
 			func(h *host) { h.pipe("host/etc/cni/net.d/calico-kubeconfig") }, issue, atomicfile.ErrNotRegular,
@@ -138,10 +141,10 @@ func TestWhatCanBeRefusedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 			func(h *host) { h.pipe("host/etc/cni/net.d/10-calico.conflist") }, issue, atomicfile.ErrNotRegular,
 		},
 		{"binary is a pipe", func(h *host) { h.pipe("host/opt/cni/bin/calico-ipam") }, issue, atomicfile.ErrNotRegular},
-		{"second binary does not run", func(h *host) { h.put("image/calico-ipam", "failing") }, issue, ErrBadBinary},
+		{"second binary does not run", func(h *host) { h.put("image/calico-ipam", "failing") }, issue, binaries.ErrBad},
 		{"bad template", func(h *host) { h.cfg.NetworkConfig = `{"name": "__X__"}` }, issue, conflist.ErrInvalid},
-		{"template file is missing", func(h *host) { h.cfg.NetworkConfigFile = h.path("none") }, issue, ErrConfig},
-		{"bad configuration", func(h *host) { h.cfg.MTU = -1 }, issue, ErrConfig},
+		{"template file is missing", func(h *host) { h.cfg.NetworkConfigFile = h.path("none") }, issue, fault.ErrConfig},
+		{"bad configuration", func(h *host) { h.cfg.MTU = -1 }, issue, fault.ErrConfig},
 		{"node files without a mount", func(h *host) { h.cfg.NodeFiles = true }, issue, fs.ErrNotExist},
 		{
 			"kubeconfig of the template's is broken",
@@ -159,7 +162,7 @@ func TestWhatCanBeRefusedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 				t.Errorf("Run = %v; want %v", err, tt.want)
 			}
 			h.checkTree(before)
-			if _, err := os.Lstat(h.path("host/etc/cni/net.d/" + recordName)); !errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Lstat(h.path("host/etc/cni/net.d/" + record.Name)); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("the record is written: %v", err)
 			}
 		})

@@ -13,6 +13,8 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/internal/atomicfile"
+	"calico-cni/pkg/install/fault"
+	"calico-cni/pkg/install/network"
 )
 
 const (
@@ -148,17 +150,17 @@ func TestWhatCannotBeChainedIntoIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		want error
 	}{
 		{"no list", func(h *host) { _ = os.Remove(h.path(chainFile)) }, fs.ErrNotExist},
-		{"not JSON", func(h *host) { h.write(chainFile, "{") }, ErrOthersList},
-		{"a single plugin", func(h *host) { h.write(chainFile, `{"name": "n", "type": "x"}`) }, ErrOthersList},
-		{"a list without name", func(h *host) { h.write(chainFile, `{"plugins": [{"type": "x"}]}`) }, ErrOthersList},
+		{"not JSON", func(h *host) { h.write(chainFile, "{") }, network.ErrForeignList},
+		{"a single plugin", func(h *host) { h.write(chainFile, `{"name": "n", "type": "x"}`) }, network.ErrForeignList},
+		{"a list without name", func(h *host) { h.write(chainFile, `{"plugins": [{"type": "x"}]}`) }, network.ErrForeignList},
 		{"a link to a list", func(h *host) {
 			_ = os.Rename(h.path(chainFile), h.path("list"))
 			_ = os.Symlink(h.path("list"), h.path(chainFile))
 		}, atomicfile.ErrNotRegular},
-		{"a version that we do not speak", func(h *host) { h.write(chainFile, strings.Replace(theirs, "0.4.0", "2.0.0", 1)) }, ErrConfig},
-		{"a template without calico", func(h *host) { h.cfg.NetworkConfig = `{"name": "n", "plugins": [{"type": "bridge"}]}` }, ErrConfig},
-		{"not a list by its name", func(h *host) { h.cfg.ChainInto = "05-theirs.conf" }, ErrConfig},
-		{"a path", func(h *host) { h.cfg.ChainInto = "../05-theirs.conflist" }, ErrConfig},
+		{"a version that we do not speak", func(h *host) { h.write(chainFile, strings.Replace(theirs, "0.4.0", "2.0.0", 1)) }, fault.ErrConfig},
+		{"a template without calico", func(h *host) { h.cfg.NetworkConfig = `{"name": "n", "plugins": [{"type": "bridge"}]}` }, fault.ErrConfig},
+		{"not a list by its name", func(h *host) { h.cfg.ChainInto = "05-theirs.conf" }, fault.ErrConfig},
+		{"a path", func(h *host) { h.cfg.ChainInto = "../05-theirs.conflist" }, fault.ErrConfig},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHost(t)
@@ -171,23 +173,6 @@ func TestWhatCannotBeChainedIntoIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 			h.checkTree(before)
 		})
 	}
-}
-
-// TestAChangeBetweenReadingAndWritingIsNotLost: the list is somebody else's.
-func TestAChangeBetweenReadingAndWritingIsNotLost(t *testing.T) {
-	h := newHost(t)
-	chaining(h)
-	i := installer{cfg: h.cfg, template: h.cfg.NetworkConfig, record: record{Files: map[string][]string{}}}
-	n, err := i.network()
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := strings.Replace(theirs, "tuning", "bandwidth", 1)
-	h.write(chainFile, other)
-	if _, err := i.writeNetwork(n); err == nil || !strings.Contains(err.Error(), "changed meanwhile") {
-		t.Errorf("writeNetwork = %v", err)
-	}
-	h.checkText(chainFile, other)
 }
 
 func TestExclusiveMovesOthersAsideAndUninstallBringsThemBack(t *testing.T) {
@@ -221,11 +206,11 @@ func TestANameThatIsTakenAgainIsNotOverwritten(t *testing.T) {
 	h.write("host/etc/cni/net.d/87-bridge.conf", "old")
 	h.mustInstall()
 	h.write("host/etc/cni/net.d/87-bridge.conf", "new")
-	if err := h.uninstall(); !errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), "whose old name is taken") {
+	if err := h.uninstall(); !errors.Is(err, fault.ErrDiffers) || !strings.Contains(err.Error(), "whose old name is taken") {
 		t.Errorf("uninstall = %v", err)
 	}
 	h.checkText("host/etc/cni/net.d/87-bridge.conf", "new")
-	h.checkText("host/etc/cni/net.d/87-bridge.conf"+asideSuffix, "old")
+	h.checkText("host/etc/cni/net.d/87-bridge.conf"+network.AsideSuffix, "old")
 }
 
 // TestExclusiveComesLast: the runtime is never without a configuration.
@@ -270,7 +255,7 @@ func TestNodeFilesAreProvidedWhereNobodyElseDoes(t *testing.T) {
 			w.look()
 			w.checkText(dir+"nodename", "an agent came")
 			err := w.host.uninstall()
-			if !errors.Is(err, ErrDiffers) || theirs && strings.Contains(err.Error(), "mtu") {
+			if !errors.Is(err, fault.ErrDiffers) || theirs && strings.Contains(err.Error(), "mtu") {
 				t.Errorf("uninstall = %v; want it to leave nodename", err)
 			}
 			w.checkText(dir+"nodename", "an agent came")
@@ -322,7 +307,7 @@ func TestTheOldConfigurationGoesAlsoWhenChained(t *testing.T) {
 func TestAWatcherWaitsForTheList(t *testing.T) {
 	w := newWatched(t, chaining)
 	w.write(chainFile, theirs[:20])
-	if err := w.round(t.Context()); ExitCode(err) != ExitFailed {
+	if err := w.Round(t.Context()); ExitCode(err) != ExitFailed {
 		t.Errorf("round = %v, exit code %d", err, ExitCode(err))
 	}
 	w.write(chainFile, theirs)

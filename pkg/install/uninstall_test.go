@@ -1,16 +1,21 @@
 package install
 
 import (
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"calico-cni/pkg/install/config"
+	"calico-cni/pkg/install/fault"
+	"calico-cni/pkg/install/record"
 )
 
 // verb runs the command with another verb, or otherwise changed.
-func (h *host) verb(change func(c *Config)) error {
+func (h *host) verb(change func(c *config.Config)) error {
 	before := h.cfg
 	defer func() { h.cfg = before }()
 	change(&h.cfg)
@@ -20,7 +25,7 @@ func (h *host) verb(change func(c *Config)) error {
 
 func (h *host) uninstall() error {
 	h.t.Helper()
-	return h.verb(func(c *Config) { c.Verb = VerbUninstall })
+	return h.verb(func(c *config.Config) { c.Verb = config.VerbUninstall })
 }
 
 func TestUninstallRemovesWhatWasInstalledAndNothingElse(t *testing.T) {
@@ -37,7 +42,7 @@ func TestUninstallRemovesWhatWasInstalledAndNothingElse(t *testing.T) {
 		t.Errorf("uninstall = %v", err)
 	}
 	h.checkTree(others)
-	if _, err := os.Stat(h.path("host/etc/cni/net.d/" + recordName)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(h.path("host/etc/cni/net.d/" + record.Name)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the record: %v; want it gone", err)
 	}
 	if err := h.uninstall(); err != nil {
@@ -102,8 +107,8 @@ func TestUninstallLeavesWhatSomebodyChangedAndTells(t *testing.T) {
 			h.mustInstall()
 			tt.change(h)
 			err := h.uninstall()
-			if !errors.Is(err, ErrDiffers) || ExitCode(err) != 3 {
-				t.Fatalf("uninstall = %v, exit code %d; want ErrDiffers", err, ExitCode(err))
+			if !errors.Is(err, fault.ErrDiffers) || ExitCode(err) != 3 {
+				t.Fatalf("uninstall = %v, exit code %d; want fault.ErrDiffers", err, ExitCode(err))
 			}
 			for _, says := range tt.says {
 				if !strings.Contains(err.Error(), says) {
@@ -131,18 +136,13 @@ func TestUninstallKnowsWhatAKilledInstallerWrote(t *testing.T) {
 	for _, upgraded := range []string{"", "calico", "calico calico-ipam"} {
 		h := newHost(t)
 		h.mustInstall()
-		i := installer{cfg: h.cfg, deps: Deps{Now: time.Now}}
-		i.remember()
-		var todo []binary
-		for _, name := range plugins {
-			h.put("image/"+name, "v2")
-			s, err := sum(h.path("image/" + name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			todo = append(todo, binary{name: name, sum: s})
+		r := record.New(h.path("host"), h.path("host/etc/cni/net.d"), slog.New(slog.DiscardHandler))
+		r.Load()
+		sums := map[string][32]byte{}
+		for _, name := range []string{"calico", "calico-ipam"} {
+			sums[h.path("host/opt/cni/bin/"+name)] = sha256.Sum256(built["v2"])
 		}
-		if err := i.enter(h.path("host/opt/cni/bin"), todo); err != nil {
+		if err := r.EnterBinaries(sums); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range strings.Fields(upgraded) {
@@ -159,9 +159,9 @@ func TestAnUnreadableRecordOwnsNothing(t *testing.T) {
 	for _, text := range []string{"", "{", `{"files": null}`, `[]`, `{"files": {"opt/cni/bin/calico": ["00"]}}`} {
 		h := newHost(t)
 		h.mustInstall()
-		_ = os.WriteFile(h.path("host/etc/cni/net.d/"+recordName), []byte(text), 0o600)
-		if err := h.uninstall(); !errors.Is(err, ErrDiffers) {
-			t.Errorf("uninstall with the record %s = %v; want ErrDiffers", text, err)
+		_ = os.WriteFile(h.path("host/etc/cni/net.d/"+record.Name), []byte(text), 0o600)
+		if err := h.uninstall(); !errors.Is(err, fault.ErrDiffers) {
+			t.Errorf("uninstall with the record %s = %v; want fault.ErrDiffers", text, err)
 		}
 		h.checkTree(installed)
 	}
@@ -173,7 +173,7 @@ func TestADryUninstallSaysWhatItWouldDoAndDoesNothing(t *testing.T) {
 	h.cfg.Exclusive = true
 	h.mustInstall()
 	before := h.tree()
-	if err := h.verb(func(c *Config) { c.Verb, c.DryRun = VerbUninstall, true }); err != nil {
+	if err := h.verb(func(c *config.Config) { c.Verb, c.DryRun = config.VerbUninstall, true }); err != nil {
 		t.Errorf("uninstall = %v", err)
 	}
 	h.checkTree(before)
@@ -190,7 +190,7 @@ func TestUninstallLeavesWhatAMetaPluginCalls(t *testing.T) {
 	h.write("host/etc/cni/net.d/00-multus.conf", `{"cniVersion": "0.3.1", "name": "multus", "type": "multus",
 		"delegates": [{"cniVersion": "1.0.0", "name": "k8s-pod-network", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}}]}]}`)
 	err := h.uninstall()
-	if !errors.Is(err, ErrDiffers) || !strings.Contains(h.tree(), "bin/calico v1") || !strings.Contains(h.tree(), "calico-kubeconfig") {
+	if !errors.Is(err, fault.ErrDiffers) || !strings.Contains(h.tree(), "bin/calico v1") || !strings.Contains(h.tree(), "calico-kubeconfig") {
 		t.Errorf("uninstall = %v\n%s", err, h.tree())
 	}
 }
@@ -203,7 +203,7 @@ func TestUninstallLeavesWhatIsInADirectoryThatIsNotMounted(t *testing.T) {
 	if err := os.Rename(bin, away); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.uninstall(); !errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), "opt/cni/bin/calico, whose directory is not mounted") {
+	if err := h.uninstall(); !errors.Is(err, fault.ErrDiffers) || !strings.Contains(err.Error(), "opt/cni/bin/calico, whose directory is not mounted") {
 		t.Errorf("uninstall = %v", err)
 	}
 	h.checkTree("")
@@ -237,9 +237,9 @@ func TestUninstallSaysHowManyReleasesWait(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg := h.cfg
-			cfg.Verb, cfg.DryRun = VerbUninstall, tt.dry
+			cfg.Verb, cfg.DryRun = config.VerbUninstall, tt.dry
 			err := Run(t.Context(), cfg, Deps{Backlog: &tt.queue, Now: time.Now, Out: &h.out, Log: slog.New(slog.NewTextHandler(&h.log, nil))})
-			if (err == nil) != (tt.left == "") || err != nil && (!errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), tt.left)) {
+			if (err == nil) != (tt.left == "") || err != nil && (!errors.Is(err, fault.ErrDiffers) || !strings.Contains(err.Error(), tt.left)) {
 				t.Errorf("uninstall = %v; want %q", err, tt.left)
 			}
 			if tt.queue.attempts != tt.attempt {

@@ -3,8 +3,6 @@ package install
 import (
 	"context"
 	"errors"
-	"io"
-	"log/slog"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -15,74 +13,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"calico-cni/internal/atomicfile"
+	"calico-cni/pkg/install/binaries"
+	"calico-cni/pkg/install/credentials"
+	"calico-cni/pkg/install/hostfile"
+	"calico-cni/pkg/install/record"
+	"calico-cni/pkg/install/watch"
 )
-
-// authority plays the API server's part of tokens: it issues them, and takes those that it is told to.
-type authority struct {
-	issued  int
-	tried   int
-	life    time.Duration
-	fails   error
-	refuses bool
-	// out has every question fail, and asked counts them.
-	out   bool
-	asked int
-	now   func() time.Time
-}
-
-func (a *authority) Token(context.Context, string) (string, time.Time, error) {
-	a.tried++
-	if a.fails != nil {
-		return "", time.Time{}, a.fails
-	}
-	a.issued++
-	a.refuses = false
-	return "opaque-" + strings.Repeat("t", a.issued), a.now().Add(a.life), nil
-}
-
-func (a *authority) Accepted(context.Context, string) error {
-	a.asked++
-	if a.out {
-		return errors.New("out of reach")
-	}
-	if a.refuses {
-		return ErrRefused
-	}
-	return nil
-}
-
-// watched is a host that is watched, with a clock that the test moves. It is years ahead of the kernel's, so that files
-// are old enough for their stamps to be trusted.
-type watched struct {
-	*host
-	*watcher
-	clock     time.Time
-	authority *authority
-}
-
-func newWatched(t *testing.T, set ...func(*host)) *watched {
-	t.Helper()
-	h := newHost(t)
-	for _, f := range set {
-		f(h)
-	}
-	w := &watched{host: h, clock: time.Date(2036, 1, 1, 0, 0, 0, 0, time.UTC)}
-	now := func() time.Time { return w.clock }
-	w.authority = &authority{life: 24 * time.Hour, now: now}
-	w.watcher = newWatcher(&installer{cfg: h.cfg, verified: map[string]stamp{}, deps: Deps{
-		Tokens: w.authority, Hostname: func() (string, error) { return "worker-host", nil }, LinkMTU: func() (int, error) { return 9000, nil },
-		Now: now, Spread: func() float64 { return 0.5 }, Out: &h.out, Log: slog.New(slog.NewTextHandler(&h.log, nil)),
-	}})
-	return w
-}
-
-// look does one round and fails the test when not all is as it should be afterwards.
-func (w *watched) look() {
-	w.t.Helper()
-	if err := w.round(w.t.Context()); err != nil {
-		w.t.Errorf("round = %v\n%s", err, w.log.String())
-	}
-}
 
 func TestWatchRepairsWhatSomebodyChanges(t *testing.T) {
 	const conf = "host/etc/cni/net.d/10-calico.conflist"
@@ -113,7 +49,7 @@ func TestWatchRepairsWhatSomebodyChanges(t *testing.T) {
 			w := newWatched(t)
 			w.look()
 			w.look()
-			record, _ := os.ReadFile(w.path("host/etc/cni/net.d/" + recordName))
+			before, _ := os.ReadFile(w.path("host/etc/cni/net.d/" + record.Name))
 			w.log.Reset()
 			tt.change(w.host)
 			w.look()
@@ -121,8 +57,8 @@ func TestWatchRepairsWhatSomebodyChanges(t *testing.T) {
 			if got := w.log.String(); !strings.Contains(got, tt.says) || (tt.says == "") != (got == "") {
 				t.Errorf("log lacks %s:\n%s", tt.says, got)
 			}
-			if again, _ := os.ReadFile(w.path("host/etc/cni/net.d/" + recordName)); string(again) != string(record) {
-				t.Errorf("record was %s, is %s", record, again)
+			if again, _ := os.ReadFile(w.path("host/etc/cni/net.d/" + record.Name)); string(again) != string(before) {
+				t.Errorf("record was %s, is %s", before, again)
 			}
 		})
 	}
@@ -149,11 +85,11 @@ func TestARivalIsFoughtEverMoreRarely(t *testing.T) {
 	start := w.clock
 	for range 3600 {
 		w.write("host/etc/cni/net.d/10-calico.conflist", `{"name": "rival", "plugins": [{"type": "bridge"}]}`)
-		err := w.round(t.Context())
+		err := w.Round(t.Context())
 		if err == nil {
 			repairs = append(repairs, w.clock.Sub(start))
-		} else if !errors.Is(err, ErrContested) || !strings.Contains(err.Error(), "plugins bridge") {
-			t.Fatalf("round = %v; want ErrContested with what is there", err)
+		} else if !errors.Is(err, watch.ErrContested) || !strings.Contains(err.Error(), "plugins bridge") {
+			t.Fatalf("round = %v; want watch.ErrContested with what is there", err)
 		}
 		w.clock = w.clock.Add(time.Second)
 	}
@@ -172,12 +108,12 @@ func TestOthersRepairsDoNotWaitForARival(t *testing.T) {
 	w.look()
 	for range 2 {
 		_ = os.Remove(w.path("host/etc/cni/net.d/10-calico.conflist"))
-		_ = w.round(t.Context())
+		_ = w.Round(t.Context())
 	}
 	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
 	_ = os.Remove(w.path("host/etc/cni/net.d/calico-kubeconfig"))
-	if err := w.round(t.Context()); !errors.Is(err, ErrContested) {
-		t.Errorf("round = %v; want ErrContested", err)
+	if err := w.Round(t.Context()); !errors.Is(err, watch.ErrContested) {
+		t.Errorf("round = %v; want watch.ErrContested", err)
 	}
 	w.checkTree(strings.Replace(installed, "-rw------- etc/cni/net.d/10-calico.conflist\n", "", 1))
 }
@@ -189,7 +125,7 @@ func TestTheConfigurationWaitsForTheBinaries(t *testing.T) {
 	_ = os.Remove(w.path("host/etc/cni/net.d/10-calico.conflist"))
 	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
 	_ = os.Mkdir(w.path("host/opt/cni/bin/calico"), 0o755)
-	if err := w.round(t.Context()); !errors.Is(err, atomicfile.ErrNotRegular) {
+	if err := w.Round(t.Context()); !errors.Is(err, atomicfile.ErrNotRegular) {
 		t.Errorf("round = %v; want ErrNotRegular", err)
 	}
 	if strings.Contains(w.tree(), "conflist") {
@@ -212,7 +148,7 @@ func TestTheTokenIsRenewed(t *testing.T) {
 		{"after a sleep of days", func(w *watched) { w.clock = w.clock.Add(72 * time.Hour) }, 2},
 		{"when the clock was set back", func(w *watched) { w.clock = w.clock.Add(-time.Hour) }, 2},
 		{"not when the clock drifts back", func(w *watched) { w.clock = w.clock.Add(-time.Second) }, 1},
-		{"when it is refused", func(w *watched) { w.authority.refuses = true; w.clock = w.clock.Add(probeEvery) }, 2},
+		{"when it is refused", func(w *watched) { w.authority.refuses = true; w.clock = w.clock.Add(10 * time.Minute) }, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWatched(t)
@@ -225,7 +161,7 @@ func TestTheTokenIsRenewed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if token := tokenOf(data); strings.Count(token, "t") != tt.want || w.authority.issued != tt.want {
+			if token := credentials.TokenOf(data); strings.Count(token, "t") != tt.want || w.authority.issued != tt.want {
 				t.Errorf("token %q, %d issued; want the one of number %d", token, w.authority.issued, tt.want)
 			}
 			w.checkTree(installed)
@@ -270,7 +206,7 @@ func TestANodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
 		w.look()
 	}
 	w.clock = w.clock.Add(time.Minute)
-	if err := w.round(t.Context()); !errors.Is(err, w.authority.fails) {
+	if err := w.Round(t.Context()); !errors.Is(err, w.authority.fails) {
 		t.Errorf("round = %v after half of the token's life; want the reason", err)
 	}
 	w.authority.fails = nil
@@ -283,7 +219,7 @@ func TestARefusedTokenIsAskedForAgainEveryMinuteAtMost(t *testing.T) {
 	w.look()
 	for range 3600 {
 		w.authority.refuses = true
-		_ = w.round(t.Context())
+		_ = w.Round(t.Context())
 		w.clock = w.clock.Add(time.Second)
 	}
 	if w.authority.issued > 70 {
@@ -330,7 +266,7 @@ func TestWhatOthersAddedToTheConfigurationStays(t *testing.T) {
 			if n := strings.Count(w.log.String(), "istio-cni"); n != 1 {
 				t.Errorf("said %d times; want once:\n%s", n, w.log.String())
 			}
-			if s, err := w.status(); tt.stays && (s.Network.State != StateExtended || err != nil) {
+			if s, err := w.host.status(); tt.stays && (s.Network.State != hostfile.Extended || err != nil) {
 				t.Errorf("status: %s, %v", s.Network.State, err)
 			}
 		})
@@ -341,7 +277,7 @@ func TestTheFirstInstallationIsTriedUntilItSucceeds(t *testing.T) {
 	w := newWatched(t)
 	w.authority.fails = errors.New("no route to the API server")
 	for range 300 {
-		if err := w.round(t.Context()); !errors.Is(err, w.authority.fails) {
+		if err := w.Round(t.Context()); !errors.Is(err, w.authority.fails) {
 			t.Fatalf("round = %v; want the reason", err)
 		}
 		w.clock = w.clock.Add(time.Second)
@@ -360,28 +296,25 @@ func TestReadiness(t *testing.T) {
 	w := newWatched(t)
 	ask := func(code int, says string) {
 		t.Helper()
-		r := httptest.NewRecorder()
-		w.health.ServeHTTP(r, nil)
-		body, _ := io.ReadAll(r.Body)
-		if r.Code != code || !strings.Contains(string(body), says) {
-			t.Errorf("%d %s; want %d %s", r.Code, body, code, says)
+		if got, body := w.get("/readyz"); got != code || !strings.Contains(body, says) {
+			t.Errorf("%d %s; want %d %s", got, body, code, says)
 		}
 	}
 	ask(503, "not installed yet")
 	w.authority.fails = errors.New("no route to the API server")
-	w.watcher.tell(w.round(t.Context()))
+	w.Report(w.Round(t.Context()))
 	ask(503, "no route to the API server")
 	w.authority.fails = nil
 	w.clock = w.clock.Add(time.Minute)
-	w.watcher.tell(w.round(t.Context()))
+	w.Report(w.Round(t.Context()))
 	ask(200, "ready")
 	for range 2 {
 		_ = os.Remove(w.path("host/opt/cni/bin/calico"))
-		w.watcher.tell(w.round(t.Context()))
+		w.Report(w.Round(t.Context()))
 	}
 	ask(503, "opt/cni/bin/calico is missing; next repair at 2036-01-01T00:01:10Z")
 	w.clock = w.clock.Add(time.Minute)
-	w.watcher.tell(w.round(t.Context()))
+	w.Report(w.Round(t.Context()))
 	ask(200, "ready")
 	w.clock = w.clock.Add(time.Hour)
 	ask(503, "nothing was looked at for 1h0m0s")
@@ -396,10 +329,10 @@ func TestBeingStopped(t *testing.T) {
 		w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.CleanupOnExit, h.cfg.HealthAddr = true, tt.cleanup, "127.0.0.1:0" })
 		ctx, stop := context.WithCancel(t.Context())
 		wake := make(chan struct{})
-		deps := w.deps
+		deps := w.deps(w.authority, w.now)
 		deps.Wake = wake
 		done := make(chan error)
-		go func() { done <- Run(ctx, w.host.cfg, deps) }()
+		go func() { done <- Run(ctx, w.cfg, deps) }()
 		wake <- struct{}{}
 		wake <- struct{}{}
 		w.checkTree(installed)
@@ -413,7 +346,7 @@ func TestBeingStopped(t *testing.T) {
 
 func TestAWrongConfigurationIsNotRetried(t *testing.T) {
 	w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.NetworkConfig = true, "{}" })
-	if err := Run(t.Context(), w.host.cfg, w.deps); ExitCode(err) != ExitConfig {
+	if err := Run(t.Context(), w.cfg, w.deps(w.authority, w.now)); ExitCode(err) != ExitConfig {
 		t.Errorf("Run = %v, exit code %d", err, ExitCode(err))
 	}
 	w.checkTree("")
@@ -424,7 +357,7 @@ func TestAnAddressThatIsTakenDoesNotKeepFromInstalling(t *testing.T) {
 	other := httptest.NewServer(nil)
 	defer other.Close()
 	w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.HealthAddr = true, other.Listener.Addr().String() })
-	if err := Run(t.Context(), w.host.cfg, w.deps); ExitCode(err) != ExitFailed || !strings.Contains(err.Error(), "HEALTH_ADDR") {
+	if err := Run(t.Context(), w.cfg, w.deps(w.authority, w.now)); ExitCode(err) != ExitFailed || !strings.Contains(err.Error(), "HEALTH_ADDR") {
 		t.Errorf("Run = %v; want it to name HEALTH_ADDR", err)
 	}
 	w.checkTree(installed)
@@ -434,8 +367,8 @@ func TestANodeWithoutABinaryDirectoryIsNotReadyUntilItHasOne(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	_ = os.RemoveAll(w.path("host/opt/cni/bin"))
-	if err := w.round(t.Context()); !errors.Is(err, ErrBinaries) {
-		t.Errorf("round = %v; want ErrBinaries", err)
+	if err := w.Round(t.Context()); !errors.Is(err, binaries.ErrMissing) {
+		t.Errorf("round = %v; want binaries.ErrMissing", err)
 	}
 	_ = os.Mkdir(w.path("host/opt/cni/bin"), 0o755)
 	w.clock = w.clock.Add(time.Minute)
@@ -466,7 +399,7 @@ func TestTheTokenIsRenewedAlsoWhileTheConfigurationCannotBeMade(t *testing.T) {
 	_ = os.Remove(w.path(chainFile))
 	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
 	w.clock = w.clock.Add(7 * time.Hour)
-	err := w.round(t.Context())
+	err := w.Round(t.Context())
 	if err == nil || w.authority.issued != 2 || !strings.Contains(w.tree(), "bin/calico v1") {
 		t.Errorf("round = %v, %d tokens\n%s", err, w.authority.issued, w.tree())
 	}
