@@ -1,4 +1,5 @@
-// Command calico-ipam is a CNI IPAM plugin: it allocates addresses from blocks that nodes own, kept in the Kubernetes API.
+// Command calico-ipam is a CNI IPAM plugin: it allocates addresses from blocks that nodes own, kept in the
+// Kubernetes API.
 package main
 
 import (

@@ -50,7 +50,8 @@ func run(ctx context.Context, log *slog.Logger) int {
 		err = install.Run(ctx, cfg, deps)
 	}
 	// A dry run and a status print differences: these are their result, not an error.
-	if printed := errors.Is(err, fault.ErrDiffers) && (cfg.DryRun || cfg.Verb == config.VerbStatus); err != nil && !printed {
+	printed := errors.Is(err, fault.ErrDiffers) && (cfg.DryRun || cfg.Verb == config.VerbStatus)
+	if err != nil && !printed {
 		log.Error("install", "error", err)
 	}
 	return install.ExitCode(err)

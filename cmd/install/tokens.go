@@ -28,8 +28,8 @@ type tokens struct {
 	log *slog.Logger
 }
 
-// Token connects when it is called, with the credentials that there are then: those of a pod change under it. It asks for a
-// token that is bound to the node.
+// Token connects when it is called, with the credentials that there are then: those of a pod change under it. It
+// asks for a token that is bound to the node.
 func (t tokens) Token(ctx context.Context, node string) (string, time.Time, error) {
 	namespace, err := t.cfg.PodNamespace()
 	if err != nil {
@@ -45,13 +45,16 @@ func (t tokens) Token(ctx context.Context, node string) (string, time.Time, erro
 		return "", time.Time{}, t.explain(err, namespace, client.Host())
 	}
 	if !bound {
-		t.log.Info("token is not bound to the node: the API server is older than Kubernetes 1.31, or has no Node of this name", "node", node)
+		t.log.Info(
+			"token is not bound to the node: the API server is older than Kubernetes 1.31, or has no Node of this name",
+			"node", node,
+		)
 	}
 	return token.Value, token.Expires, nil
 }
 
-// explain gives an error of the installer's own request the remedy that fits the installer: those of package kube are for the
-// plugins, whose credentials the installer renews.
+// explain gives an error of the installer's own request the remedy that fits the installer: those of package kube
+// are for the plugins, whose credentials the installer renews.
 func (t tokens) explain(err error, namespace, server string) error {
 	account := namespace + "/" + t.cfg.ServiceAccount
 	switch {
@@ -60,7 +63,8 @@ func (t tokens) explain(err error, namespace, server string) error {
 			account, credentials.ErrRefused, server, t.source(), t.remedy())
 	case errors.Is(err, kube.ErrForbidden):
 		return fmt.Errorf("request token of service account %s: %w: the API server at %s does not permit this to %s; "+
-			"allow it to create serviceaccounts/token, as the ClusterRole calico-cni-install does", account, kube.ErrForbidden, server, t.source())
+			"allow it to create serviceaccounts/token, as the ClusterRole calico-cni-install does", account, kube.ErrForbidden,
+			server, t.source())
 	case errors.Is(err, kube.ErrNotFound):
 		return fmt.Errorf("%w; create the service account, or set --service-account and --namespace", err)
 	}

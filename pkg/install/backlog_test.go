@@ -30,7 +30,7 @@ func (q *queue) Settle(context.Context) (int, error) {
 	return done, q.err
 }
 
-func TestReleasesThatWaitAreSettledOnAQuietNode(t *testing.T) {
+func TestWatchSettlesQueuedReleases(t *testing.T) {
 	q := &queue{waiting: 5, settles: 2}
 	w := newWatched(t, func(h *host) { h.backlog = q })
 	w.Settle(t.Context())
@@ -47,7 +47,7 @@ func TestReleasesThatWaitAreSettledOnAQuietNode(t *testing.T) {
 }
 
 // TestWhileTheAPIServerIsAway has releases wait for an hour that nobody can settle.
-func TestReleasesThatCannotBeSettledAreTriedOnceAMinuteAndKeepNobodyFromBeingReady(t *testing.T) {
+func TestWatchRetriesQueuedReleasesOncePerMinuteAndStaysReady(t *testing.T) {
 	q := &queue{waiting: 5, err: errors.New("API server unavailable")}
 	w := newWatched(t, func(h *host) { h.backlog = q })
 	for range 720 {
@@ -63,7 +63,7 @@ func TestReleasesThatCannotBeSettledAreTriedOnceAMinuteAndKeepNobodyFromBeingRea
 	}
 }
 
-func TestARefusalThatAPluginMetIsLookedAtWithoutDelay(t *testing.T) {
+func TestWatchChecksTheTokenAfterAPluginReportsARefusal(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	w.look()
@@ -98,7 +98,7 @@ func TestARefusalThatAPluginMetIsLookedAtWithoutDelay(t *testing.T) {
 	}
 }
 
-func TestMetricsAreInPrometheusTextFormat(t *testing.T) {
+func TestMetrics(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	w.authority.fails = errors.New("no")
@@ -111,7 +111,7 @@ func TestMetricsAreInPrometheusTextFormat(t *testing.T) {
 	w.Report(nil)
 	ofVersion(t, `v1 "with" \ and`+"\n")
 	_, got := w.get("/metrics")
-	want := `# HELP calico_cni_install_build_info Version of the installer.
+	const want = `# HELP calico_cni_install_build_info Version of the installer.
 # TYPE calico_cni_install_build_info gauge
 calico_cni_install_build_info{version="v1 \"with\" \\ and\n"} 1
 # HELP calico_cni_install_ready Whether the last look found all as it should be.

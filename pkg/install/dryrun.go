@@ -11,8 +11,8 @@ import (
 	"calico-cni/pkg/install/nodefiles"
 )
 
-// dryRun prints what an installation would change, in the order of its steps. It changes nothing and requests no token. An
-// error wraps fault.ErrDiffers if something would change.
+// dryRun prints what an installation would change, in the order of its steps. It changes nothing and requests no
+// token. An error wraps fault.ErrDiffers if something would change.
 func dryRun(ctx context.Context, n *node) error {
 	changes := 0
 	for _, s := range []struct {

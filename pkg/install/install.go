@@ -1,6 +1,6 @@
-// Package install installs the plugins on a node: the binaries, then the kubeconfig that they use, and last the network
-// configuration, which makes the container runtime call them. It writes each file atomically, and does not touch one that
-// is up to date. It also keeps the installation, shows its status and removes it.
+// Package install installs the plugins on a node: the binaries, then the kubeconfig that they use, and last the
+// network configuration, which makes the container runtime call them. It writes each file atomically, and does not
+// touch one that is up to date. It also keeps the installation, shows its status and removes it.
 //
 // This package has the steps, in order. The parts are in the packages below it.
 package install
@@ -31,16 +31,17 @@ type Deps struct {
 	Now     func() time.Time
 	// Spread returns a random number in [0, 1), so that not all nodes act at the same time.
 	Spread func() float64
-	// Wake receives when something may have changed. For the token to be renewed in time, it must receive every few seconds.
+	// Wake receives when something may have changed. For the token to be renewed in time, it must receive every few
+	// seconds.
 	Wake <-chan struct{}
 	// Out receives the output of status and of a dry run.
 	Out io.Writer
 	Log *slog.Logger
 }
 
-// Run does what the configuration says: it installs, watches, uninstalls, or prints the status. It returns an error that
-// wraps fault.ErrConfig or conflist.ErrInvalid before it writes anything if the configuration or the template is invalid.
-// Other errors name the step and a remedy.
+// Run does what the configuration says: it installs, watches, uninstalls, or prints the status. It returns an error
+// that wraps fault.ErrConfig or conflist.ErrInvalid before it writes anything if the configuration or the template
+// is invalid. Other errors name the step and a remedy.
 func Run(ctx context.Context, cfg config.Config, deps Deps) error {
 	if err := cfg.Validate(); err != nil {
 		return err
@@ -78,9 +79,9 @@ type step struct {
 	run  func(context.Context) error
 }
 
-// Install takes the steps of an installation. Each does nothing if the host is up to date. The first three write nothing:
-// what the plugins, the host or the API server refuse is refused before a file changes. If a later step fails, the files
-// of the steps before it stay, and the steps after it are not taken.
+// Install takes the steps of an installation. Each does nothing if the host is up to date. The first three write
+// nothing: what the plugins, the host or the API server refuse is refused before a file changes. If a later step
+// fails, the files of the steps before it stay, and the steps after it are not taken.
 func (n *node) Install(ctx context.Context) error {
 	for _, s := range []step{
 		{"prepare", func(context.Context) error { return n.prepare() }},
@@ -112,7 +113,8 @@ func (n *node) prepare() error {
 	return n.list.Check()
 }
 
-// check returns what a later step would refuse. It writes nothing: a node keeps its files until all new ones can be had.
+// check returns what a later step would refuse. It writes nothing: a node keeps its files until all new ones can be
+// had.
 func (n *node) check(ctx context.Context) error {
 	if err := n.binaries.Check(ctx); err != nil {
 		return err

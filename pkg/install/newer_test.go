@@ -37,14 +37,17 @@ func newerInstalled() string {
 	return strings.Replace(installed, "bin/calico v1", "bin/calico v2", 1)
 }
 
-func TestARollbackInstallsTheOlderVersion(t *testing.T) {
+func TestRollbackInstallsTheOlderVersion(t *testing.T) {
 	h := newHost(t)
 	h.newerThere()
-	if s, err := h.status(); !errors.Is(err, fault.ErrDiffers) || s.Binaries[0].State != hostfile.Newer || !strings.Contains(err.Error(), "newer, of version v1.1.0, newer than v1.0.0") {
+	if s, err := h.status(); !errors.Is(err, fault.ErrDiffers) || s.Binaries[0].State != hostfile.Newer ||
+		!strings.Contains(err.Error(), "newer, of version v1.1.0, newer than v1.0.0") {
 		t.Errorf("status %+v, %v", s.Binaries, err)
 	}
 	h.out.Reset()
-	if err := h.verb(func(c *config.Config) { c.DryRun = true }); !errors.Is(err, fault.ErrDiffers) || !strings.Contains(h.out.String(), "would be written") || !strings.Contains(h.out.String(), "of version v1.1.0, newer than v1.0.0") {
+	if err := h.verb(func(c *config.Config) { c.DryRun = true }); !errors.Is(err, fault.ErrDiffers) ||
+		!strings.Contains(h.out.String(), "would be written") || !strings.Contains(h.out.String(),
+		"of version v1.1.0, newer than v1.0.0") {
 		t.Errorf("dry run: %v\n%s", err, h.out.String())
 	}
 	h.mustInstall()
@@ -54,7 +57,7 @@ func TestARollbackInstallsTheOlderVersion(t *testing.T) {
 	h.checkTree(newerInstalled())
 }
 
-func TestWithoutDowngradeANewerVersionStays(t *testing.T) {
+func TestWithoutDowngradeNewerBinariesStay(t *testing.T) {
 	h := newHost(t)
 	h.newerThere()
 	h.cfg.Downgrade = false
@@ -67,7 +70,8 @@ func TestWithoutDowngradeANewerVersionStays(t *testing.T) {
 		t.Errorf("status %+v, %v", s.Binaries, err)
 	}
 	h.out.Reset()
-	if err := h.verb(func(c *config.Config) { c.DryRun = true }); err != nil || !strings.Contains(h.out.String(), "calico stays, of version v1.1.0") {
+	if err := h.verb(func(c *config.Config) { c.DryRun = true }); err != nil ||
+		!strings.Contains(h.out.String(), "calico stays, of version v1.1.0") {
 		t.Errorf("dry run: %v\n%s", err, h.out.String())
 	}
 	// What is not the newer installer's work any more is replaced.
@@ -77,7 +81,7 @@ func TestWithoutDowngradeANewerVersionStays(t *testing.T) {
 }
 
 // TestAWatchingInstallerLeaves has an installer of a newer version come while an older one watches.
-func TestAWatchingInstallerLeavesWhatANewerOneInstalls(t *testing.T) {
+func TestWatchKeepsBinariesOfANewerInstaller(t *testing.T) {
 	ofVersion(t, "v1.0.0")
 	w := newWatched(t)
 	w.look()
@@ -95,7 +99,7 @@ func TestAWatchingInstallerLeavesWhatANewerOneInstalls(t *testing.T) {
 }
 
 // TestAWatchingInstallerOfANewerVersion replaces what an older one installs, as in a rollback that has only begun.
-func TestAWatchingInstallerOfANewerVersionReplacesAnOlder(t *testing.T) {
+func TestWatchReplacesBinariesOfAnOlderInstaller(t *testing.T) {
 	ofVersion(t, "v1.1.0")
 	w := newWatched(t)
 	w.look()
@@ -111,8 +115,9 @@ func TestAWatchingInstallerOfANewerVersionReplacesAnOlder(t *testing.T) {
 	w.checkTree(installed)
 }
 
-// TestWhatStaysIsReadOnceOnly goes by the time of the last reading, which kernels note while it is before that of the last change.
-func TestWhatStaysIsReadOnceOnly(t *testing.T) {
+// TestWatchReadsKeptBinariesOnce goes by the time of the last reading, which kernels note while it is before that
+// of the last change.
+func TestWatchReadsKeptBinariesOnce(t *testing.T) {
 	ofVersion(t, "v1.0.0")
 	w := newWatched(t)
 	w.look()

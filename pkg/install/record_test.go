@@ -48,10 +48,11 @@ func TestOlderVersionsReadTheRecord(t *testing.T) {
 	}
 }
 
-func TestFieldsOfALaterVersionDoNoHarm(t *testing.T) {
+func TestRecordMayHaveFieldsOfALaterVersion(t *testing.T) {
 	h := newHost(t)
 	h.mustInstall()
-	h.write("host/etc/cni/net.d/"+record.Name, strings.Replace(h.record(), `"format": 1,`, `"format": 1, "later": {"a": [1]},`, 1))
+	h.write("host/etc/cni/net.d/"+record.Name,
+		strings.Replace(h.record(), `"format": 1,`, `"format": 1, "later": {"a": [1]},`, 1))
 	h.mustInstall()
 	if err := h.uninstall(); err != nil {
 		t.Errorf("uninstall = %v", err)
@@ -59,8 +60,8 @@ func TestFieldsOfALaterVersionDoNoHarm(t *testing.T) {
 	h.checkTree("")
 }
 
-// TestARecordOfANewerFormatIsKept has a rollback over a version that changed the format.
-func TestARecordOfANewerFormatIsKept(t *testing.T) {
+// TestInstallKeepsARecordOfANewerFormat has a rollback over a version that changed the format.
+func TestInstallKeepsARecordOfANewerFormat(t *testing.T) {
 	h := newHost(t)
 	h.mustInstall()
 	newer := `{"format": 2, "version": "v9.0.0", "files": ["in another way"]}`

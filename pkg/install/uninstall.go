@@ -14,9 +14,9 @@ import (
 	"calico-cni/pkg/install/record"
 )
 
-// uninstall removes the recorded files that have not changed: network configuration, kubeconfig, binaries, node files, in
-// this order. While a configuration uses the plugins, they and the kubeconfig stay. An error wraps fault.ErrDiffers if
-// something was left, and names it.
+// uninstall removes the recorded files that have not changed: network configuration, kubeconfig, binaries, node
+// files, in this order. While a configuration uses the plugins, they and the kubeconfig stay. An error wraps
+// fault.ErrDiffers if something was left, and names it.
 func uninstall(ctx context.Context, n *node) error {
 	if err := n.checkMount(); err != nil {
 		return err
@@ -72,8 +72,8 @@ func remove(n *node, r *record.Remover) error {
 	return n.record.Delete()
 }
 
-// restoreOthers restores the configurations that were moved aside. It precedes the removal of the plugins' own, so that the
-// runtime always has one.
+// restoreOthers restores the configurations that were moved aside. It precedes the removal of the plugins' own, so
+// that the runtime always has one.
 func restoreOthers(n *node, r *record.Remover) error {
 	dir := network.Dir(n.at.NetDir())
 	restored, kept, err := dir.Restore(r.Dry)

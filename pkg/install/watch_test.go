@@ -20,7 +20,7 @@ import (
 	"calico-cni/pkg/install/watch"
 )
 
-func TestWatchRepairsWhatSomebodyChanges(t *testing.T) {
+func TestWatchRepairsChanges(t *testing.T) {
 	const conf = "host/etc/cni/net.d/10-calico.conflist"
 	for _, tt := range []struct {
 		name   string
@@ -28,15 +28,33 @@ func TestWatchRepairsWhatSomebodyChanges(t *testing.T) {
 		says   string
 	}{
 		{"nothing", func(*host) {}, ""},
-		{"binary removed", func(h *host) { _ = os.Remove(h.path("host/opt/cni/bin/calico")) }, "opt/cni/bin/calico is missing"},
-		{"binary replaced", func(h *host) { h.put("host/opt/cni/bin/calico-ipam", "v2") }, "opt/cni/bin/calico-ipam is not as it should be"},
-		{"binary of others replaced", func(h *host) { h.put("host/opt/cni/bin/portmap", "v2") }, "opt/cni/bin/portmap is not as it should be"},
+		{
+			"binary removed", func(h *host) { _ = os.Remove(h.path("host/opt/cni/bin/calico")) },
+			"opt/cni/bin/calico is missing",
+		},
+		{
+			"binary replaced", func(h *host) { h.put("host/opt/cni/bin/calico-ipam", "v2") },
+			"opt/cni/bin/calico-ipam is not as it should be",
+		},
+		{
+			"binary of others replaced", func(h *host) { h.put("host/opt/cni/bin/portmap", "v2") },
+			"opt/cni/bin/portmap is not as it should be",
+		},
 		{"binary cut off", func(h *host) { _ = os.Truncate(h.path("host/opt/cni/bin/calico"), 100) }, "100 bytes, of uid 0"},
 		{"binary not executable", func(h *host) { _ = os.Chmod(h.path("host/opt/cni/bin/calico"), 0o644) }, "-rw-r--r--"},
-		{"kubeconfig removed", func(h *host) { _ = os.Remove(h.path("host/etc/cni/net.d/calico-kubeconfig")) }, "calico-kubeconfig is missing"},
-		{"kubeconfig opened to all", func(h *host) { _ = os.Chmod(h.path("host/etc/cni/net.d/calico-kubeconfig"), 0o644) }, "-rw-r--r--"},
+		{
+			"kubeconfig removed", func(h *host) { _ = os.Remove(h.path("host/etc/cni/net.d/calico-kubeconfig")) },
+			"calico-kubeconfig is missing",
+		},
+		{
+			"kubeconfig opened to all", func(h *host) { _ = os.Chmod(h.path("host/etc/cni/net.d/calico-kubeconfig"), 0o644) },
+			"-rw-r--r--",
+		},
 		{"configuration removed", func(h *host) { _ = os.Remove(h.path(conf)) }, "10-calico.conflist is missing"},
-		{"configuration replaced", func(h *host) { h.write(conf, `{"name": "rival", "plugins": [{"type": "bridge"}]}`) }, `network \"rival\" of plugins bridge`},
+		{
+			"configuration replaced", func(h *host) { h.write(conf, `{"name": "rival", "plugins": [{"type": "bridge"}]}`) },
+			`network \"rival\" of plugins bridge`,
+		},
 		{"configuration emptied", func(h *host) { h.write(conf, "") }, "not a network configuration"},
 		{"all of it", func(h *host) {
 			_ = os.RemoveAll(h.path("host/opt/cni/bin"))
@@ -64,7 +82,7 @@ func TestWatchRepairsWhatSomebodyChanges(t *testing.T) {
 	}
 }
 
-func TestWatchWritesNothingWhileAllIsAsItShouldBe(t *testing.T) {
+func TestWatchWritesNothingWithoutChanges(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	before := w.inodes()
@@ -77,8 +95,8 @@ func TestWatchWritesNothingWhileAllIsAsItShouldBe(t *testing.T) {
 	}
 }
 
-// TestARivalIsFoughtEverMoreRarely has somebody overwrite the configuration after every repair, for an hour.
-func TestARivalIsFoughtEverMoreRarely(t *testing.T) {
+// TestWatchSpacesContestedRepairs has somebody overwrite the configuration after every repair, for an hour.
+func TestWatchSpacesContestedRepairs(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	var repairs []time.Duration
@@ -94,7 +112,10 @@ func TestARivalIsFoughtEverMoreRarely(t *testing.T) {
 		w.clock = w.clock.Add(time.Second)
 	}
 	s := time.Second
-	want := []time.Duration{0, 10 * s, 30 * s, 70 * s, 150 * s, 310 * s, 610 * s, 910 * s, 1210 * s, 1510 * s, 1810 * s, 2110 * s, 2410 * s, 2710 * s, 3010 * s, 3310 * s}
+	want := []time.Duration{
+		0, 10 * s, 30 * s, 70 * s, 150 * s, 310 * s, 610 * s, 910 * s, 1210 * s, 1510 * s, 1810 * s, 2110 * s, 2410 * s,
+		2710 * s, 3010 * s, 3310 * s,
+	}
 	if diff := cmp.Diff(want, repairs); diff != "" {
 		t.Errorf("times of the repairs (-want +got):\n%s", diff)
 	}
@@ -103,7 +124,7 @@ func TestARivalIsFoughtEverMoreRarely(t *testing.T) {
 	w.checkTree(installed)
 }
 
-func TestOthersRepairsDoNotWaitForARival(t *testing.T) {
+func TestContestedPartDoesNotDelayOtherRepairs(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	for range 2 {
@@ -118,8 +139,8 @@ func TestOthersRepairsDoNotWaitForARival(t *testing.T) {
 	w.checkTree(strings.Replace(installed, "-rw------- etc/cni/net.d/10-calico.conflist\n", "", 1))
 }
 
-// TestTheConfigurationWaitsForTheBinaries: a runtime never finds one that calls what is not there.
-func TestTheConfigurationWaitsForTheBinaries(t *testing.T) {
+// TestWatchRepairsTheConfigurationAfterTheBinaries: a runtime never finds one that calls what is not there.
+func TestWatchRepairsTheConfigurationAfterTheBinaries(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	_ = os.Remove(w.path("host/etc/cni/net.d/10-calico.conflist"))
@@ -137,7 +158,7 @@ func TestTheConfigurationWaitsForTheBinaries(t *testing.T) {
 	w.checkTree(installed)
 }
 
-func TestTheTokenIsRenewed(t *testing.T) {
+func TestWatchRenewsTheToken(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		event func(w *watched)
@@ -169,7 +190,7 @@ func TestTheTokenIsRenewed(t *testing.T) {
 	}
 }
 
-func TestTheIntervalOfRenewalsCanBeSet(t *testing.T) {
+func TestTokenRefreshInterval(t *testing.T) {
 	for text, after := range map[string]time.Duration{"90": 90 * time.Second, "2h": 2 * time.Hour, "0": 6 * time.Hour} {
 		w := newWatched(t, func(h *host) { h.cfg.TokenRefresh = text })
 		w.look()
@@ -184,25 +205,28 @@ func TestTheIntervalOfRenewalsCanBeSet(t *testing.T) {
 	}
 }
 
-func TestATemplateWithTheTokenIsRenewedWithIt(t *testing.T) {
+func TestWatchRenewsTheTokenInATemplate(t *testing.T) {
 	w := newWatched(t, func(h *host) {
-		h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "t": "__SERVICEACCOUNT_TOKEN__"}]}`
+		h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, ` +
+			`"t": "__SERVICEACCOUNT_TOKEN__"}]}`
 	})
 	w.look()
 	w.clock = w.clock.Add(7 * time.Hour)
 	w.look()
 	w.look()
-	if data, _ := os.ReadFile(w.path("host/etc/cni/net.d/10-calico.conflist")); !strings.Contains(string(data), `"opaque-tt"`) {
+	if data, _ := os.ReadFile(w.path("host/etc/cni/net.d/10-calico.conflist")); !strings.Contains(string(data),
+		`"opaque-tt"`) {
 		t.Errorf("the configuration has an old token: %s", data)
 	}
 }
 
-// TestANodeStaysReadyWhileTheOldTokenIsGood: the API server may be away for hours.
-func TestANodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
+// TestNodeStaysReadyWhileTheOldTokenIsGood: the API server may be away for hours.
+func TestNodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	w.authority.fails = errors.New("no route to the API server")
-	for w.clock = w.clock.Add(6 * time.Hour); w.clock.Before(time.Date(2036, 1, 1, 12, 0, 0, 0, time.UTC)); w.clock = w.clock.Add(25 * time.Second) {
+	for w.clock = w.clock.Add(6 * time.Hour); w.clock.Before(time.Date(2036, 1, 1, 12, 0, 0, 0,
+		time.UTC)); w.clock = w.clock.Add(25 * time.Second) {
 		w.look()
 	}
 	w.clock = w.clock.Add(time.Minute)
@@ -214,7 +238,7 @@ func TestANodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
 	w.look()
 }
 
-func TestARefusedTokenIsAskedForAgainEveryMinuteAtMost(t *testing.T) {
+func TestWatchReplacesARefusedTokenOncePerMinute(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	for range 3600 {
@@ -227,7 +251,7 @@ func TestARefusedTokenIsAskedForAgainEveryMinuteAtMost(t *testing.T) {
 	}
 }
 
-func TestWhatOthersAddedToTheConfigurationStays(t *testing.T) {
+func TestWatchKeepsAdditionsToTheConfiguration(t *testing.T) {
 	const withToken = `{"name": "net", "plugins": [
   {"type": "calico", "ipam": {"type": "calico-ipam"}, "t": "__SERVICEACCOUNT_TOKEN__"}
   ]
@@ -273,7 +297,7 @@ func TestWhatOthersAddedToTheConfigurationStays(t *testing.T) {
 	}
 }
 
-func TestTheFirstInstallationIsTriedUntilItSucceeds(t *testing.T) {
+func TestWatchRetriesTheFirstInstallation(t *testing.T) {
 	w := newWatched(t)
 	w.authority.fails = errors.New("no route to the API server")
 	for range 300 {
@@ -320,13 +344,14 @@ func TestReadiness(t *testing.T) {
 	ask(503, "nothing was looked at for 1h0m0s")
 }
 
-// TestBeingStopped: an upgrade stops the old watcher while pods start.
-func TestBeingStopped(t *testing.T) {
+// TestWatchStops: an upgrade stops the old watcher while pods start.
+func TestWatchStops(t *testing.T) {
 	for _, tt := range []struct {
 		cleanup bool
 		want    string
 	}{{false, installed}, {true, ""}} {
-		w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.CleanupOnExit, h.cfg.HealthAddr = true, tt.cleanup, "127.0.0.1:0" })
+		w := newWatched(t,
+			func(h *host) { h.cfg.Watch, h.cfg.CleanupOnExit, h.cfg.HealthAddr = true, tt.cleanup, "127.0.0.1:0" })
 		ctx, stop := context.WithCancel(t.Context())
 		wake := make(chan struct{})
 		deps := w.deps(w.authority, w.now)
@@ -344,7 +369,7 @@ func TestBeingStopped(t *testing.T) {
 	}
 }
 
-func TestAWrongConfigurationIsNotRetried(t *testing.T) {
+func TestWatchDoesNotRetryAnInvalidConfiguration(t *testing.T) {
 	w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.NetworkConfig = true, "{}" })
 	if err := Run(t.Context(), w.cfg, w.deps(w.authority, w.now)); ExitCode(err) != ExitConfig {
 		t.Errorf("Run = %v, exit code %d", err, ExitCode(err))
@@ -352,18 +377,19 @@ func TestAWrongConfigurationIsNotRetried(t *testing.T) {
 	w.checkTree("")
 }
 
-// TestAnAddressThatIsTakenDoesNotKeepFromInstalling: the node's pods matter more than our readiness.
-func TestAnAddressThatIsTakenDoesNotKeepFromInstalling(t *testing.T) {
+// TestWatchInstallsAlthoughItsAddressIsInUse: the node's pods matter more than our readiness.
+func TestWatchInstallsAlthoughItsAddressIsInUse(t *testing.T) {
 	other := httptest.NewServer(nil)
 	defer other.Close()
 	w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.HealthAddr = true, other.Listener.Addr().String() })
-	if err := Run(t.Context(), w.cfg, w.deps(w.authority, w.now)); ExitCode(err) != ExitFailed || !strings.Contains(err.Error(), "HEALTH_ADDR") {
+	if err := Run(t.Context(), w.cfg, w.deps(w.authority, w.now)); ExitCode(err) != ExitFailed ||
+		!strings.Contains(err.Error(), "HEALTH_ADDR") {
 		t.Errorf("Run = %v; want it to name HEALTH_ADDR", err)
 	}
 	w.checkTree(installed)
 }
 
-func TestANodeWithoutABinaryDirectoryIsNotReadyUntilItHasOne(t *testing.T) {
+func TestWatchNeedsABinaryDirectory(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	_ = os.RemoveAll(w.path("host/opt/cni/bin"))
@@ -376,8 +402,8 @@ func TestANodeWithoutABinaryDirectoryIsNotReadyUntilItHasOne(t *testing.T) {
 	w.checkTree(installed)
 }
 
-// TestAReadOnlyBinaryDirectoryWithTheRightBinariesIsReady: images of some nodes come with them.
-func TestAReadOnlyBinaryDirectoryWithTheRightBinariesIsReady(t *testing.T) {
+// TestWatchAcceptsAReadOnlyDirectoryWithTheBinaries: images of some nodes come with them.
+func TestWatchAcceptsAReadOnlyDirectoryWithTheBinaries(t *testing.T) {
 	w := newWatched(t, func(h *host) {
 		h.mount("size=64m", syscall.MS_RDONLY, func(dir string) {
 			h.put(dir+"/calico", "v1")
@@ -391,7 +417,7 @@ func TestAReadOnlyBinaryDirectoryWithTheRightBinariesIsReady(t *testing.T) {
 	w.checkTree(installed)
 }
 
-func TestTheTokenIsRenewedAlsoWhileTheConfigurationCannotBeMade(t *testing.T) {
+func TestWatchRenewsTheTokenWithoutAValidConfiguration(t *testing.T) {
 	w := newWatched(t, func(h *host) {
 		chaining(h)
 	})

@@ -45,8 +45,8 @@ func (a *authority) Accepted(context.Context, string) error {
 	return nil
 }
 
-// watched is a host that is watched, with a clock that the test sets. It is years ahead of the kernel's, so that files are
-// old enough for their stamps to be settled.
+// watched is a host that is watched, with a clock that the test sets. It is years ahead of the kernel's, so that
+// files are old enough for their stamps to be settled.
 type watched struct {
 	*host
 	*watch.Watcher

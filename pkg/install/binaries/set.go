@@ -126,8 +126,8 @@ func (s *Set) write(ctx context.Context, dir string, binaries []binary) error {
 	return nil
 }
 
-// lacking returns the binaries that a directory must get: those that differ, or without Update those that are missing. It
-// leaves out those that a newer version wrote, if they are to stay.
+// lacking returns the binaries that a directory must get: those that differ, or without Update those that are
+// missing. It leaves out those that a newer version wrote, if they are to stay.
 func (s *Set) lacking(dir string, wanted []binary) ([]binary, error) {
 	var lacking []binary
 	for _, b := range wanted {

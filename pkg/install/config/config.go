@@ -37,8 +37,8 @@ type Config struct {
 	UpdateBinaries bool
 	Downgrade      bool
 
-	// NetDir is the configuration directory as the host names it, for paths in files. It is written through the mount below
-	// HostRoot. OldConfName is removed after ConfName is written.
+	// NetDir is the configuration directory as the host names it, for paths in files. It is written through the mount
+	// below HostRoot. OldConfName is removed after ConfName is written.
 	NetDir      string
 	ConfName    string
 	OldConfName string
@@ -77,8 +77,8 @@ type Config struct {
 	// ServiceAccount is the account of the plugins, in Namespace. An empty namespace means the pod's own.
 	ServiceAccount string
 	Namespace      string
-	// TokenRefresh is the age at which a watching process renews the token: a duration, or seconds. Empty means a quarter of
-	// its lifetime.
+	// TokenRefresh is the age at which a watching process renews the token: a duration, or seconds. Empty means a
+	// quarter of its lifetime.
 	TokenRefresh string
 	// ServiceAccountDir has token, ca.crt and namespace, as Kubernetes mounts them into pods.
 	ServiceAccountDir string

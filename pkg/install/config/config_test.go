@@ -17,12 +17,17 @@ func environment(e map[string]string) func(string) string {
 	return func(name string) string { return e[name] }
 }
 
-// calicoVariables are the variables of Calico's installer that install supports, each with a value that is not the default.
+// calicoVariables are the variables of Calico's installer that install supports, each with a value that is not the
+// default.
 var calicoVariables = map[string]string{
-	"CNI_NET_DIR": "/n", "CNI_CONF_NAME": "1.conflist", "CNI_OLD_CONF_NAME": "0.conf", "SKIP_CNI_BINARIES": "a,b", "UPDATE_CNI_BINARIES": "false",
-	"CNI_NETWORK_CONFIG": "{}", "CNI_NETWORK_CONFIG_FILE": "/t", "SLEEP": "false", "CALICO_API_GROUP": "g", "LOG_LEVEL": "debug", "LOG_FILE_PATH": "/l",
-	"LOG_FILE_MAX_SIZE": "1", "LOG_FILE_MAX_AGE": "2", "LOG_FILE_MAX_COUNT": "3", "DATASTORE_TYPE": "d", "KUBERNETES_NODE_NAME": "w", "CNI_MTU": "0",
-	"KUBERNETES_SERVICE_HOST": "h", "KUBERNETES_SERVICE_PORT": "6443", "KUBERNETES_SERVICE_PROTOCOL": "http", "SKIP_TLS_VERIFY": "true",
+	"CNI_NET_DIR": "/n", "CNI_CONF_NAME": "1.conflist", "CNI_OLD_CONF_NAME": "0.conf", "SKIP_CNI_BINARIES": "a,b",
+	"UPDATE_CNI_BINARIES": "false",
+	"CNI_NETWORK_CONFIG":  "{}", "CNI_NETWORK_CONFIG_FILE": "/t", "SLEEP": "false", "CALICO_API_GROUP": "g",
+	"LOG_LEVEL": "debug", "LOG_FILE_PATH": "/l",
+	"LOG_FILE_MAX_SIZE": "1", "LOG_FILE_MAX_AGE": "2", "LOG_FILE_MAX_COUNT": "3", "DATASTORE_TYPE": "d",
+	"KUBERNETES_NODE_NAME": "w", "CNI_MTU": "0",
+	"KUBERNETES_SERVICE_HOST": "h", "KUBERNETES_SERVICE_PORT": "6443", "KUBERNETES_SERVICE_PROTOCOL": "http",
+	"SKIP_TLS_VERIFY":  "true",
 	"REQUIRE_MTU_FILE": "true", "KUBECONFIG": "/k", "CALICO_CNI_SERVICE_ACCOUNT": "s",
 	"CNI_TOKEN_REFRESH_INTERVAL": "60",
 }
@@ -31,9 +36,11 @@ func defaults() Config {
 	return Config{
 		HostRoot: "/host", BinSource: "/opt/cni/bin", UpdateBinaries: true, Downgrade: true,
 		NetDir: "/etc/cni/net.d", ConfName: "10-calico.conflist", MTU: 1500, AssignIPv4: true,
-		LogLevel: "info", LogFilePath: "/var/log/calico/cni/cni.log", LogFileMaxSize: 100, LogFileMaxAge: 30, LogFileMaxCount: 10,
-		DatastoreType: "kubernetes", APIGroup: "crd.projectcalico.org/v1", ServicePort: "443", ServiceProtocol: "https",
-		ServiceAccount: "calico-cni-plugin", ServiceAccountDir: "/var/run/secrets/kubernetes.io/serviceaccount", Sleep: true, Output: "text",
+		LogLevel: "info", LogFilePath: "/var/log/calico/cni/cni.log", LogFileMaxSize: 100, LogFileMaxAge: 30,
+		LogFileMaxCount: 10,
+		DatastoreType:   "kubernetes", APIGroup: "crd.projectcalico.org/v1", ServicePort: "443", ServiceProtocol: "https",
+		ServiceAccount: "calico-cni-plugin", ServiceAccountDir: "/var/run/secrets/kubernetes.io/serviceaccount", Sleep: true,
+		Output: "text",
 	}
 }
 
@@ -54,9 +61,12 @@ func TestFlagOverridesItsVariable(t *testing.T) {
 	}
 	want := Config{
 		HostRoot: "/host", BinSource: "/opt/cni/bin", SkipBinaries: []string{"a", "b"}, Downgrade: true,
-		NetDir: "/n", ConfName: "1.conflist", OldConfName: "0.conf", NetworkConfig: "{}", NetworkConfigFile: "/t", NodeName: "w", RequireMTUFile: true,
-		AssignIPv4: true, LogLevel: "debug", LogFilePath: "/l", LogFileMaxSize: 1, LogFileMaxAge: 2, LogFileMaxCount: 3, DatastoreType: "d", APIGroup: "g",
-		ServiceHost: "h", ServicePort: "6443", ServiceProtocol: "http", SkipTLSVerify: true, Kubeconfig: "/k", ServiceAccount: "s", TokenRefresh: "60",
+		NetDir: "/n", ConfName: "1.conflist", OldConfName: "0.conf", NetworkConfig: "{}", NetworkConfigFile: "/t",
+		NodeName: "w", RequireMTUFile: true,
+		AssignIPv4: true, LogLevel: "debug", LogFilePath: "/l", LogFileMaxSize: 1, LogFileMaxAge: 2, LogFileMaxCount: 3,
+		DatastoreType: "d", APIGroup: "g",
+		ServiceHost: "h", ServicePort: "6443", ServiceProtocol: "http", SkipTLSVerify: true, Kubeconfig: "/k",
+		ServiceAccount: "s", TokenRefresh: "60",
 		ServiceAccountDir: "/var/run/secrets/kubernetes.io/serviceaccount", Output: "text",
 	}
 	if diff := cmp.Diff(want, fromEnv); diff != "" {
@@ -127,7 +137,10 @@ func TestValidateNamesEveryInvalidVariable(t *testing.T) {
 		{func(c *Config) { c.ConfName = ".10-calico.conflist" }, `CNI_CONF_NAME ".10-calico.conflist"`},
 		{func(c *Config) { c.ConfName = "calico-kubeconfig" }, `CNI_CONF_NAME "calico-kubeconfig": that is the kubeconfig`},
 		{func(c *Config) { c.OldConfName = ".." }, `CNI_OLD_CONF_NAME ".."`},
-		{func(c *Config) { c.OldConfName = "calico-kubeconfig" }, `CNI_OLD_CONF_NAME "calico-kubeconfig": that is the kubeconfig`},
+		{
+			func(c *Config) { c.OldConfName = "calico-kubeconfig" },
+			`CNI_OLD_CONF_NAME "calico-kubeconfig": that is the kubeconfig`,
+		},
 		{func(c *Config) { c.NodeName = "a/b c" }, `KUBERNETES_NODE_NAME "a/b c"`},
 		{func(c *Config) { c.NodeName = "Worker-1" }, `KUBERNETES_NODE_NAME "Worker-1"`},
 		{func(c *Config) { c.NodeName = "worker_1" }, `KUBERNETES_NODE_NAME "worker_1"`},
@@ -171,7 +184,9 @@ func TestValidateNamesEveryInvalidVariable(t *testing.T) {
 func TestValidNodeNames(t *testing.T) {
 	c := defaults()
 	c.ServiceHost = "10.96.0.1"
-	for _, c.NodeName = range []string{"a", "0", "worker-1", "ip-10-0-0-1.eu-west-1.compute.internal", "1.2.3.4", strings.Repeat("a", 253)} {
+	for _, c.NodeName = range []string{
+		"a", "0", "worker-1", "ip-10-0-0-1.eu-west-1.compute.internal", "1.2.3.4", strings.Repeat("a", 253),
+	} {
 		if err := c.Validate(); err != nil {
 			t.Errorf("node %s: %v", c.NodeName, err)
 		}

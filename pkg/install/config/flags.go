@@ -37,9 +37,9 @@ func Usage() string {
 	return about + newFlags(&Config{}).FlagUsagesWrapped(120)
 }
 
-// Parse returns the configuration of the command line and the environment. It checks the form of values; Validate checks
-// their meaning. An error wraps pflag.ErrHelp if help was requested, else fault.ErrConfig. It names every malformed
-// variable.
+// Parse returns the configuration of the command line and the environment. It checks the form of values; Validate
+// checks their meaning. An error wraps pflag.ErrHelp if help was requested, else fault.ErrConfig. It names every
+// malformed variable.
 func Parse(args []string, getenv func(string) string) (Config, error) {
 	var cfg Config
 	f := newFlags(&cfg)
@@ -154,7 +154,8 @@ func (f flags) server(c *Config) {
 		"`name` of the service account that the plugins act as")
 	f.text(&c.Namespace, "namespace", "CNI_NAMESPACE", "",
 		"`namespace` of that service account (default: the pod's own)")
-	f.text(&c.ServiceAccountDir, "service-account-dir", "CNI_SERVICE_ACCOUNT_DIR", "/var/run/secrets/kubernetes.io/serviceaccount",
+	f.text(&c.ServiceAccountDir, "service-account-dir", "CNI_SERVICE_ACCOUNT_DIR",
+		"/var/run/secrets/kubernetes.io/serviceaccount",
 		"`directory` with ca.crt and namespace")
 }
 

@@ -6,8 +6,8 @@ import (
 	"calico-cni/pkg/install/credentials"
 )
 
-// Layout has the paths of the host's directories. HostRoot is where they are mounted in the container; HostNetDir is the
-// configuration directory as the host names it.
+// Layout has the paths of the host's directories. HostRoot is where they are mounted in the container; HostNetDir
+// is the configuration directory as the host names it.
 type Layout struct{ HostRoot, HostNetDir string }
 
 // NetDir is where the configuration directory is mounted.

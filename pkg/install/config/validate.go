@@ -21,8 +21,8 @@ const (
 	CRDGroup            = "crd.projectcalico.org/v1"
 )
 
-// Validate returns all faults, each with the name of its variable. The error wraps fault.ErrConfig. For verbs other than
-// VerbInstall it ignores fields that only an installation uses.
+// Validate returns all faults, each with the name of its variable. The error wraps fault.ErrConfig. For verbs other
+// than VerbInstall it ignores fields that only an installation uses.
 func (c Config) Validate() error {
 	if c.Verb != VerbInstall {
 		return invalid(checkPaths(c), checkNames(c), checkOutput(c.Output))
@@ -124,8 +124,8 @@ func checkServer(c Config) error {
 // hostName matches a host name: letters, digits and any of _.-, as in DNS names.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?$`)
 
-// isHost reports whether a text can precede a port in a URL. An address may be in brackets. It has no zone, which has no
-// meaning on another node.
+// isHost reports whether a text can precede a port in a URL. An address may be in brackets. It has no zone, which
+// has no meaning on another node.
 func isHost(text string) bool {
 	if inner, ok := strings.CutPrefix(text, "["); ok {
 		inner, ok = strings.CutSuffix(inner, "]")

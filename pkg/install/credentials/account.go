@@ -19,8 +19,8 @@ var ErrRefused = errors.New("credentials refused")
 
 // Issuer issues tokens of the plugins' service account and checks whether the API server accepts them.
 type Issuer interface {
-	// Token returns a bearer token, bound to the node where the API server supports that, and its expiry. An error names the
-	// account and a remedy, and contains no token.
+	// Token returns a bearer token, bound to the node where the API server supports that, and its expiry. An error
+	// names the account and a remedy, and contains no token.
 	Token(ctx context.Context, node string) (token string, expires time.Time, err error)
 	// Accepted makes a request with the credentials of a kubeconfig file. An error wraps ErrRefused if the API server does
 	// not accept them. Any other error says nothing about them.
@@ -62,8 +62,8 @@ func (a *Account) SetNode(name string) { a.node = name }
 // Token returns the current token, empty before there is one.
 func (a *Account) Token() string { return a.token.value }
 
-// ReadToken takes the token from the kubeconfig on the host, so that what is rendered with it can be compared. A missing
-// kubeconfig has none.
+// ReadToken takes the token from the kubeconfig on the host, so that what is rendered with it can be compared. A
+// missing kubeconfig has none.
 func (a *Account) ReadToken() error {
 	data, err := os.ReadFile(a.Path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {

@@ -23,8 +23,8 @@ const KubeconfigName = kube.InstalledName
 const Head = "# Written by install for the CNI plugins, which read it for every pod. " +
 	"Changes are lost when it runs again.\n"
 
-// Server is the API server as the plugins reach it. ServiceAccountDir has its certificate authority, as Kubernetes mounts
-// it into pods. With SkipTLSVerify the plugins accept any certificate.
+// Server is the API server as the plugins reach it. ServiceAccountDir has its certificate authority, as Kubernetes
+// mounts it into pods. With SkipTLSVerify the plugins accept any certificate.
 type Server struct {
 	Protocol, Host, Port string
 	SkipTLSVerify        bool

@@ -38,8 +38,8 @@ type verdict struct {
 	accepted bool
 }
 
-// FindToken returns why the token must be renewed, nothing if it need not. It checks the clock each time and asks the API
-// server rarely: once per interval, when the clock was set back, and when a plugin reports a refusal.
+// FindToken returns why the token must be renewed, nothing if it need not. It checks the clock each time and asks
+// the API server rarely: once per interval, when the clock was set back, and when a plugin reports a refusal.
 func (m *Monitor) FindToken(ctx context.Context) ([]string, error) {
 	now := m.Account.Now().Round(0)
 	if m.Account.token.due(now) {
@@ -58,8 +58,8 @@ func (m *Monitor) FindToken(ctx context.Context) ([]string, error) {
 	return nil, nil
 }
 
-// RenewToken renews the token and writes the kubeconfig. A failure is no error while more than half of the lifetime of an
-// accepted token is left.
+// RenewToken renews the token and writes the kubeconfig. A failure is no error while more than half of the lifetime
+// of an accepted token is left.
 func (m *Monitor) RenewToken(ctx context.Context) error {
 	refused := !m.Account.token.due(m.Account.Now())
 	err := m.Account.renew(ctx)
@@ -121,8 +121,8 @@ func (m *Monitor) foreignWorks(ctx context.Context) bool {
 	return m.foreign.accepted
 }
 
-// checkInterval is the largest interval between checks. A plugin that is refused reports it, so that these checks only find
-// a refused token which no plugin uses.
+// checkInterval is the largest interval between checks. A plugin that is refused reports it, so that these checks
+// only find a refused token which no plugin uses.
 const checkInterval = 10 * time.Minute
 
 // CheckInterval returns the interval between checks of a node, from half of the largest one to all of it. spread is in

@@ -21,8 +21,8 @@ type token struct {
 // minLifetime is the least lifetime of a token that Kubernetes issues.
 const minLifetime = 10 * time.Minute
 
-// newToken plans the renewal after a quarter of the token's lifetime, up to a tenth of that earlier or later, so that the
-// nodes of a cluster do not renew at the same time. spread is in [0, 1).
+// newToken plans the renewal after a quarter of the token's lifetime, up to a tenth of that earlier or later, so
+// that the nodes of a cluster do not renew at the same time. spread is in [0, 1).
 //
 // Source: Calico's node agent renews at a quarter, too.
 func newToken(value string, expires, now time.Time, spread float64) token {
@@ -39,8 +39,8 @@ func newToken(value string, expires, now time.Time, spread float64) token {
 	}
 }
 
-// due reports whether to renew the token: a quarter of its lifetime is over, or the clock was set back, so that its age is
-// unknown.
+// due reports whether to renew the token: a quarter of its lifetime is over, or the clock was set back, so that its
+// age is unknown.
 func (t token) due(now time.Time) bool {
 	now = now.Round(0)
 	return t.value == "" || !now.Before(t.renew) || now.Before(t.issued.Add(-time.Minute))

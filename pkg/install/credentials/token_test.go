@@ -11,7 +11,8 @@ import (
 
 // jwt returns a token that contains its validity.
 func jwt(from, to time.Time) string {
-	return "e30." + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"iat": %d, "exp": %d}`, from.Unix(), to.Unix())) + ".c2ln"
+	return "e30." + base64.RawURLEncoding.EncodeToString(fmt.Appendf(nil, `{"iat": %d, "exp": %d}`, from.Unix(),
+		to.Unix())) + ".c2ln"
 }
 
 // TestTokenIsDueAfterAQuarterOfItsLifetime also sets the API server's clock before and after the node's.

@@ -25,8 +25,8 @@ func usesPlugin(p *libcni.PluginConfig) bool {
 	return isPlugin(p.Network.Type) || p.Network.IPAM.Type == netconf.CalicoIPAM
 }
 
-// accept returns an error that wraps fault.ErrConfig if one of the plugins would refuse its configuration in the list. It
-// gets what the runtime passes: the object of the plugin, with name and version of the list.
+// accept returns an error that wraps fault.ErrConfig if one of the plugins would refuse its configuration in the
+// list. It gets what the runtime passes: the object of the plugin, with name and version of the list.
 //
 // Source: CNI specification 1.1.0, section 4, "Deriving execution configuration from plugin configuration".
 func accept(list *libcni.NetworkConfigList) error {

@@ -39,7 +39,8 @@ func (d Dir) Configs() ([]string, error) {
 	return names, nil
 }
 
-// Active returns the name of the configuration that container runtimes use, the first one. It is empty if there is none.
+// Active returns the name of the configuration that container runtimes use, the first one. It is empty if there is
+// none.
 func (d Dir) Active() (string, error) {
 	names, err := d.Configs()
 	if err != nil || len(names) == 0 {
@@ -60,8 +61,8 @@ func (d Dir) Aside() ([]string, error) {
 	return names, err
 }
 
-// Restore renames the files that were moved aside to their old names. It returns the old names of these, and the present
-// names of those whose old name is taken again. A dry run renames none.
+// Restore renames the files that were moved aside to their old names. It returns the old names of these, and the
+// present names of those whose old name is taken again. A dry run renames none.
 func (d Dir) Restore(dry bool) (restored, kept []string, err error) {
 	aside, err := d.Aside()
 	if err != nil {

@@ -15,8 +15,8 @@ import (
 	"calico-cni/pkg/netconf"
 )
 
-// CheckKubeconfigs checks the kubeconfigs that a template names, but for the one that install writes. It refuses one that
-// the plugins cannot use, and logs one that is not visible in the container.
+// CheckKubeconfigs checks the kubeconfigs that a template names, but for the one that install writes. It refuses
+// one that the plugins cannot use, and logs one that is not visible in the container.
 func (l *List) CheckKubeconfigs() error {
 	rendered, err := l.renderRedacted()
 	if err != nil {

@@ -113,8 +113,8 @@ func (f *Files) Wanted() ([]File, error) {
 	return files, nil
 }
 
-// mtu returns the configured MTU, else that of the link of the default route. It does not subtract what an encapsulation
-// needs, which is unknown here: with encapsulating pools, set CNI_MTU.
+// mtu returns the configured MTU, else that of the link of the default route. It does not subtract what an
+// encapsulation needs, which is unknown here: with encapsulating pools, set CNI_MTU.
 func (f *Files) mtu() (int, error) {
 	if f.MTU != 0 {
 		return f.MTU, nil

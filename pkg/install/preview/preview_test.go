@@ -9,7 +9,8 @@ const token = "eyJhbGciOi.secret.c2lnbmF0dXJl"
 
 func TestRedactRemovesSecrets(t *testing.T) {
 	for _, text := range []string{
-		"    token: hunter2\n", "token: 'hunter2'", `{"k8s_auth_token": "hunter2"}`, `"client-key-data": "hunter2",`, `{"Password":"a\"hunter2"}`,
+		"    token: hunter2\n", "token: 'hunter2'", `{"k8s_auth_token": "hunter2"}`, `"client-key-data": "hunter2",`,
+		`{"Password":"a\"hunter2"}`,
 		`{"etcd_key": 1, "a_secret": hunter2}`, `{"url": "https://h/?t=` + token + `"}`, "token: >-\n  " + token,
 	} {
 		if got := redact([]byte(text)); strings.Contains(got, "hunter2") || strings.Contains(got, token) {

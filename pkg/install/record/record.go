@@ -27,8 +27,8 @@ type Record struct {
 	Format int `json:"format"`
 	// Version of the installer that wrote last.
 	Version string `json:"version"`
-	// Files has the SHA-256 digests in hex of what install wrote, the newest last, by path relative to the host's root. There
-	// can be several: installers of several versions may run at the same time, and each may be killed.
+	// Files has the SHA-256 digests in hex of what install wrote, the newest last, by path relative to the host's
+	// root. There can be several: installers of several versions may run at the same time, and each may be killed.
 	Files map[string][]string `json:"files"`
 	// Versions maps the digest of a binary to the version of the installer that wrote it.
 	Versions map[string]string `json:"versions,omitempty"`

@@ -81,10 +81,15 @@ func (m *metrics) text() string {
 	var out strings.Builder
 	family(&out, "build_info", "gauge", "Version of the installer.", "version", map[string]int{buildinfo.Version: 1})
 	family(&out, "ready", "gauge", "Whether the last look found all as it should be.", "", map[string]int{"": ready})
-	family(&out, "token_expiry_timestamp_seconds", "gauge", "When the plugins' token expires, by the API server's word; 0 before there is one.", "", map[string]int64{"": expires})
+	family(
+		&out, "token_expiry_timestamp_seconds", "gauge",
+		"When the plugins' token expires, by the API server's word; 0 before there is one.", "",
+		map[string]int64{"": expires},
+	)
 	family(&out, "token_renewals_total", "counter", "Tokens that were asked for.", "result", m.renewals)
 	family(&out, "repairs_total", "counter", "Repairs of what somebody changed.", "part", m.repairs)
-	family(&out, "pending_releases", "gauge", "Releases of addresses that wait for the API server.", "", map[string]int{"": m.waiting})
+	family(&out, "pending_releases", "gauge", "Releases of addresses that wait for the API server.", "",
+		map[string]int{"": m.waiting})
 	return out.String()
 }
 

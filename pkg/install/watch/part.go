@@ -27,7 +27,8 @@ type Part struct {
 	Repair func(context.Context) error
 	// NeedsOthers is set for parts that make the runtime use the other parts. They are not repaired while others fail.
 	NeedsOthers bool
-	// Routine is set for parts that need repairs although nothing changed them, as a token does. These are no counted repairs.
+	// Routine is set for parts that need repairs although nothing changed them, as a token does. These are no counted
+	// repairs.
 	Routine bool
 	// Tolerable reports whether a failed repair does no harm until the next one. nil means never.
 	Tolerable func() bool

@@ -25,8 +25,8 @@ type Backlog interface {
 	Settle(ctx context.Context) (done int, err error)
 }
 
-// settler settles queued releases. CNI commands do so, too, but a quiet node has none. Queued releases are no fault of the
-// installation: readiness does not depend on them.
+// settler settles queued releases. CNI commands do so, too, but a quiet node has none. Queued releases are no fault
+// of the installation: readiness does not depend on them.
 type settler struct {
 	backlog  Backlog
 	throttle throttle

@@ -2,8 +2,8 @@ package watch
 
 import "time"
 
-// throttle spaces attempts: the first is immediate, and the pause doubles while they recur. It bounds what another program
-// that undoes every repair can cost this process, and the runtime, which reloads each time.
+// throttle spaces attempts: the first is immediate, and the pause doubles while they recur. It bounds what another
+// program that undoes every repair can cost this process, and the runtime, which reloads each time.
 type throttle struct {
 	// min and max bound the pause. After max without attempts, the pause starts at min again.
 	min, max time.Duration

@@ -1,5 +1,5 @@
-// Package watch keeps a host as install left it: it repairs what other programs change, renews the token, settles queued
-// releases, and serves readiness and metrics.
+// Package watch keeps a host as install left it: it repairs what other programs change, renews the token, settles
+// queued releases, and serves readiness and metrics.
 package watch
 
 import (
@@ -58,7 +58,8 @@ type Watcher struct {
 	health  *health
 	metrics *metrics
 	settler *settler
-	// installed is set by the first successful installation. start spaces the attempts, and failed is the error of the last.
+	// installed is set by the first successful installation. start spaces the attempts, and failed is the error of the
+	// last.
 	installed bool
 	start     throttle
 	failed    error
