@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "hold":
 		err = hold(os.Getenv(envLock))
+	case "hold part":
+		err = holdPart(os.Getenv(envLock))
 	case "count":
 		err = count(os.Getenv(envLock))
 	}
@@ -47,6 +49,18 @@ func TestMain(m *testing.M) {
 // hold takes the lock, says so, and keeps it until standard input ends.
 func hold(lock string) error {
 	if _, err := hostlock.Acquire(context.Background(), lock); err != nil {
+		return err
+	}
+	fmt.Println("held")
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+const partName = "net@c@eth0.json"
+
+// holdPart is hold for a part.
+func holdPart(lock string) error {
+	if _, err := hostlock.AcquirePart(context.Background(), lock, partName); err != nil {
 		return err
 	}
 	fmt.Println("held")
@@ -248,7 +262,16 @@ func awaitQueue(t *testing.T, lock string, n int) {
 
 func TestLockOfAKilledProcessIsFree(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	holder := self(t, "hold", lock)
+	kill := holder(t, "hold", lock)
+	wantBusy(t, lock)
+	kill()
+	acquire(t, lock)()
+}
+
+// holder starts a process that holds the lock until it is killed.
+func holder(t *testing.T, role, lock string) (kill func()) {
+	t.Helper()
+	holder := self(t, role, lock)
 	// The pipe stays open, so that nothing but the signal ends the holder.
 	if _, err := holder.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -263,15 +286,15 @@ func TestLockOfAKilledProcessIsFree(t *testing.T) {
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "held\n" {
 		t.Fatalf("holder says %q: %v", line, err)
 	}
-	wantBusy(t, lock)
-
-	if err := holder.Process.Kill(); err != nil {
-		t.Fatal(err)
+	return func() {
+		t.Helper()
+		if err := holder.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := holder.Wait(); err == nil || err.Error() != "signal: killed" {
+			t.Errorf("holder ended with %v", err)
+		}
 	}
-	if err := holder.Wait(); err == nil || err.Error() != "signal: killed" {
-		t.Errorf("holder ended with %v", err)
-	}
-	acquire(t, lock)()
 }
 
 func TestDirectoryOfTheLockIsMade(t *testing.T) {

@@ -6,12 +6,15 @@
 //	101  the API server refuses the request itself: permissions, or an object that breaks the data model
 //	102  a pool, an address or a family asked for cannot be had, and waiting does not help
 //	103  CHECK: the attachment is not as its ADD made it
+//	104  the host keeps the plugin from its work: a privilege is missing, a directory is read-only, or routing rules lead
+//	     away from pods. Waiting does not help. The specification's 5 is for input and output of the plugin itself.
 package cnierr
 
 import (
 	"context"
 	"errors"
 	"io/fs"
+	"syscall"
 
 	"github.com/containernetworking/cni/pkg/types"
 
@@ -32,6 +35,7 @@ const (
 	Refused     uint = 101
 	Unavailable uint = 102
 	Broken      uint = 103
+	HostRefuses uint = 104
 )
 
 // From returns the CNI error of an error of the plugins. Of several that were joined, as when an undo fails too, one that
@@ -40,7 +44,7 @@ func From(err error) *types.Error { return types.NewError(code(err), err.Error()
 
 func code(err error) uint {
 	switch {
-	case is(err, dataplane.ErrSuffering):
+	case is(err, dataplane.ErrPodsCutOff):
 		return types.ErrLimitedConnectivity
 	case is(err, ipamplugin.ErrCannotAdd):
 		return types.ErrPluginNotAvailable
@@ -58,16 +62,26 @@ func code(err error) uint {
 		return Refused
 	case is(err, dataplane.ErrBroken, ipamplugin.ErrNotHeld):
 		return Broken
+	case is(err, dataplane.ErrDenied), leadsAway(err):
+		return HostRefuses
 	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrHandleTaken, dataplane.ErrNoIPv6):
 		return Unavailable
 	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrNotServed, ipamplugin.ErrNotUp,
 		kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
 		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy, pending.ErrFull, pending.ErrSuperseded,
-		pending.ErrVersion, ipamplugin.ErrHeld, dataplane.ErrRouteConflict,
+		pending.ErrVersion, ipamplugin.ErrHeld, ipamplugin.ErrOtherCluster, dataplane.ErrRouteConflict,
 		context.DeadlineExceeded, context.Canceled):
 		return types.ErrTryAgainLater
+	case is(err, fs.ErrPermission, syscall.EROFS):
+		return HostRefuses
 	}
 	return Internal
+}
+
+// leadsAway reports whether the host routes no address of pods to them, so that neither a retry nor another address helps.
+func leadsAway(err error) bool {
+	var conflict *dataplane.RouteConflictError
+	return errors.As(err, &conflict) && !conflict.AnotherAddressHelps()
 }
 
 func is(err error, targets ...error) bool {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"calico-cni/internal/hostlock"
@@ -42,6 +43,7 @@ var table = []struct {
 	{"dataplane.ErrHostNetNS", dataplane.ErrHostNetNS, 4},
 	{"dataplane.ErrIfNameTaken", dataplane.ErrIfNameTaken, 4},
 	{"dataplane.ErrNoIPv6", dataplane.ErrNoIPv6, 102},
+	{"dataplane.ErrDenied", dataplane.ErrDenied, 104},
 	{"dataplane.ErrSpec", dataplane.ErrSpec, 7},
 	{"dataplane.ErrBroken", dataplane.ErrBroken, 103},
 	{"dataplane.ErrRouteConflict", dataplane.ErrRouteConflict, 11},
@@ -73,11 +75,12 @@ var table = []struct {
 	{"ipamplugin.ErrCannotAdd", ipamplugin.ErrCannotAdd, 50},
 	{"ipamplugin.ErrNotHeld", ipamplugin.ErrNotHeld, 103},
 	{"dataplane.ErrBroken", dataplane.ErrBroken, 103},
-	{"dataplane.ErrSuffering", dataplane.ErrSuffering, 51},
+	{"dataplane.ErrPodsCutOff", dataplane.ErrPodsCutOff, 51},
 	{"pending.ErrFull", pending.ErrFull, 11},
 	{"pending.ErrSuperseded", pending.ErrSuperseded, 11},
 	{"pending.ErrVersion", pending.ErrVersion, 11},
 	{"ipamplugin.ErrHeld", ipamplugin.ErrHeld, 11},
+	{"ipamplugin.ErrOtherCluster", ipamplugin.ErrOtherCluster, 11},
 	{"hostlock.ErrBusy", hostlock.ErrBusy, 11},
 }
 
@@ -109,6 +112,16 @@ func TestOtherErrorsHaveCodesToo(t *testing.T) {
 		{"interrupted", fmt.Errorf("await link: %w", context.Canceled), 11},
 		{"kubeconfig not written yet", fmt.Errorf("%w /k: %w", kube.ErrKubeconfig, fs.ErrNotExist), 11},
 		{"kubeconfig not to be read", fmt.Errorf("%w /k: %w", kube.ErrKubeconfig, fs.ErrPermission), 5},
+		{"state directory not writable", fmt.Errorf("open: %w", &fs.PathError{Op: "open", Path: "/x", Err: syscall.EACCES}), 104},
+		{"state directory read-only", fmt.Errorf("open: %w", &fs.PathError{Op: "open", Path: "/x", Err: syscall.EROFS}), 104},
+		{"netlink refuses", fmt.Errorf("create pair: %w", syscall.EPERM), 104},
+		{"connection that the firewall refuses", fmt.Errorf("%w: %w", kube.ErrUnavailable, syscall.EPERM), 11},
+		{"route to another interface", &dataplane.RouteConflictError{Cause: dataplane.OtherInterface}, 11},
+		{"address of the host", &dataplane.RouteConflictError{Cause: dataplane.OwnAddress}, 11},
+		{"requested address of the host", fmt.Errorf("%w: %w", ipam.ErrAddrTaken, &dataplane.RouteConflictError{Cause: dataplane.OwnAddress}), 102},
+		{"route that refuses", &dataplane.RouteConflictError{Cause: dataplane.Refusal}, 11},
+		{"routing rule", &dataplane.RouteConflictError{Cause: dataplane.RoutingRule}, 104},
+		{"routes are removed", &dataplane.RouteConflictError{Cause: dataplane.NoRoute}, 104},
 		{"file missing otherwise", fmt.Errorf("open: %w", fs.ErrNotExist), 100},
 		{"pools without addresses", &ipam.NoAddressError{}, 11},
 		{"field of the configuration", &netconf.FieldError{Kind: netconf.ErrUnsupported}, 2},

@@ -3,12 +3,16 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
 
 	current "github.com/containernetworking/cni/pkg/types/100"
 	"golang.org/x/sync/errgroup"
 
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/netconf"
 )
 
@@ -16,14 +20,19 @@ import (
 const maxConflicts = 4
 
 // attachInterface sets up the interface and, beside it, tells the cluster of the addresses. An address that the host
-// routes elsewhere, though IPAM calls it free, is given up for another.
+// routes elsewhere, though IPAM calls it free, is given up for another, if another may help and any will do.
 func (a *add) attachInterface(ctx context.Context) error {
 	ctx, cancel := deadline.Within(ctx, attachDeadline, "the setup of the interface")
 	defer cancel()
 	for tries := 1; ; tries++ {
 		err := a.setUp(ctx)
 		var conflict *dataplane.RouteConflictError
-		if !errors.As(err, &conflict) || tries == maxConflicts || !a.mayReassign() {
+		switch {
+		case !errors.As(err, &conflict):
+			return err
+		case a.asksFor(conflict.Addr) && conflict.AnotherAddressHelps():
+			return fmt.Errorf("%w: %w; or request another address", ipam.ErrAddrTaken, err)
+		case tries == maxConflicts, !conflict.AnotherAddressHelps(), !a.mayReassign():
 			return err
 		}
 		a.Log.Warn("taking another address: the host routes this one elsewhere, although IPAM has not allocated it",
@@ -32,6 +41,12 @@ func (a *add) attachInterface(ctx context.Context) error {
 			return errors.Join(conflict, err)
 		}
 	}
+}
+
+// asksFor reports whether the pod or the runtime asks for the address by name.
+func (a *add) asksFor(addr netip.Addr) bool {
+	r := a.request()
+	return addr == r.IPv4.Addr || addr == r.IPv6.Addr || slices.Contains(a.facts.annotations.IPAddrsNoIPAM, addr)
 }
 
 // mayReassign reports whether any address will do.

@@ -1,12 +1,15 @@
 package messages_test
 
 import (
+	"net"
 	"net/netip"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/nettest"
@@ -69,6 +72,37 @@ func dataplaneRows() []row {
 		{
 			cause: "address of the host", by: attached(nil, func(t *testing.T, node, _ *nettest.NetNS) { link(t, node, "other0", "10.66.0.1/32") }),
 			code: 11, says: "10.66.0.1", remedy: "remove", kinds: []error{dataplane.ErrRouteConflict},
+		},
+		{
+			cause: "routing rule for pods", by: attached(nil, func(t *testing.T, node, _ *nettest.NetNS) {
+				link(t, node, "other0", "")
+				node.Do(func() {
+					other, err := netlink.LinkByName("other0")
+					must(t, err)
+					_, wide, err := net.ParseCIDR("10.66.0.0/16")
+					must(t, err)
+					must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: other.Attrs().Index, Dst: wide, Table: 100, Scope: netlink.SCOPE_LINK}))
+					rule := netlink.NewRule()
+					rule.Dst, rule.Table, rule.Priority, rule.Family = wide, 100, 100, netlink.FAMILY_V4
+					must(t, netlink.RuleAdd(rule))
+				})
+			}), code: 104, says: "10.66.0.0/16 dev other0 table 100", remedy: "change the routing rules", kinds: []error{dataplane.ErrRouteConflict},
+		},
+		{
+			cause: "privilege missing", by: func(t *testing.T) outcome {
+				pod, result := nettest.NewNetNS(t), make(chan error)
+				go func() {
+					runtime.LockOSThread() // the thread ends with the goroutine
+					err := nettest.DropCapability(unix.CAP_SYS_ADMIN)
+					if err == nil {
+						_, err = linux.New("").Setup(t.Context(), dataplane.Spec{
+							Owner: "net.c1", NetNS: pod.Path, IfName: "eth0", HostIfName: "cali1", Addrs: []netip.Addr{netip.MustParseAddr("10.66.0.1")},
+						})
+					}
+					result <- err
+				}()
+				return of(<-result)
+			}, code: 104, says: "operation not permitted: this takes CAP_SYS_ADMIN", remedy: "run the container runtime as root", kinds: []error{dataplane.ErrDenied},
 		},
 		{
 			cause: "MTU too small for IPv6", by: attached(func(s *dataplane.Spec) { s.MTU, s.Addrs = 1000, []netip.Addr{netip.MustParseAddr("fd00::1")} }, nil),

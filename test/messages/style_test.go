@@ -21,7 +21,7 @@ var internals = []*regexp.Regexp{
 
 // remedies are how the messages say what to do.
 var remedies = regexp.MustCompile(`\b(want|set|see|add|remove|delete|correct|create|apply|choose|write|save|restart|restarts|renew|renews|run|free|enlarge|` +
-	`lower|raise|wait|waits|try|retry|retries|check|mount|replace|attach|shorten|unlock|unset|repair|use|boot|let|grant|ask|move|start|update|change|issue|allow|make|shrink|grants|drop)\b`)
+	`lower|raise|wait|waits|try|retry|retries|check|mount|replace|attach|shorten|unlock|unset|repair|use|boot|let|grant|ask|move|start|update|change|issue|allow|make|shrink|grants|drop|release)\b`)
 
 // checkStyle checks what holds for every message.
 func checkStyle(t *testing.T, msg string) {

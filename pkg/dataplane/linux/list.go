@@ -12,23 +12,24 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// attachment is the host's end of a pair with its mark.
+// attachment is the host end of a pair, with its mark.
 type attachment struct {
 	mark mark
 	link netlink.Link
 }
 
-// List tells the attachments by the MAC address and the mark of their host ends.
+// List identifies the attachments by the MAC address and the mark of their host ends.
 func (d *DataPlane) List(ctx context.Context) ([]dataplane.Attachment, error) {
 	host, err := openHost()
 	if err != nil {
 		return nil, err
 	}
 	defer host.close()
-	found, err := host.attachments()
+	links, err := host.links()
 	if err != nil {
 		return nil, err
 	}
+	found, halfMade := marked(links)
 	var all []dataplane.Attachment
 	for _, a := range found {
 		if err := ended(ctx, "list attachments"); err != nil {
@@ -39,13 +40,16 @@ func (d *DataPlane) List(ctx context.Context) ([]dataplane.Attachment, error) {
 			Owner: a.mark.owner, IfName: a.mark.ifName, HostIfName: name, Fault: d.sysctls.forwardingFault(name),
 		})
 	}
+	for _, link := range halfMade {
+		all = append(all, dataplane.Attachment{HostIfName: link.Attrs().Name})
+	}
 	slices.SortFunc(all, func(a, b dataplane.Attachment) int { return strings.Compare(a.HostIfName, b.HostIfName) })
 	return all, nil
 }
 
-// forwardingFault says which families the host does not forward for an interface of a pod, although Setup made it do so: a
-// write to the setting of all interfaces spreads to each. For a family that the pod does not have, Setup left proxy_arp and
-// proxy_ndp off, and nothing is amiss.
+// forwardingFault names the families for which the host does not forward packets of a pod's interface although Setup
+// enabled forwarding. A write to the setting for all interfaces changes every interface. For a family that the pod does
+// not have, Setup leaves proxy_arp and proxy_ndp off, and there is no fault.
 func (t sysctlTree) forwardingFault(hostIfName string) string {
 	var faults []string
 	for _, family := range []struct{ conf, proxy, all string }{
@@ -55,23 +59,32 @@ func (t sysctlTree) forwardingFault(hostIfName string) string {
 		dir := filepath.Join(family.conf, hostIfName)
 		values, err := t.read([]sysctl{{file: dir + "/" + family.proxy}, {file: dir + "/forwarding"}})
 		if err == nil && values[0].value == "1" && values[1].value == "0" {
-			faults = append(faults, fmt.Sprintf("%s/forwarding is 0: something wrote 0 to %s; set both to 1", dir, family.all))
+			faults = append(faults, fmt.Sprintf("%s/forwarding is 0: something wrote 0 to %s; set both to 1", dir,
+				family.all))
 		}
 	}
 	return strings.Join(faults, "; ")
 }
 
-// attachments returns what carries a mark among the interfaces of a host. This is a dump: never on the way of an ADD.
+// attachments returns the interfaces of a host that carry a mark. It dumps all interfaces, so ADD must not call it.
 func (s side) attachments() ([]attachment, error) {
 	links, err := s.links()
-	if err != nil {
-		return nil, err
-	}
-	var found []attachment
+	found, _ := marked(links)
+	return found, err
+}
+
+// marked returns the interfaces that carry a mark. Those in halfMade have it only as their group, which names no attachment:
+// their ADD is about to set the alias, or was killed before.
+func marked(links []netlink.Link) (found []attachment, halfMade []netlink.Link) {
 	for _, link := range links {
-		if m, ok := parseMark(link.Attrs().Alias); ok && isHostEnd(link) {
+		attrs := link.Attrs()
+		switch m, ok := parseMark(attrs.Alias); {
+		case !isHostEnd(link):
+		case ok:
 			found = append(found, attachment{m, link})
+		case attrs.Alias == "" && attrs.Group&groupMark != 0:
+			halfMade = append(halfMade, link)
 		}
 	}
-	return found, nil
+	return found, halfMade
 }
