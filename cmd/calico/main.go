@@ -58,6 +58,10 @@ func flags(ctx context.Context, p *plugin.Plugin, args []string) (exit int) {
 		}
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "usage: calico [-v | -t]: -v prints the version, -t tries whether the datastore of the configuration on standard input is ready; a container runtime calls calico without any")
+	fmt.Fprintln(
+		os.Stderr,
+		"usage: calico [-v | -t]: -v prints the version, -t tries whether the datastore of the configuration on standard "+
+			"input is ready; a container runtime calls calico without any",
+	)
 	return 2
 }
