@@ -22,7 +22,7 @@ import (
 	"calico-cni/internal/hostlock"
 )
 
-// The test binary runs itself as another process of the host. What it then does, and to which lock file, is in these.
+// The test binary runs itself as another process of the host. These variables pass its task and the lock file.
 const (
 	envRole = "HOSTLOCK_TEST_ROLE"
 	envLock = "HOSTLOCK_TEST_LOCK"
@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// hold takes the lock, says so, and keeps it until standard input ends.
+// hold takes the lock, reports that, and keeps it until standard input ends.
 func hold(lock string) error {
 	if _, err := hostlock.Acquire(context.Background(), lock); err != nil {
 		return err
@@ -59,7 +59,7 @@ const (
 	writers = 4
 )
 
-// count adds rounds to the number in a file beside the lock, one at a time. Two who do it at once lose some.
+// count increments the number in a file beside the lock, rounds times. Concurrent unlocked increments would be lost.
 func count(lock string) error {
 	for range rounds {
 		release, err := hostlock.Acquire(context.Background(), lock)
@@ -99,7 +99,7 @@ func self(t *testing.T, role, lock string) *exec.Cmd {
 	return cmd
 }
 
-func TestHoldersExcludeEachOther(t *testing.T) {
+func TestAcquireIsExclusive(t *testing.T) {
 	for name, writer := range map[string]func(t *testing.T, lock string) error{
 		"in one process":     func(_ *testing.T, lock string) error { return count(lock) },
 		"in several of them": func(t *testing.T, lock string) error { return self(t, "count", lock).Run() },
@@ -125,7 +125,7 @@ func TestHoldersExcludeEachOther(t *testing.T) {
 	}
 }
 
-func TestWaiterIsToldThatTheLockIsBusyWhenItsContextEnds(t *testing.T) {
+func TestAcquireReturnsErrBusyWhenContextEnds(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
 	release := acquire(t, lock)
 	wantBusy(t, lock)
@@ -133,7 +133,7 @@ func TestWaiterIsToldThatTheLockIsBusyWhenItsContextEnds(t *testing.T) {
 	acquire(t, lock)()
 }
 
-func TestWithinWaitsAsLongAsItIsTold(t *testing.T) {
+func TestWithinWaitsForPatience(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
 	release := acquire(t, lock)
 	if _, err := hostlock.Within(20*time.Millisecond, lock); !errors.Is(err, hostlock.ErrBusy) {
@@ -169,7 +169,7 @@ func TestTryDoesNotWait(t *testing.T) {
 	acquire(t, lock)()
 }
 
-func TestWaiterGetsTheLockWhenItIsReleased(t *testing.T) {
+func TestAcquireAfterRelease(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
 	release := acquire(t, lock)
 	done := make(chan error)
@@ -183,8 +183,8 @@ func TestWaiterGetsTheLockWhenItIsReleased(t *testing.T) {
 	}
 }
 
-// A crowd of commands waits for the lock of a node when it starts; none must wait behind those that came later.
-func TestWaitersGetTheLockInTheOrderInWhichTheyCame(t *testing.T) {
+// Many commands wait for the lock of a node when it starts. None must wait for commands that arrived later.
+func TestWaitersGetLockInOrder(t *testing.T) {
 	const waiters = 100
 	lock := filepath.Join(t.TempDir(), "lock")
 	release := acquire(t, lock)
@@ -209,7 +209,7 @@ func TestWaitersGetTheLockInTheOrderInWhichTheyCame(t *testing.T) {
 	}
 }
 
-func TestOneWhoLeftTheQueueHoldsUpNobody(t *testing.T) {
+func TestCancelledWaiterDoesNotBlockOthers(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
 	release := acquire(t, lock)
 	wantBusy(t, lock)
@@ -243,13 +243,13 @@ func awaitQueue(t *testing.T, lock string, n int) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Fatalf("fewer than %d wait for %s", n, lock)
+	t.Fatalf("fewer than %d waiters for %s", n, lock)
 }
 
-func TestLockOfAKilledProcessIsFree(t *testing.T) {
+func TestLockOfKilledProcessIsReleased(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
 	holder := self(t, "hold", lock)
-	// The pipe stays open, so that nothing but the signal ends the holder.
+	// The pipe stays open, so that only the signal ends the holder.
 	if _, err := holder.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -261,7 +261,7 @@ func TestLockOfAKilledProcessIsFree(t *testing.T) {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "held\n" {
-		t.Fatalf("holder says %q: %v", line, err)
+		t.Fatalf("holder printed %q: %v", line, err)
 	}
 	wantBusy(t, lock)
 
@@ -274,17 +274,20 @@ func TestLockOfAKilledProcessIsFree(t *testing.T) {
 	acquire(t, lock)()
 }
 
-func TestDirectoryOfTheLockIsMade(t *testing.T) {
+func TestAcquireCreatesDirectory(t *testing.T) {
 	acquire(t, filepath.Join(t.TempDir(), "var", "run", "calico", "ipam.lock"))()
 }
 
-func TestWhatCannotBeLockedIsNotBusy(t *testing.T) {
+func TestLockErrorIsNotErrBusy(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, path := range map[string]string{"directory in its place": dir, "file in place of its directory": filepath.Join(file, "lock")} {
+	for name, path := range map[string]string{
+		"directory in its place":         dir,
+		"file in place of its directory": filepath.Join(file, "lock"),
+	} {
 		if _, err := hostlock.Acquire(t.Context(), path); err == nil || errors.Is(err, hostlock.ErrBusy) {
 			t.Errorf("%s: %v, want an error other than ErrBusy", name, err)
 		}
@@ -294,7 +297,7 @@ func TestWhatCannotBeLockedIsNotBusy(t *testing.T) {
 	}
 }
 
-// acquire takes a lock that is free, or will be at once.
+// acquire takes a lock that is free or about to be released.
 func acquire(t *testing.T, lock string) (release func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -306,12 +309,13 @@ func acquire(t *testing.T, lock string) (release func()) {
 	return release
 }
 
-// wantBusy waits in vain for a lock that others hold.
+// wantBusy tries to take a lock that is held, and expects ErrBusy.
 func wantBusy(t *testing.T, lock string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	if _, err := hostlock.Acquire(ctx, lock); !errors.Is(err, hostlock.ErrBusy) || !errors.Is(err, context.DeadlineExceeded) {
+	_, err := hostlock.Acquire(ctx, lock)
+	if !errors.Is(err, hostlock.ErrBusy) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("held by others: %v, want ErrBusy and the context's end", err)
 	}
 }
