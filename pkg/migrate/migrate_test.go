@@ -55,7 +55,7 @@ func TestLeasesReadsHostLocalFiles(t *testing.T) {
 
 func TestReadCacheFindsPods(t *testing.T) {
 	got := readCache(fstest.MapFS{
-		"net-c1-eth0":   {Data: []byte(`{"kind":"cniCacheV1","containerId":"c1","ifName":"eth0","networkName":"net",
+		"net-c1-eth0": {Data: []byte(`{"kind":"cniCacheV1","containerId":"c1","ifName":"eth0","networkName":"net",
 			"cniArgs":[["IgnoreUnknown","1"],["K8S_POD_NAMESPACE","shop"],["K8S_POD_NAME","cart"]]}`)},
 		"net-c2-net1":   {Data: []byte(`{"kind":"cniCacheV1","containerId":"c2","ifName":"net1","networkName":"net"}`)},
 		"net-c3-eth0":   {Data: []byte(`{"cniVersion":"0.3.1"}`)},
