@@ -37,7 +37,7 @@ demo: system     ## a node, an API server, pods that talk, and the proof that no
 # BASE is what counts as changed: everything since this revision.
 BASE ?= HEAD~1
 check: system    ## the inner loop: format, vet, lint of the packages changed since BASE, short unit tests
-	@files=$$($(GO) tool -modfile=hack/tools/go.mod gofumpt -l cmd pkg internal conflist test hack/release); \
+	@files=$$($(GO) tool -modfile=hack/tools/go.mod gofumpt -l cmd pkg internal conflist test hack/release hack/doctables); \
 		[ -z "$$files" ] || { echo "run 'make fmt' for: $$files" >&2; exit 1; }
 	$(GO) vet ./...
 	@dirs=$$(git diff --name-only --diff-filter=d $(BASE) -- '*.go' | grep -E '^(cmd|pkg|internal|conflist)/' | xargs -r -n1 dirname | sort -u | sed 's|^|./|'); \
@@ -100,7 +100,7 @@ nightly: mutants soak test-e2e  ## what takes too long for each change: all muta
 
 # The tests that a bug can hide from for long: random interleavings, stalled requests, fuzzing. About an hour.
 soak: system kubed-server  ## the long tests
-	$(GO) test ./pkg/ipam -run RandomInterleavings -model.runs=100000 -timeout 120m
+	GOGC=800 $(GO) test ./pkg/ipam -run RandomInterleavings -model.runs=100000 -timeout 120m
 	cd test && $(GO) test ./e2e -run Whatever -soak -timeout 60m
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s $$p || exit 1; done; done
@@ -122,19 +122,19 @@ lint:            ## golangci-lint, with .golangci.yaml
 verify:          ## fails when generated files, module files or formatting are not what they should be
 	./hack/verify-generated.sh
 	@for m in $(MODULES); do (cd $$m && $(GO) mod tidy -diff) || { echo "$$m: run 'make tidy'" >&2; exit 1; }; done
-	@files=$$($(GO) tool -modfile=hack/tools/go.mod gofumpt -l cmd pkg internal conflist test hack/release); \
+	@files=$$($(GO) tool -modfile=hack/tools/go.mod gofumpt -l cmd pkg internal conflist test hack/release hack/doctables); \
 		[ -z "$$files" ] || { echo "run 'make fmt' for: $$files" >&2; exit 1; }
 	@help=$$($(MAKE) --no-print-directory help); for t in $(TARGETS); do \
 		echo "$$help" | grep -q "^$$t  *[^ ]" || { echo "make help does not list $$t: describe it after ## in the Makefile" >&2; exit 1; }; done
 
-generate:        ## deepcopy functions and CustomResourceDefinitions from the types, manifests from the chart
+generate:        ## deepcopy functions and CustomResourceDefinitions from the types, manifests from the chart, tables of the docs
 	./hack/generate.sh .
 
 tidy:            ## go mod tidy in every module
 	@for m in $(MODULES); do (cd $$m && $(GO) mod tidy); done
 
 fmt:             ## formats all Go files
-	$(GO) tool -modfile=hack/tools/go.mod gofumpt -w cmd pkg internal conflist test hack/release
+	$(GO) tool -modfile=hack/tools/go.mod gofumpt -w cmd pkg internal conflist test hack/release hack/doctables
 
 # What Debian has and a bare machine may lack: ping for demo and tests, iptables for the tests of portmap and firewall, a C
 # compiler for the race detector, valgrind to count instructions.

@@ -1,7 +1,9 @@
 #!/bin/sh
 # generate.sh DIR: writes what is generated beneath DIR, a copy of the tree or the tree itself:
-# deepcopy functions into pkg/apis/crd/v1 and spec beneath it, the CustomResourceDefinitions into deploy/chart/crds, and the manifests
-# (calico-cni-crds.yaml, calico-cni.yaml and the profiles), which are rendered from the tree's own chart, into deploy.
+# - deepcopy functions into pkg/apis/crd/v1 and spec beneath it,
+# - the CustomResourceDefinitions into deploy/chart/crds,
+# - the manifests (calico-cni-crds.yaml, calico-cni.yaml and the profiles), rendered from the tree's own chart, into deploy,
+# - the tables of flags and values into docs/install.md and docs/deploy.md.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=$(cd "$1" && pwd)
@@ -19,9 +21,10 @@ sed '/^              allocations:$/,/^                type: array$/ s/^         
 	"$blocks" >"$blocks.new"
 if cmp -s "$blocks" "$blocks.new"; then
 	rm "$blocks.new"
-	echo "no list of allocations in $blocks: mend the expression in $0" >&2
+	echo "no list of allocations in $blocks: correct the expression in $0" >&2
 	exit 1
 fi
 mv "$blocks.new" "$blocks"
 
 (cd test && go run ./cmd/manifests "$root/deploy" "$out/deploy")
+go run ./hack/doctables "$root" "$out"

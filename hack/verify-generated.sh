@@ -14,7 +14,10 @@ for file in calico-cni.yaml calico-cni-crds.yaml $(cd "$root/deploy" && echo pro
 	file=deploy/$(echo "$file" | sed 's/\.values\.yaml$/.yaml/')
 	diff -uN "$root/$file" "$fresh/$file" || stale=true
 done
+for file in docs/install.md docs/deploy.md; do
+	diff -u "$root/$file" "$fresh/$file" || stale=true
+done
 if $stale; then
-	echo "generated files are not what the types and the chart say: run 'make generate' and commit the result" >&2
+	echo "generated files differ from the types, the chart or the flags: run 'make generate' and commit the result" >&2
 	exit 1
 fi

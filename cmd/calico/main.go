@@ -29,7 +29,7 @@ func main() {
 	}
 	p := &plugin.Plugin{
 		Host: host, Dataplane: linux.New(""), InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"), Gates: plugin.UsualGates(),
-		HostHas: linux.HasInterface,
+		HostHas: linux.HasWorkload,
 	}
 	if len(os.Args) > 1 {
 		os.Exit(flags(ctx, p, os.Args[1:]))

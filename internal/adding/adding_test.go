@@ -24,7 +24,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	if _, err := marksIn(dir).Begin(key); err != nil {
+	if _, err := marksIn(dir).Begin(key, adding.Main); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -44,7 +44,7 @@ func clocked(t *testing.T) (marks adding.Marks, clock *time.Duration) {
 
 func begin(t *testing.T, marks adding.Marks) (end func(succeeded bool)) {
 	t.Helper()
-	end, err := marks.Begin(key)
+	end, err := marks.Begin(key, adding.Main)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,9 @@ func TestAttachmentIsSparedWhileItIsAddedAndAfterTheStart(t *testing.T) {
 		check("ended before the start", key, ended+1, false)
 		check("begun before the start, ended since", key, ended, true)
 		check("begun at the start, ended since", key, began, true)
-		marks.Forget(key)
+		*clock = began - time.Minute
+		check("ended in an earlier boot", key, *clock, false)
+		marks.Forget(key, adding.Main)
 		check("forgotten", key, began, false)
 	}
 }
@@ -88,7 +90,7 @@ func TestStateFollowsTheADD(t *testing.T) {
 	expect(t, "no ADD", marks, adding.None)
 	end := begin(t, marks)
 	expect(t, "running", marks, adding.Active)
-	marks.Forget(key)
+	marks.Forget(key, adding.Main)
 	expect(t, "running, and forgotten by a DEL", marks, adding.Active)
 	end(true)
 	expect(t, "succeeded", marks, adding.Succeeded)
@@ -98,7 +100,7 @@ func TestStateFollowsTheADD(t *testing.T) {
 	expect(t, "failed", marks, adding.Interrupted)
 	begin(t, marks)(true)
 	expect(t, "failed, then succeeded", marks, adding.Interrupted)
-	marks.Forget(key)
+	marks.Forget(key, adding.Main)
 	expect(t, "forgotten", marks, adding.None)
 }
 
@@ -114,7 +116,8 @@ func TestTwoADDsAtOnceNeverCountAsSucceeded(t *testing.T) {
 // TestMarksOfOtherVersionsForbidConclusions reads the empty file that the release before left, and what a later one may write.
 func TestMarksOfOtherVersionsForbidConclusions(t *testing.T) {
 	for name, data := range map[string]string{
-		"before version 1": "", "version 2": "2 succeeded 00000000000000000007 1\n", "torn": "1 succeeded 0000",
+		"before version 1": "", "version 1": "1 succeeded 00000000000000000007 1\n", "torn": "2 succeeded 0000",
+		"version 3": "3 succeeded 00000000000000000007 1 net c eth0\n",
 	} {
 		marks, _ := clocked(t)
 		begin(t, marks)(true)
@@ -177,7 +180,7 @@ func TestMarkIsNeverLostToForget(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				marks.Forget(key)
+				marks.Forget(key, adding.Main)
 			}
 		}
 	})

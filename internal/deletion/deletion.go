@@ -94,11 +94,9 @@ func (r Records) Open(k Key, plugin Plugin, scope string) (*Record, error) {
 		r.sweep()
 		return record, nil
 	}
-	c, ok := parse(read(f))
-	age := r.Boot() - c.at
-	if ok && c.scope == record.scope && age >= 0 && age < maxAge {
-		record.complete = c.phase == phaseComplete
-		record.released = record.complete || c.phase == phaseReleased
+	if phase, ok := r.counts(read(f), record.scope); ok {
+		record.complete = phase == phaseComplete
+		record.released = record.complete || phase == phaseReleased
 		return record, nil
 	}
 	// It counts no more: from here on it is this DEL's, so that no sweep takes it for an old one.
@@ -106,6 +104,23 @@ func (r Records) Open(k Key, plugin Plugin, scope string) (*Record, error) {
 		return nil, errors.Join(fmt.Errorf("record deletion: %w", err), f.Close())
 	}
 	return record, nil
+}
+
+// counts returns the phase in a record's content, if that was written in a scope within the last ten minutes.
+func (r Records) counts(data, scope string) (phase string, ok bool) {
+	c, ok := parse(data)
+	age := r.Boot() - c.at
+	return c.phase, ok && c.scope == scope && age >= 0 && age < maxAge
+}
+
+// Complete reports whether an attachment's record is complete in a scope. It changes nothing.
+func (r Records) Complete(k Key, plugin Plugin, scope string) bool {
+	data, err := safeopen.Read(r.path(k, plugin))
+	if err != nil {
+		return false
+	}
+	phase, ok := r.counts(string(data), hash(scope))
+	return ok && phase == phaseComplete
 }
 
 // Complete reports whether an earlier DEL has released all that the attachment had, and no ADD has begun since.

@@ -24,17 +24,24 @@ var ErrBusy = errors.New("lock is held by others; wait until they release it")
 // of their arrival, because the kernel queues them (fs/locks.c); polling would not give this order. The kernel releases
 // the lock when the process ends for any reason.
 func Acquire(ctx context.Context, path string) (release func(), err error) {
-	return wait(path, ctx.Done(), func() error { return deadline.Cause(ctx) })
-}
-
-// wait waits for the lock until stop is closed. why then returns the reason.
-func wait(path string, stop <-chan struct{}, why func() error) (release func(), err error) {
 	l, err := open(path)
 	if err != nil {
 		return nil, err
 	}
+	return wait(l, path, ctx.Done(), func() error { return deadline.Cause(ctx) })
+}
+
+// lock is a kernel lock on an open file.
+type lock interface {
+	TryLock() (bool, error)
+	Lock() error
+	Unlock() error
+}
+
+// wait waits for the lock until stop is closed. why then returns the reason.
+func wait(l lock, path string, stop <-chan struct{}, why func() error) (release func(), err error) {
 	unlock := func() { _ = l.Unlock() }
-	// This opens the file in the caller's thread and therefore in its mount namespace.
+	// With flock this opens the file in the caller's thread and therefore in its mount namespace.
 	if held, err := l.TryLock(); held {
 		return unlock, nil
 	} else if err != nil {
@@ -51,9 +58,8 @@ func wait(path string, stop <-chan struct{}, why func() error) (release func(), 
 	case <-stop:
 		// A wait in the kernel cannot be cancelled. If the lock arrives after the wait has ended, release it at once.
 		go func() {
-			if <-locked == nil {
-				unlock()
-			}
+			<-locked
+			unlock()
 		}()
 		return nil, fmt.Errorf("lock %s: %w: %w", path, ErrBusy, why())
 	}
@@ -65,10 +71,15 @@ func Try(path string) (release func(), err error) {
 	if err != nil {
 		return nil, err
 	}
+	return tryLock(l, path)
+}
+
+func tryLock(l lock, path string) (release func(), err error) {
 	switch held, err := l.TryLock(); {
 	case err != nil:
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	case !held:
+		_ = l.Unlock() // closes the file
 		return nil, fmt.Errorf("lock %s: %w", path, ErrBusy)
 	}
 	return func() { _ = l.Unlock() }, nil
@@ -79,7 +90,11 @@ func Within(patience time.Duration, path string) (release func(), err error) {
 	stop := make(chan struct{})
 	timer := time.AfterFunc(patience, func() { close(stop) })
 	defer timer.Stop()
-	return wait(path, stop, func() error { return fmt.Errorf("%w %s", errWaited, patience) })
+	l, err := open(path)
+	if err != nil {
+		return nil, err
+	}
+	return wait(l, path, stop, func() error { return fmt.Errorf("%w %s", errWaited, patience) })
 }
 
 // errWaited is the reason if the time limit of Within ended the wait.

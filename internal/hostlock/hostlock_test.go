@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "hold":
 		err = hold(os.Getenv(envLock))
+	case "hold part":
+		err = holdPart(os.Getenv(envLock))
 	case "count":
 		err = count(os.Getenv(envLock))
 	}
@@ -47,6 +49,18 @@ func TestMain(m *testing.M) {
 // hold takes the lock, reports that, and keeps it until standard input ends.
 func hold(lock string) error {
 	if _, err := hostlock.Acquire(context.Background(), lock); err != nil {
+		return err
+	}
+	fmt.Println("held")
+	_, err := io.Copy(io.Discard, os.Stdin)
+	return err
+}
+
+const partName = "net@c@eth0.json"
+
+// holdPart does the same with a part.
+func holdPart(lock string) error {
+	if _, err := hostlock.AcquirePart(context.Background(), lock, partName); err != nil {
 		return err
 	}
 	fmt.Println("held")
@@ -127,15 +141,15 @@ func TestAcquireIsExclusive(t *testing.T) {
 
 func TestAcquireReturnsErrBusyWhenContextEnds(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	release := acquire(t, lock)
+	release := mustAcquire(t, lock)
 	wantBusy(t, lock)
 	release()
-	acquire(t, lock)()
+	mustAcquire(t, lock)()
 }
 
 func TestWithinWaitsForPatience(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	release := acquire(t, lock)
+	release := mustAcquire(t, lock)
 	if _, err := hostlock.Within(20*time.Millisecond, lock); !errors.Is(err, hostlock.ErrBusy) {
 		t.Errorf("held by others: %v, want ErrBusy", err)
 	}
@@ -155,7 +169,7 @@ func TestWithinWaitsForPatience(t *testing.T) {
 
 func TestTryDoesNotWait(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	release := acquire(t, lock)
+	release := mustAcquire(t, lock)
 	if _, err := hostlock.Try(lock); !errors.Is(err, hostlock.ErrBusy) {
 		t.Errorf("held by others: %v, want ErrBusy", err)
 	}
@@ -166,12 +180,12 @@ func TestTryDoesNotWait(t *testing.T) {
 	}
 	wantBusy(t, lock)
 	release()
-	acquire(t, lock)()
+	mustAcquire(t, lock)()
 }
 
 func TestAcquireAfterRelease(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	release := acquire(t, lock)
+	release := mustAcquire(t, lock)
 	done := make(chan error)
 	go func() {
 		_, err := hostlock.Acquire(context.Background(), lock)
@@ -187,14 +201,14 @@ func TestAcquireAfterRelease(t *testing.T) {
 func TestWaitersGetLockInOrder(t *testing.T) {
 	const waiters = 100
 	lock := filepath.Join(t.TempDir(), "lock")
-	release := acquire(t, lock)
+	release := mustAcquire(t, lock)
 	var mu sync.Mutex
 	var got, want []int
 	var wg sync.WaitGroup
 	for i := range waiters {
 		want = append(want, i)
 		wg.Go(func() {
-			release := acquire(t, lock)
+			release := mustAcquire(t, lock)
 			mu.Lock()
 			got = append(got, i)
 			mu.Unlock()
@@ -211,12 +225,12 @@ func TestWaitersGetLockInOrder(t *testing.T) {
 
 func TestCancelledWaiterDoesNotBlockOthers(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	release := acquire(t, lock)
+	release := mustAcquire(t, lock)
 	wantBusy(t, lock)
 	awaitQueue(t, lock, 1)
 	release()
-	acquire(t, lock)()
-	acquire(t, lock)()
+	mustAcquire(t, lock)()
+	mustAcquire(t, lock)()
 }
 
 // awaitQueue waits until the kernel has n waiters for the lock.
@@ -248,7 +262,16 @@ func awaitQueue(t *testing.T, lock string, n int) {
 
 func TestLockOfKilledProcessIsReleased(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	holder := self(t, "hold", lock)
+	kill := holder(t, "hold", lock)
+	wantBusy(t, lock)
+	kill()
+	mustAcquire(t, lock)()
+}
+
+// holder starts a process that holds the lock until it is killed.
+func holder(t *testing.T, role, lock string) (kill func()) {
+	t.Helper()
+	holder := self(t, role, lock)
 	// The pipe stays open, so that only the signal ends the holder.
 	if _, err := holder.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -263,19 +286,19 @@ func TestLockOfKilledProcessIsReleased(t *testing.T) {
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "held\n" {
 		t.Fatalf("holder printed %q: %v", line, err)
 	}
-	wantBusy(t, lock)
-
-	if err := holder.Process.Kill(); err != nil {
-		t.Fatal(err)
+	return func() {
+		t.Helper()
+		if err := holder.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		if err := holder.Wait(); err == nil || err.Error() != "signal: killed" {
+			t.Errorf("holder ended with %v", err)
+		}
 	}
-	if err := holder.Wait(); err == nil || err.Error() != "signal: killed" {
-		t.Errorf("holder ended with %v", err)
-	}
-	acquire(t, lock)()
 }
 
 func TestAcquireCreatesDirectory(t *testing.T) {
-	acquire(t, filepath.Join(t.TempDir(), "var", "run", "calico", "ipam.lock"))()
+	mustAcquire(t, filepath.Join(t.TempDir(), "var", "run", "calico", "ipam.lock"))()
 }
 
 func TestLockErrorIsNotErrBusy(t *testing.T) {
@@ -297,8 +320,8 @@ func TestLockErrorIsNotErrBusy(t *testing.T) {
 	}
 }
 
-// acquire takes a lock that is free or about to be released.
-func acquire(t *testing.T, lock string) (release func()) {
+// mustAcquire takes a lock that is free or about to be released.
+func mustAcquire(t *testing.T, lock string) (release func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

@@ -61,14 +61,14 @@ func Open(o Options) *File { return &File{options: o} }
 func (f *File) Write(line []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n, err := f.write(line)
+	n, err := f.appendOrRotate(line)
 	if err != nil {
 		return n, fmt.Errorf("write log file: %w", err)
 	}
 	return n, nil
 }
 
-func (f *File) write(line []byte) (int, error) {
+func (f *File) appendOrRotate(line []byte) (int, error) {
 	file, info, err := f.open()
 	if err != nil {
 		return 0, err

@@ -22,9 +22,10 @@ import (
 
 var noon = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 
-// options returns the options of cni.log in a new directory, with a fixed clock and a size limit that rotates at nearly
+// testOptions returns the options of cni.log in a new directory, with a fixed clock and a size limit that rotates at
+// nearly
 // every line.
-func options(t *testing.T) Options {
+func testOptions(t *testing.T) Options {
 	t.Helper()
 	return Options{Path: filepath.Join(t.TempDir(), "calico", "cni.log"), MaxSize: 10, Now: func() time.Time {
 		return noon
@@ -76,7 +77,7 @@ func write(t *testing.T, o Options, lines ...string) {
 
 func TestFileIsRotatedBeforeLineThatDoesNotFit(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o022))
-	o := options(t)
+	o := testOptions(t)
 	now := noon
 	o.Now = func() time.Time { now = now.Add(time.Second); return now }
 	write(t, o, "1234", "6789", "", "a line longer than a file may be", "end")
@@ -91,13 +92,13 @@ func TestFileIsRotatedBeforeLineThatDoesNotFit(t *testing.T) {
 }
 
 func TestEmptyFileIsNotRotated(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	write(t, o, "a line longer than a file may be")
 	check(t, "directory", dump(t, o), "-rw-r----- cni.log \"a line longer than a file may be\\n\"\n")
 }
 
 func TestRotatedNamesKeepOrder(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	write(t, o, "first...", "second..", "third...")
 	o.Now = func() time.Time { return noon.Add(-time.Hour) }
 	write(t, o, "fourth..")
@@ -109,7 +110,7 @@ func TestRotatedNamesKeepOrder(t *testing.T) {
 }
 
 func TestRotationKeepsMaxCountFiles(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	o.MaxCount = 2
 	write(t, o, "first...", "second..", "third...", "fourth..", "fifth...")
 	check(t, "directory", dump(t, o), `-rw-r----- cni-2026-08-01T12-00-00.002.log "third...\n"
@@ -121,7 +122,7 @@ func TestRotationKeepsMaxCountFiles(t *testing.T) {
 // TestRotationRemovesOnlyOldRotatedFiles has rotated files of this package and of another writer, and files with
 // similar names.
 func TestRotationRemovesOnlyOldRotatedFiles(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	o.MaxAge = 24 * time.Hour
 	write(t, o, "first...")
 	for _, name := range []string{
@@ -154,7 +155,7 @@ func TestRotationRemovesOnlyOldRotatedFiles(t *testing.T) {
 }
 
 func TestRotationOfNameWithoutExtension(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	o.Path, o.MaxCount = strings.TrimSuffix(o.Path, ".log"), 1
 	write(t, o, "first...", "second..", "third...")
 	if err := os.Remove(o.Path + ".lock"); err != nil {
@@ -166,7 +167,7 @@ func TestRotationOfNameWithoutExtension(t *testing.T) {
 }
 
 func TestRotationKeepsModeAndOwner(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	write(t, o, "first...")
 	if err := errors.Join(os.Chmod(o.Path, 0o644), os.Chown(o.Path, 12, 34)); err != nil {
 		t.Fatal(err)
@@ -183,14 +184,14 @@ func TestRotationKeepsModeAndOwner(t *testing.T) {
 
 func TestUmaskRestrictsMode(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
-	o := options(t)
+	o := testOptions(t)
 	write(t, o, "line")
 	check(t, "directory", dump(t, o), "-rw------- cni.log \"line\\n\"\n")
 }
 
 func TestNoLockFarBelowLimit(t *testing.T) {
 	for _, limit := range []int64{0, margin + 10} {
-		o := options(t)
+		o := testOptions(t)
 		o.MaxSize = limit
 		write(t, o, "1234", "6789")
 		if _, err := os.Stat(o.Path + ".lock"); !errors.Is(err, fs.ErrNotExist) {
@@ -205,7 +206,7 @@ func TestNoLockFarBelowLimit(t *testing.T) {
 }
 
 func TestWriteWithoutLockDoesNotRotate(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	write(t, o, "first...")
 	unlock, err := hostlock.Try(o.Path + ".lock")
 	if err != nil {
@@ -229,7 +230,7 @@ func TestWriteWithoutLockDoesNotRotate(t *testing.T) {
 }
 
 func TestWriteAfterExternalRotation(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	f := Open(o)
 	for _, line := range []string{"a\n", "b\n"} {
 		if _, err := f.Write([]byte(line)); err != nil {
@@ -243,7 +244,7 @@ func TestWriteAfterExternalRotation(t *testing.T) {
 }
 
 func TestOpenCreatesNothing(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	Open(o)
 	Logger(&bytes.Buffer{}, o, slog.LevelInfo).Debug("not said")
 	if _, err := os.Stat(filepath.Dir(o.Path)); !errors.Is(err, fs.ErrNotExist) {
@@ -252,7 +253,7 @@ func TestOpenCreatesNothing(t *testing.T) {
 }
 
 func TestFullDiskLeavesNoPartialLine(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	o.Path, o.MaxSize = filepath.Join(disktest.Small(t, "16k"), "cni.log"), 0
 	line := strings.Repeat("x", 99) + "\n"
 	written := 0
@@ -277,7 +278,7 @@ func TestFullDiskLeavesNoPartialLine(t *testing.T) {
 }
 
 func TestWriteSucceedsIfRotationFails(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	write(t, o, "first...")
 	// A directory in place of the lock file.
 	if err := os.Mkdir(o.Path+".lock", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -300,7 +301,7 @@ func undated(log string) string {
 }
 
 func TestLoggerWritesToFileAndStderr(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	o.MaxSize = 0
 	var stderr bytes.Buffer
 	log := Logger(&stderr, o, slog.LevelWarn)
@@ -359,7 +360,7 @@ func TestLoggerReportsFileErrorOnce(t *testing.T) {
 			"another path"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := options(t)
+			o := testOptions(t)
 			if err := tt.inTheWay(o.Path); err != nil {
 				t.Fatal(err)
 			}
@@ -382,7 +383,7 @@ type broken struct{}
 func (broken) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
 func TestLoggerWritesFileIfStderrIsBroken(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	o.MaxSize = 0
 	Logger(broken{}, o, slog.LevelInfo).Info("still here")
 	data, err := os.ReadFile(o.Path)

@@ -137,7 +137,7 @@ func numbers(t *testing.T, paths []string) map[string][]int {
 }
 
 func TestConcurrentRotationLosesNoLine(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	o.MaxSize = 1000
 	inParallel(t, o, func() { look(t, o) })
 	found := numbers(t, files(t, o))
@@ -152,7 +152,7 @@ func TestConcurrentRotationLosesNoLine(t *testing.T) {
 }
 
 func TestLimitsHoldDuringConcurrentRotation(t *testing.T) {
-	o := options(t)
+	o := testOptions(t)
 	o.MaxSize, o.MaxCount = 1000, 3
 	inParallel(t, o, func() { look(t, o) })
 	paths := files(t, o)

@@ -69,7 +69,7 @@ func code(err error) uint {
 	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrNotServed, ipamplugin.ErrNotUp,
 		kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
 		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy, pending.ErrFull, pending.ErrSuperseded,
-		pending.ErrVersion, ipamplugin.ErrHeld, dataplane.ErrRouteConflict,
+		pending.ErrVersion, ipamplugin.ErrHeld, ipamplugin.ErrOtherCluster, dataplane.ErrRouteConflict,
 		context.DeadlineExceeded, context.Canceled):
 		return types.ErrTryAgainLater
 	case is(err, fs.ErrPermission, syscall.EROFS):

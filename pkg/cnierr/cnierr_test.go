@@ -80,6 +80,7 @@ var table = []struct {
 	{"pending.ErrSuperseded", pending.ErrSuperseded, 11},
 	{"pending.ErrVersion", pending.ErrVersion, 11},
 	{"ipamplugin.ErrHeld", ipamplugin.ErrHeld, 11},
+	{"ipamplugin.ErrOtherCluster", ipamplugin.ErrOtherCluster, 11},
 	{"hostlock.ErrBusy", hostlock.ErrBusy, 11},
 }
 

@@ -103,8 +103,8 @@ func overlapMutants() []mutant {
 		},
 		{
 			name: "use a block of the node without the check", file: "overlap.go",
-			correct: "if s.dry || p.admitted || ",
-			wrong:   "if true || s.dry || p.admitted || ",
+			correct: "if p.admitted || ",
+			wrong:   "if true || p.admitted || ",
 		},
 		{
 			name: "trust a block of another size than its pool's", file: "overlap.go",

@@ -100,7 +100,7 @@ func (a *Allocator) takeBack(ctx context.Context, key AffinityKey, row Row[block
 // admit returns nil when a block may be allocated from, and else an OverlapError. A block that the node remembers
 // passed this check before.
 func (s *search) admit(ctx context.Context, p place) error {
-	if s.dry || p.admitted || s.a.passed(p.row) && s.fits(p.cidr) {
+	if p.admitted || s.a.passed(p.row) && s.fits(p.cidr) {
 		return nil
 	}
 	return s.a.overlapping(ctx, p.cidr)
@@ -145,7 +145,7 @@ const maxPasses = 5
 func (s *search) collisionsGone(ctx context.Context, pass int) (bool, error) {
 	collisions := s.collisions
 	s.collisions = nil
-	if len(collisions) == 0 || pass >= maxPasses {
+	if len(collisions) == 0 || pass >= maxPasses || s.dry {
 		return false, nil
 	}
 	if err := s.a.wait(ctx, pass+1); err != nil {

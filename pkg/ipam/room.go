@@ -9,7 +9,8 @@ import (
 )
 
 // Room returns nil when a request that names no address could be given its addresses at this moment, and else the
-// error that Assign would return. It reads, and writes nothing. Of a pool it looks at fewer blocks than Assign would,
+// error that Assign would return. It reads, and writes nothing but the end of a deletion that another writer has begun. It
+// looks for blocks that overlap the one that it found, as Assign does, which takes one request. Of a pool it looks at fewer blocks than Assign would,
 // and takes it to have room when it has not seen them all. Pools that select by namespace, or have to be named, count
 // as if they did not.
 func (a *Allocator) Room(ctx context.Context, view View, r Request) error {
@@ -40,20 +41,23 @@ func (s *search) probes() int {
 }
 
 // peek returns the block of an affinity as it is, healed or not; errFull when it is another's or has no room. A claim
-// whose block is not there yet has room.
+// whose block is not there yet has room, unless other blocks overlap it.
 func (s *search) peek(ctx context.Context, w Want, row AffinityRow) (place, error) {
 	found := place{want: w, cidr: row.Key.CIDR}
 	b, err := get(ctx, s.a.Store.Blocks(), row.Key.CIDR)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return found, nil
+		return found, s.collision(s.a.overlapping(ctx, row.Key.CIDR))
 	case err != nil:
 		return found, err
 	case b.Value.Affinity != hostAffinity(row.Key.Node):
 		return found, errFull
 	}
 	found.row = b
-	return found, s.room(found)
+	if err := s.room(found); err != nil {
+		return found, err
+	}
+	return found, s.collision(s.admit(ctx, found))
 }
 
 // couldMakeWay reports whether a search at the cap would give back blocks that the want cannot use.

@@ -156,10 +156,13 @@ func (v *survey) remember(p place) {
 func (v *survey) claim(
 	ctx context.Context, cidr netip.Prefix, by func(context.Context, string, netip.Prefix) (claimed, error),
 ) (place, error) {
+	var mine claimed
+	var err error
 	if v.dry {
-		return place{want: v.want, cidr: cidr}, nil
+		err = v.a.overlapping(ctx, cidr)
+	} else {
+		mine, err = by(ctx, v.request.Node, cidr)
 	}
-	mine, err := by(ctx, v.request.Node, cidr)
 	if errors.Is(v.collision(err), errFull) {
 		v.taken++
 		return place{}, cmp.Or(v.readOthers(ctx), errFull)
@@ -168,8 +171,8 @@ func (v *survey) claim(
 		v.taken++
 		return place{}, errFull
 	}
-	if err != nil {
-		return place{}, err
+	if err != nil || v.dry {
+		return place{want: v.want, cidr: cidr}, err
 	}
 	v.view.Affinities = append(v.view.Affinities, AffinityRow{
 		Key: AffinityKey{v.request.Node, cidr}, Row: Row[Affinity]{Value: Affinity{State: Confirmed}},

@@ -1,11 +1,13 @@
 package ipamplugin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"net/url"
 	"slices"
 	"time"
 
@@ -23,7 +25,7 @@ const (
 	settleMany, settleLong   = 4096, 60 * time.Second
 	// settleTurn is for how long a process that no runtime waits for waits for the turn of one release.
 	settleTurn = time.Second
-	// settleOwn is how long an ADD waits for the one that may have its own earlier release in hand.
+	// settleOwn bounds the settling of an ADD's own earlier releases, with the wait for a process that settles one of them.
 	settleOwn = 30 * time.Second
 )
 
@@ -54,8 +56,8 @@ func (c *Command) Postpone(why error, e Evidence, elsewhere bool, released []net
 	err := c.queue().AddIf(pending.Release{
 		Network: c.Conf.Name, ContainerID: c.ID.ContainerID, IfName: c.ID.IfName,
 		Namespace: c.ID.Namespace, Pod: c.ID.Pod, PodUID: c.ID.PodUID, Node: node,
-		Kubeconfig: c.Conf.Kubernetes.Kubeconfig,
-		Others:     e.Others != NoOthers, OthersUnknown: e.Others == OthersUnknown, OtherNetworks: elsewhere,
+		Kubeconfig: c.Conf.Kubernetes.Kubeconfig, APIRoot: c.apiRoot(),
+		Others: e.Others != NoOthers, OthersUnknown: e.Others == OthersUnknown, OtherNetworks: elsewhere,
 		Addresses: e.Addrs, ReleasedBefore: e.Released, Released: released,
 	}, c.record.Current)
 	if err != nil {
@@ -93,13 +95,16 @@ func (c *Command) Settled(ctx context.Context, freed Freed) {
 	ctx, cancel := deadline.Within(ctx, settleBriefly, "the settling of an earlier release")
 	defer cancel()
 	err := c.queue().SettleOne(ctx, c.queueKey(), func(ctx context.Context, r pending.Release) error {
+		if !c.leadsThere(r) {
+			return c.otherCluster(r)
+		}
 		// A release that waits may know more than this command did: the runtime forgets a result with the first DEL.
 		if freed.All && len(r.Released) == 0 {
 			return nil
 		}
 		return c.settle(ctx, r)
 	})
-	if err != nil {
+	if err != nil && !errors.Is(err, ErrOtherCluster) {
 		c.Log.Warn("a release that is done waits on", "error", err)
 	}
 }
@@ -145,18 +150,49 @@ func (c *Command) settleUntilOutage(stop func()) func(context.Context, pending.R
 	}
 }
 
-// leadsThere reports whether a release is one of the cluster that this command speaks to, as far as anybody can tell: one
-// without a kubeconfig, or whose kubeconfig is gone, is taken for such.
+// ErrOtherCluster says that a queued release belongs to another API server than the command's. It is not settled.
+var ErrOtherCluster = errors.New("queued release belongs to another cluster")
+
+// leadsThere reports whether a queued release belongs to the API server of this command: both name the same kubeconfig or the
+// same URL. A release that names neither, or a kubeconfig that does not exist any more, may be settled by every command.
 func (c *Command) leadsThere(r pending.Release) bool {
-	if r.Kubeconfig == c.Conf.Kubernetes.Kubeconfig || r.Kubeconfig == "" {
+	switch {
+	case r.Kubeconfig == "" && r.APIRoot == "":
+		return true
+	case r.Kubeconfig == "":
+		return r.APIRoot == c.apiRoot()
+	case r.Kubeconfig == c.Conf.Kubernetes.Kubeconfig:
 		return true
 	}
 	_, err := c.ReadFile(r.Kubeconfig)
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// settle does what the DEL could not. When it fails too, the release remembers what was given back.
+func (c *Command) otherCluster(r pending.Release) error {
+	return fmt.Errorf("%w: the release names %s, the configuration names %s; run the DEL again with the configuration of that cluster, "+
+		"or remove that kubeconfig if the cluster is gone",
+		ErrOtherCluster, cmp.Or(r.Kubeconfig, r.APIRoot), cmp.Or(c.Conf.Kubernetes.Kubeconfig, c.apiRoot(), "none"))
+}
+
+// apiRoot returns the URL of the API server without a password, empty where the configuration names a kubeconfig.
+func (c *Command) apiRoot() string {
+	if c.Conf.Kubernetes.Kubeconfig != "" {
+		return ""
+	}
+	root, err := url.Parse(c.Conf.APIRoot())
+	if err != nil {
+		// Connect refuses it, too.
+		return ""
+	}
+	return root.Redacted()
+}
+
+// settle does what the DEL could not, if the release belongs to this API server. When it fails too, the release remembers what
+// was given back.
 func (c *Command) settle(ctx context.Context, r pending.Release) error {
+	if !c.leadsThere(r) {
+		return c.otherCluster(r)
+	}
 	released, err := c.finish(ctx, r)
 	if err != nil && len(released) > 0 {
 		r.Released = released

@@ -54,6 +54,12 @@ func (s Spared) beingAdded(containerID, ifName string) bool {
 	return s.marks.Since(adding.Key{Network: s.network, ContainerID: containerID, IfName: ifName}, s.started)
 }
 
+// SweepMarks removes the marks that ADDs of the network have left on attachments that are not spared: an ADD that was killed,
+// and that no DEL followed, leaves one.
+func (c *Command) SweepMarks(s Spared) {
+	c.Adding().Sweep(s.network, func(k adding.Key) bool { return s.Is(k.ContainerID, k.IfName) })
+}
+
 // Container returns the container that a handle of the network is of. Handles of other networks, of tunnels, load
 // balancers and virtual machines are nobody's; so are those where the network's name may end in more than one place.
 func (s Spared) Container(handle string) (containerID string, ok bool) {

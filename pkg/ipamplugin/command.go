@@ -37,7 +37,8 @@ type Command struct {
 	started time.Time
 	// begun is started by the boot clock.
 	begun time.Duration
-	// record and undisturbed are of a DEL: see BeginDel.
+	// plugin, record and undisturbed are of a DEL: see BeginDel.
+	plugin      deletion.Plugin
 	record      *deletion.Record
 	undisturbed bool
 }

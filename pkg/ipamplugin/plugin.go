@@ -11,6 +11,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/internal/adding"
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/deletion"
 	"calico-cni/pkg/ipam"
@@ -38,7 +39,7 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	var grant Grant
 	defer func() { c.Finish(ctx, grant.addrs(), err) }()
 	defer func() { c.Note(err, grant.Last()) }()
-	end, err := c.BeginAdd()
+	end, err := c.BeginAdd(adding.IPAM)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +155,9 @@ func (p *Plugin) GC(ctx context.Context, args *skel.CmdArgs) (err error) {
 	if err != nil {
 		return err
 	}
-	freed, err = c.Collect(ctx, spared)
+	if freed, err = c.Collect(ctx, spared); err == nil {
+		c.SweepMarks(spared)
+	}
 	return err
 }
 

@@ -8,11 +8,12 @@ import (
 )
 
 // BeginAdd marks the attachment as being added until end is called or the process ends, and makes what earlier DELs of it have
-// recorded obsolete. An ADD calls it before its first request.
+// recorded obsolete. An ADD calls it before its first request. calico-ipam, run by calico as a process of its own, has a mark
+// of its own.
 //
 // The order matters: the mark first, so that a DEL which begins after its record was removed sees the mark.
-func (c *Command) BeginAdd() (end func(succeeded bool), err error) {
-	end, unmarked := c.Adding().Begin(c.markKey())
+func (c *Command) BeginAdd(plugin adding.Plugin) (end func(succeeded bool), err error) {
+	end, unmarked := c.Adding().Begin(c.markKey(), plugin)
 	if unmarked != nil {
 		c.Log.Warn("a collection of leftovers that runs at this moment may take this attachment for one", "error", unmarked)
 		// Without a mark, a DEL may complete a record while this command runs.
@@ -43,9 +44,8 @@ func (c *Command) removeRecord() error {
 // Only ADDs of this plugin are seen. One by another implementation, on the same container, within ten minutes of the DEL, is
 // not; no runtime uses a container ID twice.
 func (c *Command) BeginDel(plugin deletion.Plugin) (released bool) {
-	k := &c.Conf.Kubernetes
-	scope := fmt.Sprintf("%q %q %q %t", k.Kubeconfig, k.APIRoot, c.Conf.IPAM.Type, c.Conf.IPAM.Exec)
-	record, err := c.deletions().Open(c.recordKey(), plugin, scope)
+	c.plugin = plugin
+	record, err := c.deletions().Open(c.recordKey(), plugin, c.scope())
 	if err != nil {
 		c.Log.Debug("a repeated DEL of this attachment will ask the API server again", "error", err)
 	}
@@ -54,6 +54,17 @@ func (c *Command) BeginDel(plugin deletion.Plugin) (released bool) {
 	state := c.Adding().State(c.markKey())
 	c.undisturbed = state == adding.None || state == adding.Succeeded
 	return c.undisturbed && record.Complete() && !c.waits()
+}
+
+// scope is what a DEL depends on beside its attachment.
+func (c *Command) scope() string {
+	return fmt.Sprintf("%q %q %q %t", c.Conf.Kubernetes.Kubeconfig, c.Conf.APIRoot(), c.Conf.IPAM.Type, c.Conf.IPAM.Exec)
+}
+
+// DelegateReleasedAll reports whether calico-ipam, run by this DEL or an earlier one as a process of its own, has released all
+// that the attachment had, and no ADD has begun since.
+func (c *Command) DelegateReleasedAll() bool {
+	return c.deletions().Complete(c.recordKey(), deletion.IPAM, c.scope())
 }
 
 // EndDel closes the record, and notes in it what the DEL has released.
@@ -72,7 +83,12 @@ func (c *Command) EndDel(freed Freed, err error) {
 	if unrecorded != nil {
 		c.Log.Debug("a repeated DEL of this attachment will ask the API server again", "error", unrecorded)
 	}
-	c.Adding().Forget(c.markKey())
+	if c.plugin == deletion.IPAM {
+		// calico, which may have run this command, still needs its own mark if its DEL fails.
+		c.Adding().Forget(c.markKey(), adding.IPAM)
+		return
+	}
+	c.Adding().Forget(c.markKey(), adding.Main, adding.IPAM)
 }
 
 // waits reports whether a release of the attachment is queued, or nobody can tell.

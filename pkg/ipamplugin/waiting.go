@@ -7,7 +7,6 @@ import (
 
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
-	"calico-cni/pkg/pending"
 )
 
 // Backlog is what waits on a host, for a process that is no command of a runtime: it settles where no command comes.
@@ -47,6 +46,5 @@ func (b Backlog) Settle(ctx context.Context) (done int, err error) {
 	defer cancel()
 	queue := b.queue()
 	queue.Pace.MaxWait = settleTurn
-	mine := func(r pending.Release) bool { return r.Kubeconfig == b.Named || r.Kubeconfig == "" }
-	return queue.Settle(ctx, settleMany, mine, c.settleUntilOutage(cancel))
+	return queue.Settle(ctx, settleMany, c.leadsThere, c.settleUntilOutage(cancel))
 }

@@ -28,10 +28,19 @@ const (
 func (k Key) file() string {
 	name := k.Network + "@" + k.ContainerID + "@" + k.IfName
 	if len(name) > maxName || !plain(k.Network) || !plain(k.ContainerID) || !plain(k.IfName) {
-		sum := sha256.Sum256(fmt.Appendf(nil, "%q %q %q", k.Network, k.ContainerID, k.IfName))
-		name = hashed + hex.EncodeToString(sum[:])
+		return hash("%q %q %q", k.Network, k.ContainerID, k.IfName)
 	}
 	return name + suffix
+}
+
+// fileBeside is the file name of a release while one of its attachment waits for another API server.
+func (r Release) fileBeside() string {
+	return hash("%q %q %q of %q %q", r.Network, r.ContainerID, r.IfName, r.Kubeconfig, r.APIRoot)
+}
+
+func hash(format string, parts ...any) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, format, parts...))
+	return hashed + hex.EncodeToString(sum[:]) + suffix
 }
 
 // plain reports whether s is a name as the CNI specification has it for networks and containers: a letter or digit, then

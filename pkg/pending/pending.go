@@ -55,6 +55,8 @@ type Release struct {
 	PodUID    string `json:"podUID,omitempty"`
 	// Kubeconfig is the path of the file that leads to the API server.
 	Kubeconfig string `json:"kubeconfig,omitempty"`
+	// APIRoot is the URL of the API server, without a password, where the configuration names no kubeconfig.
+	APIRoot string `json:"apiRoot,omitempty"`
 	// Node is the name of the node that queued the release, empty when the DEL could not tell.
 	Node string `json:"node,omitempty"`
 	// Queued is when the release was added, by the wall clock: for people alone.
@@ -71,6 +73,12 @@ type Release struct {
 	// Released are the addresses that were given back already, when what comes after that failed: the pod may still say that
 	// it has them.
 	Released []netip.Addr `json:"released,omitempty"`
+}
+
+// elsewhere reports whether two releases name different API servers. One that names none may be of any.
+func (r Release) elsewhere(other Release) bool {
+	known := func(r Release) bool { return r.Kubeconfig != "" || r.APIRoot != "" }
+	return known(r) && known(other) && (r.Kubeconfig != other.Kubeconfig || r.APIRoot != other.APIRoot)
 }
 
 // Key is one attachment.
@@ -93,7 +101,8 @@ type Queue struct {
 
 const (
 	defaultLimit = 4096
-	// settleLock is held by the one who settles, filesLock for as long as it takes to write or remove a file.
+	// settleLock is locked by the process that runs Settle, and a part of it by whatever process settles a release; the
+	// part is named by the release's file. filesLock is locked for as long as it takes to write or remove a file.
 	settleLock = "settle.lock"
 	filesLock  = "files.lock"
 	// patience is how long one waits for others to write their files, each an fsync or two, also when the command's time is up.
@@ -101,8 +110,8 @@ const (
 )
 
 // Add queues a release, and returns when it would survive a power failure. A release of the same attachment that waits already
-// is replaced, but for its Addresses and Released, which are kept; one of a later version of the plugins is left as it is. A
-// Queued that is zero becomes the time of the call. An error wraps ErrFull, hostlock.ErrBusy when others kept the directory's
+// is replaced, but for its Addresses and Released, which are kept; one of a later version of the plugins is left as it is, and
+// so is one that names another API server. A Queued that is zero becomes the time of the call. An error wraps ErrFull, hostlock.ErrBusy when others kept the directory's
 // lock for 20 s, or what the operating system said; the release may then be queued or not.
 func (q Queue) Add(r Release) error { return q.AddIf(r, func() bool { return true }) }
 
@@ -124,12 +133,19 @@ func (q Queue) AddIf(r Release, current func() bool) error {
 		return fmt.Errorf("queue release: %w: the runtime has to call DEL again after that ADD", ErrSuperseded)
 	}
 	name := r.Key().file()
+	before, err := q.before(name)
+	if err == nil && before.elsewhere(r) {
+		name = r.fileBeside()
+		before, err = q.before(name)
+	}
+	if errors.Is(err, ErrVersion) {
+		return nil
+	}
 	if err := q.room(name); err != nil {
 		return err
 	}
-	before, err := q.before(name)
-	if errors.Is(err, ErrVersion) {
-		return nil
+	if r.Kubeconfig == "" && r.APIRoot == "" {
+		r.Kubeconfig, r.APIRoot = before.Kubeconfig, before.APIRoot
 	}
 	r.Released = union(r.Released, before.Released)
 	r.Addresses = union(r.Addresses, before.Addresses)

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	q := Queue{Dir: os.Getenv(envDir), Now: time.Now}
-	roles := map[string]func(Queue) error{"churn": churn, "drain": drain, "fill": fill}
+	roles := map[string]func(Queue) error{"churn": churn, "drain": drain, "drain one by one": drainOneByOne, "fill": fill}
 	if err := roles[role](q); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
@@ -165,8 +165,25 @@ func drain(q Queue) error {
 	}
 }
 
+// drainOneByOne does so as ADDs and DELs of the containers do.
+func drainOneByOne(q Queue) error {
+	names, err := q.inOrder()
+	for _, name := range names {
+		e, errLoad := q.load(name)
+		if e == nil {
+			err = errors.Join(err, errLoad)
+			continue
+		}
+		err = errors.Join(err, q.SettleContainer(context.Background(), e.Network, e.ContainerID, func(_ context.Context, r Release) error {
+			fmt.Println(r.ContainerID)
+			return nil
+		}))
+	}
+	return err
+}
+
 func TestProcessesThatSettleAtOnceSettleEachReleaseOnce(t *testing.T) {
-	const releases, processes = 100, 3
+	const releases, processes = 100, 4
 	q := queue(t)
 	for i := range releases {
 		add(t, q, release(fmt.Sprint("c", i)))
@@ -174,7 +191,7 @@ func TestProcessesThatSettleAtOnceSettleEachReleaseOnce(t *testing.T) {
 	outputs := make([]bytes.Buffer, processes)
 	var wg sync.WaitGroup
 	for i := range outputs {
-		cmd := self(t, "drain", q, "")
+		cmd := self(t, []string{"drain", "drain one by one"}[i%2], q, "")
 		cmd.Stdout = &outputs[i]
 		wg.Go(func() {
 			if err := cmd.Run(); err != nil {

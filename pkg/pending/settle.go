@@ -1,6 +1,7 @@
 package pending
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -19,8 +20,9 @@ import (
 // The oldest comes first; one that fails goes to the end of the queue, so that it does not keep the others from their
 // turn. It stops when ctx ends, which is no error. It returns how many are done, and the errors of the others joined.
 //
-// One process settles at a time: while another does, this returns 0 and nil at once. It settles no faster than the queue's
-// pace allows. A file that holds no release is moved aside, with an error that names it.
+// One process at a time runs Settle: while another does, this returns 0 and nil at once. It skips a release that another
+// command settles at that moment. It settles no faster than the queue's pace allows. A file that holds no release is
+// moved aside, with an error that names it.
 func (q Queue) Settle(ctx context.Context, limit int, match func(Release) bool,
 	settle func(context.Context, Release) error,
 ) (done int, err error) {
@@ -47,7 +49,9 @@ func (q Queue) Settle(ctx context.Context, limit int, match func(Release) bool,
 			break
 		}
 		tried++
-		if err = q.settle(ctx, e, settle); err == nil {
+		// Only now: nobody waits for a release while this process waits for its turn.
+		settled, err := q.trySettle(ctx, e, settle)
+		if settled {
 			done++
 		}
 		errs = append(errs, err)
@@ -55,23 +59,32 @@ func (q Queue) Settle(ctx context.Context, limit int, match func(Release) bool,
 	return done, errors.Join(errs...)
 }
 
+// trySettle settles a release as it was read, unless another process settles it or has replaced it since.
+func (q Queue) trySettle(ctx context.Context, read *entry, settle func(context.Context, Release) error) (settled bool, err error) {
+	unclaim, err := hostlock.TryPart(q.path(settleLock), read.name)
+	if errors.Is(err, hostlock.ErrBusy) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("settle queued release of %s: %w", read.ContainerID, err)
+	}
+	defer unclaim()
+	e, err := q.load(read.name)
+	if e == nil || !bytes.Equal(e.data, read.data) {
+		return false, err
+	}
+	err = q.settle(ctx, e, settle)
+	return err == nil, err
+}
+
 // SettleOne settles the release of one attachment if it waits, for a command that is about that attachment. It costs one
-// look at a file when none does. It waits until ctx ends for others who settle, since it may be the one that they have in
-// hand; the error then wraps hostlock.ErrBusy. A release that is added while this one is settled waits for its own turn.
+// look at a file when none does. While another process settles that release, it waits until ctx ends; the error then
+// wraps hostlock.ErrBusy. A release that is added while this one is settled waits for its own turn.
 func (q Queue) SettleOne(ctx context.Context, k Key, settle func(context.Context, Release) error) error {
 	if waits, err := q.Has(k); !waits || err != nil {
 		return err
 	}
-	unlock, err := hostlock.Acquire(ctx, q.path(settleLock))
-	if err != nil {
-		return fmt.Errorf("settle queued release of %s: %w", k.ContainerID, err)
-	}
-	defer unlock()
-	e, err := q.load(k.file())
-	if e == nil {
-		return err
-	}
-	return q.settle(ctx, e, settle)
+	return q.settleNamed(ctx, k.file(), settle)
 }
 
 // SettleContainer is SettleOne for all attachments of a container in a network: a release of one interface may be about what the
@@ -83,32 +96,43 @@ func (q Queue) SettleContainer(
 	if err != nil {
 		return fmt.Errorf("look for queued releases: %w", err)
 	}
-	own := network + "@" + containerID + "@"
-	files = slices.DeleteFunc(files, func(f fs.DirEntry) bool {
-		return !strings.HasPrefix(f.Name(), own) && !strings.HasPrefix(f.Name(), hashed)
-	})
-	if len(files) == 0 {
-		return nil
-	}
-	unlock, err := hostlock.Acquire(ctx, q.path(settleLock))
-	if err != nil {
-		return fmt.Errorf("settle queued releases of %s: %w", containerID, err)
-	}
-	defer unlock()
 	var errs []error
 	for _, f := range files {
-		e, err := q.load(f.Name())
-		switch {
-		case err != nil && strings.HasPrefix(f.Name(), own):
-			errs = append(errs, err)
-		case e != nil && e.Network == network && e.ContainerID == containerID:
-			errs = append(errs, q.settle(ctx, e, settle))
+		if q.isOf(f.Name(), network, containerID) {
+			errs = append(errs, q.settleNamed(ctx, f.Name(), settle))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-// settle settles one release, and removes its file or makes it the last.
+// isOf reports whether a file holds a release of a container in a network.
+func (q Queue) isOf(name, network, containerID string) bool {
+	if !strings.HasPrefix(name, hashed) {
+		return strings.HasPrefix(name, network+"@"+containerID+"@")
+	}
+	e, _ := q.load(name)
+	return e != nil && e.Network == network && e.ContainerID == containerID
+}
+
+// settleNamed claims the release in a file and settles it, if it still waits then.
+func (q Queue) settleNamed(ctx context.Context, name string, settle func(context.Context, Release) error) error {
+	unclaim, err := hostlock.AcquirePart(ctx, q.path(settleLock), name)
+	if err != nil {
+		return fmt.Errorf("settle queued release: %w", err)
+	}
+	defer unclaim()
+	e, err := q.load(name)
+	if e == nil {
+		return err
+	}
+	return q.settle(ctx, e, settle)
+}
+
+// settle settles one release, and removes its file or makes it the last. The caller has claimed the file's name.
+//
+// The claim keeps a release from taking effect after an ADD of its container: the file of that name exists from before the
+// first request of settle until after the last, whoever replaces it meanwhile. An ADD that finds no file, or that gets the
+// claim, knows that no process settles the release.
 func (q Queue) settle(ctx context.Context, e *entry, settle func(context.Context, Release) error) error {
 	err := settle(ctx, e.Release)
 	if err == nil {

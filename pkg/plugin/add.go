@@ -12,6 +12,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
+	"calico-cni/internal/adding"
 	"calico-cni/internal/undo"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipamplugin"
@@ -44,7 +45,7 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	a := &add{attachment: attachment}
 	defer func() { a.Finish(ctx, addresses(a.ips), err) }()
 	defer func() { a.note(err) }()
-	end, err := a.BeginAdd()
+	end, err := a.BeginAdd(adding.Main)
 	if err != nil {
 		return nil, err
 	}

@@ -26,26 +26,31 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	defer func() { a.Finish(ctx, freed.Addrs, err) }()
 	defer func() { a.EndDel(freed, err) }()
 
-	if a.BeginDel(deletion.Main) && a.blockIPAM() && !p.hasInterface(a.target()) {
-		freed.All = true
-		_, err := a.tearDown(ctx)
-		return err
+	released := a.BeginDel(deletion.Main) && !p.hasInterface(a.target())
+	held := holdings(nil)
+	if !released {
+		held = a.lookUp(ctx)
 	}
-	held := a.lookUp(ctx)
 	others, local := a.tearDown(ctx)
 	var delegated, remote error
 	if !a.blockIPAM() {
 		delegated = a.tellDelegate(ctx)
 	}
-	if a.asksAPI() {
+	switch {
+	case released:
+		freed.All = true
+	case a.asksAPI():
 		freed, remote = a.forget(ctx, held, others)
+		// calico does not know what its delegate has released. What calico-ipam has recorded counts for the pod's annotations, too.
+		freed.All = freed.All || a.Conf.IPAM.Exec && a.DelegateReleasedAll()
 	}
 	return errors.Join(local, delegated, remote)
 }
 
-// hasInterface reports whether the host may have an interface of the attachment.
+// hasInterface reports whether the host may have an interface of the attachment, or of another sandbox of the pod. It counts
+// under whatever prefix, since FELIX_INTERFACEPREFIX may have changed since the ADD.
 func (p *Plugin) hasInterface(t dataplane.Target) bool {
-	return p.HostHas == nil || p.HostHas(t.HostIfName) || p.HostHas(t.SecondHostIfName)
+	return p.HostHas == nil || p.HostHas(t.HostIfName, t.SecondHostIfName)
 }
 
 func (a *attachment) tearDown(ctx context.Context) (others dataplane.Others, err error) {

@@ -9,6 +9,7 @@ import (
 
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/workload"
 )
 
 // GC removes what attachments of the network that the runtime does not call valid have left on this node: host
@@ -32,6 +33,9 @@ func (p *Plugin) GC(ctx context.Context, args *skel.CmdArgs) (err error) {
 	} else {
 		remote = a.delegateGC(ctx)
 	}
+	if local == nil && remote == nil {
+		a.SweepMarks(spared)
+	}
 	return errors.Join(local, remote)
 }
 
@@ -39,6 +43,10 @@ func (a *attachment) collectInterfaces(ctx context.Context, spared ipamplugin.Sp
 	all, err := a.dataplane.List(ctx)
 	errs := []error{err}
 	for _, n := range all {
+		if n.Owner == "" {
+			errs = append(errs, a.collectHalfMade(ctx, spared, n.HostIfName))
+			continue
+		}
 		containerID, ok := spared.Container(n.Owner)
 		if !ok || spared.Is(containerID, n.IfName) {
 			continue
@@ -47,6 +55,24 @@ func (a *attachment) collectInterfaces(ctx context.Context, spared ipamplugin.Sp
 		if err == nil {
 			a.Log.Info("removed an interface that nobody claims", "interface", n.HostIfName, "container", containerID)
 		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// collectHalfMade removes an interface that has no alias yet if an ADD of the network that was killed has made it.
+//
+// The interface goes with the network namespace of the pod, because the kernel removes both ends of a pair when one goes.
+// Until then only its device group tells whose it is, as a hash, and the mark of the killed ADD names the attachment. The
+// mark is there before the interface; where it could not be written, the interface stays until the namespace goes.
+func (a *attachment) collectHalfMade(ctx context.Context, spared ipamplugin.Spared, hostIfName string) error {
+	var errs []error
+	for _, k := range a.Adding().Ended(a.Conf.Name) {
+		if spared.Is(k.ContainerID, k.IfName) {
+			continue
+		}
+		id := workload.ID{ContainerID: k.ContainerID, IfName: k.IfName}
+		_, err := a.dataplane.Teardown(ctx, dataplane.Target{Owner: id.HandleID(k.Network), IfName: k.IfName, HostIfName: hostIfName})
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

@@ -30,8 +30,9 @@ type Plugin struct {
 	// InterfacePrefix is the value of FELIX_INTERFACEPREFIX.
 	InterfacePrefix string
 	Gates           Gates
-	// HostHas reports whether the host has an interface of a name, or nobody can tell. Nil stands for nobody can tell.
-	HostHas func(name string) bool
+	// HostHas reports whether the host has an interface of the workload of one of the names, or that is unknown. Nil stands
+	// for unknown.
+	HostHas func(names ...string) bool
 }
 
 // attachment is one command about an attachment: what the runtime asked for, and the names that follow from it.

@@ -75,10 +75,10 @@ func (a *attachment) delegateStatus(ctx context.Context) error {
 	if err == nil || errors.As(err, &answer) && lacksVerb(answer) {
 		return nil
 	}
-	if errors.As(err, &answer) {
+	if errors.As(err, &answer) && answer.Code != 0 {
 		return fmt.Errorf("IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
 	}
-	return fmt.Errorf("%w: run IPAM plugin %s: %w", ipamplugin.ErrCannotAdd, a.Conf.IPAM.Type, err)
+	return fmt.Errorf("%w: %w", ipamplugin.ErrCannotAdd, a.ran(err))
 }
 
 // lacksVerb reports whether a plugin that is older than a verb says so: by the version, or, as those of the time before

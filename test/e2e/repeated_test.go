@@ -26,11 +26,27 @@ type repeated struct {
 	changes map[string]any
 }
 
-func newRepeated(t *testing.T, plugin, name string) *repeated {
+// way is a plugin that releases block IPAM. With exec, calico runs calico-ipam as a process of its own.
+type way struct {
+	plugin string
+	exec   bool
+}
+
+func (w way) String() string {
+	if w.exec {
+		return w.plugin + "-exec"
+	}
+	return w.plugin
+}
+
+var ways = []way{{plugin: "calico"}, {plugin: "calico", exec: true}, {plugin: "calico-ipam"}}
+
+func newRepeated(t *testing.T, w way, name string) *repeated {
 	t.Helper()
-	r := &repeated{t: t, plugin: plugin, pod: newPod(t, name), through: proxy.Start(t, n.Kubeconfig())}
+	name += "-" + w.String()
+	r := &repeated{t: t, plugin: w.plugin, pod: newPod(t, name), through: proxy.Start(t, n.Kubeconfig())}
 	r.changes = map[string]any{
-		"name": name, "kubernetes.kubeconfig": r.through.Kubeconfig(t, n.Kubeconfig()), "ipam.assign_ipv6": "false",
+		"name": name, "kubernetes.kubeconfig": r.through.Kubeconfig(t, n.Kubeconfig()), "ipam.assign_ipv6": "false", "ipam.exec": w.exec,
 	}
 	return r
 }
@@ -54,26 +70,26 @@ func (r *repeated) del(what string, some bool, env ...string) {
 }
 
 func TestRepeatedDelMakesNoRequest(t *testing.T) {
-	for _, plugin := range both {
-		r := newRepeated(t, plugin, "repeated-"+plugin)
+	for _, w := range ways {
+		r := newRepeated(t, w, "repeated")
 		before := state(t)
 		r.add()
-		r.del("first DEL", true)
+		r.del(w.String()+": first DEL", true)
 		for range 3 {
-			r.del("repeated DEL", false)
+			r.del(w.String()+": repeated DEL", false)
 		}
-		r.del("DEL of another interface", true, "CNI_IFNAME", "net1")
+		r.del(w.String()+": DEL of another interface", true, "CNI_IFNAME", "net1")
 		r.add()
-		r.del("DEL after another ADD", true)
-		r.del("repeated DEL after another ADD", false)
-		expectSame(t, plugin, withoutPod(r.pod.Name)(before), withoutPod(r.pod.Name)(state(t)))
+		r.del(w.String()+": DEL after another ADD", true)
+		r.del(w.String()+": repeated DEL after another ADD", false)
+		expectSame(t, w.String(), withoutPod(r.pod.Name)(before), withoutPod(r.pod.Name)(state(t)))
 	}
 }
 
 // TestDelThatIsNotCertainAsksTheAPIServer has each reason for a repeated DEL to look again.
 func TestDelThatIsNotCertainAsksTheAPIServer(t *testing.T) {
 	const dir = "/var/run/calico/cni"
-	for _, plugin := range both {
+	for _, w := range ways {
 		for _, c := range []struct {
 			name    string
 			between func(r *repeated)
@@ -81,7 +97,7 @@ func TestDelThatIsNotCertainAsksTheAPIServer(t *testing.T) {
 			{"a reboot", func(*repeated) { must(t, os.RemoveAll(filepath.Join(dir, "deleted"))) }},
 			{"an ADD that failed", func(r *repeated) {
 				changes := plus(r.changes, "ipam.ipv4_pools", []string{"no-such-pool"})
-				if a := ask(t, plugin, "ADD", r.pod, changes); a.Exit == 0 {
+				if a := ask(t, r.plugin, "ADD", r.pod, changes); a.Exit == 0 {
 					t.Errorf("ADD: %+v", a)
 				}
 			}},
@@ -98,7 +114,7 @@ func TestDelThatIsNotCertainAsksTheAPIServer(t *testing.T) {
 				r.changes = plus(r.changes, "kubernetes.kubeconfig", other)
 			}},
 		} {
-			r := newRepeated(t, plugin, "uncertain-"+plugin+"-"+strings.ToLower(strings.ReplaceAll(c.name, " ", "-")))
+			r := newRepeated(t, w, "uncertain-"+strings.ToLower(strings.ReplaceAll(c.name, " ", "-")))
 			r.add()
 			r.del("first DEL", true)
 			c.between(r)
@@ -109,33 +125,38 @@ func TestDelThatIsNotCertainAsksTheAPIServer(t *testing.T) {
 	}
 }
 
-// TestDelLooksAgainWhenTheHostHasTheInterface has another implementation attach the pod between two DELs.
+// TestDelLooksAgainWhenTheHostHasTheInterface has another implementation attach the pod between two DELs, with the prefix that
+// interfaces have now, or with the one from before it was changed.
 func TestDelLooksAgainWhenTheHostHasTheInterface(t *testing.T) {
-	r := newRepeated(t, "calico", "foreign-interface")
-	r.add()
-	r.del("first DEL", true)
-	link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: hostIfName("default." + r.pod.Name)}, PeerName: "foreign-peer"}
-	must(t, netlink.LinkAdd(link))
-	t.Cleanup(func() { _ = netlink.LinkDel(link) })
-	r.del("DEL with an interface on the host", true)
+	for name, prefix := range map[string]string{"the same prefix": "cali", "another prefix": "old"} {
+		r := newRepeated(t, ways[0], "foreign-"+prefix)
+		r.add()
+		r.del("first DEL", true)
+		r.del("repeated DEL", false)
+		ifName := prefix + strings.TrimPrefix(hostIfName("default."+r.pod.Name), "cali")
+		link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: ifName}, PeerName: "foreign-peer"}
+		must(t, netlink.LinkAdd(link))
+		r.del("DEL with an interface of "+name+" on the host", true)
+		must(t, netlink.LinkDel(link))
+	}
 }
 
 // TestDelAfterOneThatDidNotSucceedAsksTheAPIServer has the first DEL fail after some of its work.
 func TestDelAfterOneThatDidNotSucceedAsksTheAPIServer(t *testing.T) {
-	for _, plugin := range both {
-		r := newRepeated(t, plugin, "refused-del-"+plugin)
+	for _, w := range ways {
+		r := newRepeated(t, w, "refused-del")
 		r.add()
 		r.through.Arm(&proxy.Fault{Status: http.StatusForbidden, Always: true})
-		if a := ask(t, plugin, "DEL", r.pod, r.changes); a.Exit == 0 {
+		if a := ask(t, r.plugin, "DEL", r.pod, r.changes); a.Exit == 0 {
 			t.Errorf("DEL that is refused: %+v", a)
 		}
 		r.through.Arm(&proxy.Fault{Lose: proxy.Before, Always: true})
-		expectOK(t, "DEL in an outage", ask(t, plugin, "DEL", r.pod, r.changes))
+		expectOK(t, "DEL in an outage", ask(t, r.plugin, "DEL", r.pod, r.changes))
 		r.through.Arm(nil)
 		r.through.Take()
 		r.del("DEL after the outage", true)
 		r.del("repeated DEL", false)
-		expectWaiting(t, plugin, 0)
+		expectWaiting(t, w.String(), 0)
 	}
 }
 
@@ -145,17 +166,17 @@ func TestCPUOfARepeatedDel(t *testing.T) {
 		t.Log("not measured: CNI_MEASURE is not set")
 		return
 	}
-	for _, plugin := range both {
-		r := newRepeated(t, plugin, "cpu-"+plugin)
+	for _, w := range ways {
+		r := newRepeated(t, w, "cpu")
 		r.changes["kubernetes.kubeconfig"] = n.Kubeconfig()
 		r.add()
-		expectOK(t, "DEL", ask(t, plugin, "DEL", r.pod, r.changes))
+		expectOK(t, "DEL", ask(t, r.plugin, "DEL", r.pod, r.changes))
 		config, err := n.Config(r.changes)
 		must(t, err)
 		stdin, err := json.Marshal(config)
 		must(t, err)
 		run := func(command string) time.Duration {
-			cmd := exec.Command(filepath.Join(n.BinDir(), plugin))
+			cmd := exec.Command(filepath.Join(n.BinDir(), r.plugin))
 			cmd.Env = []string{
 				"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + r.pod.ContainerID, "CNI_NETNS=" + r.pod.NetNS, "CNI_IFNAME=eth0", "CNI_PATH=" + n.BinDir(),
 				"CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + r.pod.Name,
@@ -180,6 +201,6 @@ func TestCPUOfARepeatedDel(t *testing.T) {
 		start := mean("VERSION", func() {})
 		repeated := mean("DEL", func() {})
 		full := mean("DEL", func() { must(t, os.RemoveAll("/var/run/calico/cni/deleted")) })
-		t.Logf("%s: a repeated DEL takes %v of CPU, one that asks the API server and finds nothing %v; VERSION takes %v", plugin, repeated, full, start)
+		t.Logf("%s: a repeated DEL takes %v of CPU, one that asks the API server and finds nothing %v; VERSION takes %v", w, repeated, full, start)
 	}
 }

@@ -50,7 +50,34 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 }
 {{- end }}
 
-{{- /* Fails where install would refuse the configuration on every node: the schema cannot tell what a text holds. */}}
+{{- /* Fails where the API server would refuse the pool: the schema cannot compare blockSize with the CIDR. */}}
+{{- define "calico-cni.checkedPool" -}}
+{{- $least := 20 }}
+{{- $most := 32 }}
+{{- $blockSize := 26 }}
+{{- if contains ":" .cidr }}
+{{- $least = 116 }}
+{{- $most = 128 }}
+{{- $blockSize = 122 }}
+{{- end }}
+{{- $said := "left out, which means" }}
+{{- if hasKey . "blockSize" }}
+{{- $said = "" }}
+{{- $blockSize = int .blockSize }}
+{{- end }}
+{{- $prefix := regexFind "[0-9]+$" .cidr | int }}
+{{- if gt $prefix $most }}
+{{- fail (printf "ipPools: pool %q has the CIDR %s: want a prefix length of %d at most" .name .cidr $most) }}
+{{- end }}
+{{- if not .disabled }}
+{{- $least = max $least $prefix }}
+{{- end }}
+{{- if or (lt $blockSize (int $least)) (gt $blockSize $most) }}
+{{- fail (printf "ipPools: pool %q of %s has blockSize %s: want %d to %d" .name .cidr (printf "%s %d" $said $blockSize | trim) $least $most) }}
+{{- end }}
+{{- end }}
+
+{{- /* Fails if install would refuse the configuration on every node. The schema cannot check the content of a text. */}}
 {{- define "calico-cni.checkedNetworkConfig" -}}
 {{- $text := .Values.cni.networkConfig | default (include "calico-cni.networkConfig" .) | trim }}
 {{- $known := list "LOG_LEVEL" "LOG_FILE_PATH" "LOG_FILE_MAX_SIZE" "LOG_FILE_MAX_AGE" "LOG_FILE_MAX_COUNT" "DATASTORE_TYPE" "CALICO_API_GROUP"
@@ -66,7 +93,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- fail "cni.networkConfig: not a JSON object, with placeholders taken for values" }}
 {{- end }}
 {{- if not (get $parsed "name") }}
-{{- fail "cni.networkConfig: a network configuration has a name" }}
+{{- fail "cni.networkConfig: a network configuration needs a name" }}
 {{- end }}
 {{- if hasKey $parsed "plugins" }}
 {{- if not (hasSuffix ".conflist" .Values.cni.confName) }}
@@ -78,7 +105,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- $text }}
 {{- end }}
 
-{{- /* What both containers have in common. */}}
+{{- /* Settings of all containers. */}}
 {{- define "calico-cni.container" -}}
 image: {{ include "calico-cni.image" . }}
 imagePullPolicy: {{ .Values.image.pullPolicy }}
@@ -97,7 +124,7 @@ securityContext:
 resources: {{ toJson .Values.resources }}
 {{- end }}
 
-{{- /* Which node this is, and where the API server is. */}}
+{{- /* The name of the node and the address of the API server. */}}
 {{- define "calico-cni.node" -}}
 - name: KUBERNETES_NODE_NAME
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}

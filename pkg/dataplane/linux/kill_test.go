@@ -106,6 +106,21 @@ var afterKill = []struct {
 		target.NetNS = ""
 		must(t, teardown(t, node, linux.New(""), target))
 	}},
+	{"Teardown of what List returns", func(t *testing.T, node, _ *nettest.NetNS, spec dataplane.Spec) {
+		var listed []dataplane.Attachment
+		var err error
+		node.Do(func() { listed, err = linux.New("").List(t.Context()) })
+		must(t, err)
+		for _, a := range listed {
+			if a.Owner != "" && a.Owner != spec.Owner {
+				t.Errorf("listed %+v, want the owner %s or none", a, spec.Owner)
+			}
+			must(t, teardown(t, node, linux.New(""), dataplane.Target{
+				Owner: spec.Owner, IfName: spec.IfName,
+				HostIfName: a.HostIfName,
+			}))
+		}
+	}},
 	{"Setup for a new sandbox and its Teardown", func(t *testing.T, node, _ *nettest.NetNS, spec dataplane.Spec) {
 		spec.Owner, spec.NetNS = "net.sandbox-2", newPod(t).Path
 		mustSetup(t, node, linux.New(""), spec)

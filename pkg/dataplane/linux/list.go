@@ -25,10 +25,11 @@ func (d *DataPlane) List(ctx context.Context) ([]dataplane.Attachment, error) {
 		return nil, err
 	}
 	defer host.close()
-	found, err := host.attachments()
+	links, err := host.links()
 	if err != nil {
 		return nil, err
 	}
+	found, halfMade := marked(links)
 	var all []dataplane.Attachment
 	for _, a := range found {
 		if err := ended(ctx, "list attachments"); err != nil {
@@ -38,6 +39,9 @@ func (d *DataPlane) List(ctx context.Context) ([]dataplane.Attachment, error) {
 		all = append(all, dataplane.Attachment{
 			Owner: a.mark.owner, IfName: a.mark.ifName, HostIfName: name, Fault: d.sysctls.forwardingFault(name),
 		})
+	}
+	for _, link := range halfMade {
+		all = append(all, dataplane.Attachment{HostIfName: link.Attrs().Name})
 	}
 	slices.SortFunc(all, func(a, b dataplane.Attachment) int { return strings.Compare(a.HostIfName, b.HostIfName) })
 	return all, nil
@@ -65,14 +69,22 @@ func (t sysctlTree) forwardingFault(hostIfName string) string {
 // attachments returns the interfaces of a host that carry a mark. It dumps all interfaces, so ADD must not call it.
 func (s side) attachments() ([]attachment, error) {
 	links, err := s.links()
-	if err != nil {
-		return nil, err
-	}
-	var found []attachment
+	found, _ := marked(links)
+	return found, err
+}
+
+// marked returns the interfaces that carry a mark. Those in halfMade carry it only as their group, which identifies no
+// attachment: their ADD has not yet set the alias, or was killed before.
+func marked(links []netlink.Link) (found []attachment, halfMade []netlink.Link) {
 	for _, link := range links {
-		if m, ok := parseMark(link.Attrs().Alias); ok && isHostEnd(link) {
+		attrs := link.Attrs()
+		switch m, ok := parseMark(attrs.Alias); {
+		case !isHostEnd(link):
+		case ok:
 			found = append(found, attachment{m, link})
+		case attrs.Alias == "" && attrs.Group&groupMark != 0:
+			halfMade = append(halfMade, link)
 		}
 	}
-	return found, nil
+	return found, halfMade
 }

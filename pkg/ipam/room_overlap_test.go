@@ -1,0 +1,49 @@
+package ipam_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"calico-cni/pkg/ipam"
+)
+
+// TestRoomForetellsTheNextAssignmentBesideBlocksOfAnotherSize fills a pool after its blockSize changed, with the old blocks on
+// this node or another, and smaller or larger than the new ones.
+func TestRoomForetellsTheNextAssignmentBesideBlocksOfAnotherSize(t *testing.T) {
+	said := map[bool]int{}
+	for _, c := range []struct{ old, size int }{{30, 31}, {30, 29}, {31, 30}, {32, 29}, {29, 32}, {28, 30}, {30, 28}} {
+		for _, node := range []string{"a", "b"} {
+			for _, strict := range []bool{false, true} {
+				name := fmt.Sprintf("%d to %d, old blocks of %s, strict %v", c.old, c.size, node, strict)
+				s := newStore()
+				s.Settings.StrictAffinity = strict
+				put(t, s, node, fmt.Sprintf("10.0.0.0/%d", c.old), 1)
+				s.IPPools[0].BlockSize = c.size
+				for i := range 20 {
+					r := only4("a", fmt.Sprint("net.a", i))
+					before := s.String()
+					a := &ipam.Allocator{Store: s, Now: s.Now}
+					view, err := a.Gather(t.Context(), s, r.Node, nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					room := a.Room(t.Context(), view, r)
+					if diff := cmp.Diff(before, s.String()); diff != "" {
+						t.Fatalf("%s: Room has written (-before +after):\n%s", name, diff)
+					}
+					_, err = assign(s, r)
+					if (room == nil) != (err == nil) || room != nil && !errors.Is(room, ipam.ErrNoAddress) {
+						t.Fatalf("%s: assignment %d: Room says %v, Assign %v\n%s", name, i, room, err, before)
+					}
+					said[room == nil]++
+				}
+			}
+		}
+	}
+	if said[true] < 100 || said[false] < 100 {
+		t.Errorf("answers %v: want many of both kinds", said)
+	}
+}

@@ -1,0 +1,114 @@
+package pending
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"calico-cni/internal/hostlock"
+)
+
+// waiters settle the release of container b, as an ADD of b and a DEL of b do.
+var waiters = map[string]func(context.Context, Queue, *settler) error{
+	"SettleOne": func(ctx context.Context, q Queue, s *settler) error {
+		return q.SettleOne(ctx, release("b").Key(), s.settle)
+	},
+	"SettleContainer": func(ctx context.Context, q Queue, s *settler) error {
+		return q.SettleContainer(ctx, "net", "b", s.settle)
+	},
+}
+
+// TestReleaseIsSettledWhileABatchSettlesAnother has a batch that is busy with a release for as long as others take.
+func TestReleaseIsSettledWhileABatchSettlesAnother(t *testing.T) {
+	for name, settleB := range waiters {
+		q := queue(t)
+		add(t, q, release("a"), release("b"), release("c"))
+		var batch, command settler
+		done, err := q.Settle(t.Context(), 9, nil, func(ctx context.Context, r Release) error {
+			if r.ContainerID == "a" {
+				ctx, cancel := context.WithTimeout(ctx, time.Minute)
+				defer cancel()
+				if err := settleB(ctx, q, &command); err != nil {
+					t.Errorf("%s during the batch: %v", name, err)
+				}
+			}
+			return batch.settle(ctx, r)
+		})
+		if done != 2 || err != nil {
+			t.Errorf("%s: Settle = %d, %v; want 2", name, done, err)
+		}
+		check(t, name+": the batch", batch.String(), "a c")
+		check(t, name+": the command", command.String(), "b")
+		checkLen(t, q, 0)
+	}
+}
+
+// TestBatchSkipsReleaseThatACommandSettles has a command settle a release when the batch comes to it.
+func TestBatchSkipsReleaseThatACommandSettles(t *testing.T) {
+	q := queue(t)
+	add(t, q, release("a"), release("b"))
+	var batch settler
+	err := q.SettleOne(t.Context(), release("a").Key(), func(ctx context.Context, _ Release) error {
+		if done, err := q.Settle(ctx, 9, nil, batch.settle); done != 1 || err != nil {
+			t.Errorf("Settle = %d, %v; want 1", done, err)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	check(t, "the batch", batch.String(), "b")
+	checkLen(t, q, 0)
+}
+
+// TestReplacedReleaseIsStillClaimed has a DEL replace a release while a batch settles it: a command that settles the new one
+// must wait, because requests of the batch are still on their way.
+func TestReplacedReleaseIsStillClaimed(t *testing.T) {
+	for name, settleB := range waiters {
+		q := queue(t)
+		add(t, q, release("b"))
+		var batch, command settler
+		later := make(chan error, 1)
+		_, err := q.Settle(t.Context(), 9, nil, func(ctx context.Context, r Release) error {
+			newer := release("b")
+			newer.Queued = noon
+			if err := q.Add(newer); err != nil {
+				t.Error(err)
+			}
+			ended, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+			defer cancel()
+			if err := settleB(ended, q, &command); !errors.Is(err, hostlock.ErrBusy) {
+				t.Errorf("%s during the batch: %v, want ErrBusy", name, err)
+			}
+			check(t, name+": the command during the batch", command.String(), "")
+			go func() { later <- settleB(context.WithoutCancel(ctx), q, &command) }()
+			return batch.settle(ctx, r)
+		})
+		if err := errors.Join(err, <-later); err != nil {
+			t.Error(err)
+		}
+		check(t, name+": the batch", batch.String(), "b")
+		check(t, name+": the command", command.String(), "b")
+		checkLen(t, q, 0)
+	}
+}
+
+// TestBatchLeavesReleaseThatWasReplacedBeforeItsTurn has a DEL replace a release after the batch has read it.
+func TestBatchLeavesReleaseThatWasReplacedBeforeItsTurn(t *testing.T) {
+	q := queue(t)
+	add(t, q, release("a"))
+	var batch settler
+	done, err := q.Settle(t.Context(), 9, func(r Release) bool {
+		r.Queued = noon
+		if err := q.Add(r); err != nil {
+			t.Error(err)
+		}
+		return true
+	}, batch.settle)
+	if done != 0 || err != nil {
+		t.Errorf("Settle = %d, %v; want 0", done, err)
+	}
+	check(t, "the batch", batch.String(), "")
+	checkLen(t, q, 1)
+}

@@ -1,0 +1,187 @@
+package guard
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode/utf8"
+)
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+// sources returns the parsed Go files below directories of the main module, tests excluded.
+func sources(t *testing.T, dirs ...string) (files []*ast.File) {
+	t.Helper()
+	for _, dir := range dirs {
+		err := filepath.WalkDir(filepath.Join("..", "..", dir), func(path string, _ fs.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			file, err := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
+			files = append(files, file)
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return files
+}
+
+// texts returns the string literals of the plugins and of install, concatenations joined.
+func texts(t *testing.T) string {
+	t.Helper()
+	var all []string
+	for _, file := range sources(t, "cmd", "conflist", "internal", "pkg") {
+		ast.Inspect(file, func(n ast.Node) bool {
+			e, is := n.(ast.Expr)
+			if !is {
+				return true
+			}
+			text := concatenated(e)
+			all = append(all, text)
+			return text == ""
+		})
+	}
+	return strings.Join(all, "\n")
+}
+
+// concatenated returns the value of a string literal, or of several with + between them.
+func concatenated(e ast.Expr) string {
+	sum, is := e.(*ast.BinaryExpr)
+	if !is || sum.Op != token.ADD {
+		return literal(e)
+	}
+	left, right := concatenated(sum.X), concatenated(sum.Y)
+	if left == "" || right == "" {
+		return ""
+	}
+	return left + right
+}
+
+// messageRow is a row of a table that begins with messages.
+var messageRow = regexp.MustCompile("(?m)^\\| (`[^|]+`) \\|")
+
+// TestTroubleshootingQuotesMessagesOfTheCode looks for each message of the tables in the source. "…" stands for a value.
+func TestTroubleshootingQuotesMessagesOfTheCode(t *testing.T) {
+	page, source, quoted := read(t, filepath.Join(docs, "troubleshooting.md")), texts(t), 0
+	for _, row := range messageRow.FindAllStringSubmatch(page, -1) {
+		for _, message := range codeSpan.FindAllString(row[1], -1) {
+			quoted++
+			for part := range strings.SplitSeq(strings.Trim(message, "`"), "…") {
+				if part = strings.TrimSpace(part); !strings.Contains(source, part) {
+					t.Errorf("no message has %q: see docs/troubleshooting.md", part)
+				}
+			}
+		}
+	}
+	if quoted < 60 {
+		t.Errorf("only %d messages found in docs/troubleshooting.md", quoted)
+	}
+}
+
+// TestTroubleshootingListsEveryCode looks for each code that pkg/cnierr defines in the table of codes.
+func TestTroubleshootingListsEveryCode(t *testing.T) {
+	page, found := read(t, filepath.Join(docs, "troubleshooting.md")), 0
+	for _, file := range sources(t, "pkg/cnierr") {
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, is := n.(*ast.ValueSpec)
+			if !is || len(spec.Values) != 1 {
+				return true
+			}
+			if code, is := spec.Values[0].(*ast.BasicLit); is && code.Kind == token.INT {
+				found++
+				if !strings.Contains(page, "\n| "+code.Value+" | ") {
+					t.Errorf("docs/troubleshooting.md has no row for code %s, %s", code.Value, spec.Names[0])
+				}
+			}
+			return true
+		})
+	}
+	if found < 5 {
+		t.Errorf("only %d codes found in pkg/cnierr", found)
+	}
+}
+
+// pageLink is a link to a file of the repository, with the heading it leads to.
+var pageLink = regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)\s]+)?\)`)
+
+// TestPages checks the links and the width of all pages. Tables, code, links of their own and generated pages may be wider.
+func TestPages(t *testing.T) {
+	for _, path := range pages(t) {
+		text := read(t, path)
+		for _, link := range pageLink.FindAllStringSubmatch(text, -1) {
+			checkLink(t, path, link[1], strings.TrimPrefix(link[2], "#"))
+		}
+		if generated := filepath.Base(path); generated == "performance.md" || generated == "ipam-cost.md" {
+			continue
+		}
+		code := false
+		for line := range strings.Lines(text) {
+			line = strings.TrimRight(line, "\n")
+			if strings.HasPrefix(strings.TrimSpace(line), "```") {
+				code = !code
+			}
+			wide := utf8.RuneCountInString(line) > 120
+			if wide && !code && !strings.HasPrefix(line, "|") && !strings.HasPrefix(line, "    ") && strings.Contains(strings.TrimSpace(line), " ") {
+				t.Errorf("%s: more than 120 columns: %s", path, line)
+			}
+		}
+	}
+}
+
+func pages(t *testing.T) (paths []string) {
+	t.Helper()
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/decisions/*.md", "test/*.md"} {
+		found, err := filepath.Glob(filepath.Join("..", "..", pattern))
+		if err != nil {
+			t.Fatal(err)
+		}
+		paths = append(paths, found...)
+	}
+	if len(paths) < 50 {
+		t.Fatalf("only %d pages found", len(paths))
+	}
+	return paths
+}
+
+func checkLink(t *testing.T, page, file, heading string) {
+	t.Helper()
+	target := page
+	if file != "" {
+		target = filepath.Join(filepath.Dir(page), file)
+	}
+	if _, err := os.Stat(target); err != nil {
+		t.Errorf("%s: %v", page, err)
+		return
+	}
+	if heading == "" || !strings.HasSuffix(target, ".md") {
+		return
+	}
+	for line := range strings.Lines(read(t, target)) {
+		if strings.HasPrefix(line, "#") && anchor(line) == heading {
+			return
+		}
+	}
+	t.Errorf("%s: %s has no heading %q", page, target, heading)
+}
+
+// anchor returns the fragment by which a heading is linked.
+func anchor(heading string) string {
+	text := strings.ToLower(strings.TrimSpace(strings.TrimLeft(heading, "#")))
+	text = regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(text, "")
+	return strings.ReplaceAll(text, " ", "-")
+}
