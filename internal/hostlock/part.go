@@ -56,7 +56,7 @@ func openPart(path, name string) (*part, error) {
 	return &part{file: file, offset: int64(h.Sum64() >> 1)}, nil
 }
 
-// TryLock reports whether it got the lock. Without it, the file is closed.
+// TryLock reports whether it got the lock.
 func (p *part) TryLock() (bool, error) {
 	err := p.lock(unix.F_OFD_SETLK)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
@@ -65,8 +65,14 @@ func (p *part) TryLock() (bool, error) {
 	return err == nil, err
 }
 
-// Lock waits for the lock.
-func (p *part) Lock() error { return p.lock(unix.F_OFD_SETLKW) }
+// Lock waits for the lock. With an error, the file is closed.
+func (p *part) Lock() error {
+	err := p.lock(unix.F_OFD_SETLKW)
+	if err != nil {
+		_ = p.file.Close()
+	}
+	return err
+}
 
 // Unlock gives the lock back: it ends with the open file description.
 func (p *part) Unlock() error { return p.file.Close() }
