@@ -58,8 +58,9 @@ func wait(l lock, path string, stop <-chan struct{}, why func() error) (release 
 	case <-stop:
 		// A wait in the kernel cannot be cancelled. If the lock arrives after the wait has ended, release it at once.
 		go func() {
-			_ = <-locked
-			unlock()
+			if <-locked == nil {
+				unlock()
+			}
 		}()
 		return nil, fmt.Errorf("lock %s: %w: %w", path, ErrBusy, why())
 	}
