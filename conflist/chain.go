@@ -70,7 +70,8 @@ func Extends(data, want []byte) bool {
 		CNIVersion string            `json:"cniVersion"`
 		Plugins    []json.RawMessage `json:"plugins"`
 	}
-	if json.Unmarshal(data, &a) != nil || json.Unmarshal(want, &b) != nil || a.Name != b.Name || a.CNIVersion != b.CNIVersion {
+	if json.Unmarshal(data, &a) != nil || json.Unmarshal(want, &b) != nil || a.Name != b.Name ||
+		a.CNIVersion != b.CNIVersion {
 		return false
 	}
 	if len(b.Plugins) == 0 {

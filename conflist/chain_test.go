@@ -14,11 +14,19 @@ const ours = `{"type": "calico", "mtu": 1}`
 func TestChainKeepsEveryByteThatItDoesNotKnow(t *testing.T) {
 	for _, tt := range []struct{ name, list, want string }{
 		{
-			"before the first, in its layout", "{\n \"x\": 1.50,\n \"plugins\": [\n  {\"type\": \"a\"},\n  {\"type\": \"b\", \"plugins\": []}\n ], \"x\": null, \"name\": \"n\"\n}\n",
-			"{\n \"x\": 1.50,\n \"plugins\": [\n  " + ours + ",\n  {\"type\": \"a\"},\n  {\"type\": \"b\", \"plugins\": []}\n ], \"x\": null, \"name\": \"n\"\n}\n",
+			"before the first, in its layout", "{\n \"x\": 1.50,\n \"plugins\": [\n  {\"type\": \"a\"},\n  {\"type\": \"b\", " +
+				"\"plugins\": []}\n ], \"x\": null, \"name\": \"n\"\n}\n",
+			"{\n \"x\": 1.50,\n \"plugins\": [\n  " + ours +
+				",\n  {\"type\": \"a\"},\n  {\"type\": \"b\", \"plugins\": []}\n ], \"x\": null, \"name\": \"n\"\n}\n",
 		},
-		{"in its own place", `{"plugins":[{"type":"a"} , {"type":"calico","mtu":2}],"name":"n"}`, `{"plugins":[{"type":"a"} , ` + ours + `],"name":"n"}`},
-		{"there already, in another layout", `{"plugins":[{"type":"a"},{"mtu":1,"type":"calico"}]}`, `{"plugins":[{"type":"a"},{"mtu":1,"type":"calico"}]}`},
+		{
+			"in its own place", `{"plugins":[{"type":"a"} , {"type":"calico","mtu":2}],"name":"n"}`,
+			`{"plugins":[{"type":"a"} , ` + ours + `],"name":"n"}`,
+		},
+		{
+			"there already, in another layout", `{"plugins":[{"type":"a"},{"mtu":1,"type":"calico"}]}`,
+			`{"plugins":[{"type":"a"},{"mtu":1,"type":"calico"}]}`,
+		},
 		{"in an empty list", `{"plugins": [ ]}`, `{"plugins": [` + ours + `]}`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -60,7 +68,8 @@ func TestUnchainUndoesChainToTheByte(t *testing.T) {
 			if n > 0 {
 				list += space.Draw(t, "") + ","
 			}
-			list += space.Draw(t, "") + `{"x": "]}\"é", "type": "` + rapid.SampledFrom([]string{"a", "b"}).Draw(t, "type") + `"}`
+			kind := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "type")
+			list += space.Draw(t, "") + `{"x": "]}\"é", "type": "` + kind + `"}`
 		}
 		list += space.Draw(t, "") + `], "y": [1, {}]}` + space.Draw(t, "")
 		chained, err := Chain([]byte(list), []byte(ours))
@@ -80,7 +89,9 @@ func TestUnchainUndoesChainToTheByte(t *testing.T) {
 }
 
 func TestWhatIsNoListIsNotChainedInto(t *testing.T) {
-	for _, list := range []string{``, `[]`, `{"type": "a"}`, `{"plugins": {}}`, `{"plugins": [1]}`, `{"plugins": [{}]}`, `{"plugins": [`, `null`} {
+	for _, list := range []string{
+		``, `[]`, `{"type": "a"}`, `{"plugins": {}}`, `{"plugins": [1]}`, `{"plugins": [{}]}`, `{"plugins": [`, `null`,
+	} {
 		if got, err := Chain([]byte(list), []byte(ours)); !errors.Is(err, ErrInvalid) || got != nil {
 			t.Errorf("Chain(%s) = %s, %v; want ErrInvalid", list, got, err)
 		}
@@ -97,12 +108,24 @@ func TestAListThatOthersAddedToExtendsOurs(t *testing.T) {
 		want bool
 	}{
 		{want, true},
-		{`{"plugins": [{"mtu": 1, "type": "calico"}, {"type": "portmap"}, {"type": "istio-cni"}], "cniVersion": "1.0.0", "name": "n", "x": 1}`, true},
-		{`{"name": "n", "cniVersion": "1.0.0", "plugins": [{"type": "calico", "mtu": 1}, {"type": "tuning"}, {"type": "portmap"}]}`, true},
+		{
+			`{"plugins": [{"mtu": 1, "type": "calico"}, {"type": "portmap"}, {"type": "istio-cni"}], "cniVersion": "1.0.0", ` +
+				`"name": "n", "x": 1}`,
+			true,
+		},
+		{
+			`{"name": "n", "cniVersion": "1.0.0", "plugins": [{"type": "calico", "mtu": 1}, {"type": "tuning"}, ` +
+				`{"type": "portmap"}]}`,
+			true,
+		},
 		{`{"name": "n", "cniVersion": "1.0.0", "plugins": [{"type": "calico", "mtu": 2}, {"type": "portmap"}]}`, false},
 		{`{"name": "n", "cniVersion": "1.0.0", "plugins": [{"type": "calico", "mtu": 1}]}`, false},
 		{`{"name": "n", "cniVersion": "1.0.0", "plugins": [{"type": "portmap"}, {"type": "calico", "mtu": 1}]}`, false},
-		{`{"name": "n", "cniVersion": "1.0.0", "plugins": [{"type": "calico", "mtu": 1}, {"type": "portmap"}, {"type": "calico"}]}`, false},
+		{
+			`{"name": "n", "cniVersion": "1.0.0", "plugins": [{"type": "calico", "mtu": 1}, {"type": "portmap"}, ` +
+				`{"type": "calico"}]}`,
+			false,
+		},
 		{`{"name": "m", "cniVersion": "1.0.0", "plugins": [{"type": "calico", "mtu": 1}, {"type": "portmap"}]}`, false},
 		{`{"name": "n", "cniVersion": "0.3.1", "plugins": [{"type": "calico", "mtu": 1}, {"type": "portmap"}]}`, false},
 		{`{"name": "n"`, false},

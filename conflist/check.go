@@ -13,11 +13,11 @@ import (
 	"calico-cni/internal/jsonfault"
 )
 
-// Load loads a configuration as a runtime does, which goes by the file's name: a single plugin becomes a list of one. An
-// error wraps ErrInvalid, and may quote what the configuration says.
+// Load loads a configuration as a runtime does, which goes by the file's name: a single plugin becomes a list of
+// one. An error wraps ErrInvalid, and may quote what the configuration says.
 //
-// Source: CNI specification 1.1.0, section 1; containerd's go-cni and CRI-O's ocicni read *.conflist as a list, *.conf
-// and *.json as one plugin.
+// Source: CNI specification 1.1.0, section 1; containerd's go-cni and CRI-O's ocicni read *.conflist as a list,
+// *.conf and *.json as one plugin.
 func Load(filename string, data []byte) (*libcni.NetworkConfigList, error) {
 	if err := checkJSON(data); err != nil {
 		return nil, err
@@ -43,11 +43,15 @@ func decode(filename string, data []byte) (*libcni.NetworkConfigList, error) {
 	case ".conf", ".json":
 		p, err := libcni.NetworkPluginConfFromBytes(data)
 		if err != nil {
-			return nil, fmt.Errorf("%w: %s; for a list of plugins use a name that ends in .conflist", ErrInvalid, refusal(data, err))
+			return nil, fmt.Errorf("%w: %s; for a list of plugins use a name that ends in .conflist", ErrInvalid,
+				refusal(data, err))
 		}
-		return &libcni.NetworkConfigList{Name: p.Network.Name, CNIVersion: p.Network.CNIVersion, Plugins: []*libcni.PluginConfig{p}, Bytes: data}, nil
+		return &libcni.NetworkConfigList{
+			Name: p.Network.Name, CNIVersion: p.Network.CNIVersion, Plugins: []*libcni.PluginConfig{p}, Bytes: data,
+		}, nil
 	}
-	return nil, fmt.Errorf("%w: no runtime reads a file named %q; want .conflist, or .conf for a single plugin", ErrInvalid, filename)
+	return nil, fmt.Errorf("%w: no runtime reads a file named %q; want .conflist, or .conf for a single plugin",
+		ErrInvalid, filename)
 }
 
 // refusal says why the CNI library does not load JSON: its own words name Go types.
@@ -85,7 +89,8 @@ func checkHead(name, cniVersion string) error {
 		return fmt.Errorf("%w: name %q: want a letter or digit, then letters, digits and any of _.-", ErrInvalid, name)
 	}
 	if _, _, _, err := version.ParseVersion(cniVersion); cniVersion != "" && err != nil {
-		return fmt.Errorf("%w: cniVersion %q: want a version of the CNI specification such as %q", ErrInvalid, cniVersion, CNIVersion)
+		return fmt.Errorf("%w: cniVersion %q: want a version of the CNI specification such as %q", ErrInvalid, cniVersion,
+			CNIVersion)
 	}
 	return nil
 }

@@ -19,8 +19,9 @@ const secret = "eyJhbGciOi.secret.c2lnbmF0dXJl"
 func values() Values {
 	return Values{
 		NodeName: "worker-1", Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", MTU: 1440, AssignIPv4: true,
-		LogLevel: "info", LogFilePath: "/var/log/calico/cni/cni.log", LogFileMaxSize: 100, LogFileMaxAge: 30, LogFileMaxCount: 10,
-		DatastoreType: "kubernetes", APIGroup: "crd.projectcalico.org/v1", ServiceHost: "10.96.0.1", ServicePort: "443", Token: secret,
+		LogLevel: "info", LogFilePath: "/var/log/calico/cni/cni.log", LogFileMaxSize: 100, LogFileMaxAge: 30,
+		LogFileMaxCount: 10, DatastoreType: "kubernetes", APIGroup: "crd.projectcalico.org/v1",
+		ServiceHost: "10.96.0.1", ServicePort: "443", Token: secret,
 	}
 }
 
@@ -70,30 +71,35 @@ func TestThePluginUnderstandsTheBuiltInConfiguration(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]any{
-		"version": "1.0.0", "name": "k8s-pod-network", "node": "worker-1", "mtu": 0, "mtu file": true, "ipv4": false, "ipv6": true,
-		"kubeconfig": "/etc/cni/net.d/calico-kubeconfig", "policy": "k8s", "log": "/var/log/calico/cni/cni.log", "level": "info",
+		"version": "1.0.0", "name": "k8s-pod-network", "node": "worker-1", "mtu": 0, "mtu file": true, "ipv4": false,
+		"ipv6": true, "kubeconfig": "/etc/cni/net.d/calico-kubeconfig", "policy": "k8s", "log": "/var/log/calico/cni/cni.log",
+		"level": "info",
 	}
 	if diff := cmp.Diff(want, map[string]any{
 		"version": got.CNIVersion, "name": got.Name, "node": got.Nodename, "mtu": got.MTU, "mtu file": got.RequireMTUFile,
-		"ipv4": got.IPAM.AssignIPv4, "ipv6": got.IPAM.AssignIPv6, "kubeconfig": got.Kubernetes.Kubeconfig, "policy": got.Policy.Type,
-		"log": got.LogFilePath, "level": got.LogLevel,
+		"ipv4": got.IPAM.AssignIPv4, "ipv6": got.IPAM.AssignIPv6, "kubeconfig": got.Kubernetes.Kubeconfig,
+		"policy": got.Policy.Type, "log": got.LogFilePath, "level": got.LogLevel,
 	}); diff != "" {
 		t.Errorf("what the plugin reads (-want +got):\n%s", diff)
 	}
 }
 
 // all uses every placeholder of Calico's.
-const all = `{"cniVersion": "0.3.1", "name": "mine", "plugins": [{"type": "calico", "mtu": __CNI_MTU__, "require_mtu_file": __REQUIRE_MTU_FILE__,
-"log_file_max_size": __LOG_FILE_MAX_SIZE__, "log_file_max_age": __LOG_FILE_MAX_AGE__, "log_file_max_count": __LOG_FILE_MAX_COUNT__,
-"s": ["__LOG_LEVEL__", "__LOG_FILE_PATH__", "__DATASTORE_TYPE__", "__CALICO_API_GROUP__", "__KUBERNETES_NODE_NAME__", "__KUBECONFIG_FILEPATH__",
-"__SERVICEACCOUNT_TOKEN__", "https://__KUBERNETES_SERVICE_HOST__:__KUBERNETES_SERVICE_PORT__", "__LOG_LEVEL____LOG_LEVEL__"],
+const all = `{"cniVersion": "0.3.1", "name": "mine", "plugins": [{"type": "calico", "mtu": __CNI_MTU__,
+"require_mtu_file": __REQUIRE_MTU_FILE__, "log_file_max_size": __LOG_FILE_MAX_SIZE__,
+"log_file_max_age": __LOG_FILE_MAX_AGE__, "log_file_max_count": __LOG_FILE_MAX_COUNT__,
+"s": ["__LOG_LEVEL__", "__LOG_FILE_PATH__", "__DATASTORE_TYPE__", "__CALICO_API_GROUP__", "__KUBERNETES_NODE_NAME__",
+"__KUBECONFIG_FILEPATH__", "__SERVICEACCOUNT_TOKEN__",
+"https://__KUBERNETES_SERVICE_HOST__:__KUBERNETES_SERVICE_PORT__", "__LOG_LEVEL____LOG_LEVEL__"],
 "etcd": "__ETCD_ENDPOINTS____ETCD_DISCOVERY_SRV____ETCD_CA_CERT_FILE____ETCD_CERT_FILE____ETCD_KEY_FILE__"}]}`
 
 func TestCalicosPlaceholdersInATemplate(t *testing.T) {
-	want := `{"cniVersion": "0.3.1", "name": "mine", "plugins": [{"type": "calico", "mtu": 1440, "require_mtu_file": false,
-"log_file_max_size": 100, "log_file_max_age": 30, "log_file_max_count": 10,
-"s": ["info", "/var/log/calico/cni/cni.log", "kubernetes", "crd.projectcalico.org/v1", "worker-1", "/etc/cni/net.d/calico-kubeconfig",
-"` + secret + `", "https://10.96.0.1:443", "infoinfo"],
+	want := `{"cniVersion": "0.3.1", "name": "mine", "plugins": [{"type": "calico", "mtu": 1440,
+"require_mtu_file": false, "log_file_max_size": 100,
+"log_file_max_age": 30, "log_file_max_count": 10,
+"s": ["info", "/var/log/calico/cni/cni.log", "kubernetes", "crd.projectcalico.org/v1", "worker-1",
+"/etc/cni/net.d/calico-kubeconfig", "` + secret + `",
+"https://10.96.0.1:443", "infoinfo"],
 "etcd": ""}]}`
 	if diff := cmp.Diff(want, render(t, "10-calico.conflist", all, values())); diff != "" {
 		t.Errorf("rendered (-want +got):\n%s", diff)
@@ -105,8 +111,8 @@ func TestCalicosPlaceholdersInATemplate(t *testing.T) {
 	}
 }
 
-// TestAnIPv6HostHasBracketsWhereAPortFollows renders the placeholder of the API server's host in a URL, before a port and
-// alone.
+// TestAnIPv6HostHasBracketsWhereAPortFollows renders the placeholder of the API server's host in a URL, before a
+// port and alone.
 func TestAnIPv6HostHasBracketsWhereAPortFollows(t *testing.T) {
 	const host = "__KUBERNETES_SERVICE_HOST__"
 	for template, want := range map[string]string{
@@ -133,7 +139,8 @@ func TestASinglePluginInAConfFile(t *testing.T) {
 			t.Errorf("%s: rendered %s", name, got)
 		}
 		l, err := Load(name, []byte(conf))
-		if err != nil || l.Name != "mine" || l.CNIVersion != "0.3.1" || len(l.Plugins) != 1 || string(l.Plugins[0].Bytes) != conf {
+		if err != nil || l.Name != "mine" || l.CNIVersion != "0.3.1" || len(l.Plugins) != 1 ||
+			string(l.Plugins[0].Bytes) != conf {
 			t.Errorf("%s: Load = %+v, %v; want a list of this one plugin", name, l, err)
 		}
 	}
@@ -144,7 +151,10 @@ func TestWhatNoRuntimeWouldLoadIsRefused(t *testing.T) {
 	for _, tt := range []struct {
 		name, filename, template, want string
 	}{
-		{"unknown placeholders", "a.conflist", list(`[{"type": "__A__", "b": "__B_C__", "c": "__A__"}]`), `__A__, __B_C__ in the template`},
+		{
+			"unknown placeholders", "a.conflist", list(`[{"type": "__A__", "b": "__B_C__", "c": "__A__"}]`),
+			`__A__, __B_C__ in the template`,
+		},
 		{"no JSON", "a.conflist", "{\"name\": \"net\",\n\"plugins\": [}", "line 2, column 13"},
 		{"cut off", "a.conflist", `{"name": "net"`, "ends before the JSON is complete"},
 		{"byte order mark", "a.conflist", "\xef\xbb\xbf" + list(`[{"type": "calico"}]`), "byte order mark"},
@@ -153,10 +163,16 @@ func TestWhatNoRuntimeWouldLoadIsRefused(t *testing.T) {
 		{"two objects", "a.conflist", list(`[{"type": "calico"}]`) + "{}", "more text follows the JSON"},
 		{"no name", "a.conflist", `{"plugins": [{"type": "calico"}]}`, "no name"},
 		{"bad name", "a.conflist", `{"name": "a/b", "plugins": [{"type": "calico"}]}`, `name "a/b"`},
-		{"bad version", "a.conflist", `{"cniVersion": "one", "name": "net", "plugins": [{"type": "calico"}]}`, `cniVersion "one"`},
+		{
+			"bad version", "a.conflist", `{"cniVersion": "one", "name": "net", "plugins": [{"type": "calico"}]}`,
+			`cniVersion "one"`,
+		},
 		{"no plugins", "a.conflist", list(`[]`), "no plugins"},
 		{"plugins left out", "a.conflist", `{"name": "net"}`, `wants a list of plugins`},
-		{"plugin without type", "a.conflist", list(`[{"type": "calico"}, {"snat": true}]`), "plugin 2 of the list has no type"},
+		{
+			"plugin without type", "a.conflist", list(`[{"type": "calico"}, {"snat": true}]`),
+			"plugin 2 of the list has no type",
+		},
 		{"a single plugin as a list", "a.conflist", `{"name": "net", "type": "calico"}`, "wants a list of plugins"},
 		{"a list as a single plugin", "a.conf", list(`[{"type": "calico"}]`), "ends in .conflist"},
 		{"a name that nobody reads", "a.yaml", list(`[{"type": "calico"}]`), "a.yaml"},
@@ -186,9 +202,11 @@ func TestNoErrorShowsTheToken(t *testing.T) {
 
 // TestValuesKeepTheirBytes: no value breaks out of its JSON string, in our list or in a template.
 func TestValuesKeepTheirBytes(t *testing.T) {
-	const template = `{"name": "net", "plugins": [{"type": "calico", "nodename": "__KUBERNETES_NODE_NAME__", "log_file_path": "__LOG_FILE_PATH__"}]}`
+	const template = `{"name": "net", "plugins": [{"type": "calico", "nodename": "__KUBERNETES_NODE_NAME__", ` +
+		`"log_file_path": "__LOG_FILE_PATH__"}]}`
 	rapid.Check(t, func(rt *rapid.T) {
-		text := rapid.OneOf(rapid.String(), rapid.SampledFrom([]string{`"`, `\`, `","type":"evil`, "__CNI_MTU__", "<&>", "\u2028", "a\nb"}))
+		text := rapid.OneOf(rapid.String(),
+			rapid.SampledFrom([]string{`"`, `\`, `","type":"evil`, "__CNI_MTU__", "<&>", "\u2028", "a\nb"}))
 		v := values()
 		v.NodeName, v.LogFilePath = text.Draw(rt, "node"), text.Draw(rt, "path")
 		for _, tmpl := range []string{"", template} {

@@ -49,7 +49,8 @@ func expand(template string, v Values) ([]byte, error) {
 		return escape(value)
 	})
 	if len(unknown) > 0 {
-		return nil, fmt.Errorf("%w: unknown placeholder %s in the template; remove it or write its value", ErrInvalid, strings.Join(unknown, ", "))
+		return nil, fmt.Errorf("%w: unknown placeholder %s in the template; remove it or write its value", ErrInvalid,
+			strings.Join(unknown, ", "))
 	}
 	return []byte(text), nil
 }
@@ -57,8 +58,8 @@ func expand(template string, v Values) ([]byte, error) {
 // hostInURL is the placeholder of the API server's host as part of a URL or before a port.
 var hostInURL = regexp.MustCompile(`//\[?__KUBERNETES_SERVICE_HOST__\]?:?|\[?__KUBERNETES_SERVICE_HOST__\]?:`)
 
-// withHost replaces the API server's host where it is part of a URL or stands before a port: brackets are around an IPv6
-// address there, and around nothing else, whether or not the template or KUBERNETES_SERVICE_HOST has some.
+// withHost replaces the API server's host where it is part of a URL or stands before a port: brackets are around an
+// IPv6 address there, and around nothing else, whether or not the template or KUBERNETES_SERVICE_HOST has some.
 func (v Values) withHost(template string) string {
 	host := strings.TrimSuffix(strings.TrimPrefix(v.ServiceHost, "["), "]")
 	if strings.Contains(host, ":") {

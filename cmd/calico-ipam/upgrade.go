@@ -18,7 +18,8 @@ import (
 // usualNetwork is the name that Calico's configurations give the network.
 const usualNetwork = "k8s-pod-network"
 
-var errUsage = errors.New("usage: calico-ipam [-v | -upgrade [NETWORK]]: -v prints the version, -upgrade moves this node's addresses from host-local " +
+var errUsage = errors.New("usage: calico-ipam [-v | -upgrade [NETWORK]]: -v prints the version, " +
+	"-upgrade moves this node's addresses from host-local " +
 	"to block IPAM; a container runtime calls calico-ipam without any")
 
 // upgrade migrates the node of KUBERNETES_NODE_NAME, with the credentials of KUBECONFIG or of the pod.

@@ -5,19 +5,21 @@ import (
 	"log/slog"
 	"time"
 
-	"calico-cni/pkg/install"
+	"calico-cni/pkg/install/config"
+	"calico-cni/pkg/install/watch"
 	"calico-cni/pkg/ipamplugin"
 )
 
-var errElsewhere = errors.New("files of the host are not seen from here")
+var errNotMounted = errors.New("file of the host is not mounted")
 
-// backlog is that of the node, which the plugins keep below the mounted directories.
-func backlog(cfg install.Config, log *slog.Logger) install.Backlog {
+// backlog returns the node's queue of releases, which the plugins keep below the mounted directories.
+func backlog(cfg config.Config, log *slog.Logger) watch.Backlog {
+	at := cfg.Layout()
 	return ipamplugin.Backlog{
 		Host: ipamplugin.Host{
-			Now: time.Now, UserAgent: userAgent(), State: cfg.RunDir(), Keep: cfg.KeepDir(),
-			ReadFile: func(string) ([]byte, error) { return nil, errElsewhere },
+			Now: time.Now, UserAgent: userAgent(), State: at.RunDir(), Keep: at.KeepDir(),
+			ReadFile: func(string) ([]byte, error) { return nil, errNotMounted },
 		},
-		Kubeconfig: cfg.MountedKubeconfig(), Named: cfg.HostKubeconfig(), Log: log,
+		Kubeconfig: at.Kubeconfig(), Named: at.HostKubeconfig(), Log: log,
 	}
 }

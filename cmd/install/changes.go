@@ -8,26 +8,26 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"calico-cni/pkg/install"
+	"calico-cni/pkg/install/config"
 )
 
 const (
-	// tick is how often to look without being told. It also finds a clock that was set, and what inotify does not see.
-	tick = 5 * time.Second
-	// gather is how long changes are gathered: a program that writes makes several.
-	gather = 200 * time.Millisecond
+	// interval is the time between checks without events. They also find a changed clock and what inotify does not report.
+	interval = 5 * time.Second
+	// debounce collects the events of one program that writes several times.
+	debounce = 200 * time.Millisecond
 )
 
-// changes returns what a watching installer is woken by: files that change in the directories that it keeps, and the
-// clock. Where the kernel has no more watches to give, the clock has to do.
-func changes(ctx context.Context, cfg install.Config, log *slog.Logger) <-chan struct{} {
+// changes returns a channel that wakes a watching installer: when files change in the directories that it manages, and
+// at intervals. If the kernel refuses more watches, the intervals remain.
+func changes(ctx context.Context, cfg config.Config, log *slog.Logger) <-chan struct{} {
 	wake := make(chan struct{}, 1)
 	watcher, err := fsnotify.NewWatcher()
 	if err != nil {
-		log.Warn("changes of files are found by looking only", "every", tick, "error", err)
+		log.Warn("changes of files are found by looking only", "every", interval, "error", err)
 		watcher = &fsnotify.Watcher{}
 	} else {
-		follow(watcher, cfg, log)
+		addDirs(watcher, cfg, log)
 	}
 	go func() {
 		defer func() {
@@ -35,37 +35,37 @@ func changes(ctx context.Context, cfg install.Config, log *slog.Logger) <-chan s
 				_ = watcher.Close()
 			}
 		}()
-		pass(ctx, watcher, wake, log)
+		forward(ctx, watcher, wake, log)
 	}()
 	return wake
 }
 
-func follow(watcher *fsnotify.Watcher, cfg install.Config, log *slog.Logger) {
-	for _, dir := range cfg.Followed() {
+func addDirs(watcher *fsnotify.Watcher, cfg config.Config, log *slog.Logger) {
+	for _, dir := range cfg.MonitoredDirs() {
 		if err := watcher.Add(filepath.Clean(dir)); err != nil {
 			log.Debug("directory is looked at by the clock only", "dir", dir, "error", err)
 		}
 	}
 }
 
-// pass wakes whoever listens, once for all changes that come together.
-func pass(ctx context.Context, watcher *fsnotify.Watcher, wake chan<- struct{}, log *slog.Logger) {
-	ticks := time.NewTicker(tick)
+// forward sends on wake, once for all changes within debounce.
+func forward(ctx context.Context, watcher *fsnotify.Watcher, wake chan<- struct{}, log *slog.Logger) {
+	ticks := time.NewTicker(interval)
 	defer ticks.Stop()
-	var gathered <-chan time.Time
+	var debounced <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-watcher.Events:
-			if gathered == nil {
-				gathered = time.After(gather)
+			if debounced == nil {
+				debounced = time.After(debounce)
 			}
 			continue
 		case err := <-watcher.Errors:
 			log.Warn("changes may have been missed, and are looked for", "error", err)
-		case <-gathered:
-			gathered = nil
+		case <-debounced:
+			debounced = nil
 		case <-ticks.C:
 		}
 		select {

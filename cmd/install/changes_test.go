@@ -9,14 +9,14 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"calico-cni/pkg/install"
+	"calico-cni/pkg/install/config"
 )
 
-// TestEveryDirectoryThatIsKeptIsFollowed takes the kernel's word: no clock is in play.
-func TestEveryDirectoryThatIsKeptIsFollowed(t *testing.T) {
+// TestEveryMonitoredDirectoryHasAWatch waits for the kernel's events only, not for the clock.
+func TestEveryMonitoredDirectoryHasAWatch(t *testing.T) {
 	root := t.TempDir()
-	cfg := install.Config{HostRoot: root, ServiceAccountDir: filepath.Join(root, "sa"), NodeFiles: true}
-	dirs := cfg.Followed()
+	cfg := config.Config{HostRoot: root, ServiceAccountDir: filepath.Join(root, "sa"), NodeFiles: true}
+	dirs := cfg.MonitoredDirs()
 	for _, dir := range dirs {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			t.Fatal(err)
@@ -27,7 +27,7 @@ func TestEveryDirectoryThatIsKeptIsFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = watcher.Close() }()
-	follow(watcher, cfg, slog.New(slog.DiscardHandler))
+	addDirs(watcher, cfg, slog.New(slog.DiscardHandler))
 	for _, dir := range dirs {
 		path := filepath.Join(dir, "f")
 		if err := os.WriteFile(path, nil, 0o600); err != nil {
@@ -39,11 +39,11 @@ func TestEveryDirectoryThatIsKeptIsFollowed(t *testing.T) {
 	}
 }
 
-func TestWithoutWatchesTheClockWakes(t *testing.T) {
+func TestIntervalsWakeWithoutWatches(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	wake := make(chan struct{}, 1)
 	done := make(chan struct{})
-	go func() { pass(ctx, &fsnotify.Watcher{}, wake, slog.New(slog.DiscardHandler)); close(done) }()
+	go func() { forward(ctx, &fsnotify.Watcher{}, wake, slog.New(slog.DiscardHandler)); close(done) }()
 	<-wake
 	stop()
 	<-done

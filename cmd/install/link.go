@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// linkMTU returns the MTU of the link that the default route leads to, IPv4's first.
+// linkMTU returns the MTU of the link of the default route. The IPv4 route takes precedence.
 func linkMTU() (int, error) {
 	for _, table := range []struct {
 		path string
@@ -50,8 +50,8 @@ func defaultLink4(table io.Reader) string {
 	return ""
 }
 
-// defaultLink6 does so for IPv6: destination and its length come first, the link last. The kernel's own route to nowhere
-// is on the loopback.
+// defaultLink6 does so for IPv6: destination and its length come first, the link last. The kernel's own route to
+// nowhere is on the loopback.
 func defaultLink6(table io.Reader) string {
 	for s := bufio.NewScanner(table); s.Scan(); {
 		f := strings.Fields(s.Text())

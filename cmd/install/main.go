@@ -16,6 +16,8 @@ import (
 
 	"calico-cni/internal/buildinfo"
 	"calico-cni/pkg/install"
+	"calico-cni/pkg/install/config"
+	"calico-cni/pkg/install/fault"
 )
 
 func main() {
@@ -26,28 +28,30 @@ func main() {
 }
 
 func run(ctx context.Context, log *slog.Logger) int {
-	cfg, err := install.Parse(os.Args[1:], os.Getenv)
+	cfg, err := config.Parse(os.Args[1:], os.Getenv)
 	switch {
 	case errors.Is(err, pflag.ErrHelp):
-		_, _ = fmt.Print(install.Usage())
+		_, _ = fmt.Print(config.Usage())
 		return install.ExitOK
-	case err == nil && cfg.Verb == install.VerbVersion:
+	case err == nil && cfg.Verb == config.VerbVersion:
 		_, _ = fmt.Println(buildinfo.Version)
 		return install.ExitOK
 	case err == nil:
 		deps := install.Deps{
-			Tokens: tokens{cfg, log}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64, Out: os.Stdout, Log: log,
+			Tokens: tokens{cfg, log}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64,
+			Out: os.Stdout, Log: log,
 		}
 		if cfg.Watch {
 			deps.Wake = changes(ctx, cfg, log)
 		}
-		if cfg.Watch || cfg.Verb == install.VerbUninstall {
+		if cfg.Watch || cfg.Verb == config.VerbUninstall {
 			deps.Backlog = backlog(cfg, log)
 		}
 		err = install.Run(ctx, cfg, deps)
 	}
-	// That something would change or differs is what a dry run and a status are asked for: they print it.
-	if printed := errors.Is(err, install.ErrDiffers) && (cfg.DryRun || cfg.Verb == install.VerbStatus); err != nil && !printed {
+	// A dry run and a status print differences: these are their result, not an error.
+	printed := errors.Is(err, fault.ErrDiffers) && (cfg.DryRun || cfg.Verb == config.VerbStatus)
+	if err != nil && !printed {
 		log.Error("install", "error", err)
 	}
 	return install.ExitCode(err)

@@ -15,7 +15,7 @@ import (
 	"testing"
 )
 
-// bin has the programs: install, calico and calico-ipam as they are released; TestMain fills it.
+// bin has the binaries install, calico and calico-ipam. TestMain builds them.
 var bin string
 
 func TestMain(m *testing.M) {
@@ -34,7 +34,8 @@ func buildAndRun(m *testing.M) (int, error) {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	bin = dir
-	cmd := exec.Command("go", "build", "-ldflags=-X calico-cni/internal/buildinfo.Version=v1.2.3-test", "-o", dir, ".", "../calico", "../calico-ipam")
+	cmd := exec.Command("go", "build", "-ldflags=-X calico-cni/internal/buildinfo.Version=v1.2.3-test", "-o", dir, ".",
+		"../calico", "../calico-ipam")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("build programs: %w: %s", err, out)
@@ -71,7 +72,7 @@ func TestVersion(t *testing.T) {
 	}
 }
 
-// node makes the directories of a node and of a pod's service account, and returns the variables that name them.
+// node creates the directories of a node and of a pod's service account, and returns the variables that name them.
 func node(t *testing.T) (root string, env []string) {
 	t.Helper()
 	root = t.TempDir()
@@ -86,13 +87,13 @@ func node(t *testing.T) (root string, env []string) {
 		}
 	}
 	return root, []string{
-		"CNI_HOST_ROOT=" + root, "CNI_BIN_SOURCE=" + bin, "CNI_SERVICE_ACCOUNT_DIR=" + filepath.Join(root, "sa"), "SLEEP=false",
-		"KUBERNETES_NODE_NAME=worker-1",
+		"CNI_HOST_ROOT=" + root, "CNI_BIN_SOURCE=" + bin, "CNI_SERVICE_ACCOUNT_DIR=" + filepath.Join(root, "sa"),
+		"SLEEP=false", "KUBERNETES_NODE_NAME=worker-1",
 	}
 }
 
-// TestADryRunPrintsWhatItWasAskedFor and logs no error: its exit code is the answer.
-func TestADryRunPrintsWhatItWasAskedFor(t *testing.T) {
+// TestDryRunAndStatusPrintTheirResult checks that they log no error: the exit code is their result.
+func TestDryRunAndStatusPrintTheirResult(t *testing.T) {
 	_, env := node(t)
 	env = append(env, "SKIP_TLS_VERIFY=true", "KUBERNETES_SERVICE_HOST=127.0.0.1")
 	for arg, says := range map[string]string{"--dry-run": "would change 4 of the files", "status": "problem  "} {
@@ -103,8 +104,8 @@ func TestADryRunPrintsWhatItWasAskedFor(t *testing.T) {
 	}
 }
 
-// TestTheInstallerAsksTheServerThatItIsGiven: by flags, or by a variable and the default of the port.
-func TestTheInstallerAsksTheServerThatItIsGiven(t *testing.T) {
+// TestInstallerUsesTheConfiguredServer sets it by flags, and by a variable with the default port.
+func TestInstallerUsesTheConfiguredServer(t *testing.T) {
 	var asked int
 	s := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked++
@@ -124,21 +125,23 @@ func TestTheInstallerAsksTheServerThatItIsGiven(t *testing.T) {
 		t.Errorf("with flags: exit code %d, asked %d times, errors %q", exit, asked, stderr)
 	}
 	if strings.Contains(stderr, "install container") || strings.Contains(stderr, "secret") {
-		t.Errorf("the installer sends people to itself: %s", stderr)
+		t.Errorf("the remedy is not one for the installer: %s", stderr)
 	}
 	exit, _, stderr = runInstall(t, append(env, "KUBERNETES_SERVICE_HOST=127.0.0.1"))
 	if exit != 1 || !strings.Contains(stderr, "https://127.0.0.1:443") {
 		t.Errorf("with a host alone: exit code %d, errors %q", exit, stderr)
 	}
-	exit, _, stderr = runInstall(t, append(env, "KUBERNETES_SERVICE_HOST=127.0.0.1"), "--kubeconfig="+filepath.Join(root, "none"))
+	exit, _, stderr = runInstall(t, append(env, "KUBERNETES_SERVICE_HOST=127.0.0.1"),
+		"--kubeconfig="+filepath.Join(root, "none"))
 	if exit != 1 || !strings.Contains(stderr, "set --kubeconfig") || strings.Contains(stderr, "install container") {
 		t.Errorf("without its kubeconfig: exit code %d, errors %q", exit, stderr)
 	}
 }
 
-func TestAWrongVariableIsExitCodeTwo(t *testing.T) {
+func TestInvalidVariableExitsWithCode2(t *testing.T) {
 	for _, env := range []string{
-		"CNI_MTU=big", "CNI_MTU=1", "KUBERNETES_NODE_NAME=a/b c", "CNI_CONF_NAME=.conflist", "CNI_CONF_NAME=calico-kubeconfig", "CNI_OLD_CONF_NAME=calico-kubeconfig",
+		"CNI_MTU=big", "CNI_MTU=1", "KUBERNETES_NODE_NAME=a/b c", "CNI_CONF_NAME=.conflist",
+		"CNI_CONF_NAME=calico-kubeconfig", "CNI_OLD_CONF_NAME=calico-kubeconfig",
 	} {
 		variable, _, _ := strings.Cut(env, "=")
 		exit, _, stderr := runInstall(t, []string{env, "KUBERNETES_SERVICE_HOST=10.96.0.1"})
@@ -148,8 +151,8 @@ func TestAWrongVariableIsExitCodeTwo(t *testing.T) {
 	}
 }
 
-// TestWithoutAnAPIServerNothingIsInstalled runs the real program with the real plugins.
-func TestWithoutAnAPIServerNothingIsInstalled(t *testing.T) {
+// TestInstallerWritesNothingWithoutAnAPIServer runs the real program with the real plugins.
+func TestInstallerWritesNothingWithoutAnAPIServer(t *testing.T) {
 	root := t.TempDir()
 	for _, dir := range []string{"opt/cni/bin", "etc/cni/net.d", "sa"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
@@ -158,8 +161,10 @@ func TestWithoutAnAPIServerNothingIsInstalled(t *testing.T) {
 	}
 	kubeconfig := filepath.Join(root, "sa", "kubeconfig")
 	// Nobody listens on port 1.
-	text := `{"apiVersion": "v1", "kind": "Config", "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-		"clusters": [{"name": "k", "cluster": {"server": "https://127.0.0.1:1"}}], "users": [{"name": "u", "user": {"token": "installers-own-secret"}}]}`
+	text := `{"apiVersion": "v1", "kind": "Config", "current-context": "c", 
+		"contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+		"clusters": [{"name": "k", "cluster": {"server": "https://127.0.0.1:1"}}],
+		"users": [{"name": "u", "user": {"token": "installers-own-secret"}}]}`
 	if err := os.WriteFile(kubeconfig, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +172,8 @@ func TestWithoutAnAPIServerNothingIsInstalled(t *testing.T) {
 		"CNI_HOST_ROOT=" + root, "CNI_BIN_SOURCE=" + bin, "KUBECONFIG=" + kubeconfig, "CNI_NAMESPACE=kube-system",
 		"KUBERNETES_SERVICE_HOST=127.0.0.1", "KUBERNETES_SERVICE_PORT=1", "SKIP_TLS_VERIFY=true", "SLEEP=false",
 	})
-	if exit != 1 || stdout != "" || !strings.Contains(stderr, "request token of service account kube-system/calico-cni-plugin") ||
+	const request = "request token of service account kube-system/calico-cni-plugin"
+	if exit != 1 || stdout != "" || !strings.Contains(stderr, request) ||
 		!strings.Contains(stderr, "https://127.0.0.1:1") || strings.Contains(stderr, "secret") {
 		t.Errorf("exit code %d, output %q, errors %q", exit, stdout, stderr)
 	}

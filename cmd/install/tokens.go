@@ -10,7 +10,8 @@ import (
 
 	"calico-cni/internal/buildinfo"
 	"calico-cni/internal/deadline"
-	"calico-cni/pkg/install"
+	"calico-cni/pkg/install/config"
+	"calico-cni/pkg/install/credentials"
 	"calico-cni/pkg/kube"
 )
 
@@ -23,12 +24,12 @@ const (
 
 // tokens has the API server issue tokens of the plugins' service account.
 type tokens struct {
-	cfg install.Config
+	cfg config.Config
 	log *slog.Logger
 }
 
-// Token connects when it is called, with the credentials that there are then: those of a pod change under it. It asks for a
-// token that is bound to the node.
+// Token connects when it is called, with the credentials that there are then: those of a pod change under it. It
+// asks for a token that is bound to the node.
 func (t tokens) Token(ctx context.Context, node string) (string, time.Time, error) {
 	namespace, err := t.cfg.PodNamespace()
 	if err != nil {
@@ -44,22 +45,26 @@ func (t tokens) Token(ctx context.Context, node string) (string, time.Time, erro
 		return "", time.Time{}, t.explain(err, namespace, client.Host())
 	}
 	if !bound {
-		t.log.Info("token is not bound to the node: the API server is older than Kubernetes 1.31, or has no Node of this name", "node", node)
+		t.log.Info(
+			"token is not bound to the node: the API server is older than Kubernetes 1.31, or has no Node of this name",
+			"node", node,
+		)
 	}
 	return token.Value, token.Expires, nil
 }
 
-// explain gives an error of the installer's own request the remedy that fits the installer: those of package kube are for the
-// plugins, whose credentials the installer renews.
+// explain gives an error of the installer's own request the remedy that fits the installer: those of package kube
+// are for the plugins, whose credentials the installer renews.
 func (t tokens) explain(err error, namespace, server string) error {
 	account := namespace + "/" + t.cfg.ServiceAccount
 	switch {
 	case errors.Is(err, kube.ErrUnauthorized):
 		return fmt.Errorf("request token of service account %s: %w: the API server at %s does not accept %s; %s",
-			account, install.ErrRefused, server, t.source(), t.remedy())
+			account, credentials.ErrRefused, server, t.source(), t.remedy())
 	case errors.Is(err, kube.ErrForbidden):
 		return fmt.Errorf("request token of service account %s: %w: the API server at %s does not permit this to %s; "+
-			"allow it to create serviceaccounts/token, as the ClusterRole calico-cni-install does", account, kube.ErrForbidden, server, t.source())
+			"allow it to create serviceaccounts/token, as the ClusterRole calico-cni-install does", account, kube.ErrForbidden,
+			server, t.source())
 	case errors.Is(err, kube.ErrNotFound):
 		return fmt.Errorf("%w; create the service account, or set --service-account and --namespace", err)
 	}
@@ -93,7 +98,7 @@ func (t tokens) Accepted(ctx context.Context, kubeconfig string) error {
 	err = client.Ping(ctx)
 	switch {
 	case errors.Is(err, kube.ErrUnauthorized):
-		return fmt.Errorf("%w: %w", install.ErrRefused, err)
+		return fmt.Errorf("%w: %w", credentials.ErrRefused, err)
 	case errors.Is(err, kube.ErrForbidden):
 		return nil
 	}

@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"calico-cni/pkg/install"
+	"calico-cni/pkg/install/config"
 )
 
 func main() {
@@ -26,7 +26,7 @@ func main() {
 }
 
 func run(dir, out string) error {
-	flags, err := flagTable(install.Usage())
+	flags, err := flagTable(config.Usage())
 	if err != nil {
 		return fmt.Errorf("read flags of install: %w", err)
 	}

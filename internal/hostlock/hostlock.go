@@ -58,7 +58,7 @@ func wait(l lock, path string, stop <-chan struct{}, why func() error) (release 
 	case <-stop:
 		// Nothing calls off a wait in the kernel. Whoever has left the queue gives back at once what it still gets.
 		go func() {
-			<-locked
+			_ = <-locked
 			unlock()
 		}()
 		return nil, fmt.Errorf("lock %s: %w: %w", path, ErrBusy, why())

@@ -100,7 +100,8 @@ func hunk(ops []op, from int) (start, end int) {
 
 func show(out *strings.Builder, ops []op, start, end int) {
 	oldStart, newStart := count(ops[:start], '-'), count(ops[:start], '+')
-	fmt.Fprintf(out, "@@ -%s +%s @@\n", span(oldStart, count(ops[start:end], '-')), span(newStart, count(ops[start:end], '+')))
+	fmt.Fprintf(out, "@@ -%s +%s @@\n", span(oldStart, count(ops[start:end], '-')),
+		span(newStart, count(ops[start:end], '+')))
 	for _, o := range ops[start:end] {
 		out.WriteByte(o.sign)
 		out.WriteString(o.line)

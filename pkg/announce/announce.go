@@ -1,4 +1,4 @@
-// Package announce keeps the annotations of a pod by which node agents learn of its addresses.
+// Package announce writes the annotations of a pod from which node agents learn its addresses.
 package announce
 
 import (
@@ -12,35 +12,35 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// Annotations by which the node agent learns of a pod's addresses.
+// Annotations from which the node agent learns a pod's addresses.
 const (
 	podIP       = "cni.projectcalico.org/podIP"
 	podIPs      = "cni.projectcalico.org/podIPs"
 	containerID = "cni.projectcalico.org/containerID"
 )
 
-// maxPatches bounds how often a patch of the pod is tried again. The kubelet writes to a dying pod a few times.
+// maxPatches bounds the retries of a patch. The kubelet writes to a terminating pod a few times.
 const maxPatches = 10
 
-// Announcer writes the annotations of one pod on behalf of one container of it.
+// Announcer writes the annotations of one pod on behalf of one of its containers.
 type Announcer struct {
 	Client *kube.Client
 	ID     workload.ID
 }
 
-// Announce writes the addresses, at least one, to the pod as it was read, provided that it is still the same.
+// Announce writes the addresses, at least one, to the pod, if it is still the same pod.
 func (a Announcer) Announce(ctx context.Context, pod kube.Meta, addrs []netip.Addr) error {
-	said := hosts(addrs)
-	all := strings.Join(said, ",")
-	// The pod must be the same, but may have changed since it was read.
+	texts := hosts(addrs)
+	all := strings.Join(texts, ",")
+	// The pod must have the same UID, but it may have changed since it was read.
 	pod.ResourceVersion = ""
 	return a.Client.AnnotatePod(ctx, a.ID.Namespace, pod, map[string]*string{
-		podIP: &said[0], podIPs: &all, containerID: &a.ID.ContainerID,
+		podIP: &texts[0], podIPs: &all, containerID: &a.ID.ContainerID,
 	})
 }
 
-// Restore puts the annotations back as they were before, provided that they are still this container's: another
-// sandbox of the pod may have come up meanwhile.
+// Restore resets the annotations to their earlier values if they still belong to this container. Another sandbox of the
+// pod may have started in the meantime.
 func (a Announcer) Restore(ctx context.Context, before kube.Meta) error {
 	values := map[string]*string{}
 	for _, key := range []string{podIP, podIPs, containerID} {
@@ -52,16 +52,17 @@ func (a Announcer) Restore(ctx context.Context, before kube.Meta) error {
 	return a.patchIf(ctx, func(pod kube.Meta) bool { return pod.Annotations[containerID] == a.ID.ContainerID }, values)
 }
 
-// Clear empties the annotations, unless they are those of another container: a DEL for an old sandbox must not unplug the
-// new one. It reports whether the pod is this container's, or nobody's, or gone. A pod that is gone is a success.
+// Clear empties the annotations unless they belong to another container: a DEL for an old sandbox must not cut off the
+// new one. It reports whether the pod is gone, or its annotations belong to this container or to none. A missing pod is
+// a success.
 //
-// said are the addresses that the attachment is said to have had, none where nobody says: annotations that name others are
-// of another interface of the container, in another network, and stay.
-func (a Announcer) Clear(ctx context.Context, said []netip.Addr) (mine bool, err error) {
-	// Mostly they are ours, and that takes no look.
+// addrs are the addresses that the attachment had, empty if unknown. Annotations with other addresses belong to another
+// interface of the container, in another network, and are kept.
+func (a Announcer) Clear(ctx context.Context, addrs []netip.Addr) (owned bool, err error) {
+	// In the common case the annotations are ours, and the patch needs no preceding read.
 	where := map[string]string{containerID: a.ID.ContainerID}
-	if len(said) > 0 {
-		where[podIPs] = strings.Join(hosts(said), ",")
+	if len(addrs) > 0 {
+		where[podIPs] = strings.Join(hosts(addrs), ",")
 	}
 	err = a.Client.AnnotatePodIf(ctx, a.ID.Namespace, a.ID.Pod, where, map[string]string{podIP: "", podIPs: ""})
 	switch {
@@ -70,26 +71,26 @@ func (a Announcer) Clear(ctx context.Context, said []netip.Addr) (mine bool, err
 	case !errors.Is(err, kube.ErrInvalid):
 		return false, err
 	}
-	return a.clear(ctx, func(pod kube.Meta) bool { return len(said) == 0 || names(pod, said) })
+	return a.clearIf(ctx, func(pod kube.Meta) bool { return len(addrs) == 0 || names(pod, addrs) })
 }
 
-// ClearOf empties them like Clear, but only if they name one of the addresses, which are given up: those of another
-// interface of the container stay.
+// ClearOf empties the annotations like Clear, but only if they contain one of addrs, which are being released.
+// Annotations of another interface of the container are kept.
 func (a Announcer) ClearOf(ctx context.Context, addrs []netip.Addr) error {
 	if len(addrs) == 0 {
 		return nil
 	}
-	_, err := a.clear(ctx, func(pod kube.Meta) bool { return names(pod, addrs) })
+	_, err := a.clearIf(ctx, func(pod kube.Meta) bool { return names(pod, addrs) })
 	return err
 }
 
-// names reports whether the annotations name one of the addresses.
+// names reports whether the annotations contain one of the addresses.
 func names(pod kube.Meta, addrs []netip.Addr) bool {
-	said := strings.Split(pod.Annotations[podIP]+","+pod.Annotations[podIPs], ",")
-	return slices.ContainsFunc(hosts(addrs), func(host string) bool { return slices.Contains(said, host) })
+	announced := strings.Split(pod.Annotations[podIP]+","+pod.Annotations[podIPs], ",")
+	return slices.ContainsFunc(hosts(addrs), func(host string) bool { return slices.Contains(announced, host) })
 }
 
-// hosts are the addresses as annotations have them.
+// hosts returns the addresses in the format of the annotations.
 func hosts(addrs []netip.Addr) []string {
 	var out []string
 	for _, addr := range addrs {
@@ -98,24 +99,25 @@ func hosts(addrs []netip.Addr) []string {
 	return out
 }
 
-func (a Announcer) clear(ctx context.Context, wanted func(kube.Meta) bool) (mine bool, err error) {
-	empty, mine := "", true
+func (a Announcer) clearIf(ctx context.Context, wanted func(kube.Meta) bool) (owned bool, err error) {
+	empty, owned := "", true
 	err = a.patchIf(ctx, func(pod kube.Meta) bool {
 		owner := pod.Annotations[containerID]
-		mine = owner == "" || owner == a.ID.ContainerID
-		return mine && a.IsPod(pod) && (pod.Annotations[podIP] != "" || pod.Annotations[podIPs] != "") && wanted(pod)
+		owned = owner == "" || owner == a.ID.ContainerID
+		return owned && a.IsPod(pod) && (pod.Annotations[podIP] != "" || pod.Annotations[podIPs] != "") && wanted(pod)
 	}, map[string]*string{podIP: &empty, podIPs: &empty})
-	return mine, err
+	return owned, err
 }
 
-// IsPod reports whether a pod of the API server is the one that the container is of, as far as the runtime says which that
-// is. The kubelet knows a static pod by the hash of its file, which the mirror pod has as an annotation.
+// IsPod reports whether a pod of the API server is the pod of the container, as far as the runtime identifies it. The
+// kubelet identifies a static pod by the hash of its file; the mirror pod has the hash as an annotation.
 func (a Announcer) IsPod(pod kube.Meta) bool {
 	uid := a.ID.PodUID
-	return uid == "" || uid == pod.UID || uid == pod.Annotations["kubernetes.io/config.mirror"] || uid == pod.Annotations["kubernetes.io/config.hash"]
+	return uid == "" || uid == pod.UID || uid == pod.Annotations["kubernetes.io/config.mirror"] ||
+		uid == pod.Annotations["kubernetes.io/config.hash"]
 }
 
-// patchIf sets annotations of the pod, provided that it is still there and as wanted.
+// patchIf sets annotations of the pod if it exists and fulfils wanted.
 func (a Announcer) patchIf(ctx context.Context, wanted func(kube.Meta) bool, values map[string]*string) error {
 	var err error
 	for range maxPatches {
@@ -125,7 +127,7 @@ func (a Announcer) patchIf(ctx context.Context, wanted func(kube.Meta) bool, val
 			break
 		}
 		err = a.Client.AnnotatePod(ctx, a.ID.Namespace, pod, values)
-		// Somebody wrote to the pod since: look again whose container it is now.
+		// The pod has changed in the meantime: check again which container it belongs to.
 		if !errors.Is(err, kube.ErrConflict) {
 			break
 		}

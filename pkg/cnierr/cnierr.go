@@ -44,7 +44,7 @@ func From(err error) *types.Error { return types.NewError(code(err), err.Error()
 
 func code(err error) uint {
 	switch {
-	case is(err, dataplane.ErrSuffering):
+	case is(err, dataplane.ErrPodsCutOff):
 		return types.ErrLimitedConnectivity
 	case is(err, ipamplugin.ErrCannotAdd):
 		return types.ErrPluginNotAvailable

@@ -75,7 +75,7 @@ var table = []struct {
 	{"ipamplugin.ErrCannotAdd", ipamplugin.ErrCannotAdd, 50},
 	{"ipamplugin.ErrNotHeld", ipamplugin.ErrNotHeld, 103},
 	{"dataplane.ErrBroken", dataplane.ErrBroken, 103},
-	{"dataplane.ErrSuffering", dataplane.ErrSuffering, 51},
+	{"dataplane.ErrPodsCutOff", dataplane.ErrPodsCutOff, 51},
 	{"pending.ErrFull", pending.ErrFull, 11},
 	{"pending.ErrSuperseded", pending.ErrSuperseded, 11},
 	{"pending.ErrVersion", pending.ErrVersion, 11},

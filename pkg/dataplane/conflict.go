@@ -5,24 +5,24 @@ import (
 	"net/netip"
 )
 
-// Cause says what keeps packets for an address of the pod off the pod's interface.
+// Cause is the reason why packets for an address of the pod do not reach the pod's interface.
 type Cause int
 
 // The causes of a RouteConflictError.
 const (
-	// OtherInterface: the host has a route to the address alone through another interface.
+	// OtherInterface: the host has a host route to the address through another interface.
 	OtherInterface Cause = iota
-	// OwnAddress: the host takes the address for one of its own, or for a broadcast or anycast address.
+	// OwnAddress: the host treats the address as its own, or as a broadcast or anycast address.
 	OwnAddress
-	// RoutingRule: a routing rule leads to another table, whose route covers the address.
+	// RoutingRule: a routing rule selects another table, and a route there covers the address.
 	RoutingRule
 	// Refusal: a route or a routing rule refuses packets for the address.
 	Refusal
-	// NoRoute: the host has no route to the address alone.
+	// NoRoute: the host has no host route to the address.
 	NoRoute
 )
 
-// remedies are what an administrator does about each cause.
+// remedies says what an administrator does about each cause.
 var remedies = [...]string{
 	OtherInterface: "remove that route if nothing uses the address",
 	OwnAddress:     "remove the address or the route from the host, or reserve the address with an IPReservation",
@@ -31,15 +31,15 @@ var remedies = [...]string{
 	NoRoute:        "keep other programs of the host from removing the routes of pods",
 }
 
-// RouteConflictError is an address of the pod that the host does not route to the pod. It wraps ErrRouteConflict.
+// RouteConflictError reports an address of the pod that the host does not route to the pod. It wraps ErrRouteConflict.
 type RouteConflictError struct {
 	Addr  netip.Addr
 	Cause Cause
-	// Route is the host's route in the words of iproute2, or the kernel's answer where it shows no route.
+	// Route is the host's route in iproute2 notation, or the kernel's error if it returns no route.
 	Route string
-	// HostIfName is the interface that the host routes the address through; empty when the kernel does not tell.
+	// HostIfName is the interface that the host routes the address through. Empty if the kernel does not report it.
 	HostIfName string
-	// Owner is the owner of that interface, from its mark; empty where it has none.
+	// Owner is the owner of that interface, from its mark. Empty if the interface has no mark.
 	Owner string
 }
 

@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestAKubeconfigOfTheNodeAgentStaysAsLongAsItWorks(t *testing.T) {
+func TestWatchKeepsAWorkingKubeconfigOfTheNodeAgent(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	const agents = "# Kubeconfig file for Calico CNI plugin.\nkind: Config\n"
@@ -26,8 +26,8 @@ func TestAKubeconfigOfTheNodeAgentStaysAsLongAsItWorks(t *testing.T) {
 	}
 }
 
-// TestTheNodeAgentsKubeconfigCostsNoMoreRequestsThanOurs has the watcher look every second, as where files change all the time.
-func TestTheNodeAgentsKubeconfigCostsNoMoreRequestsThanOurs(t *testing.T) {
+// TestWatchChecksTheNodeAgentsKubeconfigRarely has the watcher look every second, as where files change all the time.
+func TestWatchChecksTheNodeAgentsKubeconfigRarely(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	if err := os.WriteFile(w.path("host/etc/cni/net.d/calico-kubeconfig"), []byte("kind: Config\n"), 0o600); err != nil {
@@ -43,7 +43,7 @@ func TestTheNodeAgentsKubeconfigCostsNoMoreRequestsThanOurs(t *testing.T) {
 	}
 }
 
-func TestAKubeconfigOfTheNodeAgentStaysDuringAnOutage(t *testing.T) {
+func TestWatchKeepsTheNodeAgentsKubeconfigDuringAnOutage(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	path := w.path("host/etc/cni/net.d/calico-kubeconfig")

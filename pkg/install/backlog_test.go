@@ -3,7 +3,6 @@ package install
 import (
 	"context"
 	"errors"
-	"net/http/httptest"
 	"os"
 	"strings"
 	"testing"
@@ -31,17 +30,16 @@ func (q *queue) Settle(context.Context) (int, error) {
 	return done, q.err
 }
 
-func TestReleasesThatWaitAreSettledOnAQuietNode(t *testing.T) {
+func TestWatchSettlesQueuedReleases(t *testing.T) {
 	q := &queue{waiting: 5, settles: 2}
-	w := newWatched(t)
-	w.deps.Backlog = q
-	w.settle(t.Context())
+	w := newWatched(t, func(h *host) { h.backlog = q })
+	w.Settle(t.Context())
 	if q.attempts != 0 {
 		t.Error("settled before anything is installed")
 	}
 	w.look()
 	for range 5 {
-		w.settle(t.Context())
+		w.Settle(t.Context())
 	}
 	if q.attempts != 3 || q.waiting != 0 {
 		t.Errorf("after %d attempts %d wait; want 3 and none", q.attempts, q.waiting)
@@ -49,28 +47,27 @@ func TestReleasesThatWaitAreSettledOnAQuietNode(t *testing.T) {
 }
 
 // TestWhileTheAPIServerIsAway has releases wait for an hour that nobody can settle.
-func TestReleasesThatCannotBeSettledAreTriedOnceAMinuteAndKeepNobodyFromBeingReady(t *testing.T) {
+func TestWatchRetriesQueuedReleasesOncePerMinuteAndStaysReady(t *testing.T) {
 	q := &queue{waiting: 5, err: errors.New("API server unavailable")}
-	w := newWatched(t)
-	w.deps.Backlog = q
+	w := newWatched(t, func(h *host) { h.backlog = q })
 	for range 720 {
 		w.clock = w.clock.Add(5 * time.Second)
 		w.look()
-		w.settle(t.Context())
+		w.Settle(t.Context())
 	}
 	if q.attempts < 60 || q.attempts > 124 || strings.Count(w.log.String(), "API server unavailable") != 1 {
 		t.Errorf("%d attempts in an hour, told %d times", q.attempts, strings.Count(w.log.String(), "API server unavailable"))
 	}
-	if !strings.Contains(w.metrics.text(), "calico_cni_install_pending_releases 5\n") {
-		t.Error(w.metrics.text())
+	if _, body := w.get("/metrics"); !strings.Contains(body, "calico_cni_install_pending_releases 5\n") {
+		t.Error(body)
 	}
 }
 
-func TestARefusalThatAPluginMetIsLookedAtWithoutDelay(t *testing.T) {
+func TestWatchChecksTheTokenAfterAPluginReportsARefusal(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	w.look()
-	dir := w.cfg().troubleDir()
+	dir := trouble.Dir(w.cfg.Layout().TroubleDir())
 	tell := func(r trouble.Report) {
 		if err := dir.Store("net", r); err != nil {
 			t.Fatal(err)
@@ -101,9 +98,7 @@ func TestARefusalThatAPluginMetIsLookedAtWithoutDelay(t *testing.T) {
 	}
 }
 
-func (w *watched) cfg() Config { return w.host.cfg }
-
-func TestMetricsAreInPrometheusTextFormat(t *testing.T) {
+func TestMetrics(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	w.authority.fails = errors.New("no")
@@ -113,14 +108,10 @@ func TestMetricsAreInPrometheusTextFormat(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.look()
-	w.health.set(nil)
+	w.Report(nil)
 	ofVersion(t, `v1 "with" \ and`+"\n")
-	answer := httptest.NewRecorder()
-	w.metrics.ServeHTTP(answer, httptest.NewRequest("GET", "/metrics", nil))
-	if got := answer.Header().Get("Content-Type"); got != "text/plain; version=0.0.4; charset=utf-8" {
-		t.Error(got)
-	}
-	want := `# HELP calico_cni_install_build_info Version of the installer.
+	_, got := w.get("/metrics")
+	const want = `# HELP calico_cni_install_build_info Version of the installer.
 # TYPE calico_cni_install_build_info gauge
 calico_cni_install_build_info{version="v1 \"with\" \\ and\n"} 1
 # HELP calico_cni_install_ready Whether the last look found all as it should be.
@@ -145,7 +136,7 @@ calico_cni_install_repairs_total{part="other network configurations"} 0
 # TYPE calico_cni_install_pending_releases gauge
 calico_cni_install_pending_releases 0
 `
-	if diff := cmp.Diff(want, answer.Body.String()); diff != "" {
+	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }

@@ -10,18 +10,22 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"calico-cni/pkg/install/binaries"
+	"calico-cni/pkg/install/fault"
 )
 
-func TestOlderBinariesAreReplaced(t *testing.T) {
+func TestInstallReplacesDifferentBinaries(t *testing.T) {
 	h := newHost(t)
 	h.put("host/opt/cni/bin/calico", "v2")
 	h.write("host/opt/cni/bin/calico-ipam", "not executable")
 	h.write("host/opt/cni/bin/bridge", "somebody else's")
 	h.mustInstall()
-	h.checkTree(strings.Replace(installed, "-rwxr-xr-x opt/cni/bin/calico v1", "-rw-r--r-- opt/cni/bin/bridge\n-rwxr-xr-x opt/cni/bin/calico v1", 1))
+	h.checkTree(strings.Replace(installed, "-rwxr-xr-x opt/cni/bin/calico v1",
+		"-rw-r--r-- opt/cni/bin/bridge\n-rwxr-xr-x opt/cni/bin/calico v1", 1))
 }
 
-func TestABusyBinaryIsReplacedAndRunsOn(t *testing.T) {
+func TestInstallReplacesARunningBinary(t *testing.T) {
 	h := newHost(t)
 	h.put("host/opt/cni/bin/calico", "v2")
 	cmd := exec.Command(h.path("host/opt/cni/bin/calico"), "wait")
@@ -47,23 +51,25 @@ func TestABusyBinaryIsReplacedAndRunsOn(t *testing.T) {
 	}
 }
 
-func TestABadBinaryIsRefused(t *testing.T) {
+func TestInstallRefusesABadBinary(t *testing.T) {
 	for name, want := range map[string]string{
 		"failing": "segment 7 is missing",
 		"old":     "speaks CNI versions",
 		"portmap": "exec format error",
 	} {
-		for _, plugin := range plugins {
+		for _, plugin := range []string{"calico", "calico-ipam"} {
 			t.Run(plugin+" "+name, func(t *testing.T) {
 				h := newHost(t)
 				h.put("host/opt/cni/bin/"+plugin, "v2")
 				h.put("image/"+plugin, name)
 				err := h.install()
-				if !errors.Is(err, ErrBadBinary) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), plugin) {
-					t.Errorf("Run = %v; want ErrBadBinary with %q", err, want)
+				if !errors.Is(err, binaries.ErrBad) || !strings.Contains(err.Error(), want) ||
+					!strings.Contains(err.Error(), plugin) {
+					t.Errorf("Run = %v; want binaries.ErrBad with %q", err, want)
 				}
 				tree := h.tree()
-				if !strings.Contains(tree, "opt/cni/bin/"+plugin+" v2\n") || strings.Contains(tree, "net.d") || strings.Contains(tree, "atomicfile") {
+				if !strings.Contains(tree, "opt/cni/bin/"+plugin+" v2\n") || strings.Contains(tree, "net.d") ||
+					strings.Contains(tree, "atomicfile") {
 					t.Errorf("want the old plugin, no temporary, no configuration:\n%s", tree)
 				}
 			})
@@ -71,22 +77,7 @@ func TestABadBinaryIsRefused(t *testing.T) {
 	}
 }
 
-func TestACopyThatDiffersIsRefused(t *testing.T) {
-	h := newHost(t)
-	b := binary{name: "calico", path: h.path("image/calico")}
-	var err error
-	if b.sum, err = sum(b.path); err != nil {
-		t.Fatal(err)
-	}
-	if err := b.checkSum(h.path("image/calico-ipam")); err != nil {
-		t.Errorf("an equal copy is refused: %v", err)
-	}
-	if err := b.checkSum(h.path("image/portmap")); !errors.Is(err, ErrBadBinary) {
-		t.Errorf("checkSum = %v; want ErrBadBinary", err)
-	}
-}
-
-func TestWhichBinariesAreInstalled(t *testing.T) {
+func TestInstalledBinaries(t *testing.T) {
 	const (
 		dir    = "host/opt/cni/bin/"
 		listed = "-rwxr-xr-x opt/cni/bin/"
@@ -101,7 +92,8 @@ func TestWhichBinariesAreInstalled(t *testing.T) {
 			for _, name := range []string{"bandwidth", "tuning", "loopback", "host-local"} {
 				h.put("image/"+name, "portmap")
 			}
-		}, listed + "bandwidth portmap\n" + listed + "calico v1\n" + listed + "calico-ipam v1\n" + listed + "host-local portmap\n" +
+		}, listed + "bandwidth portmap\n" + listed + "calico v1\n" + listed + "calico-ipam v1\n" + listed +
+			"host-local portmap\n" +
 			listed + "loopback portmap\n" + listed + "portmap portmap\n" + listed + "tuning portmap\n"},
 		{"names to skip", func(h *host) { h.cfg.SkipBinaries = []string{"portmap", " calico-ipam"} }, listed + "calico v1\n"},
 		{"a plugin to skip is missing", func(h *host) {
@@ -126,10 +118,14 @@ func TestWhichBinariesAreInstalled(t *testing.T) {
 		}, listed + "calico v1\n" + listed + "calico-ipam v1\n-rw-r--r-- opt/cni/bin/cni\n" + listed + "portmap portmap\n"},
 		{
 			"a secondary directory", func(h *host) { _ = os.Mkdir(h.path("host/secondary-bin-dir"), 0o755) },
-			strings.TrimPrefix(installed, config) + strings.ReplaceAll(strings.TrimPrefix(installed, config), "opt/cni/bin", "secondary-bin-dir"),
+			strings.TrimPrefix(installed, config) + strings.ReplaceAll(strings.TrimPrefix(installed, config), "opt/cni/bin",
+				"secondary-bin-dir"),
 		},
 		{
-			"only a secondary directory", func(h *host) { _ = os.Rename(h.path("host/opt/cni/bin"), h.path("host/secondary-bin-dir")) },
+			"only a secondary directory", func(h *host) {
+				_ = os.Rename(h.path("host/opt/cni/bin"),
+					h.path("host/secondary-bin-dir"))
+			},
 			strings.ReplaceAll(strings.TrimPrefix(installed, config), "opt/cni/bin", "secondary-bin-dir"),
 		},
 	} {
@@ -142,20 +138,20 @@ func TestWhichBinariesAreInstalled(t *testing.T) {
 	}
 }
 
-func TestAnImageWithoutAPluginIsRefused(t *testing.T) {
+func TestInstallRefusesAnImageWithoutAPlugin(t *testing.T) {
 	h := newHost(t)
 	_ = os.Remove(h.path("image/calico-ipam"))
-	if err := h.install(); !errors.Is(err, ErrConfig) || !strings.Contains(err.Error(), "lacks calico-ipam") {
+	if err := h.install(); !errors.Is(err, fault.ErrConfig) || !strings.Contains(err.Error(), "lacks calico-ipam") {
 		t.Errorf("Run = %v; want it to name calico-ipam", err)
 	}
 	h.checkTree("")
 }
 
-func TestAHostWithoutABinaryDirectoryIsRefused(t *testing.T) {
+func TestInstallRefusesAHostWithoutBinaryDirectory(t *testing.T) {
 	h := newHost(t)
 	_ = os.Remove(h.path("host/opt/cni/bin"))
-	if err := h.install(); !errors.Is(err, ErrBinaries) {
-		t.Errorf("Run = %v; want ErrBinaries", err)
+	if err := h.install(); !errors.Is(err, binaries.ErrMissing) {
+		t.Errorf("Run = %v; want binaries.ErrMissing", err)
 	}
 	h.checkTree("")
 }
@@ -184,7 +180,7 @@ func (h *host) mount(options string, flags uintptr, fill func(dir string)) {
 	})
 }
 
-func TestAReadOnlyDirectoryCountsByWhatItHolds(t *testing.T) {
+func TestInstallAcceptsAReadOnlyDirectoryWithTheBinaries(t *testing.T) {
 	for _, tt := range []struct {
 		name      string
 		calico    string
@@ -193,7 +189,7 @@ func TestAReadOnlyDirectoryCountsByWhatItHolds(t *testing.T) {
 		want      error
 	}{
 		{"the right binaries", "v1", false, false, nil},
-		{"another binary", "v2", false, false, ErrBinaries},
+		{"another binary", "v2", false, false, binaries.ErrMissing},
 		{"another binary, and no update asked for", "v2", true, false, nil},
 		{"another binary, and a second directory", "v2", false, true, nil},
 	} {
@@ -209,10 +205,12 @@ func TestAReadOnlyDirectoryCountsByWhatItHolds(t *testing.T) {
 				h.put(filepath.Join(dir, "portmap"), "portmap")
 			})
 			err := h.install()
-			if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(), "opt/cni/bin lacks calico and cannot be written: read-only file system") {
+			if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(),
+				"opt/cni/bin lacks calico and cannot be written: read-only file system") {
 				t.Errorf("Run = %v; want %v", err, tt.want)
 			}
-			if err == nil && !strings.Contains(h.log.String(), "level=WARN") || !strings.Contains(h.tree(), "opt/cni/bin/calico "+tt.calico) {
+			if err == nil && !strings.Contains(h.log.String(), "level=WARN") ||
+				!strings.Contains(h.tree(), "opt/cni/bin/calico "+tt.calico) {
 				t.Errorf("want a warning, and calico as it was:\n%s%s", h.log.String(), h.tree())
 			}
 			if strings.Contains(h.tree(), "conflist") != (tt.want == nil) {
@@ -222,8 +220,9 @@ func TestAReadOnlyDirectoryCountsByWhatItHolds(t *testing.T) {
 	}
 }
 
-// TestInAReadOnlyDirectoryNobodyHasToBeAbleToWriteTheBinaries: they have the mode that stores and images of read-only nodes give to files.
-func TestInAReadOnlyDirectoryNobodyHasToBeAbleToWriteTheBinaries(t *testing.T) {
+// TestInstallAcceptsReadOnlyBinariesInAReadOnlyDirectory: they have the mode that stores and images of read-only
+// nodes give to files.
+func TestInstallAcceptsReadOnlyBinariesInAReadOnlyDirectory(t *testing.T) {
 	h := newHost(t)
 	h.mount("size=64m", syscall.MS_RDONLY, func(dir string) {
 		for name, binary := range map[string]string{"calico": "v1", "calico-ipam": "v1", "portmap": "portmap"} {
@@ -237,7 +236,7 @@ func TestInAReadOnlyDirectoryNobodyHasToBeAbleToWriteTheBinaries(t *testing.T) {
 	}
 }
 
-func TestWhereTheContainerMayNotRunThemBinariesAreInstalledWithAWarning(t *testing.T) {
+func TestInstallWarnsIfBinariesCannotBeExecuted(t *testing.T) {
 	h := newHost(t)
 	h.mount("size=64m", syscall.MS_NOEXEC, func(string) {})
 	h.mustInstall()
@@ -247,7 +246,7 @@ func TestWhereTheContainerMayNotRunThemBinariesAreInstalledWithAWarning(t *testi
 	}
 }
 
-func TestAFullDiskNamesTheCure(t *testing.T) {
+func TestFullDiskErrorNamesTheRemedy(t *testing.T) {
 	h := newHost(t)
 	h.mount("size=64k", 0, func(string) {})
 	if err := h.install(); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "free space") {
@@ -256,8 +255,8 @@ func TestAFullDiskNamesTheCure(t *testing.T) {
 	h.checkTree("")
 }
 
-// TestAFullDiskKeepsTheOldBinariesUntilThereIsSpace is an upgrade on a node whose file system is full.
-func TestAFullDiskKeepsTheOldBinariesUntilThereIsSpace(t *testing.T) {
+// TestFullDiskKeepsTheOldBinaries is an upgrade on a node whose file system is full.
+func TestFullDiskKeepsTheOldBinaries(t *testing.T) {
 	h := newHost(t)
 	const dir = "host/opt/cni/bin/"
 	h.mount("size=16m", 0, func(string) {
@@ -275,7 +274,8 @@ func TestAFullDiskKeepsTheOldBinariesUntilThereIsSpace(t *testing.T) {
 	if err := h.install(); !errors.Is(err, syscall.ENOSPC) {
 		t.Errorf("Run = %v; want ENOSPC", err)
 	}
-	h.checkTree("-rw-r--r-- opt/cni/bin/ballast\n-rwxr-xr-x opt/cni/bin/calico v2\n-rwxr-xr-x opt/cni/bin/calico-ipam v2\n")
+	h.checkTree("-rw-r--r-- opt/cni/bin/ballast\n-rwxr-xr-x opt/cni/bin/calico v2\n" +
+		"-rwxr-xr-x opt/cni/bin/calico-ipam v2\n")
 	_ = os.Remove(h.path(dir + "ballast"))
 	h.mustInstall()
 	h.checkTree(installed)

@@ -7,7 +7,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/base64"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -20,11 +22,17 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"calico-cni/pkg/install/config"
+	"calico-cni/pkg/install/credentials"
+	"calico-cni/pkg/install/fault"
+	"calico-cni/pkg/install/record"
+	"calico-cni/pkg/install/watch"
 )
 
 const secret = "eyJhbGciOi.secret.c2lnbmF0dXJl"
 
-// built are the binaries that the tests install, by name; main fills it.
+// built has the binaries that the tests install, by name. TestMain fills it.
 var built = map[string][]byte{}
 
 func TestMain(m *testing.M) {
@@ -35,16 +43,19 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// build builds the plugins: two good ones that differ, one that fails, one that knows old versions only.
+// build builds the plugins: two valid ones that differ, one that fails, one that supports old versions only.
 func build() error {
 	dir, err := os.MkdirTemp("", "install-test")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	for name, versions := range map[string]string{"v1": `["1.0.0"]`, "v2": `["1.0.0","1.1.0"]`, "failing": "", "old": `["0.1.0"]`} {
+	for name, versions := range map[string]string{
+		"v1": `["1.0.0"]`, "v2": `["1.0.0","1.1.0"]`, "failing": "", "old": `["0.1.0"]`,
+	} {
 		path := filepath.Join(dir, name)
-		cmd := exec.Command("go", "build", "-ldflags=-s -w -X main.versions="+versions, "-o", path, "./testdata/plugin")
+		ldflags := "-ldflags=-s -w -X main.versions=" + versions
+		cmd := exec.Command("go", "build", ldflags, "-o", path, "./testdata/plugin")
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build plugin: %w: %s", err, out)
@@ -57,16 +68,18 @@ func build() error {
 	return nil
 }
 
-// host is a node to install on, in directories of the test.
+// host is a node to install on, in a directory of the test.
 type host struct {
 	t    *testing.T
 	root string
-	cfg  Config
-	log  bytes.Buffer
-	out  bytes.Buffer
+	cfg  config.Config
+	// backlog may be nil.
+	backlog watch.Backlog
+	log     bytes.Buffer
+	out     bytes.Buffer
 }
 
-// tokens is a TokenSource whose API server takes every token.
+// tokens is an Issuer whose API server accepts every token.
 type tokens func() (string, error)
 
 func (f tokens) Accepted(context.Context, string) error { return nil }
@@ -91,12 +104,12 @@ func newHost(t *testing.T) *host {
 	h.put("image/calico", "v1")
 	h.put("image/calico-ipam", "v1")
 	h.put("image/portmap", "portmap")
-	h.write("image/install", "this very program")
+	h.write("image/install", "this program")
 	h.write("sa/ca.crt", certificate(t))
 	h.write("sa/namespace", "kube-system\n")
-	cfg, err := Parse([]string{
-		"--host-root", h.path("host"), "--bin-source", h.path("image"), "--service-account-dir", h.path("sa"), "--sleep=false",
-		"--kubernetes-service-host=10.96.0.1", "--node-name=worker-1",
+	cfg, err := config.Parse([]string{
+		"--host-root", h.path("host"), "--bin-source", h.path("image"), "--service-account-dir", h.path("sa"),
+		"--sleep=false", "--kubernetes-service-host=10.96.0.1", "--node-name=worker-1",
 	}, func(string) string { return "" })
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +120,7 @@ func newHost(t *testing.T) *host {
 
 func (h *host) path(name string) string { return filepath.Join(h.root, name) }
 
-// put puts one of the built binaries somewhere.
+// put writes one of the built binaries.
 func (h *host) put(name, binary string) {
 	h.t.Helper()
 	if err := os.WriteFile(h.path(name), built[binary], 0o755); err != nil {
@@ -125,11 +138,16 @@ func (h *host) write(name, text string) {
 func (h *host) install() error { return h.installWith(h.t.Context(), issue) }
 
 func (h *host) installWith(ctx context.Context, source tokens) error {
-	return Run(ctx, h.cfg, Deps{
-		Tokens: source, Hostname: func() (string, error) { return "Worker-Host\n", nil }, Now: time.Now,
+	return Run(ctx, h.cfg, h.deps(source, time.Now))
+}
+
+// deps returns the effects of an installation with a clock.
+func (h *host) deps(tokens credentials.Issuer, now func() time.Time) Deps {
+	return Deps{
+		Tokens: tokens, Backlog: h.backlog, Hostname: func() (string, error) { return "Worker-Host\n", nil }, Now: now,
 		LinkMTU: func() (int, error) { return 9000, nil }, Spread: func() float64 { return 0.5 },
 		Out: &h.out, Log: slog.New(slog.NewTextHandler(&h.log, nil)),
-	})
+	}
 }
 
 func (h *host) mustInstall() {
@@ -139,12 +157,12 @@ func (h *host) mustInstall() {
 	}
 }
 
-// tree lists the host's files but the record: mode, name, and for binaries which one it is.
+// tree lists the host's files but the record: mode, name, and the built binary that it holds.
 func (h *host) tree() string {
 	h.t.Helper()
 	var out strings.Builder
 	err := filepath.WalkDir(h.path("host"), func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || e.Name() == recordName {
+		if err != nil || e.IsDir() || e.Name() == record.Name {
 			return err
 		}
 		info, err := e.Info()
@@ -181,7 +199,7 @@ func (h *host) checkTree(want string) {
 	}
 }
 
-// installed is the host after a first installation.
+// installed is the tree after an installation.
 const installed = `-rw------- etc/cni/net.d/10-calico.conflist
 -rw------- etc/cni/net.d/calico-kubeconfig
 -rwxr-xr-x opt/cni/bin/calico v1
@@ -202,4 +220,24 @@ func certificate(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// checkConfigFault checks that an error is one of the configuration, and contains the texts.
+func checkConfigFault(t *testing.T, err error, want ...string) {
+	t.Helper()
+	if !errors.Is(err, fault.ErrConfig) || ExitCode(err) != ExitConfig {
+		t.Errorf("error %v, exit code %d; want ErrConfig", err, ExitCode(err))
+		return
+	}
+	for _, w := range want {
+		if !strings.Contains(err.Error(), w) {
+			t.Errorf("error lacks %s:\n%v", w, err)
+		}
+	}
+}
+
+// jwt returns a token that contains its validity.
+func jwt(from, to time.Time) string {
+	claims := fmt.Appendf(nil, `{"iat": %d, "exp": %d}`, from.Unix(), to.Unix())
+	return "e30." + base64.RawURLEncoding.EncodeToString(claims) + ".c2ln"
 }

@@ -16,6 +16,9 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/internal/atomicfile"
+	"calico-cni/pkg/install/binaries"
+	"calico-cni/pkg/install/fault"
+	"calico-cni/pkg/install/record"
 	"calico-cni/pkg/kube"
 )
 
@@ -27,14 +30,15 @@ func TestInstall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"nodename": "worker-1"`, `"mtu": 1500`, `"kubeconfig": "/etc/cni/net.d/calico-kubeconfig"`} {
+	for _, want := range []string{`"nodename": "worker-1"`, `"mtu": 1500`, `"kubeconfig": ` +
+		`"/etc/cni/net.d/calico-kubeconfig"`} {
 		if !strings.Contains(string(conf), want) {
 			t.Errorf("network configuration lacks %s:\n%s", want, conf)
 		}
 	}
 }
 
-func TestTheSecondRunWritesNothing(t *testing.T) {
+func TestInstallAgainWritesNothing(t *testing.T) {
 	h := newHost(t)
 	h.mustInstall()
 	before := h.inodes()
@@ -68,14 +72,16 @@ func (h *host) inodes() map[string]inode {
 	return got
 }
 
-// TestTheRuntimeSeesTheConfigurationLast takes the kernel's word for the order in which names appear.
-func TestTheRuntimeSeesTheConfigurationLast(t *testing.T) {
+// TestInstallWritesTheConfigurationLast takes the kernel's word for the order in which names appear.
+func TestInstallWritesTheConfigurationLast(t *testing.T) {
 	h := newHost(t)
 	h.write("host/etc/cni/net.d/10-old.conflist", "{}")
 	h.cfg.OldConfName = "10-old.conflist"
 	events := h.watch("host/opt/cni/bin", "host/etc/cni/net.d")
 	h.mustInstall()
-	want := []string{"+calico", "+calico-ipam", "+portmap", "+calico-kubeconfig", "+10-calico.conflist", "-10-old.conflist"}
+	want := []string{
+		"+calico", "+calico-ipam", "+portmap", "+calico-kubeconfig", "+10-calico.conflist", "-10-old.conflist",
+	}
 	if diff := cmp.Diff(want, events()); diff != "" {
 		t.Errorf("names that appeared and went (-want +got):\n%s", diff)
 	}
@@ -90,7 +96,8 @@ func (h *host) watch(dirs ...string) func() []string {
 		h.t.Fatal(err)
 	}
 	for _, dir := range dirs {
-		if _, err := syscall.InotifyAddWatch(fd, h.path(dir), syscall.IN_MOVED_TO|syscall.IN_DELETE|syscall.IN_CREATE); err != nil {
+		if _, err := syscall.InotifyAddWatch(fd, h.path(dir),
+			syscall.IN_MOVED_TO|syscall.IN_DELETE|syscall.IN_CREATE); err != nil {
 			h.t.Fatal(err)
 		}
 	}
@@ -114,11 +121,12 @@ func (h *host) watch(dirs ...string) func() []string {
 	}
 }
 
-// TestWhatCanBeRefusedIsRefusedBeforeAnythingIsWritten has a node with older binaries, a configuration and a kubeconfig, which
+// TestInstallRefusesBeforeItWrites has a node with older binaries, a configuration and a kubeconfig, which
 // all stay as they are.
-func TestWhatCanBeRefusedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
+func TestInstallRefusesBeforeItWrites(t *testing.T) {
 	refused := errors.New("the API server refuses")
-	const other = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "kubernetes": {"kubeconfig": "/etc/cni/net.d/other"}}]}`
+	const other = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, ` +
+		`"kubernetes": {"kubeconfig": "/etc/cni/net.d/other"}}]}`
 	for _, tt := range []struct {
 		name   string
 		before func(h *host)
@@ -128,7 +136,7 @@ func TestWhatCanBeRefusedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 		{"no token", func(*host) {}, func() (string, error) { return "", refused }, refused},
 		{"empty token", func(*host) {}, func() (string, error) { return "", nil }, nil},
 		{"no certificate authority", func(h *host) { _ = os.Remove(h.path("sa/ca.crt")) }, issue, fs.ErrNotExist},
-		{"API server that the plugins cannot use", func(h *host) { h.cfg.ServiceHost = "a|b" }, issue, ErrConfig},
+		{"API server that the plugins cannot use", func(h *host) { h.cfg.ServiceHost = "a|b" }, issue, fault.ErrConfig},
 		{
 			"kubeconfig is a pipe",
 			func(h *host) { h.pipe("host/etc/cni/net.d/calico-kubeconfig") }, issue, atomicfile.ErrNotRegular,
@@ -138,14 +146,18 @@ func TestWhatCanBeRefusedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 			func(h *host) { h.pipe("host/etc/cni/net.d/10-calico.conflist") }, issue, atomicfile.ErrNotRegular,
 		},
 		{"binary is a pipe", func(h *host) { h.pipe("host/opt/cni/bin/calico-ipam") }, issue, atomicfile.ErrNotRegular},
-		{"second binary does not run", func(h *host) { h.put("image/calico-ipam", "failing") }, issue, ErrBadBinary},
+		{"second binary does not run", func(h *host) { h.put("image/calico-ipam", "failing") }, issue, binaries.ErrBad},
 		{"bad template", func(h *host) { h.cfg.NetworkConfig = `{"name": "__X__"}` }, issue, conflist.ErrInvalid},
-		{"template file is missing", func(h *host) { h.cfg.NetworkConfigFile = h.path("none") }, issue, ErrConfig},
-		{"bad configuration", func(h *host) { h.cfg.MTU = -1 }, issue, ErrConfig},
+		{"template file is missing", func(h *host) { h.cfg.NetworkConfigFile = h.path("none") }, issue, fault.ErrConfig},
+		{"bad configuration", func(h *host) { h.cfg.MTU = -1 }, issue, fault.ErrConfig},
 		{"node files without a mount", func(h *host) { h.cfg.NodeFiles = true }, issue, fs.ErrNotExist},
 		{
 			"kubeconfig of the template's is broken",
-			func(h *host) { h.cfg.NetworkConfig = other; h.write("host/etc/cni/net.d/other", "kind: Pod") }, issue, kube.ErrKubeconfig,
+			func(h *host) {
+				h.cfg.NetworkConfig = other
+				h.write("host/etc/cni/net.d/other",
+					"kind: Pod")
+			}, issue, kube.ErrKubeconfig,
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -159,7 +171,7 @@ func TestWhatCanBeRefusedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 				t.Errorf("Run = %v; want %v", err, tt.want)
 			}
 			h.checkTree(before)
-			if _, err := os.Lstat(h.path("host/etc/cni/net.d/" + recordName)); !errors.Is(err, fs.ErrNotExist) {
+			if _, err := os.Lstat(h.path("host/etc/cni/net.d/" + record.Name)); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("the record is written: %v", err)
 			}
 		})
@@ -174,17 +186,20 @@ func (h *host) pipe(name string) {
 	}
 }
 
-// TestTheKubeconfigOfATemplateMayBeElsewhere: where it cannot be seen, it is not judged; nor are the files of the host that it
-// names.
-func TestTheKubeconfigOfATemplateMayBeElsewhere(t *testing.T) {
+// TestTemplateMayNameAKubeconfigThatIsNotMounted: where it cannot be seen, it is not judged; nor are the files of
+// the host that it names.
+func TestTemplateMayNameAKubeconfigThatIsNotMounted(t *testing.T) {
 	for name, text := range map[string]string{
 		"not mounted": "",
-		"names files of the host": `{"kind": "Config", "apiVersion": "v1", "current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-			"clusters": [{"name": "k", "cluster": {"server": "https://h", "certificate-authority": "/etc/kubernetes/none.crt"}}], "users": [{"name": "u", "user": {"token": "T"}}]}`,
+		"names files of the host": `{"kind": "Config", "apiVersion": "v1", "current-context": "c",
+			"contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+			"clusters": [{"name": "k", "cluster": {"server": "https://h", "certificate-authority": "/etc/kubernetes/none.crt"}}],
+			"users": [{"name": "u", "user": {"token": "T"}}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
-			h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "kubernetes": {"kubeconfig": "/etc/cni/net.d/other"}}]}`
+			h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, ` +
+				`"kubernetes": {"kubeconfig": "/etc/cni/net.d/other"}}]}`
 			if text != "" {
 				h.write("host/etc/cni/net.d/other", text)
 			}
@@ -196,7 +211,7 @@ func TestTheKubeconfigOfATemplateMayBeElsewhere(t *testing.T) {
 	}
 }
 
-func TestAStepThatFailsLeavesThoseBehindItUndone(t *testing.T) {
+func TestInstallStopsAtAFailedStep(t *testing.T) {
 	h := newHost(t)
 	h.write("host/etc/cni/net.d/10-old.conflist", "{}")
 	h.cfg.OldConfName = "10-old.conflist"
@@ -208,11 +223,12 @@ func TestAStepThatFailsLeavesThoseBehindItUndone(t *testing.T) {
 	if !errors.Is(err, atomicfile.ErrNotRegular) {
 		t.Errorf("Run = %v", err)
 	}
-	h.checkTree("prw------- etc/cni/net.d/10-calico.conflist\n-rw-r--r-- etc/cni/net.d/10-old.conflist\n-rw------- etc/cni/net.d/calico-kubeconfig\n" +
+	h.checkTree("prw------- etc/cni/net.d/10-calico.conflist\n-rw-r--r-- etc/cni/net.d/10-old.conflist\n" +
+		"-rw------- etc/cni/net.d/calico-kubeconfig\n" +
 		"-rwxr-xr-x opt/cni/bin/calico v1\n-rwxr-xr-x opt/cni/bin/calico-ipam v1\n-rwxr-xr-x opt/cni/bin/portmap portmap\n")
 }
 
-func TestAConfigurationDirectoryThatIsNotMountedIsNamed(t *testing.T) {
+func TestInstallNamesAMissingConfigurationDirectory(t *testing.T) {
 	h := newHost(t)
 	_ = os.Remove(h.path("host/etc/cni/net.d"))
 	if err := h.install(); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "/etc/cni/net.d") {
@@ -221,7 +237,7 @@ func TestAConfigurationDirectoryThatIsNotMountedIsNamed(t *testing.T) {
 	h.checkTree("")
 }
 
-func TestTheOldConfigurationGoes(t *testing.T) {
+func TestInstallRemovesTheOldConfiguration(t *testing.T) {
 	h := newHost(t)
 	h.write("host/etc/cni/net.d/10-old.conf", "{}")
 	h.cfg.OldConfName = "10-old.conf"
@@ -233,9 +249,11 @@ func TestTheOldConfigurationGoes(t *testing.T) {
 	h.checkTree(installed)
 }
 
-func TestATemplateOfTheUsers(t *testing.T) {
-	const template = `{"name": "mine", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "n": "__KUBERNETES_NODE_NAME__", "t": "__SERVICEACCOUNT_TOKEN__", "k": "__KUBECONFIG_FILEPATH__"}]}`
-	want := `{"name": "mine", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "n": "worker-host", "t": "` + secret + `", "k": "/other/calico-kubeconfig"}]}`
+func TestTemplate(t *testing.T) {
+	const template = `{"name": "mine", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, ` +
+		`"n": "__KUBERNETES_NODE_NAME__", "t": "__SERVICEACCOUNT_TOKEN__", "k": "__KUBECONFIG_FILEPATH__"}]}`
+	want := `{"name": "mine", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, ` +
+		`"n": "worker-host", "t": "` + secret + `", "k": "/other/calico-kubeconfig"}]}`
 	for name, set := range map[string]func(h *host){
 		"text": func(h *host) { h.cfg.NetworkConfig = template },
 		"file": func(h *host) {
@@ -259,17 +277,24 @@ func TestATemplateOfTheUsers(t *testing.T) {
 	}
 }
 
-func TestNoSecretInLogsAndErrors(t *testing.T) {
+func TestLogsAndErrorsContainNoSecret(t *testing.T) {
 	for name, before := range map[string]func(h *host){
 		"success": func(*host) {},
 		"token in a template": func(h *host) {
-			h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "t": "__SERVICEACCOUNT_TOKEN__"}]}`
+			h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, ` +
+				`"t": "__SERVICEACCOUNT_TOKEN__"}]}`
 		},
 		"token outside of quotes": func(h *host) {
 			h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "t": __SERVICEACCOUNT_TOKEN__}]}`
 		},
-		"kubeconfig cannot be written":    func(h *host) { _ = os.Mkdir(h.path("host/etc/cni/net.d/calico-kubeconfig"), 0o755) },
-		"configuration cannot be written": func(h *host) { _ = os.Mkdir(h.path("host/etc/cni/net.d/10-calico.conflist"), 0o755) },
+		"kubeconfig cannot be written": func(h *host) {
+			_ = os.Mkdir(h.path("host/etc/cni/net.d/calico-kubeconfig"),
+				0o755)
+		},
+		"configuration cannot be written": func(h *host) {
+			_ = os.Mkdir(h.path("host/etc/cni/net.d/10-calico.conflist"),
+				0o755)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
@@ -284,9 +309,11 @@ func TestNoSecretInLogsAndErrors(t *testing.T) {
 	}
 }
 
-func TestTemporariesOfAKilledRunGo(t *testing.T) {
+func TestInstallRemovesStaleTemporaryFiles(t *testing.T) {
 	h := newHost(t)
-	for _, name := range []string{"host/opt/cni/bin/.calico.7.atomicfile", "host/etc/cni/net.d/.calico-kubeconfig.7.atomicfile"} {
+	for _, name := range []string{
+		"host/opt/cni/bin/.calico.7.atomicfile", "host/etc/cni/net.d/.calico-kubeconfig.7.atomicfile",
+	} {
 		h.write(name, "")
 		if err := os.Chtimes(h.path(name), time.Now().Add(-time.Hour), time.Now().Add(-time.Hour)); err != nil {
 			t.Fatal(err)
@@ -296,7 +323,7 @@ func TestTemporariesOfAKilledRunGo(t *testing.T) {
 	h.checkTree(installed)
 }
 
-func TestSleepLastsUntilTheSignal(t *testing.T) {
+func TestSleepEndsWithTheSignal(t *testing.T) {
 	h := newHost(t)
 	h.cfg.Sleep = true
 	ctx, stop := context.WithCancel(t.Context())
@@ -319,7 +346,7 @@ func TestSleepLastsUntilTheSignal(t *testing.T) {
 	h.checkTree(installed)
 }
 
-func TestASignalStopsBetweenSteps(t *testing.T) {
+func TestSignalStopsInstallBetweenSteps(t *testing.T) {
 	h := newHost(t)
 	ctx, stop := context.WithCancel(t.Context())
 	err := h.installWith(ctx, func() (string, error) { stop(); return secret, nil })

@@ -13,10 +13,13 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/internal/atomicfile"
+	"calico-cni/pkg/install/fault"
+	"calico-cni/pkg/install/network"
 )
 
 const (
-	theirs    = "{\n  \"name\": \"theirs\", \"cniVersion\": \"0.4.0\", \"x\": 1.0,\n  \"plugins\": [\n    {\"type\": \"tuning\", \"y\": []}\n  ]\n}\n"
+	theirs = "{\n  \"name\": \"theirs\", \"cniVersion\": \"0.4.0\", \"x\": 1.0,\n  \"plugins\": [\n" +
+		"    {\"type\": \"tuning\", \"y\": []}\n  ]\n}\n"
 	chainFile = "host/etc/cni/net.d/05-theirs.conflist"
 )
 
@@ -24,17 +27,20 @@ const (
 func chaining(h *host) {
 	h.write(chainFile, theirs)
 	h.cfg.ChainInto = "05-theirs.conflist"
-	h.cfg.NetworkConfig = `{"name": "ours", "plugins": [{"type": "calico", "mtu": 1400, "ipam": {"type": "calico-ipam"}}, {"type": "portmap"}]}`
+	h.cfg.NetworkConfig = `{"name": "ours", "plugins": [{"type": "calico", "mtu": 1400, ` +
+		`"ipam": {"type": "calico-ipam"}}, {"type": "portmap"}]}`
 }
 
-func TestChainedIntoTheListOfOthers(t *testing.T) {
+func TestChain(t *testing.T) {
 	h := newHost(t)
 	chaining(h)
 	h.mustInstall()
 	h.mustInstall()
-	want := strings.Replace(theirs, `{"type": "tuning"`, `{"type": "calico", "mtu": 1400, "ipam": {"type": "calico-ipam"}},`+"\n    "+`{"type": "tuning"`, 1)
+	want := strings.Replace(theirs, `{"type": "tuning"`,
+		`{"type": "calico", "mtu": 1400, "ipam": {"type": "calico-ipam"}},`+"\n    "+`{"type": "tuning"`, 1)
 	h.checkText(chainFile, want)
-	chained := strings.Replace(installed, "-rw------- etc/cni/net.d/10-calico.conflist", "-rw-r--r-- etc/cni/net.d/05-theirs.conflist", 1)
+	chained := strings.Replace(installed, "-rw------- etc/cni/net.d/10-calico.conflist",
+		"-rw-r--r-- etc/cni/net.d/05-theirs.conflist", 1)
 	h.checkTree(chained)
 
 	h.cfg.NetworkConfig = strings.Replace(h.cfg.NetworkConfig, "1400", "1500", 1)
@@ -48,7 +54,7 @@ func TestChainedIntoTheListOfOthers(t *testing.T) {
 	h.checkTree("-rw-r--r-- etc/cni/net.d/05-theirs.conflist\n")
 }
 
-func TestWhatAnEarlierConfigurationWasCalledByGoes(t *testing.T) {
+func TestInstallRemovesConfigurationsOfEarlierRuns(t *testing.T) {
 	own := strings.Replace(installed, "10-calico.conflist", "20-calico.conflist", 1)
 	const list = "-rw-r--r-- etc/cni/net.d/05-theirs.conflist\n"
 	h := newHost(t)
@@ -80,16 +86,21 @@ func (h *host) checkText(name, want string) {
 	}
 }
 
-// TestASwitchOfLists is cut off when the new list has our plugin, and the old has it still: the old cannot be read just then.
-func TestASwitchOfListsThatWasCutOffIsTakenUp(t *testing.T) {
+// TestASwitchOfLists is cut off when the new list has our plugin, and the old has it still: the old cannot be read
+// just then.
+func TestInstallContinuesAnInterruptedSwitchOfLists(t *testing.T) {
 	const second, third = "host/etc/cni/net.d/06-theirs.conflist", "host/etc/cni/net.d/07-theirs.conflist"
 	for name, after := range map[string]func(h *host) error{
-		"installing again":      func(h *host) error { return h.install() },
-		"back to the old":       func(h *host) error { h.cfg.ChainInto = "05-theirs.conflist"; return h.install() },
-		"on to a third":         func(h *host) error { h.cfg.ChainInto = "07-theirs.conflist"; return h.install() },
-		"no chain any more":     func(h *host) error { h.cfg.ChainInto = ""; return h.install() },
-		"uninstalling":          func(h *host) error { return h.uninstall() },
-		"another, then a third": func(h *host) error { _ = h.install(); h.cfg.ChainInto = "07-theirs.conflist"; return h.install() },
+		"installing again":  func(h *host) error { return h.install() },
+		"back to the old":   func(h *host) error { h.cfg.ChainInto = "05-theirs.conflist"; return h.install() },
+		"on to a third":     func(h *host) error { h.cfg.ChainInto = "07-theirs.conflist"; return h.install() },
+		"no chain any more": func(h *host) error { h.cfg.ChainInto = ""; return h.install() },
+		"uninstalling":      func(h *host) error { return h.uninstall() },
+		"another, then a third": func(h *host) error {
+			_ = h.install()
+			h.cfg.ChainInto = "07-theirs.conflist"
+			return h.install()
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			h := newHost(t)
@@ -126,7 +137,7 @@ func TestASwitchOfListsThatWasCutOffIsTakenUp(t *testing.T) {
 	}
 }
 
-func TestAWatchedChainIsChainedAgain(t *testing.T) {
+func TestWatchChainsAgain(t *testing.T) {
 	w := newWatched(t, chaining)
 	w.look()
 	other := strings.Replace(theirs, "tuning", "bandwidth", 1)
@@ -141,24 +152,30 @@ func TestAWatchedChainIsChainedAgain(t *testing.T) {
 	}
 }
 
-func TestWhatCannotBeChainedIntoIsRefusedBeforeAnythingIsWritten(t *testing.T) {
+func TestChainRefusesBeforeItWrites(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		set  func(h *host)
 		want error
 	}{
 		{"no list", func(h *host) { _ = os.Remove(h.path(chainFile)) }, fs.ErrNotExist},
-		{"not JSON", func(h *host) { h.write(chainFile, "{") }, ErrOthersList},
-		{"a single plugin", func(h *host) { h.write(chainFile, `{"name": "n", "type": "x"}`) }, ErrOthersList},
-		{"a list without name", func(h *host) { h.write(chainFile, `{"plugins": [{"type": "x"}]}`) }, ErrOthersList},
+		{"not JSON", func(h *host) { h.write(chainFile, "{") }, network.ErrForeignList},
+		{"a single plugin", func(h *host) { h.write(chainFile, `{"name": "n", "type": "x"}`) }, network.ErrForeignList},
+		{"a list without name", func(h *host) { h.write(chainFile, `{"plugins": [{"type": "x"}]}`) }, network.ErrForeignList},
 		{"a link to a list", func(h *host) {
 			_ = os.Rename(h.path(chainFile), h.path("list"))
 			_ = os.Symlink(h.path("list"), h.path(chainFile))
 		}, atomicfile.ErrNotRegular},
-		{"a version that we do not speak", func(h *host) { h.write(chainFile, strings.Replace(theirs, "0.4.0", "2.0.0", 1)) }, ErrConfig},
-		{"a template without calico", func(h *host) { h.cfg.NetworkConfig = `{"name": "n", "plugins": [{"type": "bridge"}]}` }, ErrConfig},
-		{"not a list by its name", func(h *host) { h.cfg.ChainInto = "05-theirs.conf" }, ErrConfig},
-		{"a path", func(h *host) { h.cfg.ChainInto = "../05-theirs.conflist" }, ErrConfig},
+		{
+			"a version that we do not speak",
+			func(h *host) { h.write(chainFile, strings.Replace(theirs, "0.4.0", "2.0.0", 1)) }, fault.ErrConfig,
+		},
+		{
+			"a template without calico",
+			func(h *host) { h.cfg.NetworkConfig = `{"name": "n", "plugins": [{"type": "bridge"}]}` }, fault.ErrConfig,
+		},
+		{"not a list by its name", func(h *host) { h.cfg.ChainInto = "05-theirs.conf" }, fault.ErrConfig},
+		{"a path", func(h *host) { h.cfg.ChainInto = "../05-theirs.conflist" }, fault.ErrConfig},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHost(t)
@@ -173,27 +190,11 @@ func TestWhatCannotBeChainedIntoIsRefusedBeforeAnythingIsWritten(t *testing.T) {
 	}
 }
 
-// TestAChangeBetweenReadingAndWritingIsNotLost: the list is somebody else's.
-func TestAChangeBetweenReadingAndWritingIsNotLost(t *testing.T) {
-	h := newHost(t)
-	chaining(h)
-	i := installer{cfg: h.cfg, template: h.cfg.NetworkConfig, record: record{Files: map[string][]string{}}}
-	n, err := i.network()
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := strings.Replace(theirs, "tuning", "bandwidth", 1)
-	h.write(chainFile, other)
-	if _, err := i.writeNetwork(n); err == nil || !strings.Contains(err.Error(), "changed meanwhile") {
-		t.Errorf("writeNetwork = %v", err)
-	}
-	h.checkText(chainFile, other)
-}
-
-func TestExclusiveMovesOthersAsideAndUninstallBringsThemBack(t *testing.T) {
+func TestExclusiveMovesOthersAsideAndUninstallRestoresThem(t *testing.T) {
 	const (
-		before = "-rw-r--r-- etc/cni/net.d/05-rival.conflist\n-rw-r--r-- etc/cni/net.d/87-bridge.conf\n-rw-r--r-- etc/cni/net.d/README\n"
-		aside  = "-rw-r--r-- etc/cni/net.d/05-rival.conflist.calico-cni-disabled\n"
+		before = "-rw-r--r-- etc/cni/net.d/05-rival.conflist\n-rw-r--r-- etc/cni/net.d/87-bridge.conf\n" +
+			"-rw-r--r-- etc/cni/net.d/README\n"
+		aside = "-rw-r--r-- etc/cni/net.d/05-rival.conflist.calico-cni-disabled\n"
 	)
 	w := newWatched(t, func(h *host) {
 		h.cfg.Exclusive = true
@@ -203,7 +204,8 @@ func TestExclusiveMovesOthersAsideAndUninstallBringsThemBack(t *testing.T) {
 	})
 	w.look()
 	conf, rest, _ := strings.Cut(installed, "-rw------- etc/cni/net.d/calico")
-	want := aside + conf + "-rw-r--r-- etc/cni/net.d/87-bridge.conf.calico-cni-disabled\n-rw-r--r-- etc/cni/net.d/README\n-rw------- etc/cni/net.d/calico" + rest
+	want := aside + conf + "-rw-r--r-- etc/cni/net.d/87-bridge.conf.calico-cni-disabled\n" +
+		"-rw-r--r-- etc/cni/net.d/README\n-rw------- etc/cni/net.d/calico" + rest
 	w.checkTree(want)
 	w.write("host/etc/cni/net.d/06-again.conf", `{"name": "b", "type": "bridge"}`)
 	w.look()
@@ -211,25 +213,27 @@ func TestExclusiveMovesOthersAsideAndUninstallBringsThemBack(t *testing.T) {
 	if err := w.host.uninstall(); err != nil {
 		t.Errorf("uninstall = %v", err)
 	}
-	w.checkTree(strings.Replace(before, "-rw-r--r-- etc/cni/net.d/87", "-rw-r--r-- etc/cni/net.d/06-again.conf\n-rw-r--r-- etc/cni/net.d/87", 1))
+	w.checkTree(strings.Replace(before, "-rw-r--r-- etc/cni/net.d/87",
+		"-rw-r--r-- etc/cni/net.d/06-again.conf\n-rw-r--r-- etc/cni/net.d/87", 1))
 	w.checkText("host/etc/cni/net.d/05-rival.conflist", theirs)
 }
 
-func TestANameThatIsTakenAgainIsNotOverwritten(t *testing.T) {
+func TestUninstallDoesNotOverwriteARestoredName(t *testing.T) {
 	h := newHost(t)
 	h.cfg.Exclusive = true
 	h.write("host/etc/cni/net.d/87-bridge.conf", "old")
 	h.mustInstall()
 	h.write("host/etc/cni/net.d/87-bridge.conf", "new")
-	if err := h.uninstall(); !errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), "whose old name is taken") {
+	if err := h.uninstall(); !errors.Is(err, fault.ErrDiffers) ||
+		!strings.Contains(err.Error(), "whose old name is taken") {
 		t.Errorf("uninstall = %v", err)
 	}
 	h.checkText("host/etc/cni/net.d/87-bridge.conf", "new")
-	h.checkText("host/etc/cni/net.d/87-bridge.conf"+asideSuffix, "old")
+	h.checkText("host/etc/cni/net.d/87-bridge.conf"+network.AsideSuffix, "old")
 }
 
-// TestExclusiveComesLast: the runtime is never without a configuration.
-func TestExclusiveComesLast(t *testing.T) {
+// TestExclusiveIsTheLastStep: the runtime is never without a configuration.
+func TestExclusiveIsTheLastStep(t *testing.T) {
 	h := newHost(t)
 	h.cfg.Exclusive = true
 	h.write("host/etc/cni/net.d/05-rival.conflist", theirs)
@@ -240,7 +244,7 @@ func TestExclusiveComesLast(t *testing.T) {
 	h.checkTree("-rw-r--r-- etc/cni/net.d/05-rival.conflist\n")
 }
 
-func TestNodeFilesAreProvidedWhereNobodyElseDoes(t *testing.T) {
+func TestNodeFilesLeaveThoseOfAnAgent(t *testing.T) {
 	const dir = "host/var/lib/calico/"
 	for _, tt := range []struct {
 		name          string
@@ -270,7 +274,7 @@ func TestNodeFilesAreProvidedWhereNobodyElseDoes(t *testing.T) {
 			w.look()
 			w.checkText(dir+"nodename", "an agent came")
 			err := w.host.uninstall()
-			if !errors.Is(err, ErrDiffers) || theirs && strings.Contains(err.Error(), "mtu") {
+			if !errors.Is(err, fault.ErrDiffers) || theirs && strings.Contains(err.Error(), "mtu") {
 				t.Errorf("uninstall = %v; want it to leave nodename", err)
 			}
 			w.checkText(dir+"nodename", "an agent came")
@@ -281,7 +285,7 @@ func TestNodeFilesAreProvidedWhereNobodyElseDoes(t *testing.T) {
 	}
 }
 
-func TestOurNodeFilesFollowTheConfiguration(t *testing.T) {
+func TestNodeFilesFollowTheConfiguration(t *testing.T) {
 	h := newHost(t)
 	_ = os.MkdirAll(h.path("host/var/lib/calico"), 0o755)
 	h.cfg.NodeFiles = true
@@ -295,7 +299,7 @@ func TestOurNodeFilesFollowTheConfiguration(t *testing.T) {
 	}
 }
 
-func TestTheListThatIsChainedIntoIsNeverTheOldConfiguration(t *testing.T) {
+func TestOldConfigurationIsNotTheChainedList(t *testing.T) {
 	h := newHost(t)
 	chaining(h)
 	h.cfg.OldConfName = h.cfg.ChainInto
@@ -305,10 +309,11 @@ func TestTheListThatIsChainedIntoIsNeverTheOldConfiguration(t *testing.T) {
 	}
 }
 
-func TestTheOldConfigurationGoesAlsoWhenChained(t *testing.T) {
+func TestInstallRemovesTheOldConfigurationWhenChained(t *testing.T) {
 	w := newWatched(t, func(h *host) {
 		chaining(h)
-		h.write("host/etc/cni/net.d/10-calico.conflist", `{"cniVersion": "1.0.0", "name": "was", "plugins": [{"type": "calico"}]}`)
+		h.write("host/etc/cni/net.d/10-calico.conflist",
+			`{"cniVersion": "1.0.0", "name": "was", "plugins": [{"type": "calico"}]}`)
 		h.cfg.OldConfName = "10-calico.conflist"
 	})
 	w.look()
@@ -318,11 +323,11 @@ func TestTheOldConfigurationGoesAlsoWhenChained(t *testing.T) {
 	}
 }
 
-// TestAWatcherWaitsForTheList has its owner write it in place, and not whole yet.
-func TestAWatcherWaitsForTheList(t *testing.T) {
+// TestWatchRetriesAnIncompleteList has its owner write it in place, and not whole yet.
+func TestWatchRetriesAnIncompleteList(t *testing.T) {
 	w := newWatched(t, chaining)
 	w.write(chainFile, theirs[:20])
-	if err := w.round(t.Context()); ExitCode(err) != ExitFailed {
+	if err := w.Round(t.Context()); ExitCode(err) != ExitFailed {
 		t.Errorf("round = %v, exit code %d", err, ExitCode(err))
 	}
 	w.write(chainFile, theirs)

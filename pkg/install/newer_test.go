@@ -9,35 +9,10 @@ import (
 	"time"
 
 	"calico-cni/internal/buildinfo"
+	"calico-cni/pkg/install/config"
+	"calico-cni/pkg/install/fault"
+	"calico-cni/pkg/install/hostfile"
 )
-
-func TestVersionsAreComparedAsSemanticVersioningHasIt(t *testing.T) {
-	for _, tt := range []struct {
-		a, b string
-		want bool
-	}{
-		{"v1.2.3", "v1.2.4", true},
-		{"v1.2.4", "v1.2.3", false},
-		{"v1.9.0", "v1.10.0", true},
-		{"v1.2.3-rc.1", "v1.2.3", true},
-		{"1.2.3-rc.2", "v1.2.3-rc.10", true},
-		{"v1.2.3", "v1.2.3", false},
-		{"v1.2.3+a", "v1.2.3+b", false},
-		{"unversioned", "v1.2.3", false},
-		{"v1.2.3", "unversioned", false},
-		{"v1.2.3", "", false},
-		{"v1.2.3", "v1.2.4-5-g0123abc", false},
-		{"v1.2.3", "v1.2.4-dirty", false},
-		{"0123abc", "v1.2.4", false},
-		{"v1.2.3", "7510558", false},
-		{"v1.2.3", "v2", false},
-		{"v1.2.3", "v1.3", false},
-	} {
-		if got := older(tt.a, tt.b); got != tt.want {
-			t.Errorf("%s older than %s: %v", tt.a, tt.b, got)
-		}
-	}
-}
 
 // ofVersion is what the installer says that it is, for the time of a test.
 func ofVersion(t *testing.T, v string) {
@@ -62,14 +37,17 @@ func newerInstalled() string {
 	return strings.Replace(installed, "bin/calico v1", "bin/calico v2", 1)
 }
 
-func TestARollbackInstallsTheOlderVersion(t *testing.T) {
+func TestRollbackInstallsTheOlderVersion(t *testing.T) {
 	h := newHost(t)
 	h.newerThere()
-	if s, err := h.status(); !errors.Is(err, ErrDiffers) || s.Binaries[0].State != StateNewer || !strings.Contains(err.Error(), "newer, of version v1.1.0, newer than v1.0.0") {
+	if s, err := h.status(); !errors.Is(err, fault.ErrDiffers) || s.Binaries[0].State != hostfile.Newer ||
+		!strings.Contains(err.Error(), "newer, of version v1.1.0, newer than v1.0.0") {
 		t.Errorf("status %+v, %v", s.Binaries, err)
 	}
 	h.out.Reset()
-	if err := h.verb(func(c *Config) { c.DryRun = true }); !errors.Is(err, ErrDiffers) || !strings.Contains(h.out.String(), "would be written") || !strings.Contains(h.out.String(), "of version v1.1.0, newer than v1.0.0") {
+	if err := h.verb(func(c *config.Config) { c.DryRun = true }); !errors.Is(err, fault.ErrDiffers) ||
+		!strings.Contains(h.out.String(), "would be written") || !strings.Contains(h.out.String(),
+		"of version v1.1.0, newer than v1.0.0") {
 		t.Errorf("dry run: %v\n%s", err, h.out.String())
 	}
 	h.mustInstall()
@@ -79,7 +57,7 @@ func TestARollbackInstallsTheOlderVersion(t *testing.T) {
 	h.checkTree(newerInstalled())
 }
 
-func TestWithoutDowngradeANewerVersionStays(t *testing.T) {
+func TestWithoutDowngradeNewerBinariesStay(t *testing.T) {
 	h := newHost(t)
 	h.newerThere()
 	h.cfg.Downgrade = false
@@ -88,11 +66,12 @@ func TestWithoutDowngradeANewerVersionStays(t *testing.T) {
 	if !strings.Contains(h.log.String(), "stays, of version v1.1.0, newer than v1.0.0") {
 		t.Errorf("log:\n%s", h.log.String())
 	}
-	if s, err := h.status(); err != nil || s.Binaries[0].State != StateNewer {
+	if s, err := h.status(); err != nil || s.Binaries[0].State != hostfile.Newer {
 		t.Errorf("status %+v, %v", s.Binaries, err)
 	}
 	h.out.Reset()
-	if err := h.verb(func(c *Config) { c.DryRun = true }); err != nil || !strings.Contains(h.out.String(), "calico stays, of version v1.1.0") {
+	if err := h.verb(func(c *config.Config) { c.DryRun = true }); err != nil ||
+		!strings.Contains(h.out.String(), "calico stays, of version v1.1.0") {
 		t.Errorf("dry run: %v\n%s", err, h.out.String())
 	}
 	// What is not the newer installer's work any more is replaced.
@@ -102,7 +81,7 @@ func TestWithoutDowngradeANewerVersionStays(t *testing.T) {
 }
 
 // TestAWatchingInstallerLeaves has an installer of a newer version come while an older one watches.
-func TestAWatchingInstallerLeavesWhatANewerOneInstalls(t *testing.T) {
+func TestWatchKeepsBinariesOfANewerInstaller(t *testing.T) {
 	ofVersion(t, "v1.0.0")
 	w := newWatched(t)
 	w.look()
@@ -120,7 +99,7 @@ func TestAWatchingInstallerLeavesWhatANewerOneInstalls(t *testing.T) {
 }
 
 // TestAWatchingInstallerOfANewerVersion replaces what an older one installs, as in a rollback that has only begun.
-func TestAWatchingInstallerOfANewerVersionReplacesAnOlder(t *testing.T) {
+func TestWatchReplacesBinariesOfAnOlderInstaller(t *testing.T) {
 	ofVersion(t, "v1.1.0")
 	w := newWatched(t)
 	w.look()
@@ -136,8 +115,9 @@ func TestAWatchingInstallerOfANewerVersionReplacesAnOlder(t *testing.T) {
 	w.checkTree(installed)
 }
 
-// TestWhatStaysIsReadOnceOnly goes by the time of the last reading, which kernels note while it is before that of the last change.
-func TestWhatStaysIsReadOnceOnly(t *testing.T) {
+// TestWatchReadsKeptBinariesOnce goes by the time of the last reading, which kernels note while it is before that
+// of the last change.
+func TestWatchReadsKeptBinariesOnce(t *testing.T) {
 	ofVersion(t, "v1.0.0")
 	w := newWatched(t)
 	w.look()

@@ -7,11 +7,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"calico-cni/pkg/install/record"
 )
 
 func (h *host) record() string {
 	h.t.Helper()
-	data, err := os.ReadFile(h.path("host/etc/cni/net.d/" + recordName))
+	data, err := os.ReadFile(h.path("host/etc/cni/net.d/" + record.Name))
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -25,7 +27,7 @@ func TestARecordWithoutAFormatIsOfTheFirst(t *testing.T) {
 	if !strings.Contains(h.record(), `"format": 1,`) {
 		t.Errorf("the record has no format:\n%s", h.record())
 	}
-	h.write("host/etc/cni/net.d/"+recordName, strings.Replace(h.record(), `"format": 1,`, "", 1))
+	h.write("host/etc/cni/net.d/"+record.Name, strings.Replace(h.record(), `"format": 1,`, "", 1))
 	if err := h.uninstall(); err != nil {
 		t.Errorf("uninstall = %v", err)
 	}
@@ -46,10 +48,11 @@ func TestOlderVersionsReadTheRecord(t *testing.T) {
 	}
 }
 
-func TestFieldsOfALaterVersionDoNoHarm(t *testing.T) {
+func TestRecordMayHaveFieldsOfALaterVersion(t *testing.T) {
 	h := newHost(t)
 	h.mustInstall()
-	h.write("host/etc/cni/net.d/"+recordName, strings.Replace(h.record(), `"format": 1,`, `"format": 1, "later": {"a": [1]},`, 1))
+	h.write("host/etc/cni/net.d/"+record.Name,
+		strings.Replace(h.record(), `"format": 1,`, `"format": 1, "later": {"a": [1]},`, 1))
 	h.mustInstall()
 	if err := h.uninstall(); err != nil {
 		t.Errorf("uninstall = %v", err)
@@ -57,12 +60,12 @@ func TestFieldsOfALaterVersionDoNoHarm(t *testing.T) {
 	h.checkTree("")
 }
 
-// TestARecordOfANewerFormatIsKept has a rollback over a version that changed the format.
-func TestARecordOfANewerFormatIsKept(t *testing.T) {
+// TestInstallKeepsARecordOfANewerFormat has a rollback over a version that changed the format.
+func TestInstallKeepsARecordOfANewerFormat(t *testing.T) {
 	h := newHost(t)
 	h.mustInstall()
 	newer := `{"format": 2, "version": "v9.0.0", "files": ["in another way"]}`
-	h.write("host/etc/cni/net.d/"+recordName, newer)
+	h.write("host/etc/cni/net.d/"+record.Name, newer)
 	h.put("image/calico", "v2")
 	h.mustInstall()
 	h.checkTree(strings.Replace(installed, "calico v1", "calico v2", 1))
@@ -72,7 +75,7 @@ func TestARecordOfANewerFormatIsKept(t *testing.T) {
 	if log := h.log.String(); !regexp.MustCompile(`level=WARN .*v9\.0\.0`).MatchString(log) {
 		t.Errorf("log:\n%s", log)
 	}
-	if err := h.uninstall(); !errors.Is(err, ErrNewerRecord) || !strings.Contains(err.Error(), "v9.0.0") {
+	if err := h.uninstall(); !errors.Is(err, record.ErrNewer) || !strings.Contains(err.Error(), "v9.0.0") {
 		t.Errorf("uninstall = %v", err)
 	}
 	h.checkTree(strings.Replace(installed, "calico v1", "calico v2", 1))

@@ -8,24 +8,29 @@ import (
 	"testing"
 
 	"calico-cni/conflist"
+	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/netconf"
 )
 
-// TestValuesThatThePluginsTolerateAreWarnings has values for which the plugins use the default: install does so, too, and
+// TestInstallReplacesInvalidLogSettings has values for which the plugins use the default: install does so, too, and
 // writes a list for which they have no warning.
-func TestValuesThatThePluginsTolerateAreWarnings(t *testing.T) {
+func TestInstallReplacesInvalidLogSettings(t *testing.T) {
 	for _, c := range []struct {
-		set           func(c *Config)
+		set           func(c *config.Config)
 		warning, line string
 	}{
-		{func(c *Config) { c.LogLevel = "loud" }, `LOG_LEVEL \"loud\": want debug, info, warning or error; using info`, `"log_level": "info"`},
-		{func(c *Config) { c.LogLevel = "" }, "", `"log_level": "info"`},
-		{func(c *Config) { c.LogLevel = "Fatal" }, "", `"log_level": "Fatal"`},
-		{func(c *Config) { c.LogFileMaxSize = -1 }, "LOG_FILE_MAX_SIZE -1: want 1 to 1048576, or 0 for the default; using the default, 100", `"log_file_max_size": 100`},
-		{func(c *Config) { c.LogFileMaxSize = 1<<20 + 1 }, "LOG_FILE_MAX_SIZE 1048577", `"log_file_max_size": 100`},
-		{func(c *Config) { c.LogFileMaxSize = 0 }, "", `"log_file_max_size": 0`},
-		{func(c *Config) { c.LogFileMaxAge = -1 }, "LOG_FILE_MAX_AGE -1", `"log_file_max_age": 30`},
-		{func(c *Config) { c.LogFileMaxCount = -1 }, "LOG_FILE_MAX_COUNT -1", `"log_file_max_count": 10`},
+		{
+			func(c *config.Config) { c.LogLevel = "loud" },
+			`LOG_LEVEL \"loud\": want debug, info, warning or error; using info`, `"log_level": "info"`,
+		},
+		{func(c *config.Config) { c.LogLevel = "" }, "", `"log_level": "info"`},
+		{func(c *config.Config) { c.LogLevel = "Fatal" }, "", `"log_level": "Fatal"`},
+		{func(c *config.Config) { c.LogFileMaxSize = -1 }, "LOG_FILE_MAX_SIZE -1: want 1 to 1048576, " +
+			"or 0 for the default; using the default, 100", `"log_file_max_size": 100`},
+		{func(c *config.Config) { c.LogFileMaxSize = 1<<20 + 1 }, "LOG_FILE_MAX_SIZE 1048577", `"log_file_max_size": 100`},
+		{func(c *config.Config) { c.LogFileMaxSize = 0 }, "", `"log_file_max_size": 0`},
+		{func(c *config.Config) { c.LogFileMaxAge = -1 }, "LOG_FILE_MAX_AGE -1", `"log_file_max_age": 30`},
+		{func(c *config.Config) { c.LogFileMaxCount = -1 }, "LOG_FILE_MAX_COUNT -1", `"log_file_max_count": 10`},
 	} {
 		h := newHost(t)
 		c.set(&h.cfg)

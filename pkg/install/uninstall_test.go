@@ -1,16 +1,21 @@
 package install
 
 import (
+	"crypto/sha256"
 	"errors"
 	"log/slog"
 	"os"
 	"strings"
 	"testing"
 	"time"
+
+	"calico-cni/pkg/install/config"
+	"calico-cni/pkg/install/fault"
+	"calico-cni/pkg/install/record"
 )
 
 // verb runs the command with another verb, or otherwise changed.
-func (h *host) verb(change func(c *Config)) error {
+func (h *host) verb(change func(c *config.Config)) error {
 	before := h.cfg
 	defer func() { h.cfg = before }()
 	change(&h.cfg)
@@ -20,11 +25,12 @@ func (h *host) verb(change func(c *Config)) error {
 
 func (h *host) uninstall() error {
 	h.t.Helper()
-	return h.verb(func(c *Config) { c.Verb = VerbUninstall })
+	return h.verb(func(c *config.Config) { c.Verb = config.VerbUninstall })
 }
 
-func TestUninstallRemovesWhatWasInstalledAndNothingElse(t *testing.T) {
-	const others = "-rw-r--r-- etc/cni/net.d/99-loopback.conf\n-rw-r--r-- opt/cni/bin/bridge\n-rwxr-xr-x opt/cni/bin/portmap portmap\n"
+func TestUninstall(t *testing.T) {
+	const others = "-rw-r--r-- etc/cni/net.d/99-loopback.conf\n-rw-r--r-- opt/cni/bin/bridge\n" +
+		"-rwxr-xr-x opt/cni/bin/portmap portmap\n"
 	h := newHost(t)
 	h.write("host/etc/cni/net.d/99-loopback.conf", `{"name": "lo", "type": "loopback"}`)
 	h.write("host/opt/cni/bin/bridge", "somebody else's")
@@ -37,7 +43,7 @@ func TestUninstallRemovesWhatWasInstalledAndNothingElse(t *testing.T) {
 		t.Errorf("uninstall = %v", err)
 	}
 	h.checkTree(others)
-	if _, err := os.Stat(h.path("host/etc/cni/net.d/" + recordName)); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(h.path("host/etc/cni/net.d/" + record.Name)); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("the record: %v; want it gone", err)
 	}
 	if err := h.uninstall(); err != nil {
@@ -70,7 +76,7 @@ func TestUninstallRemovesTheConfigurationFirst(t *testing.T) {
 	}
 }
 
-func TestUninstallLeavesWhatSomebodyChangedAndTells(t *testing.T) {
+func TestUninstallLeavesChangedFiles(t *testing.T) {
 	const (
 		conf   = "-rw------- etc/cni/net.d/10-calico.conflist\n"
 		config = conf + "-rw------- etc/cni/net.d/calico-kubeconfig\n"
@@ -81,17 +87,27 @@ func TestUninstallLeavesWhatSomebodyChangedAndTells(t *testing.T) {
 		tree   string
 		says   []string
 	}{
-		{"binary", func(h *host) { h.put("host/opt/cni/bin/calico", "v2") }, "-rwxr-xr-x opt/cni/bin/calico v2\n", []string{"opt/cni/bin/calico, which somebody changed"}},
+		{
+			"binary", func(h *host) { h.put("host/opt/cni/bin/calico", "v2") }, "-rwxr-xr-x opt/cni/bin/calico v2\n",
+			[]string{"opt/cni/bin/calico, which somebody changed"},
+		},
 		{"binary made a link", func(h *host) {
 			_ = os.Remove(h.path("host/opt/cni/bin/calico"))
 			_ = os.Symlink("calico-ipam", h.path("host/opt/cni/bin/calico"))
 		}, "Lrwxrwxrwx opt/cni/bin/calico\n", []string{"opt/cni/bin/calico"}},
-		{"kubeconfig", func(h *host) { h.append("host/etc/cni/net.d/calico-kubeconfig", "# mine\n") }, strings.TrimPrefix(config, conf), []string{"calico-kubeconfig, which somebody changed"}},
-		{"configuration, which still calls calico", func(h *host) { h.append("host/etc/cni/net.d/10-calico.conflist", " ") }, installed, []string{
+		{
+			"kubeconfig", func(h *host) { h.append("host/etc/cni/net.d/calico-kubeconfig", "# mine\n") },
+			strings.TrimPrefix(config, conf), []string{"calico-kubeconfig, which somebody changed"},
+		},
+		{"configuration, which still calls calico", func(h *host) {
+			h.append("host/etc/cni/net.d/10-calico.conflist",
+				" ")
+		}, installed, []string{
 			"10-calico.conflist, which somebody changed", "binaries and kubeconfig, which",
 		}},
 		{"configuration, which calls others now", func(h *host) {
-			_ = os.WriteFile(h.path("host/etc/cni/net.d/10-calico.conflist"), []byte(`{"name": "n", "plugins": [{"type": "bridge"}]}`), 0o600)
+			_ = os.WriteFile(h.path("host/etc/cni/net.d/10-calico.conflist"),
+				[]byte(`{"name": "n", "plugins": [{"type": "bridge"}]}`), 0o600)
 		}, conf, []string{"10-calico.conflist, which somebody changed", "network \"n\" of plugins bridge"}},
 		{"another configuration that calls calico-ipam", func(h *host) {
 			h.write("host/etc/cni/net.d/20-mine.conf", `{"name": "n", "type": "bridge", "ipam": {"type": "calico-ipam"}}`)
@@ -102,8 +118,8 @@ func TestUninstallLeavesWhatSomebodyChangedAndTells(t *testing.T) {
 			h.mustInstall()
 			tt.change(h)
 			err := h.uninstall()
-			if !errors.Is(err, ErrDiffers) || ExitCode(err) != 3 {
-				t.Fatalf("uninstall = %v, exit code %d; want ErrDiffers", err, ExitCode(err))
+			if !errors.Is(err, fault.ErrDiffers) || ExitCode(err) != 3 {
+				t.Fatalf("uninstall = %v, exit code %d; want fault.ErrDiffers", err, ExitCode(err))
 			}
 			for _, says := range tt.says {
 				if !strings.Contains(err.Error(), says) {
@@ -126,23 +142,18 @@ func (h *host) append(name, text string) {
 	}
 }
 
-// TestUninstallKnowsWhatAKilledInstallerWrote cuts an upgrade off at each file in turn.
-func TestUninstallKnowsWhatAKilledInstallerWrote(t *testing.T) {
+// TestUninstallAfterAKilledInstallation cuts an upgrade off at each file in turn.
+func TestUninstallAfterAKilledInstallation(t *testing.T) {
 	for _, upgraded := range []string{"", "calico", "calico calico-ipam"} {
 		h := newHost(t)
 		h.mustInstall()
-		i := installer{cfg: h.cfg, deps: Deps{Now: time.Now}}
-		i.remember()
-		var todo []binary
-		for _, name := range plugins {
-			h.put("image/"+name, "v2")
-			s, err := sum(h.path("image/" + name))
-			if err != nil {
-				t.Fatal(err)
-			}
-			todo = append(todo, binary{name: name, sum: s})
+		r := record.New(h.path("host"), h.path("host/etc/cni/net.d"), slog.New(slog.DiscardHandler))
+		r.Load()
+		sums := map[string][32]byte{}
+		for _, name := range []string{"calico", "calico-ipam"} {
+			sums[h.path("host/opt/cni/bin/"+name)] = sha256.Sum256(built["v2"])
 		}
-		if err := i.enter(h.path("host/opt/cni/bin"), todo); err != nil {
+		if err := r.EnterBinaries(sums); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range strings.Fields(upgraded) {
@@ -155,55 +166,60 @@ func TestUninstallKnowsWhatAKilledInstallerWrote(t *testing.T) {
 	}
 }
 
-func TestAnUnreadableRecordOwnsNothing(t *testing.T) {
+func TestUninstallWithoutAReadableRecordRemovesNothing(t *testing.T) {
 	for _, text := range []string{"", "{", `{"files": null}`, `[]`, `{"files": {"opt/cni/bin/calico": ["00"]}}`} {
 		h := newHost(t)
 		h.mustInstall()
-		_ = os.WriteFile(h.path("host/etc/cni/net.d/"+recordName), []byte(text), 0o600)
-		if err := h.uninstall(); !errors.Is(err, ErrDiffers) {
-			t.Errorf("uninstall with the record %s = %v; want ErrDiffers", text, err)
+		_ = os.WriteFile(h.path("host/etc/cni/net.d/"+record.Name), []byte(text), 0o600)
+		if err := h.uninstall(); !errors.Is(err, fault.ErrDiffers) {
+			t.Errorf("uninstall with the record %s = %v; want fault.ErrDiffers", text, err)
 		}
 		h.checkTree(installed)
 	}
 }
 
-func TestADryUninstallSaysWhatItWouldDoAndDoesNothing(t *testing.T) {
+func TestDryUninstall(t *testing.T) {
 	h := newHost(t)
 	h.write("host/etc/cni/net.d/05-rival.conf", `{"name": "r", "type": "bridge"}`)
 	h.cfg.Exclusive = true
 	h.mustInstall()
 	before := h.tree()
-	if err := h.verb(func(c *Config) { c.Verb, c.DryRun = VerbUninstall, true }); err != nil {
+	if err := h.verb(func(c *config.Config) { c.Verb, c.DryRun = config.VerbUninstall, true }); err != nil {
 		t.Errorf("uninstall = %v", err)
 	}
 	h.checkTree(before)
-	for _, want := range []string{"restored: ", "05-rival.conf\n", "removed: ", "opt/cni/bin/calico\n", "calico-kubeconfig\n"} {
+	for _, want := range []string{
+		"restored: ", "05-rival.conf\n", "removed: ", "opt/cni/bin/calico\n", "calico-kubeconfig\n",
+	} {
 		if !strings.Contains(h.out.String(), want) {
 			t.Errorf("output lacks %s:\n%s", want, h.out.String())
 		}
 	}
 }
 
-func TestUninstallLeavesWhatAMetaPluginCalls(t *testing.T) {
+func TestUninstallLeavesPluginsThatAMetaPluginUses(t *testing.T) {
 	h := newHost(t)
 	h.mustInstall()
 	h.write("host/etc/cni/net.d/00-multus.conf", `{"cniVersion": "0.3.1", "name": "multus", "type": "multus",
-		"delegates": [{"cniVersion": "1.0.0", "name": "k8s-pod-network", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}}]}]}`)
+		"delegates": [{"cniVersion": "1.0.0", "name": "k8s-pod-network",
+			"plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}}]}]}`)
 	err := h.uninstall()
-	if !errors.Is(err, ErrDiffers) || !strings.Contains(h.tree(), "bin/calico v1") || !strings.Contains(h.tree(), "calico-kubeconfig") {
+	if !errors.Is(err, fault.ErrDiffers) || !strings.Contains(h.tree(), "bin/calico v1") ||
+		!strings.Contains(h.tree(), "calico-kubeconfig") {
 		t.Errorf("uninstall = %v\n%s", err, h.tree())
 	}
 }
 
-// TestUninstallLeavesWhatIsInADirectoryThatIsNotMounted has the pod that uninstalls lack a mount of the one that installed.
-func TestUninstallLeavesWhatIsInADirectoryThatIsNotMounted(t *testing.T) {
+// TestUninstallLeavesFilesInAnUnmountedDirectory has the pod that uninstalls lack a mount of the one that installed.
+func TestUninstallLeavesFilesInAnUnmountedDirectory(t *testing.T) {
 	h := newHost(t)
 	h.mustInstall()
 	bin, away := h.path("host/opt/cni/bin"), h.path("bin")
 	if err := os.Rename(bin, away); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.uninstall(); !errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), "opt/cni/bin/calico, whose directory is not mounted") {
+	if err := h.uninstall(); !errors.Is(err, fault.ErrDiffers) ||
+		!strings.Contains(err.Error(), "opt/cni/bin/calico, whose directory is not mounted") {
 		t.Errorf("uninstall = %v", err)
 	}
 	h.checkTree("")
@@ -216,7 +232,7 @@ func TestUninstallLeavesWhatIsInADirectoryThatIsNotMounted(t *testing.T) {
 	h.checkTree("")
 }
 
-func TestUninstallSaysHowManyReleasesWait(t *testing.T) {
+func TestUninstallReportsQueuedReleases(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		queue   queue
@@ -227,7 +243,10 @@ func TestUninstallSaysHowManyReleasesWait(t *testing.T) {
 		{"none", queue{}, false, "", 0},
 		{"all are settled", queue{waiting: 3, settles: 3}, false, "", 1},
 		{"some stay", queue{waiting: 3, settles: 1}, false, "left 2 releases of addresses", 1},
-		{"the API server is away", queue{waiting: 3, err: errors.New("API server unavailable")}, false, "left 3 releases of addresses", 1},
+		{
+			"the API server is away", queue{waiting: 3, err: errors.New("API server unavailable")}, false,
+			"left 3 releases of addresses", 1,
+		},
 		{"dry run", queue{waiting: 3, settles: 3}, true, "left 3 releases of addresses", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -237,9 +256,11 @@ func TestUninstallSaysHowManyReleasesWait(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg := h.cfg
-			cfg.Verb, cfg.DryRun = VerbUninstall, tt.dry
-			err := Run(t.Context(), cfg, Deps{Backlog: &tt.queue, Now: time.Now, Out: &h.out, Log: slog.New(slog.NewTextHandler(&h.log, nil))})
-			if (err == nil) != (tt.left == "") || err != nil && (!errors.Is(err, ErrDiffers) || !strings.Contains(err.Error(), tt.left)) {
+			cfg.Verb, cfg.DryRun = config.VerbUninstall, tt.dry
+			err := Run(t.Context(), cfg,
+				Deps{Backlog: &tt.queue, Now: time.Now, Out: &h.out, Log: slog.New(slog.NewTextHandler(&h.log, nil))})
+			if (err == nil) != (tt.left == "") || err != nil &&
+				(!errors.Is(err, fault.ErrDiffers) || !strings.Contains(err.Error(), tt.left)) {
 				t.Errorf("uninstall = %v; want %q", err, tt.left)
 			}
 			if tt.queue.attempts != tt.attempt {
@@ -255,10 +276,11 @@ func TestUninstallSaysHowManyReleasesWait(t *testing.T) {
 	}
 }
 
-func TestUninstallNamesTheDirectoriesThatStay(t *testing.T) {
+func TestUninstallNamesTheStateDirectories(t *testing.T) {
 	h := newHost(t)
 	h.mustInstall()
-	if err := h.uninstall(); err != nil || !strings.Contains(h.log.String(), "/var/lib/calico, /var/run/calico, /var/log/calico") {
+	if err := h.uninstall(); err != nil || !strings.Contains(h.log.String(),
+		"/var/lib/calico, /var/run/calico, /var/log/calico") {
 		t.Errorf("uninstall = %v\n%s", err, h.log.String())
 	}
 }

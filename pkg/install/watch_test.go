@@ -3,8 +3,6 @@ package install
 import (
 	"context"
 	"errors"
-	"io"
-	"log/slog"
 	"net/http/httptest"
 	"os"
 	"strings"
@@ -15,76 +13,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"calico-cni/internal/atomicfile"
+	"calico-cni/pkg/install/binaries"
+	"calico-cni/pkg/install/credentials"
+	"calico-cni/pkg/install/hostfile"
+	"calico-cni/pkg/install/record"
+	"calico-cni/pkg/install/watch"
 )
 
-// authority plays the API server's part of tokens: it issues them, and takes those that it is told to.
-type authority struct {
-	issued  int
-	tried   int
-	life    time.Duration
-	fails   error
-	refuses bool
-	// out has every question fail, and asked counts them.
-	out   bool
-	asked int
-	now   func() time.Time
-}
-
-func (a *authority) Token(context.Context, string) (string, time.Time, error) {
-	a.tried++
-	if a.fails != nil {
-		return "", time.Time{}, a.fails
-	}
-	a.issued++
-	a.refuses = false
-	return "opaque-" + strings.Repeat("t", a.issued), a.now().Add(a.life), nil
-}
-
-func (a *authority) Accepted(context.Context, string) error {
-	a.asked++
-	if a.out {
-		return errors.New("out of reach")
-	}
-	if a.refuses {
-		return ErrRefused
-	}
-	return nil
-}
-
-// watched is a host that is watched, with a clock that the test moves. It is years ahead of the kernel's, so that files
-// are old enough for their stamps to be trusted.
-type watched struct {
-	*host
-	*watcher
-	clock     time.Time
-	authority *authority
-}
-
-func newWatched(t *testing.T, set ...func(*host)) *watched {
-	t.Helper()
-	h := newHost(t)
-	for _, f := range set {
-		f(h)
-	}
-	w := &watched{host: h, clock: time.Date(2036, 1, 1, 0, 0, 0, 0, time.UTC)}
-	now := func() time.Time { return w.clock }
-	w.authority = &authority{life: 24 * time.Hour, now: now}
-	w.watcher = newWatcher(&installer{cfg: h.cfg, verified: map[string]stamp{}, deps: Deps{
-		Tokens: w.authority, Hostname: func() (string, error) { return "worker-host", nil }, LinkMTU: func() (int, error) { return 9000, nil },
-		Now: now, Spread: func() float64 { return 0.5 }, Out: &h.out, Log: slog.New(slog.NewTextHandler(&h.log, nil)),
-	}})
-	return w
-}
-
-// look does one round and fails the test when not all is as it should be afterwards.
-func (w *watched) look() {
-	w.t.Helper()
-	if err := w.round(w.t.Context()); err != nil {
-		w.t.Errorf("round = %v\n%s", err, w.log.String())
-	}
-}
-
-func TestWatchRepairsWhatSomebodyChanges(t *testing.T) {
+func TestWatchRepairsChanges(t *testing.T) {
 	const conf = "host/etc/cni/net.d/10-calico.conflist"
 	for _, tt := range []struct {
 		name   string
@@ -92,15 +28,33 @@ func TestWatchRepairsWhatSomebodyChanges(t *testing.T) {
 		says   string
 	}{
 		{"nothing", func(*host) {}, ""},
-		{"binary removed", func(h *host) { _ = os.Remove(h.path("host/opt/cni/bin/calico")) }, "opt/cni/bin/calico is missing"},
-		{"binary replaced", func(h *host) { h.put("host/opt/cni/bin/calico-ipam", "v2") }, "opt/cni/bin/calico-ipam is not as it should be"},
-		{"binary of others replaced", func(h *host) { h.put("host/opt/cni/bin/portmap", "v2") }, "opt/cni/bin/portmap is not as it should be"},
+		{
+			"binary removed", func(h *host) { _ = os.Remove(h.path("host/opt/cni/bin/calico")) },
+			"opt/cni/bin/calico is missing",
+		},
+		{
+			"binary replaced", func(h *host) { h.put("host/opt/cni/bin/calico-ipam", "v2") },
+			"opt/cni/bin/calico-ipam is not as it should be",
+		},
+		{
+			"binary of others replaced", func(h *host) { h.put("host/opt/cni/bin/portmap", "v2") },
+			"opt/cni/bin/portmap is not as it should be",
+		},
 		{"binary cut off", func(h *host) { _ = os.Truncate(h.path("host/opt/cni/bin/calico"), 100) }, "100 bytes, of uid 0"},
 		{"binary not executable", func(h *host) { _ = os.Chmod(h.path("host/opt/cni/bin/calico"), 0o644) }, "-rw-r--r--"},
-		{"kubeconfig removed", func(h *host) { _ = os.Remove(h.path("host/etc/cni/net.d/calico-kubeconfig")) }, "calico-kubeconfig is missing"},
-		{"kubeconfig opened to all", func(h *host) { _ = os.Chmod(h.path("host/etc/cni/net.d/calico-kubeconfig"), 0o644) }, "-rw-r--r--"},
+		{
+			"kubeconfig removed", func(h *host) { _ = os.Remove(h.path("host/etc/cni/net.d/calico-kubeconfig")) },
+			"calico-kubeconfig is missing",
+		},
+		{
+			"kubeconfig opened to all", func(h *host) { _ = os.Chmod(h.path("host/etc/cni/net.d/calico-kubeconfig"), 0o644) },
+			"-rw-r--r--",
+		},
 		{"configuration removed", func(h *host) { _ = os.Remove(h.path(conf)) }, "10-calico.conflist is missing"},
-		{"configuration replaced", func(h *host) { h.write(conf, `{"name": "rival", "plugins": [{"type": "bridge"}]}`) }, `network \"rival\" of plugins bridge`},
+		{
+			"configuration replaced", func(h *host) { h.write(conf, `{"name": "rival", "plugins": [{"type": "bridge"}]}`) },
+			`network \"rival\" of plugins bridge`,
+		},
 		{"configuration emptied", func(h *host) { h.write(conf, "") }, "not a network configuration"},
 		{"all of it", func(h *host) {
 			_ = os.RemoveAll(h.path("host/opt/cni/bin"))
@@ -113,7 +67,7 @@ func TestWatchRepairsWhatSomebodyChanges(t *testing.T) {
 			w := newWatched(t)
 			w.look()
 			w.look()
-			record, _ := os.ReadFile(w.path("host/etc/cni/net.d/" + recordName))
+			before, _ := os.ReadFile(w.path("host/etc/cni/net.d/" + record.Name))
 			w.log.Reset()
 			tt.change(w.host)
 			w.look()
@@ -121,14 +75,14 @@ func TestWatchRepairsWhatSomebodyChanges(t *testing.T) {
 			if got := w.log.String(); !strings.Contains(got, tt.says) || (tt.says == "") != (got == "") {
 				t.Errorf("log lacks %s:\n%s", tt.says, got)
 			}
-			if again, _ := os.ReadFile(w.path("host/etc/cni/net.d/" + recordName)); string(again) != string(record) {
-				t.Errorf("record was %s, is %s", record, again)
+			if again, _ := os.ReadFile(w.path("host/etc/cni/net.d/" + record.Name)); string(again) != string(before) {
+				t.Errorf("record was %s, is %s", before, again)
 			}
 		})
 	}
 }
 
-func TestWatchWritesNothingWhileAllIsAsItShouldBe(t *testing.T) {
+func TestWatchWritesNothingWithoutChanges(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	before := w.inodes()
@@ -141,24 +95,27 @@ func TestWatchWritesNothingWhileAllIsAsItShouldBe(t *testing.T) {
 	}
 }
 
-// TestARivalIsFoughtEverMoreRarely has somebody overwrite the configuration after every repair, for an hour.
-func TestARivalIsFoughtEverMoreRarely(t *testing.T) {
+// TestWatchSpacesContestedRepairs has somebody overwrite the configuration after every repair, for an hour.
+func TestWatchSpacesContestedRepairs(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	var repairs []time.Duration
 	start := w.clock
 	for range 3600 {
 		w.write("host/etc/cni/net.d/10-calico.conflist", `{"name": "rival", "plugins": [{"type": "bridge"}]}`)
-		err := w.round(t.Context())
+		err := w.Round(t.Context())
 		if err == nil {
 			repairs = append(repairs, w.clock.Sub(start))
-		} else if !errors.Is(err, ErrContested) || !strings.Contains(err.Error(), "plugins bridge") {
-			t.Fatalf("round = %v; want ErrContested with what is there", err)
+		} else if !errors.Is(err, watch.ErrContested) || !strings.Contains(err.Error(), "plugins bridge") {
+			t.Fatalf("round = %v; want watch.ErrContested with what is there", err)
 		}
 		w.clock = w.clock.Add(time.Second)
 	}
 	s := time.Second
-	want := []time.Duration{0, 10 * s, 30 * s, 70 * s, 150 * s, 310 * s, 610 * s, 910 * s, 1210 * s, 1510 * s, 1810 * s, 2110 * s, 2410 * s, 2710 * s, 3010 * s, 3310 * s}
+	want := []time.Duration{
+		0, 10 * s, 30 * s, 70 * s, 150 * s, 310 * s, 610 * s, 910 * s, 1210 * s, 1510 * s, 1810 * s, 2110 * s, 2410 * s,
+		2710 * s, 3010 * s, 3310 * s,
+	}
 	if diff := cmp.Diff(want, repairs); diff != "" {
 		t.Errorf("times of the repairs (-want +got):\n%s", diff)
 	}
@@ -167,29 +124,29 @@ func TestARivalIsFoughtEverMoreRarely(t *testing.T) {
 	w.checkTree(installed)
 }
 
-func TestOthersRepairsDoNotWaitForARival(t *testing.T) {
+func TestContestedPartDoesNotDelayOtherRepairs(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	for range 2 {
 		_ = os.Remove(w.path("host/etc/cni/net.d/10-calico.conflist"))
-		_ = w.round(t.Context())
+		_ = w.Round(t.Context())
 	}
 	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
 	_ = os.Remove(w.path("host/etc/cni/net.d/calico-kubeconfig"))
-	if err := w.round(t.Context()); !errors.Is(err, ErrContested) {
-		t.Errorf("round = %v; want ErrContested", err)
+	if err := w.Round(t.Context()); !errors.Is(err, watch.ErrContested) {
+		t.Errorf("round = %v; want watch.ErrContested", err)
 	}
 	w.checkTree(strings.Replace(installed, "-rw------- etc/cni/net.d/10-calico.conflist\n", "", 1))
 }
 
-// TestTheConfigurationWaitsForTheBinaries: a runtime never finds one that calls what is not there.
-func TestTheConfigurationWaitsForTheBinaries(t *testing.T) {
+// TestWatchRepairsTheConfigurationAfterTheBinaries: a runtime never finds one that calls what is not there.
+func TestWatchRepairsTheConfigurationAfterTheBinaries(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	_ = os.Remove(w.path("host/etc/cni/net.d/10-calico.conflist"))
 	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
 	_ = os.Mkdir(w.path("host/opt/cni/bin/calico"), 0o755)
-	if err := w.round(t.Context()); !errors.Is(err, atomicfile.ErrNotRegular) {
+	if err := w.Round(t.Context()); !errors.Is(err, atomicfile.ErrNotRegular) {
 		t.Errorf("round = %v; want ErrNotRegular", err)
 	}
 	if strings.Contains(w.tree(), "conflist") {
@@ -201,7 +158,7 @@ func TestTheConfigurationWaitsForTheBinaries(t *testing.T) {
 	w.checkTree(installed)
 }
 
-func TestTheTokenIsRenewed(t *testing.T) {
+func TestWatchRenewsTheToken(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		event func(w *watched)
@@ -212,7 +169,7 @@ func TestTheTokenIsRenewed(t *testing.T) {
 		{"after a sleep of days", func(w *watched) { w.clock = w.clock.Add(72 * time.Hour) }, 2},
 		{"when the clock was set back", func(w *watched) { w.clock = w.clock.Add(-time.Hour) }, 2},
 		{"not when the clock drifts back", func(w *watched) { w.clock = w.clock.Add(-time.Second) }, 1},
-		{"when it is refused", func(w *watched) { w.authority.refuses = true; w.clock = w.clock.Add(probeEvery) }, 2},
+		{"when it is refused", func(w *watched) { w.authority.refuses = true; w.clock = w.clock.Add(10 * time.Minute) }, 2},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWatched(t)
@@ -225,7 +182,7 @@ func TestTheTokenIsRenewed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if token := tokenOf(data); strings.Count(token, "t") != tt.want || w.authority.issued != tt.want {
+			if token := credentials.TokenOf(data); strings.Count(token, "t") != tt.want || w.authority.issued != tt.want {
 				t.Errorf("token %q, %d issued; want the one of number %d", token, w.authority.issued, tt.want)
 			}
 			w.checkTree(installed)
@@ -233,7 +190,7 @@ func TestTheTokenIsRenewed(t *testing.T) {
 	}
 }
 
-func TestTheIntervalOfRenewalsCanBeSet(t *testing.T) {
+func TestTokenRefreshInterval(t *testing.T) {
 	for text, after := range map[string]time.Duration{"90": 90 * time.Second, "2h": 2 * time.Hour, "0": 6 * time.Hour} {
 		w := newWatched(t, func(h *host) { h.cfg.TokenRefresh = text })
 		w.look()
@@ -248,29 +205,32 @@ func TestTheIntervalOfRenewalsCanBeSet(t *testing.T) {
 	}
 }
 
-func TestATemplateWithTheTokenIsRenewedWithIt(t *testing.T) {
+func TestWatchRenewsTheTokenInATemplate(t *testing.T) {
 	w := newWatched(t, func(h *host) {
-		h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, "t": "__SERVICEACCOUNT_TOKEN__"}]}`
+		h.cfg.NetworkConfig = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, ` +
+			`"t": "__SERVICEACCOUNT_TOKEN__"}]}`
 	})
 	w.look()
 	w.clock = w.clock.Add(7 * time.Hour)
 	w.look()
 	w.look()
-	if data, _ := os.ReadFile(w.path("host/etc/cni/net.d/10-calico.conflist")); !strings.Contains(string(data), `"opaque-tt"`) {
+	if data, _ := os.ReadFile(w.path("host/etc/cni/net.d/10-calico.conflist")); !strings.Contains(string(data),
+		`"opaque-tt"`) {
 		t.Errorf("the configuration has an old token: %s", data)
 	}
 }
 
-// TestANodeStaysReadyWhileTheOldTokenIsGood: the API server may be away for hours.
-func TestANodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
+// TestNodeStaysReadyWhileTheOldTokenIsGood: the API server may be away for hours.
+func TestNodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	w.authority.fails = errors.New("no route to the API server")
-	for w.clock = w.clock.Add(6 * time.Hour); w.clock.Before(time.Date(2036, 1, 1, 12, 0, 0, 0, time.UTC)); w.clock = w.clock.Add(25 * time.Second) {
+	for w.clock = w.clock.Add(6 * time.Hour); w.clock.Before(time.Date(2036, 1, 1, 12, 0, 0, 0,
+		time.UTC)); w.clock = w.clock.Add(25 * time.Second) {
 		w.look()
 	}
 	w.clock = w.clock.Add(time.Minute)
-	if err := w.round(t.Context()); !errors.Is(err, w.authority.fails) {
+	if err := w.Round(t.Context()); !errors.Is(err, w.authority.fails) {
 		t.Errorf("round = %v after half of the token's life; want the reason", err)
 	}
 	w.authority.fails = nil
@@ -278,12 +238,12 @@ func TestANodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
 	w.look()
 }
 
-func TestARefusedTokenIsAskedForAgainEveryMinuteAtMost(t *testing.T) {
+func TestWatchReplacesARefusedTokenOncePerMinute(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	for range 3600 {
 		w.authority.refuses = true
-		_ = w.round(t.Context())
+		_ = w.Round(t.Context())
 		w.clock = w.clock.Add(time.Second)
 	}
 	if w.authority.issued > 70 {
@@ -291,7 +251,7 @@ func TestARefusedTokenIsAskedForAgainEveryMinuteAtMost(t *testing.T) {
 	}
 }
 
-func TestWhatOthersAddedToTheConfigurationStays(t *testing.T) {
+func TestWatchKeepsAdditionsToTheConfiguration(t *testing.T) {
 	const withToken = `{"name": "net", "plugins": [
   {"type": "calico", "ipam": {"type": "calico-ipam"}, "t": "__SERVICEACCOUNT_TOKEN__"}
   ]
@@ -330,18 +290,18 @@ func TestWhatOthersAddedToTheConfigurationStays(t *testing.T) {
 			if n := strings.Count(w.log.String(), "istio-cni"); n != 1 {
 				t.Errorf("said %d times; want once:\n%s", n, w.log.String())
 			}
-			if s, err := w.status(); tt.stays && (s.Network.State != StateExtended || err != nil) {
+			if s, err := w.host.status(); tt.stays && (s.Network.State != hostfile.Extended || err != nil) {
 				t.Errorf("status: %s, %v", s.Network.State, err)
 			}
 		})
 	}
 }
 
-func TestTheFirstInstallationIsTriedUntilItSucceeds(t *testing.T) {
+func TestWatchRetriesTheFirstInstallation(t *testing.T) {
 	w := newWatched(t)
 	w.authority.fails = errors.New("no route to the API server")
 	for range 300 {
-		if err := w.round(t.Context()); !errors.Is(err, w.authority.fails) {
+		if err := w.Round(t.Context()); !errors.Is(err, w.authority.fails) {
 			t.Fatalf("round = %v; want the reason", err)
 		}
 		w.clock = w.clock.Add(time.Second)
@@ -360,46 +320,44 @@ func TestReadiness(t *testing.T) {
 	w := newWatched(t)
 	ask := func(code int, says string) {
 		t.Helper()
-		r := httptest.NewRecorder()
-		w.health.ServeHTTP(r, nil)
-		body, _ := io.ReadAll(r.Body)
-		if r.Code != code || !strings.Contains(string(body), says) {
-			t.Errorf("%d %s; want %d %s", r.Code, body, code, says)
+		if got, body := w.get("/readyz"); got != code || !strings.Contains(body, says) {
+			t.Errorf("%d %s; want %d %s", got, body, code, says)
 		}
 	}
 	ask(503, "not installed yet")
 	w.authority.fails = errors.New("no route to the API server")
-	w.watcher.tell(w.round(t.Context()))
+	w.Report(w.Round(t.Context()))
 	ask(503, "no route to the API server")
 	w.authority.fails = nil
 	w.clock = w.clock.Add(time.Minute)
-	w.watcher.tell(w.round(t.Context()))
+	w.Report(w.Round(t.Context()))
 	ask(200, "ready")
 	for range 2 {
 		_ = os.Remove(w.path("host/opt/cni/bin/calico"))
-		w.watcher.tell(w.round(t.Context()))
+		w.Report(w.Round(t.Context()))
 	}
 	ask(503, "opt/cni/bin/calico is missing; next repair at 2036-01-01T00:01:10Z")
 	w.clock = w.clock.Add(time.Minute)
-	w.watcher.tell(w.round(t.Context()))
+	w.Report(w.Round(t.Context()))
 	ask(200, "ready")
 	w.clock = w.clock.Add(time.Hour)
 	ask(503, "nothing was looked at for 1h0m0s")
 }
 
-// TestBeingStopped: an upgrade stops the old watcher while pods start.
-func TestBeingStopped(t *testing.T) {
+// TestWatchStops: an upgrade stops the old watcher while pods start.
+func TestWatchStops(t *testing.T) {
 	for _, tt := range []struct {
 		cleanup bool
 		want    string
 	}{{false, installed}, {true, ""}} {
-		w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.CleanupOnExit, h.cfg.HealthAddr = true, tt.cleanup, "127.0.0.1:0" })
+		w := newWatched(t,
+			func(h *host) { h.cfg.Watch, h.cfg.CleanupOnExit, h.cfg.HealthAddr = true, tt.cleanup, "127.0.0.1:0" })
 		ctx, stop := context.WithCancel(t.Context())
 		wake := make(chan struct{})
-		deps := w.deps
+		deps := w.deps(w.authority, w.now)
 		deps.Wake = wake
 		done := make(chan error)
-		go func() { done <- Run(ctx, w.host.cfg, deps) }()
+		go func() { done <- Run(ctx, w.cfg, deps) }()
 		wake <- struct{}{}
 		wake <- struct{}{}
 		w.checkTree(installed)
@@ -411,31 +369,32 @@ func TestBeingStopped(t *testing.T) {
 	}
 }
 
-func TestAWrongConfigurationIsNotRetried(t *testing.T) {
+func TestWatchDoesNotRetryAnInvalidConfiguration(t *testing.T) {
 	w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.NetworkConfig = true, "{}" })
-	if err := Run(t.Context(), w.host.cfg, w.deps); ExitCode(err) != ExitConfig {
+	if err := Run(t.Context(), w.cfg, w.deps(w.authority, w.now)); ExitCode(err) != ExitConfig {
 		t.Errorf("Run = %v, exit code %d", err, ExitCode(err))
 	}
 	w.checkTree("")
 }
 
-// TestAnAddressThatIsTakenDoesNotKeepFromInstalling: the node's pods matter more than our readiness.
-func TestAnAddressThatIsTakenDoesNotKeepFromInstalling(t *testing.T) {
+// TestWatchInstallsAlthoughItsAddressIsInUse: the node's pods matter more than our readiness.
+func TestWatchInstallsAlthoughItsAddressIsInUse(t *testing.T) {
 	other := httptest.NewServer(nil)
 	defer other.Close()
 	w := newWatched(t, func(h *host) { h.cfg.Watch, h.cfg.HealthAddr = true, other.Listener.Addr().String() })
-	if err := Run(t.Context(), w.host.cfg, w.deps); ExitCode(err) != ExitFailed || !strings.Contains(err.Error(), "HEALTH_ADDR") {
+	if err := Run(t.Context(), w.cfg, w.deps(w.authority, w.now)); ExitCode(err) != ExitFailed ||
+		!strings.Contains(err.Error(), "HEALTH_ADDR") {
 		t.Errorf("Run = %v; want it to name HEALTH_ADDR", err)
 	}
 	w.checkTree(installed)
 }
 
-func TestANodeWithoutABinaryDirectoryIsNotReadyUntilItHasOne(t *testing.T) {
+func TestWatchNeedsABinaryDirectory(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	_ = os.RemoveAll(w.path("host/opt/cni/bin"))
-	if err := w.round(t.Context()); !errors.Is(err, ErrBinaries) {
-		t.Errorf("round = %v; want ErrBinaries", err)
+	if err := w.Round(t.Context()); !errors.Is(err, binaries.ErrMissing) {
+		t.Errorf("round = %v; want binaries.ErrMissing", err)
 	}
 	_ = os.Mkdir(w.path("host/opt/cni/bin"), 0o755)
 	w.clock = w.clock.Add(time.Minute)
@@ -443,8 +402,8 @@ func TestANodeWithoutABinaryDirectoryIsNotReadyUntilItHasOne(t *testing.T) {
 	w.checkTree(installed)
 }
 
-// TestAReadOnlyBinaryDirectoryWithTheRightBinariesIsReady: images of some nodes come with them.
-func TestAReadOnlyBinaryDirectoryWithTheRightBinariesIsReady(t *testing.T) {
+// TestWatchAcceptsAReadOnlyDirectoryWithTheBinaries: images of some nodes come with them.
+func TestWatchAcceptsAReadOnlyDirectoryWithTheBinaries(t *testing.T) {
 	w := newWatched(t, func(h *host) {
 		h.mount("size=64m", syscall.MS_RDONLY, func(dir string) {
 			h.put(dir+"/calico", "v1")
@@ -458,7 +417,7 @@ func TestAReadOnlyBinaryDirectoryWithTheRightBinariesIsReady(t *testing.T) {
 	w.checkTree(installed)
 }
 
-func TestTheTokenIsRenewedAlsoWhileTheConfigurationCannotBeMade(t *testing.T) {
+func TestWatchRenewsTheTokenWithoutAValidConfiguration(t *testing.T) {
 	w := newWatched(t, func(h *host) {
 		chaining(h)
 	})
@@ -466,7 +425,7 @@ func TestTheTokenIsRenewedAlsoWhileTheConfigurationCannotBeMade(t *testing.T) {
 	_ = os.Remove(w.path(chainFile))
 	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
 	w.clock = w.clock.Add(7 * time.Hour)
-	err := w.round(t.Context())
+	err := w.Round(t.Context())
 	if err == nil || w.authority.issued != 2 || !strings.Contains(w.tree(), "bin/calico v1") {
 		t.Errorf("round = %v, %d tokens\n%s", err, w.authority.issued, w.tree())
 	}

@@ -14,16 +14,17 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// young is the age up to which a lease may be that of an ADD which is still on its way. The kubelet gives a sandbox four
-// minutes.
+// young is the age up to which a lease may belong to an ADD that is still running. The kubelet allows four minutes for
+// a sandbox.
 const young = 5 * time.Minute
 
 type attachment struct{ containerID, ifName string }
 
-// cache is what the runtime's CNI library remembers of a network: the attachments that were added and not deleted since.
+// cache holds the attachments of a network that the runtime's CNI library has cached: those added and not yet deleted.
 type cache map[attachment]workload.Args
 
-// readCache reads the library's directory. One that is not there, or knows nothing of the network, is an empty cache.
+// readCache reads the cache directory of the CNI library. The cache is empty if the directory is missing or has no
+// entry of the network.
 //
 // Source: libcni, cacheAdd: a file NETWORK-CONTAINERID-IFNAME, in JSON, from a successful ADD to a successful DEL.
 func readCache(results fs.FS, network string) cache {
@@ -50,23 +51,23 @@ func readCache(results fs.FS, network string) cache {
 		for _, pair := range cached.Args {
 			pairs = append(pairs, pair[0]+"="+pair[1])
 		}
-		// Arguments that cannot be read name no pod.
+		// Unreadable arguments identify no pod.
 		args, _ := workload.ParseArgs(strings.Join(pairs, ";"))
 		known[attachment{cached.ContainerID, cached.IfName}] = args
 	}
 	return known
 }
 
-// signs are what tells a live container's lease from one that somebody forgot.
+// signs is the evidence that distinguishes the lease of a live container from a leaked one.
 type signs struct {
 	cache cache
-	// routed are the addresses that host routes lead to.
+	// routed are the addresses with a host route.
 	routed []netip.Addr
 	now    time.Time
 }
 
-// alive says that a lease is in use, or may be: the runtime knows the attachment, a route leads to the address, or it was
-// given out a moment ago. Without a word from the runtime's cache about the network, nobody knows, and all are.
+// alive reports whether a lease is or may be in use: the runtime has cached the attachment, the address has a host
+// route, or the lease is young. If the runtime's cache has no entry of the network, every lease counts as alive.
 func (s signs) alive(l Lease) bool {
 	if l.ContainerID == "" {
 		return slices.Contains(s.routed, l.Addr)
@@ -75,9 +76,9 @@ func (s signs) alive(l Lease) bool {
 	return known || len(s.cache) == 0 || slices.Contains(s.routed, l.Addr) || s.now.Sub(l.Since) < young
 }
 
-// routes4 returns the addresses of host routes in what the kernel shows of its IPv4 table: Iface, Destination, Gateway,
-// Flags, RefCnt, Use, Metric, Mask (proc(5)). Numbers are in the machine's order of bytes, which is little-endian on all
-// that Kubernetes runs on but s390x.
+// routes4 returns the addresses of host routes in the kernel's IPv4 table, whose columns are Iface, Destination,
+// Gateway, Flags, RefCnt, Use, Metric, Mask (proc(5)). Numbers are in the machine's byte order: little-endian on all
+// platforms of Kubernetes except s390x.
 func routes4(table io.Reader, bigEndian bool) (addrs []netip.Addr) {
 	for s := bufio.NewScanner(table); s.Scan(); {
 		f := strings.Fields(s.Text())
@@ -96,7 +97,8 @@ func routes4(table io.Reader, bigEndian bool) (addrs []netip.Addr) {
 	return addrs
 }
 
-// routes6 does so for IPv6: destination and its length in hex come first. What is on the loopback is the host's own.
+// routes6 does the same for IPv6: each line begins with the destination and its length in hex. Routes on lo belong to
+// the host itself.
 func routes6(table io.Reader) (addrs []netip.Addr) {
 	for s := bufio.NewScanner(table); s.Scan(); {
 		f := strings.Fields(s.Text())

@@ -18,23 +18,24 @@ import (
 	"calico-cni/internal/hostlock"
 )
 
-// lockPatience is how long host-local may keep its lock, which it takes for milliseconds.
+// lockPatience bounds the wait for host-local's lock. Host-local holds it for milliseconds.
 const lockPatience = 10 * time.Second
 
-// mark begins the file that takes the place of host-local's directory.
+// mark is the first line of the file that replaces host-local's directory.
 const mark = "This network's addresses were moved from host-local to calico-ipam.\n"
 
-// why tells a person the rest.
-const why = mark + "While this file is here, host-local gives out no address for it. The leases of that time are in the directory\n" +
-	"beside it whose name ends in .migrated, until their containers are gone.\n"
+// markText is the whole text of that file.
+const markText = mark +
+	"While this file exists, host-local allocates no address for this network. The leases from before the migration\n" +
+	"are in the directory beside this file whose name ends in .migrated, until their containers are gone.\n"
 
-// Done says that a network's addresses were moved on this node: that the mark is there.
+// Done reports whether a network was migrated on this node: whether the mark exists.
 func Done(readFile func(string) ([]byte, error), networks, network string) bool {
 	data, err := readFile(filepath.Join(networks, network))
 	return err == nil && strings.HasPrefix(string(data), mark)
 }
 
-// state is how far a migration has come.
+// state is the progress of a migration.
 type state int
 
 const (
@@ -42,7 +43,7 @@ const (
 	absent state = iota
 	// live: host-local's directory is in use.
 	live
-	// fenced: the mark has taken its place.
+	// fenced: the mark has replaced the directory.
 	fenced
 )
 
@@ -56,21 +57,23 @@ func (m Migration) state() (state, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return absent, nil
 	case err != nil:
-		return absent, fmt.Errorf("look for host-local's leases: %w", err)
+		return absent, fmt.Errorf("find host-local's leases: %w", err)
 	case info.IsDir():
 		return live, nil
 	case Done(os.ReadFile, m.Networks, m.Network):
 		return fenced, nil
 	}
-	return absent, fmt.Errorf("%s is neither host-local's directory nor the mark of a migration: move it away", m.store())
+	return absent, fmt.Errorf("%s is neither host-local's directory nor the mark of a migration: move it away",
+		m.store())
 }
 
-// note writes down the leases before anything is taken over, beside those noted before, and returns those of the latter
-// whose containers have none any more.
-func (m Migration) note(leases []Lease) (gone []Lease, err error) {
+// journalLeases adds the leases to the journal before their addresses are taken over. It returns the entries of earlier
+// runs
+// whose containers no longer have a lease.
+func (m Migration) journalLeases(leases []Lease) (gone []Lease, err error) {
 	data, err := os.ReadFile(m.journal())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read what an earlier migration noted: %w", err)
+		return nil, fmt.Errorf("read the journal of an earlier migration: %w", err)
 	}
 	lines := strings.Fields(string(data))
 	for _, l := range leases {
@@ -85,19 +88,19 @@ func (m Migration) note(leases []Lease) (gone []Lease, err error) {
 		}
 	}
 	if _, err := atomicfile.WriteFile(m.journal(), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		return nil, fmt.Errorf("note what is migrated: %w", err)
+		return nil, fmt.Errorf("write the journal of the migration: %w", err)
 	}
 	return gone, nil
 }
 
-// fence puts the mark in the place of host-local's directory, in one step, unless the leases are others by now.
+// fence atomically replaces host-local's directory with the mark, unless the leases have changed.
 func (m Migration) fence(ctx context.Context, leases []Lease) (done bool, err error) {
-	if err := m.makeMark(); err != nil {
+	if err := m.writeMark(); err != nil {
 		return false, err
 	}
 	ctx, cancel := deadline.Within(ctx, lockPatience, "the wait for the lock of host-local")
 	defer cancel()
-	// The file that host-local locks (flock).
+	// This is the file that host-local locks (flock).
 	unlock, err := hostlock.Acquire(ctx, filepath.Join(m.store(), "lock"))
 	if err != nil {
 		return false, fmt.Errorf("take host-local's lock: %w", err)
@@ -108,17 +111,17 @@ func (m Migration) fence(ctx context.Context, leases []Lease) (done bool, err er
 		return false, err
 	}
 	if err := exchange(m.aside(), m.store()); err != nil {
-		return false, fmt.Errorf("put the mark in the place of %s: %w", m.store(), err)
+		return false, fmt.Errorf("replace %s with the mark: %w", m.store(), err)
 	}
 	if err := atomicfile.SyncDir(m.Networks); err != nil {
 		return true, err
 	}
-	m.Log.Info("this node is migrated", "marker", m.store(), "leases", m.aside())
+	m.Log.Info("node migrated", "marker", m.store(), "leases", m.aside())
 	return true, remove(m.journal())
 }
 
-// exchange has a file and a directory change places, in one step where the file system can do that (renameat2(2): EINVAL
-// where it cannot, as ZFS before 2.2).
+// exchange swaps a file and a directory, atomically if the file system supports it (renameat2(2) returns EINVAL if not,
+// as on ZFS before 2.2).
 func exchange(file, dir string) error {
 	err := unix.Renameat2(unix.AT_FDCWD, file, unix.AT_FDCWD, dir, unix.RENAME_EXCHANGE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) {
@@ -127,7 +130,7 @@ func exchange(file, dir string) error {
 	return err
 }
 
-// exchangeInSteps may be cut off with the directory in the file's place and nothing in its own.
+// If exchangeInSteps is interrupted, the directory may be in the file's place and nothing in the directory's.
 func exchangeInSteps(file, dir string) error {
 	between := file + ".new"
 	if err := os.Rename(file, between); err != nil {
@@ -139,7 +142,7 @@ func exchangeInSteps(file, dir string) error {
 	return os.Rename(between, dir)
 }
 
-// finish makes the mark where an exchange in steps was cut off: the leases are aside already.
+// finish writes the mark if an exchange in steps was interrupted after the leases were moved aside.
 func (m Migration) finish() error {
 	if _, err := os.Lstat(m.store()); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -147,15 +150,16 @@ func (m Migration) finish() error {
 	if info, err := os.Lstat(m.aside()); err != nil || !info.IsDir() {
 		return nil
 	}
-	if _, err := atomicfile.WriteFile(m.store(), []byte(why), 0o644); err != nil {
-		return fmt.Errorf("make the mark of the migration: %w", err)
+	if _, err := atomicfile.WriteFile(m.store(), []byte(markText), 0o644); err != nil {
+		return fmt.Errorf("write the mark of the migration: %w", err)
 	}
 	return remove(m.aside() + ".new")
 }
 
-// only keeps a second migration from host-local's directory until it is unlocked, or the process ends. Host-local locks a
-// file in it.
-func (m Migration) only() (unlock func(), err error) {
+// lockExclusively locks host-local's directory against a second migration until it is unlocked or the process ends.
+// Host-local
+// locks a file in the directory, not the directory itself.
+func (m Migration) lockExclusively() (unlock func(), err error) {
 	dir, err := os.Open(m.store())
 	if errors.Is(err, fs.ErrNotExist) {
 		return func() {}, nil
@@ -163,18 +167,19 @@ func (m Migration) only() (unlock func(), err error) {
 		return nil, err
 	}
 	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("lock %s: %w: another migration is at work; wait for its end", m.store(), err), dir.Close())
+		return nil, errors.Join(fmt.Errorf("lock %s: %w: another migration is running; wait for it to end", m.store(),
+			err), dir.Close())
 	}
 	return func() { _ = dir.Close() }, nil
 }
 
-func (m Migration) makeMark() error {
+func (m Migration) writeMark() error {
 	if info, err := os.Lstat(m.aside()); err == nil && info.IsDir() {
-		return fmt.Errorf("%s has the leases of an earlier migration, and host-local has given out others since: "+
-			"remove it when no container of that time runs", m.aside())
+		return fmt.Errorf("%s has the leases of an earlier migration, but host-local has allocated addresses since: "+
+			"remove it when no container of that migration is running", m.aside())
 	}
-	if _, err := atomicfile.WriteFile(m.aside(), []byte(why), 0o644); err != nil {
-		return fmt.Errorf("make the mark of the migration: %w", err)
+	if _, err := atomicfile.WriteFile(m.aside(), []byte(markText), 0o644); err != nil {
+		return fmt.Errorf("write the mark of the migration: %w", err)
 	}
 	return nil
 }

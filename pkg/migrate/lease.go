@@ -12,12 +12,12 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// Lease is an address that host-local has given out.
+// Lease is an address that host-local has allocated.
 type Lease struct {
 	Addr netip.Addr
-	// ContainerID is empty in a file that host-local had no time to write.
+	// ContainerID is empty if host-local was interrupted while it wrote the file.
 	ContainerID, IfName string
-	// Since is when the lease was written.
+	// Since is the time when the lease was written.
 	Since time.Time
 }
 
@@ -25,15 +25,15 @@ func (l Lease) String() string {
 	return fmt.Sprintf("%s of container %q, interface %s", l.Addr, l.ContainerID, l.IfName)
 }
 
-// same compares what a lease says.
+// same compares two leases without their time.
 func same(a, b Lease) bool {
 	return a.Addr == b.Addr && a.ContainerID == b.ContainerID && a.IfName == b.IfName
 }
 
-// Leases reads a directory of host-local's, sorted by address. Files that are not named by an address are no leases.
+// Leases reads a directory of host-local, sorted by address. Files whose name is not an address are ignored.
 //
-// Source: host-local's backend "disk": a file an address, which holds the container's ID and, since 2018, in a second line
-// the interface's name.
+// Source: host-local's backend "disk": one file per address, which contains the container ID and, since 2018, the
+// interface name on a second line.
 func Leases(store fs.FS) ([]Lease, error) {
 	entries, err := fs.ReadDir(store, ".")
 	if err != nil {
@@ -47,7 +47,7 @@ func Leases(store fs.FS) ([]Lease, error) {
 		}
 		lease, err := read(store, e, addr.Unmap())
 		if errors.Is(err, fs.ErrNotExist) {
-			// Given back a moment ago.
+			// The lease was released in the meantime.
 			continue
 		} else if err != nil {
 			return nil, fmt.Errorf("read host-local's lease of %s: %w", addr, err)
@@ -67,7 +67,7 @@ func read(store fs.FS, e fs.DirEntry, addr netip.Addr) (Lease, error) {
 	return parse(addr, string(data), info.ModTime()), err
 }
 
-// usualIfName is that of leases which do not say it.
+// usualIfName is the interface name of leases that contain none.
 const usualIfName = "eth0"
 
 func parse(addr netip.Addr, text string, since time.Time) Lease {
@@ -79,8 +79,8 @@ func parse(addr netip.Addr, text string, since time.Time) Lease {
 	return l
 }
 
-// id returns the attachment of a lease, with its pod as far as the runtime's cache knows it. An error says that no runtime
-// can have asked for it.
+// id returns the attachment of a lease, with its pod if the runtime's cache has it. An error means that the lease is
+// not from a CNI runtime.
 func (l Lease) id(pods cache) (workload.ID, error) {
 	args := pods[attachment{l.ContainerID, l.IfName}]
 	id, err := workload.Identify(l.ContainerID, l.IfName, args)

@@ -1,12 +1,14 @@
-// Package migrate moves a node's addresses from the IPAM plugin host-local to block IPAM, while its pods run and keep
-// them. It runs before the network configuration that asks for block IPAM is in place.
+// Package migrate moves a node's addresses from the IPAM plugin host-local to block IPAM while the pods keep running
+// with their addresses. It runs before the network configuration for block IPAM is installed.
 //
-// Each lease of a live container becomes an allocation under the handle that a DEL looks for. Then, in one step, a file takes
-// the place of host-local's directory: it says what happened, and whoever still runs host-local for the network fails,
-// instead of giving an address a second time, until the new configuration is there. What was taken over is written down
-// before, so that the next run of one that was killed finds it, and gives back what ended meanwhile.
+// Each lease of a live container becomes an allocation under the handle that a DEL looks up. Then a file atomically
+// replaces host-local's directory. The file explains the migration, and makes host-local fail for this network, so that
+// it cannot allocate an address a second time before the new configuration is installed. A journal records the leases
+// before they are taken over. If a run is killed, the next run finds them there and releases those whose containers
+// have ended.
 //
-// Nothing locks the cluster. Host-local's own lock is held while that file takes its place, and no longer.
+// The migration does not lock the cluster. It holds host-local's own lock lockExclusively while it replaces the
+// directory.
 package migrate
 
 import (
@@ -26,46 +28,46 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// Networks is host-local's directory where its configuration names no other.
+// Networks is the default of host-local's directory.
 const Networks = "/var/lib/cni/networks"
 
-// Bound is how long a run takes at most. The next one goes on where it ended.
+// Bound is the time limit of one run. The next run continues where it ended.
 const Bound = 2 * time.Minute
 
-// rounds is how often a run starts over because containers came or went meanwhile.
+// rounds is how often a run repeats because containers started or ended during it.
 const rounds = 10
 
-// ErrUnsettled says that addresses could not be taken over. Host-local's leases are as they were.
+// ErrUnsettled: some addresses could not be taken over. Host-local's leases are unchanged.
 var ErrUnsettled = errors.New("not all addresses could be taken over")
 
-// Addresses is block IPAM as far as a migration needs it.
+// Addresses is the part of block IPAM that a migration needs.
 type Addresses interface {
-	// Claim makes blocks the node's, so that it needs none of those from which other nodes' host-local gives addresses.
+	// Claim claims blocks for the node, so that it does not use blocks from which host-local on other nodes allocates.
 	Claim(ctx context.Context) error
-	// Held returns what an attachment's handle holds.
+	// Held returns the addresses that an attachment's handle holds.
 	Held(ctx context.Context, id workload.ID) ([]netip.Addr, error)
 	// Take allocates an address to an attachment.
 	Take(ctx context.Context, id workload.ID, addr netip.Addr) error
-	// GiveBack releases all that an attachment holds. To hold nothing is a success.
+	// GiveBack releases all addresses of an attachment. It succeeds if there are none.
 	GiveBack(ctx context.Context, id workload.ID) error
 }
 
-// Migration is that of one network on one node.
+// Migration migrates one network on one node.
 type Migration struct {
-	// Network is its name. Networks is host-local's directory, with one of each network in it; Results, the CNI library's of
-	// what it added; Proc, the kernel's with its routes.
+	// Network is the name of the network. Networks is host-local's directory, with a subdirectory per network; Results
+	// is the cache directory of the CNI library; Proc is the kernel's proc file system, with the routes.
 	Network, Networks, Results, Proc string
 	Addresses                        Addresses
 	Now                              func() time.Time
 	Log                              *slog.Logger
 }
 
-// Run migrates, or settles what is left of an earlier migration. It does nothing where host-local has given out nothing, and
-// can be killed at any moment and run again. An error wraps ErrUnsettled, or what Addresses or the file system said.
+// Run migrates the network, or cleans up after an earlier migration. It does nothing if host-local has no leases. It
+// can be killed at any time and run again. An error wraps ErrUnsettled, or an error of Addresses or the file system.
 func (m Migration) Run(ctx context.Context) error {
 	ctx, cancel := deadline.Within(ctx, Bound, "the migration (its next run continues it)")
 	defer cancel()
-	unlock, err := m.only()
+	unlock, err := m.lockExclusively()
 	if err != nil {
 		return err
 	}
@@ -94,14 +96,15 @@ func (m Migration) Run(ctx context.Context) error {
 		if done, err := m.fence(ctx, leases); done || err != nil {
 			return err
 		}
-		m.Log.Info("containers came or went meanwhile: once more")
+		m.Log.Info("containers started or ended during the migration; repeating it")
 	}
-	return fmt.Errorf("%w: containers come and go all the time; run it again", ErrUnsettled)
+	return fmt.Errorf("%w: containers keep starting and ending; run it again", ErrUnsettled)
 }
 
-// takeOver brings block IPAM to what the leases say: what live containers have is held, what others had is not.
+// takeOver makes block IPAM agree with the leases: it allocates the addresses of live containers and releases the
+// others.
 func (m Migration) takeOver(ctx context.Context, leases []Lease) error {
-	gone, err := m.note(leases)
+	gone, err := m.journalLeases(leases)
 	if err != nil {
 		return err
 	}
@@ -116,7 +119,7 @@ func (m Migration) takeOver(ctx context.Context, leases []Lease) error {
 	taken := 0
 	for _, l := range leases {
 		if !signs.alive(l) {
-			m.Log.Warn("lease of no container that the runtime knows is left out", "lease", l.String())
+			m.Log.Warn("skipping a lease of a container that the runtime does not know", "lease", l.String())
 			faults = append(faults, m.giveBack(ctx, l))
 			continue
 		}
@@ -127,9 +130,10 @@ func (m Migration) takeOver(ctx context.Context, leases []Lease) error {
 		taken++
 	}
 	if err := errors.Join(faults...); err != nil {
-		return fmt.Errorf("%w: %d of %d are; make an IPPool for an address that lies in none, or delete its pod: %w", ErrUnsettled, taken, len(leases), err)
+		return fmt.Errorf("%w: %d of %d were; create an IPPool for an address outside of all pools, or delete its "+
+			"pod: %w", ErrUnsettled, taken, len(leases), err)
 	}
-	m.Log.Info("addresses are taken over", "addresses", taken, "left out", len(leases)-taken)
+	m.Log.Info("took over addresses", "addresses", taken, "skipped", len(leases)-taken)
 	return nil
 }
 
@@ -145,21 +149,21 @@ func (m Migration) take(ctx context.Context, l Lease, pods cache) error {
 	return m.Addresses.Take(ctx, id, l.Addr)
 }
 
-// giveBack releases what was taken over for a lease that is gone, or nobody's.
+// giveBack releases the address of a lease that is gone or leaked.
 func (m Migration) giveBack(ctx context.Context, l Lease) error {
 	id, err := workload.Identify(l.ContainerID, l.IfName, workload.Args{})
 	if err != nil {
-		// Nothing can have been taken over for it.
+		// Such a lease was never taken over.
 		return nil
 	}
 	if err := m.Addresses.GiveBack(ctx, id); err != nil {
-		return fmt.Errorf("give back %s: %w", l, err)
+		return fmt.Errorf("release %s: %w", l, err)
 	}
 	return nil
 }
 
-// settle gives back what containers held that ended while their address was taken over, after which nothing is left to do
-// for their leases. Those of others stay until a later run.
+// settle releases the addresses of containers that ended while their address was taken over, after which their leases
+// need no more work. The other leases are kept for a later run.
 func (m Migration) settle(ctx context.Context) error {
 	if err := remove(m.journal()); err != nil {
 		return err
@@ -181,7 +185,7 @@ func (m Migration) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	m.Log.Info("this node was migrated", "marker", m.store(), "addresses of that time", left)
+	m.Log.Info("node already migrated", "marker", m.store(), "remaining_leases", left)
 	if left > 0 {
 		return nil
 	}

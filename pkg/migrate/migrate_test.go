@@ -26,7 +26,7 @@ var noon = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 
 func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
 
-func TestLeasesAreWhatHostLocalWrites(t *testing.T) {
+func TestLeasesReadsHostLocalFiles(t *testing.T) {
 	store := fstest.MapFS{
 		"10.1.0.9":           {Data: []byte("c1\r\neth0"), ModTime: noon},
 		"10.1.0.10":          {Data: []byte("c2\r\nnet1"), ModTime: noon},
@@ -53,21 +53,23 @@ func TestLeasesAreWhatHostLocalWrites(t *testing.T) {
 	}
 }
 
-func TestTheRuntimesCacheTellsThePods(t *testing.T) {
+func TestReadCacheFindsPods(t *testing.T) {
 	got := readCache(fstest.MapFS{
-		"net-c1-eth0":   {Data: []byte(`{"kind":"cniCacheV1","containerId":"c1","ifName":"eth0","networkName":"net","cniArgs":[["IgnoreUnknown","1"],["K8S_POD_NAMESPACE","shop"],["K8S_POD_NAME","cart"]]}`)},
+		"net-c1-eth0": {Data: []byte(`{"kind":"cniCacheV1","containerId":"c1","ifName":"eth0","networkName":"net",
+			"cniArgs":[["IgnoreUnknown","1"],["K8S_POD_NAMESPACE","shop"],["K8S_POD_NAME","cart"]]}`)},
 		"net-c2-net1":   {Data: []byte(`{"kind":"cniCacheV1","containerId":"c2","ifName":"net1","networkName":"net"}`)},
 		"net-c3-eth0":   {Data: []byte(`{"cniVersion":"0.3.1"}`)},
 		"net-2-c4-eth0": {Data: []byte(`{"containerId":"c4","ifName":"eth0","networkName":"net-2"}`)},
 		"net-c5-eth0":   {Data: []byte(`half of a fil`)},
 	}, "net")
 	want := cache{{"c1", "eth0"}: {Namespace: "shop", Pod: "cart"}, {"c2", "net1"}: {}}
-	if diff := cmp.Diff(want, got, cmp.AllowUnexported(attachment{}), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(attachment{}),
+		cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
-func TestALeaseIsNobodysOnlyWhenAllSignsSaySo(t *testing.T) {
+func TestLeaseIsAliveIfAnySignSaysSo(t *testing.T) {
 	old := noon.Add(-time.Hour)
 	lease := func(id string, since time.Time) Lease { return Lease{addr("10.1.0.9"), id, "eth0", since} }
 	knowsOther, knows := cache{{"other", "eth0"}: {}}, cache{{"c", "eth0"}: {}}
@@ -78,11 +80,11 @@ func TestALeaseIsNobodysOnlyWhenAllSignsSaySo(t *testing.T) {
 		routed []netip.Addr
 		want   bool
 	}{
-		{"nobody knows it", lease("c", old), knowsOther, nil, false},
-		{"the runtime knows it", lease("c", old), knows, nil, true},
-		{"a route leads there", lease("c", old), knowsOther, []netip.Addr{addr("10.1.0.9")}, true},
-		{"its ADD may be on the way", lease("c", noon.Add(-time.Minute)), knowsOther, nil, true},
-		{"the cache is empty, or not mounted", lease("c", old), cache{}, nil, true},
+		{"no sign", lease("c", old), knowsOther, nil, false},
+		{"cached by the runtime", lease("c", old), knows, nil, true},
+		{"host route", lease("c", old), knowsOther, []netip.Addr{addr("10.1.0.9")}, true},
+		{"young lease", lease("c", noon.Add(-time.Minute)), knowsOther, nil, true},
+		{"empty or unmounted cache", lease("c", old), cache{}, nil, true},
 		{"no container", lease("", old), cache{}, nil, false},
 	} {
 		if got := (signs{c.cache, c.routed, noon}).alive(c.lease); got != c.want {
@@ -91,29 +93,34 @@ func TestALeaseIsNobodysOnlyWhenAllSignsSaySo(t *testing.T) {
 	}
 }
 
-func TestHostRoutesOfTheKernelsTables(t *testing.T) {
+func TestHostRoutesOfKernelTables(t *testing.T) {
 	const head = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
-	table := head + "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\ncali1\t0900010A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n" +
+	table := head + "eth0\t00000000\t0101A8C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n" +
+		"cali1\t0900010A\t00000000\t0005\t0\t0\t0\tFFFFFFFF\t0\t0\t0\n" +
 		"eth0\t0001010A\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n"
 	if got := fmt.Sprint(routes4(strings.NewReader(table), false)); got != "[10.1.0.9]" {
 		t.Error(got)
 	}
-	if got := fmt.Sprint(routes4(strings.NewReader(strings.Replace(table, "0900010A", "0A010009", 1)), true)); got != "[10.1.0.9]" {
+	if got := fmt.Sprint(routes4(strings.NewReader(strings.Replace(table, "0900010A", "0A010009", 1)),
+		true)); got != "[10.1.0.9]" {
 		t.Error(got)
 	}
 	zero := strings.Repeat("0", 32)
-	table = "fd000000000000000000000000000009 80 " + zero + " 00 " + zero + " 00000400 00000001 00000000 00000001    cali1\n" +
-		"fd000000000000000000000000000001 80 " + zero + " 00 " + zero + " 00000000 00000001 00000000 80200001       lo\n" +
-		"fd000000000000000000000000000000 40 " + zero + " 00 " + zero + " 00000100 00000001 00000000 00000001     eth0\n"
+	table = "fd000000000000000000000000000009 80 " + zero + " 00 " + zero +
+		" 00000400 00000001 00000000 00000001    cali1\n" +
+		"fd000000000000000000000000000001 80 " + zero + " 00 " + zero +
+		" 00000000 00000001 00000000 80200001       lo\n" +
+		"fd000000000000000000000000000000 40 " + zero + " 00 " + zero +
+		" 00000100 00000001 00000000 00000001     eth0\n"
 	if got := fmt.Sprint(routes6(strings.NewReader(table))); got != "[fd00::9]" {
 		t.Error(got)
 	}
 }
 
-// addresses are block IPAM with its store in memory. test/e2e has it on the real one.
+// addresses is block IPAM with an in-memory store. test/e2e runs the migration against the real one.
 type addresses struct {
 	ipamplugin.Allocations
-	// before is called with what is about to be done; its error is the outcome.
+	// before is called with the name of each operation. Its error becomes the result.
 	before func(what string) error
 }
 
@@ -125,7 +132,8 @@ func newAddresses(t *testing.T) *addresses {
 		store.IPPools = append(store.IPPools, pool.Pool{Name: name, CIDR: prefix, BlockSize: prefix.Bits() + 2})
 	}
 	return &addresses{ipamplugin.Allocations{
-		Store: store, Cluster: store, LockFile: filepath.Join(t.TempDir(), "lock"), Now: time.Now, Log: slog.New(slog.DiscardHandler),
+		Store: store, Cluster: store, LockFile: filepath.Join(t.TempDir(), "lock"), Now: time.Now,
+		Log: slog.New(slog.DiscardHandler),
 	}, func(string) error { return nil }}
 }
 
@@ -177,13 +185,14 @@ func (a *addresses) String() string {
 	return strings.Join(out, " ")
 }
 
-// node is a migration of leases "10.1.0.9=c1", of which the runtime knows all.
+// node returns a migration of leases such as "10.1.0.9=c1". The runtime has cached all of them.
 func node(t *testing.T, leases ...string) (Migration, *addresses) {
 	t.Helper()
 	dir := t.TempDir()
 	a := newAddresses(t)
 	m := Migration{
-		Network: "net", Networks: filepath.Join(dir, "networks"), Results: filepath.Join(dir, "results"), Proc: filepath.Join(dir, "proc"),
+		Network: "net", Networks: filepath.Join(dir, "networks"), Results: filepath.Join(dir, "results"),
+		Proc:      filepath.Join(dir, "proc"),
 		Addresses: a, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, d := range []string{m.store(), m.Results} {
@@ -202,10 +211,11 @@ func (m Migration) lease(t *testing.T, l string) {
 	t.Helper()
 	ip, id, _ := strings.Cut(l, "=")
 	write(t, filepath.Join(m.store(), ip), id+"\r\neth0")
-	write(t, filepath.Join(m.Results, "net-"+id+"-eth0"), fmt.Sprintf(`{"containerId":%q,"ifName":"eth0","networkName":"net"}`, id))
+	write(t, filepath.Join(m.Results, "net-"+id+"-eth0"),
+		fmt.Sprintf(`{"containerId":%q,"ifName":"eth0","networkName":"net"}`, id))
 }
 
-// end is a DEL of host-local, and of the runtime's cache.
+// end deletes an attachment as host-local and the runtime do.
 func (m Migration) end(t *testing.T, l string) {
 	t.Helper()
 	ip, id, _ := strings.Cut(l, "=")
@@ -225,7 +235,7 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// files are what is in host-local's directory, without its locks.
+// files lists host-local's directory, without its locks.
 func (m Migration) files(t *testing.T) string {
 	t.Helper()
 	var out []string
@@ -248,7 +258,7 @@ func expect(t *testing.T, what, got, want string) {
 	}
 }
 
-func TestAMigrationTakesOverWhatLivesAndMovesTheLeasesAside(t *testing.T) {
+func TestMigrationTakesOverLiveLeases(t *testing.T) {
 	m, a := node(t, "10.1.0.9=c1", "fd00::9=c1", "10.1.0.10=c2")
 	write(t, filepath.Join(m.store(), "10.1.0.11"), "forgotten\r\neth0")
 	for range 2 {
@@ -259,7 +269,7 @@ func TestAMigrationTakesOverWhatLivesAndMovesTheLeasesAside(t *testing.T) {
 	}
 	expect(t, "files", m.files(t), "net net.migrated/10.1.0.10 net.migrated/10.1.0.9 net.migrated/fd00::9")
 	if !Done(os.ReadFile, m.Networks, m.Network) {
-		t.Error("the mark is not there")
+		t.Error("the mark is absent")
 	}
 	m.end(t, "10.1.0.10=c2")
 	if err := m.Run(t.Context()); err != nil {
@@ -273,7 +283,7 @@ func TestAMigrationTakesOverWhatLivesAndMovesTheLeasesAside(t *testing.T) {
 	expect(t, "files when all of that time are gone", m.files(t), "net")
 }
 
-func TestWhereHostLocalNeverWasNothingIsDone(t *testing.T) {
+func TestMigrationWithoutHostLocal(t *testing.T) {
 	m, a := node(t)
 	a.before = func(what string) error { return errors.New(what) }
 	if err := errors.Join(os.Remove(m.store()), m.Run(t.Context())); err != nil {
@@ -282,8 +292,8 @@ func TestWhereHostLocalNeverWasNothingIsDone(t *testing.T) {
 	expect(t, "files", m.files(t), "")
 }
 
-// TestContainersThatComeAndGoMeanwhile has one of each come and go at every call.
-func TestContainersThatComeAndGoMeanwhileAreTakenAlong(t *testing.T) {
+// TestMigrationWithConcurrentContainers starts and ends a container at every call.
+func TestMigrationWithConcurrentContainers(t *testing.T) {
 	for call := 1; call <= 5; call++ {
 		m, a := node(t, "10.1.0.9=c1", "10.1.0.10=c2")
 		n := 0
@@ -301,8 +311,8 @@ func TestContainersThatComeAndGoMeanwhileAreTakenAlong(t *testing.T) {
 	}
 }
 
-// TestARunThatFailsAnywhere fails at every call, lets a container end meanwhile, and runs again.
-func TestARunThatFailedAnywhereIsTakenUp(t *testing.T) {
+// TestMigrationContinuesAfterFailure fails each call in turn, ends a container in the meantime, and runs again.
+func TestMigrationContinuesAfterFailure(t *testing.T) {
 	failed := errors.New("killed")
 	for call := 1; ; call++ {
 		m, a := node(t, "10.1.0.9=c1", "10.1.0.10=c2")
@@ -324,7 +334,7 @@ func TestARunThatFailedAnywhereIsTakenUp(t *testing.T) {
 			t.Fatal(err)
 		}
 		if Done(os.ReadFile, m.Networks, m.Network) {
-			t.Errorf("call %d: host-local is fenced off before all is taken over", call)
+			t.Errorf("call %d: the mark is written before all addresses are taken over", call)
 		}
 		m.end(t, "10.1.0.9=c1")
 		a.before = func(string) error { return nil }
@@ -336,40 +346,44 @@ func TestARunThatFailedAnywhereIsTakenUp(t *testing.T) {
 	}
 }
 
-func TestAnExchangeInStepsThatWasCutOffIsFinished(t *testing.T) {
+func TestInterruptedExchangeIsFinished(t *testing.T) {
 	m, a := node(t, "10.1.0.9=c1")
-	if err := m.takeOver(t.Context(), []Lease{{Addr: addr("10.1.0.9"), ContainerID: "c1", IfName: "eth0"}}); err != nil {
+	if err := m.takeOver(t.Context(), []Lease{{
+		Addr: addr("10.1.0.9"), ContainerID: "c1",
+		IfName: "eth0",
+	}}); err != nil {
 		t.Fatal(err)
 	}
-	if err := errors.Join(m.makeMark(), exchangeInSteps(m.aside(), m.store())); err != nil || !Done(os.ReadFile, m.Networks, m.Network) {
+	if err := errors.Join(m.writeMark(), exchangeInSteps(m.aside(), m.store())); err != nil ||
+		!Done(os.ReadFile, m.Networks, m.Network) {
 		t.Fatal(err)
 	}
-	// As if it had been killed before the last step.
+	// This is the state after a kill before the last step.
 	if err := errors.Join(os.Rename(m.store(), m.aside()+".new"), m.Run(t.Context())); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, "files", m.files(t), "net net.migrated/10.1.0.9")
 	expect(t, "held", a.String(), "c1[10.1.0.9]")
-	// And before the one before that.
+	// This is the state after a kill before the step before that.
 	m, a = node(t, "10.1.0.9=c1")
-	write(t, m.aside()+".new", why)
+	write(t, m.aside()+".new", markText)
 	if err := m.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, "held", a.String(), "c1[10.1.0.9]")
 	if !Done(os.ReadFile, m.Networks, m.Network) {
-		t.Error("the mark is not there")
+		t.Error("the mark is absent")
 	}
 }
 
-func TestASecondMigrationOfANodeIsRefused(t *testing.T) {
+func TestConcurrentMigrationIsRejected(t *testing.T) {
 	m, a := node(t, "10.1.0.9=c1")
 	a.before = func(what string) error {
 		if what == "claim" {
 			return nil
 		}
 		a.before = func(string) error { return nil }
-		if err := m.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another migration is at work") {
+		if err := m.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "another migration is running") {
 			t.Errorf("the second one: %v", err)
 		}
 		return nil
@@ -379,12 +393,13 @@ func TestASecondMigrationOfANodeIsRefused(t *testing.T) {
 	}
 }
 
-func TestWhatIsInTheWayIsNamed(t *testing.T) {
+func TestMigrationReportsUnexpectedFiles(t *testing.T) {
 	m, _ := node(t, "10.1.0.9=c1")
 	if err := os.Mkdir(m.aside(), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := m.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "net.migrated has the leases of an earlier migration") {
+	if err := m.Run(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "net.migrated has the leases of an earlier migration") {
 		t.Error(err)
 	}
 	m, _ = node(t)
@@ -392,7 +407,8 @@ func TestWhatIsInTheWayIsNamed(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(t, m.store(), "something else")
-	if err := m.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "neither host-local's directory nor the mark") {
+	if err := m.Run(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "neither host-local's directory nor the mark") {
 		t.Error(err)
 	}
 }

@@ -10,7 +10,7 @@ import (
 // annotation is one annotation with the object that it was found on.
 type annotation struct{ key, owner, value string }
 
-// annotationReader reads one annotation after the other, and keeps the first error.
+// annotationReader reads annotations one by one and keeps the first error.
 type annotationReader struct {
 	pod, namespace map[string]string
 	err            error
@@ -27,13 +27,13 @@ func (r *annotationReader) ofPodOrNamespace(key string) annotation {
 	return annotation{key, "namespace", r.namespace[key]}
 }
 
-func (r *annotationReader) fail(a annotation, cure string) {
+func (r *annotationReader) fail(a annotation, remedy string) {
 	if r.err == nil {
-		r.err = &FieldError{ErrAnnotation, a.key + " of the " + a.owner, show(a.value), cure}
+		r.err = &FieldError{ErrAnnotation, a.key + " of the " + a.owner, show(a.value), remedy}
 	}
 }
 
-// list reads a JSON list of strings; nil when the annotation is absent.
+// list reads a JSON list of strings. It returns nil if the annotation is absent.
 func (r *annotationReader) list(a annotation, example string) []string {
 	if a.value == "" {
 		return nil
@@ -49,8 +49,8 @@ func (r *annotationReader) list(a annotation, example string) []string {
 func (r *annotationReader) pools(key string, family func(netip.Addr) bool) []string {
 	a := r.ofPodOrNamespace(key)
 	pools := r.list(a, `["default-ipv4-ippool"]`)
-	if n, cure := checkPools(pools, family); cure != "" {
-		r.fail(a, fmt.Sprintf("element %q: %s", clip(pools[n]), cure))
+	if n, remedy := checkPools(pools, family); remedy != "" {
+		r.fail(a, fmt.Sprintf("element %q: %s", clip(pools[n]), remedy))
 	}
 	return pools
 }
@@ -91,14 +91,14 @@ func (r *annotationReader) addrs(key string) []netip.Addr {
 	return addrs
 }
 
-// isHost reports whether an address can be a pod's: not one that the pod has for its gateway, nor one that is of a link alone.
+// isHost reports whether a pod may have the address. Gateway addresses and link-local addresses are excluded.
 func isHost(addr netip.Addr) bool {
 	return addr.Zone() == "" && !addr.IsUnspecified() && !addr.IsLoopback() && !addr.IsMulticast() &&
 		(addr.Is4() || !addr.IsLinkLocalUnicast()) &&
 		addr != netip.AddrFrom4([4]byte{169, 254, 1, 1}) && addr != netip.AddrFrom4([4]byte{255, 255, 255, 255})
 }
 
-// ownAddrs reads addresses for the pod itself: at least one, at most one of a family.
+// ownAddrs reads addresses for the pod itself: at least one, and at most one per family.
 func (r *annotationReader) ownAddrs(key string) []netip.Addr {
 	a := r.ofPod(key)
 	addrs := r.addrs(key)

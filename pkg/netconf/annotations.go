@@ -6,7 +6,7 @@ import (
 	"net/netip"
 )
 
-// Annotations by which a pod asks for an address, or for more. The first three also stand on namespaces.
+// Annotations that request addresses or other settings for a pod. The first three are also read from namespaces.
 const (
 	annotationPrefix      = "cni.projectcalico.org/"
 	ipv4Pools             = annotationPrefix + "ipv4pools"
@@ -19,29 +19,31 @@ const (
 	allowedSourcePrefixes = annotationPrefix + "allowedSourcePrefixes"
 )
 
-// Families are IP families; none at all means that nothing was said.
+// Families is a set of IP families. The empty set means that none were requested.
 type Families struct{ IPv4, IPv6 bool }
 
-// Annotations is what a pod and its namespace ask for beyond the configuration. An annotation with an empty value counts
-// as absent.
+// Annotations is what a pod and its namespace request in addition to the configuration. An annotation with an empty
+// value counts as absent.
 type Annotations struct {
-	// IPv4Pools and IPv6Pools are names or CIDRs. Nil means that nothing was said and the configuration's hold; an empty
-	// list that is not nil asks for all pools that select the node.
+	// IPv4Pools and IPv6Pools are names or CIDRs. Nil means no request: the configuration's pools apply. A non-nil
+	// empty list requests all pools that select the node.
 	IPv4Pools, IPv6Pools []string
 	// Families override the configuration's assign_ipv4 and assign_ipv6.
 	Families Families
-	// IPAddrs are to be assigned by IPAM, IPAddrsNoIPAM without it: at most one of a family, and only one of the two lists.
+	// IPAddrs are assigned through IPAM, IPAddrsNoIPAM without it. Each has at most one address per family, and only
+	// one of the two may be set.
 	IPAddrs, IPAddrsNoIPAM []netip.Addr
-	// FloatingIPs are further addresses that are translated to the pod's own.
+	// FloatingIPs are additional addresses that are translated to the pod's own.
 	FloatingIPs []netip.Addr
 	// HWAddr is the MAC address of the pod's end; nil for any.
 	HWAddr net.HardwareAddr
-	// AllowedSourcePrefixes are what the pod may send from besides its own addresses.
+	// AllowedSourcePrefixes are prefixes that the pod may send from, in addition to its own addresses.
 	AllowedSourcePrefixes []netip.Prefix
 }
 
-// Annotations reads the annotations of a pod and of its namespace, the pod's first, in the light of the configuration's
-// gates and IPAM plugin. An error wraps ErrAnnotation, and names the annotation, whose it is, its value and the cure.
+// Annotations reads the annotations of a pod and its namespace, and checks them against the configuration's feature
+// gates and IPAM plugin. Those of the pod take precedence. An error wraps ErrAnnotation and names the annotation, its
+// object, its value and a remedy.
 func (c *NetConf) Annotations(pod, namespace map[string]string) (Annotations, error) {
 	r := annotationReader{pod: pod, namespace: namespace}
 	a := Annotations{
@@ -63,9 +65,9 @@ func (c *NetConf) Annotations(pod, namespace map[string]string) (Annotations, er
 
 func (c *NetConf) checkGates(r *annotationReader, a Annotations) {
 	const gate = "not allowed here: remove it, or set feature_control.%s to true in the CNI configuration"
-	const ipam = "the CNI configuration has the IPAM plugin %q, and this takes calico-ipam: remove it"
+	const ipam = "the CNI configuration has the IPAM plugin %q, and this annotation requires calico-ipam: remove it"
 	if a.IPAddrs != nil && a.IPAddrsNoIPAM != nil {
-		r.fail(r.ofPod(ipAddrs), "ipAddrsNoIpam is there as well: remove one of the two")
+		r.fail(r.ofPod(ipAddrs), "ipAddrsNoIpam is set as well: remove one of the two")
 	}
 	if a.IPAddrsNoIPAM != nil && !c.FeatureControl.IPAddrsNoIPAM {
 		r.fail(r.ofPod(ipAddrsNoIPAM), fmt.Sprintf(gate, "ip_addrs_no_ipam"))

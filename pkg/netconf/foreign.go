@@ -6,8 +6,8 @@ const (
 	v3Group             = "projectcalico.org/v3"
 )
 
-// foreign are fields of Calico's for Windows, etcd and other data planes. Parse refuses those that would give pods
-// another network than the one asked for, and warns of those without effect on Linux.
+// foreign has fields of Calico for Windows, etcd and other data planes. Parse rejects those that would give pods
+// another network than requested, and warns about those without effect on Linux.
 type foreign struct {
 	Mode               string `json:"mode"`
 	VXLANMACPrefix     string `json:"vxlan_mac_prefix"`
@@ -23,26 +23,30 @@ type foreign struct {
 	EtcdDiscoverySRV string `json:"etcd_discovery_srv"`
 }
 
-// refuse returns an error that wraps ErrUnsupported when a foreign field asks for another datastore or another data plane.
+// refuse returns an error that wraps ErrUnsupported if a foreign field requests another datastore or data plane.
 func (f foreign) refuse(datastoreType string) error {
 	etcd := f.EtcdEndpoints != "" || f.EtcdAuthority != "" || f.EtcdDiscoverySRV != ""
 	switch {
 	case datastoreType == "etcdv3":
-		return unsupported("datastore_type", datastoreType, `only the Kubernetes datastore is supported: want "kubernetes"`)
+		return unsupported("datastore_type", datastoreType,
+			`only the Kubernetes datastore is supported: want "kubernetes"`)
 	case etcd && datastoreType == "":
-		// Endpoints may hold a password; which field and why is enough.
-		return &FieldError{ErrUnsupported, "etcd_endpoints", "", `only the Kubernetes datastore is supported: remove it, or set datastore_type to "kubernetes"`}
+		// The endpoints may contain a password, so the error omits the value.
+		return &FieldError{
+			ErrUnsupported, "etcd_endpoints", "",
+			`only the Kubernetes datastore is supported: remove it, or set datastore_type to "kubernetes"`,
+		}
 	case f.DataplaneOptions.Type != "" && f.DataplaneOptions.Type != "linux":
 		return unsupported("dataplane_options.type", f.DataplaneOptions.Type, `want "linux", or remove it`)
 	}
 	return nil
 }
 
-// warn adds a warning for each field that has no effect on a Linux node, with Calico as with these plugins.
+// warn adds a warning for each field that has no effect on a Linux node. Calico ignores them as well.
 func (f foreign) warn(c *NetConf) {
-	const windows = "only Windows nodes use it; ignoring it, remove it from the configuration of Linux nodes"
+	const windows = "only Windows nodes use this field; ignoring it, remove it from the configuration of Linux nodes"
 	if f.Mode == "vxlan" {
-		c.warn("mode", f.Mode, "the vxlanMode of an IPPool turns VXLAN on; ignoring it, remove it")
+		c.warn("mode", f.Mode, "VXLAN is enabled by the vxlanMode of an IPPool; ignoring this field, remove it")
 	}
 	if f.VXLANMACPrefix != "" {
 		c.warn("vxlan_mac_prefix", f.VXLANMACPrefix, windows)

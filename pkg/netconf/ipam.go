@@ -8,20 +8,21 @@ import (
 	"unicode"
 )
 
-// IPAM is the section "ipam". Of an IPAM plugin other than calico-ipam the section is that plugin's business: only Type is
-// read of it, and Name, Subnet and Routes of host-local's.
+// IPAM is the section "ipam". For an IPAM plugin other than calico-ipam only Type is read, and Name, Subnet and Routes
+// for host-local. That plugin reads the section itself.
 type IPAM struct {
 	// Type names the IPAM plugin.
 	Type string
-	// Name and Subnet are host-local's; Subnet may be "usePodCidr" or "usePodCidrIPv6".
+	// Name and Subnet apply to host-local. Subnet may be "usePodCidr" or "usePodCidrIPv6".
 	Name, Subnet string
-	// Routes are the destinations of host-local's routes; nil when it has none. A route's gateway is not looked at.
+	// Routes are the destinations of host-local's routes, nil if there are none. The gateways of the routes are
+	// ignored.
 	Routes []netip.Prefix
 	// AssignIPv4 is true unless configured "false", AssignIPv6 false unless configured "true".
 	AssignIPv4, AssignIPv6 bool
-	// IPv4Pools and IPv6Pools are names or CIDRs of the pools to use; empty means all that select the node.
+	// IPv4Pools and IPv6Pools are names or CIDRs of the pools to use. Empty means all pools that select the node.
 	IPv4Pools, IPv6Pools []string
-	// Exec has calico-ipam run as a process of its own rather than within calico.
+	// Exec runs calico-ipam as a separate process instead of within calico.
 	Exec bool
 }
 
@@ -49,9 +50,10 @@ func (c *NetConf) parseIPAM() error {
 	return nil
 }
 
-// isFileName reports whether a plugin's type may be that of a file in CNI_PATH.
+// isFileName reports whether a plugin's type can be the name of a file in CNI_PATH.
 func isFileName(name string) bool {
-	return name != "." && name != ".." && !strings.ContainsAny(name, "/\\") && !strings.ContainsFunc(name, unicode.IsControl)
+	return name != "." && name != ".." && !strings.ContainsAny(name, "/\\") &&
+		!strings.ContainsFunc(name, unicode.IsControl)
 }
 
 func (i *IPAM) hostLocal(section json.RawMessage) error {
@@ -69,7 +71,8 @@ func (i *IPAM) hostLocal(section json.RawMessage) error {
 	for n, route := range wire.Routes {
 		to, err := netip.ParsePrefix(route.Dst)
 		if err != nil {
-			return invalid(fmt.Sprintf("ipam.routes[%d].dst", n), route.Dst, "want a CIDR such as 10.96.0.0/12, or 0.0.0.0/0")
+			return invalid(fmt.Sprintf("ipam.routes[%d].dst", n), route.Dst,
+				"want a CIDR such as 10.96.0.0/12, or 0.0.0.0/0")
 		}
 		i.Routes = append(i.Routes, to.Masked())
 	}
@@ -96,17 +99,17 @@ func (c *NetConf) parseBlockIPAM(section json.RawMessage) error {
 	if i.AssignIPv6, err = c.parseFlag("ipam.assign_ipv6", wire.AssignIPv6, false); err != nil {
 		return err
 	}
-	if n, cure := checkPools(i.IPv4Pools, netip.Addr.Is4); cure != "" {
-		return invalid(fmt.Sprintf("ipam.ipv4_pools[%d]", n), i.IPv4Pools[n], cure)
+	if n, remedy := checkPools(i.IPv4Pools, netip.Addr.Is4); remedy != "" {
+		return invalid(fmt.Sprintf("ipam.ipv4_pools[%d]", n), i.IPv4Pools[n], remedy)
 	}
-	if n, cure := checkPools(i.IPv6Pools, netip.Addr.Is6); cure != "" {
-		return invalid(fmt.Sprintf("ipam.ipv6_pools[%d]", n), i.IPv6Pools[n], cure)
+	if n, remedy := checkPools(i.IPv6Pools, netip.Addr.Is6); remedy != "" {
+		return invalid(fmt.Sprintf("ipam.ipv6_pools[%d]", n), i.IPv6Pools[n], remedy)
 	}
 	return nil
 }
 
-// parseFlag reads a boolean that Calico spells as a string. A JSON boolean is accepted as well. Another string means the
-// default, as it does to Calico, and adds a warning.
+// parseFlag reads a boolean that Calico spells as a string. It also accepts a JSON boolean. Any other string adds a
+// warning and means the default, as in Calico.
 func (c *NetConf) parseFlag(field string, raw json.RawMessage, byDefault bool) (bool, error) {
 	var value any
 	if raw != nil {
@@ -134,14 +137,15 @@ func (c *NetConf) parseFlag(field string, raw json.RawMessage, byDefault bool) (
 	return false, invalid(field, raw, `want "true" or "false"`)
 }
 
-// maxName is the length of the longest name of a Kubernetes object.
+// maxName is the maximum length of the name of a Kubernetes object.
 const maxName = 253
 
-// checkPools returns the index of the first element that is neither a name nor a CIDR of the family, and what it should
-// be; no cure means that all are well.
-func checkPools(pools []string, family func(netip.Addr) bool) (n int, cure string) {
+// checkPools returns the index of the first element that is neither a name nor a CIDR of the family, and the remedy. An
+// empty remedy means that all elements are valid.
+func checkPools(pools []string, family func(netip.Addr) bool) (n int, remedy string) {
 	for n, pool := range pools {
-		if pool == "" || len(pool) > maxName || strings.ContainsFunc(pool, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }) {
+		if pool == "" || len(pool) > maxName ||
+			strings.ContainsFunc(pool, func(r rune) bool { return !unicode.IsGraphic(r) || unicode.IsSpace(r) }) {
 			return n, "want the name or the CIDR of an IPPool"
 		}
 		if !strings.Contains(pool, "/") {

@@ -11,9 +11,8 @@ import (
 	"calico-cni/internal/jsonfault"
 )
 
-// Parse reads the network configuration of standard input, validates it and fills in the defaults. An error wraps
-// ErrDecode, ErrInvalid or ErrUnsupported, and is a *FieldError where one field is to blame. Keys that Parse does not
-// know are tolerated.
+// Parse reads the network configuration from standard input, validates it and fills in the defaults. An error wraps
+// ErrDecode, ErrInvalid or ErrUnsupported. It is a *FieldError if one field is the cause. Parse ignores unknown keys.
 //
 // Source: CNI specification 1.1.0, section 1; Calico's configuration reference.
 func Parse(stdin []byte) (*NetConf, error) {
@@ -39,7 +38,7 @@ func Parse(stdin []byte) (*NetConf, error) {
 	return conf, nil
 }
 
-// decode decodes JSON; an error names the field, below the given path.
+// decode decodes JSON. Its error names the field, relative to path.
 func decode(data []byte, path string, into any) error {
 	if len(data) == 0 && path != "" {
 		return nil
@@ -50,7 +49,7 @@ func decode(data []byte, path string, into any) error {
 	return nil
 }
 
-// decodeError explains an error of encoding/json without the values that it may quote: they may be secrets.
+// decodeError describes an error of encoding/json without the values that it may quote, because they may be secrets.
 func decodeError(data []byte, err error, path string) error {
 	if fault := jsonfault.Explain(data); fault != "" {
 		return fmt.Errorf("%w: %s", ErrDecode, fault)
@@ -69,7 +68,7 @@ func fieldPath(path, field string) string {
 	return "the configuration"
 }
 
-// jsonType names the JSON that a Go type is decoded from.
+// jsonType returns the name of the JSON type that a Go type is decoded from.
 func jsonType(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:

@@ -10,8 +10,8 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 )
 
-// PrevResult decodes the result of the previous plugin in the chain, of any CNI version, as one of the newest version. It is nil
-// when there is none. An error wraps ErrDecode; one that is Hollow is an error.
+// PrevResult decodes the result of the previous plugin, of any CNI version, into the newest version. It returns nil if
+// there is none. An error wraps ErrDecode. A result with an incomplete entry is an error; see Hollow.
 func (c *NetConf) PrevResult() (*current.Result, error) {
 	if c.RawPrevResult == nil {
 		return nil, nil
@@ -21,7 +21,7 @@ func (c *NetConf) PrevResult() (*current.Result, error) {
 		return nil, err
 	}
 	if entry := Hollow(result); entry != "" {
-		return nil, &FieldError{ErrDecode, "prevResult." + entry, "", "want an object, with its dst or address"}
+		return nil, &FieldError{ErrDecode, "prevResult." + entry, "", "want an object with dst or address"}
 	}
 	result.CNIVersion = current.ImplementedSpecVersion
 	return result, nil
@@ -36,7 +36,7 @@ func (c *NetConf) decodePrevious(result *current.Result) error {
 		return err
 	}
 	if before030.IP4 == nil && before030.IP6 == nil {
-		// Since 0.3.0 results only gained keys, but for the version of an address, which the address itself tells.
+		// Since 0.3.0 results only gained keys, except for the version of an address, which the address itself implies.
 		return decode(c.RawPrevResult, "prevResult.", result)
 	}
 	old := &types020.Result{}
@@ -52,15 +52,19 @@ func (c *NetConf) decodePrevious(result *current.Result) error {
 	return nil
 }
 
-// Hollow returns which entry of a result is null, or has not the address or destination that it is there for, "ips[0]", or the empty
-// string. What works with results takes all of that for granted.
+// Hollow returns the first entry of a result that is null or lacks its address or destination, such as "ips[0]", or an
+// empty string. Code that uses results relies on both.
 func Hollow(r *current.Result) string {
 	field, n := "interfaces", slices.Index(r.Interfaces, nil)
 	if n < 0 {
-		field, n = "ips", slices.IndexFunc(r.IPs, func(ip *current.IPConfig) bool { return ip == nil || ip.Address.IP == nil })
+		field, n = "ips", slices.IndexFunc(r.IPs, func(ip *current.IPConfig) bool {
+			return ip == nil || ip.Address.IP == nil
+		})
 	}
 	if n < 0 {
-		field, n = "routes", slices.IndexFunc(r.Routes, func(route *types.Route) bool { return route == nil || route.Dst.IP == nil })
+		field, n = "routes", slices.IndexFunc(r.Routes, func(route *types.Route) bool {
+			return route == nil || route.Dst.IP == nil
+		})
 	}
 	if n < 0 {
 		return ""

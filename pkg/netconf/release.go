@@ -4,9 +4,9 @@ import (
 	"encoding/json"
 )
 
-// ParseForRelease reads what a DEL cannot do without, from a configuration that Parse may refuse: it may have been changed
-// since the ADD, and an attachment must be removable whatever somebody wrote into the file. A field that cannot be
-// read counts as absent. The error is that of Parse, for the log; the configuration is there in any case.
+// ParseForRelease reads the fields that a DEL needs, from a configuration that Parse may reject. The configuration may
+// have changed since the ADD, but the attachment must still be removable. An unreadable field counts as absent. The
+// error is that of Parse, for the log. The configuration is valid in any case.
 //
 // Source: CNI specification 1.1.0, section 4: a DEL does all it can.
 func ParseForRelease(stdin []byte) (*NetConf, error) {
@@ -20,11 +20,12 @@ func ParseForRelease(stdin []byte) (*NetConf, error) {
 		Name: text(fields, "name"), Type: text(fields, "type"), IPAMLockFile: text(fields, "ipam_lock_file"),
 		IPAM: IPAM{Type: text(object(fields, "ipam"), "type")},
 		Kubernetes: Kubernetes{
-			Kubeconfig: text(object(fields, "kubernetes"), "kubeconfig"), APIRoot: text(object(fields, "kubernetes"), "k8s_api_root"),
+			Kubeconfig: text(object(fields, "kubernetes"), "kubeconfig"),
+			APIRoot:    text(object(fields, "kubernetes"), "k8s_api_root"),
 		},
 	}
 	_ = json.Unmarshal(object(fields, "ipam")["exec"], &conf.IPAM.Exec)
-	// Our own is what an unreadable section is taken for: to look for addresses that are not there does no harm.
+	// An unreadable section is treated as calico-ipam, because a release without addresses is harmless.
 	if conf.IPAM.Type == "" || !isFileName(conf.IPAM.Type) {
 		conf.IPAM.Type = CalicoIPAM
 	}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestADelFindsWhatItNeedsInABrokenConfiguration(t *testing.T) {
+func TestParseForReleaseOfInvalidConfiguration(t *testing.T) {
 	for name, broken := range map[string]string{
 		"wrong type": `"mtu": "large"`, "out of range": `"mtu": 5`, "unsupported": `"datastore_type": "etcdv3"`,
 		"unknown value": `"log_level": "loud"`, "bad list": `"readiness_gates": 7`,
@@ -15,7 +15,8 @@ func TestADelFindsWhatItNeedsInABrokenConfiguration(t *testing.T) {
 		if err == nil {
 			t.Errorf("%s: no error to log", name)
 		}
-		if conf.Name != "net" || conf.Kubernetes.Kubeconfig != "/k" || conf.IPAMLockFile != "/l" || conf.IPAM.Type != CalicoIPAM {
+		if conf.Name != "net" || conf.Kubernetes.Kubeconfig != "/k" || conf.IPAMLockFile != "/l" ||
+			conf.IPAM.Type != CalicoIPAM {
 			t.Errorf("%s: %+v", name, conf)
 		}
 	}
@@ -29,10 +30,11 @@ func TestADelFindsWhatItNeedsInABrokenConfiguration(t *testing.T) {
 	}
 }
 
-// FuzzParseForRelease expects of any input what a DEL goes by: the error of Parse, and an IPAM plugin that is a file's name.
+// FuzzParseForRelease checks for any input that the error is that of Parse and that the IPAM plugin is a file name.
 func FuzzParseForRelease(f *testing.F) {
 	for _, seed := range []string{
-		minimal, full, emptied, "null", "[]", `{"name": 5, "ipam": {"type": "../x", "exec": "yes"}}`, `{"ipam": {"type": ""}}`, `{"mtu": -1, "ipam": {"type": "a\\b"}}`,
+		minimal, full, emptied, "null", "[]", `{"name": 5, "ipam": {"type": "../x", "exec": "yes"}}`,
+		`{"ipam": {"type": ""}}`, `{"mtu": -1, "ipam": {"type": "a\\b"}}`,
 	} {
 		f.Add([]byte(seed))
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestRoutesOfThePodAreHostLocalsAndWithThemTheDefaultRoutesWhereAsked(t *testing.T) {
+func TestPodRoutes(t *testing.T) {
 	const two = `"routes":[{"dst":"10.96.0.7/12","gw":"10.0.0.1"},{"dst":"fd00::/8"},{"dst":"10.96.0.0/12"}]`
 	for _, c := range []struct{ ipam, more, want string }{
 		{`"type":"host-local"`, "", "[]"},
@@ -28,8 +28,9 @@ func TestRoutesOfThePodAreHostLocalsAndWithThemTheDefaultRoutesWhereAsked(t *tes
 	}
 }
 
-func TestARouteOfHostLocalThatIsNoCIDRIsNamed(t *testing.T) {
-	_, err := Parse([]byte(`{"name":"n","ipam":{"type":"host-local","routes":[{"dst":"0.0.0.0/0"},{"dst":"10.0.0.1"}]}}`))
+func TestParseRejectsHostLocalRouteWithoutCIDR(t *testing.T) {
+	const routes = `[{"dst":"0.0.0.0/0"},{"dst":"10.0.0.1"}]`
+	_, err := Parse([]byte(`{"name":"n","ipam":{"type":"host-local","routes":` + routes + `}}`))
 	if err == nil || !strings.Contains(err.Error(), `ipam.routes[1].dst: "10.0.0.1": want a CIDR`) {
 		t.Errorf("error %v", err)
 	}

@@ -1,6 +1,6 @@
 package netconf
 
-// Secret is a string that prints, logs and encodes as "[redacted]". Its text is to be had only by Reveal.
+// Secret is a string that prints, logs and encodes as "[redacted]". Only Reveal returns its text.
 type Secret string
 
 const redacted = "[redacted]"
@@ -8,7 +8,7 @@ const redacted = "[redacted]"
 // Reveal returns the secret itself.
 func (s Secret) Reveal() string { return string(s) }
 
-// String returns "[redacted]", or "" for no secret.
+// String returns "[redacted]", or "" for an empty secret.
 func (s Secret) String() string {
 	if s == "" {
 		return ""
@@ -16,8 +16,8 @@ func (s Secret) String() string {
 	return redacted
 }
 
-// GoString returns what String does, so that "%#v" gives nothing away.
+// GoString returns the same as String, so that "%#v" does not reveal the secret.
 func (s Secret) GoString() string { return s.String() }
 
-// MarshalText returns what String does: encoders, slog's among them, print no secret.
+// MarshalText returns the same as String, so that encoders such as those of slog do not reveal the secret.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Warning is a value of the configuration that Parse replaces or ignores. Calico attaches pods with such a value, so that
-// an error would refuse every pod of a node that worked before.
+// Warning reports a value of the configuration that Parse replaces or ignores. Calico attaches pods despite such a
+// value; an error would reject every pod on a node that works with Calico.
 type Warning struct {
-	// Field is the path of the field, Value the value as the configuration has it.
+	// Field is the path of the field; Value is the configured value.
 	Field, Value string
-	// Advice says what is allowed, and what the plugins use instead.
+	// Advice says what is allowed and what the plugins use instead.
 	Advice string
 }
 
@@ -19,11 +19,12 @@ func (c *NetConf) warn(field string, value any, advice string) {
 	c.Warnings = append(c.Warnings, Warning{field, clip(show(value)), advice})
 }
 
-// tolerate replaces the values of a normalized configuration that Calico accepts and that make no sense.
+// tolerate replaces meaningless values that Calico accepts in a normalized configuration.
 func (c *NetConf) tolerate() {
 	level, ok := ParseLevel(c.LogLevel)
 	if !ok {
-		c.warn("log_level", c.LogLevel, fmt.Sprintf(`want "debug", "info", "warning" or "error"; using %q`, DefaultLogLevel))
+		c.warn("log_level", c.LogLevel, fmt.Sprintf(`want "debug", "info", "warning" or "error"; using %q`,
+			DefaultLogLevel))
 		level = DefaultLogLevel
 	}
 	c.LogLevel = level
@@ -36,12 +37,13 @@ func (c *NetConf) tolerate() {
 		c.NumQueues = DefaultNumQueues
 	}
 	if c.PolicySetupTimeoutSeconds > maxSeconds {
-		c.warn("policy_setup_timeout_seconds", c.PolicySetupTimeoutSeconds, fmt.Sprintf("want seconds up to %d; using that", maxSeconds))
+		c.warn("policy_setup_timeout_seconds", c.PolicySetupTimeoutSeconds,
+			fmt.Sprintf("want seconds up to %d; using that", maxSeconds))
 		c.PolicySetupTimeoutSeconds = maxSeconds
 	}
 }
 
-// bound replaces a value outside of its range by the default.
+// bound replaces an out-of-range value by the default.
 func (c *NetConf) bound(field string, value *int, least, most, byDefault int, unit string) {
 	if *value >= least && *value <= most {
 		return
@@ -55,11 +57,11 @@ func (c *NetConf) bound(field string, value *int, least, most, byDefault int, un
 }
 
 const (
-	// maxMegabytes is what an int64 holds in bytes, maxDays what a time.Duration holds.
+	// maxMegabytes is the limit of an int64 in bytes; maxDays is that of a time.Duration.
 	maxMegabytes = math.MaxInt64 >> 20
 	maxDays      = math.MaxInt64 / int(24*time.Hour)
-	// maxSeconds is a day, longer than any runtime waits for a pod.
+	// maxSeconds is one day, longer than any runtime waits for a pod.
 	maxSeconds = 24 * 60 * 60
-	// maxQueues is the kernel's bound (rtnl_create_link).
+	// maxQueues is the limit of the kernel (rtnl_create_link).
 	maxQueues = 4096
 )

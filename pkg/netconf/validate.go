@@ -12,7 +12,7 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// normalize fills in the defaults, and leaves one spelling of what has several.
+// normalize fills in the defaults and unifies alternative spellings.
 func (c *NetConf) normalize() {
 	c.CNIVersion = cmp.Or(c.CNIVersion, DefaultCNIVersion)
 	c.NumQueues = cmp.Or(c.NumQueues, DefaultNumQueues)
@@ -31,12 +31,13 @@ func (c *NetConf) normalize() {
 	}
 }
 
-// validate returns the first fault of a normalized configuration.
+// validate returns the first error of a normalized configuration.
 func (c *NetConf) validate() error {
-	return cmp.Or(c.checkName(), c.checkDevice(), c.checkDatastore(), c.checkWaits(), c.checkRequests(), c.checkAttachments())
+	return cmp.Or(c.checkName(), c.checkDevice(), c.checkDatastore(), c.checkWaits(), c.checkRequests(),
+		c.checkAttachments())
 }
 
-// checkName holds the name to section 1 of the CNI specification 1.1.0.
+// checkName checks the name against section 1 of the CNI specification 1.1.0.
 func (c *NetConf) checkName() error {
 	for i, r := range c.Name {
 		alphanumeric := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
@@ -50,22 +51,23 @@ func (c *NetConf) checkName() error {
 	return nil
 }
 
-// checkNetwork refuses a name that CNI allows and block IPAM cannot use: every ADD would fail.
+// checkNetwork rejects a name that CNI allows but block IPAM cannot use. Every ADD would fail.
 func (c *NetConf) checkNetwork() error {
 	if c.IPAM.Type == CalicoIPAM && !workload.ValidNetwork(c.Name) {
-		return invalid("name", c.Name, fmt.Sprintf("with calico-ipam it begins the names of Kubernetes objects: want letters, digits, hyphens and dots, "+
+		return invalid("name", c.Name, fmt.Sprintf("with calico-ipam the names of Kubernetes objects begin with it: "+
+			"want letters, digits, hyphens and dots, "+
 			"a letter or digit at each end and beside each dot, %d bytes at most", workload.MaxNetwork))
 	}
 	return nil
 }
 
-// What the kernel takes for the MTU of an interface (ETH_MIN_MTU, ETH_MAX_MTU).
+// Limits of the kernel for the MTU of an interface (ETH_MIN_MTU, ETH_MAX_MTU).
 const (
 	LeastMTU = 68
 	MostMTU  = 65535
 )
 
-// checkDevice knows what the kernel takes, for queues by the bounds of rtnl_create_link.
+// checkDevice checks the limits of the kernel. Those for queues are from rtnl_create_link.
 func (c *NetConf) checkDevice() error {
 	switch {
 	case c.MTU != 0 && (c.MTU < LeastMTU || c.MTU > MostMTU):
@@ -90,8 +92,8 @@ func (c *NetConf) checkDatastore() error {
 	return nil
 }
 
-// ParseLevel returns the log level that a name stands for: one of the four levels, or the name that another logger has
-// for it, in any case. ok is false for any other name.
+// ParseLevel returns the log level for a name: one of the four levels, or the name that another logger uses for it, in
+// any case. ok is false for any other name.
 func ParseLevel(name string) (level string, ok bool) {
 	switch level := strings.ToLower(name); level {
 	case "debug", "info", "warning", "error":
@@ -121,12 +123,13 @@ func (c *NetConf) Level() slog.Level {
 
 func (c *NetConf) checkWaits() error {
 	if seconds := c.PolicySetupTimeoutSeconds; seconds < 0 {
-		return invalid("policy_setup_timeout_seconds", seconds, fmt.Sprintf("want seconds up to %d, or 0 not to wait", maxSeconds))
+		return invalid("policy_setup_timeout_seconds", seconds, fmt.Sprintf("want seconds up to %d, or 0 not to wait",
+			maxSeconds))
 	}
 	for i, gate := range c.ReadinessGates {
 		u, err := url.Parse(gate)
 		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
-			// A URL may hold a password, and one that does not parse cannot be relieved of it.
+			// A URL may contain a password, which cannot be removed from a URL that does not parse.
 			return &FieldError{ErrInvalid, fmt.Sprintf("readiness_gates[%d]", i), "", "want an http or https URL"}
 		}
 	}
@@ -154,17 +157,20 @@ func (c *NetConf) checkRequests() error {
 	return nil
 }
 
-// checkAttachments takes no entry of a GC's list for one that names nothing: everything would go.
+// checkAttachments rejects an incomplete entry: GC would otherwise remove attachments that are in use.
 func (c *NetConf) checkAttachments() error {
 	for i, a := range c.ValidAttachments {
 		if a.ContainerID == "" || a.IfName == "" {
-			return &FieldError{ErrInvalid, fmt.Sprintf("cni.dev/valid-attachments[%d]", i), "", "want containerID and ifname"}
+			return &FieldError{
+				ErrInvalid, fmt.Sprintf("cni.dev/valid-attachments[%d]", i), "",
+				"want containerID and ifname",
+			}
 		}
 	}
 	return nil
 }
 
-// parseAddr reads an address, or the address of a CIDR.
+// parseAddr parses an address, or the address of a CIDR.
 func parseAddr(text string) (netip.Addr, bool) {
 	if strings.Contains(text, "/") {
 		prefix, err := netip.ParsePrefix(text)
@@ -174,9 +180,11 @@ func parseAddr(text string) (netip.Addr, bool) {
 	return addr.Unmap(), err == nil && addr.Zone() == ""
 }
 
-const wantMAC = "want a unicast MAC address of six bytes other than the gateway's, ee:ee:ee:ee:ee:ee, such as 0a:58:0a:00:00:05"
+const wantMAC = "want a unicast MAC address of six bytes other than the gateway's, ee:ee:ee:ee:ee:ee, such as " +
+	"0a:58:0a:00:00:05"
 
-// parseMAC refuses what the kernel would, multicast and all zeros (is_valid_ether_addr), and what the host's end has.
+// parseMAC rejects multicast and all-zero addresses, as the kernel does (is_valid_ether_addr), and that of the host's
+// end.
 func parseMAC(text string) (net.HardwareAddr, bool) {
 	mac, err := net.ParseMAC(text)
 	if err != nil || len(mac) != 6 || mac[0]&1 != 0 {

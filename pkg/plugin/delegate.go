@@ -122,14 +122,15 @@ func delegateExec() tolerant {
 	return tolerant{&invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: os.Stderr}}}
 }
 
-// ExecPlugin runs the plugin.
+// ExecPlugin runs the plugin. An error says in plain words what is wrong with it.
 func (t tolerant) ExecPlugin(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
 	for i, variable := range environ {
 		if args, ok := strings.CutPrefix(variable, "CNI_ARGS="); ok && args != "" && !strings.Contains(";"+args+";", ";IgnoreUnknown=1;") {
 			environ[i] = "CNI_ARGS=IgnoreUnknown=1;" + args
 		}
 	}
-	return t.Exec.ExecPlugin(ctx, path, stdin, environ)
+	out, err := t.Exec.ExecPlugin(ctx, path, stdin, environ)
+	return explained(out, err, environ)
 }
 
 // delegateConfig is the configuration that the IPAM plugin gets: the whole of ours. calico-ipam knows nothing of a

@@ -38,7 +38,7 @@ func (p *Plugin) Status(ctx context.Context, args *skel.CmdArgs) error {
 	return a.delegateStatus(ctx)
 }
 
-// podsFare returns an error that wraps dataplane.ErrSuffering when something has cut off pods that are running.
+// podsFare returns an error that wraps dataplane.ErrPodsCutOff when something has cut off pods that are running.
 func (a *attachment) podsFare(ctx context.Context) error {
 	all, err := a.dataplane.List(ctx)
 	if err != nil {
@@ -54,7 +54,7 @@ func (a *attachment) podsFare(ctx context.Context) error {
 	if faults == 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: %d of %d interfaces; %s", dataplane.ErrSuffering, faults, len(all), first)
+	return fmt.Errorf("%w: %d of %d interfaces; %s", dataplane.ErrPodsCutOff, faults, len(all), first)
 }
 
 // delegateStatus asks another IPAM plugin. One that is older than STATUS has nothing to say.
@@ -75,10 +75,10 @@ func (a *attachment) delegateStatus(ctx context.Context) error {
 	if err == nil || errors.As(err, &answer) && lacksVerb(answer) {
 		return nil
 	}
-	if errors.As(err, &answer) {
+	if errors.As(err, &answer) && answer.Code != 0 {
 		return fmt.Errorf("IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
 	}
-	return fmt.Errorf("%w: run IPAM plugin %s: %w", ipamplugin.ErrCannotAdd, a.Conf.IPAM.Type, err)
+	return fmt.Errorf("%w: %w", ipamplugin.ErrCannotAdd, a.ran(err))
 }
 
 // lacksVerb reports whether a plugin that is older than a verb says so: by the version, or, as those of the time before

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// comparison reads what follows a key.
+// comparison parses the rest of a term after its key.
 func (p *parser) comparison(key string) (node, error) {
 	operator := p.token
 	if operator.kind == kindString {
@@ -26,7 +26,7 @@ func (p *parser) comparison(key string) (node, error) {
 		return p.set(key)
 	case "starts", "ends", "not":
 		return p.twoWords(operator, key)
-	// Calico reads the two-word operators without their space, too.
+	// Calico also accepts the two-word operators without a space.
 	case "startswith":
 		return p.value(opStarts, key)
 	case "endswith":
@@ -64,7 +64,7 @@ func (p *parser) value(op op, key string) (node, error) {
 	return n, p.advance()
 }
 
-// set reads "{", strings between commas, "}". The empty set is allowed.
+// set parses "{", strings separated by commas, "}". The set may be empty.
 func (p *parser) set(key string) (node, error) {
 	if err := p.sequence("{"); err != nil {
 		return node{}, err

@@ -10,8 +10,8 @@ type kind byte
 
 const (
 	kindEnd    kind = iota
-	kindWord        // a key or a keyword: which one it is, its place decides
-	kindString      // text is what stands between the quotes
+	kindWord        // a key or a keyword, depending on its position
+	kindString      // text is the content of the quotes
 	kindSymbol      // one of ( ) { } , ! == != && ||
 )
 
@@ -22,7 +22,7 @@ type token struct {
 	pos int
 }
 
-// String names the token as an error does.
+// String returns the token as errors show it.
 func (t token) String() string {
 	switch t.kind {
 	case kindEnd:
@@ -34,7 +34,7 @@ func (t token) String() string {
 	}
 }
 
-// lexer cuts a selector into tokens, one at a time.
+// lexer splits a selector into tokens, one at a time.
 type lexer struct {
 	text string
 	pos  int
@@ -69,7 +69,8 @@ func (l *lexer) quoted(quote byte) (token, error) {
 	start := l.pos
 	length := strings.IndexByte(l.text[start+1:], quote)
 	if length < 0 {
-		return token{}, syntaxError(start, fmt.Sprintf("a closing %c for the string that starts here", quote), "the end")
+		return token{}, syntaxError(start, fmt.Sprintf("a closing %c for the string that starts here", quote),
+			"the end")
 	}
 	l.pos = start + 1 + length + 1
 	return token{kindString, l.text[start+1 : l.pos-1], start}, nil
@@ -88,7 +89,8 @@ func (l *lexer) symbol() (token, error) {
 		switch rest[0] {
 		case '(', ')', '{', '}', ',', '!':
 		case '=', '&', '|':
-			return token{}, syntaxError(start, fmt.Sprintf("%q", strings.Repeat(rest[:1], 2)), fmt.Sprintf("a single %q", rest[:1]))
+			return token{}, syntaxError(start, fmt.Sprintf("%q", strings.Repeat(rest[:1], 2)),
+				fmt.Sprintf("a single %q", rest[:1]))
 		default:
 			r, _ := utf8.DecodeRuneInString(rest)
 			return token{}, syntaxError(start, "a key, a quoted string or an operator", fmt.Sprintf("%q", r))
@@ -103,10 +105,11 @@ func isSpace(c byte) bool {
 }
 
 func isKey(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '.' || c == '/' || c == '-'
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_' || c == '.' || c == '/' ||
+		c == '-'
 }
 
-// clip keeps an error to one line of a log.
+// clip shortens a text so that the error fits on one line of a log.
 func clip(text string) string {
 	const most = 40
 	if len(text) > most {

@@ -9,15 +9,15 @@ import (
 	"pgregory.net/rapid"
 )
 
-// expression is a selector as one would explain it: a text, what it means of given labels, and whether it is a term
-// that "!", "&&" and "||" can take without brackets.
+// expression is a random selector: its text, its meaning for given labels, and whether "!", "&&" and "||" can take it
+// without parentheses.
 type expression struct {
 	text    string
 	meaning func(labels map[string]string) bool
 	binding int
 }
 
-// Bindings from loose to tight.
+// Binding strengths, from loose to tight.
 const (
 	loose = iota
 	tight
@@ -36,14 +36,15 @@ func drawKey(t *rapid.T) string {
 }
 
 func drawValue(t *rapid.T) string {
-	return rapid.OneOf(rapid.SampledFrom([]string{"", "x", "xy", "yx", "y", " && ", "é"}), rapid.StringMatching(`[ -~]{0,4}`)).Draw(t, "value")
+	return rapid.OneOf(rapid.SampledFrom([]string{"", "x", "xy", "yx", "y", " && ", "é"}),
+		rapid.StringMatching(`[ -~]{0,4}`)).Draw(t, "value")
 }
 
 func drawQuoted(t *rapid.T, value string) string {
 	quotes := []string{"'", `"`}
 	quotes = slices.DeleteFunc(quotes, func(q string) bool { return strings.Contains(value, q) })
 	if len(quotes) == 0 {
-		t.Skip("no selector can say a value with both quotes")
+		t.Skip("no selector can express a value with both quotes")
 	}
 	q := rapid.SampledFrom(quotes).Draw(t, "quote")
 	return q + value + q
@@ -127,7 +128,7 @@ func drawLabels(t *rapid.T) map[string]string {
 	return rapid.MapOfN(rapid.Custom(drawKey), rapid.Custom(drawValue), 0, 5).Draw(t, "labels")
 }
 
-func TestParsedSelectorMatchesModel(t *testing.T) {
+func TestMatchesAgreesWithModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		e := drawExpression(t, 4)
 		s, err := Parse(e.text)
@@ -140,13 +141,13 @@ func TestParsedSelectorMatchesModel(t *testing.T) {
 				t.Fatalf("%q (%s) matches %v: %v, want %v", e.text, s, labels, got, want)
 			}
 			if s.IsAll() && !e.meaning(labels) {
-				t.Fatalf("%q is said to match all, but not %v", e.text, labels)
+				t.Fatalf("IsAll of %q is true, but it does not match %v", e.text, labels)
 			}
 		}
 	})
 }
 
-func TestStringParsesBackToAnEqualSelector(t *testing.T) {
+func TestStringRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := drawExpression(t, 4).text
 		s, err := Parse(text)
@@ -159,7 +160,8 @@ func TestStringParsesBackToAnEqualSelector(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	for _, seed := range []string{
-		"", "all()", "!has(a) && b in {'x', \"y\"} || !(c not in {} && d starts with 'e')", "a == 'b", "((((", "a contains ''", "!!!!global()", "has(a) && (has(b) && has(c))", "(has(a) || has(b)) || has(c)",
+		"", "all()", "!has(a) && b in {'x', \"y\"} || !(c not in {} && d starts with 'e')", "a == 'b", "((((",
+		"a contains ''", "!!!!global()", "has(a) && (has(b) && has(c))", "(has(a) || has(b)) || has(c)",
 	} {
 		f.Add(seed)
 	}
@@ -181,7 +183,7 @@ func checkRoundTrip(t interface{ Fatalf(string, ...any) }, s *Selector) {
 		t.Fatalf("canonical form %q does not parse: %v", text, err)
 	}
 	if diff := cmp.Diff(s, again, cmp.AllowUnexported(Selector{}, node{})); diff != "" {
-		t.Fatalf("%q reads back as %q:\n%s", text, again, diff)
+		t.Fatalf("%q parses back as %q:\n%s", text, again, diff)
 	}
 	if again.String() != text {
 		t.Fatalf("%q prints again as %q", text, again)

@@ -15,13 +15,13 @@ const (
 	opContains    // key, one value
 	opStarts      // key, one value
 	opEnds        // key, one value
-	opNot         // one kid, not itself opNot
-	opAnd         // two kids or more, none opAnd
-	opOr          // two kids or more, none opOr
+	opNot         // one operand, not itself opNot
+	opAnd         // at least two operands, none opAnd
+	opOr          // at least two operands, none opOr
 )
 
-// node is one term of a selector. "!=" and "not in" are opNot of opEquals and opIn: negation is what makes them true
-// of an absent label.
+// node is one term of a selector. "!=" and "not in" are opNot of opEquals and opIn, so they are true for an absent
+// label.
 type node struct {
 	op     op
 	key    string
@@ -29,7 +29,8 @@ type node struct {
 	kids   []node
 }
 
-// with returns the chain n with one more operand, or with the operands of that if it is a chain of the same operator.
+// with returns the chain n with one more operand. If operand is a chain of the same operator, its operands are
+// appended.
 func (n node) with(operand node) node {
 	if operand.op == n.op {
 		n.kids = append(n.kids, operand.kids...)
@@ -64,7 +65,7 @@ func (n *node) matches(labels map[string]string) bool {
 	return ok && n.accepts(value)
 }
 
-// accepts reports whether the term is true of a label that is there with this value.
+// accepts reports whether the term is true for a label with this value.
 func (n *node) accepts(value string) bool {
 	switch n.op {
 	case opHas:
@@ -83,7 +84,7 @@ func (n *node) accepts(value string) bool {
 	}
 }
 
-// truth is what can be said of a term without labels.
+// truth is the result of a term as far as it is independent of the labels.
 type truth byte
 
 const (
@@ -99,7 +100,7 @@ func (n *node) constant() truth {
 	case opNot:
 		return n.kids[0].constant().opposite()
 	case opAnd, opOr:
-		// One operand of the deciding kind settles a chain; without one, all of the other kind do.
+		// One operand of the deciding value determines a chain. Otherwise all operands must have the other value.
 		decides, settled := never, always
 		if n.op == opOr {
 			decides, settled = always, never

@@ -2,7 +2,7 @@ package selector
 
 import "fmt"
 
-// parser is recursive descent with one token of lookahead:
+// parser is a recursive descent parser with one token of lookahead:
 //
 //	or    = and { "||" and }
 //	and   = not { "&&" not }
@@ -38,7 +38,7 @@ func parse(text string) (node, error) {
 func (p *parser) or() (node, error)  { return p.chain(opOr, "||", p.and) }
 func (p *parser) and() (node, error) { return p.chain(opAnd, "&&", p.not) }
 
-// chain reads operands between one operator, and flattens operands that are chains of the same operator themselves.
+// chain parses operands separated by one operator. It flattens operands that are chains of the same operator.
 func (p *parser) chain(op op, symbol string, operand func() (node, error)) (node, error) {
 	first, err := operand()
 	if err != nil || !p.at(symbol) {
@@ -128,7 +128,7 @@ func (p *parser) has() (node, error) {
 	return n, p.sequence(")")
 }
 
-// sequence reads these words or symbols, one after the other.
+// sequence parses these words or symbols, in order.
 func (p *parser) sequence(texts ...string) error {
 	for _, text := range texts {
 		if p.token.kind == kindString || p.token.text != text {

@@ -41,7 +41,8 @@ func (n *node) printNegated(out []byte) []byte {
 	}
 }
 
-// printChain brackets only where the text that was parsed had to: the canonical form never nests deeper than MaxDepth.
+// printChain adds parentheses only where the parsed text needed them, so the canonical form never nests deeper than
+// MaxDepth.
 func (n *node) printChain(out []byte, operator string) []byte {
 	for i := range n.kids {
 		if i > 0 {
@@ -72,7 +73,7 @@ func (n *node) printSet(out []byte, operator string) []byte {
 	return append(out, '}')
 }
 
-// printString quotes with whichever quote the value does not hold; a parsed value never holds both.
+// printString uses the quote that the value does not contain. A parsed value never contains both.
 func printString(out []byte, value string) []byte {
 	quote := byte('\'')
 	if strings.IndexByte(value, quote) >= 0 {

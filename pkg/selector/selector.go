@@ -1,42 +1,41 @@
-// Package selector is Calico's selector language: expressions over labels, such as the nodeSelector and the
+// Package selector implements Calico's selector language: expressions over labels, such as the nodeSelector and the
 // namespaceSelector of an IPPool.
 //
 //	all()  global()            everything
-//	has(k)  !has(k)            the label k is there, is not there
+//	has(k)  !has(k)            the label k is present, is absent
 //	k == 'v'  k != 'v'         its value is v; is not v, or k is absent
 //	k in {'a', 'b'}            its value is one of these
 //	k not in {'a', 'b'}        its value is none of these, or k is absent
-//	k contains 'v'             its value holds v; likewise "starts with" and "ends with"
-//	! && || ( )                "!" takes the one term after it; "&&" binds tighter than "||"
+//	k contains 'v'             its value contains v; likewise "starts with" and "ends with"
+//	! && || ( )                "!" applies to the next term; "&&" binds tighter than "||"
 //
-// Strings stand in single or double quotes and know no escapes: a string holds anything but its own quote. Keys are
-// of ASCII letters, digits and "_./-". Space, tab and newline separate and mean nothing else. An empty selector is
-// all(): a pool without nodeSelector serves every node, one without namespaceSelector every namespace. What global()
-// stands for depends on the object that holds it, and pools give it no meaning of its own: here it equals all().
+// Strings are enclosed in single or double quotes, without escapes: a string may contain anything except its own quote.
+// Keys consist of ASCII letters, digits and "_./-". Spaces, tabs and newlines only separate tokens. An empty selector
+// equals all(): a pool without nodeSelector serves every node, one without namespaceSelector every namespace. The
+// meaning of global() depends on the object that contains it. For pools it equals all().
 package selector
 
 import "errors"
 
-// Limits of what Parse accepts. An object of the API server holds 1.5 MiB at most; a quarter of a MiB is a list of
-// several thousand nodes.
+// Limits of Parse. The API server limits an object to 1.5 MiB. A selector of 256 KiB can list several thousand nodes.
 const (
-	// MaxLength is the longest selector in bytes.
+	// MaxLength is the maximum length of a selector in bytes.
 	MaxLength = 256 << 10
-	// MaxDepth is how deep parentheses nest. It bounds the stack of parsing, matching and printing; chains of "!", "&&"
-	// and "||" take no depth.
+	// MaxDepth is the maximum nesting of parentheses. It bounds the stack of parsing, matching and printing. Chains of
+	// "!", "&&" and "||" do not nest.
 	MaxDepth = 100
 )
 
 // ErrSyntax is wrapped by every error of Parse.
 var ErrSyntax = errors.New("invalid selector")
 
-// Selector is a parsed selector: immutable, safe for concurrent use. The zero value is all().
+// Selector is a parsed selector. It is immutable and safe for concurrent use. The zero value is all().
 type Selector struct {
 	root node
 }
 
-// Parse reads a selector. An error wraps ErrSyntax and says at which byte, counted from 1, what was expected and what
-// was found instead.
+// Parse parses a selector. An error wraps ErrSyntax. It names the byte position, counted from 1, and what was expected
+// and found there.
 func Parse(text string) (*Selector, error) {
 	root, err := parse(text)
 	if err != nil {
@@ -45,19 +44,19 @@ func Parse(text string) (*Selector, error) {
 	return &Selector{root}, nil
 }
 
-// Matches reports whether an object with these labels is selected. It allocates nothing.
+// Matches reports whether the selector matches an object with these labels. It does not allocate.
 func (s *Selector) Matches(labels map[string]string) bool {
 	return s.root.matches(labels)
 }
 
-// IsAll reports whether the selector provably matches whatever the labels, so that nobody need fetch them. False does
-// not say the reverse: "has(k) || !has(k)" is not seen through.
+// IsAll reports whether the selector provably matches any labels, so that a caller need not fetch them. A false result
+// proves nothing: IsAll does not detect that "has(k) || !has(k)" always matches.
 func (s *Selector) IsAll() bool {
 	return s.root.constant() == always
 }
 
-// String returns the selector in a canonical form: one way of spacing, quoting and bracketing, sets sorted. Parse reads
-// it back to an equal selector.
+// String returns the selector in canonical form, with uniform spacing, quotes and parentheses and sorted sets. Parse
+// parses it to an equal selector.
 func (s *Selector) String() string {
 	return string(s.root.print(nil))
 }

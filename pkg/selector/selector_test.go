@@ -85,7 +85,7 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-func TestNothingIsThereInNilLabels(t *testing.T) {
+func TestMatchesNilLabels(t *testing.T) {
 	for text, want := range map[string]bool{"has(k)": false, "k == ''": false, "k != ''": true, "all()": true} {
 		if got := mustParse(t, text).Matches(nil); got != want {
 			t.Errorf("%q matches nil: %v, want %v", text, got, want)
@@ -93,46 +93,51 @@ func TestNothingIsThereInNilLabels(t *testing.T) {
 	}
 }
 
-func TestZeroSelectorIsAll(t *testing.T) {
+func TestZeroSelectorMatchesAll(t *testing.T) {
 	var s Selector
 	if !s.Matches(nil) || !s.IsAll() || s.String() != "all()" {
 		t.Errorf("matches %v, is all %v, prints %q", s.Matches(nil), s.IsAll(), s.String())
 	}
 }
 
-func TestErrorsNamePositionAndExpectation(t *testing.T) {
+func TestParseErrorsNamePositionAndExpectation(t *testing.T) {
 	for text, want := range map[string]string{
-		"zone":                  `position 5: expected after the key "zone" one of ==, !=, in, not in, contains, starts with, ends with, found the end`,
-		"zone = 'a'":            `position 6: expected "==", found a single "="`,
-		"zone is 'a'":           `position 6: expected after the key "zone" one of ==, !=, in, not in, contains, starts with, ends with, found "is"`,
-		"zone '==' 'a'":         `position 6: expected after the key "zone" one of ==, !=, in, not in, contains, starts with, ends with, found the string "=="`,
-		"zone == a":             `position 9: expected a quoted string, found "a"`,
-		"zone == 'a":            `position 9: expected a closing ' for the string that starts here, found the end`,
-		`zone == "a'`:           `position 9: expected a closing " for the string that starts here, found the end`,
-		"zone not 'a'":          `position 10: expected "in", found the string "a"`,
-		"zone starts 'with'":    `position 13: expected "with", found the string "with"`,
-		"zone in 'a'":           `position 9: expected "{", found the string "a"`,
-		"zone in {'a' 'b'}":     `position 14: expected "," or "}", found the string "b"`,
-		"zone in {'a',}":        `position 14: expected a quoted string, found "}"`,
-		"zone in {a}":           `position 10: expected a quoted string, found "a"`,
-		"zone in {'a'":          `position 13: expected "," or "}", found the end`,
-		"has(zone) has(a)":      `position 11: expected "&&", "||" or the end, found "has"`,
-		"has(zone) & has(a)":    `position 11: expected "&&", found a single "&"`,
-		"has(zone) |":           `position 11: expected "||", found a single "|"`,
-		"has(zone) &&":          `position 13: expected a key, "has(", "all()", "!" or "(", found the end`,
-		"&& has(zone)":          `position 1: expected a key, "has(", "all()", "!" or "(", found "&&"`,
-		"(has(zone)":            `position 11: expected "&&", "||" or ")", found the end`,
-		"has(zone))":            `position 10: expected "&&", "||" or the end, found ")"`,
-		"has()":                 `position 5: expected a key, found ")"`,
-		"has('zone')":           `position 5: expected a key, found the string "zone"`,
-		"has(zone":              `position 9: expected ")", found the end`,
-		"all(":                  `position 5: expected ")", found the end`,
-		"any()":                 `position 4: expected after the key "any" one of ==, !=, in, not in, contains, starts with, ends with, found "("`,
-		"zöne == 'a'":           `position 2: expected a key, a quoted string or an operator, found 'ö'`,
-		"'zone' == 'a'":         `position 1: expected a key, "has(", "all()", "!" or "(", found the string "zone"`,
-		"!":                     `position 2: expected a key, "has(", "all()", "!" or "(", found the end`,
-		"()":                    `position 2: expected a key, "has(", "all()", "!" or "(", found ")"`,
-		strings.Repeat("a", 99): `position 100: expected after the key "` + strings.Repeat("a", 40) + `…" one of ==, !=, in, not in, contains, starts with, ends with, found the end`,
+		"zone": `position 5: expected after the key "zone" one of ==, !=, in, not in, contains, ` +
+			`starts with, ends with, found the end`,
+		"zone = 'a'": `position 6: expected "==", found a single "="`,
+		"zone is 'a'": `position 6: expected after the key "zone" one of ==, !=, in, not in, contains, ` +
+			`starts with, ends with, found "is"`,
+		"zone '==' 'a'": `position 6: expected after the key "zone" one of ==, !=, in, not in, contains, ` +
+			`starts with, ends with, found the string "=="`,
+		"zone == a":          `position 9: expected a quoted string, found "a"`,
+		"zone == 'a":         `position 9: expected a closing ' for the string that starts here, found the end`,
+		`zone == "a'`:        `position 9: expected a closing " for the string that starts here, found the end`,
+		"zone not 'a'":       `position 10: expected "in", found the string "a"`,
+		"zone starts 'with'": `position 13: expected "with", found the string "with"`,
+		"zone in 'a'":        `position 9: expected "{", found the string "a"`,
+		"zone in {'a' 'b'}":  `position 14: expected "," or "}", found the string "b"`,
+		"zone in {'a',}":     `position 14: expected a quoted string, found "}"`,
+		"zone in {a}":        `position 10: expected a quoted string, found "a"`,
+		"zone in {'a'":       `position 13: expected "," or "}", found the end`,
+		"has(zone) has(a)":   `position 11: expected "&&", "||" or the end, found "has"`,
+		"has(zone) & has(a)": `position 11: expected "&&", found a single "&"`,
+		"has(zone) |":        `position 11: expected "||", found a single "|"`,
+		"has(zone) &&":       `position 13: expected a key, "has(", "all()", "!" or "(", found the end`,
+		"&& has(zone)":       `position 1: expected a key, "has(", "all()", "!" or "(", found "&&"`,
+		"(has(zone)":         `position 11: expected "&&", "||" or ")", found the end`,
+		"has(zone))":         `position 10: expected "&&", "||" or the end, found ")"`,
+		"has()":              `position 5: expected a key, found ")"`,
+		"has('zone')":        `position 5: expected a key, found the string "zone"`,
+		"has(zone":           `position 9: expected ")", found the end`,
+		"all(":               `position 5: expected ")", found the end`,
+		"any()": `position 4: expected after the key "any" one of ==, !=, in, not in, contains, starts ` +
+			`with, ends with, found "("`,
+		"zöne == 'a'":   `position 2: expected a key, a quoted string or an operator, found 'ö'`,
+		"'zone' == 'a'": `position 1: expected a key, "has(", "all()", "!" or "(", found the string "zone"`,
+		"!":             `position 2: expected a key, "has(", "all()", "!" or "(", found the end`,
+		"()":            `position 2: expected a key, "has(", "all()", "!" or "(", found ")"`,
+		strings.Repeat("a", 99): `position 100: expected after the key "` + strings.Repeat("a", 40) +
+			`…" one of ==, !=, in, not in, contains, starts with, ends with, found the end`,
 	} {
 		s, err := Parse(text)
 		if err == nil {
@@ -148,7 +153,7 @@ func TestErrorsNamePositionAndExpectation(t *testing.T) {
 	}
 }
 
-func TestLimits(t *testing.T) {
+func TestParseLimits(t *testing.T) {
 	nested := func(depth int) string {
 		return strings.Repeat("!(", depth) + "a == 'b' || has(c) && has(d)" + strings.Repeat(")", depth)
 	}
@@ -228,8 +233,9 @@ func TestStringIsCanonical(t *testing.T) {
 	}
 }
 
-func TestMatchesAllocatesNothing(t *testing.T) {
-	s := mustParse(t, "has(a) && (b in {'x','y','z'} || !(c starts with 'x' && d ends with 'y')) && e contains 'q' && f not in {'1','2'}")
+func TestMatchesDoesNotAllocate(t *testing.T) {
+	s := mustParse(t, "has(a) && (b in {'x','y','z'} || !(c starts with 'x' && d ends with 'y')) && e contains 'q' "+
+		"&& f not in {'1','2'}")
 	labels := map[string]string{"a": "1", "b": "w", "c": "xx", "d": "y", "e": "q", "f": "3"}
 	if n := testing.AllocsPerRun(100, func() { s.Matches(labels) }); n != 0 {
 		t.Errorf("Matches allocates %v times", n)

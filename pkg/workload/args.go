@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// Args is what CNI_ARGS says. Fields that it does not mention are empty.
+// Args is the content of CNI_ARGS. Fields without a key are empty.
 type Args struct {
-	// Pod and Namespace name the Kubernetes pod; UID tells it from a namesake before or after it.
+	// Pod and Namespace name the Kubernetes pod. UID distinguishes it from an earlier or later pod of the same name.
 	Pod, Namespace, UID string
-	// InfraContainerID is the sandbox's container ID as Kubernetes runtimes repeat it.
+	// InfraContainerID is the sandbox's container ID, which Kubernetes runtimes repeat here.
 	InfraContainerID string
-	// IP is the address that the caller wants to have, and no other.
+	// IP is the specific address that the caller requests.
 	IP netip.Addr
-	// TestNamespace is CNI_TEST_NAMESPACE, which Calico's own tests send.
+	// TestNamespace is CNI_TEST_NAMESPACE, which only Calico's own tests set.
 	TestNamespace string
 }
 
-// ParseArgs reads the value of CNI_ARGS: pairs "K=V" between semicolons, of which the last of a key counts. A value
-// may hold "=". Keys other than those of Args are an error unless IgnoreUnknown=1 (or true) stands somewhere among the
-// pairs, as container runtimes have it. Every error wraps ErrInvalidArgs and names CNI_ARGS.
+// ParseArgs reads the value of CNI_ARGS: "KEY=VALUE" pairs separated by semicolons. The last pair of a key counts. A
+// value may contain "=". A key without a field in Args is an error unless one of the pairs is IgnoreUnknown=1 (or
+// true). Every error wraps ErrInvalidArgs and names CNI_ARGS.
 //
 // Source: the CNI conventions, "CNI_ARGS".
 func ParseArgs(text string) (Args, error) {
@@ -32,7 +32,8 @@ func ParseArgs(text string) (Args, error) {
 	for i, pair := range strings.Split(text, ";") {
 		key, value, found := strings.Cut(pair, "=")
 		if !found || key == "" {
-			return Args{}, fmt.Errorf("%w: CNI_ARGS: pair %d: want KEY=VALUE pairs with semicolons between them", ErrInvalidArgs, i+1)
+			return Args{}, fmt.Errorf("%w: CNI_ARGS: pair %d: want KEY=VALUE pairs separated by semicolons",
+				ErrInvalidArgs, i+1)
 		}
 		known, err := args.set(key, value, &ignore)
 		if err != nil {
@@ -43,12 +44,13 @@ func ParseArgs(text string) (Args, error) {
 		}
 	}
 	if unknown != "" && !ignore {
-		return Args{}, fmt.Errorf("%w: CNI_ARGS: unknown key %q: remove it, or add IgnoreUnknown=1", ErrInvalidArgs, unknown)
+		return Args{}, fmt.Errorf("%w: CNI_ARGS: unknown key %q: remove it, or add IgnoreUnknown=1", ErrInvalidArgs,
+			unknown)
 	}
 	return args, nil
 }
 
-// set stores one pair, and reports whether it knows the key.
+// set stores one pair and reports whether it knows the key.
 func (a *Args) set(key, value string, ignore *bool) (known bool, err error) {
 	switch key {
 	case "K8S_POD_NAME":
@@ -77,7 +79,8 @@ func parseIP(value string) (netip.Addr, error) {
 	}
 	addr, err := netip.ParseAddr(value)
 	if err != nil || addr.Zone() != "" {
-		return netip.Addr{}, fmt.Errorf("%w: CNI_ARGS: IP=%q: want one IPv4 or IPv6 address without prefix length or zone", ErrInvalidArgs, value)
+		return netip.Addr{}, fmt.Errorf("%w: CNI_ARGS: IP=%q: want one IPv4 or IPv6 address without prefix length "+
+			"or zone", ErrInvalidArgs, value)
 	}
 	return addr.Unmap(), nil
 }

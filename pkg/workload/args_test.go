@@ -11,7 +11,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestParseArgsReadsWhatRuntimesSend(t *testing.T) {
+func TestParseArgs(t *testing.T) {
 	for text, want := range map[string]Args{
 		"": {},
 		"IgnoreUnknown=1;K8S_POD_NAMESPACE=shop;K8S_POD_NAME=web-0;K8S_POD_INFRA_CONTAINER_ID=abc;K8S_POD_UID=d-e": {
@@ -39,29 +39,33 @@ func TestParseArgsReadsWhatRuntimesSend(t *testing.T) {
 	}
 }
 
-func TestParseArgsErrorsNameTheVariableAndTheCure(t *testing.T) {
+func TestParseArgsErrorsNameVariableAndRemedy(t *testing.T) {
 	for text, want := range map[string]string{
-		"FUTURE=x":                       `CNI_ARGS: unknown key "FUTURE": remove it, or add IgnoreUnknown=1`,
-		"IgnoreUnknown=1;FUTURE":         `CNI_ARGS: pair 2: want KEY=VALUE pairs with semicolons between them`,
-		"K8S_POD_NAME=a;":                `CNI_ARGS: pair 2: want KEY=VALUE pairs with semicolons between them`,
-		"=a":                             `CNI_ARGS: pair 1: want KEY=VALUE pairs with semicolons between them`,
-		"IgnoreUnknown=0;FUTURE=x":       `CNI_ARGS: unknown key "FUTURE": remove it, or add IgnoreUnknown=1`,
-		"IgnoreUnknown=yes":              `CNI_ARGS: IgnoreUnknown="yes": want 1, true, 0 or false`,
-		"IP=10.0.0.5/24":                 `CNI_ARGS: IP="10.0.0.5/24": want one IPv4 or IPv6 address without prefix length or zone`,
-		"IP=fe80::1%eth0":                `CNI_ARGS: IP="fe80::1%eth0": want one IPv4 or IPv6 address without prefix length or zone`,
-		"IgnoreUnknown=1;IP=10.0.0.5,::": `CNI_ARGS: IP="10.0.0.5,::": want one IPv4 or IPv6 address without prefix length or zone`,
+		"FUTURE=x":                 `CNI_ARGS: unknown key "FUTURE": remove it, or add IgnoreUnknown=1`,
+		"IgnoreUnknown=1;FUTURE":   `CNI_ARGS: pair 2: want KEY=VALUE pairs separated by semicolons`,
+		"K8S_POD_NAME=a;":          `CNI_ARGS: pair 2: want KEY=VALUE pairs separated by semicolons`,
+		"=a":                       `CNI_ARGS: pair 1: want KEY=VALUE pairs separated by semicolons`,
+		"IgnoreUnknown=0;FUTURE=x": `CNI_ARGS: unknown key "FUTURE": remove it, or add IgnoreUnknown=1`,
+		"IgnoreUnknown=yes":        `CNI_ARGS: IgnoreUnknown="yes": want 1, true, 0 or false`,
+		"IP=10.0.0.5/24": `CNI_ARGS: IP="10.0.0.5/24": want one IPv4 or IPv6 address without prefix ` +
+			`length or zone`,
+		"IP=fe80::1%eth0": `CNI_ARGS: IP="fe80::1%eth0": want one IPv4 or IPv6 address without ` +
+			`prefix length or zone`,
+		"IgnoreUnknown=1;IP=10.0.0.5,::": `CNI_ARGS: IP="10.0.0.5,::": want one IPv4 or IPv6 address without prefix ` +
+			`length or zone`,
 	} {
 		_, err := ParseArgs(text)
 		checkError(t, "ParseArgs("+text+")", err, want)
 	}
 }
 
-func TestParseArgsIsIndifferentToOrderAndToIgnoredKeys(t *testing.T) {
+func TestParseArgsIgnoresOrderAndUnknownKeys(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringMatching(`[a-z][a-z0-9=-]{0,8}`)
 		want := Args{Pod: name.Draw(t, "pod"), Namespace: name.Draw(t, "namespace"), UID: name.Draw(t, "uid")}
 		pairs := []string{
-			"IgnoreUnknown=1", "K8S_POD_NAME=" + want.Pod, "K8S_POD_NAMESPACE=" + want.Namespace, "K8S_POD_UID=" + want.UID,
+			"IgnoreUnknown=1", "K8S_POD_NAME=" + want.Pod, "K8S_POD_NAMESPACE=" + want.Namespace, "K8S_POD_UID=" +
+				want.UID,
 		}
 		for i, value := range rapid.SliceOfN(name, 0, 3).Draw(t, "ignored") {
 			pairs = append(pairs, fmt.Sprintf("X%d=%s", i, value))
@@ -92,7 +96,7 @@ func FuzzIdentify(f *testing.F) {
 			t.Errorf("host interface name %q of %+v", name, id)
 		}
 		if strings.ContainsAny(id.Namespace+id.Pod+id.ContainerID, "/%?# ") {
-			t.Errorf("%+v would leave its place in a path", id)
+			t.Errorf("%+v would change a path", id)
 		}
 	})
 }

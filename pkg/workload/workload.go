@@ -1,6 +1,6 @@
-// Package workload says who a network attachment is for: the container and its interface, the Kubernetes pod if it is
-// one, and the names that follow from these: of the IPAM handle and of the interface on the host. Those names are a
-// contract with Calico, whose node agent finds a pod's interface by them.
+// Package workload identifies the workload of a network attachment: the container and its interface, the Kubernetes pod
+// if there is one, and the names derived from these (the IPAM handle and the host interface). These names are a
+// contract with Calico: its node agent finds a pod's interface by them.
 package workload
 
 import (
@@ -10,11 +10,11 @@ import (
 	"fmt"
 )
 
-// ErrInvalidArgs is wrapped by every error of this package: the runtime, or the node's environment, called the plugin
-// with something it cannot take. The message names the variable.
+// ErrInvalidArgs is wrapped by every error of this package. The runtime, or the node's environment, passed an invalid
+// value to the plugin. The message names the variable.
 var ErrInvalidArgs = errors.New("invalid arguments")
 
-// ID is one attachment.
+// ID identifies one attachment.
 type ID struct {
 	// ContainerID and IfName are the attachment's key in CNI: CNI_CONTAINERID and CNI_IFNAME.
 	ContainerID, IfName string
@@ -22,36 +22,42 @@ type ID struct {
 	Namespace, Pod, PodUID string
 }
 
-// Identify checks who the attachment is for. A pod without its namespace, the reverse, and names that Kubernetes would
-// not have accepted are errors that wrap ErrInvalidArgs: they end up in paths of the API and names on the host.
+// Identify validates the identity of an attachment. A pod without a namespace, a namespace without a pod, and names
+// that Kubernetes rejects are errors that wrap ErrInvalidArgs, because the names become part of API paths and of names
+// on the host.
 //
-// Source: CNI specification 1.1.0, section 2, "Parameters", for the container ID and the interface name; dev_valid_name of
-// the kernel for the latter.
+// Source: CNI specification 1.1.0, section 2, "Parameters", for the container ID and the interface name; dev_valid_name
+// of the kernel for the interface name.
 func Identify(containerID, ifName string, args Args) (ID, error) {
 	if !validContainerID(containerID) {
-		return ID{}, fmt.Errorf("%w: CNI_CONTAINERID %q: want a letter or digit, then letters, digits and any of _.-", ErrInvalidArgs, containerID)
+		return ID{}, fmt.Errorf("%w: CNI_CONTAINERID %q: want a letter or digit, then letters, digits and any of _.-",
+			ErrInvalidArgs, containerID)
 	}
 	if !validIfName(ifName) {
-		return ID{}, fmt.Errorf("%w: CNI_IFNAME %q: want 1 to %d bytes, not . or .., without slash, colon or space", ErrInvalidArgs, ifName, maxIfName)
+		return ID{}, fmt.Errorf("%w: CNI_IFNAME %q: want 1 to %d bytes, not . or .., without slash, colon or space",
+			ErrInvalidArgs, ifName, maxIfName)
 	}
 	if (args.Pod == "") != (args.Namespace == "") {
-		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAMESPACE=%q with K8S_POD_NAME=%q: want both or neither", ErrInvalidArgs, args.Namespace, args.Pod)
+		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAMESPACE=%q with K8S_POD_NAME=%q: want both or neither",
+			ErrInvalidArgs, args.Namespace, args.Pod)
 	}
 	id := ID{ContainerID: containerID, IfName: ifName, Namespace: args.Namespace, Pod: args.Pod, PodUID: args.UID}
 	if !id.Kubernetes() {
 		return id, nil
 	}
 	if !validLabel(id.Namespace) {
-		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAMESPACE=%q is not the name of a namespace: want up to 63 lower-case letters, digits and -", ErrInvalidArgs, id.Namespace)
+		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAMESPACE=%q is not the name of a namespace: want up to 63 "+
+			"lower-case letters, digits and -", ErrInvalidArgs, id.Namespace)
 	}
 	if !ValidSubdomain(id.Pod) {
-		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAME=%q is not the name of a pod: want lower-case letters, digits, hyphens and dots", ErrInvalidArgs, id.Pod)
+		return ID{}, fmt.Errorf("%w: CNI_ARGS: K8S_POD_NAME=%q is not the name of a pod: want lower-case letters, "+
+			"digits, hyphens and dots", ErrInvalidArgs, id.Pod)
 	}
 	return id, nil
 }
 
-// ForRelease reads who a DEL is for. Arguments that an ADD would refuse are made do with: an attachment whose pod cannot be
-// read from them is released by its container ID, which all that it holds hangs on. An error wraps ErrInvalidArgs.
+// ForRelease identifies the attachment of a DEL. It accepts arguments that an ADD rejects: without a readable pod the
+// attachment is released by its container ID, which identifies all its resources. An error wraps ErrInvalidArgs.
 func ForRelease(containerID, ifName, args string) (ID, error) {
 	parsed, err := ParseArgs(args)
 	if err == nil {
@@ -68,10 +74,10 @@ func ForRelease(containerID, ifName, args string) (ID, error) {
 	return Identify(containerID, ifName, Args{})
 }
 
-// Kubernetes reports whether the attachment is a pod's.
+// Kubernetes reports whether the attachment belongs to a pod.
 func (id ID) Kubernetes() bool { return id.Pod != "" }
 
-// String returns "namespace/pod" and the container ID, or this alone outside Kubernetes: what a log calls the attachment.
+// String returns "namespace/pod" and the container ID or, outside Kubernetes, the container ID alone. Logs use it.
 func (id ID) String() string {
 	if !id.Kubernetes() {
 		return id.ContainerID
@@ -79,11 +85,11 @@ func (id ID) String() string {
 	return id.Namespace + "/" + id.Pod + " (" + id.ContainerID + ")"
 }
 
-// HandleID is the IPAM handle that holds the attachment's addresses in a network: "<network>.<container ID>".
+// HandleID returns the IPAM handle of the attachment in a network: "<network>.<container ID>".
 func (id ID) HandleID(network string) string { return network + "." + id.ContainerID }
 
-// LegacyHandleID is the handle that old versions of Calico used, "<namespace>.<pod>", which a release has to look for
-// too. It is empty outside Kubernetes.
+// LegacyHandleID returns the handle that old versions of Calico used, "<namespace>.<pod>". A release must look it up as
+// well. It is empty outside Kubernetes.
 func (id ID) LegacyHandleID() string {
 	if !id.Kubernetes() {
 		return ""
@@ -91,9 +97,9 @@ func (id ID) LegacyHandleID() string {
 	return id.Namespace + "." + id.Pod
 }
 
-// HostIfName names the host's end of the attachment: prefix, as ParsePrefix returns it, and the first 11 hex digits of
-// the SHA-1 of "<namespace>.<pod>"; outside Kubernetes, prefix and the first 11 characters of the container ID, or all
-// of it when it is shorter. It is the same for every container of a pod, and for every interface in it.
+// HostIfName returns the name of the host end: prefix (see ParsePrefix) and the first 11 hexadecimal digits of the
+// SHA-1 of "<namespace>.<pod>". Outside Kubernetes it is prefix and the first 11 characters of the container ID, or the
+// whole ID if it is shorter. It is the same for all containers and interfaces of a pod.
 func (id ID) HostIfName(prefix string) string {
 	if !id.Kubernetes() {
 		return prefix + id.ContainerID[:min(len(id.ContainerID), suffixLength)]
@@ -102,8 +108,9 @@ func (id ID) HostIfName(prefix string) string {
 	return prefix + hex.EncodeToString(sum[:])[:suffixLength]
 }
 
-// SecondHostIfName names the host's end of a further interface of a container, when HostIfName is taken by its first:
-// prefix and the first 11 hex digits of the SHA-1 of "<container ID>/<interface>". Calico has no such name.
+// SecondHostIfName returns the name of the host end of a further interface of a container, used if another interface
+// has HostIfName: prefix and the first 11 hexadecimal digits of the SHA-1 of "<container ID>/<interface>". Calico has
+// no such name.
 func (id ID) SecondHostIfName(prefix string) string {
 	sum := sha1.Sum([]byte(id.ContainerID + "/" + id.IfName))
 	return prefix + hex.EncodeToString(sum[:])[:suffixLength]

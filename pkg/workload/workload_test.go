@@ -20,7 +20,7 @@ func TestIdentify(t *testing.T) {
 	}
 }
 
-func TestIdentifyErrorsNameTheVariable(t *testing.T) {
+func TestIdentifyErrorsNameVariable(t *testing.T) {
 	const container = "want a letter or digit, then letters, digits and any of _.-"
 	const ifName = "want 1 to 15 bytes, not . or .., without slash, colon or space"
 	long := strings.Repeat("a", 64)
@@ -41,40 +41,89 @@ func TestIdentifyErrorsNameTheVariable(t *testing.T) {
 		{"a", "a234567890123456", Args{}, `CNI_IFNAME "a234567890123456": ` + ifName},
 		{"a", "e", Args{Pod: "p"}, `CNI_ARGS: K8S_POD_NAMESPACE="" with K8S_POD_NAME="p": want both or neither`},
 		{"a", "e", Args{Namespace: "n"}, `CNI_ARGS: K8S_POD_NAMESPACE="n" with K8S_POD_NAME="": want both or neither`},
-		{"a", "e", Args{Namespace: "a.b", Pod: "p"}, `CNI_ARGS: K8S_POD_NAMESPACE="a.b" is not the name of a namespace: want up to 63 lower-case letters, digits and -`},
-		{"a", "e", Args{Namespace: "A", Pod: "p"}, `CNI_ARGS: K8S_POD_NAMESPACE="A" is not the name of a namespace: want up to 63 lower-case letters, digits and -`},
-		{"a", "e", Args{Namespace: "a-", Pod: "p"}, `CNI_ARGS: K8S_POD_NAMESPACE="a-" is not the name of a namespace: want up to 63 lower-case letters, digits and -`},
-		{"a", "e", Args{Namespace: long, Pod: "p"}, `CNI_ARGS: K8S_POD_NAMESPACE="` + long + `" is not the name of a namespace: want up to 63 lower-case letters, digits and -`},
-		{"a", "e", Args{Namespace: "n", Pod: "../p"}, `CNI_ARGS: K8S_POD_NAME="../p" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
-		{"a", "e", Args{Namespace: "n", Pod: "a..b"}, `CNI_ARGS: K8S_POD_NAME="a..b" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
-		{"a", "e", Args{Namespace: "n", Pod: "Web_0"}, `CNI_ARGS: K8S_POD_NAME="Web_0" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
-		{"a", "e", Args{Namespace: "n", Pod: "web_0"}, `CNI_ARGS: K8S_POD_NAME="web_0" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
-		{"a", "e", Args{Namespace: "n", Pod: "-p"}, `CNI_ARGS: K8S_POD_NAME="-p" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
-		{"a", "e", Args{Namespace: "n", Pod: "p-.a"}, `CNI_ARGS: K8S_POD_NAME="p-.a" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
-		{"a", "e", Args{Namespace: "n", Pod: strings.Repeat(long, 4)}, `CNI_ARGS: K8S_POD_NAME="` + strings.Repeat(long, 4) + `" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
+		{
+			"a", "e",
+			Args{Namespace: "a.b", Pod: "p"},
+			`CNI_ARGS: K8S_POD_NAMESPACE="a.b" is not the name of a namespace: want up to 63 lower-case letters, ` +
+				`digits and -`,
+		},
+		{
+			"a", "e",
+			Args{Namespace: "A", Pod: "p"},
+			`CNI_ARGS: K8S_POD_NAMESPACE="A" is not the name of a namespace: want up to 63 lower-case letters, ` +
+				`digits and -`,
+		},
+		{
+			"a", "e",
+			Args{Namespace: "a-", Pod: "p"},
+			`CNI_ARGS: K8S_POD_NAMESPACE="a-" is not the name of a namespace: want up to 63 lower-case letters, ` +
+				`digits and -`,
+		},
+		{"a", "e", Args{Namespace: long, Pod: "p"}, `CNI_ARGS: K8S_POD_NAMESPACE="` + long +
+			`" is not the name of a namespace: want up to 63 lower-case letters, digits and -`},
+		{
+			"a", "e",
+			Args{Namespace: "n", Pod: "../p"},
+			`CNI_ARGS: K8S_POD_NAME="../p" is not the name of a pod: want lower-case letters, digits, hyphens ` +
+				`and dots`,
+		},
+		{
+			"a", "e",
+			Args{Namespace: "n", Pod: "a..b"},
+			`CNI_ARGS: K8S_POD_NAME="a..b" is not the name of a pod: want lower-case letters, digits, hyphens ` +
+				`and dots`,
+		},
+		{
+			"a", "e",
+			Args{Namespace: "n", Pod: "Web_0"},
+			`CNI_ARGS: K8S_POD_NAME="Web_0" is not the name of a pod: want lower-case letters, digits, hyphens ` +
+				`and dots`,
+		},
+		{
+			"a", "e",
+			Args{Namespace: "n", Pod: "web_0"},
+			`CNI_ARGS: K8S_POD_NAME="web_0" is not the name of a pod: want lower-case letters, digits, hyphens ` +
+				`and dots`,
+		},
+		{
+			"a", "e",
+			Args{Namespace: "n", Pod: "-p"},
+			`CNI_ARGS: K8S_POD_NAME="-p" is not the name of a pod: want lower-case letters, digits, hyphens and dots`,
+		},
+		{
+			"a", "e",
+			Args{Namespace: "n", Pod: "p-.a"},
+			`CNI_ARGS: K8S_POD_NAME="p-.a" is not the name of a pod: want lower-case letters, digits, hyphens ` +
+				`and dots`,
+		},
+		{"a", "e", Args{Namespace: "n", Pod: strings.Repeat(long, 4)}, `CNI_ARGS: K8S_POD_NAME="` +
+			strings.Repeat(long, 4) + `" is not the name of a pod: want lower-case letters, digits, hyphens and dots`},
 	} {
 		_, err := Identify(c.containerID, c.ifName, c.args)
 		checkError(t, fmt.Sprintf("Identify(%q, %q, %+v)", c.containerID, c.ifName, c.args), err, c.want)
 	}
 }
 
-func TestNamesOfAnAttachment(t *testing.T) {
-	// The digests are those of sha1sum(1).
+func TestAttachmentNames(t *testing.T) {
+	// The digests were computed with sha1sum(1).
 	for _, c := range []struct {
 		id   ID
 		want string
 	}{
 		{
 			ID{ContainerID: "C0FFEE", Namespace: "default", Pod: "nginx"},
-			`host interface calic440f455693, handle k8s-pod-network.C0FFEE, legacy "default.nginx", called default/nginx (C0FFEE)`,
+			`host interface calic440f455693, handle k8s-pod-network.C0FFEE, legacy "default.nginx", called ` +
+				`default/nginx (C0FFEE)`,
 		},
 		{
 			ID{ContainerID: "c0", Namespace: "kube-system", Pod: "coredns-5d78c9869d-abcde"},
-			`host interface cali4d5f75c480c, handle k8s-pod-network.c0, legacy "kube-system.coredns-5d78c9869d-abcde", called kube-system/coredns-5d78c9869d-abcde (c0)`,
+			`host interface cali4d5f75c480c, handle k8s-pod-network.c0, legacy ` +
+				`"kube-system.coredns-5d78c9869d-abcde", called kube-system/coredns-5d78c9869d-abcde (c0)`,
 		},
 		{
 			ID{ContainerID: "0123456789abcdef"},
-			`host interface cali0123456789a, handle k8s-pod-network.0123456789abcdef, legacy "", called 0123456789abcdef`,
+			`host interface cali0123456789a, handle k8s-pod-network.0123456789abcdef, legacy "", called ` +
+				`0123456789abcdef`,
 		},
 		{
 			ID{ContainerID: "short"},
@@ -91,14 +140,16 @@ func TestNamesOfAnAttachment(t *testing.T) {
 
 func TestParsePrefix(t *testing.T) {
 	for env, want := range map[string]string{
-		"": "cali", "eni": "eni", "azv,cali": "azv", " azv , cali": "azv", ",eni": "cali", "abcd": "abcd", "c,toolong": "c",
+		"": "cali", "eni": "eni", "azv,cali": "azv", " azv , cali": "azv", ",eni": "cali", "abcd": "abcd",
+		"c,toolong": "c",
 	} {
 		if got, err := ParsePrefix(env); err != nil || got != want {
 			t.Errorf("ParsePrefix(%q) = %q, %v, want %q", env, got, err, want)
 		}
 	}
 	for env, want := range map[string]string{
-		"calic": `FELIX_INTERFACEPREFIX "calic": want at most 4 characters, for 11 more follow and an interface name holds 15`,
+		"calic": `FELIX_INTERFACEPREFIX "calic": want at most 4 characters, because 11 more follow and an interface ` +
+			`name holds 15`,
 		"a/b":   `FELIX_INTERFACEPREFIX "a/b": want letters, digits and any of _.-`,
 		"a b,c": `FELIX_INTERFACEPREFIX "a b": want letters, digits and any of _.-`,
 		"ö":     `FELIX_INTERFACEPREFIX "ö": want letters, digits and any of _.-`,
@@ -108,7 +159,7 @@ func TestParsePrefix(t *testing.T) {
 	}
 }
 
-func TestHostIfNameBelongsToThePodAlone(t *testing.T) {
+func TestHostIfNameDependsOnPodOnly(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := rapid.StringMatching(`[a-z]([a-z0-9-]{0,20}[a-z0-9])?`)
 		args := Args{Namespace: name.Draw(t, "namespace"), Pod: name.Draw(t, "pod")}

@@ -206,6 +206,25 @@ func TestTheSchemaTakes(t *testing.T) {
 	}
 }
 
+// TestPoolsOfEverySizeThatTheAPIServerTakesAreTaken has the ends of the ranges, and a disabled pool that is smaller than a
+// block: the API server takes it.
+func TestPoolsOfEverySizeThatTheAPIServerTakesAreTaken(t *testing.T) {
+	for _, pool := range []string{
+		"cidr: 10.0.0.0/8, blockSize: 20", "cidr: 10.0.0.0/8, blockSize: 32", "cidr: 10.0.0.0/26", "cidr: 10.0.0.0/26, blockSize: 26",
+		"cidr: 10.0.0.1/32, blockSize: 32", "cidr: 'fd00::/64', blockSize: 116", "cidr: 'fd00::/64', blockSize: 128", "cidr: 'fd00::/122'",
+		"cidr: 10.0.0.0/28, disabled: true",
+	} {
+		text, err := Render(chartDir, set(t, "ipPools=[{name: p, "+pool+"}]"))
+		if err != nil {
+			t.Errorf("%s: %v", pool, err)
+			continue
+		}
+		if keep := "helm.sh/resource-policy: keep"; strings.Count(text, "kind: IPPool") != 1 || !strings.Contains(text, keep) {
+			t.Errorf("%s: want one IPPool with %s in:\n%s", pool, keep, text)
+		}
+	}
+}
+
 func TestTheSchemaRefuses(t *testing.T) {
 	for name, tt := range map[string]struct{ assignment, want string }{
 		"a value that there is not":       {"cni.mtuu=1", "mtuu"},
@@ -230,6 +249,15 @@ func TestTheSchemaRefuses(t *testing.T) {
 		"half a digest":                   {"image.digest='sha256:00'", "/image/digest"},
 		"no family at all":                {"ipam.assignIPv4=false", "/ipam"},
 		"a pool without CIDR":             {"ipPools=[{name: p}]", "cidr"},
+		"blocks larger than IPv4 takes":   {"ipPools=[{name: p, cidr: 10.0.0.0/8, blockSize: 19}]", `pool "p" of 10.0.0.0/8 has blockSize 19: want 20 to 32`},
+		"blocks of IPv6 for IPv4":         {"ipPools=[{name: p, cidr: 10.0.0.0/16, blockSize: 122}]", `pool "p" of 10.0.0.0/16 has blockSize 122: want 20 to 32`},
+		"blocks of IPv4 for IPv6":         {"ipPools=[{name: p, cidr: 'fd00::/64', blockSize: 26}]", `pool "p" of fd00::/64 has blockSize 26: want 116 to 128`},
+		"blocks beyond an address":        {"ipPools=[{name: p, cidr: 'fd00::/64', blockSize: 129}]", "blockSize 129: want 116 to 128"},
+		"blocks larger than the pool":     {"ipPools=[{name: p, cidr: 10.0.0.0/26, blockSize: 24}]", "blockSize 24: want 26 to 32"},
+		"usual blocks for a small pool":   {"ipPools=[{name: p, cidr: 10.0.0.0/28}]", "blockSize left out, which means 26: want 28 to 32"},
+		"usual blocks for a small IPv6":   {"ipPools=[{name: p, cidr: 'fd00::/124'}]", "blockSize left out, which means 122: want 124 to 128"},
+		"a prefix that IPv4 has not":      {"ipPools=[{name: p, cidr: 10.0.0.0/33}]", `pool "p" has the CIDR 10.0.0.0/33: want a prefix length of 32 at most`},
+		"the second pool":                 {"ipPools=[{name: p, cidr: 10.0.0.0/16}, {name: q, cidr: 10.1.0.0/16, blockSize: 0}]", `pool "q"`},
 		"a pool of rubbish":               {"ipPools=[{name: p, cidr: ten}]", "/ipPools/0/cidr"},
 		"a URL for a host":                {"apiServer.host='https://192.0.2.1'", "/apiServer/host"},
 		"a host with a port":              {"apiServer.host='192.0.2.1:6443'", "/apiServer/host"},

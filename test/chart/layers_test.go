@@ -21,6 +21,8 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/pkg/install"
+	"calico-cni/pkg/install/config"
+	"calico-cni/pkg/install/fault"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
 )
@@ -54,7 +56,7 @@ func layers(t testing.TB, values map[string]any) (refuses string, err error) {
 		}
 	}
 	// The binaries are another matter.
-	cfg, err := install.Parse([]string{
+	cfg, err := config.Parse([]string{
 		"--host-root", root, "--bin-source", filepath.Join(root, "image"), "--service-account-dir", filepath.Join(root, "sa"),
 		"--skip-cni-binaries=calico,calico-ipam", "--skip-tls-verify", "--sleep=false",
 	}, func(name string) string { return environment[name] })
@@ -190,7 +192,7 @@ func TestAValueThatTheChartTakesIsTakenByAllBehindIt(t *testing.T) {
 		if refuses != tt.refuses {
 			t.Errorf("%s: refused by %q (%v), want %q", tt.values, refuses, err, tt.refuses)
 		}
-		if refuses == "install" && !errors.Is(err, install.ErrConfig) {
+		if refuses == "install" && !errors.Is(err, fault.ErrConfig) {
 			t.Errorf("%s: %v is no fault of the configuration", tt.values, err)
 		}
 	}

@@ -13,15 +13,15 @@ import (
 const crdsPath = "calico-cni-crds.yaml"
 
 // head is how a manifest begins. %s is its path beneath deploy.
-const head = `# %s: the plugins on every node, for kubectl apply -f after calico-cni-crds.yaml. See docs/deploy.md.
-# Rendered from deploy/chart by make generate; changes belong there.
-# kubectl delete -f it removes no pool and no allocation.
+const head = `# %s: installs the plugins on every node. Apply calico-cni-crds.yaml first, then this file. See docs/deploy.md.
+# Generated from deploy/chart by make generate. Change the chart, not this file.
+# kubectl delete -f with this file keeps all pools and allocations.
 `
 
 // headOfCRDs is how the manifest of the CustomResourceDefinitions begins.
-const headOfCRDs = `# calico-cni-crds.yaml: the CustomResourceDefinitions, for kubectl apply --server-side -f. See docs/deploy.md.
-# Rendered from deploy/chart/crds by make generate.
-# Do not kubectl delete -f it: that deletes every pool and every allocation of the cluster.
+const headOfCRDs = `# calico-cni-crds.yaml: the CustomResourceDefinitions. Apply it with kubectl apply --server-side -f. See docs/deploy.md.
+# Generated from deploy/chart/crds by make generate.
+# Never run kubectl delete -f with this file: that deletes every pool and every allocation of the cluster.
 `
 
 // Manifests returns the manifests of a directory deploy by their paths in it: calico-cni-crds.yaml, calico-cni.yaml with the

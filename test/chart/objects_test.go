@@ -25,7 +25,7 @@ import (
 	"k8s.io/client-go/restmapper"
 
 	"calico-cni/conflist"
-	"calico-cni/pkg/install"
+	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/netconf"
 	"calico-cni/test/apiserver"
 )
@@ -275,7 +275,7 @@ func TestTheInstallerKnowsEverySettingThatTheContainersGiveIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	spec := find[appsv1.DaemonSet](t, must(Render(chartDir, values))(t), "DaemonSet", "calico-cni").Spec.Template.Spec
-	usage := install.Usage()
+	usage := config.Usage()
 	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
 		if len(c.Env) < 15 {
 			t.Errorf("container %s has only these settings: %v", c.Name, c.Env)

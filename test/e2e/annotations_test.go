@@ -191,7 +191,7 @@ func TestAWrongAnnotationIsNamedAndNothingIsLeft(t *testing.T) {
 		{[]string{`ipAddrs=["10.0.0.5","10.0.0.6"]`}, nil, "ipAddrs of the pod"},
 		{[]string{`ipAddrs=[]`}, nil, "ipAddrs of the pod"},
 		{[]string{`ipAddrs=["10.0.0.5"]`, `ipAddrsNoIpam=["10.0.0.6"]`}, allowed, "remove one of the two"},
-		{[]string{`ipAddrs=["10.77.0.5"]`}, local, "takes calico-ipam"},
+		{[]string{`ipAddrs=["10.77.0.5"]`}, local, "requires calico-ipam"},
 		{[]string{`ipAddrsNoIpam=["10.0.0.5"]`}, nil, "feature_control.ip_addrs_no_ipam"},
 		{[]string{`ipAddrsNoIpam=["10.0.0.5","10.0.0.6"]`}, allowed, "ipAddrsNoIpam of the pod"},
 		{[]string{`floatingIPs=["192.0.2.99"]`}, nil, "feature_control.floating_ips"},

@@ -93,6 +93,29 @@ func TestTroubleshootingQuotesMessagesOfTheCode(t *testing.T) {
 	}
 }
 
+// TestTroubleshootingListsEveryCode looks for each code that pkg/cnierr defines in the table of codes.
+func TestTroubleshootingListsEveryCode(t *testing.T) {
+	page, found := read(t, filepath.Join(docs, "troubleshooting.md")), 0
+	for _, file := range sources(t, "pkg/cnierr") {
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, is := n.(*ast.ValueSpec)
+			if !is || len(spec.Values) != 1 {
+				return true
+			}
+			if code, is := spec.Values[0].(*ast.BasicLit); is && code.Kind == token.INT {
+				found++
+				if !strings.Contains(page, "\n| "+code.Value+" | ") {
+					t.Errorf("docs/troubleshooting.md has no row for code %s, %s", code.Value, spec.Names[0])
+				}
+			}
+			return true
+		})
+	}
+	if found < 5 {
+		t.Errorf("only %d codes found in pkg/cnierr", found)
+	}
+}
+
 // pageLink is a link to a file of the repository, with the heading it leads to.
 var pageLink = regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)\s]+)?\)`)
 

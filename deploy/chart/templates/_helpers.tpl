@@ -50,6 +50,33 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 }
 {{- end }}
 
+{{- /* Fails where the API server would refuse the pool: the schema cannot compare blockSize with the CIDR. */}}
+{{- define "calico-cni.checkedPool" -}}
+{{- $least := 20 }}
+{{- $most := 32 }}
+{{- $blockSize := 26 }}
+{{- if contains ":" .cidr }}
+{{- $least = 116 }}
+{{- $most = 128 }}
+{{- $blockSize = 122 }}
+{{- end }}
+{{- $said := "left out, which means" }}
+{{- if hasKey . "blockSize" }}
+{{- $said = "" }}
+{{- $blockSize = int .blockSize }}
+{{- end }}
+{{- $prefix := regexFind "[0-9]+$" .cidr | int }}
+{{- if gt $prefix $most }}
+{{- fail (printf "ipPools: pool %q has the CIDR %s: want a prefix length of %d at most" .name .cidr $most) }}
+{{- end }}
+{{- if not .disabled }}
+{{- $least = max $least $prefix }}
+{{- end }}
+{{- if or (lt $blockSize (int $least)) (gt $blockSize $most) }}
+{{- fail (printf "ipPools: pool %q of %s has blockSize %s: want %d to %d" .name .cidr (printf "%s %d" $said $blockSize | trim) $least $most) }}
+{{- end }}
+{{- end }}
+
 {{- /* Fails if install would refuse the configuration on every node. The schema cannot check the content of a text. */}}
 {{- define "calico-cni.checkedNetworkConfig" -}}
 {{- $text := .Values.cni.networkConfig | default (include "calico-cni.networkConfig" .) | trim }}

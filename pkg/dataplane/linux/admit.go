@@ -7,8 +7,8 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// Admit makes the checks of Setup that need no address, and chooses the host interface. Another interface of the same pod is
-// told by its mark, and where that does not do (another network, Calico's own plugin) by its other end.
+// Admit runs the checks of Setup that need no address, and chooses the host interface. It recognizes another interface
+// of the same pod by its mark or, if the mark is of another network or absent (Calico's own plugin), by its peer.
 func (d *DataPlane) Admit(ctx context.Context, spec dataplane.Spec) (dataplane.Spec, error) {
 	if err := validate(spec); err != nil {
 		return dataplane.Spec{}, err
@@ -39,7 +39,8 @@ func (s *setup) chooseHostIfName() (string, error) {
 	}
 	if second == "" {
 		if taken {
-			return "", fmt.Errorf("%w: another interface of the pod has %s on the host: one is all that is supported", dataplane.ErrIfNameTaken, first)
+			return "", fmt.Errorf("%w: another interface of the pod has %s on the host: one is all that is supported",
+				dataplane.ErrIfNameTaken, first)
 		}
 		return first, nil
 	}
@@ -50,12 +51,14 @@ func (s *setup) chooseHostIfName() (string, error) {
 	case !taken:
 		return first, nil
 	case secondTaken:
-		return "", fmt.Errorf("%w: other interfaces of the pod have %s and %s on the host: remove one", dataplane.ErrIfNameTaken, first, second)
+		return "", fmt.Errorf("%w: other interfaces of the pod have %s and %s on the host: remove one",
+			dataplane.ErrIfNameTaken, first, second)
 	}
 	return second, nil
 }
 
-// takenByPod reports whether a host interface is there for another interface of the same pod. ErrIfNameTaken: for this one.
+// takenByPod reports whether another interface of the same pod has the host interface. It returns ErrIfNameTaken if the
+// host interface belongs to this attachment.
 func (s *setup) takenByPod(hostIfName string) (bool, error) {
 	link, err := s.ns.host.linkByName(hostIfName)
 	if err != nil || link == nil {
@@ -63,7 +66,8 @@ func (s *setup) takenByPod(hostIfName string) (bool, error) {
 	}
 	if m, ok := parseMark(link.Attrs().Alias); ok && m.owner == s.spec.Owner {
 		if m == markOf(s.spec) {
-			return false, fmt.Errorf("%w: %s on the host carries the mark of this attachment, %s: delete the attachment first", dataplane.ErrIfNameTaken, hostIfName, m)
+			return false, fmt.Errorf("%w: %s on the host carries the mark of this attachment, %s: delete the "+
+				"attachment first", dataplane.ErrIfNameTaken, hostIfName, m)
 		}
 		return true, nil
 	}

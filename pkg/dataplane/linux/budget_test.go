@@ -9,9 +9,9 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// TestNetlinkRequestsOfAnAttachment bounds the netlink requests of each operation on a pod with both families. Setup
-// polls until the kernel is ready, with up to four requests each time: the least of several runs counts, with one
-// poll to spare.
+// TestNetlinkRequestsOfAnAttachment bounds the netlink requests of each operation on a dual-stack pod. Setup polls
+// until the kernel is ready, with up to four requests per poll. The test takes the minimum of several runs and allows
+// one extra poll.
 func TestNetlinkRequestsOfAnAttachment(t *testing.T) {
 	const runs = 10
 	node, pod := newNode(t), newPod(t)
@@ -46,7 +46,7 @@ func TestNetlinkRequestsOfAnAttachment(t *testing.T) {
 	}
 }
 
-func TestSetupFailsWhereItsInterfaceIsRemovedAtAnyRequest(t *testing.T) {
+func TestSetupFailsIfInterfaceIsRemovedAtAnyRequest(t *testing.T) {
 	hits := 0
 	for request, made := 0, 1; request < made; request++ {
 		node, pod := newNode(t), newPod(t)

@@ -13,18 +13,18 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// check is one run of Check: the methods that return an error are its steps, in the order of that table.
+// check is one run of Check. Its methods that return an error are the steps, in the order of the table in Check.
 type check struct {
 	spec    dataplane.Spec
 	sysctls sysctlTree
 	ns      pair
 
-	podLink, hostLink netlink.Link // Nil where there is none.
+	podLink, hostLink netlink.Link // Nil if absent.
 	differences       []string
 }
 
-// Check compares by name and index, and lists nothing of the host. What it reads is a moment's: a change that is under way
-// may show.
+// Check looks interfaces up by name and index and does not list those of the host. It takes no snapshot: it may report
+// a concurrent change as a difference.
 func (d *DataPlane) Check(ctx context.Context, spec dataplane.Spec) error {
 	if err := validate(spec); err != nil {
 		return err
@@ -55,12 +55,13 @@ func (d *DataPlane) Check(ctx context.Context, spec dataplane.Spec) error {
 		}
 	}
 	if len(c.differences) > 0 {
-		return fmt.Errorf("%w: %s; delete the pod, so that it gets a new sandbox", dataplane.ErrBroken, strings.Join(c.differences, "; "))
+		return fmt.Errorf("%w: %s; delete the pod, so that it gets a new sandbox", dataplane.ErrBroken,
+			strings.Join(c.differences, "; "))
 	}
 	return nil
 }
 
-// differs notes a difference: thing is what it is about, want and is the two sides of it.
+// differs records a difference between the wanted and the actual state of thing.
 func (c *check) differs(thing, want, is string) {
 	c.differences = append(c.differences, thing+": want "+want+", is "+is)
 }
@@ -76,7 +77,8 @@ func (c *check) findLinks() (err error) {
 	return err
 }
 
-// hostIfName is the one of both names that carries the mark; the second, where another interface of the owner has the first.
+// hostIfName returns the name that carries the mark. It returns the second name if another interface of the owner has
+// the first.
 func (c *check) hostIfName() (string, error) {
 	first, second := c.spec.HostIfName, c.spec.SecondHostIfName
 	if second == "" {
@@ -104,14 +106,14 @@ func (c *check) hostThing() string { return "host interface " + c.spec.HostIfNam
 
 func (c *check) checkPodLink() error {
 	if c.podLink == nil {
-		c.differs(c.podThing(), "it there", "absent")
+		c.differs(c.podThing(), "present", "absent")
 		return nil
 	}
 	pod := c.podLink.Attrs()
 	if c.hostLink != nil {
 		host := c.hostLink.Attrs()
 		if !isPair(c.podLink) || pod.ParentIndex != host.Index || host.ParentIndex != pod.Index {
-			c.differs(c.podThing(), "the other end of "+host.Name, "a "+c.podLink.Type()+" of its own")
+			c.differs(c.podThing(), "the peer of "+host.Name, "an unrelated "+c.podLink.Type())
 		}
 	}
 	if pod.Flags&net.FlagUp == 0 {
@@ -139,17 +141,17 @@ func (c *check) checkAddrs() error {
 		flags, ok := there[addr]
 		switch {
 		case !ok:
-			c.differs(thing, "it there", "absent")
+			c.differs(thing, "present", "absent")
 		case flags&unix.IFA_F_DADFAILED != 0:
-			c.differs(thing, "it usable", "a duplicate of another host's (dadfailed)")
+			c.differs(thing, "usable", "a duplicate of an address of another host (dadfailed)")
 		case flags&unix.IFA_F_TENTATIVE != 0:
-			c.differs(thing, "it usable", "tentative")
+			c.differs(thing, "usable", "tentative")
 		}
 	}
 	return nil
 }
 
-// checkPodRoutes takes a route of any table: source-based routing moves them to one of its own.
+// checkPodRoutes accepts a route in any table, because source-based routing moves routes to a separate table.
 func (c *check) checkPodRoutes() error {
 	if c.podLink == nil {
 		return nil
@@ -166,14 +168,14 @@ func (c *check) checkPodRoutes() error {
 		if want.Gw != nil {
 			through = "via " + want.Gw.String() + " " + through
 		}
-		c.differs("pod route "+want.Dst.String(), "it "+through, "absent")
+		c.differs("pod route "+want.Dst.String(), through, "absent")
 	}
 	return nil
 }
 
 func (c *check) checkHostLink() error {
 	if c.hostLink == nil {
-		c.differs(c.hostThing(), "it there", "absent")
+		c.differs(c.hostThing(), "present", "absent")
 		return nil
 	}
 	host := c.hostLink.Attrs()
@@ -190,7 +192,7 @@ func (c *check) checkHostLink() error {
 		c.differs(c.hostThing(), fmt.Sprintf("MTU %d", c.spec.MTU), fmt.Sprint(host.MTU))
 	}
 	if uses6(c.spec) && !c.ns.host.receives(gateway6, host.Index) {
-		c.differs(fmt.Sprintf("address %s on %s", gateway6, host.Name), "it usable", "not, or absent")
+		c.differs(fmt.Sprintf("address %s on %s", gateway6, host.Name), "usable", "absent or not usable")
 	}
 	return nil
 }
@@ -230,7 +232,7 @@ func (c *check) checkHostRoutes() error {
 		if conflict.Cause == dataplane.NoRoute {
 			is = "absent"
 		}
-		c.differs("host route "+single(addr).String(), "it through "+c.spec.HostIfName, is)
+		c.differs("host route "+single(addr).String(), "through "+c.spec.HostIfName, is)
 	}
 	return nil
 }

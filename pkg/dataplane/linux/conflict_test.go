@@ -21,37 +21,40 @@ func occupy(t *testing.T, node *nettest.NetNS, addr netip.Addr, through string) 
 	node.Do(func() {
 		link, err := netlink.LinkByName(through)
 		must(t, err)
-		must(t, netlink.RouteReplace(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(addr), Scope: netlink.SCOPE_LINK}))
+		must(t, netlink.RouteReplace(&netlink.Route{
+			LinkIndex: link.Attrs().Index, Dst: ipNet(addr),
+			Scope: netlink.SCOPE_LINK,
+		}))
 	})
 }
 
-// addPeers gives the node an interface with a carrier that is no pod's.
+// addPeers gives the node an interface with a carrier that belongs to no pod.
 func addPeers(t *testing.T, node *nettest.NetNS) {
 	t.Helper()
 	node.Do(func() {
 		attrs := netlink.NewLinkAttrs()
-		attrs.Name, attrs.Alias = "other0", "somebody's/thing"
+		attrs.Name, attrs.Alias = "other0", "other/interface"
 		veth := netlink.NewVeth(attrs)
 		veth.PeerName = "other1"
 		must(t, netlink.LinkAdd(veth))
-		must(t, netlink.LinkSetAlias(veth, "somebody's/thing"))
+		must(t, netlink.LinkSetAlias(veth, "other/interface"))
 		must(t, netlink.LinkSetUp(veth))
 		peer, err := netlink.LinkByName("other1")
 		must(t, err)
 		must(t, netlink.LinkSetUp(peer))
 	})
-	(&world{}).await(t, node, "other0", isUp)
-	(&world{}).await(t, node, "other1", isUp)
+	(&attachedPod{}).await(t, node, "other0", isUp)
+	(&attachedPod{}).await(t, node, "other1", isUp)
 }
 
-func TestRouteConflictTellsWhoHasTheAddress(t *testing.T) {
+func TestRouteConflictNamesInterfaceAndOwner(t *testing.T) {
 	for _, addr := range []netip.Addr{addr4, addr6} {
 		for _, c := range []struct {
 			name   string
 			occupy func(t *testing.T, node *nettest.NetNS)
 			want   dataplane.RouteConflictError
 		}{
-			{"an interface that is no pod's", func(t *testing.T, node *nettest.NetNS) {
+			{"an interface of no pod", func(t *testing.T, node *nettest.NetNS) {
 				addPeers(t, node)
 				occupy(t, node, addr, "other0")
 			}, dataplane.RouteConflictError{HostIfName: "other0"}},
@@ -60,7 +63,7 @@ func TestRouteConflictTellsWhoHasTheAddress(t *testing.T) {
 				spec.Owner, spec.HostIfName = "net.sandbox-2", "cali00000000000"
 				mustSetup(t, node, linux.New(""), spec)
 			}, dataplane.RouteConflictError{HostIfName: "cali00000000000", Owner: "net.sandbox-2"}},
-			{"a pod of Calico's", func(t *testing.T, node *nettest.NetNS) {
+			{"a pod of Calico", func(t *testing.T, node *nettest.NetNS) {
 				spec := specFor(newPod(t), addr)
 				spec.HostIfName = "cali00000000000"
 				mustSetup(t, node, linux.New(""), spec)
@@ -80,7 +83,8 @@ func TestRouteConflictTellsWhoHasTheAddress(t *testing.T) {
 				if !errors.As(err, &got) || !errors.Is(err, dataplane.ErrRouteConflict) {
 					t.Fatalf("error is %v, want a RouteConflictError", err)
 				}
-				if diff := cmp.Diff(c.want, *got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+				if diff := cmp.Diff(c.want, *got,
+					cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
 					t.Errorf("(-want +got):\n%s", diff)
 				}
 				wantSame(t, "host", beforeNode, node)
@@ -90,7 +94,7 @@ func TestRouteConflictTellsWhoHasTheAddress(t *testing.T) {
 	}
 }
 
-// deadRoutes are the ways in which a route leads nowhere.
+// deadRoutes are the kinds of dead routes.
 var deadRoutes = []struct {
 	name string
 	make func(t *testing.T, node *nettest.NetNS, addr netip.Addr)
@@ -98,7 +102,7 @@ var deadRoutes = []struct {
 	{"no carrier", func(t *testing.T, node *nettest.NetNS, addr netip.Addr) {
 		addPeers(t, node)
 		occupy(t, node, addr, "other0")
-		(&world{}).down(t, node, "other1", node, "other0")
+		(&attachedPod{}).down(t, node, "other1", node, "other0")
 	}},
 	{"blackhole", refuse(unix.RTN_BLACKHOLE)},
 	{"unreachable", refuse(unix.RTN_UNREACHABLE)},
@@ -111,7 +115,7 @@ func refuse(kind int) func(*testing.T, *nettest.NetNS, netip.Addr) {
 	}
 }
 
-func TestDeadRouteIsReplaced(t *testing.T) {
+func TestSetupReplacesDeadRoute(t *testing.T) {
 	for _, c := range deadRoutes {
 		for _, addr := range []netip.Addr{addr4, addr6} {
 			t.Run(c.name+" for "+addr.String(), func(t *testing.T) {
@@ -124,7 +128,8 @@ func TestDeadRouteIsReplaced(t *testing.T) {
 				}
 				must(t, teardown(t, node, d, targetOf(spec)))
 				node.Do(func() {
-					if routes, err := netlink.RouteGet(addr.AsSlice()); err == nil || !errors.Is(err, unix.ENETUNREACH) {
+					if routes, err := netlink.RouteGet(addr.AsSlice()); err == nil ||
+						!errors.Is(err, unix.ENETUNREACH) {
 						t.Errorf("a route is left: %v, %v", routes, err)
 					}
 				})
@@ -133,7 +138,7 @@ func TestDeadRouteIsReplaced(t *testing.T) {
 	}
 }
 
-func TestDeadRouteComesBackWhenTheNextConflicts(t *testing.T) {
+func TestSetupRestoresDeadRouteAfterConflict(t *testing.T) {
 	for _, c := range deadRoutes {
 		for _, addrs := range [][2]netip.Addr{{addr4, addr6}, {addr6, addr4}} {
 			t.Run(c.name+" for "+addrs[0].String(), func(t *testing.T) {
@@ -143,7 +148,8 @@ func TestDeadRouteComesBackWhenTheNextConflicts(t *testing.T) {
 				mustSetup(t, node, linux.New(""), other)
 				c.make(t, node, addrs[0])
 				beforeNode, beforePod := state(t, node)+refusals(t, node), state(t, pod)
-				if _, err := setup(t.Context(), node, linux.New(""), specFor(pod, addrs[0], addrs[1])); !errors.Is(err, dataplane.ErrRouteConflict) {
+				_, err := setup(t.Context(), node, linux.New(""), specFor(pod, addrs[0], addrs[1]))
+				if !errors.Is(err, dataplane.ErrRouteConflict) {
 					t.Errorf("error is %v, want ErrRouteConflict", err)
 				}
 				if diff := cmp.Diff(beforeNode, state(t, node)+refusals(t, node)); diff != "" {
@@ -155,7 +161,7 @@ func TestDeadRouteComesBackWhenTheNextConflicts(t *testing.T) {
 	}
 }
 
-// refusals are what the kernel says to the addresses, which shows routes that are no interface's.
+// refusals returns the kernel's answer to a lookup of each address; it shows routes that have no interface.
 func refusals(t *testing.T, node *nettest.NetNS) (text string) {
 	t.Helper()
 	node.Do(func() {
@@ -168,8 +174,8 @@ func refusals(t *testing.T, node *nettest.NetNS) (text string) {
 	return text
 }
 
-// A wider blackhole, such as that of a block, is no conflict, and stays.
-func TestBlackholeOfTheBlockStays(t *testing.T) {
+// A wider blackhole, such as that of a block, is not a conflict and is kept.
+func TestSetupKeepsBlackholeOfBlock(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	for _, block := range []string{"10.65.0.0/26", "fd00:65::/122"} {
 		block := netip.MustParsePrefix(block)
@@ -188,8 +194,8 @@ func TestBlackholeOfTheBlockStays(t *testing.T) {
 	}
 }
 
-// The kernel's answer is that of the rule; the route behind it is alive, for whom the rule does not concern.
-func TestRouteThatARuleHidesStays(t *testing.T) {
+// The rule determines the kernel's answer. The route behind the rule is alive for traffic that the rule does not match.
+func TestSetupKeepsRouteHiddenByRule(t *testing.T) {
 	for _, addr := range []netip.Addr{addr4, addr6} {
 		node, pod := newNode(t), newPod(t)
 		addPeers(t, node)
@@ -206,7 +212,7 @@ func TestRouteThatARuleHidesStays(t *testing.T) {
 		_, err := setup(t.Context(), node, linux.New(""), specFor(pod, addr))
 		var got *dataplane.RouteConflictError
 		if !errors.As(err, &got) || got.HostIfName != "" {
-			t.Errorf("%s: error is %v, want a RouteConflictError with nobody named", addr, err)
+			t.Errorf("%s: error is %v, want a RouteConflictError without interface and owner", addr, err)
 		}
 		wantSame(t, "host", beforeNode, node)
 		wantSame(t, "pod", beforePod, pod)

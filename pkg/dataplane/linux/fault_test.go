@@ -17,8 +17,8 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// hook is a context that calls a function each time its error is asked for: between the steps of Setup, and on
-// its thread. The function gets the number of calls before.
+// hook is a context that calls a function whenever its Err is called, which Setup does between its steps and on its own
+// thread. The argument is the number of previous calls.
 type hook struct {
 	context.Context
 	calls  int
@@ -30,7 +30,7 @@ func (c *hook) Err() error {
 	return c.before(c.calls - 1)
 }
 
-// cancelAfter returns a context that is cancelled after its error was asked for some times.
+// cancelAfter returns a context that is cancelled after its Err was called steps times.
 func cancelAfter(ctx context.Context, steps int) context.Context {
 	return &hook{Context: ctx, before: func(calls int) error {
 		if calls >= steps {
@@ -40,11 +40,11 @@ func cancelAfter(ctx context.Context, steps int) context.Context {
 	}}
 }
 
-func TestFailureAtEveryStepLeavesNothingBehind(t *testing.T) {
+func TestSetupUndoesFailureAtEveryStep(t *testing.T) {
 	for _, family := range families {
 		t.Run(family.name, func(t *testing.T) {
 			node, pod := newNode(t), newPod(t)
-			// The opposite of what Setup wants, so that what it does not put back shows.
+			// These values are the opposite of what Setup sets, so that a missing undo is visible.
 			writeSysctl(t, pod, "ipv4/ip_forward", "1")
 			writeSysctl(t, pod, "ipv6/conf/all/forwarding", "1")
 			writeSysctl(t, pod, "ipv6/conf/all/accept_dad", "1")
@@ -64,13 +64,13 @@ func TestFailureAtEveryStepLeavesNothingBehind(t *testing.T) {
 				wantSame(t, "pod after: "+err.Error(), beforePod, pod)
 			}
 			if steps < 10 {
-				t.Errorf("the context was looked at %d times, want once a step", steps)
+				t.Errorf("the context was checked %d times, want once per step", steps)
 			}
 		})
 	}
 }
 
-func TestInterfaceTakenAwayAtEveryStepLeavesNothingBehind(t *testing.T) {
+func TestSetupUndoesIfInterfaceIsRemovedAtEveryStep(t *testing.T) {
 	hits := 0
 	for step, reached := 0, true; reached; step++ {
 		node, pod := newNode(t), newPod(t)
@@ -97,17 +97,17 @@ func TestInterfaceTakenAwayAtEveryStepLeavesNothingBehind(t *testing.T) {
 		}
 		hits++
 		if err == nil {
-			t.Errorf("step %d: Setup did without the interface", step)
+			t.Errorf("step %d: Setup succeeded without the interface", step)
 		}
 		wantSame(t, "host", beforeNode, node)
 		wantSame(t, "pod", beforePod, pod)
 	}
 	if hits < 5 {
-		t.Errorf("the interface was taken away %d times, want once at each step after its making", hits)
+		t.Errorf("the interface was removed %d times, want once at each step after its creation", hits)
 	}
 }
 
-func TestSetupWaitsForTheCarrierAsLongAsTheContext(t *testing.T) {
+func TestSetupWaitsForCarrierUntilContextEnds(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	beforeNode, beforePod := state(t, node), state(t, pod)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -128,7 +128,7 @@ func TestSetupWaitsForTheCarrierAsLongAsTheContext(t *testing.T) {
 	wantSame(t, "pod", beforePod, pod)
 }
 
-func TestNodeAgentMayAddTheHostRoutesFirst(t *testing.T) {
+func TestSetupAcceptsHostRoutesOfNodeAgent(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	added := map[netip.Addr]bool{}
 	agent := &hook{Context: t.Context(), before: func(int) error {
@@ -137,7 +137,10 @@ func TestNodeAgentMayAddTheHostRoutesFirst(t *testing.T) {
 			return nil
 		}
 		for _, addr := range []netip.Addr{addr4, addr6} {
-			if netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: ipNet(addr), Scope: netlink.SCOPE_LINK}) == nil {
+			if netlink.RouteAdd(&netlink.Route{
+				LinkIndex: link.Attrs().Index, Dst: ipNet(addr),
+				Scope: netlink.SCOPE_LINK,
+			}) == nil {
 				added[addr] = true
 			}
 		}
@@ -147,28 +150,28 @@ func TestNodeAgentMayAddTheHostRoutesFirst(t *testing.T) {
 		t.Error(err)
 	}
 	if !added[addr4] || !added[addr6] {
-		t.Errorf("the agent was first for %v, want both addresses", added)
+		t.Errorf("the agent added the routes of %v first, want both addresses", added)
 	}
 	golden(t, "dual.host", node)
 }
 
-func TestHostSysctlThatFailsIsNamedAndUndone(t *testing.T) {
+func TestSetupReportsAndUndoesHostSysctlFailure(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	tree := sysctlsBut(t, "net/ipv4/conf")
 	beforeNode, beforePod := state(t, node), state(t, pod)
 	_, err := setup(t.Context(), node, linux.New(tree), specFor(pod, addr4, addr6))
 	if err == nil {
-		t.Fatal("Setup did without conf/*/route_localnet")
+		t.Fatal("Setup succeeded without conf/*/route_localnet")
 	}
 	file := filepath.Join(tree, "net/ipv4/conf", hostIfName, "route_localnet")
 	if !strings.Contains(err.Error(), file) || !strings.Contains(err.Error(), "to 1") {
-		t.Errorf("error %q names not both %s and its value 1", err, file)
+		t.Errorf("error %q does not name both %s and the value 1", err, file)
 	}
 	wantSame(t, "host", beforeNode, node)
 	wantSame(t, "pod", beforePod, pod)
 }
 
-func TestPodSysctlThatFailsIsUndone(t *testing.T) {
+func TestSetupUndoesPodSysctlFailure(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	writeSysctl(t, pod, "ipv4/ip_forward", "1")
 	tree := sysctlsBut(t, "net/ipv6/conf")
@@ -181,24 +184,25 @@ func TestPodSysctlThatFailsIsUndone(t *testing.T) {
 	wantSame(t, "pod", beforePod, pod)
 }
 
-func TestSysctlsThatMayFail(t *testing.T) {
+func TestSetupIgnoresOptionalSysctlFailure(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	mustSetup(t, node, linux.New(sysctlsBut(t, "net/ipv4/neigh")), specFor(pod, addr4))
 	if got := state(t, node); !strings.Contains(got, "proxy_delay=80") {
-		t.Errorf("the fault was not in the way of proxy_delay:\n%s", got)
+		t.Errorf("proxy_delay was set despite the fault:\n%s", got)
 	}
 }
 
 func TestKernelWithoutIPv6(t *testing.T) {
 	tree := sysctlsBut(t, "net/ipv6")
-	t.Run("takes an IPv4 pod", func(t *testing.T) {
+	t.Run("accepts an IPv4 pod", func(t *testing.T) {
 		node, pod := newNode(t), newPod(t)
 		mustSetup(t, node, linux.New(tree), specFor(pod, addr4))
 	})
-	t.Run("refuses an IPv6 pod", func(t *testing.T) {
+	t.Run("rejects an IPv6 pod", func(t *testing.T) {
 		node, pod := newNode(t), newPod(t)
 		beforeNode, beforePod := state(t, node), state(t, pod)
-		if _, err := setup(t.Context(), node, linux.New(tree), specFor(pod, addr4, addr6)); !errors.Is(err, dataplane.ErrNoIPv6) {
+		_, err := setup(t.Context(), node, linux.New(tree), specFor(pod, addr4, addr6))
+		if !errors.Is(err, dataplane.ErrNoIPv6) {
 			t.Errorf("error is %v, want ErrNoIPv6", err)
 		}
 		wantSame(t, "host", beforeNode, node)
@@ -206,7 +210,7 @@ func TestKernelWithoutIPv6(t *testing.T) {
 	})
 }
 
-// sysctlsBut returns a directory like /proc/sys that lacks one directory: links to the real ones beside its way.
+// sysctlsBut returns a directory like /proc/sys without one of its directories. The rest are links to the real ones.
 func sysctlsBut(t *testing.T, missing string) string {
 	t.Helper()
 	root := t.TempDir()
@@ -217,7 +221,8 @@ func sysctlsBut(t *testing.T, missing string) string {
 		must(t, err)
 		for _, entry := range entries {
 			if entry.Name() != part {
-				must(t, os.Symlink(filepath.Join("/proc/sys", dir, entry.Name()), filepath.Join(root, dir, entry.Name())))
+				must(t, os.Symlink(filepath.Join("/proc/sys", dir, entry.Name()),
+					filepath.Join(root, dir, entry.Name())))
 			}
 		}
 		dir = filepath.Join(dir, part)

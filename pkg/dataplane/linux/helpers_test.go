@@ -22,7 +22,7 @@ const (
 	hostIfName = "cali0123456789a"
 )
 
-// kind is what pods are attached with. The tests of another kind need a kernel that has it: `make test-netkit`.
+// kind is the kind of pair that the tests attach pods with. Netkit needs a kernel that supports it: `make test-netkit`.
 var kind = flag.String("kind", string(dataplane.Veth), "the kind of the pairs that are made: veth or netkit")
 
 var (
@@ -38,7 +38,7 @@ var (
 	}
 )
 
-// newNode returns a namespace that plays the host: lo is up, and there is no route to anywhere.
+// newNode returns a namespace that serves as the host: lo is up, and there are no routes.
 func newNode(tb testing.TB) *nettest.NetNS {
 	tb.Helper()
 	node := nettest.NewNetNS(tb)
@@ -47,11 +47,11 @@ func newNode(tb testing.TB) *nettest.NetNS {
 		must(tb, err)
 		must(tb, netlink.LinkSetUp(lo))
 	})
-	writeSysctl(tb, node, "ipv4/ip_forward", "0") // Inherited from the machine otherwise.
+	writeSysctl(tb, node, "ipv4/ip_forward", "0") // Otherwise inherited from the machine.
 	return node
 }
 
-// newPod returns a namespace that plays the pod, with a lo that is up, as the runtime hands it over.
+// newPod returns a namespace that serves as the pod. Its lo is up, as a runtime leaves it.
 func newPod(tb testing.TB) *nettest.NetNS {
 	tb.Helper()
 	return newNode(tb)
@@ -85,7 +85,9 @@ func mustSetup(tb testing.TB, node *nettest.NetNS, d dataplane.Interface, spec d
 	return endpoint
 }
 
-func setup(ctx context.Context, node *nettest.NetNS, d dataplane.Interface, spec dataplane.Spec) (endpoint dataplane.Endpoint, err error) {
+func setup(ctx context.Context, node *nettest.NetNS, d dataplane.Interface,
+	spec dataplane.Spec,
+) (endpoint dataplane.Endpoint, err error) {
 	node.Do(func() { endpoint, err = d.Setup(ctx, spec) })
 	return endpoint, err
 }
@@ -96,7 +98,7 @@ func teardown(tb testing.TB, node *nettest.NetNS, d dataplane.Interface, target 
 	return err
 }
 
-// addLink gives a namespace a link of its own, up, with the addresses.
+// addLink adds a link with the addresses to a namespace and brings it up.
 func addLink(tb testing.TB, ns *nettest.NetNS, name string, addrs ...netip.Addr) netlink.Link {
 	tb.Helper()
 	link := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: name, TxQLen: -1}}
@@ -126,14 +128,14 @@ func writeSysctl(tb testing.TB, ns *nettest.NetNS, name, value string) {
 	ns.Do(func() { must(tb, os.WriteFile("/proc/sys/net/"+name, []byte(value), 0)) })
 }
 
-// state returns the state of a namespace. Of link-local addresses that the kernel made by itself it does not
-// tell whether they are tentative: that depends on the time gone by.
+// state returns the state of a namespace. It hides whether link-local addresses of the kernel are tentative, because
+// that depends on time.
 func state(tb testing.TB, ns *nettest.NetNS) string {
 	tb.Helper()
 	return strings.ReplaceAll(ns.Dump(), "scope=link permanent tentative\n", "scope=link permanent\n")
 }
 
-// wantSame fails the test when the state of a namespace is not what it was.
+// wantSame fails the test if the state of a namespace differs from before.
 func wantSame(tb testing.TB, who, before string, ns *nettest.NetNS) {
 	tb.Helper()
 	if diff := cmp.Diff(before, state(tb, ns)); diff != "" {

@@ -12,8 +12,8 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// conflictAt asks the kernel by which route it sends packets for addr, with all routing rules and tables, and returns
-// nil if they go to the interface of that index.
+// conflictAt asks the kernel which route it uses for packets to addr, across all routing rules and tables. It returns
+// nil if the route leads to the interface with that index.
 func (s side) conflictAt(addr netip.Addr, index int) (*dataplane.RouteConflictError, error) {
 	routes, err := s.RouteGetWithOptions(addr.AsSlice(), &netlink.RouteGetOptions{FIBMatch: true})
 	switch {
@@ -43,14 +43,14 @@ func (s side) conflictAt(addr netip.Addr, index int) (*dataplane.RouteConflictEr
 	return c, nil
 }
 
-// isAgentDevice reports whether a device belongs to the node agent, such as wireguard.cali. The agent routes the
-// blocks of other nodes to it in a table of its own. It excludes an address that this node borrows from such a block
-// once it knows the pod.
+// isAgentDevice reports whether a device belongs to the node agent, such as wireguard.cali. The agent routes the blocks
+// of other nodes to this device in a separate table. If this node borrows an address from such a block, the agent
+// excludes the address once it learns of the pod.
 func isAgentDevice(name string) bool {
 	return strings.HasSuffix(name, ".cali") || strings.HasSuffix(name, ".calico")
 }
 
-// conflict describes a route of the host that is not the pod's. The holder is the route's interface, or nil.
+// conflict describes a route of the host that does not lead to the pod. The holder is the route's interface, or nil.
 func conflict(addr netip.Addr, route *netlink.Route, holder netlink.Link) *dataplane.RouteConflictError {
 	c := &dataplane.RouteConflictError{Addr: addr, Cause: causeOf(addr, route)}
 	if holder != nil {
@@ -75,7 +75,7 @@ func causeOf(addr netip.Addr, route *netlink.Route) dataplane.Cause {
 	return dataplane.RoutingRule
 }
 
-// describe returns a route as iproute2 shows it, with its table in every case.
+// describe formats a route as iproute2 does, always with its table.
 func describe(route *netlink.Route, device string) string {
 	words := []string{}
 	switch route.Type {
@@ -101,8 +101,8 @@ func describe(route *netlink.Route, device string) string {
 	return strings.Join(words, " ")
 }
 
-// tableName returns the name or the number of a route's table. Without routing rules the kernel keeps local and main
-// as one table, which a lookup calls main; a route of another type than unicast is in local.
+// tableName returns the name or number of a route's table. Without routing rules the kernel stores local and main as
+// one table, and a lookup reports it as main; a route of a type other than unicast is in local.
 func tableName(route *netlink.Route) string {
 	switch {
 	case route.Table == unix.RT_TABLE_LOCAL, route.Table == unix.RT_TABLE_MAIN && route.Type != unix.RTN_UNICAST:

@@ -12,7 +12,7 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// addHostRoutes comes last: nothing reaches the pod before it is ready.
+// addHostRoutes is the last step, so that nothing reaches the pod before it is ready.
 func (s *setup) addHostRoutes(context.Context) error {
 	if s.spec.NoHostRoutes {
 		return nil
@@ -36,8 +36,8 @@ func (s *setup) hostRoute(addr netip.Addr) *netlink.Route {
 	return &netlink.Route{LinkIndex: s.hostLink.Attrs().Index, Dst: single(addr), Scope: netlink.SCOPE_LINK}
 }
 
-// verifyHostRoute fails if something takes precedence over the route to the pod: an address of the host, a routing
-// rule, or a route of a lower metric. The kernel reports none of these when the route is added.
+// verifyHostRoute fails if an address of the host, a routing rule or a route with a lower metric takes precedence over
+// the route to the pod. The kernel reports none of these when the route is added.
 func (s *setup) verifyHostRoute(addr netip.Addr) error {
 	c, err := s.ns.host.conflictAt(addr, s.hostLink.Attrs().Index)
 	if c != nil {
@@ -46,8 +46,8 @@ func (s *setup) verifyHostRoute(addr netip.Addr) error {
 	return err
 }
 
-// resolveConflict is asked when a route to addr is there already. It may lead to the pod: the node agent may be faster. One that
-// leads nowhere is replaced; any other stays.
+// resolveConflict handles a route to addr that already exists. The route may lead to the pod, because the node agent
+// may have added it first. A dead route is replaced. Any other route is kept.
 func (s *setup) resolveConflict(addr netip.Addr) error {
 	there, refused := s.ns.host.lookUp(addr)
 	if kind, ok := rejects(refused); ok {
@@ -70,7 +70,7 @@ func (s *setup) resolveConflict(addr netip.Addr) error {
 	if err := s.ns.host.RouteReplace(s.hostRoute(addr)); err != nil {
 		return fmt.Errorf("replace dead route: %w", err)
 	}
-	there.Flags = 0 // What they say is the kernel's to find out; it takes them from nobody.
+	there.Flags = 0 // The kernel sets these flags itself; it rejects them in a request.
 	s.undo.Push(func(context.Context) error {
 		err := s.ns.host.RouteReplace(there)
 		if holderIsGone := errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENETDOWN); holderIsGone {
@@ -81,7 +81,8 @@ func (s *setup) resolveConflict(addr netip.Addr) error {
 	return nil
 }
 
-// isDead reports whether packets for a route's destination have nowhere to go. A route of several next hops is none of a pod's, and alive.
+// isDead reports whether a route leads nowhere. A route with several next hops is never a pod's route, and counts as
+// alive.
 func isDead(route netlink.Route, holder netlink.Link) bool {
 	if len(route.MultiPath) > 0 {
 		return false
@@ -90,14 +91,14 @@ func isDead(route netlink.Route, holder netlink.Link) bool {
 		holder.Attrs().RawFlags&unix.IFF_UP == 0 || holder.Attrs().RawFlags&unix.IFF_LOWER_UP == 0
 }
 
-// hidden is the conflict with a route that exists but that a lookup does not find, because a routing rule refuses
-// packets or leads to another table first.
+// hidden describes a route that exists but that a lookup does not find, because a routing rule rejects packets or
+// selects another table first.
 func hidden(addr netip.Addr) *dataplane.RouteConflictError {
 	route := single(addr).String() + ", hidden by a routing rule"
 	return &dataplane.RouteConflictError{Addr: addr, Cause: dataplane.Refusal, Route: route}
 }
 
-// rejects returns the type of the route that makes the kernel answer a lookup with that error.
+// rejects returns the type of the route that makes the kernel answer a lookup with err.
 func rejects(err error) (kind int, ok bool) {
 	switch {
 	case errors.Is(err, unix.EINVAL):
@@ -110,9 +111,9 @@ func rejects(err error) (kind int, ok bool) {
 	return 0, false
 }
 
-// replaceReject puts ours in the place of the route that refuses packets for exactly this address. The lookup does not tell
-// it from a wider one; its deletion by prefix and type does. For IPv6 the kernel compares no type there, but all that refuse
-// are on the loopback interface, and no other route of the main table is.
+// replaceReject replaces a route that rejects packets for exactly this address. A lookup cannot distinguish such a
+// route from a wider one; a deletion by prefix and type can. For IPv6 the kernel ignores the type, but all rejecting
+// routes are on the loopback interface, and the main table has no other routes there.
 func (s *setup) replaceReject(addr netip.Addr, kind int) error {
 	reject := &netlink.Route{Dst: single(addr), Type: kind, Table: unix.RT_TABLE_MAIN, Scope: netlink.SCOPE_NOWHERE}
 	if addr.Is6() {
@@ -127,7 +128,7 @@ func (s *setup) replaceReject(addr netip.Addr, kind int) error {
 		return hidden(addr)
 	}
 	if err != nil {
-		return fmt.Errorf("delete route that refuses: %w", err)
+		return fmt.Errorf("delete rejecting route: %w", err)
 	}
 	s.undo.Push(func(context.Context) error {
 		back := *reject

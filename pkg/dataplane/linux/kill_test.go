@@ -19,14 +19,14 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// The test binary runs itself as a process that is killed ahead of one of the requests of Setup.
+// The test binary runs itself as a process that is killed before one of the requests of Setup.
 const (
 	envKilledSpec  = "DATAPLANE_TEST_SPEC"
 	envKilledNode  = "DATAPLANE_TEST_NODE"
 	envKilledAfter = "DATAPLANE_TEST_KILL_AFTER"
 )
 
-// changes are the system calls by which Setup changes the kernel's state: netlink requests and writes of sysctls.
+// changes are the system calls with which Setup changes the kernel's state: netlink requests and writes of sysctls.
 var changes = []uint32{unix.SYS_SENDTO, unix.SYS_PWRITE64}
 
 func TestMain(m *testing.M) {
@@ -58,7 +58,7 @@ func setupUntilKilled() error {
 	return err
 }
 
-// failingTB ends the process at a failure.
+// failingTB exits the process on a failure.
 type failingTB struct{ testing.TB }
 
 func (*failingTB) Helper()        {}
@@ -71,7 +71,7 @@ func (*failingTB) Fatal(args ...any) {
 func (f *failingTB) Fatalf(format string, args ...any) { f.Fatal(fmt.Sprintf(format, args...)) }
 
 // setupKilledAfter runs Setup in another process, which is killed after that many requests. It reports whether Setup
-// was complete before.
+// completed before.
 func setupKilledAfter(t *testing.T, node *nettest.NetNS, spec dataplane.Spec, requests int) (complete bool) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -93,7 +93,7 @@ func setupKilledAfter(t *testing.T, node *nettest.NetNS, spec dataplane.Spec, re
 	return false
 }
 
-// afterKill are the ways in which the host becomes clean after a Setup that was killed.
+// afterKill are the ways in which the host is cleaned up after a killed Setup.
 var afterKill = []struct {
 	name string
 	do   func(t *testing.T, node, pod *nettest.NetNS, spec dataplane.Spec)
@@ -125,7 +125,7 @@ var afterKill = []struct {
 	}},
 }
 
-func TestSetupKilledAtAnyRequestLeavesNothingAfterTeardown(t *testing.T) {
+func TestTeardownCleansUpSetupKilledAtAnyRequest(t *testing.T) {
 	for _, after := range afterKill {
 		t.Run(after.name, func(t *testing.T) {
 			created := 0
@@ -148,8 +148,8 @@ func TestSetupKilledAtAnyRequestLeavesNothingAfterTeardown(t *testing.T) {
 	}
 }
 
-// A Teardown for an older sandbox must not remove what a newer Setup has just created, whoever made the older one.
-func TestTeardownOfAnotherSparesAKilledSetup(t *testing.T) {
+// A Teardown for an older sandbox must not remove what a newer Setup has just created, whatever created the older one.
+func TestTeardownOfOlderSandboxKeepsKilledSetup(t *testing.T) {
 	for requests, complete := 0, false; !complete; requests++ {
 		node, pod := newNode(t), newPod(t)
 		spec := specFor(pod, addr4, addr6)
@@ -161,13 +161,14 @@ func TestTeardownOfAnotherSparesAKilledSetup(t *testing.T) {
 			older.NetNS = path
 			must(t, teardown(t, node, linux.New(""), older))
 			if after := indexes(t, node, pod); after != before {
-				t.Errorf("killed at request %d, Teardown with namespace %q: interfaces are %v, want %v", requests, path, after, before)
+				t.Errorf("killed at request %d, Teardown with namespace %q: interfaces are %v, want %v", requests, path,
+					after, before)
 			}
 		}
 	}
 }
 
-// indexes returns the indexes of the host's interface and the pod's, 0 for one that is absent.
+// indexes returns the indexes of the host's and the pod's interface, 0 for an absent one.
 func indexes(t *testing.T, node, pod *nettest.NetNS) (found [2]int) {
 	t.Helper()
 	node.Do(func() { found[0] = indexOf(hostIfName) })

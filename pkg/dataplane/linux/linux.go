@@ -1,11 +1,11 @@
 // Package linux attaches pods to a Linux node with a veth or netkit pair and routes, without a bridge.
 //
-// The pod's end carries the addresses, as /32 and /128; its default route goes to a link-local gateway that
-// exists on no machine. The host's end has the same MAC address for every pod and answers for that gateway;
-// the host routes each address of the pod to it.
+// The pod's end carries the addresses as /32 and /128. Its default route leads to a link-local gateway that no machine
+// has. The host's end has the same MAC address for every pod and answers for that gateway. The host has a route to each
+// address of the pod through it.
 //
-// The goroutine's own thread decides which network namespace is the host's: that of the process, unless the
-// caller locked the thread and moved it.
+// The network namespace of the calling thread is the host's namespace: that of the process, unless the caller locked
+// the goroutine to a thread and moved the thread.
 package linux
 
 import (
@@ -19,23 +19,23 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// The pod's gateways and the MAC address that stands for both. The IPv6 one is the link-local address which
-// follows from the MAC address (RFC 4291, appendix A); the other agents of the node rely on all three.
+// The pod's gateways and the MAC address of both. The IPv6 gateway is the link-local address that follows from the MAC
+// address (RFC 4291, appendix A). Other agents of the node rely on all three.
 var (
 	gateway4 = netip.AddrFrom4([4]byte{169, 254, 1, 1})
 	gateway6 = netip.MustParseAddr("fe80::ecee:eeff:feee:eeee")
 	hostMAC  = net.HardwareAddr{0xee, 0xee, 0xee, 0xee, 0xee, 0xee}
 )
 
-// DataPlane makes, checks and removes attachments. It holds no state; any number of calls may run at once.
+// DataPlane creates, checks and removes attachments. It holds no state and is safe for concurrent use.
 type DataPlane struct {
 	sysctls sysctlTree
 }
 
 var _ dataplane.Interface = (*DataPlane)(nil)
 
-// New returns a data plane that writes kernel parameters beneath the directory sysctls, which is /proc/sys
-// where it is empty.
+// New returns a data plane that writes kernel parameters under the directory sysctls. If sysctls is empty, that is
+// /proc/sys.
 func New(sysctls string) *DataPlane {
 	if sysctls == "" {
 		sysctls = "/proc/sys"
@@ -43,11 +43,12 @@ func New(sysctls string) *DataPlane {
 	return &DataPlane{sysctls: sysctlTree(sysctls)}
 }
 
-// Setup makes the attachment and returns it when packets can pass: both ends are up, and the
-// kernel receives for each address. A host interface of the wanted name is replaced, whoever owns it, unless the pod itself is at its
-// other end: a new sandbox of a pod takes the place of the old one. When Setup fails, the pod and the host are as they were but for that.
+// Setup creates the attachment and returns when packets can pass: both ends are up, and the kernel accepts packets for
+// each address. An existing host interface of the wanted name is replaced, whoever owns it, unless its peer is in the
+// pod itself: a new sandbox of a pod replaces the old one. If Setup fails, it restores the pod and the host, except for
+// a replaced interface.
 //
-// ctx is looked at between the steps; a single request to the kernel cannot be interrupted.
+// Setup checks ctx between the steps. It cannot interrupt a single request to the kernel.
 func (d *DataPlane) Setup(ctx context.Context, spec dataplane.Spec) (_ dataplane.Endpoint, err error) {
 	if err := validate(spec); err != nil {
 		return dataplane.Endpoint{}, err
@@ -60,7 +61,7 @@ func (d *DataPlane) Setup(ctx context.Context, spec dataplane.Spec) (_ dataplane
 		return dataplane.Endpoint{}, err
 	}
 	defer ns.close()
-	// Runs last, and so for what the undo reports as well.
+	// This runs last, so that it also covers the errors of the undo steps.
 	defer func() { err = explain(err, toConfigure) }()
 	var done undo.Stack
 	defer func() { done.OnError(ctx, &err) }()

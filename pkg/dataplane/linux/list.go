@@ -12,13 +12,13 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// attachment is the host's end of a pair with its mark.
+// attachment is the host end of a pair, with its mark.
 type attachment struct {
 	mark mark
 	link netlink.Link
 }
 
-// List tells the attachments by the MAC address and the mark of their host ends.
+// List identifies the attachments by the MAC address and the mark of their host ends.
 func (d *DataPlane) List(ctx context.Context) ([]dataplane.Attachment, error) {
 	host, err := openHost()
 	if err != nil {
@@ -47,9 +47,9 @@ func (d *DataPlane) List(ctx context.Context) ([]dataplane.Attachment, error) {
 	return all, nil
 }
 
-// forwardingFault says which families the host does not forward for an interface of a pod, although Setup made it do so: a
-// write to the setting of all interfaces spreads to each. For a family that the pod does not have, Setup left proxy_arp and
-// proxy_ndp off, and nothing is amiss.
+// forwardingFault names the families for which the host does not forward packets of a pod's interface although Setup
+// enabled forwarding. A write to the setting for all interfaces changes every interface. For a family that the pod does
+// not have, Setup leaves proxy_arp and proxy_ndp off, and there is no fault.
 func (t sysctlTree) forwardingFault(hostIfName string) string {
 	var faults []string
 	for _, family := range []struct{ conf, proxy, all string }{
@@ -59,13 +59,14 @@ func (t sysctlTree) forwardingFault(hostIfName string) string {
 		dir := filepath.Join(family.conf, hostIfName)
 		values, err := t.read([]sysctl{{file: dir + "/" + family.proxy}, {file: dir + "/forwarding"}})
 		if err == nil && values[0].value == "1" && values[1].value == "0" {
-			faults = append(faults, fmt.Sprintf("%s/forwarding is 0: something wrote 0 to %s; set both to 1", dir, family.all))
+			faults = append(faults, fmt.Sprintf("%s/forwarding is 0: something wrote 0 to %s; set both to 1", dir,
+				family.all))
 		}
 	}
 	return strings.Join(faults, "; ")
 }
 
-// attachments returns what carries a mark among the interfaces of a host. This is a dump: never on the way of an ADD.
+// attachments returns the interfaces of a host that carry a mark. It dumps all interfaces, so ADD must not call it.
 func (s side) attachments() ([]attachment, error) {
 	links, err := s.links()
 	found, _ := marked(links)

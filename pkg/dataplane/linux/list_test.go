@@ -13,7 +13,7 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// listed returns what List finds, one attachment a line.
+// listed returns the result of List, one attachment per line.
 func listed(t *testing.T, node *nettest.NetNS) string {
 	t.Helper()
 	var b strings.Builder
@@ -29,7 +29,7 @@ func listed(t *testing.T, node *nettest.NetNS) string {
 	return b.String()
 }
 
-func TestListTellsAttachmentsByTheirMarks(t *testing.T) {
+func TestListFindsAttachmentsByMark(t *testing.T) {
 	node, pod, bare, calicos := newNode(t), newPod(t), newPod(t), newPod(t)
 	addSecond(t, node, pod)
 	for name, p := range map[string]*nettest.NetNS{"cali000000bare0": bare, "cali0000calico0": calicos} {
@@ -39,7 +39,7 @@ func TestListTellsAttachmentsByTheirMarks(t *testing.T) {
 	}
 	setAlias(t, node, "cali000000bare0", "sandbox-3")
 	setAlias(t, node, "cali0000calico0", "")
-	addPeers(t, node) // With an alias of our form, and another MAC address.
+	addPeers(t, node) // Has an alias of our form, but another MAC address.
 	addLink(t, node, "bridge0")
 	setAlias(t, node, "bridge0", "net.sandbox-4/eth0")
 	node.Do(func() {
@@ -47,7 +47,7 @@ func TestListTellsAttachmentsByTheirMarks(t *testing.T) {
 		must(t, err)
 		must(t, netlink.LinkSetHardwareAddr(link, net.HardwareAddr{0xee, 0xee, 0xee, 0xee, 0xee, 0xee}))
 	})
-	(&world{}).await(t, node, "bridge0", isDown)
+	(&attachedPod{}).await(t, node, "bridge0", isDown)
 	want := "eth0 of net.sandbox-1 on cali0123456789a: \n" +
 		"net1 of net.sandbox-1 on cali9876543210f: \n"
 	if diff := cmp.Diff(want, listed(t, node)); diff != "" {
@@ -55,17 +55,19 @@ func TestListTellsAttachmentsByTheirMarks(t *testing.T) {
 	}
 }
 
-func TestListOfNothing(t *testing.T) {
+func TestListWithoutAttachments(t *testing.T) {
 	if got := listed(t, newNode(t)); got != "" {
 		t.Errorf("got %s", got)
 	}
 }
 
-// The writes are those by which people take forwarding from their nodes, and go to every interface.
-func TestListTellsForwardingThatWasTakenAway(t *testing.T) {
+// Administrators disable forwarding with these writes, which change every interface.
+func TestListReportsDisabledForwarding(t *testing.T) {
 	const (
-		fault4 = "net/ipv4/conf/cali0123456789a/forwarding is 0: something wrote 0 to net.ipv4.ip_forward; set both to 1"
-		fault6 = "net/ipv6/conf/cali0123456789a/forwarding is 0: something wrote 0 to net.ipv6.conf.all.forwarding; set both to 1"
+		fault4 = "net/ipv4/conf/cali0123456789a/forwarding is 0: something wrote 0 to net.ipv4.ip_forward; set " +
+			"both to 1"
+		fault6 = "net/ipv6/conf/cali0123456789a/forwarding is 0: something wrote 0 to net.ipv6.conf.all.forwarding; " +
+			"set both to 1"
 	)
 	for _, family := range families {
 		for _, c := range []struct {

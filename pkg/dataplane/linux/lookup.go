@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// mostDumps bounds how often a dump is taken again that a change interrupted.
+// mostDumps bounds how often an interrupted dump is repeated.
 const mostDumps = 10
 
-// dump takes a list of the kernel's until no change interrupts it. Never on the way of an ADD.
+// dump repeats a listing until no concurrent change interrupts it. ADD must not call it on the host.
 func dump[T any](list func() ([]T, error)) ([]T, error) {
 	for tries := 1; ; tries++ {
 		all, err := list()
@@ -31,7 +31,7 @@ func (s side) links() ([]netlink.Link, error) {
 	return links, nil
 }
 
-// addrsOf returns the addresses of a link of a pod, with their flags (IFA_F_...).
+// addrsOf returns the addresses of a link in a pod, with their flags (IFA_F_...).
 func (s side) addrsOf(link netlink.Link) (map[netip.Addr]int, error) {
 	list, err := dump(func() ([]netlink.Addr, error) {
 		return s.AddrList(link, netlink.FAMILY_ALL)
@@ -48,7 +48,7 @@ func (s side) addrsOf(link netlink.Link) (map[netip.Addr]int, error) {
 	return flags, nil
 }
 
-// hasRoute reports whether a pod has a route, in any table and of any metric.
+// hasRoute reports whether a pod has a route, in any table and with any metric.
 func (s side) hasRoute(want podRoute) (bool, error) {
 	family := netlink.FAMILY_V4
 	if want.probe.Is6() {
@@ -69,8 +69,8 @@ func (s side) hasRoute(want podRoute) (bool, error) {
 	return false, nil
 }
 
-// lookUp returns the route that a side has to addr alone, or nil when it goes by a wider one. An error is the kernel's answer
-// where there is none, or one that refuses (a blackhole and its like).
+// lookUp returns the host route to addr, or nil if a wider route applies. The error is the kernel's answer if there is
+// no route or if a route rejects packets (such as a blackhole).
 func (s side) lookUp(addr netip.Addr) (*netlink.Route, error) {
 	routes, err := s.RouteGetWithOptions(addr.AsSlice(), &netlink.RouteGetOptions{FIBMatch: true})
 	if err != nil || len(routes) == 0 || !samePrefix(routes[0].Dst, single(addr)) {

@@ -10,8 +10,8 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// mark names the attachment that a host interface belongs to. The interface carries its text, "<owner>/<ifName>", as
-// alias.
+// mark identifies the attachment that a host interface belongs to. The interface carries it as its alias,
+// "<owner>/<ifName>".
 type mark struct {
 	owner, ifName string
 }
@@ -20,8 +20,9 @@ func markOf(spec dataplane.Spec) mark { return mark{spec.Owner, spec.IfName} }
 
 func (m mark) String() string { return m.owner + "/" + m.ifName }
 
-// parseMark reads the mark of a host interface. An alias that holds no slash, as an older version of this data plane set
-// it, or no alias, is none. Interface names have no slash, so the last one divides.
+// parseMark reads the mark of a host interface. It returns false for no alias and for an alias without a slash, as
+// older versions of this data plane set it. Interface names contain no slash, so the last slash separates the two
+// parts.
 func parseMark(alias string) (mark, bool) {
 	i := strings.LastIndexByte(alias, '/')
 	if i < 1 || i == len(alias)-1 {
@@ -30,46 +31,48 @@ func parseMark(alias string) (mark, bool) {
 	return mark{alias[:i], alias[i+1:]}, true
 }
 
-// groupMark is set in each device group that stands for a mark. Groups that administrators choose are small numbers.
+// groupMark is set in each device group that represents a mark. Groups that administrators choose are small numbers.
 const groupMark = 1 << 30
 
-// group returns the device group that carries the mark until the alias does. The kernel takes a group in the request
-// that creates an interface, but no alias, so that a crash between the two leaves no interface without a mark.
+// group returns the device group that represents the mark until the alias is set. The kernel accepts a group, but no
+// alias, in the request that creates an interface. So a crash between the two requests leaves no unmarked interface.
 func (m mark) group() uint32 {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(m.String()))
 	return groupMark | h.Sum32()&(groupMark-1)
 }
 
-// isOn reports whether a host interface carries the mark, as its alias or as its group.
+// isOn reports whether a host interface carries the mark, as its alias or its group.
 func (m mark) isOn(hostLink netlink.Link) bool {
 	attrs := hostLink.Attrs()
 	return attrs.Alias == m.String() || attrs.Alias == "" && attrs.Group == m.group()
 }
 
-// isUnmarked reports whether a host interface carries no mark of any attachment, as Calico leaves its own.
+// isUnmarked reports whether a host interface carries no mark, as interfaces of Calico do.
 func isUnmarked(hostLink netlink.Link) bool {
 	attrs := hostLink.Attrs()
 	return attrs.Alias == "" && attrs.Group&groupMark == 0
 }
 
-// workloadLength is the length of the end of a host interface name that identifies the workload; the prefix before it
-// may have been configured anew.
+// workloadLength is the length of the suffix of a host interface name that identifies the workload. The prefix is
+// configurable and may have changed.
 const workloadLength = 11
 
-// sameWorkload reports whether two names of host interfaces are of the same workload.
+// sameWorkload reports whether two host interface names belong to the same workload.
 func sameWorkload(a, b string) bool {
-	return len(a) >= workloadLength && len(b) >= workloadLength && a[len(a)-workloadLength:] == b[len(b)-workloadLength:]
+	return len(a) >= workloadLength && len(b) >= workloadLength &&
+		a[len(a)-workloadLength:] == b[len(b)-workloadLength:]
 }
 
-// fits reports whether an alias is this mark, or what else a host interface of this owner may carry: nothing, as Calico's
-// do, or the container ID alone, as an older version of this data plane set it.
+// fits reports whether an alias is compatible with this mark: it equals the mark, is empty (Calico), or is the
+// container ID alone (older versions of this data plane).
 func (m mark) fits(alias string) bool {
 	return alias == "" || alias == m.String() || strings.HasSuffix(m.owner, "."+alias)
 }
 
-// isHostEnd reports whether a link may be the host's end of an attachment, ours or Calico's: one end of a pair, with the
-// MAC address that they all have. The name does not count: its prefix may have been configured anew.
+// isHostEnd reports whether a link may be the host end of an attachment of this plugin or of Calico: one end of a pair,
+// with the MAC address that all host ends have. The name is not compared, because its prefix is configurable and may
+// have changed.
 func isHostEnd(link netlink.Link) bool {
 	return isPair(link) && bytes.Equal(link.Attrs().HardwareAddr, hostMAC)
 }
@@ -82,7 +85,7 @@ func isPair(link netlink.Link) bool {
 	return false
 }
 
-// hostEndOf returns the host's end of the pair that a link of the pod is one end of, or nil when it is no such link.
+// hostEndOf returns the host end of the pair that podLink belongs to, or nil if podLink is not the end of such a pair.
 func (p pair) hostEndOf(podLink netlink.Link) (netlink.Link, error) {
 	if !isPair(podLink) {
 		return nil, nil
@@ -94,7 +97,7 @@ func (p pair) hostEndOf(podLink netlink.Link) (netlink.Link, error) {
 	return peer, nil
 }
 
-// podEndOf returns the pod's end of the pair that a link of the host is one end of, or nil when that is not in this pod.
+// podEndOf returns the pod end of the pair that hostLink belongs to, or nil if that end is not in this pod.
 func (p pair) podEndOf(hostLink netlink.Link) (netlink.Link, error) {
 	if !isHostEnd(hostLink) {
 		return nil, nil

@@ -14,7 +14,7 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// kernelHasNetkit tries one in a namespace of its own.
+// kernelHasNetkit tries to create a netkit pair in a namespace of its own.
 func kernelHasNetkit(t *testing.T) (has bool) {
 	t.Helper()
 	nettest.NewNetNS(t).Do(func() {
@@ -29,7 +29,7 @@ func kernelHasNetkit(t *testing.T) (has bool) {
 	return has
 }
 
-func TestNetkitIsAVethWhereTheKernelHasNone(t *testing.T) {
+func TestNetkitFallsBackToVeth(t *testing.T) {
 	if kernelHasNetkit(t) {
 		t.Skip("this kernel has netkit (CONFIG_NETKIT): the other netkit test runs")
 	}
@@ -43,7 +43,7 @@ func TestNetkitIsAVethWhereTheKernelHasNone(t *testing.T) {
 	golden(t, "dual.pod", pod)
 }
 
-func TestNetkitInPlaceOfAVeth(t *testing.T) {
+func TestNetkitInsteadOfVeth(t *testing.T) {
 	if !kernelHasNetkit(t) {
 		t.Skip("this kernel has no netkit (CONFIG_NETKIT, since 6.7): the other netkit test runs")
 	}
@@ -56,8 +56,9 @@ func TestNetkitInPlaceOfAVeth(t *testing.T) {
 		t.Errorf("endpoint is %+v", got)
 	}
 	for ns, want := range map[*nettest.NetNS]string{
-		node: "link " + hostIfName + " netkit up mtu=1440 queues=1/1 mac=ee:ee:ee:ee:ee:ee alias=\"net.sandbox-1/eth0\"\n",
-		pod:  "link eth0 netkit up mtu=1440 queues=1/1 mac=02:00:00:00:00:07\n",
+		node: "link " + hostIfName + " netkit up mtu=1440 queues=1/1 mac=ee:ee:ee:ee:ee:ee " +
+			"alias=\"net.sandbox-1/eth0\"\n",
+		pod: "link eth0 netkit up mtu=1440 queues=1/1 mac=02:00:00:00:00:07\n",
 	} {
 		if got := state(t, ns); !strings.Contains(got, want) {
 			t.Errorf("want %q in:\n%s", want, got)

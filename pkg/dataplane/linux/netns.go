@@ -13,10 +13,10 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// hostPath opens the network namespace of the calling thread.
+// hostPath refers to the network namespace of the calling thread.
 const hostPath = "/proc/thread-self/ns/net"
 
-// side is one network namespace, open, with a netlink handle in it.
+// side is an open network namespace with a netlink handle in it.
 type side struct {
 	ns   netns.NsHandle
 	path string
@@ -37,8 +37,8 @@ func openHost() (side, error) {
 	return side{ns, hostPath, h}, nil
 }
 
-// openPod opens the network namespace at path. The error wraps ErrNoNetNS where there is none, and ErrHostNetNS where
-// it is the host's own.
+// openPod opens the network namespace at path. The error wraps ErrNoNetNS if it does not exist, and ErrHostNetNS if it
+// is the host's.
 func openPod(path string, host side) (side, error) {
 	ns, err := openNetNS(path)
 	if err != nil {
@@ -47,7 +47,7 @@ func openPod(path string, host side) (side, error) {
 	pod := side{ns: ns, path: path}
 	if ns.Equal(host.ns) {
 		ns.Close()
-		return side{}, fmt.Errorf("%s: %w: a pod needs one of its own", path, dataplane.ErrHostNetNS)
+		return side{}, fmt.Errorf("%s: %w: a pod needs a separate one", path, dataplane.ErrHostNetNS)
 	}
 	err = pod.enter(host, func() (err error) {
 		if pod.Handle, err = netlink.NewHandle(unix.NETLINK_ROUTE); err != nil {
@@ -72,8 +72,8 @@ type pair struct {
 	pod, host side
 }
 
-// openPair opens the network namespace at path, and that of the calling thread as the host's.
-// When it returns an error nothing stays open.
+// openPair opens the network namespace at path, and that of the calling thread as the host's. If it returns an error,
+// it has closed both.
 func openPair(path string) (pair, error) {
 	host, err := openHost()
 	if err != nil {
@@ -92,11 +92,11 @@ func (p pair) close() {
 	p.host.close()
 }
 
-// inPod runs f on the calling goroutine with its thread in the pod's network namespace. /proc/sys/net shows
-// the namespace of the thread that opens a file in it, so f may use sysctls, but start no goroutine for them.
+// inPod runs f on the calling goroutine with its thread in the pod's network namespace. /proc/sys/net shows the
+// namespace of the thread that opens a file, so f may access sysctls, but not from another goroutine.
 func (p pair) inPod(f func() error) error { return p.pod.enter(p.host, f) }
 
-// enter runs f on the calling goroutine with its thread in the namespace, and returns to the host's.
+// enter runs f on the calling goroutine with its thread in the namespace, and then returns the thread to the host's.
 func (s side) enter(host side, f func() error) (err error) {
 	runtime.LockOSThread()
 	if err := netns.Set(s.ns); err != nil {
@@ -105,7 +105,7 @@ func (s side) enter(host side, f func() error) (err error) {
 	}
 	defer func() {
 		if back := netns.Set(host.ns); back != nil {
-			// Stays locked: the thread must not serve another goroutine, and ends with this one.
+			// The thread stays locked. It must not run another goroutine, and ends with this one.
 			err = errors.Join(err, explain(fmt.Errorf("return to network namespace of host: %w", back), toEnter))
 			return
 		}
@@ -114,7 +114,7 @@ func (s side) enter(host side, f func() error) (err error) {
 	return f()
 }
 
-// openNetNS opens the pod's network namespace, or returns an error that wraps ErrNoNetNS where there is none.
+// openNetNS opens the pod's network namespace. Its error wraps ErrNoNetNS if the namespace does not exist.
 func openNetNS(path string) (netns.NsHandle, error) {
 	ns, err := netnspath.Open(path)
 	if errors.Is(err, netnspath.ErrNone) {
@@ -123,7 +123,7 @@ func openNetNS(path string) (netns.NsHandle, error) {
 	return ns, explainFile(err, toOpen)
 }
 
-// linkByName returns the link, or nil when there is none of that name.
+// linkByName returns the link, or nil if there is none of that name.
 func (s side) linkByName(name string) (netlink.Link, error) {
 	link, err := s.LinkByName(name)
 	switch {
@@ -135,7 +135,7 @@ func (s side) linkByName(name string) (netlink.Link, error) {
 	return link, nil
 }
 
-// linkByIndex returns the link, or nil when there is none of that index.
+// linkByIndex returns the link, or nil if there is none with that index.
 func (s side) linkByIndex(index int) (netlink.Link, error) {
 	if index <= 0 {
 		return nil, nil
@@ -145,12 +145,12 @@ func (s side) linkByIndex(index int) (netlink.Link, error) {
 	case isGone(err):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("look up interface of index %d: %w", index, err)
+		return nil, fmt.Errorf("look up interface with index %d: %w", index, err)
 	}
 	return link, nil
 }
 
-// deleteLink removes a link and, with it, its peer, addresses and routes. One that is gone already is fine.
+// deleteLink removes a link with its peer, addresses and routes. It succeeds if the link is already gone.
 func (s side) deleteLink(link netlink.Link) error {
 	if err := s.LinkDel(link); err != nil && !isGone(err) {
 		return fmt.Errorf("delete interface %s: %w", link.Attrs().Name, err)

@@ -11,66 +11,69 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-func TestTeardownGoesByTheMark(t *testing.T) {
+func TestTeardownChecksMark(t *testing.T) {
 	for _, c := range []struct {
 		name, alias string
 		change      func(*dataplane.Target)
 		goes        bool
 	}{
-		{"its own", "net.sandbox-1/eth0", func(*dataplane.Target) {}, true},
-		{"its own, under the second name", "net.sandbox-1/eth0", func(t *dataplane.Target) {
+		{"own mark", "net.sandbox-1/eth0", func(*dataplane.Target) {}, true},
+		{"own mark, second name", "net.sandbox-1/eth0", func(t *dataplane.Target) {
 			t.HostIfName, t.SecondHostIfName = "cali00000000000", hostIfName
 		}, true},
-		{"that of older versions", "sandbox-1", func(*dataplane.Target) {}, true},
-		{"that of older versions, under the second name", "sandbox-1", func(t *dataplane.Target) {
+		{"older mark", "sandbox-1", func(*dataplane.Target) {}, true},
+		{"older mark, second name", "sandbox-1", func(t *dataplane.Target) {
 			t.HostIfName, t.SecondHostIfName = "cali00000000000", hostIfName
 		}, false},
-		{"another container's, of older versions", "sandbox-2", func(*dataplane.Target) {}, false},
-		{"another container's", "net.sandbox-2/eth0", func(*dataplane.Target) {}, false},
-		{"another interface's", "net.sandbox-1/net1", func(*dataplane.Target) {}, false},
-		{"another network's", "other.sandbox-1/eth0", func(*dataplane.Target) {}, false},
-		{"none", "", func(*dataplane.Target) {}, false},
-		{"none, and it is known whose", "", func(t *dataplane.Target) { t.Unmarked = true }, true},
-		{"none, and no container", "", func(t *dataplane.Target) { t.ContainerID = "" }, false},
-		{"another's, where none is known whose", "net.sandbox-2/eth0", func(t *dataplane.Target) { t.Unmarked = true }, false},
-		{"none, under the second name", "", func(t *dataplane.Target) {
+		{"older mark of another container", "sandbox-2", func(*dataplane.Target) {}, false},
+		{"mark of another container", "net.sandbox-2/eth0", func(*dataplane.Target) {}, false},
+		{"mark of another interface", "net.sandbox-1/net1", func(*dataplane.Target) {}, false},
+		{"mark of another network", "other.sandbox-1/eth0", func(*dataplane.Target) {}, false},
+		{"no mark", "", func(*dataplane.Target) {}, false},
+		{"no mark, Unmarked set", "", func(t *dataplane.Target) { t.Unmarked = true }, true},
+		{"no mark, no container", "", func(t *dataplane.Target) { t.ContainerID = "" }, false},
+		{
+			"mark of another container, Unmarked set", "net.sandbox-2/eth0",
+			func(t *dataplane.Target) { t.Unmarked = true }, false,
+		},
+		{"no mark, second name", "", func(t *dataplane.Target) {
 			t.HostIfName, t.SecondHostIfName, t.Unmarked = "cali00000000000", hostIfName, true
 		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t)
+			w := newAttachedPod(t)
 			setAlias(t, w.node, hostIfName, c.alias)
 			before := state(t, w.node)
 			target := targetOf(w.spec)
-			target.NetNS = "" // The pod's end goes by other rules, and takes this one along.
+			target.NetNS = "" // The pod's end follows other rules, and removing it would remove this end.
 			c.change(&target)
 			must(t, teardown(t, w.node, linux.New(""), target))
 			if c.goes {
 				before = ""
 			}
 			if got := state(t, w.node); strings.Contains(got, hostIfName) == c.goes || before != "" && got != before {
-				t.Errorf("it goes: want %t; the host is now:\n%s", c.goes, got)
+				t.Errorf("removed: want %t; the host is now:\n%s", c.goes, got)
 			}
 		})
 	}
 }
 
-// A pair that Setup has just made is down, and has no mark yet: a DEL of an older sandbox must not take it for its own.
-func TestTeardownSparesAnInterfaceThatIsBeingMade(t *testing.T) {
-	w := newWorld(t)
+// A pair that Setup has just created is down and has no mark yet. A DEL of an older sandbox must not remove it.
+func TestTeardownKeepsInterfaceUnderConstruction(t *testing.T) {
+	w := newAttachedPod(t)
 	setAlias(t, w.node, hostIfName, "")
 	w.down(t, w.node, hostIfName, w.pod, ifName)
 	target := targetOf(w.spec)
 	target.NetNS, target.Unmarked = "", true
 	must(t, teardown(t, w.node, linux.New(""), target))
 	if got := state(t, w.node); !strings.Contains(got, hostIfName) {
-		t.Errorf("it is gone:\n%s", got)
+		t.Errorf("the interface is gone:\n%s", got)
 	}
 }
 
-// An ADD for another network that found the name taken is followed by a DEL.
-func TestTeardownOfAnotherNetworkSparesThePodInterface(t *testing.T) {
-	w := newWorld(t)
+// A DEL follows an ADD for another network that found the name taken.
+func TestTeardownOfAnotherNetworkKeepsPodInterface(t *testing.T) {
+	w := newAttachedPod(t)
 	beforeNode, beforePod := state(t, w.node), state(t, w.pod)
 	target := targetOf(w.spec)
 	target.Owner = "other.sandbox-1"
@@ -79,10 +82,11 @@ func TestTeardownOfAnotherNetworkSparesThePodInterface(t *testing.T) {
 	wantSame(t, "pod", beforePod, w.pod)
 }
 
-// Calico's mark is none and that of older versions has no interface name: neither says that it is not net1's.
-func TestTeardownOfTheSecondSparesAFirstWithoutName(t *testing.T) {
+// An interface of Calico has no mark, and the mark of older versions has no interface name. Neither excludes that the
+// interface belongs to net1.
+func TestTeardownOfSecondKeepsUnmarkedFirst(t *testing.T) {
 	for _, alias := range []string{"", "sandbox-1"} {
-		w := newWorld(t)
+		w := newAttachedPod(t)
 		setAlias(t, w.node, hostIfName, alias)
 		beforeNode, beforePod := state(t, w.node), state(t, w.pod)
 		target := targetOf(secondSpec(w.pod))
@@ -93,16 +97,19 @@ func TestTeardownOfTheSecondSparesAFirstWithoutName(t *testing.T) {
 	}
 }
 
-func TestTeardownTellsOfOthersAlsoFromTheHostAlone(t *testing.T) {
+func TestTeardownReportsOtherInterfaces(t *testing.T) {
 	inNetwork := dataplane.Others{InNetwork: true}
 	for _, c := range []struct {
 		name   string
 		target func(node, pod *nettest.NetNS) dataplane.Target
 		want   dataplane.Others
 	}{
-		{"the first goes", func(_, pod *nettest.NetNS) dataplane.Target { return targetOf(specFor(pod)) }, inNetwork},
-		{"the second goes", func(_, pod *nettest.NetNS) dataplane.Target { return targetOf(secondSpec(pod)) }, inNetwork},
-		{"the second is gone", func(node, pod *nettest.NetNS) dataplane.Target {
+		{"first removed", func(_, pod *nettest.NetNS) dataplane.Target { return targetOf(specFor(pod)) }, inNetwork},
+		{
+			"second removed", func(_, pod *nettest.NetNS) dataplane.Target { return targetOf(secondSpec(pod)) },
+			inNetwork,
+		},
+		{"second already gone", func(node, pod *nettest.NetNS) dataplane.Target {
 			node.Do(func() {
 				link, err := netlink.LinkByName(secondHostIfName)
 				must(t, err)
@@ -110,16 +117,16 @@ func TestTeardownTellsOfOthersAlsoFromTheHostAlone(t *testing.T) {
 			})
 			return targetOf(specFor(pod))
 		}, dataplane.Others{}},
-		{"the second is of another network", func(node, pod *nettest.NetNS) dataplane.Target {
+		{"second in another network", func(node, pod *nettest.NetNS) dataplane.Target {
 			setAlias(t, node, secondHostIfName, "other.sandbox-1/net1")
 			return targetOf(specFor(pod))
 		}, dataplane.Others{Elsewhere: true}},
-		{"the second is of another network, and the first goes by an older mark", func(node, pod *nettest.NetNS) dataplane.Target {
+		{"second in another network, first with an older mark", func(node, pod *nettest.NetNS) dataplane.Target {
 			setAlias(t, node, secondHostIfName, "other.sandbox-1/net1")
 			setAlias(t, node, hostIfName, "sandbox-1")
 			return targetOf(specFor(pod))
 		}, dataplane.Others{Elsewhere: true}},
-		{"its own under a name that it does not know", func(node, pod *nettest.NetNS) dataplane.Target {
+		{"own mark under an unknown name", func(node, pod *nettest.NetNS) dataplane.Target {
 			setAlias(t, node, secondHostIfName, "net.sandbox-1/eth0")
 			return targetOf(specFor(pod))
 		}, dataplane.Others{}},

@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// createPair makes the pair with one request: each end is created in its own namespace under its final name, so
-// no other program of the host ever sees the pod's end, and no end can be left on the wrong side. The host's end has
-// the mark from the start, as its group.
+// createPair creates the pair with one request. Each end is created in its own namespace under its final name, so no
+// other program on the host sees the pod's end, and no end can remain in the wrong namespace. The host's end has the
+// mark from the start, as its group.
 func (s *setup) createPair(context.Context) error {
 	var err error
 	if s.hostLink, err = s.addPair(); err != nil {
@@ -28,19 +28,20 @@ func (s *setup) createPair(context.Context) error {
 		return fmt.Errorf("look up interface %s: %w", s.spec.IfName, err)
 	}
 	if s.hostLink.Attrs().Index == 0 {
-		return fmt.Errorf("look up interface %s: it was removed right after it was created", s.spec.HostIfName)
+		return fmt.Errorf("look up interface %s: another program removed it after its creation", s.spec.HostIfName)
 	}
 	return nil
 }
 
-// addPair returns the host's end with its index, which is 0 when that end was gone before it could be looked up.
+// addPair returns the host's end with its index. The index is 0 if the host's end was gone before it could be looked
+// up.
 func (s *setup) addPair() (netlink.Link, error) {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name, attrs.MTU, attrs.HardwareAddr = s.spec.HostIfName, s.spec.MTU, hostMAC
 	attrs.Group = markOf(s.spec).group()
 	if s.spec.Netkit {
 		netkit := s.netkit(attrs)
-		// Which is what a kernel without netkit says (CONFIG_NETKIT, since 6.7).
+		// A kernel without netkit (CONFIG_NETKIT, since 6.7) returns EOPNOTSUPP.
 		if err := s.ns.host.LinkAdd(netkit); !errors.Is(err, unix.EOPNOTSUPP) {
 			return netkit, err
 		}
@@ -59,9 +60,9 @@ func (s *setup) veth(attrs netlink.LinkAttrs) *netlink.Veth {
 	return veth
 }
 
-// netkit makes the host's end the primary, which is the one that programs may be attached to for both. It passes on
-// what no program decides about, and clears what a packet carries of the namespace that it leaves, as veth does. Packets
-// wait in no queue of it, so that Queues has no meaning.
+// netkit makes the host's end the primary, to which programs for both ends can be attached. Without a program, packets
+// pass. Like veth, it clears the data that a packet carries from the namespace that it leaves. A netkit has no packet
+// queue, so Queues has no effect.
 func (s *setup) netkit(attrs netlink.LinkAttrs) *netlink.Netkit {
 	peer := netlink.NewLinkAttrs()
 	peer.Name, peer.MTU, peer.HardwareAddr = s.spec.IfName, s.spec.MTU, s.spec.MAC

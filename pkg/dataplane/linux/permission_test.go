@@ -18,7 +18,7 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// onOwnThread runs f inside a namespace on a thread that ends with it, so that f may give up what the thread has.
+// onOwnThread runs f in a namespace on a thread that exits afterwards, so that f may drop privileges of its thread.
 func onOwnThread(t *testing.T, ns *nettest.NetNS, f func()) {
 	t.Helper()
 	fd := netnsOf(t, ns)
@@ -35,7 +35,7 @@ func onOwnThread(t *testing.T, ns *nettest.NetNS, f func()) {
 	must(t, <-done)
 }
 
-// readOnlySysctls shows /proc/sys read-only at dir, to the calling thread alone.
+// readOnlySysctls mounts /proc/sys read-only at dir, for the calling thread alone.
 func readOnlySysctls(dir string) error {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 		return err
@@ -49,18 +49,19 @@ func readOnlySysctls(dir string) error {
 	return unix.Mount("", dir, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, "")
 }
 
-func TestLackOfPrivilegeIsNamedWithItsRemedy(t *testing.T) {
+func TestMissingPrivilegeIsReportedWithRemedy(t *testing.T) {
 	sysctls, process := t.TempDir(), netnsOfProcess(t)
 	for _, c := range []struct {
 		name string
-		// prepare takes the privilege away from the calling thread.
+		// prepare drops the privilege of the calling thread.
 		prepare func() error
 		do      func(t *testing.T, d *linux.DataPlane, spec dataplane.Spec) error
-		// want is what the error holds, with NETNS for the path of the namespace.
+		// want lists the parts of the error; NETNS stands for the path of the namespace.
 		want []string
 	}{
 		{
-			"Setup without CAP_SYS_ADMIN", func() error { return nettest.DropCapability(unix.CAP_SYS_ADMIN) }, setupOnly,
+			"Setup without CAP_SYS_ADMIN", func() error { return nettest.DropCapability(unix.CAP_SYS_ADMIN) },
+			setupOnly,
 			[]string{"enter network namespace NETNS: operation not permitted", "CAP_SYS_ADMIN", "as root"},
 		},
 		{
@@ -77,11 +78,14 @@ func TestLackOfPrivilegeIsNamedWithItsRemedy(t *testing.T) {
 			[]string{"enter network namespace NETNS: operation not permitted", "CAP_SYS_ADMIN", "as root"},
 		},
 		{
-			"Teardown without CAP_SYS_ADMIN", func() error { return nettest.DropCapability(unix.CAP_SYS_ADMIN) }, teardownOnly,
+			"Teardown without CAP_SYS_ADMIN", func() error { return nettest.DropCapability(unix.CAP_SYS_ADMIN) },
+			teardownOnly,
 			[]string{"enter network namespace NETNS: operation not permitted", "CAP_SYS_ADMIN", "as root"},
 		},
 		{
-			"Setup for a namespace that may not be opened", func() error { return nettest.DropCapability(unix.CAP_SYS_PTRACE) },
+			"Setup for a namespace that may not be opened", func() error {
+				return nettest.DropCapability(unix.CAP_SYS_PTRACE)
+			},
 			func(t *testing.T, d *linux.DataPlane, spec dataplane.Spec) error {
 				spec.NetNS = process
 				return setupOnly(t, d, spec)
@@ -89,7 +93,8 @@ func TestLackOfPrivilegeIsNamedWithItsRemedy(t *testing.T) {
 			[]string{"open network namespace \"" + process + "\": permission denied", "CAP_SYS_PTRACE", "as root"},
 		},
 		{
-			"Setup without CAP_NET_ADMIN", func() error { return nettest.DropCapability(unix.CAP_NET_ADMIN) }, setupOnly,
+			"Setup without CAP_NET_ADMIN", func() error { return nettest.DropCapability(unix.CAP_NET_ADMIN) },
+			setupOnly,
 			[]string{"create pair eth0, cali0123456789a: operation not permitted", "CAP_NET_ADMIN", "as root"},
 		},
 		{
@@ -104,11 +109,16 @@ func TestLackOfPrivilegeIsNamedWithItsRemedy(t *testing.T) {
 			[]string{"delete interface eth0: operation not permitted", "CAP_NET_ADMIN", "as root"},
 		},
 		{
-			"Setup with a sysctl to be changed in a read-only /proc/sys", func() error { return readOnlySysctls(sysctls) },
+			"Setup with a sysctl to be changed in a read-only /proc/sys", func() error {
+				return readOnlySysctls(sysctls)
+			},
 			func(t *testing.T, _ *linux.DataPlane, spec dataplane.Spec) error {
 				return setupOnly(t, linux.New(sysctls), spec)
 			},
-			[]string{filepath.Join(sysctls, "net/ipv6/conf/default/accept_dad"), "to 0", "read-only file system", "mounted read-write"},
+			[]string{
+				filepath.Join(sysctls, "net/ipv6/conf/default/accept_dad"), "to 0", "read-only file system",
+				"mounted read-write",
+			},
 		},
 		{
 			"Setup where something disables IPv6", nil,
@@ -147,7 +157,7 @@ func TestLackOfPrivilegeIsNamedWithItsRemedy(t *testing.T) {
 				t.Errorf("error %q is an ErrDenied: %t", err, !disabled)
 			}
 			if n := strings.Count(err.Error(), "as root"); n > 1 {
-				t.Errorf("error %q has the remedy %d times", err, n)
+				t.Errorf("error %q contains the remedy %d times", err, n)
 			}
 		})
 	}
@@ -175,10 +185,11 @@ func teardownOnly(t *testing.T, d *linux.DataPlane, spec dataplane.Spec) error {
 	return err
 }
 
-func TestReadOnlySysctlsThatHaveTheirValuesAreFine(t *testing.T) {
+func TestSetupAcceptsReadOnlySysctlsWithWantedValues(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	for name, value := range map[string]string{
-		"ipv4/conf/default/route_localnet": "1", "ipv4/conf/default/proxy_arp": "1", "ipv4/conf/default/forwarding": "1",
+		"ipv4/conf/default/route_localnet": "1", "ipv4/conf/default/proxy_arp": "1",
+		"ipv4/conf/default/forwarding": "1",
 		"ipv6/conf/default/accept_dad": "0", "ipv6/conf/default/proxy_ndp": "1", "ipv6/conf/default/forwarding": "1",
 	} {
 		writeSysctl(t, node, name, value)

@@ -12,31 +12,39 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// mostInterfaces bounds how many interfaces of one pod may share a route, each with a metric of its own.
+// mostInterfaces bounds how many interfaces of a pod may have a route to the same destination, each with its own
+// metric.
 const mostInterfaces = 64
 
-// These stand for all destinations when the kernel is asked for the default route, which it does not tell by itself: from
-// class E (RFC 1112, section 4) and the discard prefix (RFC 6666), to which nobody routes.
+// These addresses represent the default route in a lookup, because the kernel does not look up the default route
+// itself. They are from class E (RFC 1112, section 4) and the discard prefix (RFC 6666), which have no routes of their
+// own.
 var (
 	anywhere4 = netip.MustParseAddr("240.0.0.1")
 	anywhere6 = netip.MustParseAddr("100::1")
 )
 
-// podRoute is a route of the pod and an address that only this one leads to.
+// podRoute is a route of the pod, with an address that only this route covers.
 type podRoute struct {
 	netlink.Route
 	probe netip.Addr
 }
 
-// podRoutes are the routes of the pod through the interface of that index.
+// podRoutes returns the routes of the pod through the interface with that index.
 func podRoutes(spec dataplane.Spec, index int) []podRoute {
 	var routes []podRoute
 	if uses4(spec) {
-		routes = append(routes, podRoute{netlink.Route{LinkIndex: index, Dst: single(gateway4), Scope: netlink.SCOPE_LINK}, gateway4})
+		routes = append(routes, podRoute{netlink.Route{
+			LinkIndex: index, Dst: single(gateway4),
+			Scope: netlink.SCOPE_LINK,
+		}, gateway4})
 	}
 	destinations := spec.Routes
 	if destinations == nil {
-		destinations = []netip.Prefix{netip.PrefixFrom(netip.IPv4Unspecified(), 0), netip.PrefixFrom(netip.IPv6Unspecified(), 0)}
+		destinations = []netip.Prefix{
+			netip.PrefixFrom(netip.IPv4Unspecified(), 0),
+			netip.PrefixFrom(netip.IPv6Unspecified(), 0),
+		}
 	}
 	for _, to := range destinations {
 		gateway, probe, uses := gateway4, anywhere4, uses4(spec)
@@ -47,13 +55,17 @@ func podRoutes(spec dataplane.Spec, index int) []podRoute {
 			probe = to.Addr()
 		}
 		if uses {
-			routes = append(routes, podRoute{netlink.Route{LinkIndex: index, Dst: prefix(to.Addr(), to.Bits()), Gw: gateway.AsSlice()}, probe})
+			routes = append(routes, podRoute{netlink.Route{
+				LinkIndex: index, Dst: prefix(to.Addr(), to.Bits()),
+				Gw: gateway.AsSlice(),
+			}, probe})
 		}
 	}
 	return routes
 }
 
-// addPodRoutes gives a route that the pod has through another interface already a higher metric: what that one carries, it keeps.
+// addPodRoutes gives a route a higher metric if another interface of the pod has the same route, so that the existing
+// one stays in use.
 func (s *setup) addPodRoutes(context.Context) error {
 	for _, route := range podRoutes(s.spec, s.podLink.Attrs().Index) {
 		route.Priority = s.ns.pod.nextMetric(route)
@@ -69,7 +81,8 @@ func (s *setup) addPodRoutes(context.Context) error {
 	return nil
 }
 
-// nextMetric returns a metric above that of the route which the pod has to the same destination, or 0 for the kernel's default.
+// nextMetric returns a metric above that of the pod's existing route to the same destination, or 0 (the kernel's
+// default) if there is none.
 func (s side) nextMetric(route podRoute) int {
 	found, err := s.RouteGetWithOptions(route.probe.AsSlice(), &netlink.RouteGetOptions{FIBMatch: true})
 	if err != nil || len(found) == 0 || !samePrefix(found[0].Dst, route.Dst) {
@@ -78,7 +91,7 @@ func (s side) nextMetric(route podRoute) int {
 	return found[0].Priority + 1
 }
 
-// firstMetric is what the kernel takes for a metric of 0: IPv6 has a default (IP6_RT_PRIO_USER).
+// firstMetric returns the value that the kernel uses for metric 0: IPv6 has a default (IP6_RT_PRIO_USER).
 func firstMetric(addr netip.Addr) int {
 	if addr.Is6() {
 		return 1024

@@ -14,11 +14,11 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// patience ends an exchange that has failed; nothing is sent twice within it.
+// patience bounds the wait for one packet. Nothing is sent twice within it.
 const patience = 5 * time.Second
 
-// Every exchange is one datagram there and one back, at once after Setup: an address that is still tentative, an
-// interface that is not quite up, or a gateway that does not answer loses it.
+// Each exchange is one datagram and its answer, immediately after Setup. A tentative address, an interface that is not
+// fully up or a gateway that does not answer would drop it.
 func TestFirstPacketsArrive(t *testing.T) {
 	hostAddrs := map[bool]netip.Addr{true: netip.MustParseAddr("192.0.2.1"), false: netip.MustParseAddr("2001:db8::1")}
 	for _, uplink := range []string{"without default route", "with default route"} {
@@ -32,7 +32,7 @@ func TestFirstPacketsArrive(t *testing.T) {
 					if uplink == "with default route" {
 						addDefaultRoutes(t, node, "uplink")
 					}
-					// The node agent sets this one: per interface, older kernels know IPv6 forwarding for hosts only.
+					// The node agent sets this: older kernels support IPv6 forwarding only for all interfaces.
 					writeSysctl(t, node, "ipv6/conf/all/forwarding", "1")
 					otherSpec := specFor(other, addr.Next())
 					otherSpec.HostIfName = "cali00000000000"
@@ -52,7 +52,7 @@ type place struct {
 	addr netip.Addr
 }
 
-// exchange sends one datagram from one place to the other and one back.
+// exchange sends a datagram from one place to the other and an answer back.
 func exchange(t *testing.T, from, to place) {
 	t.Helper()
 	server, client := listen(t, to), listen(t, from)
@@ -75,7 +75,7 @@ func exchange(t *testing.T, from, to place) {
 	}
 }
 
-// listen opens a socket on the place's own address, which the kernel refuses for a tentative one.
+// listen opens a socket on the place's own address. The kernel rejects this for a tentative address.
 func listen(t *testing.T, p place) *net.UDPConn {
 	t.Helper()
 	var conn *net.UDPConn
@@ -89,7 +89,7 @@ func listen(t *testing.T, p place) *net.UDPConn {
 	return conn
 }
 
-// awaitLocal waits until the kernel has taken up an address that the test itself has added.
+// awaitLocal waits until the kernel accepts packets for an address that the test has added.
 func awaitLocal(t *testing.T, ns *nettest.NetNS, addr netip.Addr) {
 	t.Helper()
 	ns.Do(func() {
@@ -110,7 +110,10 @@ func addDefaultRoutes(t *testing.T, ns *nettest.NetNS, name string) {
 		for _, cidr := range []string{"0.0.0.0/0", "::/0"} {
 			_, dst, err := net.ParseCIDR(cidr)
 			must(t, err)
-			must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: dst, Scope: netlink.SCOPE_LINK}))
+			must(t, netlink.RouteAdd(&netlink.Route{
+				LinkIndex: link.Attrs().Index, Dst: dst,
+				Scope: netlink.SCOPE_LINK,
+			}))
 		}
 	})
 }

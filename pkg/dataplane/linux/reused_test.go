@@ -8,7 +8,7 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// makers are the plugins that may have made the attachment in a namespace, by what they leave on the host interface.
+// makers are the plugins that may have created the attachment, and the alias that each sets on the host interface.
 var makers = []struct {
 	name  string
 	alias func(spec dataplane.Spec) string
@@ -18,24 +18,27 @@ var makers = []struct {
 	{"Calico", func(dataplane.Spec) string { return "" }},
 }
 
-// attached are the attachments that a DEL may find, by what they have in common with its own.
+// attached are the attachments that a DEL may find, by what they share with its own.
 var attached = []struct {
 	name     string
 	change   func(spec *dataplane.Spec)
 	ours     bool
-	workload bool // It is of the same workload, so that Calico gives its host interface the same name.
+	workload bool // The attachment is of the same workload, for which Calico uses the same host interface name.
 }{
 	{"this container's", func(*dataplane.Spec) {}, true, true},
 	{"another container's of the same pod", func(s *dataplane.Spec) { s.Owner = "net.sandbox-2" }, false, true},
-	{"another pod's", func(s *dataplane.Spec) { s.Owner, s.HostIfName = "net.sandbox-2", "cali00000000000" }, false, false},
+	{
+		"another pod's", func(s *dataplane.Spec) { s.Owner, s.HostIfName = "net.sandbox-2", "cali00000000000" }, false,
+		false,
+	},
 	{"this container's, with another prefix", func(s *dataplane.Spec) { s.HostIfName = "tap0123456789a" }, true, true},
 }
 
-// TestTeardownRemovesOnlyItsOwnAttachment covers a namespace path that leads to the namespace of another pod by now.
+// TestTeardownRemovesOnlyItsOwnAttachment covers a namespace path that now leads to the namespace of another pod.
 func TestTeardownRemovesOnlyItsOwnAttachment(t *testing.T) {
 	for _, maker := range makers {
 		for _, a := range attached {
-			// consent is what the pod's annotations say of an attachment without a mark.
+			// consent is what the pod's annotations say about an unmarked attachment.
 			for _, consent := range []bool{false, true} {
 				for _, path := range []string{"present", "gone"} {
 					name := "made by " + maker.name + ", " + a.name + ", namespace " + path
@@ -52,7 +55,7 @@ func TestTeardownRemovesOnlyItsOwnAttachment(t *testing.T) {
 						target.Unmarked = consent
 						want := a.ours
 						if maker.name == "Calico" {
-							// Nothing but the caller knows the container.
+							// Only the caller knows the container.
 							want = a.workload && consent
 						}
 						if path == "gone" {
@@ -75,8 +78,8 @@ func isAbsent(ns *nettest.NetNS, name string) (absent bool) {
 	return absent
 }
 
-// A mark on another interface in the namespace tells whose the namespace is.
-func TestTeardownTellsTheContainerByItsOtherInterfaces(t *testing.T) {
+// A mark on another interface in the namespace identifies the container of the namespace.
+func TestTeardownIdentifiesContainerByOtherInterfaces(t *testing.T) {
 	for _, c := range []struct {
 		name, second string
 		goes         bool

@@ -9,7 +9,7 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-func TestRoutesOfTheSpecTakeThePlaceOfTheDefaultRoutes(t *testing.T) {
+func TestSpecRoutesReplaceDefaultRoutes(t *testing.T) {
 	for name, c := range map[string]struct {
 		addrs  []netip.Addr
 		routes string
@@ -40,7 +40,7 @@ func TestRoutesOfTheSpecTakeThePlaceOfTheDefaultRoutes(t *testing.T) {
 	}
 }
 
-// gatewayRoutes are the routes through a gateway, up to it.
+// gatewayRoutes returns the routes through a gateway, each cut after the gateway.
 func gatewayRoutes(t *testing.T, ns *nettest.NetNS) string {
 	var out string
 	for line := range strings.Lines(state(t, ns)) {

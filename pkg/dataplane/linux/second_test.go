@@ -22,7 +22,7 @@ var (
 	second6 = netip.MustParseAddr("fd00:65::8")
 )
 
-// secondSpec is a second interface beside the one of specFor.
+// secondSpec returns the spec of a second interface beside that of specFor.
 func secondSpec(pod *nettest.NetNS, addrs ...netip.Addr) dataplane.Spec {
 	spec := specFor(pod, addrs...)
 	spec.IfName, spec.MAC, spec.SecondHostIfName = "net1", net.HardwareAddr{0x02, 0, 0, 0, 0, 0x08}, secondHostIfName
@@ -37,7 +37,7 @@ func admit(t *testing.T, node *nettest.NetNS, spec dataplane.Spec) (admitted dat
 	return admitted, err
 }
 
-// addSecond gives a pod two interfaces and returns the spec of each.
+// addSecond gives a pod two interfaces and returns both specs.
 func addSecond(t *testing.T, node, pod *nettest.NetNS) (first, second dataplane.Spec) {
 	t.Helper()
 	first = specFor(pod, addr4, addr6)
@@ -49,22 +49,28 @@ func addSecond(t *testing.T, node, pod *nettest.NetNS) (first, second dataplane.
 	return first, second
 }
 
-func TestAdmitChoosesTheHostInterface(t *testing.T) {
+func TestAdmitChoosesHostInterface(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(*dataplane.Spec)
-		// alias of the first interface, where it is not what Setup makes it.
+		// alias of the first interface, if it differs from what Setup sets.
 		alias *string
 		want  string
 	}{
 		{"another interface of the owner", func(*dataplane.Spec) {}, nil, secondHostIfName},
 		{"another network in the pod", func(s *dataplane.Spec) { s.Owner = "other.sandbox-1" }, nil, secondHostIfName},
-		{"the first is Calico's", func(*dataplane.Spec) {}, new(""), secondHostIfName},
+		{"the first is of Calico", func(*dataplane.Spec) {}, new(""), secondHostIfName},
 		{"the first is of an older version", func(*dataplane.Spec) {}, new("sandbox-1"), secondHostIfName},
 		{"no second name", func(s *dataplane.Spec) { s.SecondHostIfName = "" }, nil, "taken"},
 		{"same owner and interface", func(s *dataplane.Spec) { s.IfName = ifName }, nil, "taken"},
-		{"same owner and interface, whose end in the pod was renamed", func(*dataplane.Spec) {}, new("net.sandbox-1/net1"), "taken"},
-		{"a new sandbox", func(s *dataplane.Spec) { s.Owner, s.NetNS = "net.sandbox-2", newPod(t).Path }, nil, hostIfName},
+		{
+			"same owner and interface, whose end in the pod was renamed", func(*dataplane.Spec) {},
+			new("net.sandbox-1/net1"), "taken",
+		},
+		{
+			"a new sandbox", func(s *dataplane.Spec) { s.Owner, s.NetNS = "net.sandbox-2", newPod(t).Path }, nil,
+			hostIfName,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			node, pod := newNode(t), newPod(t)
@@ -95,21 +101,22 @@ func setAlias(t *testing.T, ns *nettest.NetNS, name, alias string) {
 	})
 }
 
-func TestSetupDoesNotReplaceAnInterfaceOfTheSamePod(t *testing.T) {
+func TestSetupKeepsInterfaceOfSamePod(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	mustSetup(t, node, linux.New(""), specFor(pod, addr4))
 	beforeNode, beforePod := state(t, node), state(t, pod)
-	if _, err := setup(t.Context(), node, linux.New(""), secondSpec(pod, second4)); !errors.Is(err, dataplane.ErrIfNameTaken) {
+	_, err := setup(t.Context(), node, linux.New(""), secondSpec(pod, second4))
+	if !errors.Is(err, dataplane.ErrIfNameTaken) {
 		t.Errorf("error is %v, want ErrIfNameTaken", err)
 	}
 	wantSame(t, "host", beforeNode, node)
 	wantSame(t, "pod", beforePod, pod)
 }
 
-func TestTwoInterfacesAnswerAndGoAlone(t *testing.T) {
+func TestTwoInterfacesWorkAndAreRemovedIndependently(t *testing.T) {
 	client4, client6 := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
 	for _, gone := range []string{"first", "second"} {
-		t.Run(gone+" goes", func(t *testing.T) {
+		t.Run(gone+" removed", func(t *testing.T) {
 			node, pod := newNode(t), newPod(t)
 			addLink(t, node, "uplink", client4, client6)
 			awaitLocal(t, node, client6)
@@ -147,15 +154,15 @@ func TestTwoInterfacesAnswerAndGoAlone(t *testing.T) {
 	}
 }
 
-func TestASecondInterfaceLeavesTheRoutesOfTheFirst(t *testing.T) {
+func TestSecondInterfaceKeepsRoutesOfFirst(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	addSecond(t, node, pod)
 	golden(t, "second.host", node)
 	golden(t, "second.pod", pod)
 }
 
-// Also one of a metric that leaves room below it: a route without metric would take its place.
-func TestDefaultRouteOfAnotherInterfaceKeepsItsPlace(t *testing.T) {
+// This includes a route whose metric leaves room below it: a route without metric would replace it.
+func TestDefaultRouteOfAnotherInterfaceIsKept(t *testing.T) {
 	for _, c := range []struct{ metric, want4, want6 string }{
 		{"0", " metric=1\n", " metric=1025\n"},
 		{"7", " metric=8\n", " metric=8\n"},
@@ -169,7 +176,10 @@ func TestDefaultRouteOfAnotherInterfaceKeepsItsPlace(t *testing.T) {
 			pod.Do(func() {
 				for _, cidr := range []string{"0.0.0.0/0", "::/0"} {
 					_, dst, _ := net.ParseCIDR(cidr)
-					must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: other.Attrs().Index, Dst: dst, Priority: metric, Scope: netlink.SCOPE_LINK}))
+					must(t, netlink.RouteAdd(&netlink.Route{
+						LinkIndex: other.Attrs().Index, Dst: dst, Priority: metric,
+						Scope: netlink.SCOPE_LINK,
+					}))
 				}
 			})
 			mustSetup(t, node, linux.New(""), specFor(pod, addr4, addr6))
@@ -185,8 +195,8 @@ func TestDefaultRouteOfAnotherInterfaceKeepsItsPlace(t *testing.T) {
 	}
 }
 
-// Interfaces of different namespaces have the same indexes: one does not tell where the other end is.
-func TestStaleHostInterfaceIsReplacedBesideAnotherPairOfThePod(t *testing.T) {
+// Interfaces in different namespaces can have the same index, so an index alone does not identify the peer.
+func TestStaleHostInterfaceIsReplacedBesideAnotherPair(t *testing.T) {
 	node, old, pod := newNode(t), newPod(t), newPod(t)
 	mustSetup(t, node, linux.New(""), specFor(old, addr4))
 	pod.Do(func() {

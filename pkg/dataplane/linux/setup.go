@@ -14,20 +14,20 @@ import (
 )
 
 const (
-	// readyWait is more than a busy kernel takes; what stays away longer was taken away by someone.
+	// readyWait is longer than a busy kernel needs. What is missing after it was removed by another program.
 	readyWait = 5 * time.Second
-	// readyPoll is about what an idle kernel takes.
+	// readyPoll is about the time that an idle kernel needs.
 	readyPoll = time.Millisecond
 )
 
-// setup is one run of Setup: the methods that take a context are its steps, in the order of that table.
+// setup is one run of Setup. Its methods that take a context are the steps, in the order of the table in Setup.
 type setup struct {
 	spec    dataplane.Spec
 	sysctls sysctlTree
 	ns      pair
 	undo    *undo.Stack
 
-	podLink, hostLink netlink.Link // Once the pair is there.
+	podLink, hostLink netlink.Link // Set once the pair exists.
 }
 
 func (s *setup) checkIPv6(context.Context) error {
@@ -36,10 +36,11 @@ func (s *setup) checkIPv6(context.Context) error {
 	}
 	ok, err := s.sysctls.hasIPv6()
 	if err != nil {
-		return fmt.Errorf("look for IPv6: %w", err)
+		return fmt.Errorf("detect IPv6: %w", err)
 	}
 	if !ok {
-		return fmt.Errorf("%w: boot it without ipv6.disable=1, or give the pod IPv4 addresses only", dataplane.ErrNoIPv6)
+		return fmt.Errorf("%w: boot it without ipv6.disable=1, or give the pod IPv4 addresses only",
+			dataplane.ErrNoIPv6)
 	}
 	return nil
 }
@@ -49,11 +50,12 @@ func (s *setup) checkIfName(context.Context) error {
 	if err != nil || link == nil {
 		return err
 	}
-	return fmt.Errorf("%w: %s in %s: remove it, or let the runtime make a new sandbox",
+	return fmt.Errorf("%w: %s in %s: remove it, or let the runtime create a new sandbox",
 		dataplane.ErrIfNameTaken, s.spec.IfName, s.spec.NetNS)
 }
 
-// setPodSysctls comes before the pair is made, which inherits conf/default, so that its link-local address is never tentative.
+// setPodSysctls runs before the pair is created. The pair inherits conf/default, so its link-local address is never
+// tentative.
 func (s *setup) setPodSysctls(context.Context) error {
 	wanted := podSysctls(s.spec)
 	return s.ns.inPod(func() error {
@@ -61,7 +63,8 @@ func (s *setup) setPodSysctls(context.Context) error {
 		if err != nil {
 			return err
 		}
-		// Oldest first also on the way back: conf/all writes through to conf/default and conf/lo, which follow it.
+		// The undo also starts with the first: conf/all writes through to conf/default and conf/lo, which are restored
+		// after it.
 		s.undo.Push(func(context.Context) error {
 			return s.ns.inPod(func() error { return s.sysctls.set(before) })
 		})
@@ -79,13 +82,13 @@ func (s *setup) removeStale(context.Context) error {
 		return err
 	}
 	if podEnd != nil {
-		return fmt.Errorf("%w: %s on the host belongs to %s of this very pod: remove that first",
+		return fmt.Errorf("%w: %s on the host belongs to %s of the same pod: remove that interface first",
 			dataplane.ErrIfNameTaken, s.spec.HostIfName, podEnd.Attrs().Name)
 	}
 	return s.ns.host.deleteLink(link)
 }
 
-// markOwner sets the alias and then resets the group, which stood for it. It comes before the link is up: see halfMade.
+// markOwner sets the alias and then resets the group that represented it. It runs before the link is up: see halfMade.
 func (s *setup) markOwner(context.Context) error {
 	alias := markOf(s.spec).String()
 	if err := s.ns.host.LinkSetAlias(s.hostLink, alias); err != nil {
@@ -97,19 +100,20 @@ func (s *setup) markOwner(context.Context) error {
 	return nil
 }
 
-// setHostSysctls comes before the link is up, and so before duplicate address detection could start.
+// setHostSysctls runs before the link is up, and therefore before duplicate address detection can start.
 func (s *setup) setHostSysctls(context.Context) error {
 	return s.sysctls.set(hostSysctls(s.spec))
 }
 
-// addGateway does not leave the pod's IPv6 gateway to the kernel, which makes it only where addr_gen_mode is EUI-64.
+// addGateway adds the pod's IPv6 gateway explicitly, because the kernel creates it only if addr_gen_mode is EUI-64.
 func (s *setup) addGateway(context.Context) error {
 	if !uses6(s.spec) {
 		return nil
 	}
 	addr := &netlink.Addr{IPNet: prefix(gateway6, 64), Flags: unix.IFA_F_NODAD}
 	if err := s.ns.host.AddrReplace(s.hostLink, addr); err != nil {
-		return fmt.Errorf("add address %s to %s: %w", addr.IPNet, s.spec.HostIfName, explainIPv6(err, s.spec.HostIfName))
+		return fmt.Errorf("add address %s to %s: %w", addr.IPNet, s.spec.HostIfName,
+			explainIPv6(err, s.spec.HostIfName))
 	}
 	return nil
 }
@@ -137,9 +141,9 @@ func (s *setup) addAddrs(context.Context) error {
 	return nil
 }
 
-// awaitReadiness waits for what the kernel does in work queues of its own after it has answered: it notices
-// that both ends are up (until then the end that came up first drops what it should send), and it starts to
-// receive for new IPv6 addresses, those without duplicate address detection too.
+// awaitReadiness waits for work that the kernel does asynchronously after it has answered: it registers that both ends
+// are up (until then the end that came up first drops packets), and it starts to accept packets for new IPv6 addresses,
+// including those without duplicate address detection.
 func (s *setup) awaitReadiness(ctx context.Context) error {
 	late := time.NewTimer(readyWait)
 	defer late.Stop()
@@ -152,13 +156,14 @@ func (s *setup) awaitReadiness(ctx context.Context) error {
 		case <-ctx.Done():
 			return interrupted(ctx, "await "+missing)
 		case <-late.C:
-			return fmt.Errorf("await %s: not there after %s: keep the host's network manager off the pods' interfaces", missing, readyWait)
+			return fmt.Errorf("await %s: not there after %s: keep the host's network manager off the pods' interfaces",
+				missing, readyWait)
 		case <-time.After(readyPoll):
 		}
 	}
 }
 
-// missing names what is not ready, or nothing.
+// missing returns what is not ready, or an empty string.
 func (s *setup) missing() (string, error) {
 	for _, end := range []struct {
 		side  side
@@ -185,15 +190,15 @@ func (s *setup) missing() (string, error) {
 	return "", nil
 }
 
-// receives tells whether the link takes packets for addr as its own. The kernel adds the route that says so
-// when all else for the address is done.
+// receives reports whether the host or pod accepts packets for addr on the link. The kernel adds the local route last,
+// when the address is otherwise ready.
 func (s side) receives(addr netip.Addr, index int) bool {
 	routes, err := s.RouteGetWithOptions(addr.AsSlice(), &netlink.RouteGetOptions{OifIndex: index})
 	return err == nil && len(routes) > 0 && routes[0].Type == unix.RTN_LOCAL
 }
 
-// addNeighbours tells the pod the MAC address of its gateways, so that the first packet waits for no answer,
-// and the pod has a gateway also where the host gives none: it answers for 169.254.1.1 only while it has a route there.
+// addNeighbours adds the MAC address of the gateways to the pod, so that the first packet does not wait for an answer.
+// The pod also needs this if the host does not answer: it answers for 169.254.1.1 only while it has a route there.
 func (s *setup) addNeighbours(context.Context) error {
 	var gateways []netip.Addr
 	if uses4(s.spec) {

@@ -18,15 +18,18 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-var update = flag.Bool("update", false, "write the states seen to testdata, for a person to read")
+var update = flag.Bool("update", false, "write the observed states to testdata")
 
-func TestSetupMakesTheWholeState(t *testing.T) {
+func TestSetupCreatesExpectedState(t *testing.T) {
 	for _, family := range families {
 		t.Run(family.name, func(t *testing.T) {
 			node, pod := newNode(t), newPod(t)
 			spec := specFor(pod, family.addrs...)
 			got := mustSetup(t, node, linux.New(""), spec)
-			want := dataplane.Endpoint{IfName: ifName, HostIfName: hostIfName, Kind: dataplane.Kind(*kind), MAC: spec.MAC, MTU: spec.MTU}
+			want := dataplane.Endpoint{
+				IfName: ifName, HostIfName: hostIfName, Kind: dataplane.Kind(*kind),
+				MAC: spec.MAC, MTU: spec.MTU,
+			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("endpoint (-want +got):\n%s", diff)
 			}
@@ -49,8 +52,8 @@ func golden(t *testing.T, name string, ns *nettest.NetNS) {
 	}
 }
 
-// ofKind returns a state as it is where the pods' pairs are of the tests' kind. A netkit is born without ARP, and so with an
-// accept_dad of -1, which stands for 0; and it has one queue, whatever is asked for.
+// ofKind adapts a state to the kind of pair that the tests use. A netkit pair is created without ARP, and so with an
+// accept_dad of -1, which means 0. It always has one queue.
 func ofKind(state string) string {
 	state = strings.ReplaceAll(state, " veth ", " "+*kind+" ")
 	if *kind == string(dataplane.Netkit) {
@@ -60,9 +63,9 @@ func ofKind(state string) string {
 	return state
 }
 
-// A kernel whose interfaces start with stable-privacy addresses makes no fe80::ecee:eeff:feee:eeee by itself, and one
-// where conf/all asks for duplicate address detection would make all addresses wait.
-func TestGatewayAddressNeedsNoHelpFromTheKernel(t *testing.T) {
+// A kernel that gives interfaces stable-privacy addresses does not create fe80::ecee:eeff:feee:eeee. A kernel with
+// duplicate address detection in conf/all would delay all addresses.
+func TestSetupAddsGatewayAddress(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	writeSysctl(t, node, "ipv6/conf/default/addr_gen_mode", "1")
 	writeSysctl(t, node, "ipv6/conf/all/accept_dad", "1")
@@ -73,7 +76,7 @@ func TestGatewayAddressNeedsNoHelpFromTheKernel(t *testing.T) {
 	}
 }
 
-func TestSetupTurnsIPv6OnInThePod(t *testing.T) {
+func TestSetupEnablesIPv6InPod(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	for _, conf := range []string{"all", "default", "lo"} {
 		writeSysctl(t, pod, "ipv6/conf/"+conf+"/disable_ipv6", "1")
@@ -82,8 +85,8 @@ func TestSetupTurnsIPv6OnInThePod(t *testing.T) {
 	golden(t, "ipv6.pod", pod)
 }
 
-// A write to conf/all goes to every interface, also one that changes nothing there.
-func TestOtherInterfacesOfThePodKeepTheirSysctls(t *testing.T) {
+// A write to conf/all changes every interface, even if the value is the same.
+func TestSetupKeepsSysctlsOfOtherInterfaces(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	addLink(t, pod, "net1")
 	writeSysctl(t, pod, "ipv6/conf/net1/disable_ipv6", "1")
@@ -91,11 +94,11 @@ func TestOtherInterfacesOfThePodKeepTheirSysctls(t *testing.T) {
 	mustSetup(t, node, linux.New(""), specFor(pod, addr4, addr6))
 	const want = "disable_ipv6=1 forwarding=1 proxy_ndp=0"
 	if got := state(t, pod); !strings.Contains(got, want) {
-		t.Errorf("net1 is not left with %q:\n%s", want, got)
+		t.Errorf("net1 has changed, want %q:\n%s", want, got)
 	}
 }
 
-func TestForwardingInThePodIsAsTheSpecSays(t *testing.T) {
+func TestSetupSetsForwardingInPod(t *testing.T) {
 	for _, allow := range []bool{true, false} {
 		node, pod := newNode(t), newPod(t)
 		before, want := "1", "0"
@@ -116,7 +119,7 @@ func TestForwardingInThePodIsAsTheSpecSays(t *testing.T) {
 	}
 }
 
-func TestLinkAttributesAreHonoured(t *testing.T) {
+func TestSetupSetsLinkAttributes(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	spec := specFor(pod, addr4)
 	spec.MTU, spec.Queues, spec.MAC = 8951, 3, net.HardwareAddr{0x0a, 1, 2, 3, 4, 5}
@@ -126,18 +129,19 @@ func TestLinkAttributesAreHonoured(t *testing.T) {
 		want string
 	}{
 		{pod, "link eth0 veth up mtu=8951 queues=3/3 mac=0a:01:02:03:04:05\n"},
-		{node, "link " + hostIfName + " veth up mtu=8951 queues=3/3 mac=ee:ee:ee:ee:ee:ee alias=\"net.sandbox-1/eth0\"\n"},
+		{node, "link " + hostIfName + " veth up mtu=8951 queues=3/3 mac=ee:ee:ee:ee:ee:ee " +
+			"alias=\"net.sandbox-1/eth0\"\n"},
 	} {
 		if got := state(t, end.ns); !strings.Contains(got, ofKind(end.want)) {
 			t.Errorf("want %q in:\n%s", end.want, got)
 		}
 	}
 	if endpoint.MTU != 8951 || endpoint.MAC.String() != "0a:01:02:03:04:05" {
-		t.Errorf("endpoint says MTU %d, MAC %s", endpoint.MTU, endpoint.MAC)
+		t.Errorf("endpoint has MTU %d, MAC %s", endpoint.MTU, endpoint.MAC)
 	}
 }
 
-func TestLinkAttributesLeftToTheKernel(t *testing.T) {
+func TestSetupKeepsKernelDefaultsOfLink(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	spec := specFor(pod, addr4)
 	spec.MTU, spec.Queues, spec.MAC = 0, 0, nil
@@ -147,7 +151,7 @@ func TestLinkAttributesLeftToTheKernel(t *testing.T) {
 		t.Errorf("want %q in:\n%s", want, got)
 	}
 	if len(endpoint.MAC) != 6 || endpoint.MTU != 1500 {
-		t.Errorf("endpoint says MTU %d, MAC %s", endpoint.MTU, endpoint.MAC)
+		t.Errorf("endpoint has MTU %d, MAC %s", endpoint.MTU, endpoint.MAC)
 	}
 }
 
@@ -179,7 +183,7 @@ func TestStaleHostInterfaceIsReplaced(t *testing.T) {
 	}
 }
 
-func TestTakenInterfaceNameIsLeftAlone(t *testing.T) {
+func TestSetupKeepsInterfaceWithTakenName(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	addLink(t, pod, ifName, netip.MustParseAddr("192.0.2.1"))
 	beforeNode, beforePod := state(t, node), state(t, pod)
@@ -191,7 +195,7 @@ func TestTakenInterfaceNameIsLeftAlone(t *testing.T) {
 	wantSame(t, "pod", beforePod, pod)
 }
 
-func TestTakenInterfaceNameSavesTheRunningSandbox(t *testing.T) {
+func TestSetupTwiceKeepsRunningSandbox(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	d, spec := linux.New(""), specFor(pod, addr4, addr6)
 	mustSetup(t, node, d, spec)
@@ -203,7 +207,7 @@ func TestTakenInterfaceNameSavesTheRunningSandbox(t *testing.T) {
 	wantSame(t, "pod", beforePod, pod)
 }
 
-func TestNoNetNS(t *testing.T) {
+func TestSetupWithoutNamespace(t *testing.T) {
 	plain := filepath.Join(t.TempDir(), "unmounted")
 	must(t, os.WriteFile(plain, nil, 0o600))
 	for _, path := range []string{
@@ -224,16 +228,17 @@ func TestNoNetNS(t *testing.T) {
 	}
 }
 
-func TestHostNamespaceIsNoPod(t *testing.T) {
+func TestSetupRejectsHostNamespace(t *testing.T) {
 	node := newNode(t)
 	before := state(t, node)
-	if _, err := setup(t.Context(), node, linux.New(""), specFor(node, addr4)); !errors.Is(err, dataplane.ErrHostNetNS) {
+	_, err := setup(t.Context(), node, linux.New(""), specFor(node, addr4))
+	if !errors.Is(err, dataplane.ErrHostNetNS) {
 		t.Errorf("error is %v, want ErrHostNetNS", err)
 	}
 	wantSame(t, "host", before, node)
 }
 
-func TestSpecThatCannotBeIsRefused(t *testing.T) {
+func TestSetupRejectsInvalidSpec(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(*dataplane.Spec)
@@ -244,7 +249,9 @@ func TestSpecThatCannotBeIsRefused(t *testing.T) {
 		{"zero address", func(s *dataplane.Spec) { s.Addrs = []netip.Addr{{}} }},
 		{"mapped address", func(s *dataplane.Spec) { s.Addrs = []netip.Addr{netip.MustParseAddr("::ffff:10.0.0.1")} }},
 		{"zoned address", func(s *dataplane.Spec) { s.Addrs = []netip.Addr{netip.MustParseAddr("fe80::1%eth0")} }},
-		{"route with host bits", func(s *dataplane.Spec) { s.Routes = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/8")} }},
+		{"route with host bits", func(s *dataplane.Spec) {
+			s.Routes = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/8")}
+		}},
 		{"no route at all", func(s *dataplane.Spec) { s.Routes = []netip.Prefix{{}} }},
 		{"lo", func(s *dataplane.Spec) { s.IfName = "lo" }},
 		{"no interface name", func(s *dataplane.Spec) { s.IfName = "" }},
@@ -259,7 +266,7 @@ func TestSpecThatCannotBeIsRefused(t *testing.T) {
 			spec := specFor(pod, addr4, addr6)
 			c.change(&spec)
 			if _, err := setup(t.Context(), node, linux.New(""), spec); err == nil {
-				t.Error("Setup took it")
+				t.Error("Setup accepted the spec")
 			}
 			wantSame(t, "host", beforeNode, node)
 			wantSame(t, "pod", beforePod, pod)

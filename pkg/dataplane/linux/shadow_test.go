@@ -16,21 +16,21 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// otherTable is a routing table that no program has.
+// otherTable is a routing table that no program uses.
 const otherTable = 4711
 
-// shadow is one way in which the host sends packets for an address elsewhere although the pod's route can be added.
+// shadow is a state in which the host routes an address elsewhere although the pod's route can be added.
 type shadow struct {
 	name string
 	make func(t *testing.T, addr netip.Addr)
 	want dataplane.Cause
-	// route is the conflicting route in the error, with ADDR for the address and its prefix length; empty where the
-	// family has no such conflict.
+	// route4 and route6 are the conflicting routes in the error; ADDR stands for the address and its prefix length.
+	// Empty if the family has no such conflict.
 	route4, route6 string
 	device         string
 }
 
-// shadows are made by a function that runs in the node's namespace, which has the interface other0.
+// The functions of shadows run in the node's namespace, which has the interface other0.
 var shadows = []shadow{
 	{
 		"an address of the host", func(t *testing.T, addr netip.Addr) {
@@ -41,17 +41,20 @@ var shadows = []shadow{
 	{
 		"a local route of a guest agent", func(t *testing.T, addr netip.Addr) {
 			route(t, netlink.Route{
-				Dst: ipNet(addr), Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST, Protocol: 66,
+				Dst: ipNet(addr), Type: unix.RTN_LOCAL, Table: unix.RT_TABLE_LOCAL, Scope: netlink.SCOPE_HOST,
+				Protocol: 66,
 			}, "other0")
 		}, dataplane.OwnAddress,
-		"local ADDR dev other0 table local proto 66", "local ADDR dev other0 table local proto 66 metric 1024", "other0",
+		"local ADDR dev other0 table local proto 66", "local ADDR dev other0 table local proto 66 metric 1024",
+		"other0",
 	},
 	{
 		"a routing rule to a table with a wide route", func(t *testing.T, addr netip.Addr) {
 			route(t, netlink.Route{Dst: wide(addr), Table: otherTable, Scope: netlink.SCOPE_LINK}, "other0")
 			must(t, netlink.RuleAdd(ruleTo(addr, otherTable, 0)))
 		}, dataplane.RoutingRule,
-		"10.65.0.0/16 dev other0 table 4711 proto 3", "fd00:65::/32 dev other0 table 4711 proto 3 metric 1024", "other0",
+		"10.65.0.0/16 dev other0 table 4711 proto 3", "fd00:65::/32 dev other0 table 4711 proto 3 metric 1024",
+		"other0",
 	},
 	{
 		"a routing rule to a table with a route to the address", func(t *testing.T, addr netip.Addr) {
@@ -68,13 +71,13 @@ var shadows = []shadow{
 		"refused: invalid argument", "refused: invalid argument", "",
 	},
 	{
-		"a routing rule that refuses", func(t *testing.T, addr netip.Addr) {
+		"a routing rule that prohibits", func(t *testing.T, addr netip.Addr) {
 			must(t, netlink.RuleAdd(ruleTo(addr, 0, unix.RTN_PROHIBIT)))
 		}, dataplane.Refusal,
 		"refused: permission denied", "refused: permission denied", "",
 	},
 	{
-		"a routing rule that calls it unreachable", func(t *testing.T, addr netip.Addr) {
+		"a routing rule of type unreachable", func(t *testing.T, addr netip.Addr) {
 			must(t, netlink.RuleAdd(ruleTo(addr, 0, unix.RTN_UNREACHABLE)))
 		}, dataplane.NoRoute,
 		"none", "none", "",
@@ -121,7 +124,7 @@ func linkNamed(t *testing.T, name string) netlink.Link {
 	return link
 }
 
-// wide is a prefix that holds the address and others.
+// wide returns a prefix that contains the address and others.
 func wide(addr netip.Addr) *net.IPNet {
 	bits := 16
 	if addr.Is6() {
@@ -131,7 +134,7 @@ func wide(addr netip.Addr) *net.IPNet {
 	return &net.IPNet{IP: prefix.Addr().AsSlice(), Mask: net.CIDRMask(bits, addr.BitLen())}
 }
 
-// ruleTo is a routing rule for packets to the address, to a table or of a type.
+// ruleTo returns a routing rule for packets to the address, with a table or a type.
 func ruleTo(addr netip.Addr, table int, kind uint8) *netlink.Rule {
 	rule := netlink.NewRule()
 	rule.Dst, rule.Priority, rule.Family, rule.Type = ipNet(addr), 100, netlink.FAMILY_V4, kind
@@ -144,7 +147,7 @@ func ruleTo(addr netip.Addr, table int, kind uint8) *netlink.Rule {
 	return rule
 }
 
-func TestSetupFailsWhereTheHostRoutesTheAddressElsewhere(t *testing.T) {
+func TestSetupFailsIfHostRoutesAddressElsewhere(t *testing.T) {
 	for _, c := range shadows {
 		for _, addr := range []netip.Addr{addr4, addr6} {
 			wanted := c.route4
@@ -152,7 +155,7 @@ func TestSetupFailsWhereTheHostRoutesTheAddressElsewhere(t *testing.T) {
 				wanted = c.route6
 			}
 			if wanted == "" {
-				continue // The family has no such thing.
+				continue // The family has no such conflict.
 			}
 			t.Run(c.name+" for "+addr.String(), func(t *testing.T) {
 				node, pod := newNode(t), newPod(t)
@@ -177,15 +180,15 @@ func TestSetupFailsWhereTheHostRoutesTheAddressElsewhere(t *testing.T) {
 	}
 }
 
-// Setup and Check agree on what is a conflict.
-func TestCheckFindsWhatTakesPrecedenceOverTheHostRoute(t *testing.T) {
+// Setup and Check agree on conflicts.
+func TestCheckReportsPrecedenceOverHostRoute(t *testing.T) {
 	for _, c := range shadows {
 		for _, addr := range []netip.Addr{addr4, addr6} {
 			if addr.Is4() && c.route4 == "" || addr.Is6() && c.route6 == "" {
-				continue // The family has no such thing.
+				continue // The family has no such conflict.
 			}
 			t.Run(c.name+" for "+addr.String(), func(t *testing.T) {
-				w := newWorld(t)
+				w := newAttachedPod(t)
 				addPeers(t, w.node)
 				w.node.Do(func() { c.make(t, addr) })
 				err := check(t, w.node, w.pod, w.spec)
@@ -197,7 +200,7 @@ func TestCheckFindsWhatTakesPrecedenceOverTheHostRoute(t *testing.T) {
 	}
 }
 
-// harmless are what the host may have besides the route to the pod.
+// harmless are states of the host that do not conflict with the route to the pod.
 var harmless = []struct {
 	name string
 	make func(t *testing.T, addr netip.Addr)
@@ -211,11 +214,11 @@ var harmless = []struct {
 	{"a route with a higher metric", func(t *testing.T, addr netip.Addr) {
 		route(t, netlink.Route{Dst: ipNet(addr), Priority: 5000}, "other0")
 	}},
-	{"a routing rule to a table that lets it through", func(t *testing.T, addr netip.Addr) {
+	{"a routing rule to a table with a throw route", func(t *testing.T, addr netip.Addr) {
 		must(t, netlink.RouteAdd(&netlink.Route{Dst: ipNet(addr), Table: otherTable, Type: unix.RTN_THROW}))
 		must(t, netlink.RuleAdd(ruleTo(addr, otherTable, 0)))
 	}},
-	// The agent learns of the pod later, and then takes its address out of the table of WireGuard.
+	// The agent learns of the pod later and then excludes its address from the WireGuard table.
 	{"a block that the agent routes to WireGuard", func(t *testing.T, addr netip.Addr) {
 		device := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "wireguard.cali", TxQLen: -1}}
 		must(t, netlink.LinkAdd(device))
@@ -225,7 +228,7 @@ var harmless = []struct {
 	}},
 }
 
-func TestSetupSucceedsBesideRoutesThatTakeNoPrecedence(t *testing.T) {
+func TestSetupSucceedsBesideHarmlessRoutes(t *testing.T) {
 	for _, c := range harmless {
 		for _, addr := range []netip.Addr{addr4, addr6} {
 			t.Run(c.name+" for "+addr.String(), func(t *testing.T) {

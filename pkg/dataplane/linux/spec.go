@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// leastIPv6MTU is the least MTU on which IPv6 runs (RFC 8200, section 5); below it the kernel turns IPv6 off.
+	// leastIPv6MTU is the minimum MTU of IPv6 (RFC 8200, section 5). The kernel disables IPv6 on links below it.
 	leastIPv6MTU = 1280
-	// aliasSize is the room for an alias in the kernel (IFALIASZ in linux/if.h), with a byte for its end.
+	// aliasSize is the size of an alias in the kernel, including the final byte (IFALIASZ in linux/if.h).
 	aliasSize = 256
 )
 
-// validate refuses what the kernel would refuse halfway, or worse, take for something else.
+// validate rejects specs that the kernel would reject halfway through Setup or would interpret differently.
 func validate(spec dataplane.Spec) error {
 	switch {
 	case spec.Owner == "" || len(markOf(spec).String()) >= aliasSize:
@@ -28,16 +28,19 @@ func validate(spec dataplane.Spec) error {
 	case spec.MTU < 0 || spec.Queues < 0:
 		return fmt.Errorf("%w: MTU %d, %d queues: want neither below 0", dataplane.ErrSpec, spec.MTU, spec.Queues)
 	case spec.MTU > 0 && spec.MTU < leastIPv6MTU && uses6(spec):
-		return fmt.Errorf("%w: MTU %d: IPv6 needs at least %d; raise the MTU or leave IPv6 out", dataplane.ErrSpec, spec.MTU, leastIPv6MTU)
+		return fmt.Errorf("%w: MTU %d: IPv6 needs at least %d; raise the MTU or leave IPv6 out", dataplane.ErrSpec,
+			spec.MTU, leastIPv6MTU)
 	}
 	names := []string{spec.IfName, spec.HostIfName}
 	if spec.SecondHostIfName != "" {
 		names = append(names, spec.SecondHostIfName)
 	}
 	for _, name := range names {
-		// The kernel takes a percent sign for a template, and has sysctl directories named all and default.
-		if name == "" || slices.Contains([]string{"lo", "all", "default"}, name) || strings.Contains(name, "%") || len(name) >= unix.IFNAMSIZ {
-			return fmt.Errorf("%w: interface name %q: want 1 to %d bytes, no %%, and not lo, all or default", dataplane.ErrSpec, name, unix.IFNAMSIZ-1)
+		// The kernel expands a percent sign as a template, and has sysctl directories named all and default.
+		if name == "" || slices.Contains([]string{"lo", "all", "default"}, name) || strings.Contains(name, "%") ||
+			len(name) >= unix.IFNAMSIZ {
+			return fmt.Errorf("%w: interface name %q: want 1 to %d bytes, no %%, and not lo, all or default",
+				dataplane.ErrSpec, name, unix.IFNAMSIZ-1)
 		}
 	}
 	for _, addr := range spec.Addrs {
@@ -56,7 +59,7 @@ func validate(spec dataplane.Spec) error {
 func uses4(spec dataplane.Spec) bool { return slices.ContainsFunc(spec.Addrs, netip.Addr.Is4) }
 func uses6(spec dataplane.Spec) bool { return slices.ContainsFunc(spec.Addrs, netip.Addr.Is6) }
 
-// single returns the prefix that holds addr alone: /32 or /128.
+// single returns the prefix that contains only addr: /32 or /128.
 func single(addr netip.Addr) *net.IPNet {
 	return prefix(addr, addr.BitLen())
 }
@@ -65,7 +68,7 @@ func prefix(addr netip.Addr, bits int) *net.IPNet {
 	return &net.IPNet{IP: addr.AsSlice(), Mask: net.CIDRMask(bits, addr.BitLen())}
 }
 
-// samePrefix takes no prefix for all destinations, as some of the kernel's answers have it.
+// samePrefix treats a nil prefix as all destinations, because some answers of the kernel omit the prefix.
 func samePrefix(a, b *net.IPNet) bool {
 	if a == nil {
 		a = &net.IPNet{IP: b.IP, Mask: net.CIDRMask(0, 8*len(b.IP))}

@@ -12,20 +12,20 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// sysctlTree is the directory of the kernel's parameters, /proc/sys outside of tests.
+// sysctlTree is the directory of the kernel parameters: /proc/sys except in tests.
 type sysctlTree string
 
-// sysctl is one kernel parameter as it shall be.
+// sysctl is one kernel parameter with its desired or actual value.
 type sysctl struct {
 	// file is relative to the tree.
 	file, value string
-	// optional ones may fail: not every kernel has them, and packets pass without.
+	// An optional parameter may fail: not every kernel has it, and connectivity does not depend on it.
 	optional bool
 }
 
-// hostSysctls are those of the host's end of a pair: it answers for every address the pod asks for (proxy_arp,
-// proxy_ndp) at once (proxy_delay), forwards, serves loopback addresses of the host to the pod (route_localnet),
-// and takes no configuration from it (accept_ra).
+// hostSysctls returns the parameters of the host's end of a pair. It answers immediately (proxy_delay) for every
+// address that the pod asks for (proxy_arp, proxy_ndp), forwards packets, makes the host's loopback addresses available
+// to the pod (route_localnet), and ignores router advertisements (accept_ra).
 func hostSysctls(spec dataplane.Spec) []sysctl {
 	v4 := filepath.Join("net/ipv4/conf", spec.HostIfName)
 	v6 := filepath.Join("net/ipv6/conf", spec.HostIfName)
@@ -47,7 +47,7 @@ func hostSysctls(spec dataplane.Spec) []sysctl {
 	return append(all, sysctl{file: v6 + "/accept_ra", value: "0", optional: true})
 }
 
-// podSysctls are those of the pod, for interfaces to come: they are set before the pair is made.
+// podSysctls returns the parameters of the pod for future interfaces. They are set before the pair is created.
 func podSysctls(spec dataplane.Spec) []sysctl {
 	forwarding := "0"
 	if spec.AllowIPForwarding {
@@ -69,7 +69,7 @@ func podSysctls(spec dataplane.Spec) []sysctl {
 	return all
 }
 
-// hasIPv6 tells whether the kernel runs IPv6 at all; booted with ipv6.disable=1 it has no such directory.
+// hasIPv6 reports whether the kernel runs IPv6. A kernel booted with ipv6.disable=1 has no such directory.
 func (t sysctlTree) hasIPv6() (bool, error) {
 	_, err := os.Stat(filepath.Join(string(t), "net/ipv6"))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -78,7 +78,7 @@ func (t sysctlTree) hasIPv6() (bool, error) {
 	return err == nil, err
 }
 
-// set writes the parameters in their order and stops at the first that fails, unless it is optional.
+// set writes the parameters in order and stops at the first failure of a parameter that is not optional.
 func (t sysctlTree) set(all []sysctl) error {
 	for _, s := range all {
 		if err := t.write(s); err != nil && !s.optional {
@@ -88,7 +88,7 @@ func (t sysctlTree) set(all []sysctl) error {
 	return nil
 }
 
-// read returns the parameters with the values they have.
+// read returns the parameters with their current values.
 func (t sysctlTree) read(all []sysctl) ([]sysctl, error) {
 	now := make([]sysctl, 0, len(all))
 	for _, s := range all {
@@ -102,10 +102,10 @@ func (t sysctlTree) read(all []sysctl) ([]sysctl, error) {
 	return now, nil
 }
 
-// write leaves alone what has the value already: a write to conf/all spreads to every interface, also one that changes nothing.
-// What has the value may be read-only.
+// write skips a parameter that already has the value. A write to conf/all changes every interface, even if the value is
+// the same. Therefore a parameter with the wanted value may be read-only.
 func (t sysctlTree) write(s sysctl) (err error) {
-	// Without O_CREATE: what the kernel does not offer is an error.
+	// No O_CREATE: a parameter that the kernel does not have is an error.
 	f, err := os.OpenFile(filepath.Join(string(t), s.file), os.O_RDWR, 0)
 	if err != nil {
 		if now, readErr := t.read([]sysctl{s}); readErr == nil && now[0].value == s.value {

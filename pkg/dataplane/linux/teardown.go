@@ -17,12 +17,12 @@ type teardown struct {
 	target dataplane.Target
 	mark   mark
 	host   side
-	pod    *side // Nil where the namespace is gone, cannot be opened, or is the host's own.
+	pod    *side // Nil if the namespace is gone, cannot be errs, or is the host's own.
 }
 
-// Teardown removes the pod's end of the pair, which takes the host's end and its routes along, and then the
-// host's end where that is left and carries the target's mark. What is not there is fine, as is a path that names
-// the host's own namespace: nothing of ours is in there. An error of one half does not stop the other.
+// Teardown removes the pod's end of the pair, and with it the host's end and its routes. It then removes the host's end
+// if that still exists and carries the target's mark. An absent interface is not an error, nor is a path of the host's
+// own namespace, which contains no pod's end. An error in one half does not stop the other.
 func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (others dataplane.Others, err error) {
 	defer func() { err = explain(err, toConfigure) }()
 	host, err := openHost()
@@ -31,7 +31,7 @@ func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (othe
 	}
 	defer host.close()
 	t := teardown{target: target, mark: mark{target.Owner, target.IfName}, host: host}
-	pod, opened := openIfThere(target.NetNS, host)
+	pod, errs := openIfPresent(target.NetNS, host)
 	if pod != nil {
 		defer pod.close()
 		t.pod = pod
@@ -42,18 +42,18 @@ func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (othe
 	}{
 		{"remove pod interface", t.removePodLink},
 		{"remove host interface", t.removeHostLinks},
-		{"look for other interfaces", func() (err error) { others, err = t.others(); return err }},
+		{"find other interfaces", func() (err error) { others, err = t.others(); return err }},
 	} {
 		if err := ended(ctx, step.name); err != nil {
-			return others, errors.Join(opened, err)
+			return others, errors.Join(errs, err)
 		}
-		opened = errors.Join(opened, step.do())
+		errs = errors.Join(errs, step.do())
 	}
-	return others, opened
+	return others, errs
 }
 
-// openIfThere returns nil where there is no pod to look into.
-func openIfThere(path string, host side) (*side, error) {
+// openIfPresent returns nil if there is no pod namespace to open.
+func openIfPresent(path string, host side) (*side, error) {
 	if path == "" {
 		return nil, nil
 	}
@@ -67,9 +67,9 @@ func openIfThere(path string, host side) (*side, error) {
 	return &pod, nil
 }
 
-// removePodLink removes the pod's end only if the pair is proven to be the target's. An ADD that finds its interface
-// name taken is followed by a DEL, which must not remove the interface that the ADD spared. A path such as
-// /proc/<pid>/ns/net may lead to the namespace of another pod by now.
+// removePodLink removes the pod's end only if the pair is proven to belong to the target. A DEL follows an ADD that
+// finds its interface name taken; it must not remove that existing interface. A path such as /proc/<pid>/ns/net may now
+// lead to the namespace of another pod.
 func (t teardown) removePodLink() error {
 	if t.pod == nil || t.target.IfName == "" {
 		return nil
@@ -82,16 +82,16 @@ func (t teardown) removePodLink() error {
 	if err != nil || hostEnd == nil {
 		return err
 	}
-	mine, err := t.ownsPair(hostEnd)
-	if err != nil || !mine {
+	owned, err := t.ownsPair(hostEnd)
+	if err != nil || !owned {
 		return err
 	}
 	return t.pod.deleteLink(link)
 }
 
-// ownsPair reports whether a pair with one end in the target's namespace belongs to the target. A pair without a mark
-// does if its host interface has the name of the target's workload, and if the caller, or the mark on another pair in
-// the namespace, identifies the target's container.
+// ownsPair reports whether a pair with one end in the target's namespace belongs to the target. An unmarked pair does
+// if its host interface has the name of the target's workload and the container is identified, either by the caller or
+// by the mark of another pair in the namespace.
 func (t teardown) ownsPair(hostEnd netlink.Link) (bool, error) {
 	switch {
 	case t.mark.isOn(hostEnd), t.hasOlderMark(hostEnd):
@@ -105,19 +105,19 @@ func (t teardown) ownsPair(hostEnd netlink.Link) (bool, error) {
 	return slices.ContainsFunc(marks, t.ofContainer), err
 }
 
-// hasOlderMark reports whether a host interface carries the mark of the target's container that older versions of
-// this data plane set.
+// hasOlderMark reports whether a host interface carries the mark that older versions of this data plane set for the
+// target's container.
 func (t teardown) hasOlderMark(hostLink netlink.Link) bool {
 	return t.target.ContainerID != "" && hostLink.Attrs().Alias == t.target.ContainerID
 }
 
-// ofContainer reports whether a mark is of the target's container, in any network.
+// ofContainer reports whether a mark belongs to the target's container, in any network.
 func (t teardown) ofContainer(m mark) bool {
 	return t.target.Owner != "" && m.owner == t.target.Owner ||
 		t.target.ContainerID != "" && strings.HasSuffix(m.owner, "."+t.target.ContainerID)
 }
 
-// removeHostLinks leaves alone what carries another mark: a newer sandbox of the same pod has the same interface name.
+// removeHostLinks keeps an interface with another mark: a newer sandbox of the same pod has the same interface name.
 func (t teardown) removeHostLinks() error {
 	if t.target.Owner == "" {
 		return nil
@@ -132,8 +132,8 @@ func (t teardown) removeHostLinks() error {
 			errs = append(errs, err)
 			continue
 		}
-		mine, err := t.mine(link)
-		if mine && err == nil {
+		owned, err := t.ownsHostLink(link)
+		if owned && err == nil {
 			err = t.host.deleteLink(link)
 		}
 		errs = append(errs, err)
@@ -141,9 +141,9 @@ func (t teardown) removeHostLinks() error {
 	return errors.Join(errs...)
 }
 
-// mine reports whether a host interface is the target's. One without a mark of today's form tells the container at most,
-// so it is not when the pod has its other end under another name.
-func (t teardown) mine(link netlink.Link) (bool, error) {
+// ownsHostLink reports whether a host interface belongs to the target. An older mark identifies at most the container,
+// so such an interface does not belong to the target if its peer in the pod has another name.
+func (t teardown) ownsHostLink(link netlink.Link) (bool, error) {
 	if t.mark.isOn(link) {
 		return true, nil
 	}
@@ -155,17 +155,17 @@ func (t teardown) mine(link netlink.Link) (bool, error) {
 	return podEnd == nil || podEnd.Attrs().Name == t.target.IfName, err
 }
 
-// halfMade reports whether an interface without a mark may be one that an older version of this data plane is setting
-// up for a newer sandbox: that version set the mark after the creation, and before it brought the interface up.
+// halfMade reports whether an older version of this data plane may be setting up an unmarked interface for a newer
+// sandbox. That version set the mark after it created the interface and before it brought the interface up.
 func halfMade(link netlink.Link) bool { return link.Attrs().Flags&net.FlagUp == 0 }
 
-// others tells the other interfaces of the container by their marks.
+// others finds the other interfaces of the container by their marks.
 func (t teardown) others() (found dataplane.Others, err error) {
 	if t.target.Owner == "" {
 		return found, nil
 	}
 	marks, unmarked, err := t.marks()
-	// An interface of Calico, or of an older version, does not tell its network.
+	// An unmarked interface, or one of an older version, does not identify its network.
 	found.InNetwork = unmarked
 	for _, m := range marks {
 		switch {
@@ -179,8 +179,8 @@ func (t teardown) others() (found dataplane.Others, err error) {
 	return found, err
 }
 
-// marks returns the marks of the pod, which has few interfaces, or of the whole host where the pod is gone. unmarked
-// reports whether the pod has an interface besides the target whose host end has no mark of today's form.
+// marks returns the marks of the pod's interfaces or, if the pod is gone, of all interfaces of the host. unmarked
+// reports whether the pod has another interface whose host end has no current mark.
 func (t teardown) marks() (marks []mark, unmarked bool, err error) {
 	if t.pod == nil {
 		all, err := t.host.attachments()

@@ -17,7 +17,7 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-func TestTeardownLeavesTheHostAsItWas(t *testing.T) {
+func TestTeardownRestoresHost(t *testing.T) {
 	for _, family := range families {
 		t.Run(family.name, func(t *testing.T) {
 			node, pod := newNode(t), newPod(t)
@@ -37,7 +37,7 @@ func TestTeardownLeavesTheHostAsItWas(t *testing.T) {
 	}
 }
 
-func TestTeardownFromTheHostSideAlone(t *testing.T) {
+func TestTeardownFromHostSideAlone(t *testing.T) {
 	plain := filepath.Join(t.TempDir(), "unmounted")
 	must(t, os.WriteFile(plain, nil, 0o600))
 	for _, path := range []string{"", plain, filepath.Join(t.TempDir(), "absent")} {
@@ -54,7 +54,7 @@ func TestTeardownFromTheHostSideAlone(t *testing.T) {
 	}
 }
 
-func TestTeardownAfterTheNamespaceIsGone(t *testing.T) {
+func TestTeardownAfterNamespaceIsGone(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	d, spec := linux.New(""), specFor(pod, addr4, addr6)
 	before := state(t, node)
@@ -66,7 +66,7 @@ func TestTeardownAfterTheNamespaceIsGone(t *testing.T) {
 	wantSame(t, "host", before, node)
 }
 
-func TestTeardownOfAnOldSandboxSparesTheNewOne(t *testing.T) {
+func TestTeardownOfOldSandboxKeepsNewOne(t *testing.T) {
 	node, old, pod := newNode(t), newPod(t), newPod(t)
 	d := linux.New("")
 	first, second := specFor(old, addr4, addr6), specFor(pod, addr4, addr6)
@@ -81,7 +81,7 @@ func TestTeardownOfAnOldSandboxSparesTheNewOne(t *testing.T) {
 	wantSame(t, "pod", beforePod, pod)
 }
 
-func TestTeardownWithoutOwnerSparesUnmarkedInterfaces(t *testing.T) {
+func TestTeardownWithoutOwnerKeepsUnmarkedInterfaces(t *testing.T) {
 	node := newNode(t)
 	addLink(t, node, hostIfName)
 	before := state(t, node)
@@ -91,27 +91,33 @@ func TestTeardownWithoutOwnerSparesUnmarkedInterfaces(t *testing.T) {
 	wantSame(t, "host", before, node)
 }
 
-func TestTeardownSparesWhatSetupNeverMakes(t *testing.T) {
+func TestTeardownKeepsForeignInterfaces(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	addLink(t, pod, ifName)
 	before := state(t, pod)
 	for _, name := range []string{ifName, "lo"} {
-		if err := teardown(t, node, linux.New(""), dataplane.Target{Owner: "net.sandbox-1", NetNS: pod.Path, IfName: name}); err != nil {
+		if err := teardown(t, node, linux.New(""), dataplane.Target{
+			Owner: "net.sandbox-1", NetNS: pod.Path,
+			IfName: name,
+		}); err != nil {
 			t.Error(err)
 		}
 		wantSame(t, "pod", before, pod)
 	}
 }
 
-// A path such as /proc/<pid>/ns/net may come to name the host's namespace, whose eth0 may be a veth as well.
-func TestTeardownSparesTheHostsOwnVeth(t *testing.T) {
+// A path such as /proc/<pid>/ns/net may now lead to the host's namespace, whose eth0 may also be a veth.
+func TestTeardownKeepsVethOfHost(t *testing.T) {
 	node := newNode(t)
 	node.Do(func() {
 		attrs := netlink.NewLinkAttrs()
 		attrs.Name = ifName
 		must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "uplink"}))
 	})
-	if err := teardown(t, node, linux.New(""), dataplane.Target{Owner: "net.sandbox-1", NetNS: node.Path, IfName: ifName}); err != nil {
+	if err := teardown(t, node, linux.New(""), dataplane.Target{
+		Owner: "net.sandbox-1", NetNS: node.Path,
+		IfName: ifName,
+	}); err != nil {
 		t.Error(err)
 	}
 	if got := state(t, node); !strings.Contains(got, "link "+ifName) {
@@ -119,20 +125,20 @@ func TestTeardownSparesTheHostsOwnVeth(t *testing.T) {
 	}
 }
 
-func TestTeardownThatCannotEnterThePodStillClearsTheHost(t *testing.T) {
+func TestTeardownRemovesHostEndIfPodCannotBeOpened(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	d, spec := linux.New(""), specFor(pod, addr4)
 	before := state(t, node)
 	mustSetup(t, node, d, spec)
 	target := targetOf(spec)
-	target.NetNS = strings.Repeat("n", 5000) // ENAMETOOLONG: neither there nor known to be absent.
+	target.NetNS = strings.Repeat("n", 5000) // ENAMETOOLONG: the path is neither present nor known to be absent.
 	if err := teardown(t, node, d, target); err == nil {
-		t.Error("Teardown kept the error to itself")
+		t.Error("Teardown returned no error")
 	}
 	wantSame(t, "host", before, node)
 }
 
-func TestTeardownHeedsTheContext(t *testing.T) {
+func TestTeardownStopsWhenContextIsCancelled(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	d, spec := linux.New(""), specFor(pod, addr4)
 	mustSetup(t, node, d, spec)
@@ -168,10 +174,13 @@ func BenchmarkSetupTeardown(b *testing.B) {
 	}
 }
 
-func TestTeardownLeavesAnInterfaceOfSomebodyElse(t *testing.T) {
+func TestTeardownKeepsInterfaceOfAnotherPlugin(t *testing.T) {
 	for name, make := range map[string]func(node, pod *nettest.NetNS){
 		"veth to the host": func(_, pod *nettest.NetNS) {
-			link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "other0"}, PeerName: ifName, PeerNamespace: netlink.NsFd(netnsOf(t, pod))}
+			link := &netlink.Veth{
+				LinkAttrs: netlink.LinkAttrs{Name: "other0"}, PeerName: ifName,
+				PeerNamespace: netlink.NsFd(netnsOf(t, pod)),
+			}
 			must(t, netlink.LinkAdd(link))
 		},
 		"bridge": func(_, pod *nettest.NetNS) {

@@ -7,8 +7,9 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// TestTeardownReportsAnUnmarkedFirstInterface deletes a second interface beside a first one of Calico, or of an older version.
-func TestTeardownReportsAnUnmarkedFirstInterface(t *testing.T) {
+// TestTeardownReportsUnmarkedFirstInterface deletes a second interface beside a first one of Calico or an older
+// version.
+func TestTeardownReportsUnmarkedFirstInterface(t *testing.T) {
 	for _, alias := range []string{"", "sandbox-1"} {
 		node, pod := newNode(t), newPod(t)
 		_, second := addSecond(t, node, pod)
@@ -17,7 +18,7 @@ func TestTeardownReportsAnUnmarkedFirstInterface(t *testing.T) {
 		var err error
 		node.Do(func() { others, err = linux.New("").Teardown(t.Context(), targetOf(second)) })
 		if err != nil || !others.InNetwork {
-			t.Errorf("alias %q: others is %+v, %v: DEL of net1 takes eth0's address", alias, others, err)
+			t.Errorf("alias %q: others is %+v, %v: DEL of net1 releases the address of eth0", alias, others, err)
 		}
 	}
 }

@@ -1,0 +1,131 @@
+package binaries
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"strings"
+
+	"calico-cni/pkg/install/hostfile"
+)
+
+// Check returns an error unless a directory of the host holds the binaries or can be written, and the plugins to be
+// written answer VERSION. It writes nothing.
+func (s *Set) Check(ctx context.Context) error {
+	wanted, err := s.image.binaries()
+	if err != nil {
+		return err
+	}
+	possible := false
+	var missing []binary
+	var closed error
+	for _, dir := range s.Dirs {
+		if err := hostfile.Directory(dir); errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		lacking, err := s.lacking(dir, wanted)
+		if err != nil {
+			return err
+		}
+		denied := hostfile.Writable(dir)
+		possible = possible || denied == nil || len(lacking) == 0
+		if denied == nil {
+			missing = append(missing, lacking...)
+		} else if len(lacking) > 0 {
+			closed = errors.Join(closed, fmt.Errorf("%s lacks %s and cannot be written: %w",
+				dir, strings.Join(names(lacking), ", "), denied))
+		}
+	}
+	if !possible && closed != nil {
+		return fmt.Errorf("%w: %w", s.errMissing(), closed)
+	} else if !possible {
+		return s.errMissing()
+	}
+	return s.checkVersions(ctx, wanted, missing)
+}
+
+// checkVersions runs the plugins of the image that are missing on the host.
+func (s *Set) checkVersions(ctx context.Context, wanted, missing []binary) error {
+	for _, b := range wanted {
+		if !IsPlugin(b.name) || !has(missing, b.name) {
+			continue
+		}
+		if err := s.checkVersion(ctx, b.name, b.path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Preview prints what Install would write, a line each, and returns how many files that are.
+func (s *Set) Preview(print func(format string, args ...any)) (changes int, err error) {
+	wanted, err := s.image.binaries()
+	if err != nil {
+		return 0, err
+	}
+	complete := false
+	for _, dir := range s.Dirs {
+		if err := hostfile.Directory(dir); err != nil {
+			continue
+		}
+		lacking, err := s.lacking(dir, wanted)
+		if err != nil {
+			return 0, err
+		}
+		for _, line := range s.kept(dir, wanted) {
+			print("binary %s\n", line)
+		}
+		canWrite := hostfile.Writable(dir) == nil
+		complete = complete || canWrite || len(lacking) == 0
+		if !canWrite {
+			continue
+		}
+		for _, b := range lacking {
+			path := filepath.Join(dir, b.name)
+			print("binary %s would be written, now %s%s\n", path, hostfile.Describe(path), newerThan(s.newer(path)))
+			changes++
+		}
+	}
+	if !complete {
+		return 0, s.errMissing()
+	}
+	return changes, nil
+}
+
+// Find returns how the binaries on the host differ from the image. It reports binaries that are kept because a newer
+// version wrote them to note.
+func (s *Set) Find(note func(text string)) ([]string, error) {
+	wanted, err := s.image.binaries()
+	if err != nil {
+		return nil, err
+	}
+	var found []string
+	complete := false
+	for _, dir := range s.Dirs {
+		if err := hostfile.Directory(dir); err != nil {
+			continue
+		}
+		lacking, err := s.lacking(dir, wanted)
+		if err != nil {
+			return nil, err
+		}
+		complete = complete || len(lacking) == 0
+		for _, line := range s.kept(dir, wanted) {
+			note(line)
+		}
+		if hostfile.Writable(dir) != nil {
+			continue
+		}
+		for _, b := range lacking {
+			found = append(found, hostfile.Difference(filepath.Join(dir, b.name)))
+		}
+	}
+	if !complete && len(found) == 0 {
+		found = append(found, "no binary directory holds all binaries, or can be written")
+	}
+	return found, nil
+}
