@@ -156,4 +156,5 @@ system-cluster: system  ## installs the Debian packages that the cluster needs
 	[ -f /usr/include/seccomp.h ] || missing="$$missing libseccomp-dev"; \
 	command -v iptables >/dev/null || missing="$$missing iptables"; \
 	command -v conntrack >/dev/null || missing="$$missing conntrack"; \
+	command -v nft >/dev/null || missing="$$missing nftables"; \
 	[ -z "$$missing" ] || { echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; }

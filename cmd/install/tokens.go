@@ -115,7 +115,7 @@ func (t tokens) connect() (*kube.Client, error) {
 		return client, nil
 	}
 	host := strings.TrimSuffix(strings.TrimPrefix(t.cfg.ServiceHost, "["), "]")
-	return kube.InPod(t.cfg.ServiceAccountDir, host, t.cfg.ServicePort, userAgent())
+	return kube.NewPodClient(t.cfg.ServiceAccountDir, host, t.cfg.ServicePort, userAgent())
 }
 
 func userAgent() string { return "calico-cni/" + buildinfo.Version }

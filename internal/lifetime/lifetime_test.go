@@ -41,8 +41,10 @@ func TestSignalCancelsTheContextOnceItIsAskedTo(t *testing.T) {
 		signal  syscall.Signal
 		want    string
 	}{
-		{"yes", syscall.SIGTERM, "exit status 7"}, {"yes", syscall.SIGINT, "exit status 7"},
-		{"no", syscall.SIGTERM, "signal: terminated"}, {"no", syscall.SIGINT, "signal: interrupt"},
+		{"yes", syscall.SIGTERM, "exit status 7"},
+		{"yes", syscall.SIGINT, "exit status 7"},
+		{"no", syscall.SIGTERM, "signal: terminated"},
+		{"no", syscall.SIGINT, "signal: interrupt"},
 	} {
 		exe, err := os.Executable()
 		if err != nil {

@@ -1,7 +1,5 @@
 package ipam_test
 
-import ()
-
 // containers are situations in which the ADDs and DELs of one container overlap.
 func containers() map[string]situation {
 	return map[string]situation{

@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// CheckKubeconfig returns why Load refuses a kubeconfig with this content at this path, nil when it does not. It reads the
-// files that the kubeconfig names. An error wraps ErrKubeconfig, and fs.ErrNotExist when one of them is missing; it shows
-// nothing that the kubeconfig says.
+// CheckKubeconfig returns the error with which Load rejects a kubeconfig with this content and path. It reads the files
+// that the kubeconfig names. The error wraps ErrKubeconfig, and fs.ErrNotExist if a file is missing. It contains no
+// value of the kubeconfig.
 func CheckKubeconfig(data []byte, path string) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return fmt.Errorf("%w %s: %w", ErrKubeconfig, path, errNoText)
@@ -23,8 +23,9 @@ func CheckKubeconfig(data []byte, path string) error {
 	return err
 }
 
-// InPod returns a client with the service account that Kubernetes mounts at a directory, for the API server at host and
-// port, which is 443 when empty. It is InCluster for a process that gets these values from elsewhere than its environment.
-func InPod(mount, host, port, userAgent string) (*Client, error) {
-	return inPod(mount, host, port, userAgent)
+// NewPodClient returns a client with the service account that is mounted at a directory, for the API server at host and
+// port. An empty port means 443. It is InCluster for a process that has these values from another source than its
+// environment.
+func NewPodClient(mount, host, port, userAgent string) (*Client, error) {
+	return podClient(mount, host, port, userAgent)
 }

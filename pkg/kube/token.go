@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// tokenRequest is the object that the server issues a token for.
+// tokenRequest is the object with which a client requests a token.
 //
 // Source: the Kubernetes reference, "TokenRequest".
 type tokenRequest struct {
@@ -26,13 +26,15 @@ type boundRef struct {
 	Name       string `json:"name"`
 }
 
-// RequestNodeToken is RequestToken for a token that is bound to a Node: the server refuses it once that Node is deleted.
-// bound is false when the server issued one that is not: before Kubernetes 1.31 it binds tokens to no Nodes, and it binds
-// none to a Node that does not exist.
-func (c *Client) RequestNodeToken(ctx context.Context, namespace, account, node string, ttl time.Duration) (token Token, bound bool, err error) {
+// RequestNodeToken requests a token that is bound to a Node: the server rejects it once the Node is deleted. bound is
+// false if the server issued an unbound token. Before Kubernetes 1.31 the server cannot bind tokens to Nodes, and it
+// never binds a token to a Node that does not exist.
+func (c *Client) RequestNodeToken(ctx context.Context, namespace, account, node string, ttl time.Duration) (token Token,
+	bound bool, err error,
+) {
 	spec := tokenSpec{Seconds: int64(ttl.Seconds()), Bound: &boundRef{"v1", "Node", node}}
-	token, err = c.requestToken(ctx, namespace, account, spec)
-	// A 404 about the Node is none about the service account, and so ErrNotServed.
+	token, err = c.postToken(ctx, namespace, account, spec)
+	// A 404 about the Node is not about the service account, and is therefore ErrNotServed.
 	if !errors.Is(err, ErrInvalid) && !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrNotServed) {
 		return token, err == nil, err
 	}

@@ -12,19 +12,21 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTokenIsBoundToANodeWhereTheServerSupportsIt(t *testing.T) {
+func TestTokenIsBoundToNodeIfSupported(t *testing.T) {
 	const (
 		plain = `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":3600}}`
 		node  = `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":3600,` +
 			`"boundObjectRef":{"apiVersion":"v1","kind":"Node","name":"n1"}}}`
 	)
-	const issuedToken = `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","status":{"token":"T","expirationTimestamp":"2030-01-02T03:04:05Z"}}`
+	const issuedToken = `{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","status":{"token":"T",` +
+		`"expirationTimestamp":"2030-01-02T03:04:05Z"}}`
 	status := func(code int, reason, message string) string {
-		return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","code":%d,"reason":%q,"message":%q}`, code, reason, message)
+		return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","code":%d,"reason":%q,"message":%q}`,
+			code, reason, message)
 	}
 	for _, tt := range []struct {
 		name string
-		// code and answer are the server's to a request for a bound token.
+		// code and answer are the server's response to a request for a bound token.
 		code   int
 		answer string
 		asked  []string
@@ -32,7 +34,8 @@ func TestTokenIsBoundToANodeWhereTheServerSupportsIt(t *testing.T) {
 		want   error
 	}{
 		{"supported", 201, issuedToken, []string{node}, true, nil},
-		{"before 1.31", 400, status(400, "BadRequest", `cannot bind token for serviceaccount "a" to type /v1, Kind=Node`), []string{node, plain}, false, nil},
+		{"before 1.31", 400, status(400, "BadRequest",
+			`cannot bind token for serviceaccount "a" to type /v1, Kind=Node`), []string{node, plain}, false, nil},
 		{"no such node", 404, status(404, "NotFound", `nodes "n1" not found`), []string{node, plain}, false, nil},
 		{"not permitted", 403, status(403, "Forbidden", "no"), []string{node}, false, ErrForbidden},
 		{"not known", 401, status(401, "Unauthorized", "no"), []string{node}, false, ErrUnauthorized},
@@ -51,9 +54,11 @@ func TestTokenIsBoundToANodeWhereTheServerSupportsIt(t *testing.T) {
 				w.WriteHeader(http.StatusCreated)
 				_, _ = io.WriteString(w, issuedToken)
 			})
-			token, bound, err := loaded(t, trusting(s), "token: 'x'").RequestNodeToken(t.Context(), "ns", "a", "n1", time.Hour)
+			token, bound, err := loaded(t, trusting(s), "token: 'x'").RequestNodeToken(t.Context(), "ns", "a", "n1",
+				time.Hour)
 			if !errors.Is(err, tt.want) || bound != tt.bound || err == nil && token.Value != "T" {
-				t.Errorf("RequestNodeToken = %q, %t, %v; want bound %t, error %v", token.Value, bound, err, tt.bound, tt.want)
+				t.Errorf("RequestNodeToken = %q, %t, %v; want bound %t, error %v", token.Value, bound, err, tt.bound,
+					tt.want)
 			}
 			if diff := cmp.Diff(tt.asked, asked); diff != "" {
 				t.Errorf("requests (-want +got):\n%s", diff)

@@ -62,7 +62,8 @@ func TestChoosePoolsByRequestSelectorsAndUse(t *testing.T) {
 		{"requested by unmasked CIDR", Query{Use: Workload, Requested: []string{"10.8.1.2/16"}}, "alpha"},
 		{"requested twice", Query{Use: Workload, Requested: []string{"alpha", "10.8.0.0/16"}}, "alpha"},
 		{
-			"request ignores selectors and Manual", Query{Use: Workload, Requested: []string{"rack", "team", "manual"}},
+			"request ignores selectors and Manual",
+			Query{Use: Workload, Requested: []string{"rack", "team", "manual"}},
 			"rack team manual",
 		},
 		{"request does not ignore the use", Query{Use: Workload, Requested: []string{"tunnel", "alpha"}}, "alpha"},
