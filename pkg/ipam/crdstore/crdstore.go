@@ -26,7 +26,7 @@ type Store struct {
 	reservations kube.Resource[read[spec.IPReservation]]
 	cluster      kube.Resource[read[spec.ClusterInformation]]
 	labelled     Once
-	count        blockCount
+	overlaps     *overlapReader
 }
 
 // Once records that a one-time task was done on this node.
@@ -44,6 +44,7 @@ func New(c *kube.Client, labelled Once) *Store {
 	return &Store{
 		client:   c,
 		labelled: labelled,
+		overlaps: &overlapReader{blocks: blocks},
 		blocks: table[netip.Prefix, block.Block, spec.IPAMBlock]{
 			blocks, blockCodec{},
 		},
@@ -79,7 +80,7 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 	}
 	// Callers that list affinities may claim a block next.
 	counted := make(chan struct{})
-	go func() { defer close(counted); s.countBlocks(ctx) }()
+	go func() { defer close(counted); s.overlaps.count(ctx) }()
 	defer func() { <-counted }()
 	selector := spec.LabelHostnameHash + "=" + hostnameHash(node) + "," +
 		spec.LabelAffinityType + "=" + spec.AffinityTypeHost
