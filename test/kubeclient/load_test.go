@@ -13,7 +13,7 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-func TestLoadTakesAGoodKubeconfig(t *testing.T) {
+func TestLoadAcceptsValidKubeconfig(t *testing.T) {
 	s := cluster(t)
 	client := admin(t, s)
 	if client.Host() != s.URL() {
@@ -24,7 +24,7 @@ func TestLoadTakesAGoodKubeconfig(t *testing.T) {
 	}
 }
 
-func TestLoadReadsFilesBesideTheKubeconfig(t *testing.T) {
+func TestLoadReadsReferencedFiles(t *testing.T) {
 	s := cluster(t)
 	var ca, cert, key []byte
 	file := kubeconfig(t, s, func(c *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {
@@ -44,16 +44,18 @@ func TestLoadReadsFilesBesideTheKubeconfig(t *testing.T) {
 	}
 }
 
-func TestLoadOfAnUnusableKubeconfigNamesItAndTheCure(t *testing.T) {
+func TestLoadErrorNamesKubeconfigAndRemedy(t *testing.T) {
 	const token = "hunter2-7c0ffee5"
 	for name, content := range map[string]string{
-		"garbage":          "\x00\x01" + token,
-		"no YAML":          "users: [" + token,
-		"no kubeconfig":    "- " + token,
-		"empty":            "",
-		"no context":       "{apiVersion: v1, kind: Config, users: [{name: a, user: {token: " + token + "}}]}",
-		"unknown cluster":  "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a, user: {token: " + token + "}}]}",
-		"broken CA":        "{apiVersion: v1, kind: Config, clusters: [{name: a, cluster: {server: x, certificate-authority-data: " + token + "}}]}",
+		"garbage":       "\x00\x01" + token,
+		"no YAML":       "users: [" + token,
+		"no kubeconfig": "- " + token,
+		"empty":         "",
+		"no context":    "{apiVersion: v1, kind: Config, users: [{name: a, user: {token: " + token + "}}]}",
+		"unknown cluster": "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: " +
+			"{cluster: a, user: a}}], users: [{name: a, user: {token: " + token + "}}]}",
+		"broken CA": "{apiVersion: v1, kind: Config, clusters: [{name: a, cluster: {server: x, " +
+			"certificate-authority-data: " + token + "}}]}",
 		"token of no text": "{apiVersion: v1, kind: Config, users: [{name: a, user: {token: [" + token + "]}}]}",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,7 +64,7 @@ func TestLoadOfAnUnusableKubeconfigNamesItAndTheCure(t *testing.T) {
 			_, err := kube.Load(file, userAgent)
 			wantError(t, name, err, kube.ErrKubeconfig, file, "install container")
 			if err != nil && strings.Contains(err.Error(), token) {
-				t.Errorf("%q has the token", err)
+				t.Errorf("%q contains the token", err)
 			}
 		})
 	}
@@ -72,7 +74,7 @@ func TestLoadOfAnUnusableKubeconfigNamesItAndTheCure(t *testing.T) {
 	wantError(t, "missing", err, fs.ErrNotExist)
 }
 
-func TestRequestedTokenIsGoodForItsAccount(t *testing.T) {
+func TestRequestedTokenWorks(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
 	do(t, s.CreateServiceAccount(ctx, "default", "token-taker"))
 	token, err := admin(t, s).RequestToken(ctx, "default", "token-taker", time.Hour)

@@ -15,11 +15,12 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// TestTokenBoundToANodeEndsWithTheNode asks a real API server for a token as install does.
-func TestTokenBoundToANodeEndsWithTheNode(t *testing.T) {
+// TestNodeBoundTokenEndsWithNode requests a token from a real API server, like install.
+func TestNodeBoundTokenEndsWithNode(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
 	do(t, s.CreateServiceAccount(ctx, "default", "node-bound"))
-	node, err := s.Client().CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "bound-1"}}, metav1.CreateOptions{})
+	node, err := s.Client().CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "bound-1"}},
+		metav1.CreateOptions{})
 	do(t, err)
 	token, bound, err := admin(t, s).RequestNodeToken(ctx, "default", "node-bound", "bound-1", time.Hour)
 	if do(t, err); !bound {
@@ -34,7 +35,7 @@ func TestTokenBoundToANodeEndsWithTheNode(t *testing.T) {
 	do(t, client.Ping(ctx))
 
 	do(t, s.Client().CoreV1().Nodes().Delete(ctx, "bound-1", metav1.DeleteOptions{}))
-	// The server remembers for some seconds that a token was good.
+	// The server caches a successful token review for some seconds.
 	for range 300 {
 		if err = client.Ping(ctx); errors.Is(err, kube.ErrUnauthorized) {
 			break
@@ -54,7 +55,7 @@ func TestTokenBoundToANodeEndsWithTheNode(t *testing.T) {
 	wantError(t, "token of nobody", err, kube.ErrNotFound, "default/nobody")
 }
 
-// boundNode returns what the claims of a token say of a node.
+// boundNode returns the node in the claims of a token.
 func boundNode(t *testing.T, token string) (name, uid string) {
 	t.Helper()
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
