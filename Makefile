@@ -81,7 +81,7 @@ test-e2e: system-cluster kubed  ## the tests on a cluster of its own, with fault
 	cd test && $(GO) test ./cluster ./cmd/cluster -p 1 -count 1 -v -timeout 60m -e2e
 
 # What a change must pass on a cluster. The rest of test-e2e takes longer: run it before a release.
-SMOKE = TestCheckerSees|TestDualStack|TestPodsNodesAndHostAreConnected|TestDeploymentGrowsAndShrinks|TestKilledSandboxIsReplaced
+SMOKE = TestCheckerDetects|TestDualStack|TestPodsNodesAndHostAreConnected|TestDeploymentGrowsAndShrinks|TestKilledSandboxIsReplaced
 test-smoke: system-cluster kubed  ## a few tests on a cluster (about three minutes)
 	cd test && $(GO) test ./cluster -count 1 -v -timeout 20m -run '$(SMOKE)' -e2e
 
