@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ipam allocates addresses from blocks that nodes own, in a store that all nodes share.
 //
 // The store has compare-and-swap on single rows and no transactions. Every operation is therefore a sequence of

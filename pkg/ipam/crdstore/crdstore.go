@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package crdstore implements ipam.Store and ipam.Cluster with the objects of crd.projectcalico.org/v1 in the
 // Kubernetes API, as Calico reads and writes them. An update keeps the fields that the allocator does not know:
 // labels, annotations, finalizers, and fields of newer writers.

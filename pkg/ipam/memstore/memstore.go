@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package memstore is an ipam.Store in memory. For an allocator it behaves like the API server: docs/store-contract.md
 // lists the behaviour, and package storetest checks it on this store and on the real server.
 package memstore
