@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/test/crowd"
 	"calico-cni/test/node"
 	"calico-cni/test/proxy"
@@ -123,7 +123,7 @@ type filled struct {
 }
 
 // labelled is the file in which the plugins record that the node's affinities have labels.
-var labelled = filepath.Join(ipamplugin.DefaultState, "ipam_upgraded")
+var labelled = filepath.Join(nodeipam.DefaultState, "ipam_upgraded")
 
 // fill turns the empty cluster into a full one.
 func (b *bench) fill() filled {
@@ -150,7 +150,7 @@ func (b *bench) measure(s situation) cost {
 		counted, timed = 1, min(timed, 1)
 	}
 	hosts := b.hosts(s, counted+timed, counted)
-	must(b.T, os.MkdirAll(ipamplugin.DefaultState, 0o755))
+	must(b.T, os.MkdirAll(nodeipam.DefaultState, 0o755))
 	must(b.T, os.WriteFile(labelled, nil, 0o644))
 	if s.before != nil {
 		s.before(b, s, hosts)

@@ -3,7 +3,7 @@ package benchipam
 import (
 	"os"
 
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/test/crowd"
 )
 
@@ -97,6 +97,6 @@ func full(blocks int) func(*bench, situation, []*host) {
 // booted removes the record that the affinities have labels, like a reboot.
 func booted(b *bench, _ situation, hosts []*host) {
 	for _, h := range hosts {
-		h.before = func() { must(b.T, os.RemoveAll(ipamplugin.DefaultState)) }
+		h.before = func() { must(b.T, os.RemoveAll(nodeipam.DefaultState)) }
 	}
 }
