@@ -92,11 +92,6 @@ func allocatorMutants() []mutant {
 			wrong:   "",
 		},
 		{
-			name: "touch a handle that does not count the block", file: "tally.go",
-			correct: "return h.Counts[cidr] > 0",
-			wrong:   "return true",
-		},
-		{
 			name: "do not recognize an own write", file: "rewrite.go",
 			correct: "heldAlready(row.Value, p.want); ok {",
 			wrong:   "heldAlready(row.Value, p.want); ok && false {",

@@ -36,7 +36,8 @@ func (b *Block) AssignAddr(addr netip.Addr, owner Attribute) (Holding, error) {
 	}
 	i := slices.Index(b.Unallocated, o)
 	if i < 0 {
-		return Holding{}, fmt.Errorf("%w: %s of block %s %s", ErrTaken, addr, b.CIDR, b.Attributes[b.Allocations[o]].describe())
+		holder := b.Attributes[b.Allocations[o]]
+		return Holding{}, fmt.Errorf("%w: %s of block %s %s", ErrTaken, addr, b.CIDR, holder.describe())
 	}
 	return b.take(i, o, addr, owner), nil
 }

@@ -56,7 +56,8 @@ func (a Attribute) describe() string {
 	}
 }
 
-// addAttribute returns a list that contains an attribute, and its index. It appends the attribute if it is not in the list.
+// addAttribute returns a list that contains an attribute, and its index. It appends the attribute if it is not in the
+// list.
 func addAttribute(list []Attribute, a Attribute) ([]Attribute, int) {
 	if i := slices.IndexFunc(list, a.equal); i >= 0 {
 		return list, i
