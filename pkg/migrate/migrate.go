@@ -7,8 +7,7 @@
 // before they are taken over. If a run is killed, the next run finds them there and releases those whose containers
 // have ended.
 //
-// The migration does not lock the cluster. It holds host-local's own lock lockExclusively while it replaces the
-// directory.
+// The migration does not lock the cluster. It holds host-local's own lock only while it replaces the directory.
 package migrate
 
 import (
