@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package migrate moves a node's addresses from the IPAM plugin host-local to block IPAM while the pods keep running
 // with their addresses. It runs before the network configuration for block IPAM is installed.
 //
