@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package release_test runs the release commands on this tree and on a copy of it, for the platform of the tests.
 package release_test
 

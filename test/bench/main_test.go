@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package bench measures the cost of a pod's ADD and DEL, compared with ptp and host-local, which keep their state on
 // the local disk and make no API requests.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package benchipam measures what an allocation costs the API server in a nearly empty cluster and in the same cluster
 // when it is full: requests, rounds and bytes.
 //

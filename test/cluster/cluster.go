@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cluster runs a real Kubernetes cluster on the project's plugins: API server, controllers and scheduler, and
 // nodes that are machines in namespaces, each with containerd, kubelet and kube-proxy. The plugins are installed as by
 // users, with the image of `make image` and deploy/calico-cni.yaml.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 // This file is part of the test bed: in a real cluster the node agent or the network routes between nodes. It watches

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package e2e runs the built binaries like a container runtime, on a node without a kubelet but with a real API server
 // with RBAC, network namespaces, and an installation by `install`.
 package e2e

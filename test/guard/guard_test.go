@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package guard fails when a binary grows beyond what is paid for it on every pod.
 package guard
 

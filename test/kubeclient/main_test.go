@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package kubeclient_test runs the client of package kube against the real API server, and against faulty servers.
 package kubeclient_test
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package messages_test holds the messages of the plugins: what causes each, its CNI code, and the parts that name the cause
 // and the remedy. Each row produces its error by its real cause, through the code that the plugins run.
 package messages_test

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package node simulates a Kubernetes node without a kubelet, in a sandbox: an API server, an installation of the
 // plugins by `install`, and pods, each an object in the API with a network namespace.
 package node

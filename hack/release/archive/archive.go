@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package archive writes tar files that depend only on their entries.
 package archive
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package build compiles the released binaries reproducibly: the same sources and the same Go give the same bytes
 // anywhere.
 package build

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package image builds the container image without a container runtime, as an OCI archive. containerd, CRI-O and podman
 // can import it.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package licenses collects the licences of the modules in binaries. The Go linker records these modules in each
 // binary.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sbom writes a software bill of materials of binaries, as CycloneDX 1.6 in JSON. It reads all information from
 // the binaries, in which the Go linker records the modules.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command release writes the published files into a directory: for each platform an archive of the binaries and a
 // software bill of materials, and the checksums of all files.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command rootfs writes the image's files for one platform into a directory. deploy/Dockerfile runs it, so that both
 // images have the same content.
 package main

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command hello is a minimal Go program, for the lower bound of the start-up time.
 package main
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command peak runs a program and writes its peak memory in KiB to a file: peak FILE PROGRAM. It must be small, because
 // a child process inherits the peak of its parent.
 package main
