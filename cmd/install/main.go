@@ -18,6 +18,7 @@ import (
 	"calico-cni/pkg/install"
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/fault"
+	"calico-cni/pkg/install/tokens"
 )
 
 func main() {
@@ -38,7 +39,7 @@ func run(ctx context.Context, log *slog.Logger) int {
 		return install.ExitOK
 	case err == nil:
 		deps := install.Deps{
-			Tokens: tokens{cfg, log}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64,
+			Tokens: tokens.Issuer{Config: cfg, UserAgent: userAgent(), Log: log}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64,
 			Out: os.Stdout, Log: log,
 		}
 		if cfg.Watch {
@@ -56,3 +57,5 @@ func run(ctx context.Context, log *slog.Logger) int {
 	}
 	return install.ExitCode(err)
 }
+
+func userAgent() string { return "calico-cni/" + buildinfo.Version }

@@ -211,7 +211,7 @@ func (w *Watcher) leave(ctx context.Context) error {
 func (w *Watcher) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /readyz", w.health)
-	mux.Handle("GET /metrics", w.metrics)
+	mux.Handle("GET /metrics", w.metrics.handler())
 	return mux
 }
 
