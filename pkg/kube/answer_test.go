@@ -149,7 +149,6 @@ func TestNotFoundIsAboutTheObjectOfTheRequest(t *testing.T) {
 		"CIDRs":     {func() error { _, err := c.PodCIDRs(ctx, "a"); return err }, `"name":"a","kind":"nodes"`},
 		"annotate":  {func() error { return c.AnnotatePod(ctx, "b", Meta{Name: "a"}, nil) }, `"name":"a","kind":"pods"`},
 		"empty":     {func() error { return c.AnnotatePodIf(ctx, "b", "a", nil, nil) }, `"name":"a","kind":"pods"`},
-		"token":     {func() error { _, err := c.RequestToken(ctx, "b", "a", 1); return err }, `"name":"a","kind":"serviceaccounts"`},
 	} {
 		details = r.details
 		if err := r.make(); !errors.Is(err, ErrNotFound) {

@@ -22,9 +22,3 @@ func CheckKubeconfig(data []byte, path string) error {
 	}
 	return err
 }
-
-// InPod returns a client with the service account that Kubernetes mounts at a directory, for the API server at host and
-// port, which is 443 when empty. It is InCluster for a process that gets these values from elsewhere than its environment.
-func InPod(mount, host, port, userAgent string) (*Client, error) {
-	return inPod(mount, host, port, userAgent)
-}
