@@ -104,6 +104,7 @@ soak: system kubed-server  ## the long tests
 	cd test && $(GO) test ./e2e -run Whatever -soak -timeout 60m
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s $$p || exit 1; done; done
+	cd test && $(GO) test ./messages/words -run '^$$' -fuzz FuzzConfiguration -fuzztime 30s
 
 # About ten minutes, most of them to fill the store: BENCH=-blocks=0 leaves that out. PEER_BIN=directory adds a peer.
 bench: system kubed-server  ## what a pod's ADD and DEL cost, against ptp + host-local, into docs/performance.md
@@ -155,4 +156,5 @@ system-cluster: system  ## installs the Debian packages that the cluster needs
 	[ -f /usr/include/seccomp.h ] || missing="$$missing libseccomp-dev"; \
 	command -v iptables >/dev/null || missing="$$missing iptables"; \
 	command -v conntrack >/dev/null || missing="$$missing conntrack"; \
+	command -v nft >/dev/null || missing="$$missing nftables"; \
 	[ -z "$$missing" ] || { echo "installing$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; }

@@ -1,31 +1,32 @@
-// Command calico-ipam is a CNI IPAM plugin: it allocates addresses from blocks that nodes own, kept in the
-// Kubernetes API.
+// Command calico-ipam is a CNI IPAM plugin: it allocates addresses from blocks that nodes own, kept in the Kubernetes API.
+// The process runs on one processor (package oneproc), so that the runtime need not look for the CPU limit of its cgroup.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
 package main
 
 import (
-	"context"
 	"os"
-	"os/signal"
-	"runtime"
-	"syscall"
 	"time"
 
 	"calico-cni/internal/buildinfo"
 	"calico-cni/internal/dispatch"
+	"calico-cni/internal/lifetime"
+	_ "calico-cni/internal/oneproc"
 	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/cnierr"
 	"calico-cni/pkg/ipamplugin"
 )
 
 func main() {
-	// A command mostly waits, for the kernel and the API server: what more threads cost, they do not bring in.
-	runtime.GOMAXPROCS(1)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, onSignal := lifetime.Context()
 	host := ipamplugin.Host{
 		Now: time.Now, ReadFile: safeopen.Read, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
 		OpenLog: ipamplugin.LogTo(os.Stderr, time.Now), State: ipamplugin.DefaultState, Keep: ipamplugin.DefaultKeep,
+		OnSignal: onSignal,
 	}
 	if len(os.Args) > 1 {
+		onSignal()
 		os.Exit(flags(ctx, host, os.Args[1:]))
 	}
 	p := &ipamplugin.Plugin{Host: host}
@@ -35,6 +36,5 @@ func main() {
 			About: "calico-ipam CNI plugin " + buildinfo.Version, Code: cnierr.From,
 			Add: p.Add, Del: p.Del, Check: p.Check, Status: p.Status, GC: p.GC,
 		})
-	stop()
 	os.Exit(exit)
 }

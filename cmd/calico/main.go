@@ -1,17 +1,20 @@
 // Command calico is a CNI plugin: it attaches pods by a veth pair and host routes, with addresses from block IPAM.
+// The process runs on one processor (package oneproc), so that the runtime need not look for the CPU limit of its cgroup.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
 package main
 
 import (
 	"context"
 	"fmt"
 	"os"
-	"os/signal"
-	"runtime"
-	"syscall"
 	"time"
 
 	"calico-cni/internal/buildinfo"
 	"calico-cni/internal/dispatch"
+	"calico-cni/internal/lifetime"
+	_ "calico-cni/internal/oneproc"
 	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/cnierr"
 	"calico-cni/pkg/dataplane/linux"
@@ -20,12 +23,11 @@ import (
 )
 
 func main() {
-	// A command mostly waits, for the kernel and the API server: what more threads cost, they do not bring in.
-	runtime.GOMAXPROCS(1)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, onSignal := lifetime.Context()
 	host := ipamplugin.Host{
 		Now: time.Now, ReadFile: safeopen.Read, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
 		OpenLog: ipamplugin.LogTo(os.Stderr, time.Now), State: ipamplugin.DefaultState, Keep: ipamplugin.DefaultKeep,
+		OnSignal: onSignal,
 	}
 	p := &plugin.Plugin{
 		Host: host, Dataplane: linux.New(""), InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"), Gates: plugin.UsualGates(),
@@ -40,7 +42,6 @@ func main() {
 			About: "calico CNI plugin " + buildinfo.Version, Code: cnierr.From, EntersNetNS: true,
 			Add: p.Add, Del: p.Del, Check: p.Check, Status: p.Status, GC: p.GC,
 		})
-	stop()
 	os.Exit(exit)
 }
 

@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"calico-cni/pkg/install"
+	"calico-cni/pkg/install/config"
 )
 
 func TestFlagTable(t *testing.T) {
@@ -46,7 +46,7 @@ Flags:
 
 // TestEveryFlagHasARow compares the table with the flags in the help text of install.
 func TestEveryFlagHasARow(t *testing.T) {
-	usage := install.Usage()
+	usage := config.Usage()
 	got, err := flagTable(usage)
 	if err != nil {
 		t.Fatal(err)

@@ -1,11 +1,11 @@
-// Package atomicfile replaces files so that whoever reads or runs them meets the old file or the new one, whole and with
-// its mode, and never anything between; so too after a crash.
+// Package atomicfile replaces files atomically: a reader, or a process that executes the file, always gets the complete
+// old or the complete new file with its mode, even after a crash.
 //
-// A file is written beside its target under a temporary name, checked, and renamed over it (rename(2)). The running
-// program of an old binary keeps its inode, so that a busy binary is no obstacle. A target that already holds the bytes
-// and the mode is not touched. A target that is a symbolic link is itself replaced and what it points to is left alone:
-// in a bin directory such a link often leads to one program that serves several names, and seen from a container it may
-// lead elsewhere than on the host.
+// A file is written next to its target under a temporary name, checked, and renamed over the target (rename(2)). A
+// process that runs an old binary keeps its inode, so a busy binary can be replaced. A target that already has the
+// content and mode is left unchanged. A symbolic link is replaced, and its target is left unchanged: in a bin directory
+// a link often leads to one program that serves several names, and in a container it may lead elsewhere than on the
+// host.
 package atomicfile
 
 import (
@@ -21,25 +21,26 @@ import (
 	"time"
 )
 
-// ErrNotRegular: the target exists and is neither a regular file nor a symbolic link.
+// ErrNotRegular: the target exists but is neither a regular file nor a symbolic link.
 var ErrNotRegular = errors.New("not a regular file")
 
-// suffix ends the temporary names: nothing that a CNI runtime takes for a configuration (.conf, .conflist, .json).
+// suffix ends the temporary names. CNI runtimes load no configuration with this suffix (they load .conf, .conflist,
+// .json).
 const suffix = ".atomicfile"
 
-// Check looks at the finished temporary, which has its bytes and its mode and is on disk, before it takes its place. An
-// error keeps the old file.
+// Check checks the complete temporary file, which is on disk with its content and mode, before it replaces the target.
+// An error keeps the old file.
 type Check func(temporary string) error
 
-// WriteFile makes the file at path hold data and have exactly that mode, whatever the umask. It says whether it had to
-// write. On an error the old file is still there and the temporary is not, unless the error came from the directory's
-// fsync, when the new file is in place but may not survive a power failure. An error wraps ErrNotRegular or what the
-// operating system or a check said.
+// WriteFile makes the file at path contain data with exactly that mode, regardless of the umask. It reports whether it
+// wrote the file. On an error it keeps the old file and removes the temporary one. The exception is an error of the
+// fsync of the directory: the new file is then in place but may be lost in a power failure. An error wraps
+// ErrNotRegular, or an error of the operating system or a check.
 func WriteFile(path string, data []byte, mode fs.FileMode, checks ...Check) (written bool, err error) {
 	return replace(path, bytes.NewReader(data), mode, checks)
 }
 
-// CopyFile is WriteFile with the bytes of the file at src.
+// CopyFile is like WriteFile with the content of the file at src.
 func CopyFile(dst, src string, mode fs.FileMode, checks ...Check) (written bool, err error) {
 	in, err := os.Open(src)
 	if err != nil {
@@ -49,8 +50,8 @@ func CopyFile(dst, src string, mode fs.FileMode, checks ...Check) (written bool,
 	return replace(dst, in, mode, checks)
 }
 
-// Holds says whether path is a regular file of that mode with the bytes of content. A symbolic link is not, and nothing
-// is not. An error wraps ErrNotRegular for everything else.
+// Holds reports whether path is a regular file with that mode and content. It is false for a symbolic link and for an
+// absent file. The error wraps ErrNotRegular for any other type of file.
 func Holds(path string, content io.Reader, mode fs.FileMode) (bool, error) {
 	info, err := os.Lstat(path)
 	switch {
@@ -65,7 +66,7 @@ func Holds(path string, content io.Reader, mode fs.FileMode) (bool, error) {
 	case info.Mode() != mode:
 		return false, nil
 	}
-	// Should it have become a link or a pipe since, neither is followed and neither blocks.
+	// If the file has since become a link or a FIFO, the open neither follows it nor blocks.
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return false, err
@@ -74,8 +75,8 @@ func Holds(path string, content io.Reader, mode fs.FileMode) (bool, error) {
 	return equal(f, content)
 }
 
-// Sweep removes temporaries in dir that were last written before the given time: those of writers that were killed. It
-// returns the first error, after having tried all.
+// Sweep removes temporary files in dir that were last written before the given time by writers that were killed. It
+// tries all of them and returns the first error.
 func Sweep(dir string, before time.Time) error {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -128,8 +129,8 @@ func replace(path string, content io.ReadSeeker, mode fs.FileMode, checks []Chec
 	return true, SyncDir(filepath.Clean(dir))
 }
 
-// fill writes, and closes in any case. The descriptor for writing has to be gone before anybody may run the file
-// (execve(2), ETXTBSY), and its bytes on disk before the name is.
+// fill writes the temporary file and closes it in any case. The file can be executed only when no descriptor is open
+// for writing (execve(2), ETXTBSY), and its content must be on disk before its name.
 func fill(f *os.File, content io.Reader, mode fs.FileMode) error {
 	_, err := io.Copy(f, content)
 	if err == nil {
@@ -141,8 +142,8 @@ func fill(f *os.File, content io.Reader, mode fs.FileMode) error {
 	return errors.Join(err, f.Close())
 }
 
-// SyncDir makes durable what names dir has. File systems that cannot do that to a directory say EINVAL (fsync(2)), which
-// is no error here.
+// SyncDir makes the directory entries of dir durable. A file system that cannot sync a directory returns EINVAL
+// (fsync(2)), which is ignored.
 func SyncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {

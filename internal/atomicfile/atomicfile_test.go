@@ -17,7 +17,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// tree lists a directory: a line an entry, with mode, name, and what it holds or leads to.
+// tree lists a directory: one line per entry, with mode, name, and content or link target.
 func tree(t *testing.T, dir string) string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -64,7 +64,7 @@ func put(t *testing.T, path, data string, mode fs.FileMode) {
 	}
 }
 
-func TestWriteFileReplacesWhatDiffersAndNothingElse(t *testing.T) {
+func TestWriteFileReplacesOnlyDifferentFiles(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
 	for _, tt := range []struct {
 		name    string
@@ -73,21 +73,27 @@ func TestWriteFileReplacesWhatDiffersAndNothingElse(t *testing.T) {
 		want    string
 	}{
 		{"absent", func(*testing.T, string) {}, true, "-rwxr-xr-x f new\n"},
-		{"other bytes", func(t *testing.T, p string) { put(t, p, "old", 0o755) }, true, "-rwxr-xr-x f new\n"},
-		{"a prefix of the bytes", func(t *testing.T, p string) { put(t, p, "ne", 0o755) }, true, "-rwxr-xr-x f new\n"},
-		{"more bytes", func(t *testing.T, p string) { put(t, p, "new2", 0o755) }, true, "-rwxr-xr-x f new\n"},
-		{"other mode", func(t *testing.T, p string) { put(t, p, "new", 0o700) }, true, "-rwxr-xr-x f new\n"},
-		{"set-user-ID", func(t *testing.T, p string) { put(t, p, "new", 0o755|fs.ModeSetuid) }, true, "-rwxr-xr-x f new\n"},
-		{"the same", func(t *testing.T, p string) { put(t, p, "new", 0o755) }, false, "-rwxr-xr-x f new\n"},
-		{"a link to others' file", func(t *testing.T, p string) {
+		{"different content", func(t *testing.T, p string) { put(t, p, "old", 0o755) }, true, "-rwxr-xr-x f new\n"},
+		{"prefix of the content", func(t *testing.T, p string) { put(t, p, "ne", 0o755) }, true, "-rwxr-xr-x f new\n"},
+		{"longer content", func(t *testing.T, p string) { put(t, p, "new2", 0o755) }, true, "-rwxr-xr-x f new\n"},
+		{"different mode", func(t *testing.T, p string) { put(t, p, "new", 0o700) }, true, "-rwxr-xr-x f new\n"},
+		{
+			"set-user-ID", func(t *testing.T, p string) { put(t, p, "new", 0o755|fs.ModeSetuid) }, true,
+			"-rwxr-xr-x f new\n",
+		},
+		{
+			"same content and mode", func(t *testing.T, p string) { put(t, p, "new", 0o755) }, false,
+			"-rwxr-xr-x f new\n",
+		},
+		{"link to a different file", func(t *testing.T, p string) {
 			put(t, filepath.Join(filepath.Dir(p), "theirs"), "old", 0o644)
 			symlink(t, "theirs", p)
 		}, true, "-rwxr-xr-x f new\n-rw-r--r-- theirs old\n"},
-		{"a link to the same", func(t *testing.T, p string) {
+		{"link to the same content", func(t *testing.T, p string) {
 			put(t, filepath.Join(filepath.Dir(p), "theirs"), "new", 0o755)
 			symlink(t, "theirs", p)
 		}, true, "-rwxr-xr-x f new\n-rwxr-xr-x theirs new\n"},
-		{"a link to nothing", func(t *testing.T, p string) { symlink(t, "nowhere", p) }, true, "-rwxr-xr-x f new\n"},
+		{"dangling link", func(t *testing.T, p string) { symlink(t, "nowhere", p) }, true, "-rwxr-xr-x f new\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -109,7 +115,7 @@ func symlink(t *testing.T, to, path string) {
 	}
 }
 
-func TestAnUnchangedFileIsNotTouched(t *testing.T) {
+func TestWriteFileKeepsIdenticalFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	put(t, path, "same", 0o644)
 	before := stat(t, path)
@@ -117,7 +123,8 @@ func TestAnUnchangedFileIsNotTouched(t *testing.T) {
 		t.Fatal(err)
 	}
 	if after := stat(t, path); before.Ino != after.Ino || before.Mtim != after.Mtim || before.Ctim != after.Ctim {
-		t.Errorf("inode and times were %d %v %v, are %d %v %v", before.Ino, before.Mtim, before.Ctim, after.Ino, after.Mtim, after.Ctim)
+		t.Errorf("inode and times were %d %v %v, are %d %v %v", before.Ino, before.Mtim, before.Ctim, after.Ino,
+			after.Mtim, after.Ctim)
 	}
 }
 
@@ -130,7 +137,7 @@ func stat(t *testing.T, path string) syscall.Stat_t {
 	return s
 }
 
-func TestWhatIsNotAFileIsRefused(t *testing.T) {
+func TestWriteFileRejectsSpecialFiles(t *testing.T) {
 	for name, make := range map[string]func(path string) error{
 		"directory": func(p string) error { return os.Mkdir(p, 0o755) },
 		"pipe":      func(p string) error { return syscall.Mkfifo(p, 0o644) },
@@ -142,7 +149,8 @@ func TestWhatIsNotAFileIsRefused(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := tree(t, dir)
-			if written, err := WriteFile(path, []byte("new"), 0o644); written || !errors.Is(err, ErrNotRegular) || !strings.Contains(err.Error(), path) {
+			if written, err := WriteFile(path, []byte("new"), 0o644); written || !errors.Is(err, ErrNotRegular) ||
+				!strings.Contains(err.Error(), path) {
 				t.Errorf("WriteFile = %v, %v; want ErrNotRegular with the path", written, err)
 			}
 			checkTree(t, dir, before)
@@ -150,7 +158,7 @@ func TestWhatIsNotAFileIsRefused(t *testing.T) {
 	}
 }
 
-func TestACheckSeesTheFinishedFileUnderANameThatNoRuntimeReads(t *testing.T) {
+func TestCheckReceivesCompleteHiddenFile(t *testing.T) {
 	dir := t.TempDir()
 	src, dst := filepath.Join(dir, "src"), filepath.Join(dir, "10-calico.conflist")
 	put(t, src, "new", 0o600)
@@ -177,19 +185,20 @@ func TestACheckSeesTheFinishedFileUnderANameThatNoRuntimeReads(t *testing.T) {
 	checkTree(t, dir, "-rwxr-xr-x 10-calico.conflist new\n-rw------- src new\n")
 }
 
-func TestARefusedFileLeavesTheOldOneAndNoTemporary(t *testing.T) {
+func TestFailedCheckKeepsOldFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
 	put(t, path, "old", 0o644)
 	refused := errors.New("refused")
-	if written, err := WriteFile(path, []byte("new"), 0o755, func(string) error { return refused }); written || !errors.Is(err, refused) {
+	if written, err := WriteFile(path, []byte("new"), 0o755, func(string) error { return refused }); written ||
+		!errors.Is(err, refused) {
 		t.Errorf("WriteFile = %v, %v; want the check's error", written, err)
 	}
 	checkTree(t, dir, "-rw-r--r-- f old\n")
 }
 
-// TestReadersMeetTheOldFileOrTheNew has writers replace a file while readers look at it all the time.
-func TestReadersMeetTheOldFileOrTheNew(t *testing.T) {
+// TestReadersSeeOldOrNewFile has writers replace a file while readers read it repeatedly.
+func TestReadersSeeOldOrNewFile(t *testing.T) {
 	const size, rounds = 300_000, 150
 	path := filepath.Join(t.TempDir(), "plugin")
 	content := func(c byte) []byte { return bytes.Repeat([]byte{c}, size) }
@@ -227,7 +236,7 @@ func TestReadersMeetTheOldFileOrTheNew(t *testing.T) {
 	readers.Wait()
 }
 
-// whole says what is amiss with an executable file of one repeated byte.
+// whole checks an executable file that consists of one repeated byte.
 func whole(path string, size int) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -241,12 +250,13 @@ func whole(path string, size int) error {
 	data := make([]byte, size+1)
 	n, _ := f.Read(data)
 	if n != size || bytes.Count(data[:n], data[:1]) != size || info.Mode() != 0o755 {
-		return fmt.Errorf("met a file of %d bytes, %d of them alike, mode %s", n, bytes.Count(data[:n], data[:1]), info.Mode())
+		return fmt.Errorf("read a file of %d bytes, %d of them alike, mode %s", n, bytes.Count(data[:n], data[:1]),
+			info.Mode())
 	}
 	return nil
 }
 
-func TestSweepRemovesTheTemporariesOfTheDead(t *testing.T) {
+func TestSweepRemovesOldTemporaries(t *testing.T) {
 	dir := t.TempDir()
 	old := time.Now().Add(-time.Hour)
 	for _, name := range []string{".f.1.atomicfile", ".f.2.atomicfile", "f.atomicfile", ".f"} {
@@ -263,8 +273,8 @@ func TestSweepRemovesTheTemporariesOfTheDead(t *testing.T) {
 	checkTree(t, dir, "-rw------- .f \n-rw------- .f.2.atomicfile \n-rw------- f.atomicfile \n")
 }
 
-// TestSweepKnowsTheNamesThatWritersUse: what a killed writer leaves is what Sweep removes.
-func TestSweepKnowsTheNamesThatWritersUse(t *testing.T) {
+// TestSweepMatchesTemporaryNames checks that Sweep removes the files that killed writers leave behind.
+func TestSweepMatchesTemporaryNames(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := WriteFile(filepath.Join(dir, "f"), []byte("new"), 0o600, func(string) error {
 		return Sweep(dir, time.Now().Add(time.Hour))
@@ -274,10 +284,10 @@ func TestSweepKnowsTheNamesThatWritersUse(t *testing.T) {
 	checkTree(t, dir, "")
 }
 
-func TestHoldsIsEqualityOfBytes(t *testing.T) {
+func TestHoldsComparesBytes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	rapid.Check(t, func(t *rapid.T) {
-		// Lengths at the edges of the buffers that are compared.
+		// Lengths around the size of the comparison buffers.
 		length := rapid.SampledFrom([]int{0, 1, 64<<10 - 1, 64 << 10, 64<<10 + 1, 128 << 10}).Draw(t, "length")
 		a := bytes.Repeat([]byte{'x'}, length)
 		b := bytes.Clone(a)

@@ -8,7 +8,8 @@ import (
 	"calico-cni/internal/atomicfile"
 )
 
-// WriteFile replaces a file as a whole and reports whether it had to: a file with the same content and mode is not touched.
+// WriteFile replaces a file atomically and reports whether it wrote: a file with the same content and mode is left
+// unchanged.
 func ExampleWriteFile() {
 	dir, err := os.MkdirTemp("", "example-")
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"calico-cni/internal/bootclock"
 )
 
-func TestNowIsTheUptimeOfTheHost(t *testing.T) {
+func TestNowIsUptime(t *testing.T) {
 	before := bootclock.Now()
 	data, err := os.ReadFile("/proc/uptime")
 	if err != nil {
@@ -22,7 +22,7 @@ func TestNowIsTheUptimeOfTheHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// The file has hundredths of a second, rounded down.
+	// The file has a resolution of 10 ms, rounded down.
 	uptime := time.Duration(seconds * float64(time.Second))
 	if uptime+10*time.Millisecond < before || uptime > after {
 		t.Errorf("uptime %v is not between %v and %v", uptime, before, after)

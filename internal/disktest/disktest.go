@@ -1,4 +1,4 @@
-// Package disktest gives tests a file system that is soon full.
+// Package disktest provides tests with a small file system.
 package disktest
 
 import (
@@ -9,9 +9,9 @@ import (
 	"testing"
 )
 
-// Small mounts a tmpfs of that size, as its mount option has it ("64k"), and returns its directory. The mount is in a mount
-// namespace of the test's goroutine, which stays on its thread and ends with it: other goroutines do not see the mount, and
-// processes that this one starts do. It needs root.
+// Small mounts a tmpfs of the given size ("64k", as in the mount option) and returns its directory. The mount is in a
+// separate mount namespace of the test's goroutine, whose thread exits with it. Other goroutines do not see the mount,
+// but processes that this goroutine starts do. It needs root.
 func Small(t *testing.T, size string) (dir string) {
 	t.Helper()
 	dir = filepath.Join(t.TempDir(), "mnt")

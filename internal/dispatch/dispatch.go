@@ -1,6 +1,6 @@
-// Package dispatch runs one CNI invocation: it reads the environment and standard input, checks them as the
-// specification says, calls the verb, and prints the result or the error as JSON on standard output, and nothing else
-// there (CNI specification 1.1.0, sections 2 and 5).
+// Package dispatch runs one CNI invocation. It reads the environment and standard input, validates them against the
+// specification, calls the verb, and prints the result or the error as JSON. It prints nothing else to standard output
+// (CNI specification 1.1.0, sections 2 and 5).
 package dispatch
 
 import (
@@ -16,16 +16,16 @@ import (
 	"github.com/containernetworking/cni/pkg/version"
 )
 
-// Process is what an invocation gets from the operating system.
+// Process is the operating system environment of an invocation.
 type Process struct {
 	Getenv         func(string) string
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 }
 
-// Plugin is what dispatch calls: the verbs, each nil where the plugin has none.
+// Plugin has the verbs of a plugin. A verb that the plugin does not support is nil.
 type Plugin struct {
-	// About is one line for a person who runs the binary by hand.
+	// About is one line of text for a user who runs the binary by hand.
 	About string
 	Add   func(context.Context, *skel.CmdArgs) (types.Result, error)
 	Del   func(context.Context, *skel.CmdArgs) error
@@ -33,19 +33,19 @@ type Plugin struct {
 	// GC and Status belong to version 1.1.0 of the specification.
 	GC     func(context.Context, *skel.CmdArgs) error
 	Status func(context.Context, *skel.CmdArgs) error
-	// Code gives an error of a verb its code.
+	// Code maps an error of a verb to a CNI error with its code.
 	Code func(error) *types.Error
-	// EntersNetNS says that ADD works inside CNI_NETNS, which then has to exist beforehand.
+	// EntersNetNS says that ADD enters CNI_NETNS, which must then exist before the verb runs.
 	EntersNetNS bool
 }
 
-// Versions returns the versions of the specification that every verb answers in.
+// Versions returns the versions of the specification that every verb supports.
 func Versions() []string {
 	return []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
 }
 
-// Run runs one invocation and returns the exit code of the process: 0, or 1 after an error was printed. A panic of a verb
-// is printed as an error of code 999, its stack on standard error.
+// Run runs one invocation and returns the exit code of the process: 0, or 1 after it printed an error. A panic of a
+// verb becomes an error with code 999, and its stack goes to standard error.
 func Run(ctx context.Context, p Process, plugin Plugin) (exit int) {
 	i := invocation{p: p, plugin: plugin, cniVersion: version.Current()}
 	defer func() {
@@ -65,7 +65,7 @@ func Run(ctx context.Context, p Process, plugin Plugin) (exit int) {
 type invocation struct {
 	p      Process
 	plugin Plugin
-	// cniVersion is the one of the configuration, as soon as it is known: answers are given in it.
+	// cniVersion is the version of the configuration once it is known. Results and errors use it.
 	cniVersion string
 }
 
@@ -100,7 +100,8 @@ func (i *invocation) call(ctx context.Context, v verb, args *skel.CmdArgs) *type
 	}
 	f := i.plugin.verb(v.name)
 	if f == nil {
-		return types.NewError(types.ErrInvalidEnvironmentVariables, "CNI_COMMAND "+v.name+" is not supported by this plugin", "")
+		return types.NewError(types.ErrInvalidEnvironmentVariables,
+			"CNI_COMMAND "+v.name+" is not supported by this plugin", "")
 	}
 	if err := f(ctx, args); err != nil {
 		return i.code(err)
@@ -108,7 +109,7 @@ func (i *invocation) call(ctx context.Context, v verb, args *skel.CmdArgs) *type
 	return nil
 }
 
-// verb returns the function of a verb that has no result, nil where the plugin has none.
+// verb returns the function of a verb without a result, or nil if the plugin does not support the verb.
 func (p *Plugin) verb(name string) func(context.Context, *skel.CmdArgs) error {
 	switch name {
 	case "DEL":
@@ -123,8 +124,8 @@ func (p *Plugin) verb(name string) func(context.Context, *skel.CmdArgs) error {
 	return nil
 }
 
-// code gives an error its code: its own if it has one, as that of a delegate does, else the plugin's. What was said around
-// the former stays.
+// code returns the CNI error for err: its own code if it wraps a CNI error, such as that of a delegate, else the
+// plugin's. In the former case the message keeps the text around the wrapped error.
 func (i *invocation) code(err error) *types.Error {
 	var e *types.Error
 	switch {
@@ -138,9 +139,12 @@ func (i *invocation) code(err error) *types.Error {
 
 func (i *invocation) unknownCommand() *types.Error {
 	if i.p.Getenv("CNI_COMMAND") == "" {
-		_, _ = fmt.Fprintf(i.p.Stderr, "%s\nCNI protocol versions supported: %s\n", i.plugin.About, strings.Join(Versions(), ", "))
-		return types.NewError(types.ErrInvalidEnvironmentVariables, "required environment variable CNI_COMMAND is missing", "")
+		_, _ = fmt.Fprintf(i.p.Stderr, "%s\nCNI protocol versions supported: %s\n", i.plugin.About,
+			strings.Join(Versions(), ", "))
+		return types.NewError(types.ErrInvalidEnvironmentVariables,
+			"required environment variable CNI_COMMAND is missing", "")
 	}
 	return types.NewError(types.ErrInvalidEnvironmentVariables,
-		fmt.Sprintf("CNI_COMMAND %q is unknown; want ADD, DEL, CHECK, GC, STATUS or VERSION", i.p.Getenv("CNI_COMMAND")), "")
+		fmt.Sprintf("CNI_COMMAND %q is unknown; want ADD, DEL, CHECK, GC, STATUS or VERSION",
+			i.p.Getenv("CNI_COMMAND")), "")
 }

@@ -18,7 +18,7 @@ import (
 	"calico-cni/internal/dispatch"
 )
 
-// invocation is one run of a plugin: what goes in, and what has come out.
+// invocation is one run of a plugin, with its inputs and outputs.
 type invocation struct {
 	env    map[string]string
 	stdin  io.Reader
@@ -26,15 +26,16 @@ type invocation struct {
 
 	exit           int
 	stdout, stderr bytes.Buffer
-	// called has the verbs that ran, args what the last of them got.
+	// called lists the verbs that ran; args are the arguments of the last one.
 	called []string
 	args   *skel.CmdArgs
 }
 
-// invoke prepares a well-formed invocation of a plugin that has all verbs, each of which succeeds.
+// invoke prepares a valid invocation of a plugin that has all verbs. Each verb succeeds.
 func invoke(command, config string) *invocation {
 	i := &invocation{stdin: strings.NewReader(config), env: map[string]string{
-		"CNI_COMMAND": command, "CNI_CONTAINERID": "c0ffee", "CNI_NETNS": "/no/such/netns", "CNI_IFNAME": "eth0", "CNI_PATH": "/opt/cni/bin",
+		"CNI_COMMAND": command, "CNI_CONTAINERID": "c0ffee", "CNI_NETNS": "/no/such/netns", "CNI_IFNAME": "eth0",
+		"CNI_PATH": "/opt/cni/bin",
 	}}
 	verb := func(name string) func(context.Context, *skel.CmdArgs) error {
 		return func(_ context.Context, args *skel.CmdArgs) error {
@@ -67,23 +68,26 @@ func (i *invocation) unset(names string) *invocation {
 
 func (i *invocation) run() *invocation {
 	getenv := func(key string) string { return i.env[key] }
-	i.exit = dispatch.Run(context.Background(), dispatch.Process{Getenv: getenv, Stdin: i.stdin, Stdout: &i.stdout, Stderr: &i.stderr}, i.plugin)
+	i.exit = dispatch.Run(context.Background(), dispatch.Process{
+		Getenv: getenv, Stdin: i.stdin, Stdout: &i.stdout,
+		Stderr: &i.stderr,
+	}, i.plugin)
 	return i
 }
 
-// outcome runs the invocation and renders it: the verb that ran, or the error's version, code and message.
+// outcome runs the invocation and formats the verb that ran, or the error's version, code and message.
 func (i *invocation) outcome(t *testing.T) string {
 	t.Helper()
 	if i.run(); i.exit == 0 {
 		return fmt.Sprintf("ran %v", i.called)
 	}
 	if i.called != nil {
-		t.Errorf("%v ran in spite of the error", i.called)
+		t.Errorf("%v ran despite the error", i.called)
 	}
 	return i.failure(t)
 }
 
-// failure renders the error that was printed, and checks that nothing else was.
+// failure formats the printed error and checks that nothing else was printed.
 func (i *invocation) failure(t *testing.T) string {
 	t.Helper()
 	var e struct {
@@ -104,7 +108,7 @@ func (i *invocation) failure(t *testing.T) string {
 	return fmt.Sprintf("%s: %d: %s", e.CNIVersion, e.Code, e.Msg)
 }
 
-// check compares an outcome with the one wanted.
+// check compares an outcome with the wanted one.
 func check(t *testing.T, got, want string) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -113,13 +117,17 @@ func check(t *testing.T, got, want string) {
 }
 
 const (
-	v010, v040, v110 = `{"cniVersion":"0.1.0","name":"net"}`, `{"cniVersion":"0.4.0","name":"net"}`, `{"cniVersion":"1.1.0","name":"net"}`
-	all              = "0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0"
+	v010 = `{"cniVersion":"0.1.0","name":"net"}`
+	v040 = `{"cniVersion":"0.4.0","name":"net"}`
+	v110 = `{"cniVersion":"1.1.0","name":"net"}`
+	all  = "0.1.0, 0.2.0, 0.3.0, 0.3.1, 0.4.0, 1.0.0, 1.1.0"
 )
 
-func TestC1C4ForeignKeysAreTolerated(t *testing.T) {
-	check(t, invoke("DEL", `{"cniVersion":"1.1.0","name":"net","disableCheck":true,"disableGC":true,"cniVersions":["1.1.0"],
-		"loadOnlyInlinedPlugins":true,"plugins":[],"capabilities":{"ips":true},"future":{"a":[1]}}`).outcome(t), "ran [DEL]")
+func TestC1C4ForeignKeysAreIgnored(t *testing.T) {
+	check(t, invoke("DEL", `{"cniVersion":"1.1.0","name":"net","disableCheck":true,"disableGC":true,
+		"cniVersions":["1.1.0"],
+		"loadOnlyInlinedPlugins":true,"plugins":[],"capabilities":{"ips":true},
+			"future":{"a":[1]}}`).outcome(t), "ran [DEL]")
 }
 
 func TestC2C5C6ConfigurationIsChecked(t *testing.T) {
@@ -131,44 +139,62 @@ func TestC2C5C6ConfigurationIsChecked(t *testing.T) {
 		{"well formed", v110, "ran [DEL]"},
 		{"name with all its characters", `{"cniVersion":"1.1.0","name":"0k8s_pod.net-work"}`, "ran [DEL]"},
 		{"absent version is 0.1.0", `{"name":"-"}`, `0.1.0: 7: network name "-" is invalid: ` + badName},
-		{"null version is 0.1.0", `{"cniVersion":null,"name":"-"}`, `0.1.0: 7: network name "-" is invalid: ` + badName},
+		{"null version is 0.1.0", `{"cniVersion":null,"name":"-"}`, `0.1.0: 7: network name "-" is invalid: ` +
+			badName},
 		{"empty version is 0.1.0", `{"cniVersion":"","name":"-"}`, `0.1.0: 7: network name "-" is invalid: ` + badName},
 		{"version of the future", `{"cniVersion":"1.2.0","name":"net"}`, unsupported(`"1.2.0"`)},
-		{"version that never was", `{"cniVersion":"0.5.0","name":"net"}`, unsupported(`"0.5.0"`)},
-		{"version that is none", `{"cniVersion":"latest","name":"net"}`, unsupported(`"latest"`)},
+		{"version that never existed", `{"cniVersion":"0.5.0","name":"net"}`, unsupported(`"0.5.0"`)},
+		{"not a version", `{"cniVersion":"latest","name":"net"}`, unsupported(`"latest"`)},
 		{"version before name", `{"cniVersion":"9.0.0"}`, unsupported(`"9.0.0"`)},
 		{"nothing", ``, "1.1.0: 6: decode network configuration: it is empty; want one JSON object"},
-		{"byte order mark", "\xef\xbb\xbf" + v110, "1.1.0: 6: decode network configuration: it begins with a byte order mark (BOM); save it as UTF-8 without BOM"},
-		{"half an object", `{"cniVersion":"1.1.0"`, "1.1.0: 6: decode network configuration: it ends before the JSON is complete; see whether it was cut off, or lacks a closing quote, bracket or brace"},
-		{"a second object", v110 + v110, "1.1.0: 6: decode network configuration: more text follows the JSON at line 1, column 36; remove it"},
-		{"no object", `["net"]`, "1.1.0: 6: decode network configuration: want one JSON object, not array"},
-		{"name of another type", `{"name":5}`, "1.1.0: 6: decode network configuration: name: want a string, not number"},
-		{"version of another type", `{"cniVersion":1.1}`, "1.1.0: 6: decode network configuration: cniVersion: want a string, not number"},
+		{
+			"byte order mark", "\xef\xbb\xbf" + v110,
+			"1.1.0: 6: decode network configuration: it begins with a byte order mark (BOM); save it as UTF-8 " +
+				"without BOM",
+		},
+		{
+			"half an object", `{"cniVersion":"1.1.0"`,
+			"1.1.0: 6: decode network configuration: it ends before the JSON is complete; see whether it was cut " +
+				"off, or lacks a closing quote, bracket or brace",
+		},
+		{"second object", v110 + v110, "1.1.0: 6: decode network configuration: more text follows the JSON at line " +
+			"1, column 36; remove it"},
+		{"not an object", `["net"]`, "1.1.0: 6: decode network configuration: want one JSON object, not array"},
+		{"name of wrong type", `{"name":5}`, "1.1.0: 6: decode network configuration: name: want a string, not number"},
+		{
+			"version of wrong type", `{"cniVersion":1.1}`,
+			"1.1.0: 6: decode network configuration: cniVersion: want a string, not number",
+		},
 		{"no name", `{"cniVersion":"1.0.0"}`, `1.0.0: 7: network configuration has no name; set "name"`},
 		{"empty name", `{"cniVersion":"1.0.0","name":""}`, `1.0.0: 7: network configuration has no name; set "name"`},
 		{"null", `null`, `0.1.0: 7: network configuration has no name; set "name"`},
-		{"name with a slash", `{"cniVersion":"1.0.0","name":"a/b"}`, `1.0.0: 7: network name "a/b" is invalid: ` + badName},
-		{"name with a line feed", `{"cniVersion":"1.0.0","name":"a\n"}`, `1.0.0: 7: network name "a\n" is invalid: ` + badName},
+		{"name with a slash", `{"cniVersion":"1.0.0","name":"a/b"}`, `1.0.0: 7: network name "a/b" is invalid: ` +
+			badName},
+		{"name with a line feed", `{"cniVersion":"1.0.0","name":"a\n"}`, `1.0.0: 7: network name "a\n" is invalid: ` +
+			badName},
 	} {
 		t.Run(c.name, func(t *testing.T) { check(t, invoke("DEL", c.config).outcome(t), c.want) })
 	}
 }
 
-func TestC5EverySupportedVersionIsTaken(t *testing.T) {
+func TestC5EverySupportedVersionIsAccepted(t *testing.T) {
 	for _, v := range dispatch.Versions() {
 		check(t, invoke("DEL", `{"cniVersion":"`+v+`","name":"net"}`).outcome(t), "ran [DEL]")
 	}
 }
 
-func TestC6VerbsBeforeTheirVersionAreRefused(t *testing.T) {
+func TestC6VerbsOfLaterVersionsAreRejected(t *testing.T) {
 	for _, c := range []struct{ command, config, want string }{
 		{"ADD", v010, "ran [ADD]"},
 		{"DEL", v010, "ran [DEL]"},
-		{"CHECK", `{"cniVersion":"0.3.1","name":"net"}`, "0.3.1: 1: cniVersion 0.3.1 has no CHECK, which came with 0.4.0"},
+		{
+			"CHECK", `{"cniVersion":"0.3.1","name":"net"}`,
+			"0.3.1: 1: cniVersion 0.3.1 has no CHECK, which was added in 0.4.0",
+		},
 		{"CHECK", v040, "ran [CHECK]"},
-		{"GC", `{"cniVersion":"1.0.0","name":"net"}`, "1.0.0: 1: cniVersion 1.0.0 has no GC, which came with 1.1.0"},
+		{"GC", `{"cniVersion":"1.0.0","name":"net"}`, "1.0.0: 1: cniVersion 1.0.0 has no GC, which was added in 1.1.0"},
 		{"GC", v110, "ran [GC]"},
-		{"STATUS", `{"name":"net"}`, "0.1.0: 1: cniVersion 0.1.0 has no STATUS, which came with 1.1.0"},
+		{"STATUS", `{"name":"net"}`, "0.1.0: 1: cniVersion 0.1.0 has no STATUS, which was added in 1.1.0"},
 		{"STATUS", v110, "ran [STATUS]"},
 	} {
 		t.Run(c.command, func(t *testing.T) {
@@ -181,9 +207,9 @@ func TestC6VerbsBeforeTheirVersionAreRefused(t *testing.T) {
 	}
 }
 
-func TestC7C8VariablesAreRequiredAndNamed(t *testing.T) {
+func TestC7C8MissingVariablesAreNamed(t *testing.T) {
 	missing := func(verb, names string) string {
-		return "1.1.0: 4: " + verb + " without " + names + "; the runtime has to set it"
+		return "1.1.0: 4: " + verb + " without " + names + "; the runtime must set it"
 	}
 	for _, c := range []struct{ command, unset, want string }{
 		{"ADD", "CNI_CONTAINERID", missing("ADD", "CNI_CONTAINERID")},
@@ -219,16 +245,31 @@ func TestC7MalformedVariablesAreNamed(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
 		{"CNI_CONTAINERID", "A-b_c.9", "ran [DEL]"},
 		{"CNI_CONTAINERID", strings.Repeat("f", 64), "ran [DEL]"},
-		{"CNI_CONTAINERID", "../../etc", `1.1.0: 4: CNI_CONTAINERID "../../etc" is invalid: want a letter or digit, then letters, digits, '_', '.' or '-'`},
-		{"CNI_CONTAINERID", "_a", `1.1.0: 4: CNI_CONTAINERID "_a" is invalid: want a letter or digit, then letters, digits, '_', '.' or '-'`},
-		{"CNI_CONTAINERID", "a\n", `1.1.0: 4: CNI_CONTAINERID "a\n" is invalid: want a letter or digit, then letters, digits, '_', '.' or '-'`},
+		{
+			"CNI_CONTAINERID", "../../etc",
+			`1.1.0: 4: CNI_CONTAINERID "../../etc" is invalid: want a letter or digit, then letters, digits, '_', ` +
+				`'.' or '-'`,
+		},
+		{"CNI_CONTAINERID", "_a", `1.1.0: 4: CNI_CONTAINERID "_a" is invalid: want a letter or digit, then letters, ` +
+			`digits, '_', '.' or '-'`},
+		{"CNI_CONTAINERID", "a\n", `1.1.0: 4: CNI_CONTAINERID "a\n" is invalid: want a letter or digit, then ` +
+			`letters, digits, '_', '.' or '-'`},
 		{"CNI_IFNAME", "a23456789012345", "ran [DEL]"},
-		{"CNI_IFNAME", "a234567890123456", `1.1.0: 4: CNI_IFNAME "a234567890123456" is invalid: want 1 to 15 bytes, not . or .., without slash, colon or whitespace`},
-		{"CNI_IFNAME", ".", `1.1.0: 4: CNI_IFNAME "." is invalid: want 1 to 15 bytes, not . or .., without slash, colon or whitespace`},
-		{"CNI_IFNAME", "..", `1.1.0: 4: CNI_IFNAME ".." is invalid: want 1 to 15 bytes, not . or .., without slash, colon or whitespace`},
-		{"CNI_IFNAME", "a/b", `1.1.0: 4: CNI_IFNAME "a/b" is invalid: want 1 to 15 bytes, not . or .., without slash, colon or whitespace`},
-		{"CNI_IFNAME", "a:b", `1.1.0: 4: CNI_IFNAME "a:b" is invalid: want 1 to 15 bytes, not . or .., without slash, colon or whitespace`},
-		{"CNI_IFNAME", "a b", `1.1.0: 4: CNI_IFNAME "a b" is invalid: want 1 to 15 bytes, not . or .., without slash, colon or whitespace`},
+		{
+			"CNI_IFNAME", "a234567890123456",
+			`1.1.0: 4: CNI_IFNAME "a234567890123456" is invalid: want 1 to 15 bytes, not . or .., without slash, ` +
+				`colon or whitespace`,
+		},
+		{"CNI_IFNAME", ".", `1.1.0: 4: CNI_IFNAME "." is invalid: want 1 to 15 bytes, not . or .., without slash, ` +
+			`colon or whitespace`},
+		{"CNI_IFNAME", "..", `1.1.0: 4: CNI_IFNAME ".." is invalid: want 1 to 15 bytes, not . or .., without slash, ` +
+			`colon or whitespace`},
+		{"CNI_IFNAME", "a/b", `1.1.0: 4: CNI_IFNAME "a/b" is invalid: want 1 to 15 bytes, not . or .., without ` +
+			`slash, colon or whitespace`},
+		{"CNI_IFNAME", "a:b", `1.1.0: 4: CNI_IFNAME "a:b" is invalid: want 1 to 15 bytes, not . or .., without ` +
+			`slash, colon or whitespace`},
+		{"CNI_IFNAME", "a b", `1.1.0: 4: CNI_IFNAME "a b" is invalid: want 1 to 15 bytes, not . or .., without ` +
+			`slash, colon or whitespace`},
 		{"CNI_COMMAND", "add", `1.1.0: 4: CNI_COMMAND "add" is unknown; want ADD, DEL, CHECK, GC, STATUS or VERSION`},
 	} {
 		t.Run(c.name+"="+c.value, func(t *testing.T) {
@@ -237,18 +278,19 @@ func TestC7MalformedVariablesAreNamed(t *testing.T) {
 	}
 }
 
-func TestVerbGetsWhatTheRuntimeSaid(t *testing.T) {
+func TestVerbReceivesArguments(t *testing.T) {
 	i := invoke("DEL", v110).set("CNI_ARGS", "K=V").set("CNI_NETNS_OVERRIDE", "1")
 	check(t, i.outcome(t), "ran [DEL]")
 	want := &skel.CmdArgs{
-		ContainerID: "c0ffee", Netns: "/no/such/netns", IfName: "eth0", Args: "K=V", Path: "/opt/cni/bin", NetnsOverride: "1", StdinData: []byte(v110),
+		ContainerID: "c0ffee", Netns: "/no/such/netns", IfName: "eth0", Args: "K=V", Path: "/opt/cni/bin",
+		NetnsOverride: "1", StdinData: []byte(v110),
 	}
 	if diff := cmp.Diff(want, i.args); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestC10K8NothingIsPrintedWhereThereIsNoResult(t *testing.T) {
+func TestC10K8NoOutputWithoutResult(t *testing.T) {
 	for _, command := range []string{"DEL", "CHECK", "GC", "STATUS"} {
 		i := invoke(command, v110)
 		check(t, i.outcome(t), "ran ["+command+"]")
@@ -258,7 +300,7 @@ func TestC10K8NothingIsPrintedWhereThereIsNoResult(t *testing.T) {
 	}
 }
 
-func TestPluginWithoutAVerbSaysSo(t *testing.T) {
+func TestUnsupportedVerbIsRejected(t *testing.T) {
 	for _, command := range []string{"ADD", "DEL", "CHECK", "GC", "STATUS"} {
 		i := invoke(command, v110)
 		i.plugin = dispatch.Plugin{}
@@ -266,7 +308,7 @@ func TestPluginWithoutAVerbSaysSo(t *testing.T) {
 	}
 }
 
-func TestRunByHandItSaysWhatItIs(t *testing.T) {
+func TestRunWithoutCommandPrintsAbout(t *testing.T) {
 	i := invoke("", "").run()
 	if want := "test plugin\nCNI protocol versions supported: " + all + "\n"; i.stderr.String() != want {
 		t.Errorf("standard error is %q, want %q", i.stderr.String(), want)
@@ -282,9 +324,15 @@ func TestC9C11ErrorsOfVerbsKeepCodeAndContext(t *testing.T) {
 	}{
 		{"without a code", errors.New("get pod: gone"), "0.4.0: 100: get pod: gone"},
 		{"with a code", delegate, "0.4.0: 11: no address (range is full)"},
-		{"with a code, wrapped", fmt.Errorf("delegate host-local: %w", delegate), "0.4.0: 11: delegate host-local: no address; range is full"},
-		{"with a code, joined", errors.Join(errors.New("undo"), delegate), "0.4.0: 11: undo; no address; range is full"},
-		{"of many lines", errors.Join(errors.New("a"), errors.New("b")), "0.4.0: 100: a; b"},
+		{
+			"with a code, wrapped", fmt.Errorf("delegate host-local: %w", delegate),
+			"0.4.0: 11: delegate host-local: no address; range is full",
+		},
+		{
+			"with a code, joined", errors.Join(errors.New("undo"), delegate),
+			"0.4.0: 11: undo; no address; range is full",
+		},
+		{"multiple lines", errors.Join(errors.New("a"), errors.New("b")), "0.4.0: 100: a; b"},
 	} {
 		for _, command := range []string{"ADD", "DEL"} {
 			t.Run(c.name+", "+command, func(t *testing.T) {
@@ -297,7 +345,7 @@ func TestC9C11ErrorsOfVerbsKeepCodeAndContext(t *testing.T) {
 	}
 }
 
-func TestPanicIsAnErrorWithItsStackOnStandardError(t *testing.T) {
+func TestPanicIsReportedWithStack(t *testing.T) {
 	i := invoke("DEL", v040)
 	i.plugin.Del = func(_ context.Context, args *skel.CmdArgs) error { panic("out\nof luck") }
 	check(t, i.outcome(t), "0.4.0: 999: internal error: out; of luck; please report it")
@@ -306,17 +354,21 @@ func TestPanicIsAnErrorWithItsStackOnStandardError(t *testing.T) {
 	}
 }
 
-func TestUnreadableInputIsAnIOError(t *testing.T) {
+func TestUnreadableInputIsIOError(t *testing.T) {
 	i := invoke("DEL", "")
 	i.stdin = io.MultiReader(strings.NewReader(`{"name":`), broken{})
 	check(t, i.outcome(t), "1.1.0: 5: read network configuration from standard input: broken")
 }
 
-func TestErrorThatCannotBePrintedIsOnStandardError(t *testing.T) {
+func TestUnprintableErrorGoesToStandardError(t *testing.T) {
 	i := invoke("CHECK", v010)
 	getenv := func(key string) string { return i.env[key] }
-	exit := dispatch.Run(t.Context(), dispatch.Process{Getenv: getenv, Stdin: i.stdin, Stdout: broken{}, Stderr: &i.stderr}, i.plugin)
-	const want = "write error to standard output: broken; the error was: cniVersion 0.1.0 has no CHECK, which came with 0.4.0\n"
+	exit := dispatch.Run(t.Context(), dispatch.Process{
+		Getenv: getenv, Stdin: i.stdin, Stdout: broken{},
+		Stderr: &i.stderr,
+	}, i.plugin)
+	const want = "write error to standard output: broken; the error was: cniVersion 0.1.0 has no CHECK, which was " +
+		"added in 0.4.0\n"
 	if exit != 1 || i.stderr.String() != want {
 		t.Errorf("exit code %d, standard error %q, want 1 and %q", exit, i.stderr.String(), want)
 	}

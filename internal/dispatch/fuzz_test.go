@@ -9,8 +9,8 @@ import (
 	"calico-cni/internal/dispatch"
 )
 
-// FuzzRun gives a plugin any input and environment. It neither panics nor prints anything but at most one JSON object:
-// an error if and only if it fails, and a result only of ADD and VERSION.
+// FuzzRun runs a plugin with arbitrary input and environment. The plugin must not panic. It may print at most one JSON
+// object: an error if and only if it fails, and a result only for ADD and VERSION.
 func FuzzRun(f *testing.F) {
 	for _, command := range []string{"ADD", "DEL", "CHECK", "GC", "STATUS", "VERSION", "", "add"} {
 		f.Add(command, "c0ffee", "eth0", "", "/opt/cni/bin", v110)
@@ -18,7 +18,8 @@ func FuzzRun(f *testing.F) {
 		f.Add(command, "a\x00", "\xff", "", "", `{"CNIVERSION":"0.3.1","name":"\u0000"}`)
 	}
 	f.Fuzz(func(t *testing.T, command, containerID, ifName, override, path, stdin string) {
-		i := invoke(command, stdin).set("CNI_CONTAINERID", containerID).set("CNI_IFNAME", ifName).set("CNI_NETNS_OVERRIDE", override).set("CNI_PATH", path)
+		i := invoke(command, stdin).set("CNI_CONTAINERID", containerID).set("CNI_IFNAME",
+			ifName).set("CNI_NETNS_OVERRIDE", override).set("CNI_PATH", path)
 		i.plugin.Add = ipv4Only(i)
 		i.set("CNI_NETNS", own).run()
 
@@ -36,7 +37,8 @@ func FuzzRun(f *testing.F) {
 		}
 		switch {
 		case i.exit == 1:
-			if silent || answer.Code == nil || answer.Msg == "" || strings.Contains(answer.Msg, "\n") || answer.CNIVersion == "" || *answer.Code == 999 {
+			if silent || answer.Code == nil || answer.Msg == "" || strings.Contains(answer.Msg, "\n") ||
+				answer.CNIVersion == "" || *answer.Code == 999 {
 				t.Errorf("error is %+v", answer)
 			}
 		case i.exit != 0 || answer.Code != nil:

@@ -18,8 +18,7 @@ import (
 	"calico-cni/internal/netnspath"
 )
 
-// verb says what a command takes: the environment variables it cannot do without, and the first version of the
-// specification that has it.
+// verb describes a command: the required environment variables, and the first version of the specification that has it.
 type verb struct {
 	name     string
 	required []string
@@ -44,10 +43,11 @@ func verbOf(command string) (v verb, ok bool) {
 	return verb{}, false
 }
 
-// attaches says that the verb is about one attachment.
+// attaches reports whether the verb concerns one attachment.
 func (v verb) attaches() bool { return slices.Contains(v.required, "CNI_CONTAINERID") }
 
-// environment reads the CNI_* variables. What a verb requires must be there and well formed; the error names the variable.
+// environment reads the CNI_* variables. Those that a verb requires must be set and well formed. The error names the
+// variable.
 func (i *invocation) environment(v verb) (*skel.CmdArgs, *types.Error) {
 	args := &skel.CmdArgs{
 		ContainerID:   i.p.Getenv("CNI_CONTAINERID"),
@@ -65,38 +65,43 @@ func (i *invocation) environment(v verb) (*skel.CmdArgs, *types.Error) {
 	}
 	if len(missing) > 0 {
 		return nil, types.NewError(types.ErrInvalidEnvironmentVariables,
-			fmt.Sprintf("%s without %s; the runtime has to set it", v.name, strings.Join(missing, ", ")), "")
+			fmt.Sprintf("%s without %s; the runtime must set it", v.name, strings.Join(missing, ", ")), "")
 	}
 	if v.attaches() {
 		if err := utils.ValidateContainerID(args.ContainerID); err != nil {
-			return nil, invalid("CNI_CONTAINERID", args.ContainerID, "want a letter or digit, then letters, digits, '_', '.' or '-'")
+			return nil, invalid("CNI_CONTAINERID", args.ContainerID,
+				"want a letter or digit, then letters, digits, '_', '.' or '-'")
 		}
 		if err := utils.ValidateInterfaceName(args.IfName); err != nil {
-			return nil, invalid("CNI_IFNAME", args.IfName, "want 1 to 15 bytes, not . or .., without slash, colon or whitespace")
+			return nil, invalid("CNI_IFNAME", args.IfName,
+				"want 1 to 15 bytes, not . or .., without slash, colon or whitespace")
 		}
 	}
 	return args, nil
 }
 
 func invalid(name, value, remedy string) *types.Error {
-	return types.NewError(types.ErrInvalidEnvironmentVariables, fmt.Sprintf("%s %q is invalid: %s", name, value, remedy), "")
+	return types.NewError(types.ErrInvalidEnvironmentVariables,
+		fmt.Sprintf("%s %q is invalid: %s", name, value, remedy), "")
 }
 
-// config reads standard input and checks what holds for every plugin: it is a JSON object with a good network name, in
-// a version that has the verb.
+// config reads standard input and checks the rules that apply to every plugin: it must be a JSON object with a valid
+// network name, in a version that has the verb.
 func (i *invocation) config(v verb) ([]byte, *types.Error) {
 	data, err := io.ReadAll(i.p.Stdin)
 	if err != nil {
-		return nil, types.NewError(types.ErrIOFailure, fmt.Sprintf("read network configuration from standard input: %v", err), "")
+		return nil, types.NewError(types.ErrIOFailure, fmt.Sprintf("read network configuration from standard input: %v",
+			err), "")
 	}
 	var conf struct {
 		CNIVersion *string `json:"cniVersion"`
 		Name       string  `json:"name"`
 	}
 	if err := json.Unmarshal(data, &conf); err != nil {
-		return nil, types.NewError(types.ErrDecodingFailure, "decode network configuration: "+undecodable(data, err), "")
+		return nil, types.NewError(types.ErrDecodingFailure, "decode network configuration: "+undecodable(data, err),
+			"")
 	}
-	// No version means the first one.
+	// An absent version means 0.1.0.
 	i.cniVersion = "0.1.0"
 	if conf.CNIVersion != nil && *conf.CNIVersion != "" {
 		i.cniVersion = *conf.CNIVersion
@@ -109,12 +114,13 @@ func (i *invocation) config(v verb) ([]byte, *types.Error) {
 	}
 	if err := utils.ValidateNetworkName(conf.Name); err != nil {
 		return nil, types.NewError(types.ErrInvalidNetworkConfig,
-			fmt.Sprintf("network name %q is invalid: want a letter or digit, then letters, digits, '_', '.' or '-'", conf.Name), "")
+			fmt.Sprintf("network name %q is invalid: want a letter or digit, then letters, digits, '_', '.' or '-'",
+				conf.Name), "")
 	}
 	return data, nil
 }
 
-// undecodable says what is wrong with JSON, without the names of Go types.
+// undecodable describes a JSON error without the names of Go types.
 func undecodable(data []byte, err error) string {
 	if fault := jsonfault.Explain(data); fault != "" {
 		return fault
@@ -132,21 +138,21 @@ func undecodable(data []byte, err error) string {
 func (i *invocation) checkVersion(v verb) *types.Error {
 	asked := i.cniVersion
 	if !slices.Contains(Versions(), asked) {
-		// The error has to be in a version that exists.
+		// The error must use a supported version.
 		i.cniVersion = version.Current()
 		return types.NewError(types.ErrIncompatibleCNIVersion,
 			fmt.Sprintf("cniVersion %q is not supported; set one of %s", asked, strings.Join(Versions(), ", ")), "")
 	}
 	if ok, err := version.GreaterThanOrEqualTo(asked, v.since); err != nil || !ok {
 		return types.NewError(types.ErrIncompatibleCNIVersion,
-			fmt.Sprintf("cniVersion %s has no %s, which came with %s", asked, v.name, v.since), "")
+			fmt.Sprintf("cniVersion %s has no %s, which was added in %s", asked, v.name, v.since), "")
 	}
 	return nil
 }
 
-// netns refuses a namespace that is the plugin's own, and, where the plugin works inside it, one that does not exist. It
-// does so before the verb runs. A DEL goes ahead in either case: the path of a sandbox that is gone may name another
-// process by now, and what the sandbox held has to be released all the same. The data plane keeps its hands off.
+// netns rejects the plugin's own network namespace and, if the plugin enters the namespace, one that does not exist. It
+// does so before the verb runs. A DEL continues in both cases: the path of a deleted sandbox may now refer to another
+// process, and the resources of the sandbox must still be released. The data plane does not touch such a namespace.
 func (i *invocation) netns(v verb, args *skel.CmdArgs) *types.Error {
 	if args.Netns == "" || !v.attaches() || v.name == "DEL" {
 		return nil
@@ -158,7 +164,8 @@ func (i *invocation) netns(v verb, args *skel.CmdArgs) *types.Error {
 		}
 		if v.name == "ADD" && i.plugin.EntersNetNS {
 			return types.NewError(types.ErrInvalidEnvironmentVariables,
-				fmt.Sprintf("CNI_NETNS %s: network namespace does not exist: %v; the runtime has removed the sandbox, or names a wrong path", args.Netns, err), "")
+				fmt.Sprintf("CNI_NETNS %s: network namespace does not exist: %v; the runtime has removed the "+
+					"sandbox or passed a wrong path", args.Netns, err), "")
 		}
 		return nil
 	}
@@ -170,7 +177,8 @@ func (i *invocation) netns(v verb, args *skel.CmdArgs) *types.Error {
 	defer func() { _ = own.Close() }()
 	if pod.Equal(own) && args.NetnsOverride != "1" && !strings.EqualFold(args.NetnsOverride, "true") {
 		return types.NewError(types.ErrInvalidEnvironmentVariables,
-			fmt.Sprintf("CNI_NETNS %s is the plugin's own network namespace; set CNI_NETNS_OVERRIDE=1 if that is meant", args.Netns), "")
+			fmt.Sprintf("CNI_NETNS %s is the plugin's own network namespace; set CNI_NETNS_OVERRIDE=1 if this is "+
+				"intended", args.Netns), "")
 	}
 	return nil
 }

@@ -11,8 +11,8 @@ import (
 	"calico-cni/internal/nettest"
 )
 
-// A namespace that cannot be opened is not one that does not exist: the data plane names the privilege that is missing.
-func TestDeniedNetworkNamespaceIsLeftToThePlugin(t *testing.T) {
+// A namespace that cannot be opened may exist. The data plane then names the missing privilege.
+func TestUnopenableNetworkNamespaceIsLeftToPlugin(t *testing.T) {
 	sleep := exec.Command("sleep", "infinity")
 	if err := sleep.Start(); err != nil {
 		t.Fatal(err)
@@ -23,7 +23,7 @@ func TestDeniedNetworkNamespaceIsLeftToThePlugin(t *testing.T) {
 	})
 	done := make(chan string)
 	go func() {
-		runtime.LockOSThread() // For ever: the thread loses a capability.
+		runtime.LockOSThread() // Never unlocked: the thread loses a capability.
 		if err := nettest.DropCapability(unix.CAP_SYS_PTRACE); err != nil {
 			done <- err.Error()
 			return
@@ -37,8 +37,9 @@ func TestDeniedNetworkNamespaceIsLeftToThePlugin(t *testing.T) {
 
 const own = "/proc/self/ns/net"
 
-func TestC13OwnNetworkNamespaceIsRefusedBeforeTheVerbRuns(t *testing.T) {
-	const refused = "1.1.0: 4: CNI_NETNS " + own + " is the plugin's own network namespace; set CNI_NETNS_OVERRIDE=1 if that is meant"
+func TestC13OwnNetworkNamespaceIsRejectedBeforeVerb(t *testing.T) {
+	const refused = "1.1.0: 4: CNI_NETNS " + own +
+		" is the plugin's own network namespace; set CNI_NETNS_OVERRIDE=1 if this is intended"
 	for _, c := range []struct{ command, override, want string }{
 		{"ADD", "", refused},
 		{"DEL", "", "ran [DEL]"},
@@ -49,7 +50,7 @@ func TestC13OwnNetworkNamespaceIsRefusedBeforeTheVerbRuns(t *testing.T) {
 		{"ADD", "true", "ran [ADD]"},
 		{"DEL", "TRUE", "ran [DEL]"},
 		{"CHECK", "1", "ran [CHECK]"},
-		// These are about no attachment, so that the variable says nothing to them.
+		// These verbs concern no attachment and ignore the variable.
 		{"GC", "", "ran [GC]"},
 		{"STATUS", "", "ran [STATUS]"},
 	} {
@@ -61,7 +62,7 @@ func TestC13OwnNetworkNamespaceIsRefusedBeforeTheVerbRuns(t *testing.T) {
 	}
 }
 
-func TestAnotherNetworkNamespaceIsTaken(t *testing.T) {
+func TestOtherNetworkNamespaceIsAccepted(t *testing.T) {
 	pod := nettest.NewNetNS(t)
 	for _, command := range []string{"ADD", "DEL", "CHECK"} {
 		i := invoke(command, v110).set("CNI_NETNS", pod.Path)
@@ -70,14 +71,15 @@ func TestAnotherNetworkNamespaceIsTaken(t *testing.T) {
 	}
 }
 
-func TestAbsentNetworkNamespaceStopsOnlyTheAddThatEntersIt(t *testing.T) {
+func TestAbsentNetworkNamespaceFailsOnlyEnteringAdd(t *testing.T) {
 	for _, c := range []struct {
 		command string
 		enters  bool
 		want    string
 	}{
-		{"ADD", true, "1.1.0: 4: CNI_NETNS /no/such/netns: network namespace does not exist: open \"/no/such/netns\": no network namespace: no such file or directory; " +
-			"the runtime has removed the sandbox, or names a wrong path"},
+		{"ADD", true, "1.1.0: 4: CNI_NETNS /no/such/netns: network namespace does not exist: open " +
+			"\"/no/such/netns\": no network namespace: no such file or directory; " +
+			"the runtime has removed the sandbox or passed a wrong path"},
 		{"ADD", false, "ran [ADD]"},
 		{"DEL", true, "ran [DEL]"},
 		{"CHECK", true, "ran [CHECK]"},

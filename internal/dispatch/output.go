@@ -24,11 +24,11 @@ func (i *invocation) print(r types.Result) *types.Error {
 	return nil
 }
 
-// convert returns the result in a version. The library's own conversion leaves the fields that came with 1.1.0 in
-// results of older versions: those of interfaces in 1.0.0, those of routes in 0.3.0 to 1.0.0.
+// convert converts a result to a version. The library's own conversion keeps fields of 1.1.0 in results of older
+// versions: those of interfaces in 1.0.0, those of routes in 0.3.0 to 1.0.0.
 func convert(r types.Result, cniVersion string) (types.Result, error) {
 	if r == nil {
-		return nil, errors.New("the plugin has returned none")
+		return nil, errors.New("the plugin returned no result")
 	}
 	if cniVersion == current.ImplementedSpecVersion {
 		return r.GetAsVersion(cniVersion)
@@ -47,7 +47,7 @@ func convert(r types.Result, cniVersion string) (types.Result, error) {
 	return old.GetAsVersion(cniVersion)
 }
 
-// version answers VERSION in the version that the input names; input is not required.
+// version answers VERSION in the version of the input. The input is optional.
 func (i *invocation) version() *types.Error {
 	asked := struct {
 		CNIVersion string `json:"cniVersion"`
@@ -68,7 +68,7 @@ func (i *invocation) version() *types.Error {
 	return nil
 }
 
-// interactive says that reading would wait for a person at a terminal.
+// interactive reports whether r is a terminal, from which a read would block.
 func interactive(r io.Reader) bool {
 	f, ok := r.(*os.File)
 	if !ok {
@@ -78,7 +78,7 @@ func interactive(r io.Reader) bool {
 	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
-// fail prints an error. Standard output that cannot be written leaves standard error to say so.
+// fail prints an error. If standard output cannot be written, it prints both errors to standard error.
 func (i *invocation) fail(e *types.Error) {
 	err := json.NewEncoder(i.p.Stdout).Encode(struct {
 		CNIVersion string `json:"cniVersion"`

@@ -18,7 +18,7 @@ import (
 	"calico-cni/internal/dispatch"
 )
 
-// ipv4Only is an ADD with the least result that every version can hold.
+// ipv4Only returns an ADD whose result every version can represent.
 func ipv4Only(i *invocation) func(context.Context, *skel.CmdArgs) (types.Result, error) {
 	add := i.plugin.Add
 	return func(ctx context.Context, args *skel.CmdArgs) (types.Result, error) {
@@ -27,7 +27,7 @@ func ipv4Only(i *invocation) func(context.Context, *skel.CmdArgs) (types.Result,
 	}
 }
 
-// full is a result with everything that version 1.1.0 knows.
+// full returns a result with every field of version 1.1.0.
 func full() *current.Result {
 	return &current.Result{
 		CNIVersion: "1.1.0",
@@ -40,7 +40,10 @@ func full() *current.Result {
 			{Interface: new(1), Address: cidr("fd00::5/128")},
 		},
 		Routes: []*types.Route{
-			{Dst: cidr("0.0.0.0/0"), GW: net.ParseIP("169.254.1.1"), MTU: 1400, AdvMSS: 1360, Priority: 7, Table: new(100), Scope: new(253)},
+			{
+				Dst: cidr("0.0.0.0/0"), GW: net.ParseIP("169.254.1.1"), MTU: 1400, AdvMSS: 1360, Priority: 7,
+				Table: new(100), Scope: new(253),
+			},
 			{Dst: cidr("::/0"), MTU: 1400},
 		},
 		DNS: types.DNS{Nameservers: []string{"10.96.0.10"}},
@@ -60,13 +63,16 @@ const (
 		"ip4":{"ip":"10.0.0.5/32","gateway":"169.254.1.1","routes":[{"dst":"0.0.0.0/0","gw":"169.254.1.1"}]},
 		"ip6":{"ip":"fd00::5/128","routes":[{"dst":"::/0"}]}`
 	in03to10 = `"dns":{"nameservers":["10.96.0.10"]},
-		"interfaces":[{"name":"cali0","mac":"ee:ee:ee:ee:ee:ee"},{"name":"eth0","mac":"0a:58:0a:00:00:05","sandbox":"/ns"}],
+		"interfaces":[{"name":"cali0","mac":"ee:ee:ee:ee:ee:ee"},{"name":"eth0","mac":"0a:58:0a:00:00:05",
+			"sandbox":"/ns"}],
 		"routes":[{"dst":"0.0.0.0/0","gw":"169.254.1.1"},{"dst":"::/0"}]`
-	ipsWithVersion = `"ips":[{"version":"4","interface":1,"address":"10.0.0.5/32","gateway":"169.254.1.1"},{"version":"6","interface":1,"address":"fd00::5/128"}]`
-	ips            = `"ips":[{"interface":1,"address":"10.0.0.5/32","gateway":"169.254.1.1"},{"interface":1,"address":"fd00::5/128"}]`
+	ipsWithVersion = `"ips":[{"version":"4","interface":1,"address":"10.0.0.5/32","gateway":"169.254.1.1"},` +
+		`{"version":"6","interface":1,"address":"fd00::5/128"}]`
+	ips = `"ips":[{"interface":1,"address":"10.0.0.5/32","gateway":"169.254.1.1"},` +
+		`{"interface":1,"address":"fd00::5/128"}]`
 )
 
-func TestA3R1R2R3R4ResultIsInTheVersionOfTheConfiguration(t *testing.T) {
+func TestA3R1R2R3R4ResultHasVersionOfConfiguration(t *testing.T) {
 	for version, want := range map[string]string{
 		"0.1.0": in0102,
 		"0.2.0": in0102,
@@ -76,8 +82,10 @@ func TestA3R1R2R3R4ResultIsInTheVersionOfTheConfiguration(t *testing.T) {
 		"1.0.0": in03to10 + "," + ips,
 		"1.1.0": ips + `,"dns":{"nameservers":["10.96.0.10"]},
 			"interfaces":[{"name":"cali0","mac":"ee:ee:ee:ee:ee:ee","mtu":1450},
-				{"name":"eth0","mac":"0a:58:0a:00:00:05","mtu":1450,"sandbox":"/ns","socketPath":"/s","pciID":"00:1f.6"}],
-			"routes":[{"dst":"0.0.0.0/0","gw":"169.254.1.1","mtu":1400,"advmss":1360,"priority":7,"table":100,"scope":253},{"dst":"::/0","mtu":1400}]`,
+				{"name":"eth0","mac":"0a:58:0a:00:00:05","mtu":1450,"sandbox":"/ns","socketPath":"/s",
+					"pciID":"00:1f.6"}],
+			"routes":[{"dst":"0.0.0.0/0","gw":"169.254.1.1","mtu":1400,"advmss":1360,"priority":7,"table":100,
+				"scope":253},{"dst":"::/0","mtu":1400}]`,
 	} {
 		t.Run(version, func(t *testing.T) {
 			given := full()
@@ -94,20 +102,23 @@ func TestA3R1R2R3R4ResultIsInTheVersionOfTheConfiguration(t *testing.T) {
 	}
 }
 
-func TestResultOfADelegateIsConvertedToo(t *testing.T) {
+func TestResultOfDelegateIsConverted(t *testing.T) {
 	i := invoke("ADD", v010)
 	i.plugin.Add = func(context.Context, *skel.CmdArgs) (types.Result, error) { return full().GetAsVersion("0.3.1") }
 	i.run()
 	check(t, indent(t, i.stdout.String()), indent(t, `{"cniVersion":"0.1.0",`+in0102+"}"))
 }
 
-func TestResultThatCannotBeGivenIsAnError(t *testing.T) {
+func TestUnconvertibleResultIsError(t *testing.T) {
 	for name, c := range map[string]struct {
 		result types.Result
 		want   string
 	}{
-		"no address": {&current.Result{}, "0.1.0: 999: convert result to version 0.1.0: cannot convert: no valid IP addresses"},
-		"none":       {nil, "0.1.0: 999: convert result to version 0.1.0: the plugin has returned none"},
+		"no address": {
+			&current.Result{},
+			"0.1.0: 999: convert result to version 0.1.0: cannot convert: no valid IP addresses",
+		},
+		"none": {nil, "0.1.0: 999: convert result to version 0.1.0: the plugin returned no result"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			i := invoke("ADD", v010)
@@ -117,7 +128,7 @@ func TestResultThatCannotBeGivenIsAnError(t *testing.T) {
 	}
 }
 
-func TestV1V2V3V4VersionAnswersInTheVersionAsked(t *testing.T) {
+func TestV1V2V3V4VersionAnswersInRequestedVersion(t *testing.T) {
 	for input, want := range map[string]string{
 		`{"cniVersion":"0.4.0"}`: "0.4.0",
 		`{"cniVersion":"9.9.9"}`: "9.9.9",
@@ -136,19 +147,20 @@ func TestV1V2V3V4VersionAnswersInTheVersionAsked(t *testing.T) {
 	}
 }
 
-// TestVersionDoesNotWaitForATerminal hangs when it does: nobody types.
-func TestVersionDoesNotWaitForATerminal(t *testing.T) {
+// TestVersionDoesNotReadTerminal hangs if VERSION reads from a terminal.
+func TestVersionDoesNotReadTerminal(t *testing.T) {
 	terminal := openTerminal(t)
 	var stdout bytes.Buffer
 	exit := dispatch.Run(t.Context(), dispatch.Process{
-		Getenv: func(key string) string { return map[string]string{"CNI_COMMAND": "VERSION"}[key] }, Stdin: terminal, Stdout: &stdout, Stderr: &stdout,
+		Getenv: func(key string) string { return map[string]string{"CNI_COMMAND": "VERSION"}[key] }, Stdin: terminal,
+		Stdout: &stdout, Stderr: &stdout,
 	}, dispatch.Plugin{})
 	if exit != 0 || !strings.Contains(stdout.String(), `"cniVersion":"1.1.0"`) {
 		t.Errorf("exit code %d, output %q", exit, stdout.String())
 	}
 }
 
-// openTerminal returns the end of a new pseudo-terminal that a program sees (pts(4)).
+// openTerminal returns the program's end of a new pseudo-terminal (pts(4)).
 func openTerminal(t *testing.T) *os.File {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|unix.O_NOCTTY, 0)
@@ -168,7 +180,7 @@ func openTerminal(t *testing.T) *os.File {
 	return terminal
 }
 
-// indent renders JSON in one form, whatever the order of its keys.
+// indent formats JSON independently of the order of its keys.
 func indent(t *testing.T, text string) string {
 	t.Helper()
 	var value any

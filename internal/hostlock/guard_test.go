@@ -11,7 +11,7 @@ import (
 	"calico-cni/internal/safeopen"
 )
 
-func TestALockFileIsARegularFile(t *testing.T) {
+func TestLockFileMustBeRegular(t *testing.T) {
 	for name, put := range map[string]func(path string) error{
 		"symbolic link": func(path string) error { return os.Symlink(path+".target", path) },
 		"FIFO":          func(path string) error { return syscall.Mkfifo(path, 0o600) },

@@ -1,4 +1,4 @@
-// Package hostlock serialises processes of one host by a lock on a file.
+// Package hostlock serializes processes of one host with a lock on a file.
 package hostlock
 
 import (
@@ -16,13 +16,13 @@ import (
 	"calico-cni/internal/safeopen"
 )
 
-// ErrBusy says that others held the lock all the time that the caller was willing to wait.
+// ErrBusy: other processes held the lock during the whole wait.
 var ErrBusy = errors.New("lock is held by others; wait until they release it")
 
-// Acquire takes the exclusive lock (flock(2)) on the file at path, making the file and its directory as needed, and
-// returns what gives it back. It waits until ctx ends, and then returns an error that wraps ErrBusy. Those who wait get
-// the lock in the order in which they came: the kernel keeps them in a queue (fs/locks.c), which no polling would have.
-// The kernel gives the lock back when the process ends, however it does.
+// Acquire takes the exclusive lock (flock(2)) on the file at path and returns a function that releases it. It creates
+// the file and its directory as needed. If ctx ends first, the error wraps ErrBusy. Waiters get the lock in the order
+// of their arrival, because the kernel queues them (fs/locks.c); polling would not give this order. The kernel releases
+// the lock when the process ends for any reason.
 func Acquire(ctx context.Context, path string) (release func(), err error) {
 	l, err := open(path)
 	if err != nil {
@@ -31,17 +31,17 @@ func Acquire(ctx context.Context, path string) (release func(), err error) {
 	return wait(l, path, ctx.Done(), func() error { return deadline.Cause(ctx) })
 }
 
-// lock is a lock of the kernel on an open file.
+// lock is a kernel lock on an open file.
 type lock interface {
 	TryLock() (bool, error)
 	Lock() error
 	Unlock() error
 }
 
-// wait waits for the lock until stop is closed; why then says what for.
+// wait waits for the lock until stop is closed. why then returns the reason.
 func wait(l lock, path string, stop <-chan struct{}, why func() error) (release func(), err error) {
 	unlock := func() { _ = l.Unlock() }
-	// flock opens the file with this call, in the mount namespace of the caller's thread.
+	// With flock this opens the file in the caller's thread and therefore in its mount namespace.
 	if held, err := l.TryLock(); held {
 		return unlock, nil
 	} else if err != nil {
@@ -56,25 +56,26 @@ func wait(l lock, path string, stop <-chan struct{}, why func() error) (release 
 		}
 		return unlock, nil
 	case <-stop:
-		// Nothing calls off a wait in the kernel. Whoever has left the queue gives back at once what it still gets.
+		// A wait in the kernel cannot be cancelled. If the lock arrives after the wait has ended, release it at once.
 		go func() {
-			<-locked
-			unlock()
+			if <-locked == nil {
+				unlock()
+			}
 		}()
 		return nil, fmt.Errorf("lock %s: %w: %w", path, ErrBusy, why())
 	}
 }
 
-// Try is Acquire without waiting: an error wraps ErrBusy when somebody else holds the lock.
+// Try is like Acquire without waiting. Its error wraps ErrBusy if another process holds the lock.
 func Try(path string) (release func(), err error) {
 	l, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	return try(l, path)
+	return tryLock(l, path)
 }
 
-func try(l lock, path string) (release func(), err error) {
+func tryLock(l lock, path string) (release func(), err error) {
 	switch held, err := l.TryLock(); {
 	case err != nil:
 		return nil, fmt.Errorf("lock %s: %w", path, err)
@@ -85,7 +86,7 @@ func try(l lock, path string) (release func(), err error) {
 	return func() { _ = l.Unlock() }, nil
 }
 
-// Within is Acquire for those who wait for a time of their own, whatever became of the command's.
+// Within is like Acquire with its own time limit, independent of the command's deadline.
 func Within(patience time.Duration, path string) (release func(), err error) {
 	stop := make(chan struct{})
 	timer := time.AfterFunc(patience, func() { close(stop) })
@@ -97,14 +98,14 @@ func Within(patience time.Duration, path string) (release func(), err error) {
 	return wait(l, path, stop, func() error { return fmt.Errorf("%w %s", errWaited, patience) })
 }
 
-// errWaited is why a wait ended that had a time of its own.
+// errWaited is the reason if the time limit of Within ended the wait.
 var errWaited = errors.New("waited for")
 
-// open makes the lock file and its directory as needed. It follows no symbolic link and a FIFO does not block it, so that
-// another user of the host cannot direct or delay the plugins by what he puts at the path.
+// open creates the lock file and its directory as needed. It follows no symbolic link and does not block on a FIFO, so
+// that another user of the host cannot redirect or delay the plugins.
 func open(path string) (*flock.Flock, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("make directory of lock file: %w", err)
+		return nil, fmt.Errorf("create directory of lock file: %w", err)
 	}
 	file, _, err := safeopen.File(path, os.O_CREATE|os.O_RDONLY, mode)
 	if err != nil {
@@ -113,8 +114,9 @@ func open(path string) (*flock.Flock, error) {
 	if err := file.Close(); err != nil {
 		return nil, fmt.Errorf("close lock file: %w", err)
 	}
-	return flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK), flock.SetPermissions(mode)), nil
+	return flock.New(path, flock.SetFlag(os.O_CREATE|os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK),
+		flock.SetPermissions(mode)), nil
 }
 
-// mode of a lock file: nobody but root may hold up the plugins by taking the lock.
+// mode is the mode of a lock file. Only root may take the lock, and so delay the plugins.
 const mode = 0o600

@@ -22,7 +22,7 @@ import (
 	"calico-cni/internal/hostlock"
 )
 
-// The test binary runs itself as another process of the host. What it then does, and to which lock file, is in these.
+// The test binary runs itself as another process of the host. These variables pass its task and the lock file.
 const (
 	envRole = "HOSTLOCK_TEST_ROLE"
 	envLock = "HOSTLOCK_TEST_LOCK"
@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// hold takes the lock, says so, and keeps it until standard input ends.
+// hold takes the lock, reports that, and keeps it until standard input ends.
 func hold(lock string) error {
 	if _, err := hostlock.Acquire(context.Background(), lock); err != nil {
 		return err
@@ -58,7 +58,7 @@ func hold(lock string) error {
 
 const partName = "net@c@eth0.json"
 
-// holdPart is hold for a part.
+// holdPart does the same with a part.
 func holdPart(lock string) error {
 	if _, err := hostlock.AcquirePart(context.Background(), lock, partName); err != nil {
 		return err
@@ -73,7 +73,7 @@ const (
 	writers = 4
 )
 
-// count adds rounds to the number in a file beside the lock, one at a time. Two who do it at once lose some.
+// count increments the number in a file beside the lock, rounds times. Concurrent unlocked increments would be lost.
 func count(lock string) error {
 	for range rounds {
 		release, err := hostlock.Acquire(context.Background(), lock)
@@ -113,7 +113,7 @@ func self(t *testing.T, role, lock string) *exec.Cmd {
 	return cmd
 }
 
-func TestHoldersExcludeEachOther(t *testing.T) {
+func TestAcquireIsExclusive(t *testing.T) {
 	for name, writer := range map[string]func(t *testing.T, lock string) error{
 		"in one process":     func(_ *testing.T, lock string) error { return count(lock) },
 		"in several of them": func(t *testing.T, lock string) error { return self(t, "count", lock).Run() },
@@ -139,17 +139,17 @@ func TestHoldersExcludeEachOther(t *testing.T) {
 	}
 }
 
-func TestWaiterIsToldThatTheLockIsBusyWhenItsContextEnds(t *testing.T) {
+func TestAcquireReturnsErrBusyWhenContextEnds(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	release := acquire(t, lock)
+	release := mustAcquire(t, lock)
 	wantBusy(t, lock)
 	release()
-	acquire(t, lock)()
+	mustAcquire(t, lock)()
 }
 
-func TestWithinWaitsAsLongAsItIsTold(t *testing.T) {
+func TestWithinWaitsForPatience(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	release := acquire(t, lock)
+	release := mustAcquire(t, lock)
 	if _, err := hostlock.Within(20*time.Millisecond, lock); !errors.Is(err, hostlock.ErrBusy) {
 		t.Errorf("held by others: %v, want ErrBusy", err)
 	}
@@ -169,7 +169,7 @@ func TestWithinWaitsAsLongAsItIsTold(t *testing.T) {
 
 func TestTryDoesNotWait(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	release := acquire(t, lock)
+	release := mustAcquire(t, lock)
 	if _, err := hostlock.Try(lock); !errors.Is(err, hostlock.ErrBusy) {
 		t.Errorf("held by others: %v, want ErrBusy", err)
 	}
@@ -180,12 +180,12 @@ func TestTryDoesNotWait(t *testing.T) {
 	}
 	wantBusy(t, lock)
 	release()
-	acquire(t, lock)()
+	mustAcquire(t, lock)()
 }
 
-func TestWaiterGetsTheLockWhenItIsReleased(t *testing.T) {
+func TestAcquireAfterRelease(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	release := acquire(t, lock)
+	release := mustAcquire(t, lock)
 	done := make(chan error)
 	go func() {
 		_, err := hostlock.Acquire(context.Background(), lock)
@@ -197,18 +197,18 @@ func TestWaiterGetsTheLockWhenItIsReleased(t *testing.T) {
 	}
 }
 
-// A crowd of commands waits for the lock of a node when it starts; none must wait behind those that came later.
-func TestWaitersGetTheLockInTheOrderInWhichTheyCame(t *testing.T) {
+// Many commands wait for the lock of a node when it starts. None must wait for commands that arrived later.
+func TestWaitersGetLockInOrder(t *testing.T) {
 	const waiters = 100
 	lock := filepath.Join(t.TempDir(), "lock")
-	release := acquire(t, lock)
+	release := mustAcquire(t, lock)
 	var mu sync.Mutex
 	var got, want []int
 	var wg sync.WaitGroup
 	for i := range waiters {
 		want = append(want, i)
 		wg.Go(func() {
-			release := acquire(t, lock)
+			release := mustAcquire(t, lock)
 			mu.Lock()
 			got = append(got, i)
 			mu.Unlock()
@@ -223,14 +223,14 @@ func TestWaitersGetTheLockInTheOrderInWhichTheyCame(t *testing.T) {
 	}
 }
 
-func TestOneWhoLeftTheQueueHoldsUpNobody(t *testing.T) {
+func TestCancelledWaiterDoesNotBlockOthers(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
-	release := acquire(t, lock)
+	release := mustAcquire(t, lock)
 	wantBusy(t, lock)
 	awaitQueue(t, lock, 1)
 	release()
-	acquire(t, lock)()
-	acquire(t, lock)()
+	mustAcquire(t, lock)()
+	mustAcquire(t, lock)()
 }
 
 // awaitQueue waits until the kernel has n waiters for the lock.
@@ -257,22 +257,22 @@ func awaitQueue(t *testing.T, lock string, n int) {
 		}
 		time.Sleep(time.Millisecond)
 	}
-	t.Fatalf("fewer than %d wait for %s", n, lock)
+	t.Fatalf("fewer than %d waiters for %s", n, lock)
 }
 
-func TestLockOfAKilledProcessIsFree(t *testing.T) {
+func TestLockOfKilledProcessIsReleased(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
 	kill := holder(t, "hold", lock)
 	wantBusy(t, lock)
 	kill()
-	acquire(t, lock)()
+	mustAcquire(t, lock)()
 }
 
 // holder starts a process that holds the lock until it is killed.
 func holder(t *testing.T, role, lock string) (kill func()) {
 	t.Helper()
 	holder := self(t, role, lock)
-	// The pipe stays open, so that nothing but the signal ends the holder.
+	// The pipe stays open, so that only the signal ends the holder.
 	if _, err := holder.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +284,7 @@ func holder(t *testing.T, role, lock string) (kill func()) {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "held\n" {
-		t.Fatalf("holder says %q: %v", line, err)
+		t.Fatalf("holder printed %q: %v", line, err)
 	}
 	return func() {
 		t.Helper()
@@ -297,17 +297,20 @@ func holder(t *testing.T, role, lock string) (kill func()) {
 	}
 }
 
-func TestDirectoryOfTheLockIsMade(t *testing.T) {
-	acquire(t, filepath.Join(t.TempDir(), "var", "run", "calico", "ipam.lock"))()
+func TestAcquireCreatesDirectory(t *testing.T) {
+	mustAcquire(t, filepath.Join(t.TempDir(), "var", "run", "calico", "ipam.lock"))()
 }
 
-func TestWhatCannotBeLockedIsNotBusy(t *testing.T) {
+func TestLockErrorIsNotErrBusy(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, path := range map[string]string{"directory in its place": dir, "file in place of its directory": filepath.Join(file, "lock")} {
+	for name, path := range map[string]string{
+		"directory in its place":         dir,
+		"file in place of its directory": filepath.Join(file, "lock"),
+	} {
 		if _, err := hostlock.Acquire(t.Context(), path); err == nil || errors.Is(err, hostlock.ErrBusy) {
 			t.Errorf("%s: %v, want an error other than ErrBusy", name, err)
 		}
@@ -317,8 +320,8 @@ func TestWhatCannotBeLockedIsNotBusy(t *testing.T) {
 	}
 }
 
-// acquire takes a lock that is free, or will be at once.
-func acquire(t *testing.T, lock string) (release func()) {
+// mustAcquire takes a lock that is free or about to be released.
+func mustAcquire(t *testing.T, lock string) (release func()) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -329,12 +332,13 @@ func acquire(t *testing.T, lock string) (release func()) {
 	return release
 }
 
-// wantBusy waits in vain for a lock that others hold.
+// wantBusy tries to take a lock that is held, and expects ErrBusy.
 func wantBusy(t *testing.T, lock string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
 	defer cancel()
-	if _, err := hostlock.Acquire(ctx, lock); !errors.Is(err, hostlock.ErrBusy) || !errors.Is(err, context.DeadlineExceeded) {
+	_, err := hostlock.Acquire(ctx, lock)
+	if !errors.Is(err, hostlock.ErrBusy) || !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("held by others: %v, want ErrBusy and the context's end", err)
 	}
 }

@@ -14,9 +14,9 @@ import (
 	"calico-cni/internal/safeopen"
 )
 
-// AcquirePart is Acquire for one part of what the file at path protects. Processes that lock different parts do not
-// wait for each other, and no part conflicts with the lock of Acquire on the same file. The number of parts is not
-// limited and costs no disk space. Two names share a part with a probability of 2^-63.
+// AcquirePart is like Acquire for one part of what the file at path protects. Processes that lock different parts do
+// not wait for each other. A part does not conflict with the lock of Acquire on the same file. The number of parts is
+// unlimited and needs no disk space. Two names share a part with a probability of 2^-63.
 //
 // A part is one byte of the file, which need not exist: the lock is an open file description lock (fcntl(2)).
 func AcquirePart(ctx context.Context, path, name string) (release func(), err error) {
@@ -27,13 +27,13 @@ func AcquirePart(ctx context.Context, path, name string) (release func(), err er
 	return wait(l, path, ctx.Done(), func() error { return deadline.Cause(ctx) })
 }
 
-// TryPart is AcquirePart without waiting: an error wraps ErrBusy when another process holds the lock.
+// TryPart is like AcquirePart without waiting. Its error wraps ErrBusy if another process holds the lock.
 func TryPart(path, name string) (release func(), err error) {
 	l, err := openPart(path, name)
 	if err != nil {
 		return nil, err
 	}
-	return try(l, path)
+	return tryLock(l, path)
 }
 
 // part is a lock on one byte of a file.
@@ -44,7 +44,7 @@ type part struct {
 
 func openPart(path, name string) (*part, error) {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, fmt.Errorf("make directory of lock file: %w", err)
+		return nil, fmt.Errorf("create directory of lock file: %w", err)
 	}
 	// The kernel grants a write lock only on a file that is open for writing.
 	file, _, err := safeopen.File(path, os.O_CREATE|os.O_RDWR, mode)
@@ -56,9 +56,9 @@ func openPart(path, name string) (*part, error) {
 	return &part{file: file, offset: int64(h.Sum64() >> 1)}, nil
 }
 
-// TryLock reports whether it got the lock. Without it, the file is closed.
+// TryLock reports whether it got the lock. If not, it closes the file.
 func (p *part) TryLock() (bool, error) {
-	err := p.lock(unix.F_OFD_SETLK)
+	err := p.setLock(unix.F_OFD_SETLK)
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 		return false, nil
 	}
@@ -66,12 +66,12 @@ func (p *part) TryLock() (bool, error) {
 }
 
 // Lock waits for the lock.
-func (p *part) Lock() error { return p.lock(unix.F_OFD_SETLKW) }
+func (p *part) Lock() error { return p.setLock(unix.F_OFD_SETLKW) }
 
-// Unlock gives the lock back: it ends with the open file description.
+// Unlock releases the lock by closing the open file description.
 func (p *part) Unlock() error { return p.file.Close() }
 
-func (p *part) lock(command int) error {
+func (p *part) setLock(command int) error {
 	for {
 		err := unix.FcntlFlock(p.file.Fd(), command, &unix.Flock_t{Type: unix.F_WRLCK, Start: p.offset, Len: 1})
 		if !errors.Is(err, unix.EINTR) {

@@ -1,5 +1,5 @@
-// Package jsonfault explains why a text is not JSON: what is wrong, where, and what to do about it. It quotes nothing of
-// the text, which may hold secrets.
+// Package jsonfault explains why a text is not valid JSON: cause, position and remedy. It quotes nothing of the text,
+// which may contain secrets.
 package jsonfault
 
 import (
@@ -10,16 +10,17 @@ import (
 	"io"
 )
 
-// Explain returns cause and remedy of a syntax error, for the end of a sentence that names the text: "it is empty; want
-// one JSON object". It returns the empty string for JSON without a syntax error. Lines and columns count from 1, columns
-// in bytes.
+// Explain returns the cause and the remedy of a syntax error, to complete a sentence about the text: "it is empty; want
+// one JSON object". It returns an empty string if there is no syntax error. Lines and columns count from 1, columns in
+// bytes.
 func Explain(text []byte) string {
 	switch {
 	case len(bytes.TrimSpace(text)) == 0:
 		return "it is empty; want one JSON object"
 	case bytes.HasPrefix(text, []byte("\xef\xbb\xbf")):
 		return "it begins with a byte order mark (BOM); save it as UTF-8 without BOM"
-	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), bytes.IndexByte(text, 0) >= 0:
+	case bytes.HasPrefix(text, []byte("\xff\xfe")), bytes.HasPrefix(text, []byte("\xfe\xff")), bytes.IndexByte(text,
+		0) >= 0:
 		return "it is UTF-16 or binary; save it as UTF-8 without BOM"
 	}
 	var whole json.RawMessage
@@ -32,19 +33,20 @@ func Explain(text []byte) string {
 	case err == nil:
 		return fmt.Sprintf("more text follows the JSON at line %d, column %d; remove it", line, column)
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "it ends before the JSON is complete; see whether it was cut off, or lacks a closing quote, bracket or brace"
+		return "it ends before the JSON is complete; see whether it was cut off, or lacks a closing quote, bracket " +
+			"or brace"
 	}
 	return fmt.Sprintf("it is not JSON at line %d, column %d; see the quotes and commas there", line, column)
 }
 
-// position returns line and column of the byte before offset.
+// position returns the line and column of the byte before offset.
 func position(text []byte, offset int64) (line, column int) {
 	before := text[:max(0, min(int(offset)-1, len(text)))]
 	return 1 + bytes.Count(before, []byte("\n")), len(before) - bytes.LastIndexByte(before, '\n')
 }
 
-// Unmarshal decodes a text as json.Unmarshal does. An error names the fault in the words of Explain, or the field whose
-// value has another type; it quotes nothing of the text.
+// Unmarshal decodes a text like json.Unmarshal. Its error is that of Explain, or names the field that has the wrong
+// type. It quotes nothing of the text.
 func Unmarshal(text []byte, into any) error {
 	err := json.Unmarshal(text, into)
 	if err == nil {

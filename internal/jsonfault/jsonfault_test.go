@@ -6,9 +6,10 @@ import (
 	"testing"
 )
 
-func TestExplainNamesCauseAndRemedy(t *testing.T) {
+func TestExplainReportsCauseAndRemedy(t *testing.T) {
 	const empty = "it is empty; want one JSON object"
-	const cut = "it ends before the JSON is complete; see whether it was cut off, or lacks a closing quote, bracket or brace"
+	const cut = "it ends before the JSON is complete; see whether it was cut off, or lacks a closing quote, bracket " +
+		"or brace"
 	const encoding = "it is UTF-16 or binary; save it as UTF-8 without BOM"
 	for text, want := range map[string]string{
 		"":                          empty,
@@ -49,7 +50,7 @@ func FuzzExplain(f *testing.F) {
 	})
 }
 
-func TestUnmarshalNamesTheFaultWithoutGoTypes(t *testing.T) {
+func TestUnmarshalErrorsOmitGoTypes(t *testing.T) {
 	var into struct {
 		A struct{ B int } `json:"a"`
 	}
@@ -58,7 +59,8 @@ func TestUnmarshalNamesTheFaultWithoutGoTypes(t *testing.T) {
 		`{"a": {"b": "hunter2"}}`: "its field a.b has a value of another type",
 		`[]`:                      "it has a value of another type",
 		``:                        "it is empty; want one JSON object",
-		`{"a": {"b": "hunter2`:    "it ends before the JSON is complete; see whether it was cut off, or lacks a closing quote, bracket or brace",
+		`{"a": {"b": "hunter2`: "it ends before the JSON is complete; " +
+			"see whether it was cut off, or lacks a closing quote, bracket or brace",
 	} {
 		got := ""
 		if err := Unmarshal([]byte(text), &into); err != nil {

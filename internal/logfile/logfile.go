@@ -1,11 +1,11 @@
-// Package logfile writes a log file that many short-lived processes share, and keeps its size, count and age within limits.
+// Package logfile writes a log file that is shared by many short-lived processes, and limits its size, age and count.
 //
-// A line is one append to whatever file has the path at that moment, opened for it and closed again: a process of a
-// few lines gains nothing from keeping it, and nothing has to be told of a rotation. Far below the size limit
-// that is all there is to it. Near the limit writers take turns, by a lock on "<path>.lock", and the one whose line does
-// not fit any more rotates first: the file is renamed to "<name>-<UTC time><ext>", as in cni-2026-08-01T12-00-00.000.log, the
-// form that Calico's has, whose rotated files count here too. Rotated files are left as they are, not compressed: that would
-// keep a pod waiting.
+// Each line is a single append to the file that currently has the path. The file is opened and closed for each line,
+// because a process writes only a few lines and must notice a rotation. Far below the size limit no locking is needed.
+// Near the limit writers take turns with a lock on "<path>.lock", and the writer whose line does not fit rotates first.
+// Rotation renames the file to "<name>-<UTC time><ext>", for example cni-2026-08-01T12-00-00.000.log. This is the
+// format of Calico, and Calico's rotated files count as well. Rotated files are not compressed, because compression
+// would delay a pod.
 package logfile
 
 import (
@@ -22,53 +22,53 @@ import (
 	"calico-cni/internal/safeopen"
 )
 
-// Options say where the file is and what limits it. A limit of zero is none.
+// Options are the path and the limits of the log. A limit of zero means no limit.
 type Options struct {
 	Path string
-	// MaxSize is in bytes. A file is larger only if a single line is.
+	// MaxSize is in bytes. A file exceeds it only if a single line does.
 	MaxSize int64
-	// MaxAge bounds how long ago a file was rotated, MaxCount how many rotated files there are. Both are enforced when
-	// a file is rotated.
+	// MaxAge limits the time since the rotation of a file; MaxCount limits the number of rotated files. Both are
+	// enforced at a rotation.
 	MaxAge   time.Duration
 	MaxCount int
 	Now      func() time.Time
 }
 
 const (
-	// margin is how far below the size limit writers begin to take turns: more than what they could all write at once
-	// after each has seen a size that was still well.
+	// margin is the distance below the size limit at which writers begin to take turns. It exceeds what all writers
+	// together can append after each has seen a size below that point.
 	margin = 1 << 20
-	// patience is how long a writer waits for its turn, once. A turn is a write, or a rename and a few removals.
+	// patience is how long a process waits for its turn, once. A turn is one write, or a rename and a few removals.
 	patience = time.Second
-	// fileMode lets the group read, but not everybody: the log names pods. The umask may narrow it.
+	// fileMode allows the group to read, but not others, because the log contains pod names. The umask may restrict it.
 	fileMode fs.FileMode = 0o640
 )
 
-// File is the log file, as one process writes to it.
+// File is the log file as used by one process.
 type File struct {
 	options Options
 	mu      sync.Mutex
-	// hurried is set when patience was spent: no other line waits.
+	// hurried is set once patience has been used up. Later lines do not wait.
 	hurried bool
 }
 
-// Open returns the log file. Nothing is made or opened before the first Write.
+// Open returns the log file. It creates and opens nothing before the first Write.
 func Open(o Options) *File { return &File{options: o} }
 
-// Write appends one line, whole or not at all; the line brings its newline. The directory (0755) and the file (0640) are
-// made as needed. An error is what the operating system said, or that the path leads to something other than a regular
-// file. When the line was written all the same, because only rotating failed, its length comes with the error.
+// Write appends one line, which includes its newline, completely or not at all. It creates the directory (0755) and the
+// file (0640) as needed. The error comes from the operating system, or says that the path is not a regular file. If
+// only the rotation fails, Write still writes the line and returns its length with the error.
 func (f *File) Write(line []byte) (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n, err := f.write(line)
+	n, err := f.appendOrRotate(line)
 	if err != nil {
 		return n, fmt.Errorf("write log file: %w", err)
 	}
 	return n, nil
 }
 
-func (f *File) write(line []byte) (int, error) {
+func (f *File) appendOrRotate(line []byte) (int, error) {
 	file, info, err := f.open()
 	if err != nil {
 		return 0, err
@@ -80,7 +80,7 @@ func (f *File) write(line []byte) (int, error) {
 	return f.writeInTurn(line)
 }
 
-// writeInTurn writes under the lock, and rotates before that if the line does not fit. Whoever does not get his turn
+// writeInTurn writes under the lock and rotates first if the line does not fit. A writer that does not get the lock
 // writes without rotating.
 func (f *File) writeInTurn(line []byte) (int, error) {
 	unlock, failed := f.lock()
@@ -105,7 +105,7 @@ func (f *File) writeInTurn(line []byte) (int, error) {
 	return n, errors.Join(failed, err)
 }
 
-// lock waits for the writer's turn. It returns nil, and no error, if others do not let go.
+// lock waits for the writer's turn. It returns nil without an error if the lock stays busy.
 func (f *File) lock() (unlock func(), err error) {
 	wait := patience
 	if f.hurried {
@@ -119,7 +119,7 @@ func (f *File) lock() (unlock func(), err error) {
 	return unlock, err
 }
 
-// open opens the file that has the path now. It follows no symbolic link, and a FIFO does not block it.
+// open opens the file that currently has the path. It follows no symbolic link and does not block on a FIFO.
 func (f *File) open() (*os.File, fs.FileInfo, error) {
 	const flags = os.O_WRONLY | os.O_APPEND | os.O_CREATE
 	file, info, err := safeopen.File(f.options.Path, flags, fileMode)
@@ -135,7 +135,7 @@ func (f *File) open() (*os.File, fs.FileInfo, error) {
 	return file, info, err
 }
 
-// appendLine takes back what a full disk took of a line, so that no line begins with the torn end of another.
+// appendLine removes a line that was cut off by a full disk, so that no later line follows a partial one.
 func appendLine(file *os.File, line []byte) (int, error) {
 	n, err := file.Write(line)
 	if err == nil || n == 0 {
@@ -147,7 +147,7 @@ func appendLine(file *os.File, line []byte) (int, error) {
 	case errSeek != nil || errStat != nil:
 		err = errors.Join(err, errSeek, errStat)
 	case info.Size() == end:
-		// Nobody wrote since, and nobody can before there is room.
+		// No other writer has written since, and none can before there is space.
 		err = errors.Join(err, file.Truncate(end-int64(n)))
 	}
 	return 0, err

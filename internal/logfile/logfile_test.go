@@ -22,13 +22,17 @@ import (
 
 var noon = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 
-// options are those of cni.log in a directory that is not there yet, rotated at each line of more than a few bytes, at noon.
-func options(t *testing.T) Options {
+// testOptions returns the options of cni.log in a new directory, with a fixed clock and a size limit that rotates at
+// nearly
+// every line.
+func testOptions(t *testing.T) Options {
 	t.Helper()
-	return Options{Path: filepath.Join(t.TempDir(), "calico", "cni.log"), MaxSize: 10, Now: func() time.Time { return noon }}
+	return Options{Path: filepath.Join(t.TempDir(), "calico", "cni.log"), MaxSize: 10, Now: func() time.Time {
+		return noon
+	}}
 }
 
-// dump lists the log's directory but for the lock: a line a file, with its mode and what it holds.
+// dump lists the log's directory except the lock: one line per file, with mode and content.
 func dump(t *testing.T, o Options) string {
 	t.Helper()
 	dir := filepath.Dir(o.Path)
@@ -61,7 +65,7 @@ func check(t *testing.T, what, got, want string) {
 	}
 }
 
-// write writes each line by a process of its own, as far as this package can tell.
+// write writes each line with a new File, like a separate process.
 func write(t *testing.T, o Options, lines ...string) {
 	t.Helper()
 	for _, line := range lines {
@@ -71,9 +75,9 @@ func write(t *testing.T, o Options, lines ...string) {
 	}
 }
 
-func TestAFileIsRotatedBeforeTheLineThatDoesNotFit(t *testing.T) {
+func TestFileIsRotatedBeforeLineThatDoesNotFit(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o022))
-	o := options(t)
+	o := testOptions(t)
 	now := noon
 	o.Now = func() time.Time { now = now.Add(time.Second); return now }
 	write(t, o, "1234", "6789", "", "a line longer than a file may be", "end")
@@ -87,14 +91,14 @@ func TestAFileIsRotatedBeforeTheLineThatDoesNotFit(t *testing.T) {
 	}
 }
 
-func TestAnEmptyFileIsNotRotated(t *testing.T) {
-	o := options(t)
+func TestEmptyFileIsNotRotated(t *testing.T) {
+	o := testOptions(t)
 	write(t, o, "a line longer than a file may be")
 	check(t, "directory", dump(t, o), "-rw-r----- cni.log \"a line longer than a file may be\\n\"\n")
 }
 
-func TestNamesKeepTheOrderOfTheLines(t *testing.T) {
-	o := options(t)
+func TestRotatedNamesKeepOrder(t *testing.T) {
+	o := testOptions(t)
 	write(t, o, "first...", "second..", "third...")
 	o.Now = func() time.Time { return noon.Add(-time.Hour) }
 	write(t, o, "fourth..")
@@ -105,8 +109,8 @@ func TestNamesKeepTheOrderOfTheLines(t *testing.T) {
 `)
 }
 
-func TestNoMoreFilesThanTheCountAreKept(t *testing.T) {
-	o := options(t)
+func TestRotationKeepsMaxCountFiles(t *testing.T) {
+	o := testOptions(t)
 	o.MaxCount = 2
 	write(t, o, "first...", "second..", "third...", "fourth..", "fifth...")
 	check(t, "directory", dump(t, o), `-rw-r----- cni-2026-08-01T12-00-00.002.log "third...\n"
@@ -115,16 +119,20 @@ func TestNoMoreFilesThanTheCountAreKept(t *testing.T) {
 `)
 }
 
-// TestRotatingRemovesOldFilesAndNoneOfOthers has rotated files of this package and of another writer, and files that only look so.
-func TestRotatingRemovesOldFilesAndNoneOfOthers(t *testing.T) {
-	o := options(t)
+// TestRotationRemovesOnlyOldRotatedFiles has rotated files of this package and of another writer, and files with
+// similar names.
+func TestRotationRemovesOnlyOldRotatedFiles(t *testing.T) {
+	o := testOptions(t)
 	o.MaxAge = 24 * time.Hour
 	write(t, o, "first...")
 	for _, name := range []string{
-		"cni-2026-07-31T11-59-59.999.log", "cni-2026-07-31T11-59-59.999.log.gz", "cni-2026-07-31T11-59-59.999-size.log.zst",
+		"cni-2026-07-31T11-59-59.999.log", "cni-2026-07-31T11-59-59.999.log.gz",
+		"cni-2026-07-31T11-59-59.999-size.log.zst",
 		"cni-2026-07-31T12-00-00.000.log",
-		"cni-2026-07-31.log", "cni-2026-07-31T11-59-59.999.txt", "cni-2026-07-31T11-59-59.999.log.bak", "cni-2026-07-31T11-59-59.999copy.log",
-		"cni-2026-07-31T11-59-59.999-2.log", "cni-2026-99-31T11-59-59.999.log", "ipam-2026-07-31T11-59-59.999.log", "2026-07-31T11-59-59.999.log", "cni-.log",
+		"cni-2026-07-31.log", "cni-2026-07-31T11-59-59.999.txt", "cni-2026-07-31T11-59-59.999.log.bak",
+		"cni-2026-07-31T11-59-59.999copy.log",
+		"cni-2026-07-31T11-59-59.999-2.log", "cni-2026-99-31T11-59-59.999.log", "ipam-2026-07-31T11-59-59.999.log",
+		"2026-07-31T11-59-59.999.log", "cni-.log",
 	} {
 		if err := os.WriteFile(filepath.Join(filepath.Dir(o.Path), name), nil, 0o600); err != nil {
 			t.Fatal(err)
@@ -146,8 +154,8 @@ func TestRotatingRemovesOldFilesAndNoneOfOthers(t *testing.T) {
 `)
 }
 
-func TestANameWithoutExtensionIsRotatedToo(t *testing.T) {
-	o := options(t)
+func TestRotationOfNameWithoutExtension(t *testing.T) {
+	o := testOptions(t)
 	o.Path, o.MaxCount = strings.TrimSuffix(o.Path, ".log"), 1
 	write(t, o, "first...", "second..", "third...")
 	if err := os.Remove(o.Path + ".lock"); err != nil {
@@ -158,8 +166,8 @@ func TestANameWithoutExtensionIsRotatedToo(t *testing.T) {
 `)
 }
 
-func TestModeOfTheFileOutlivesARotation(t *testing.T) {
-	o := options(t)
+func TestRotationKeepsModeAndOwner(t *testing.T) {
+	o := testOptions(t)
 	write(t, o, "first...")
 	if err := errors.Join(os.Chmod(o.Path, 0o644), os.Chown(o.Path, 12, 34)); err != nil {
 		t.Fatal(err)
@@ -174,16 +182,16 @@ func TestModeOfTheFileOutlivesARotation(t *testing.T) {
 	}
 }
 
-func TestTheUmaskNarrowsTheMode(t *testing.T) {
+func TestUmaskRestrictsMode(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0o077))
-	o := options(t)
+	o := testOptions(t)
 	write(t, o, "line")
 	check(t, "directory", dump(t, o), "-rw------- cni.log \"line\\n\"\n")
 }
 
-func TestFarFromTheLimitNoLockIsTaken(t *testing.T) {
+func TestNoLockFarBelowLimit(t *testing.T) {
 	for _, limit := range []int64{0, margin + 10} {
-		o := options(t)
+		o := testOptions(t)
 		o.MaxSize = limit
 		write(t, o, "1234", "6789")
 		if _, err := os.Stat(o.Path + ".lock"); !errors.Is(err, fs.ErrNotExist) {
@@ -197,8 +205,8 @@ func TestFarFromTheLimitNoLockIsTaken(t *testing.T) {
 	}
 }
 
-func TestWhoDoesNotGetHisTurnWritesWithoutRotating(t *testing.T) {
-	o := options(t)
+func TestWriteWithoutLockDoesNotRotate(t *testing.T) {
+	o := testOptions(t)
 	write(t, o, "first...")
 	unlock, err := hostlock.Try(o.Path + ".lock")
 	if err != nil {
@@ -211,7 +219,8 @@ func TestWhoDoesNotGetHisTurnWritesWithoutRotating(t *testing.T) {
 		}
 	}
 	unlock()
-	// The two writes that gave up are still in the kernel's queue and may hold the lock for a moment. A new file waits for it.
+	// The two writers that gave up are still in the kernel's queue and may briefly hold the lock. A new File waits for
+	// it.
 	if _, err := Open(o).Write([]byte("last\n")); err != nil {
 		t.Error(err)
 	}
@@ -220,8 +229,8 @@ func TestWhoDoesNotGetHisTurnWritesWithoutRotating(t *testing.T) {
 `)
 }
 
-func TestAFileThatOthersMovedIsNotFollowed(t *testing.T) {
-	o := options(t)
+func TestWriteAfterExternalRotation(t *testing.T) {
+	o := testOptions(t)
 	f := Open(o)
 	for _, line := range []string{"a\n", "b\n"} {
 		if _, err := f.Write([]byte(line)); err != nil {
@@ -234,8 +243,8 @@ func TestAFileThatOthersMovedIsNotFollowed(t *testing.T) {
 	check(t, "directory", dump(t, o), "-rw-r----- cni.log.a \"a\\n\"\n-rw-r----- cni.log.b \"b\\n\"\n")
 }
 
-func TestNothingIsMadeBeforeTheFirstLine(t *testing.T) {
-	o := options(t)
+func TestOpenCreatesNothing(t *testing.T) {
+	o := testOptions(t)
 	Open(o)
 	Logger(&bytes.Buffer{}, o, slog.LevelInfo).Debug("not said")
 	if _, err := os.Stat(filepath.Dir(o.Path)); !errors.Is(err, fs.ErrNotExist) {
@@ -243,8 +252,8 @@ func TestNothingIsMadeBeforeTheFirstLine(t *testing.T) {
 	}
 }
 
-func TestAFullDiskTearsNoLine(t *testing.T) {
-	o := options(t)
+func TestFullDiskLeavesNoPartialLine(t *testing.T) {
+	o := testOptions(t)
 	o.Path, o.MaxSize = filepath.Join(disktest.Small(t, "16k"), "cni.log"), 0
 	line := strings.Repeat("x", 99) + "\n"
 	written := 0
@@ -268,10 +277,10 @@ func TestAFullDiskTearsNoLine(t *testing.T) {
 	check(t, "directory", dump(t, o), "-rw-r----- cni.log \"room\\n\"\n")
 }
 
-func TestAFileThatCannotBeRotatedStillGetsTheLine(t *testing.T) {
-	o := options(t)
+func TestWriteSucceedsIfRotationFails(t *testing.T) {
+	o := testOptions(t)
 	write(t, o, "first...")
-	// A directory in place of the lock.
+	// A directory in place of the lock file.
 	if err := os.Mkdir(o.Path+".lock", 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		t.Fatal(err)
 	} else if err != nil {
@@ -291,15 +300,16 @@ func undated(log string) string {
 	return regexp.MustCompile(`(?m)^time=\S+`).ReplaceAllString(log, "time=T")
 }
 
-func TestLoggerWritesTheSameToBoth(t *testing.T) {
-	o := options(t)
+func TestLoggerWritesToFileAndStderr(t *testing.T) {
+	o := testOptions(t)
 	o.MaxSize = 0
 	var stderr bytes.Buffer
 	log := Logger(&stderr, o, slog.LevelWarn)
 	log.Info("quiet")
 	log.With("pod", "shop/cart-0").Warn("loud", "n", 1)
 	log.Error("a\nb")
-	check(t, "stderr", undated(stderr.String()), "time=T level=WARN msg=loud pod=shop/cart-0 n=1\ntime=T level=ERROR msg=\"a\\nb\"\n")
+	check(t, "stderr", undated(stderr.String()),
+		"time=T level=WARN msg=loud pod=shop/cart-0 n=1\ntime=T level=ERROR msg=\"a\\nb\"\n")
 	data, err := os.ReadFile(o.Path)
 	if err != nil {
 		t.Fatal(err)
@@ -307,22 +317,29 @@ func TestLoggerWritesTheSameToBoth(t *testing.T) {
 	check(t, "file", string(data), stderr.String())
 }
 
-func TestLoggerWithoutAPathLogsToStderrAlone(t *testing.T) {
+func TestLoggerWithoutPathLogsToStderr(t *testing.T) {
 	var stderr bytes.Buffer
 	Logger(&stderr, Options{}, slog.LevelInfo).Info("hello")
 	check(t, "stderr", undated(stderr.String()), "time=T level=INFO msg=hello\n")
 }
 
-func TestAFileThatFailsIsReportedOnceAndNothingElseIsLost(t *testing.T) {
+func TestLoggerReportsFileErrorOnce(t *testing.T) {
 	for name, tt := range map[string]struct {
 		inTheWay func(path string) error
 		want     string
 	}{
-		"a file in place of the directory": {func(path string) error { return os.WriteFile(filepath.Dir(path), nil, 0o600) }, "write log file: open PATH: not a directory"},
-		"a directory in its place":         {func(path string) error { return os.MkdirAll(path, 0o755) }, "write log file: open PATH: is a directory"},
+		"a file in place of the directory": {func(path string) error {
+			return os.WriteFile(filepath.Dir(path), nil,
+				0o600)
+		}, "write log file: open PATH: not a directory"},
+		"a directory in its place": {
+			func(path string) error { return os.MkdirAll(path, 0o755) },
+			"write log file: open PATH: is a directory",
+		},
 		"a pipe without a reader": {func(path string) error {
 			return errors.Join(os.Mkdir(filepath.Dir(path), 0o755), syscall.Mkfifo(path, 0o600))
-		}, "write log file: PATH is a FIFO or a socket and not a regular file; remove it, or set log_file_path to another path"},
+		}, "write log file: PATH is a FIFO or a socket and not a regular file; remove it, or set log_file_path to " +
+			"another path"},
 		"a FIFO with a reader": {func(path string) error {
 			if err := errors.Join(os.Mkdir(filepath.Dir(path), 0o755), syscall.Mkfifo(path, 0o600)); err != nil {
 				return err
@@ -335,13 +352,15 @@ func TestAFileThatFailsIsReportedOnceAndNothingElseIsLost(t *testing.T) {
 		}, "write log file: PATH is a FIFO and not a regular file; remove it, or set log_file_path to another path"},
 		"a symbolic link to a device": {func(path string) error {
 			return errors.Join(os.Mkdir(filepath.Dir(path), 0o755), os.Symlink("/dev/null", path))
-		}, "write log file: PATH is a symbolic link and not a regular file; remove it, or set log_file_path to another path"},
+		}, "write log file: PATH is a symbolic link and not a regular file; remove it, or set log_file_path to " +
+			"another path"},
 		"a symbolic link to nothing": {func(path string) error {
 			return errors.Join(os.Mkdir(filepath.Dir(path), 0o755), os.Symlink(path+".target", path))
-		}, "write log file: PATH is a symbolic link and not a regular file; remove it, or set log_file_path to another path"},
+		}, "write log file: PATH is a symbolic link and not a regular file; remove it, or set log_file_path to " +
+			"another path"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := options(t)
+			o := testOptions(t)
 			if err := tt.inTheWay(o.Path); err != nil {
 				t.Fatal(err)
 			}
@@ -350,9 +369,10 @@ func TestAFileThatFailsIsReportedOnceAndNothingElseIsLost(t *testing.T) {
 			log.Info("one")
 			log.Info("two")
 			check(t, "stderr", strings.ReplaceAll(undated(stderr.String()), o.Path, "PATH"),
-				"time=T level=INFO msg=one\ntime=T level=WARN msg=\"log goes to standard error alone\" path=PATH error=\""+tt.want+"\"\ntime=T level=INFO msg=two\n")
+				"time=T level=INFO msg=one\ntime=T level=WARN msg=\"logging to standard error only\" path=PATH "+
+					"error=\""+tt.want+"\"\ntime=T level=INFO msg=two\n")
 			if _, err := os.Lstat(o.Path + ".target"); err == nil {
-				t.Error("the target of the link was made")
+				t.Error("the target of the link was created")
 			}
 		})
 	}
@@ -362,8 +382,8 @@ type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, syscall.EPIPE }
 
-func TestTheFileGetsTheLinesWhenNobodyReadsStderr(t *testing.T) {
-	o := options(t)
+func TestLoggerWritesFileIfStderrIsBroken(t *testing.T) {
+	o := testOptions(t)
 	o.MaxSize = 0
 	Logger(broken{}, o, slog.LevelInfo).Info("still here")
 	data, err := os.ReadFile(o.Path)

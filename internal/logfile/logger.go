@@ -5,8 +5,8 @@ import (
 	"log/slog"
 )
 
-// Logger logs as text to stderr, and the same lines to the file, if the options have a path. What goes wrong with the file
-// is said on stderr once, and from then on stderr has the log alone: no command fails for its log.
+// Logger logs as text to stderr and, if the options have a path, the same lines to the file. It reports the first error
+// of the file on stderr and then logs to stderr only. No command fails because of its log.
 func Logger(stderr io.Writer, o Options, level slog.Level) *slog.Logger {
 	t := &tee{stderr: stderr, path: o.Path}
 	if o.Path != "" {
@@ -15,7 +15,8 @@ func Logger(stderr io.Writer, o Options, level slog.Level) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t, &slog.HandlerOptions{Level: level}))
 }
 
-// tee is two writers, of which the handler calls one at a time. The file is nil when there is none, or none any more.
+// tee writes to two writers. The handler does not call it concurrently. The file is nil if there is none, or after an
+// error.
 type tee struct {
 	stderr io.Writer
 	path   string
@@ -29,7 +30,8 @@ func (t *tee) Write(line []byte) (int, error) {
 	}
 	if _, failed := t.file.Write(line); failed != nil {
 		t.file = nil
-		slog.New(slog.NewTextHandler(t.stderr, nil)).Warn("log goes to standard error alone", "path", t.path, "error", failed)
+		slog.New(slog.NewTextHandler(t.stderr, nil)).Warn("logging to standard error only", "path", t.path, "error",
+			failed)
 	}
 	return n, err
 }

@@ -14,7 +14,7 @@ import (
 	"calico-cni/internal/hostlock"
 )
 
-// The test binary runs itself as other processes that log. Which file, its limits, and who the process is, are in these.
+// The test binary runs itself as separate processes that log. These variables pass the file, its limits and the name.
 const (
 	envPath  = "LOGFILE_TEST_PATH"
 	envSize  = "LOGFILE_TEST_SIZE"
@@ -42,12 +42,12 @@ func TestMain(m *testing.M) {
 	}
 }
 
-// line is one that tells whether it is whole: between 20 and 120 bytes.
+// line returns a line of 20 to 120 bytes whose completeness can be checked.
 func line(name string, i int) string {
 	return fmt.Sprintf("<%s:%d:%s>\n", name, i, strings.Repeat("-", 10+i%100))
 }
 
-// inParallel runs the writers as processes, and looks all the while.
+// inParallel runs the writers as processes and calls look repeatedly meanwhile.
 func inParallel(t *testing.T, o Options, look func()) {
 	t.Helper()
 	exe, err := os.Executable()
@@ -57,7 +57,8 @@ func inParallel(t *testing.T, o Options, look func()) {
 	var wg sync.WaitGroup
 	for w := range writers {
 		cmd := exec.Command(exe)
-		cmd.Env = append(os.Environ(), envPath+"="+o.Path, envSize+"="+fmt.Sprint(o.MaxSize), envCount+"="+fmt.Sprint(o.MaxCount), envName+"="+fmt.Sprint("w", w))
+		cmd.Env = append(os.Environ(), envPath+"="+o.Path, envSize+"="+fmt.Sprint(o.MaxSize),
+			envCount+"="+fmt.Sprint(o.MaxCount), envName+"="+fmt.Sprint("w", w))
 		cmd.Stderr = os.Stderr
 		wg.Go(func() {
 			if err := cmd.Run(); err != nil {
@@ -77,7 +78,7 @@ func inParallel(t *testing.T, o Options, look func()) {
 	}
 }
 
-// look looks at the files between two turns of the writers: a listing while they rename would be of no one moment.
+// look lists the files while it holds the lock, because a listing during renames is not consistent.
 func look(t *testing.T, o Options) {
 	t.Helper()
 	if unlock, err := hostlock.Try(o.Path + ".lock"); err == nil {
@@ -86,10 +87,11 @@ func look(t *testing.T, o Options) {
 	}
 }
 
-// files lists the log and its rotated files, the oldest first, and fails where one is larger than the limit or there are too many.
+// files lists the log and its rotated files, oldest first. It fails if a file exceeds the size limit or if there are
+// too many.
 func files(t *testing.T, o Options) []string {
 	t.Helper()
-	// The names of rotated files sort by time, and before the log's own.
+	// The names of rotated files sort by time, and before that of the log.
 	paths, err := filepath.Glob(strings.TrimSuffix(o.Path, ".log") + "*.log")
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +111,7 @@ func files(t *testing.T, o Options) []string {
 	return paths
 }
 
-// numbers reads the lines of all files: for each writer the numbers in order. A line that is not whole fails the test.
+// numbers reads the lines of all files and returns each writer's numbers in order. A partial line fails the test.
 func numbers(t *testing.T, paths []string) map[string][]int {
 	t.Helper()
 	found := map[string][]int{}
@@ -134,8 +136,8 @@ func numbers(t *testing.T, paths []string) map[string][]int {
 	return found
 }
 
-func TestProcessesThatRotateAtOnceLoseNoLineAndTearNone(t *testing.T) {
-	o := options(t)
+func TestConcurrentRotationLosesNoLine(t *testing.T) {
+	o := testOptions(t)
 	o.MaxSize = 1000
 	inParallel(t, o, func() { look(t, o) })
 	found := numbers(t, files(t, o))
@@ -143,21 +145,22 @@ func TestProcessesThatRotateAtOnceLoseNoLineAndTearNone(t *testing.T) {
 		name := fmt.Sprint("w", w)
 		for i := range lines {
 			if len(found[name]) != lines || found[name][i] != i {
-				t.Fatalf("%s wrote 0 to %d, and the files have %v", name, lines-1, found[name])
+				t.Fatalf("%s wrote 0 to %d, but the files have %v", name, lines-1, found[name])
 			}
 		}
 	}
 }
 
-func TestLimitsHoldAtEveryMoment(t *testing.T) {
-	o := options(t)
+func TestLimitsHoldDuringConcurrentRotation(t *testing.T) {
+	o := testOptions(t)
 	o.MaxSize, o.MaxCount = 1000, 3
 	inParallel(t, o, func() { look(t, o) })
 	paths := files(t, o)
 	if len(paths) != o.MaxCount+1 {
 		t.Errorf("files %v, want %d and the log", paths, o.MaxCount)
 	}
-	// What is left are the last lines: of each writer without a gap, and the very last of one of them.
+	// The remaining lines are the last ones: without a gap for each writer, and including the very last line of one
+	// writer.
 	last := false
 	for name, found := range numbers(t, paths) {
 		for i, n := range found {

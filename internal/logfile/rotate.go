@@ -12,17 +12,18 @@ import (
 	"time"
 )
 
-// layout is the time in the name of a rotated file.
+// layout is the format of the time in the name of a rotated file.
 const layout = "2006-01-02T15-04-05.000"
 
-// rotated is a file that was rotated away.
+// rotated is a rotated file.
 type rotated struct {
 	name string
 	at   time.Time
 }
 
-// rotate renames the file, after making room for one more. Its name tells of a time after that of all others, also if
-// several are rotated within a millisecond or the clock was set back: names keep the order of the lines.
+// rotate renames the file after it has removed files beyond the limits. The new name has a later time than all others,
+// even if there are several rotations per millisecond or the clock was set back. So the names keep the order of the
+// lines.
 func (f *File) rotate() error {
 	dir, _ := filepath.Split(f.options.Path)
 	files, err := f.rotated(dir)
@@ -38,7 +39,7 @@ func (f *File) rotate() error {
 	return errors.Join(err, os.Rename(f.options.Path, dir+name+"-"+at.Format(layout)+ext))
 }
 
-// inherit gives the new file the mode and the owner of the old one: somebody may have set them for a log collector.
+// inherit gives the new file the mode and owner of the old one, which may have been set for a log collector.
 func inherit(file *os.File, info, old fs.FileInfo) (err error) {
 	is, was := info.Sys().(*syscall.Stat_t), old.Sys().(*syscall.Stat_t)
 	if is.Uid != was.Uid || is.Gid != was.Gid {
@@ -50,7 +51,7 @@ func inherit(file *os.File, info, old fs.FileInfo) (err error) {
 	return err
 }
 
-// prune removes the files that are too old, and the oldest until one more keeps the count.
+// prune removes files that are too old, and then the oldest ones until there is space for one more.
 func (f *File) prune(dir string, files []rotated, now time.Time) error {
 	var errs []error
 	for i, file := range files {
@@ -66,7 +67,7 @@ func (f *File) prune(dir string, files []rotated, now time.Time) error {
 	return errors.Join(errs...)
 }
 
-// rotated lists the rotated files, the oldest first.
+// rotated lists the rotated files, oldest first.
 func (f *File) rotated(dir string) (files []rotated, err error) {
 	entries, err := os.ReadDir(filepath.Clean(dir))
 	if err != nil {
@@ -81,8 +82,8 @@ func (f *File) rotated(dir string) (files []rotated, err error) {
 	return files, nil
 }
 
-// rotatedAt reads the time from the name of a rotated file. Those of other writers may have a reason after the time
-// ("-size"), and an ending of a compression.
+// rotatedAt reads the time from the name of a rotated file. Files of other writers may have a reason after the time
+// ("-size") and a compression suffix.
 func (f *File) rotatedAt(name string) (at time.Time, ok bool) {
 	base, ext := f.name()
 	name, isOurs := strings.CutPrefix(name, base+"-")
@@ -101,7 +102,7 @@ func (f *File) rotatedAt(name string) (at time.Time, ok bool) {
 	return at, err == nil
 }
 
-// name returns the file's name and its extension apart.
+// name returns the file's name and its extension separately.
 func (f *File) name() (name, ext string) {
 	base := filepath.Base(f.options.Path)
 	ext = filepath.Ext(base)

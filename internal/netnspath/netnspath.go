@@ -9,15 +9,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNone says that a path leads to no network namespace: there is no such file, or it is something else, like the mount
-// point that an unmounted namespace leaves behind.
+// ErrNone: the path is not that of a network namespace. There is no such file, or it is something else, such as the
+// mount point that remains after a namespace is unmounted.
 var ErrNone = errors.New("no network namespace")
 
-// Open opens the network namespace at path. An error wraps ErrNone where there is none. It never blocks, whatever the path names.
+// Open opens the network namespace at path. Its error wraps ErrNone if there is none. It never blocks, whatever kind of
+// file the path names.
 func Open(path string) (netns.NsHandle, error) {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	switch {
-	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ENXIO), errors.Is(err, unix.ESRCH):
+	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ENXIO), errors.Is(err,
+		unix.ESRCH):
 		return netns.None(), fmt.Errorf("open %q: %w: %w", path, ErrNone, err)
 	case err != nil:
 		return netns.None(), fmt.Errorf("open network namespace %q: %w", path, err)

@@ -12,13 +12,16 @@ import (
 	"calico-cni/internal/nettest"
 )
 
-func TestOnlyNetworkNamespacesAreOpenedAndNothingBlocks(t *testing.T) {
+func TestOpenRejectsOtherFilesWithoutBlocking(t *testing.T) {
 	dir := t.TempDir()
 	file, fifo := filepath.Join(dir, "file"), filepath.Join(dir, "fifo")
 	if err := errors.Join(os.WriteFile(file, nil, 0o600), unix.Mkfifo(fifo, 0o600)); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{file, fifo, dir, "/", filepath.Join(dir, "none"), file + "/below", "/proc/self/ns/mnt", ""} {
+	for _, path := range []string{
+		file, fifo, dir, "/", filepath.Join(dir, "none"), file + "/below",
+		"/proc/self/ns/mnt", "",
+	} {
 		if h, err := netnspath.Open(path); !errors.Is(err, netnspath.ErrNone) || h.IsOpen() {
 			t.Errorf("%q: %v, %v; want ErrNone", path, h, err)
 		}

@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// DropCapability takes a capability (unix.CAP_...) from the calling thread. The caller locks its goroutine to the
-// thread and never unlocks it, so that the thread ends with the goroutine.
+// DropCapability drops a capability (unix.CAP_...) of the calling thread. The caller must lock its goroutine to the
+// thread and never unlock it, so that the thread exits with the goroutine.
 func DropCapability(capability int) error {
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	data := [2]unix.CapUserData{}

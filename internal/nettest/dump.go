@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Dump returns the state of the namespace as text, equal for equal states: the sysctls a data plane touches;
-// each link with its addresses, routes of both families, permanent neighbours and own sysctls. Left out are
+// Dump returns the state of the namespace as text, which is equal for equal states: the sysctls that a data plane
+// changes, and each link with its addresses, routes of both families, permanent neighbours and sysctls. It omits
 // interface indexes, learned neighbours, and the local table, which follows from the addresses.
 func (n *NetNS) Dump() string {
 	n.tb.Helper()
@@ -25,7 +25,7 @@ func (n *NetNS) Dump() string {
 			n.tb.Fatalf("open netlink: %v", err)
 		}
 		defer h.Close()
-		// A dump that a concurrent change interrupted is no snapshot: take it again.
+		// A dump that a concurrent change interrupted is inconsistent. Repeat it.
 		for err = netlink.ErrDumpInterrupted; errors.Is(err, netlink.ErrDumpInterrupted); {
 			out, err = dump(h)
 		}
@@ -70,7 +70,8 @@ func dump(h *netlink.Handle) (string, error) {
 	return b.String(), nil
 }
 
-// isFallbackTunnel tells the tunnel ends that some kernels put into each new namespace, depending on the modules loaded.
+// isFallbackTunnel reports whether a link is a tunnel device that some kernels create in each new namespace, depending
+// on the loaded modules.
 func isFallbackTunnel(link netlink.Link) bool {
 	return slices.Contains([]string{
 		"tunl0", "gre0", "gretap0", "erspan0", "ip_vti0", "ip6_vti0", "sit0", "ip6tnl0", "ip6gre0",
@@ -79,7 +80,8 @@ func isFallbackTunnel(link netlink.Link) bool {
 
 func describe(link netlink.Link) string {
 	a := link.Attrs()
-	line := fmt.Sprintf("link %s %s %s mtu=%d queues=%d/%d", a.Name, link.Type(), a.OperState, a.MTU, a.NumTxQueues, a.NumRxQueues)
+	line := fmt.Sprintf("link %s %s %s mtu=%d queues=%d/%d", a.Name, link.Type(), a.OperState, a.MTU, a.NumTxQueues,
+		a.NumRxQueues)
 	if a.Name != "lo" {
 		line += " mac=" + a.HardwareAddr.String()
 	}
@@ -98,7 +100,7 @@ func addrs(h *netlink.Handle, link netlink.Link) ([]string, error) {
 	for _, a := range list {
 		scope := netlink.Scope(a.Scope).String()
 		if a.Scope == int(netlink.SCOPE_UNIVERSE) {
-			scope = "global" // The name of the universe among addresses.
+			scope = "global" // The universe scope is called global for addresses.
 		}
 		line := fmt.Sprintf("addr %s scope=%s", a.IPNet, scope)
 		for _, f := range []struct {
@@ -182,7 +184,7 @@ func neighbours(h *netlink.Handle, link netlink.Link) ([]string, error) {
 	return lines, nil
 }
 
-// sysctls reads the named sysctls beneath dir, as the calling thread's namespace has them. One that is not there shows as "-".
+// sysctls reads the named sysctls under dir in the calling thread's namespace. An absent one is shown as "-".
 func sysctls(dir string, names ...string) string {
 	var b strings.Builder
 	for _, name := range names {

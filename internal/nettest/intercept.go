@@ -10,11 +10,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Intercept runs f on a thread of its own inside the namespace and calls before ahead of each of the given system calls
-// that f makes on that thread, with the number of such calls so far. The call proceeds when before returns. Intercept
+// Intercept runs f in the namespace on a separate thread. It calls before ahead of each of the given system calls that
+// f makes on that thread, with the number of earlier calls. The system call proceeds when before returns. Intercept
 // returns the number of calls. It needs seccomp user notifications (Linux 5.19).
 //
-// The thread ends with f, because the filter cannot be removed from it.
+// The thread exits with f, because the filter cannot be removed from it.
 func (n *NetNS) Intercept(syscalls []uint32, before func(calls int), f func()) int {
 	n.tb.Helper()
 	ended, end, err := os.Pipe()
@@ -25,7 +25,7 @@ func (n *NetNS) Intercept(syscalls []uint32, before func(calls int), f func()) i
 	listeners, done := make(chan int), make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		// The end of the thread is no signal: Go keeps a main thread that has to end.
+		// The exit of the thread cannot serve as a signal, because Go keeps the main thread.
 		defer func() { _ = end.Close() }()
 		done <- n.filtered(syscalls, listeners, f)
 	}()
@@ -51,7 +51,7 @@ func (n *NetNS) Intercept(syscalls []uint32, before func(calls int), f func()) i
 	return calls
 }
 
-// filtered runs f on the calling thread inside the namespace once the thread has its filter.
+// filtered installs the filter on the calling thread and runs f in the namespace.
 func (n *NetNS) filtered(syscalls []uint32, listeners chan<- int, f func()) error {
 	if err := unix.Setns(n.fd, unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("enter network namespace %s: %w", n.Path, err)
@@ -67,7 +67,7 @@ func (n *NetNS) filtered(syscalls []uint32, listeners chan<- int, f func()) erro
 
 // listen installs a filter on the calling thread and returns the descriptor that reports its system calls.
 func listen(syscalls []uint32) (int, error) {
-	const numberOffset = 0 // Of nr in struct seccomp_data.
+	const numberOffset = 0 // The offset of nr in struct seccomp_data.
 	filter := []unix.SockFilter{{Code: unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, K: numberOffset}}
 	for i, nr := range syscalls {
 		jump := unix.SockFilter{Code: unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, K: nr, Jt: uint8(len(syscalls) - i)}
@@ -77,7 +77,7 @@ func listen(syscalls []uint32) (int, error) {
 		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_ALLOW},
 		unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K, K: unix.SECCOMP_RET_USER_NOTIF})
 	program := unix.SockFprog{Len: uint16(len(filter)), Filter: &filter[0]}
-	// Without the second flag a signal to the thread would report the same call twice.
+	// Without the second flag, a signal to the thread would report the same call twice.
 	const flags = unix.SECCOMP_FILTER_FLAG_NEW_LISTENER | unix.SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
 	fd, _, errno := unix.Syscall(
 		unix.SYS_SECCOMP, unix.SECCOMP_SET_MODE_FILTER, flags, uintptr(unsafe.Pointer(&program)))
@@ -104,7 +104,7 @@ type (
 	}
 )
 
-// answer waits for the next call and lets it proceed. It reports false once the pipe ended is closed.
+// answer waits for the next call and lets it proceed. It returns false once the pipe ended is closed.
 func answer(listener, ended int, before func()) (open bool, err error) {
 	events := []unix.PollFd{{Fd: int32(listener), Events: unix.POLLIN}, {Fd: int32(ended), Events: unix.POLLIN}}
 	for {
@@ -131,7 +131,7 @@ func answer(listener, ended int, before func()) (open bool, err error) {
 	return true, nil
 }
 
-// ignoreInterrupted returns nil for a call that a signal interrupted: the kernel reports it again.
+// ignoreInterrupted returns nil for a call that a signal interrupted, because the kernel reports it again.
 func ignoreInterrupted(what string, errno unix.Errno) error {
 	if errno == unix.ENOENT || errno == unix.EINTR {
 		return nil

@@ -1,7 +1,7 @@
-// Package nettest gives a test network namespaces of its own and shows their state as text.
+// Package nettest creates network namespaces for tests and shows their state as text.
 //
-// A namespace plays a node or a pod. It is held by a file descriptor alone: no mount, no file and no process
-// stays behind, not even when the test is killed.
+// A namespace represents a node or a pod. Only a file descriptor holds it: no mount, file or process remains, even if
+// the test is killed.
 package nettest
 
 import (
@@ -13,21 +13,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// NetNS is a network namespace that lives as long as its test.
+// NetNS is a network namespace that exists until its test ends.
 type NetNS struct {
-	// Path opens the namespace, in this process and in every other one, until Close.
+	// Path opens the namespace in this process and in others, until Close.
 	Path string
 
 	tb testing.TB
 	fd int
 }
 
-// NewNetNS makes an empty network namespace: nothing but lo, which is down. It fails the test where the
-// privileges are missing, because a network test that is skipped proves nothing.
+// NewNetNS creates an empty network namespace: only lo, which is down. It fails the test if privileges are missing,
+// because a skipped network test proves nothing.
 func NewNetNS(tb testing.TB) *NetNS {
 	tb.Helper()
 	if os.Geteuid() != 0 {
-		tb.Fatal("this test makes network namespaces: run it as root, with CAP_SYS_ADMIN and CAP_NET_ADMIN")
+		tb.Fatal("this test creates network namespaces: run it as root, with CAP_SYS_ADMIN and CAP_NET_ADMIN")
 	}
 	fd, err := unshare()
 	if err != nil {
@@ -50,8 +50,8 @@ func Open(tb testing.TB, path string) *NetNS {
 	return n
 }
 
-// Close lets go of the namespace; the kernel removes it with all its links unless something else holds it.
-// A second call does nothing.
+// Close releases the namespace. The kernel removes it with all its links unless something else holds it. A second call
+// has no effect.
 func (n *NetNS) Close() {
 	if n.fd < 0 {
 		return
@@ -60,9 +60,9 @@ func (n *NetNS) Close() {
 	n.fd, n.Path = -1, n.Path+" (closed)"
 }
 
-// Do runs f on the calling goroutine with its thread inside the namespace. Sockets and netlink handles that
-// f opens, files under /proc/sys/net and programs it starts all belong to the namespace. Goroutines that f
-// starts, among them those of testing.T.Run, do not: use Do again inside them, or Run.
+// Do runs f on the calling goroutine with its thread in the namespace. Sockets and netlink handles that f opens, files
+// under /proc/sys/net and programs that it starts belong to the namespace. Goroutines that f starts, including those of
+// testing.T.Run, do not: call Do again in them, or use Run.
 func (n *NetNS) Do(f func()) {
 	n.tb.Helper()
 	runtime.LockOSThread()
@@ -78,7 +78,7 @@ func (n *NetNS) Do(f func()) {
 	}
 	defer func() {
 		if err := unix.Setns(home, unix.CLONE_NEWNET); err != nil {
-			// The thread stays locked and so ends with its goroutine.
+			// The thread stays locked and exits with its goroutine.
 			n.tb.Errorf("leave network namespace %s: %v", n.Path, err)
 			return
 		}
@@ -87,7 +87,7 @@ func (n *NetNS) Do(f func()) {
 	f()
 }
 
-// Run runs f as a subtest of t with its thread inside the namespace.
+// Run runs f as a subtest of t with its thread in the namespace.
 func (n *NetNS) Run(t *testing.T, name string, f func(t *testing.T)) bool {
 	t.Helper()
 	return t.Run(name, func(t *testing.T) { n.Do(func() { f(t) }) })
@@ -101,7 +101,7 @@ func unshare() (int, error) {
 	}
 	done := make(chan result)
 	go func() {
-		// Never unlocked: the thread, which is in the new namespace, ends with the goroutine.
+		// Never unlocked: the thread is in the new namespace and exits with the goroutine.
 		runtime.LockOSThread()
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			done <- result{-1, fmt.Errorf("unshare network namespace: %w", err)}

@@ -14,7 +14,7 @@ import (
 	"calico-cni/internal/nettest"
 )
 
-func TestNewNetNSIsEmptyAndApart(t *testing.T) {
+func TestNewNetNSIsEmptyAndSeparate(t *testing.T) {
 	outside := netnsOf(t)
 	n := nettest.NewNetNS(t)
 	var inside string
@@ -36,7 +36,7 @@ func TestNewNetNSIsEmptyAndApart(t *testing.T) {
 	}
 }
 
-func TestPathOpensTheNamespaceForOtherPrograms(t *testing.T) {
+func TestPathWorksForOtherPrograms(t *testing.T) {
 	n := nettest.NewNetNS(t)
 	var inside string
 	n.Do(func() { inside = netnsOf(t) })
@@ -45,11 +45,11 @@ func TestPathOpensTheNamespaceForOtherPrograms(t *testing.T) {
 		t.Fatalf("nsenter: %v: %s", err, out)
 	}
 	if got := strings.TrimSpace(string(out)); got != inside {
-		t.Errorf("nsenter came to %s, want %s", got, inside)
+		t.Errorf("nsenter entered %s, want %s", got, inside)
 	}
 }
 
-func TestRunAndProgramsAreInside(t *testing.T) {
+func TestRunAndProgramsUseNamespace(t *testing.T) {
 	n := nettest.NewNetNS(t)
 	var inside string
 	n.Do(func() { inside = netnsOf(t) })
@@ -67,7 +67,7 @@ func TestRunAndProgramsAreInside(t *testing.T) {
 	})
 }
 
-func TestDoComesBackWhenTheTestEndsInside(t *testing.T) {
+func TestDoRestoresNamespaceAfterPanic(t *testing.T) {
 	n := nettest.NewNetNS(t)
 	outside := netnsOf(t)
 	func() {
@@ -79,7 +79,7 @@ func TestDoComesBackWhenTheTestEndsInside(t *testing.T) {
 	}
 }
 
-func TestDumpShowsWhatIsThere(t *testing.T) {
+func TestDump(t *testing.T) {
 	n := nettest.NewNetNS(t)
 	n.Do(func() {
 		lo, err := netlink.LinkByName("lo")
@@ -96,9 +96,12 @@ func TestDumpShowsWhatIsThere(t *testing.T) {
 			netlink.LinkSetMTU(lo, 1400),
 			netlink.LinkSetAlias(lo, "a name"),
 			netlink.AddrAdd(lo, addr),
-			netlink.RouteAdd(&netlink.Route{LinkIndex: lo.Attrs().Index, Dst: dst, Scope: netlink.SCOPE_LINK, Table: 7}),
+			netlink.RouteAdd(&netlink.Route{
+				LinkIndex: lo.Attrs().Index, Dst: dst, Scope: netlink.SCOPE_LINK,
+				Table: 7,
+			}),
 			os.WriteFile("/proc/sys/net/ipv6/conf/all/forwarding", []byte("1"), 0),
-			os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0), // Inherited from the machine otherwise.
+			os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0), // Otherwise inherited from the machine.
 			os.WriteFile("/proc/sys/net/ipv4/conf/lo/proxy_arp", []byte("1"), 0),
 		} {
 			if err != nil {
@@ -106,7 +109,8 @@ func TestDumpShowsWhatIsThere(t *testing.T) {
 			}
 		}
 	})
-	const want = `sysctl ipv4/ip_forward=0 ipv6/conf/all/forwarding=1 ipv6/conf/all/disable_ipv6=0 ipv6/conf/all/accept_dad=0 ` +
+	const want = `sysctl ipv4/ip_forward=0 ipv6/conf/all/forwarding=1 ipv6/conf/all/disable_ipv6=0 ` +
+		`ipv6/conf/all/accept_dad=0 ` +
 		`ipv6/conf/default/forwarding=1 ipv6/conf/default/disable_ipv6=0 ipv6/conf/default/accept_dad=1
 link lo device unknown mtu=1400 queues=1/1 alias="a name"
   addr 127.0.0.1/8 scope=host permanent
@@ -121,7 +125,7 @@ link lo device unknown mtu=1400 queues=1/1 alias="a name"
 	}
 }
 
-// netnsOf names the network namespace of the calling goroutine's thread.
+// netnsOf identifies the network namespace of the calling goroutine's thread.
 func netnsOf(t *testing.T) string {
 	t.Helper()
 	name, err := os.Readlink("/proc/thread-self/ns/net")

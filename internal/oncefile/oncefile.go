@@ -1,4 +1,4 @@
-// Package oncefile remembers in a file that something was done on this host since it was booted.
+// Package oncefile records in a file that an action was done on this host since boot.
 package oncefile
 
 import (
@@ -9,22 +9,23 @@ import (
 	"calico-cni/internal/safeopen"
 )
 
-// File is the path of the file, whose presence alone counts.
+// File is the path of the file. Its existence is the record.
 type File string
 
-// Done reports whether the file is there. One that cannot be looked at counts as absent: what is done once too often does no harm.
+// Done reports whether the file exists. It returns false if that cannot be determined, because repeating the action is
+// harmless.
 func (f File) Done() bool {
 	_, err := os.Stat(string(f))
 	return err == nil
 }
 
-// Record makes the file and its directory.
+// Record creates the file and its directory.
 func (f File) Record() error {
 	if err := os.MkdirAll(filepath.Dir(string(f)), 0o755); err != nil {
-		return fmt.Errorf("remember in %s: %w", f, err)
+		return fmt.Errorf("record in %s: %w", f, err)
 	}
 	if err := safeopen.WriteFile(string(f), nil, 0o644); err != nil {
-		return fmt.Errorf("remember: %w", err)
+		return fmt.Errorf("record: %w", err)
 	}
 	return nil
 }

@@ -7,7 +7,7 @@ import (
 	"calico-cni/internal/oncefile"
 )
 
-func TestWhatWasRecordedIsDone(t *testing.T) {
+func TestDoneAfterRecord(t *testing.T) {
 	f := oncefile.File(filepath.Join(t.TempDir(), "below", "done"))
 	if f.Done() {
 		t.Error("done before it was recorded")
@@ -18,6 +18,6 @@ func TestWhatWasRecordedIsDone(t *testing.T) {
 		}
 	}
 	if err := oncefile.File(filepath.Join(string(f), "below a file")).Record(); err == nil {
-		t.Error("no error where there can be no file")
+		t.Error("no error for a path that cannot be created")
 	}
 }

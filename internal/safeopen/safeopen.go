@@ -1,6 +1,6 @@
-// Package safeopen opens files at paths where another user of the host may have put something else: a symbolic link to a
-// file of root's, or a FIFO that blocks whoever opens it. Only the last component of a path is guarded; directories may be
-// symbolic links.
+// Package safeopen opens files at paths where another user of the host may have placed something else, such as a
+// symbolic link to a file of root, or a FIFO that blocks the open. It guards only the last component of a path;
+// directories may be symbolic links.
 package safeopen
 
 import (
@@ -12,24 +12,24 @@ import (
 	"syscall"
 )
 
-// ErrNotRegular: the path leads to something other than a regular file.
+// ErrNotRegular: the path does not name a regular file.
 var ErrNotRegular = errors.New("not a regular file")
 
-// MaxRead is the number of bytes up to which Read reads a file.
+// MaxRead is the maximum size in bytes of a file that Read reads.
 const MaxRead = 1 << 20
 
-// guards never follow a link and never wait for the other end of a FIFO. The os package adds O_CLOEXEC.
+// guards prevent an open from following a link and from blocking on a FIFO. The os package adds O_CLOEXEC.
 const guards = syscall.O_NOFOLLOW | syscall.O_NONBLOCK
 
-// File opens the regular file at path, and creates it if the flags have os.O_CREATE. It follows no symbolic link and does
-// not block. An error wraps ErrNotRegular, or is the operating system's.
+// File opens the regular file at path, and creates it if flags contains os.O_CREATE. It follows no symbolic link and
+// does not block. An error wraps ErrNotRegular or comes from the operating system.
 func File(path string, flags int, perm fs.FileMode) (*os.File, fs.FileInfo, error) {
 	return open(path, flags|guards, perm)
 }
 
-// Read returns the content of the regular file at path. It follows a symbolic link only if the link belongs to the user of
-// this process, does not block, and fails for files larger than MaxRead. An error wraps ErrNotRegular, or is the operating
-// system's.
+// Read returns the content of the regular file at path. It follows a symbolic link only if the link belongs to the user
+// of this process. It does not block, and fails for files larger than MaxRead. An error wraps ErrNotRegular or comes
+// from the operating system.
 func Read(path string) ([]byte, error) {
 	file, info, err := open(path, os.O_RDONLY|guards, 0)
 	if errors.Is(err, syscall.ELOOP) && ownLink(path) {
@@ -61,7 +61,7 @@ func open(path string, flags int, perm fs.FileMode) (*os.File, fs.FileInfo, erro
 	case errors.Is(err, syscall.ELOOP):
 		return nil, nil, notRegularError{path, "a symbolic link", syscall.ELOOP}
 	case errors.Is(err, syscall.ENXIO):
-		// So a FIFO without a reader refuses to be written, and a socket to be opened.
+		// ENXIO: a FIFO without a reader cannot be opened for writing, and a socket cannot be opened.
 		return nil, nil, notRegularError{path, "a FIFO or a socket", syscall.ENXIO}
 	case err != nil:
 		return nil, nil, err
@@ -106,7 +106,7 @@ func kind(mode fs.FileMode) string {
 	return "a special file"
 }
 
-// ownLink reports whether path is a symbolic link of the user of this process.
+// ownLink reports whether path is a symbolic link that belongs to the user of this process.
 func ownLink(path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil {

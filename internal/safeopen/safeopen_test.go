@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// place puts something at a path that does not exist.
+// place creates a file of each type at a path.
 var place = map[string]func(path string) error{
 	"symbolic link":  func(path string) error { return os.Symlink(path+".target", path) },
 	"link to itself": func(path string) error { return os.Symlink(path, path) },
@@ -28,7 +28,10 @@ var place = map[string]func(path string) error{
 
 func TestFileOpensOnlyRegularFiles(t *testing.T) {
 	for name, put := range place {
-		for _, flags := range []int{os.O_RDONLY, os.O_WRONLY | os.O_CREATE, os.O_WRONLY | os.O_CREATE | os.O_APPEND, os.O_RDONLY | os.O_CREATE} {
+		for _, flags := range []int{
+			os.O_RDONLY, os.O_WRONLY | os.O_CREATE, os.O_WRONLY | os.O_CREATE | os.O_APPEND,
+			os.O_RDONLY | os.O_CREATE,
+		} {
 			t.Run(name, func(t *testing.T) {
 				path := filepath.Join(t.TempDir(), "f")
 				if err := errors.Join(os.WriteFile(path+".target", []byte("keep"), 0o600), put(path)); err != nil {
@@ -45,10 +48,10 @@ func TestFileOpensOnlyRegularFiles(t *testing.T) {
 	}
 }
 
-// refused expects an error about the path, and that what a link points to is untouched.
+// refused checks for an error that names the path, and that the target of a link is unchanged.
 func refused(t *testing.T, path string, err error) {
 	t.Helper()
-	// The kernel itself refuses to write to a directory.
+	// The kernel itself rejects writing to a directory.
 	if !errors.Is(err, ErrNotRegular) && !errors.Is(err, syscall.EISDIR) || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v", err)
 	}

@@ -8,7 +8,7 @@ import (
 	"calico-cni/internal/undo"
 )
 
-// A function pushes the undo of each step when it has made the step. When a later step fails, the undo steps run in reverse order.
+// A function pushes the undo of each step after the step. If a later step fails, the undo steps run in reverse order.
 func ExampleStack_OnError() {
 	attach := func(ctx context.Context) (err error) {
 		var steps undo.Stack

@@ -1,4 +1,4 @@
-// Package undo takes back the steps of a function that fails halfway.
+// Package undo reverts the completed steps of a function that fails halfway.
 //
 //	func add(ctx context.Context) (err error) {
 //		var steps undo.Stack
@@ -19,20 +19,20 @@ import (
 	"calico-cni/internal/deadline"
 )
 
-// Grace is how long OnError gives each step, also when the caller's own time is up.
+// Grace is the time limit of each undo step. It applies even if the caller's deadline has passed.
 const Grace = 5 * time.Second
 
-// Stack holds what takes back the steps made so far, the newest last. Its zero value is empty and ready.
+// Stack holds the undo of each completed step, the newest last. Its zero value is ready to use.
 type Stack []func(context.Context) error
 
-// Push adds what takes back the step that was just made.
+// Push adds the undo of a step that has just been completed.
 func (s *Stack) Push(step func(context.Context) error) {
 	*s = append(*s, step)
 }
 
-// OnError runs every step, newest first, when *err is not nil, and adds the errors of the steps to it.
-// A step that fails does not keep the older ones from running. The steps' context carries ctx's values,
-// but neither its cancellation nor its deadline: each ends after a Grace of its own, so that one that hangs does not starve the others.
+// OnError runs every undo step, newest first, if *err is not nil, and adds their errors to it. A failing step does not
+// prevent the older ones. The context of a step has the values of ctx, but not its cancellation or deadline. Each step
+// has its own Grace, so that a hanging step does not use up the time of the others.
 func (s *Stack) OnError(ctx context.Context, err *error) {
 	if *err == nil || len(*s) == 0 {
 		return
@@ -48,13 +48,13 @@ func (s *Stack) OnError(ctx context.Context, err *error) {
 	}
 }
 
-// failure is the error of a function whose undo failed, too.
+// failure is the error of a function whose undo failed as well.
 type failure struct {
 	cause error
 	undo  []error
 }
 
-// Error names each reason once: mostly the undo meets what the function has met.
+// Error names each reason once, because the undo often fails for the same reason as the function.
 func (f failure) Error() string {
 	text := f.cause.Error()
 	for _, err := range f.undo {
@@ -71,10 +71,11 @@ func (f failure) Error() string {
 	return text
 }
 
-// Unwrap returns the errors of the function and of the steps.
+// Unwrap returns the errors of the function and of the undo steps.
 func (f failure) Unwrap() []error { return append([]error{f.cause}, f.undo...) }
 
-// withoutTail returns a message without the reasons at its end that another message gives already, and whether there are any.
+// withoutTail returns a message without the reasons at its end that another message already contains, and whether there
+// are any.
 func withoutTail(text, other string) (what string, same bool) {
 	for rest, before := text, ""; ; {
 		if strings.Contains(other, rest) {
@@ -88,7 +89,7 @@ func withoutTail(text, other string) (what string, same bool) {
 	}
 }
 
-// separator stands between what failed and why.
+// separator separates the failed action from the reason.
 const separator = ": "
 
 func run(ctx context.Context, step func(context.Context) error) error {

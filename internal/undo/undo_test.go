@@ -15,10 +15,10 @@ import (
 
 var (
 	errAdd   = errors.New("add")
-	errFirst = errors.New("take back the first")
+	errFirst = errors.New("undo the first")
 )
 
-// add makes two steps and ends with err; ran receives what was taken back.
+// add makes two steps and ends with err. ran receives the undone steps.
 func add(ctx context.Context, end error, ran *[]string) (err error) {
 	var steps undo.Stack
 	defer func() { steps.OnError(ctx, &err) }()
@@ -33,24 +33,24 @@ func add(ctx context.Context, end error, ran *[]string) (err error) {
 	return end
 }
 
-func TestSuccessTakesNothingBack(t *testing.T) {
+func TestSuccessUndoesNothing(t *testing.T) {
 	var ran []string
 	if err := add(t.Context(), nil, &ran); err != nil {
 		t.Errorf("add: %v", err)
 	}
 	if ran != nil {
-		t.Errorf("taken back: %q", ran)
+		t.Errorf("undone: %q", ran)
 	}
 }
 
-func TestErrorTakesAllBackNewestFirst(t *testing.T) {
+func TestErrorUndoesAllNewestFirst(t *testing.T) {
 	var ran []string
 	err := add(t.Context(), errAdd, &ran)
 	if diff := cmp.Diff([]string{"second", "first"}, ran); diff != "" {
-		t.Errorf("taken back (-want +got):\n%s", diff)
+		t.Errorf("undone (-want +got):\n%s", diff)
 	}
 	if !errors.Is(err, errAdd) || !errors.Is(err, errFirst) {
-		t.Errorf("error %q lacks that of the function or that of the step", err)
+		t.Errorf("error %q lacks the error of the function or of the undo step", err)
 	}
 }
 
@@ -62,11 +62,11 @@ func TestFailingStepDoesNotStopOlderOnes(t *testing.T) {
 	err := errAdd
 	steps.OnError(t.Context(), &err)
 	if diff := cmp.Diff([]string{"older"}, ran); diff != "" {
-		t.Errorf("taken back (-want +got):\n%s", diff)
+		t.Errorf("undone (-want +got):\n%s", diff)
 	}
 }
 
-func TestStepsOutliveCancellation(t *testing.T) {
+func TestUndoIgnoresCancellation(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var ran []string
@@ -75,11 +75,11 @@ func TestStepsOutliveCancellation(t *testing.T) {
 		t.Errorf("a step saw the cancellation: %v", err)
 	}
 	if len(ran) != 2 {
-		t.Errorf("taken back: %q, want both", ran)
+		t.Errorf("undone: %q, want both", ran)
 	}
 }
 
-func TestStepsHaveADeadline(t *testing.T) {
+func TestUndoStepsHaveDeadline(t *testing.T) {
 	var steps undo.Stack
 	bounded := false
 	steps.Push(func(ctx context.Context) error { _, bounded = ctx.Deadline(); return nil })
@@ -90,7 +90,7 @@ func TestStepsHaveADeadline(t *testing.T) {
 	}
 }
 
-func TestAStepThatHangsLeavesTheOlderOnesTheirTime(t *testing.T) {
+func TestHangingStepLeavesTimeForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var left []bool
 		err := func() (err error) {
@@ -111,7 +111,7 @@ func TestAStepThatHangsLeavesTheOlderOnesTheirTime(t *testing.T) {
 	})
 }
 
-func TestErrorNamesEachReasonOnce(t *testing.T) {
+func TestErrorContainsEachReasonOnce(t *testing.T) {
 	refused := errors.New("API server unavailable: dial tcp 10.0.0.1:443: connect: connection refused")
 	for _, c := range []struct {
 		name  string
@@ -120,7 +120,8 @@ func TestErrorNamesEachReasonOnce(t *testing.T) {
 		want  string
 	}{
 		{"the undo succeeds", refused, []error{nil}, refused.Error()},
-		{"another reason", refused, []error{errors.New("remove link: busy")}, refused.Error() + "; undo: remove link: busy"},
+		{"another reason", refused, []error{errors.New("remove link: busy")}, refused.Error() +
+			"; undo: remove link: busy"},
 		{"the same error", refused, []error{refused, refused}, refused.Error() + "; undo: same error"},
 		{
 			"the same reason", fmt.Errorf("create handle h: %w", refused),

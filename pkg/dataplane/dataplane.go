@@ -116,7 +116,8 @@ type Others struct{ InNetwork, Elsewhere bool }
 
 // Attachment is the host end of one attachment, identified by its mark.
 type Attachment struct {
-	// Owner and IfName are empty for an interface whose Setup is running, or was killed before it could set the mark. Only a
+	// Owner and IfName are empty for an interface whose Setup is running, or was killed before it could set the mark.
+	// Only a
 	// Teardown that names the owner can tell that the interface is the owner's.
 	Owner, IfName, HostIfName string
 	// Fault says why the pod has no connectivity although its attachment is unchanged, with a remedy. Empty if there is

@@ -154,7 +154,8 @@ func TestHostNameMustBeAValidNodeName(t *testing.T) {
 	for _, name := range []string{"worker_1", "", "a b"} {
 		checkConfigFault(t, Run(t.Context(), h.cfg, Deps{
 			Tokens: tokens(issue), Hostname: func() (string,
-				error) {
+				error,
+			) {
 				return name, nil
 			}, Now: time.Now, Log: slog.New(slog.NewTextHandler(&h.log, nil)),
 		}), "KUBERNETES_NODE_NAME is empty")

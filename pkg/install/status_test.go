@@ -167,7 +167,8 @@ func TestDryRun(t *testing.T) {
 		},
 		{
 			"a mode", func(h *host) { h.mustInstall(); _ = os.Chmod(h.path("host/etc/cni/net.d/calico-kubeconfig"), 0o644) },
-			3, []string{"calico-kubeconfig would be written: its mode"},
+			3,
+			[]string{"calico-kubeconfig would be written: its mode"},
 		},
 		{"others", func(h *host) {
 			h.mustInstall()

@@ -97,7 +97,8 @@ func TestUninstallLeavesChangedFiles(t *testing.T) {
 		}, "Lrwxrwxrwx opt/cni/bin/calico\n", []string{"opt/cni/bin/calico"}},
 		{
 			"kubeconfig", func(h *host) { h.append("host/etc/cni/net.d/calico-kubeconfig", "# mine\n") },
-			strings.TrimPrefix(config, conf), []string{"calico-kubeconfig, which somebody changed"},
+			strings.TrimPrefix(config, conf),
+			[]string{"calico-kubeconfig, which somebody changed"},
 		},
 		{"configuration, which still calls calico", func(h *host) {
 			h.append("host/etc/cni/net.d/10-calico.conflist",
@@ -244,7 +245,9 @@ func TestUninstallReportsQueuedReleases(t *testing.T) {
 		{"all are settled", queue{waiting: 3, settles: 3}, false, "", 1},
 		{"some stay", queue{waiting: 3, settles: 1}, false, "left 2 releases of addresses", 1},
 		{
-			"the API server is away", queue{waiting: 3, err: errors.New("API server unavailable")}, false,
+			"the API server is away",
+			queue{waiting: 3, err: errors.New("API server unavailable")},
+			false,
 			"left 3 releases of addresses", 1,
 		},
 		{"dry run", queue{waiting: 3, settles: 3}, true, "left 3 releases of addresses", 0},

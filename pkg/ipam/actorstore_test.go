@@ -9,7 +9,7 @@ import (
 	"calico-cni/pkg/ipam/memstore"
 )
 
-// actorStore is the store as an actor sees it: each request is one step.
+// actorStore is the store of one actor. Each call is one step of the scheduler.
 type actorStore struct {
 	*memstore.Store
 	a *actor

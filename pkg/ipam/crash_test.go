@@ -1,193 +1,17 @@
 package ipam_test
 
 import (
-	"context"
 	"fmt"
-	"net/netip"
-	"slices"
 	"strings"
 	"testing"
 
 	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/memstore"
-	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/selector"
 )
 
-// crashing is a store that its caller loses at the n-th call: before the call takes effect, or after. Calls before
-// that go through, calls after it do not.
-type crashing struct {
-	*memstore.Store
-	left  int
-	after bool
-	// survives lets the calls after the n-th go through again: a fault of that one call, not a crash.
-	survives bool
-	// late has the n-th call, which fails, take effect after so many more calls: the server had it in hand. 0 is never.
-	late  int
-	inLag func() error
-	trace []string
-	// onCall is told of each call before it is made.
-	onCall func(what string)
-}
-
-// call runs one call of the store unless the crash came first.
-func (c *crashing) call(what string, f func() error) error {
-	if c.onCall != nil {
-		c.onCall(what)
-	}
-	c.trace = append(c.trace, what)
-	c.left--
-	if c.late > 0 && c.left == -c.late {
-		c.landLate()
-	}
-	switch {
-	case c.left < 0 && !c.survives:
-		return errCrashed
-	case c.left == 0 && c.late > 0:
-		c.inLag = f
-		return errCrashed
-	case c.left == 0:
-		if c.after {
-			_ = f()
-		}
-		return errCrashed
-	}
-	return f()
-}
-
-// landLate lets the call that was in the server's hands take effect.
-func (c *crashing) landLate() {
-	if f := c.inLag; f != nil {
-		c.inLag = nil
-		_ = f()
-	}
-}
-
-func (c *crashing) Blocks() ipam.Table[netip.Prefix, block.Block] {
-	return crashingTable[netip.Prefix, block.Block]{c, c.Store.Blocks(), "block"}
-}
-
-func (c *crashing) Affinities() ipam.Table[ipam.AffinityKey, ipam.Affinity] {
-	return crashingTable[ipam.AffinityKey, ipam.Affinity]{c, c.Store.Affinities(), "affinity"}
-}
-
-func (c *crashing) Handles() ipam.Table[string, ipam.Handle] {
-	return crashingTable[string, ipam.Handle]{c, c.Store.Handles(), "handle"}
-}
-
-func (c *crashing) AffinitiesOf(ctx context.Context, node string, cached bool) (rows []ipam.AffinityRow, err error) {
-	err = c.call("list affinities", func() (err error) { rows, err = c.Store.AffinitiesOf(ctx, node, cached); return err })
-	return rows, err
-}
-
-type crashingTable[K comparable, T any] struct {
-	c    *crashing
-	in   ipam.Table[K, T]
-	kind string
-}
-
-func (t crashingTable[K, T]) Get(ctx context.Context, k K) (row ipam.Row[T], err error) {
-	err = t.c.call("get "+t.kind, func() (err error) { row, err = t.in.Get(ctx, k); return err })
-	return row, err
-}
-
-func (t crashingTable[K, T]) Create(ctx context.Context, k K, v T) (row ipam.Row[T], err error) {
-	err = t.c.call("create "+t.kind, func() (err error) { row, err = t.in.Create(ctx, k, v); return err })
-	return row, err
-}
-
-func (t crashingTable[K, T]) Update(ctx context.Context, k K, r ipam.Row[T]) (row ipam.Row[T], err error) {
-	err = t.c.call("update "+t.kind, func() (err error) { row, err = t.in.Update(ctx, k, r); return err })
-	return row, err
-}
-
-func (t crashingTable[K, T]) Delete(ctx context.Context, k K, r ipam.Row[T]) error {
-	return t.c.call("delete "+t.kind, func() error { return t.in.Delete(ctx, k, r) })
-}
-
-// scenario is an operation to be cut off at each of its store calls, on a store that prepare made.
-type scenario struct {
-	prepare func(*testing.T, *memstore.Store)
-	run     func(*ipam.Allocator) error
-}
-
-func scenarios() map[string]scenario {
-	none := func(*testing.T, *memstore.Store) {}
-	assign := func(r ipam.Request) func(*ipam.Allocator) error {
-		return func(a *ipam.Allocator) error { _, err := assignWith(a, r); return err }
-	}
-	return map[string]scenario{
-		"first assignment of a node": {none, assign(dual("a", "victim"))},
-		"assignment from a block that is there": {
-			func(t *testing.T, s *memstore.Store) { mustAssign(t, s, dual("a", "other")) }, assign(dual("a", "victim")),
-		},
-		"assignment that has to pass over a full block": {
-			func(t *testing.T, s *memstore.Store) {
-				for i := range 4 {
-					mustAssign(t, s, only4("a", fmt.Sprint("other", i)))
-				}
-			}, assign(only4("a", "victim")),
-		},
-		"assignment of which one family fails": {
-			func(_ *testing.T, s *memstore.Store) { s.IPPools = s.IPPools[:1] }, assign(dual("a", "victim")),
-		},
-		"assignment that takes over an idle block": {
-			func(t *testing.T, s *memstore.Store) {
-				othersHave(t, s)
-				mustRelease(t, s, "net.c-0")
-			}, assign(only4("a", "victim")),
-		},
-		"assignment that borrows": {
-			func(t *testing.T, s *memstore.Store) { othersHave(t, s) }, assign(only4("a", "victim")),
-		},
-		"assignment that gives back a block on its way": {
-			func(t *testing.T, s *memstore.Store) {
-				mustAssign(t, s, only4("a", "net.old"))
-				mustRelease(t, s, "net.old")
-				s.IPPools[0].Node = never(t)
-				s.IPPools = append(s.IPPools, pool.Pool{Name: "new", CIDR: netip.MustParsePrefix("10.9.0.0/28"), BlockSize: 30})
-			}, assign(only4("a", "victim")),
-		},
-		"second assignment for one handle": {
-			func(t *testing.T, s *memstore.Store) { mustAssign(t, s, dual("a", "victim")) }, assign(dual("a", "victim")),
-		},
-		"release": {
-			func(t *testing.T, s *memstore.Store) { mustAssign(t, s, dual("a", "victim")) },
-			func(a *ipam.Allocator) error { return release(a, "victim") },
-		},
-		"release from a block that nobody owns": {
-			func(t *testing.T, s *memstore.Store) {
-				mustAssign(t, s, dual("a", "victim"))
-				disown(t, s, "a")
-			},
-			func(a *ipam.Allocator) error { return release(a, "victim") },
-		},
-	}
-}
-
-// othersHave leaves the node a with one full block and no free one: b, c and d have the rest, with one pod each.
-func othersHave(t *testing.T, s *memstore.Store) {
-	t.Helper()
-	for _, node := range []string{"b", "c", "d"} {
-		fill(t, s, node, 1)
-	}
-	fill(t, s, "a", 4)
-}
-
-// never selects no node.
-func never(t testing.TB) *selector.Selector {
-	t.Helper()
-	s, err := selector.Parse("has(never)")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// TestCrashAtAnyStoreCallLeaksNothing cuts every scenario off at every store call it makes, before and after the call
-// takes effect. What is left must satisfy the invariants; the runtime's DEL must then leave nothing of the victim, and
-// the next ADD of the node must work and use the blocks that are there.
+// TestCrashAtAnyStoreCallLeaksNothing crashes every scenario at each of its calls to the store, before and after the
+// call takes effect. The store must then satisfy the invariants. The runtime's DEL must remove all of the victim, and
+// the next ADD of the node must succeed and use the existing blocks.
 func TestCrashAtAnyStoreCallLeaksNothing(t *testing.T) {
 	for name, sc := range scenarios() {
 		t.Run(name, func(t *testing.T) {
@@ -199,8 +23,9 @@ func TestCrashAtAnyStoreCallLeaksNothing(t *testing.T) {
 					c := &crashing{Store: s, left: n, after: after}
 					err := sc.run(&ipam.Allocator{Store: c, Now: later(), Parallel: 1})
 					finished = finished && len(c.trace) < n
-					at := fmt.Sprintf("crash at call %d (after it: %v), trace:\n%s\nerror: %v", n, after, strings.Join(c.trace, "\n"), err)
-					recover4(t, s, at)
+					at := fmt.Sprintf("crash at call %d (after it: %v), trace:\n%s\nerror: %v",
+						n, after, strings.Join(c.trace, "\n"), err)
+					wantRecovery(t, s, at)
 				}
 				if finished {
 					return
@@ -213,8 +38,8 @@ func TestCrashAtAnyStoreCallLeaksNothing(t *testing.T) {
 	}
 }
 
-// recover4 does what a cluster does after a crash, and checks after each step.
-func recover4(t *testing.T, s *memstore.Store, at string) {
+// wantRecovery runs a repeated DEL and an ADD after a crash, and checks the store after each of them.
+func wantRecovery(t *testing.T, s *memstore.Store, at string) {
 	t.Helper()
 	check := func(when string) {
 		t.Helper()
@@ -229,7 +54,7 @@ func recover4(t *testing.T, s *memstore.Store, at string) {
 		}
 		check("after DEL")
 		if strings.Contains(s.String(), "victim") {
-			t.Fatalf("DEL left something of the victim\n%s\nstore:\n%s", at, s)
+			t.Fatalf("DEL left rows of the victim\n%s\nstore:\n%s", at, s)
 		}
 	}
 	blocks := countBlocks(s)
@@ -237,7 +62,7 @@ func recover4(t *testing.T, s *memstore.Store, at string) {
 	check("after the next ADD")
 	for _, line := range strings.Split(s.String(), "\n") {
 		if strings.HasPrefix(line, "affinity a 10.") && !strings.HasSuffix(line, string(ipam.Confirmed)) {
-			t.Fatalf("the next ADD left a half-made claim: %s\n%s\nstore:\n%s", line, at, s)
+			t.Fatalf("the next ADD left an incomplete claim: %s\n%s\nstore:\n%s", line, at, s)
 		}
 	}
 	if now := countBlocks(s); now > blocks+1 {
@@ -246,15 +71,15 @@ func recover4(t *testing.T, s *memstore.Store, at string) {
 }
 
 func countBlocks(s *memstore.Store) int {
-	return len(slices.DeleteFunc(strings.Split(s.String(), "\n"), func(l string) bool { return !strings.HasPrefix(l, "block ") }))
+	return strings.Count("\n"+s.String(), "\nblock ")
 }
 
-// TestAFailedAssignmentLeavesNothingBehind lets one store call fail, each in turn, and the process live on: an
-// assignment that then fails must have undone what it did, with no DEL to help.
-func TestAFailedAssignmentLeavesNothingBehind(t *testing.T) {
+// TestFailedAssignmentIsReverted fails one call to the store, each in turn. If the assignment fails then, it must have
+// reverted all of its writes, without a DEL.
+func TestFailedAssignmentIsReverted(t *testing.T) {
 	for name, prepare := range map[string]func(*memstore.Store){
 		"on an empty cluster": func(*memstore.Store) {},
-		"beside another pod":  func(s *memstore.Store) { mustAssign(t, s, dual("a", "other")) },
+		"with another pod":    func(s *memstore.Store) { mustAssign(t, s, dual("a", "other")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			failed := 0
@@ -268,19 +93,20 @@ func TestAFailedAssignmentLeavesNothingBehind(t *testing.T) {
 				}
 				failed++
 				if strings.Contains(s.String(), "victim") || len(s.Check()) > 0 {
-					t.Fatalf("call %d failed: %v\ntrace:\n%s\nstore:\n%s\nbroken: %v", n, err, strings.Join(c.trace, "\n"), s, s.Check())
+					t.Fatalf("call %d failed: %v\ntrace:\n%s\nstore:\n%s\nbroken: %v",
+						n, err, strings.Join(c.trace, "\n"), s, s.Check())
 				}
 			}
 			if failed < 5 {
-				t.Errorf("only %d calls could fail: the test is not looking", failed)
+				t.Errorf("only %d calls made the assignment fail: the test covers too little", failed)
 			}
 		})
 	}
 }
 
-// TestAWriteThatTakesEffectLateLeavesNothing fails each call of an assignment, as one whose command was told to stop, and
-// lets it take effect some calls later, up to after the undo: the DEL that follows must leave nothing.
-func TestAWriteThatTakesEffectLateLeavesNothing(t *testing.T) {
+// TestDeleteRemovesEffectsOfLateWrite fails each call of a scenario, as if the command had been stopped, and lets it
+// take effect some calls later, up to after the undo. The following DEL must remove all of the victim.
+func TestDeleteRemovesEffectsOfLateWrite(t *testing.T) {
 	const latest = 12
 	for name, sc := range scenarios() {
 		t.Run(name, func(t *testing.T) {
@@ -291,10 +117,11 @@ func TestAWriteThatTakesEffectLateLeavesNothing(t *testing.T) {
 					sc.prepare(t, s)
 					c := &crashing{Store: s, left: n, late: late, survives: true}
 					err := sc.run(&ipam.Allocator{Store: c, Now: later(), Parallel: 1})
-					c.landLate()
+					c.completeLate()
 					finished = finished && len(c.trace) < n
-					at := fmt.Sprintf("call %d takes effect %d calls late, trace:\n%s\nerror: %v", n, late, strings.Join(c.trace, "\n"), err)
-					recover4(t, s, at)
+					at := fmt.Sprintf("call %d takes effect %d calls late, trace:\n%s\nerror: %v",
+						n, late, strings.Join(c.trace, "\n"), err)
+					wantRecovery(t, s, at)
 				}
 				if finished {
 					return
@@ -307,14 +134,14 @@ func TestAWriteThatTakesEffectLateLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestABlockThatNobodyOwnsGoesWithItsLastAddress(t *testing.T) {
+func TestBlockWithoutOwnerIsDeletedWithLastAddress(t *testing.T) {
 	s := newStore()
 	mustAssign(t, s, only4("a", "net.1"))
 	mustAssign(t, s, only4("a", "net.2"))
-	disown(t, s, "a")
+	removeAffinities(t, s, "a")
 	mustRelease(t, s, "net.1")
 	if countBlocks(s) != 1 {
-		t.Fatalf("the block went with an address still in it:\n%s", s)
+		t.Fatalf("the block was deleted with an allocated address:\n%s", s)
 	}
 	mustRelease(t, s, "net.2")
 	wantStore(t, s, "")

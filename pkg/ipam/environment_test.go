@@ -10,89 +10,90 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// drifting is a clock that someone sets back and ahead. It ticks one second a look.
-type drifting struct {
+// driftingClock is a clock that is set back and ahead. Each call advances it by one second.
+type driftingClock struct {
 	choices chooser
 	at      time.Time
-	// steps is how often it may still be set.
+	// steps is how often it may still be set, set how often it was.
 	steps, set int
 }
 
-func newDrifting(choices chooser, steps int) *drifting {
-	return &drifting{choices: choices, at: clock()().Add(time.Hour), steps: steps}
+func newDriftingClock(choices chooser, steps int) *driftingClock {
+	return &driftingClock{choices: choices, at: clock()().Add(time.Hour), steps: steps}
 }
 
-func (c *drifting) now() time.Time {
+func (c *driftingClock) now() time.Time {
 	c.at = c.at.Add(time.Second)
 	if c.steps > 0 {
 		if by := c.choices.choose(3); by > 0 {
 			c.steps--
 			c.set++
-			// No clock shows the same nanosecond twice.
+			// Real clocks do not return the same nanosecond twice.
 			c.at = c.at.Add(time.Duration(2*by-3)*2*time.Hour + time.Duration(c.set)*7)
 		}
 	}
 	return c.at
 }
 
-// memories are what the nodes remember of blocks.
-type memories struct {
+// nodeCaches are the block caches of the nodes.
+type nodeCaches struct {
 	m *model
-	// roomy are the blocks in which nodes found room, also before the run: they may be another node's by now, or gone.
-	roomy map[string][]netip.Prefix
-	// kept has every revision of a block that a node was told to remember, oldest first.
+	// withRoom are the blocks in which nodes found room, including those from before the run. Another node may own
+	// them by now, or they may be deleted.
+	withRoom map[string][]netip.Prefix
+	// kept has every cached revision of a block, oldest first.
 	kept map[place][]ipam.Row[block.Block]
-	// none says that nothing is recalled, to bound the number of orders.
+	// none says that the cache returns nothing, to bound the number of interleavings.
 	none bool
 }
 
-// place is a block in the memory of a node.
+// place is a block in the cache of a node.
 type place struct {
 	node string
 	cidr netip.Prefix
 }
 
-func newMemories(m *model, crashes bool) *memories {
-	out := &memories{m: m, roomy: map[string][]netip.Prefix{}, none: m.bounded && crashes}
+func newNodeCaches(m *model, crashes bool) *nodeCaches {
+	out := &nodeCaches{m: m, withRoom: map[string][]netip.Prefix{}, none: m.bounded && crashes}
 	out.expire()
 	for _, row := range m.store.BlockRows() {
 		node, _ := strings.CutPrefix(row.Value.Affinity, "host:")
-		out.roomy[node] = append(out.roomy[node], row.Value.CIDR)
+		out.withRoom[node] = append(out.withRoom[node], row.Value.CIDR)
 		out.keep(node, row)
 	}
-	for _, cidrs := range out.roomy {
+	for _, cidrs := range out.withRoom {
 		slices.SortFunc(cidrs, netip.Prefix.Compare)
 	}
 	return out
 }
 
-// expire forgets the contents of all blocks, as a node does when they are older than a memory may be.
-func (s *memories) expire() { s.kept = map[place][]ipam.Row[block.Block]{} }
+// expire drops all cached blocks, as a node does when they are too old.
+func (s *nodeCaches) expire() { s.kept = map[place][]ipam.Row[block.Block]{} }
 
-func (s *memories) keep(node string, row ipam.Row[block.Block]) {
+func (s *nodeCaches) keep(node string, row ipam.Row[block.Block]) {
 	row.Value = row.Value.Clone()
 	at := place{node, row.Value.CIDR}
 	s.kept[at] = append(s.kept[at], row)
 }
 
-// dim is the memory of a node: of a block it shows nothing, or the oldest revision that it was told to remember, the
-// newest, or the one before. Where all orders are tried it is the first two, and with crashes the first: there would
-// be too many. Where an ADD may wait for the node's lock it is the oldest or the newest.
-type dim struct {
-	*memories
+// nodeCache is the block cache of one node. For a block it returns nothing, the oldest revision, the newest, or the
+// one before the newest. An exhaustive run has fewer choices, to bound the number of interleavings: nothing with
+// crashes; the oldest or newest revision where an ADD may wait for the node's lock; else nothing or the oldest.
+type nodeCache struct {
+	*nodeCaches
 	node string
 }
 
-func (d dim) Roomy() []netip.Prefix { return d.roomy[d.node] }
+func (d nodeCache) WithRoom() []netip.Prefix { return d.withRoom[d.node] }
 
-func (d dim) Recall(cidr netip.Prefix) (row ipam.Row[block.Block], ok bool) {
+func (d nodeCache) Get(cidr netip.Prefix) (row ipam.Row[block.Block], ok bool) {
 	past := d.kept[place{d.node, cidr}]
 	if len(past) == 0 || d.none {
 		return row, false
 	}
 	options := []int{-1, 0, len(past) - 1, max(0, len(past)-2)}
 	switch {
-	case d.m.bounded && d.m.sit.turns:
+	case d.m.bounded && d.m.sit.lockWait:
 		options = options[1:3]
 	case d.m.bounded:
 		options = options[:2]
@@ -106,13 +107,13 @@ func (d dim) Recall(cidr netip.Prefix) (row ipam.Row[block.Block], ok bool) {
 	return row, true
 }
 
-func (d dim) Keep(_ netip.Prefix, row ipam.Row[block.Block]) { d.keep(d.node, row) }
+func (d nodeCache) Put(_ netip.Prefix, row ipam.Row[block.Block]) { d.keep(d.node, row) }
 
-func (d dim) Renew(cidr netip.Prefix, row ipam.Row[block.Block]) {
+func (d nodeCache) Replace(cidr netip.Prefix, row ipam.Row[block.Block]) {
 	if len(d.kept[place{d.node, cidr}]) > 0 {
 		d.keep(d.node, row)
 	}
 }
 
-// Forget does nothing: another process of the node may write what it remembers at the same time.
-func (dim) Forget(netip.Prefix) {}
+// Delete does nothing: another process of the node may write the entry again at the same time.
+func (nodeCache) Delete(netip.Prefix) {}

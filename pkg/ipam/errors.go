@@ -14,31 +14,32 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrConflict: the row was written since it was read.
 	ErrConflict = errors.New("changed meanwhile")
-	// ErrContended: the same row changed under every one of many attempts. A retry may cure it.
+	// ErrContended: every one of many attempts to write a row met a conflict. A retry may succeed.
 	ErrContended = errors.New("too many conflicts")
-	// ErrNotReady: the datastore is locked, as during an upgrade. A retry cures it once it is unlocked.
+	// ErrNotReady: the datastore is locked, for example during an upgrade. A retry succeeds after it is unlocked.
 	ErrNotReady = errors.New("datastore is not ready")
-	// ErrNoAddress: no pool has an address to give. A retry cures it once addresses are freed or a pool is added.
+	// ErrNoAddress: no pool has an address for the request. A retry succeeds after addresses are released or a pool
+	// is added.
 	ErrNoAddress = errors.New("no address available")
-	// ErrAddrTaken: the address asked for is held by somebody else.
+	// ErrAddrTaken: the requested address is allocated to another handle.
 	ErrAddrTaken = errors.New("requested address is taken")
-	// ErrReleased: the handle was released while addresses were being assigned to it. Its container is being deleted.
+	// ErrReleased: the handle was released during the assignment, because its container is being deleted.
 	ErrReleased = errors.New("handle was released meanwhile")
-	// ErrHandleTaken: another container's handle has the same name in the store.
+	// ErrHandleTaken: the handle of another container has the same name in the store.
 	ErrHandleTaken = errors.New("handle is taken")
-	// ErrMalformed: a stored row breaks the data model.
+	// ErrMalformed: a stored row violates the data model.
 	ErrMalformed = errors.New("malformed row")
 )
 
-// NoAddressError says, pool by pool, why a request got no address. It is an ErrNoAddress.
+// NoAddressError says for each pool why a request got no address. It wraps ErrNoAddress.
 type NoAddressError struct {
 	// IPv6 is the family of the request.
 	IPv6 bool
-	// Reasons has one entry for each pool, "pool: cause (remedy)".
+	// Reasons has entries of the form "pool: cause (remedy)", and causes that concern single blocks.
 	Reasons []string
 }
 
-// Error names the family, and the cause and the remedy of each pool.
+// Error names the IP family, and the cause and remedy for each pool.
 func (e *NoAddressError) Error() string {
 	family := "IPv4"
 	if e.IPv6 {

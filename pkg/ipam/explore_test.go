@@ -27,7 +27,7 @@ func explore(t testing.TB, sit situation, choices chooser, crashes, faults, swit
 	return m, err
 }
 
-// replay makes the choices of a list, and option 0 beyond its end. It notes how many options there were.
+// replay makes the choices of a list, and option 0 after its end. It records the number of options.
 type replay struct{ list, options []int }
 
 func (r *replay) choose(n int) int {
@@ -49,14 +49,14 @@ func (r *replay) following() ([]int, bool) {
 	return nil, false
 }
 
-// breaches counts what was found. Of a planted bug one is enough.
+// breaches counts the failures found. For a planted bug one is enough.
 var breaches atomic.Int32
 
 func enough() bool { return os.Getenv("IPAM_MUTANT") != "" && breaches.Load() > 0 }
 
-// TestEveryInterleavingOfSmallCases tries all orders of calls in which an actor is left for another at most twice
-// before it ends or is stuck; all in which that happens once and one actor is killed at any of its calls; and all in
-// which that happens once and one write fails in each way that the situation allows.
+// TestEveryInterleavingOfSmallCases tries all interleavings with at most two preemptions; all with one preemption and
+// one actor that is killed at one of its calls; and all with one preemption and one write that fails in a way that
+// the situation allows.
 func TestEveryInterleavingOfSmallCases(t *testing.T) {
 	for name, sit := range situations() {
 		t.Run(name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestEveryInterleavingOfSmallCases(t *testing.T) {
 	}
 }
 
-// random chooses by a seed. It mostly continues the actor that went last, and seldom lets something go wrong.
+// random chooses from a seed. It prefers option 0: to continue the last actor, without a fault.
 type random struct{ *rand.Rand }
 
 func (r random) choose(n int) int {

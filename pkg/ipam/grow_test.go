@@ -14,10 +14,9 @@ import (
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/selector"
 )
 
-// fill assigns every address of a node's first block, so that it has to look elsewhere.
+// fill assigns n addresses to a node.
 func fill(t testing.TB, s *memstore.Store, node string, n int) {
 	t.Helper()
 	for i := range n {
@@ -25,10 +24,10 @@ func fill(t testing.TB, s *memstore.Store, node string, n int) {
 	}
 }
 
-func TestWithNoBlockLeftANodeBorrowsSingleAddresses(t *testing.T) {
+func TestNodeBorrowsIfNoBlockIsFree(t *testing.T) {
 	for name, limit := range map[string]func(*memstore.Store){
-		"pool is full of blocks": func(*memstore.Store) {},
-		"node is at its cap":     func(s *memstore.Store) { s.Settings.MaxBlocksPerHost = 1 },
+		"no block is free":     func(*memstore.Store) {},
+		"node is at its limit": func(s *memstore.Store) { s.Settings.MaxBlocksPerHost = 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore()
@@ -59,7 +58,7 @@ func TestWithNoBlockLeftANodeBorrowsSingleAddresses(t *testing.T) {
 	}
 }
 
-func TestStrictAffinityForbidsToBorrowAndSaysWhatItCosts(t *testing.T) {
+func TestStrictAffinityForbidsBorrowingAndIsReported(t *testing.T) {
 	s := newStore()
 	for _, node := range []string{"b", "c", "d"} {
 		fill(t, s, node, 1)
@@ -68,7 +67,9 @@ func TestStrictAffinityForbidsToBorrowAndSaysWhatItCosts(t *testing.T) {
 	s.Settings.StrictAffinity = true
 	before := s.String()
 	_, err := assign(s, only4("a", "net.late"))
-	if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "9 addresses are free in blocks of other nodes, but IPAMConfig.strictAffinity forbids borrowing them (set it to false)") {
+	const want = "9 addresses are free in blocks of other nodes, " +
+		"but IPAMConfig.strictAffinity forbids borrowing them (set it to false)"
+	if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), want) {
 		t.Errorf("got %v", err)
 	}
 	if s.String() != before {
@@ -76,7 +77,7 @@ func TestStrictAffinityForbidsToBorrowAndSaysWhatItCosts(t *testing.T) {
 	}
 }
 
-func TestAnIdleBlockOfAnotherNodeIsTakenOverOnceItIsOldEnough(t *testing.T) {
+func TestIdleBlockOfOtherNodeIsTakenOver(t *testing.T) {
 	for _, strict := range []bool{false, true} {
 		s := newStore()
 		now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
@@ -94,13 +95,15 @@ func TestAnIdleBlockOfAnotherNodeIsTakenOverOnceItIsOldEnough(t *testing.T) {
 		mustRelease(t, s, "net.early")
 		now = now.Add(31 * time.Second)
 		mustAssign(t, s, only4("a", "net.late"))
-		if text := s.String(); strings.Contains(text, "affinity c ") || strings.Contains(text, "host:c") || strings.Count(text, "affinity a ") != 2 || countBlocks(s) != 4 {
+		text := s.String()
+		if strings.Contains(text, "affinity c ") || strings.Contains(text, "host:c") ||
+			strings.Count(text, "affinity a ") != 2 || countBlocks(s) != 4 {
 			t.Errorf("strict %v: the idle block was not taken over:\n%s", strict, text)
 		}
 		if bad := s.Check(); len(bad) > 0 {
 			t.Error(bad)
 		}
-		// The former owner goes on, with another's addresses or none, but never with two owners of one block.
+		// The former owner gets a borrowed address or none. The block never has two owners.
 		_, _ = assign(s, only4("c", "net.back"))
 		if bad := s.Check(); len(bad) > 0 {
 			t.Error(bad)
@@ -108,86 +111,10 @@ func TestAnIdleBlockOfAnotherNodeIsTakenOverOnceItIsOldEnough(t *testing.T) {
 	}
 }
 
-func TestEmptyBlocksThatNoPoolWantsHereAreGivenBack(t *testing.T) {
-	rack, err := selector.Parse("rack == '2'")
-	if err != nil {
-		t.Fatal(err)
-	}
-	move := func(s *memstore.Store) {
-		s.IPPools[0].Node = rack
-		s.IPPools = append(s.IPPools, pool.Pool{Name: "new", CIDR: netip.MustParsePrefix("10.9.0.0/28"), BlockSize: 30})
-	}
-	t.Run("by the release that empties them", func(t *testing.T) {
-		s := newStore()
-		fill(t, s, "a", 2)
-		move(s)
-		released := func(handle string) {
-			a := &ipam.Allocator{Store: s, Now: s.Now}
-			h, err := a.Lookup(context.Background(), handle)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got, err := a.Release(context.Background(), h, nil, 0)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := a.GiveBackUnselected(context.Background(), s, got.Emptied); err != nil {
-				t.Fatal(err)
-			}
-		}
-		released("net.a-0")
-		if countBlocks(s) != 1 {
-			t.Fatalf("a block in use was given back:\n%s", s)
-		}
-		released("net.a-1")
-		wantStore(t, s, "")
-	})
-	t.Run("on the way to a new block", func(t *testing.T) {
-		s := newStore()
-		fill(t, s, "a", 1)
-		mustRelease(t, s, "net.a-0")
-		move(s)
-		mustAssign(t, s, only4("a", "net.new"))
-		if text := s.String(); countBlocks(s) != 1 || !strings.Contains(text, "block 10.9.0.") || strings.Contains(text, "affinity a 10.0.") {
-			t.Errorf("store:\n%s", text)
-		}
-	})
-	t.Run("but not while the pool selects the node", func(t *testing.T) {
-		s := newStore()
-		fill(t, s, "a", 1)
-		a := &ipam.Allocator{Store: s, Now: s.Now}
-		rows, _ := s.AffinitiesOf(context.Background(), "a", false)
-		mustRelease(t, s, "net.a-0")
-		if err := a.GiveBackUnselected(context.Background(), s, []ipam.AffinityKey{rows[0].Key}); err != nil || countBlocks(s) != 1 {
-			t.Errorf("%v\n%s", err, s)
-		}
-	})
-}
-
-func TestEmptyBlocksInOtherPoolsDoNotKeepANodeAtItsCap(t *testing.T) {
-	s := newStore()
-	s.Settings.MaxBlocksPerHost = 1
-	fill(t, s, "a", 1)
-	mustRelease(t, s, "net.a-0")
-	s.IPPools = append(s.IPPools, pool.Pool{Name: "other", CIDR: netip.MustParsePrefix("10.9.0.0/28"), BlockSize: 30})
-	asked := only4("a", "net.asked")
-	asked.Wants[0].Pools = []string{"other"}
-	if addr := mustAssign(t, s, asked); !strings.HasPrefix(addr, "10.9.0.") || countBlocks(s) != 1 {
-		t.Errorf("%s\n%s", addr, s)
-	}
-	// One that is in use stays, and the request is told so.
-	back := only4("a", "net.back")
-	back.Wants[0].Pools = []string{"v4"}
-	s.Settings.StrictAffinity = true
-	if _, err := assign(s, back); !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "maxBlocksPerHost") || !strings.Contains(s.String(), "net.asked") {
-		t.Errorf("%v\n%s", err, s)
-	}
-}
-
-func TestAPoolMostlyReservedIsWalkedToItsFreeBlock(t *testing.T) {
+func TestOnlyFreeBlockOfReservedPoolIsFound(t *testing.T) {
 	s := newStore()
 	s.IPPools = []pool.Pool{{Name: "wide", CIDR: netip.MustParsePrefix("10.128.0.0/14"), BlockSize: 26}}
-	// All but one block, 10.130.7.64/26, is set aside.
+	// All blocks except 10.130.7.64/26 are reserved.
 	for rest, free := s.IPPools[0].CIDR, netip.MustParsePrefix("10.130.7.64/26"); rest.Bits() < 26; {
 		low := netip.PrefixFrom(rest.Addr(), rest.Bits()+1)
 		bytes := rest.Addr().As4()
@@ -206,7 +133,7 @@ func TestAPoolMostlyReservedIsWalkedToItsFreeBlock(t *testing.T) {
 	}
 }
 
-func TestAReleasedAddressRestsForTheCooldownAndThenComesBack(t *testing.T) {
+func TestReleasedAddressIsAllocatedAgainAfterCooldown(t *testing.T) {
 	s := newStore()
 	now := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 	s.Now = func() time.Time { return now }
@@ -231,20 +158,5 @@ func TestAReleasedAddressRestsForTheCooldownAndThenComesBack(t *testing.T) {
 	now = now.Add(time.Second)
 	if addr := mustAssign(t, s, only4("a", "net.late")); addr != "10.0.0.0" {
 		t.Errorf("got %s", addr)
-	}
-}
-
-func TestOneFamilysSearchDoesNotGiveBackWhatTheOthersFound(t *testing.T) {
-	s := newStore()
-	// The IPv4 pool does not select the node, but is asked for by name.
-	s.IPPools[0].Node = never(t)
-	r := dual("a", "net.asked")
-	r.Wants[0].Pools = []string{"v4"}
-	c := &crashing{Store: s, left: 1 << 30}
-	if _, err := assignWith(&ipam.Allocator{Store: c, Now: s.Now, Parallel: 1}, r); err != nil {
-		t.Fatal(err)
-	}
-	if trace := strings.Join(c.trace, "\n"); strings.Contains(trace, "delete") {
-		t.Errorf("something was made and deleted again:\n%s", trace)
 	}
 }

@@ -10,37 +10,61 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// countUp raises what a handle counts, making it as needed, and returns the handle.
-func (a *Allocator) countUp(ctx context.Context, id string, by map[netip.Prefix]int) (Row[Handle], error) {
-	t := a.Store.Handles()
+// handles reads handles and changes their counts.
+type handles struct{ backend backend }
+
+// Holder is the result of Allocator.Lookup.
+type Holder struct {
+	id    string
+	found bool
+	row   Row[Handle]
+}
+
+// Found reports whether the handle exists.
+func (h Holder) Found() bool { return h.found }
+
+func (h handles) lookup(ctx context.Context, id string) (Holder, error) {
+	row, err := get(ctx, h.backend.store.Handles(), id)
+	if errors.Is(err, ErrNotFound) || err == nil && !block.SameHandle(row.Value.ID, id) {
+		return Holder{id: id}, nil
+	}
+	return Holder{id: id, found: err == nil, row: row}, err
+}
+
+// countUp raises the counts of a handle, creates the handle if it does not exist, and returns it.
+func (h handles) countUp(ctx context.Context, id string, by map[netip.Prefix]int) (Row[Handle], error) {
+	t := h.backend.store.Handles()
 	var row Row[Handle]
-	err := a.retry(ctx, "count addresses of handle "+id, func() (err error) {
-		// A new attachment has a new handle, so that creating it first saves the read.
+	err := h.backend.retry(ctx, "count addresses of handle "+id, func() (err error) {
+		// A new attachment has a new handle: to create it first saves the read.
 		row, err = t.Create(ctx, id, Handle{ID: id, Counts: apply(nil, by)})
 		if !errors.Is(err, ErrExists) {
 			return err
 		}
 		if row, err = get(ctx, t, id); err != nil {
-			return missing(err)
+			return asConflict(err)
 		}
 		if !block.SameHandle(row.Value.ID, id) {
-			return fmt.Errorf("assign address to handle %s: %w: handle %s of another container has the same name but for upper and lower case", id, ErrHandleTaken, row.Value.ID)
+			return fmt.Errorf("assign address to handle %s: %w: "+
+				"handle %s of another container has the same name but for upper and lower case", id, ErrHandleTaken, row.Value.ID)
 		}
 		row.Value.Counts = apply(row.Value.Counts, by)
 		row, err = t.Update(ctx, id, row)
-		return missing(err)
+		return asConflict(err)
 	})
 	return row, err
 }
 
-// countDown lowers what a handle counts, deleting it when that is nothing, provided that nobody wrote to the handle
-// since row. If somebody did, nobody can tell whether the count is still in it: it is left too high, which does no
-// harm and which the handle's release settles. To lower it twice would hide an address for ever.
-func (a *Allocator) countDown(ctx context.Context, id string, row Row[Handle], by map[netip.Prefix]int) (Row[Handle], error) {
+// countDown lowers the counts of a handle, and deletes the handle if it counts nothing then. It does so only if no
+// other process has written to the handle since row. Otherwise the count stays too high, because it may have been
+// lowered already, and a count that is too low would hide an address. The release of the handle corrects it.
+func (h handles) countDown(
+	ctx context.Context, id string, row Row[Handle], by map[netip.Prefix]int,
+) (Row[Handle], error) {
 	if row.Rev == nil || len(by) == 0 {
 		return row, nil
 	}
-	t := a.Store.Handles()
+	t := h.backend.store.Handles()
 	down := map[netip.Prefix]int{}
 	for cidr, n := range by {
 		down[cidr] = -n
@@ -56,23 +80,22 @@ func (a *Allocator) countDown(ctx context.Context, id string, row Row[Handle], b
 	return written, nil
 }
 
-// touch gives a handle a new revision, so that a concurrent release that read the old one cannot delete it. It
-// returns an error that wraps ErrReleased when the handle no longer counts the block, or has another UID than that one:
-// a release has deleted the handle, and the new one counts for another assignment.
-func (a *Allocator) touch(ctx context.Context, id, uid string, cidr netip.Prefix) (Row[Handle], error) {
-	t := a.Store.Handles()
+// change reads a handle, applies a change, and writes the handle. It returns an error that wraps ErrReleased if
+// change returns false, or if the handle is gone or has another UID: a release has deleted the handle, and a new one
+// counts for another assignment.
+func (h handles) change(ctx context.Context, id, uid string, change func(*Handle) bool) (Row[Handle], error) {
+	t := h.backend.store.Handles()
 	var row Row[Handle]
-	err := a.retry(ctx, "keep handle "+id, func() (err error) {
+	err := h.backend.retry(ctx, "update handle "+id, func() (err error) {
 		row, err = get(ctx, t, id)
-		if errors.Is(err, ErrNotFound) || err == nil && (row.UID != uid || row.Value.Counts[cidr] == 0) {
-			return fmt.Errorf("assign address to handle %s: %w: its container is being deleted", id, ErrReleased)
-		}
-		if err != nil {
+		if err != nil && !errors.Is(err, ErrNotFound) {
 			return err
 		}
-		row.Value.Touches++
+		if err != nil || row.UID != uid || !change(&row.Value) {
+			return fmt.Errorf("assign address to handle %s: %w: its container is being deleted", id, ErrReleased)
+		}
 		row, err = t.Update(ctx, id, row)
-		return missing(err)
+		return asConflict(err)
 	})
 	return row, err
 }

@@ -7,34 +7,30 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"time"
 
 	"calico-cni/pkg/ipam/block"
 )
 
-// Held is one allocated address as it was read, and who holds it.
+// Held is one allocated address as it was read.
 type Held struct {
 	block.Holding
 	Block netip.Prefix
-	// Handle is the holder's, empty in rows of writers that had none.
+	// Handle is the handle of the address. It is empty in rows of writers that had none.
 	Handle string
 	Owner  map[string]string
 }
 
-// HeldByHandle returns what a handle holds in the blocks that it counts, sorted by address.
-func (a *Allocator) HeldByHandle(ctx context.Context, handle string) ([]Held, error) {
-	h, err := a.Lookup(ctx, handle)
+func heldByHandle(ctx context.Context, b backend, handle string) ([]Held, error) {
+	h, err := handles{b}.lookup(ctx, handle)
 	if err != nil || !h.found {
 		return nil, err
 	}
-	all, err := a.heldIn(ctx, slices.Collect(maps.Keys(h.row.Value.Counts)))
+	all, err := heldIn(ctx, b, slices.Collect(maps.Keys(h.row.Value.Counts)))
 	return slices.DeleteFunc(all, func(x Held) bool { return !block.SameHandle(x.Handle, handle) }), err
 }
 
-// HeldOn returns what anybody holds in the blocks that a node owns, and in more blocks beside them, sorted by address.
-// A block that cannot be read keeps no other from being read: its error is joined to the answer.
-func (a *Allocator) HeldOn(ctx context.Context, node string, more []netip.Prefix) ([]Held, error) {
-	rows, err := a.Store.AffinitiesOf(ctx, node, false)
+func heldByNode(ctx context.Context, b backend, node string, more []netip.Prefix) ([]Held, error) {
+	rows, err := b.store.AffinitiesOf(ctx, node, false)
 	if err != nil {
 		return nil, err
 	}
@@ -42,18 +38,19 @@ func (a *Allocator) HeldOn(ctx context.Context, node string, more []netip.Prefix
 	for _, row := range rows {
 		cidrs = append(cidrs, row.Key.CIDR)
 	}
-	return a.heldIn(ctx, cidrs)
+	return heldIn(ctx, b, cidrs)
 }
 
-func (a *Allocator) heldIn(ctx context.Context, cidrs []netip.Prefix) ([]Held, error) {
+// heldIn returns the allocated addresses of blocks, sorted, and the errors of the blocks that cannot be read.
+func heldIn(ctx context.Context, b backend, cidrs []netip.Prefix) ([]Held, error) {
 	slices.SortFunc(cidrs, netip.Prefix.Compare)
 	cidrs = slices.Compact(cidrs)
 	found, errs := make([][]Held, len(cidrs)), make([]error, len(cidrs)+1)
-	// One block that cannot be read keeps no other from being read: the group's context is not used.
-	g, _ := a.group(ctx)
+	// The context of the group is not used: a block that cannot be read does not cancel the others.
+	g, _ := b.group(ctx)
 	for i, cidr := range cidrs {
 		g.Go(func() error {
-			row, err := get(ctx, a.Store.Blocks(), cidr)
+			row, err := get(ctx, b.store.Blocks(), cidr)
 			if ignore(err, ErrNotFound) != nil {
 				errs[i] = fmt.Errorf("read block %s: %w", cidr, err)
 			}
@@ -75,32 +72,4 @@ func heldOf(b block.Block) []Held {
 		}
 	}
 	return out
-}
-
-// ReleaseHeld gives back addresses of one handle as they were read some time ago: those that are still held as they were
-// then, whether the handle still exists and counts them or not. mine says which owners of the handle are meant, as in
-// Release. It returns what it gave back.
-func (a *Allocator) ReleaseHeld(ctx context.Context, handle string, held []Held, mine func(owner map[string]string) bool, cooldown time.Duration) ([]netip.Addr, error) {
-	h, err := a.Lookup(ctx, handle)
-	if err != nil {
-		return nil, err
-	}
-	released, err := a.Release(ctx, h, mine, cooldown)
-	if err != nil {
-		return released.Addrs, err
-	}
-	// What the handle did not lead to.
-	for _, x := range held {
-		if slices.Contains(released.Addrs, x.Addr) {
-			continue
-		}
-		done, err := a.ReleaseHolding(ctx, handle, x.Block, x.Holding, cooldown)
-		if err != nil {
-			return released.Addrs, err
-		}
-		if done {
-			released.Addrs = append(released.Addrs, x.Addr)
-		}
-	}
-	return released.Addrs, nil
 }

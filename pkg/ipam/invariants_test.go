@@ -11,7 +11,7 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// check is what holds after every call of the store, whoever made it.
+// check checks what must hold after every call to the store.
 func (m *model) check() error {
 	if m.store.Revision() == m.checked {
 		return nil
@@ -24,7 +24,7 @@ func (m *model) check() error {
 	for handle, addrs := range m.held {
 		for _, addr := range addrs {
 			if !isHeld(rows, addr, handle) {
-				return fmt.Errorf("%s was given to %s, and the store does not have it so", addr, handle)
+				return fmt.Errorf("%s was allocated to %s, but the store has no such allocation", addr, handle)
 			}
 		}
 	}
@@ -40,29 +40,29 @@ func (m *model) check() error {
 func (m *model) checkBlock(cidr netip.Prefix, uid string, b block.Block) error {
 	for _, p := range m.store.Reserved {
 		if owner, ok := b.Holder(p.Addr()); ok && !m.asked(p.Addr()) {
-			return fmt.Errorf("%s is reserved, and was given to %s", p, owner.Handle)
+			return fmt.Errorf("%s is reserved, but was allocated to %s", p, owner.Handle)
 		}
 	}
 	if u := b.Usage(); u.Free+u.Used+u.Cooling != len(b.Allocations) {
 		return fmt.Errorf("%s has %+v of %d addresses", cidr, u, len(b.Allocations))
 	}
-	// A block that is created again begins with a sequence number by the clock, which may have been set back.
-	if m.life[cidr] == uid && b.Sequence < m.sequence[cidr] {
+	// A block that is created again starts with a sequence number from the clock, which may have been set back.
+	if m.uid[cidr] == uid && b.Sequence < m.sequence[cidr] {
 		return fmt.Errorf("sequence number of %s fell from %d to %d", cidr, m.sequence[cidr], b.Sequence)
 	}
-	m.life[cidr], m.sequence[cidr] = uid, b.Sequence
+	m.uid[cidr], m.sequence[cidr] = uid, b.Sequence
 	for _, h := range b.HeldBy(func(block.Attribute) bool { return true }) {
 		owner, _ := b.Holder(h.Addr)
 		name, stamp := allocation{h.Addr, owner.Handle, h.Sequence}, owner.Owner["timestamp"]
-		if other, ok := m.given[name]; ok && other != stamp {
+		if other, ok := m.owners[name]; ok && other != stamp {
 			return fmt.Errorf("allocations %s and %s of %s have one sequence number, %d", other, stamp, h.Addr, h.Sequence)
 		}
-		m.given[name] = stamp
+		m.owners[name] = stamp
 	}
 	return nil
 }
 
-// asked reports whether a script asks for an address by name.
+// asked reports whether a script requests a specific address.
 func (m *model) asked(addr netip.Addr) bool {
 	for _, sc := range m.sit.scripts {
 		for _, op := range sc.ops {
@@ -83,23 +83,23 @@ func isHeld(rows map[netip.Prefix]ipam.Row[block.Block], addr netip.Addr, handle
 	return false
 }
 
-// whole checks that each request that succeeded holds all of its addresses or none. A release that was killed, or whose
-// writes failed, has released some of them; the runtime repeats it.
-func (m *model) whole() error {
+// checkAllOrNothing checks that each request that succeeded holds all of its addresses or none. It skips runs with a
+// crash or a failed write: these may leave a partial release, which the runtime repeats.
+func (m *model) checkAllOrNothing() error {
 	if m.disturbed {
 		return nil
 	}
 	for _, r := range m.succeeded {
 		if n := m.holdingsOf(r); n != 0 && n != len(r.Wants) {
-			return fmt.Errorf("%s was given %d addresses, and holds %d after its release", r.Handle, len(r.Wants), n)
+			return fmt.Errorf("%s was allocated %d addresses, but holds %d after its release", r.Handle, len(r.Wants), n)
 		}
 	}
 	return nil
 }
 
-// settle releases every handle, as the runtimes do in the end, and expects that nothing is left of any.
+// settle releases every handle, as the runtimes do in the end, and checks that nothing is left.
 func (m *model) settle() error {
-	if err := m.whole(); err != nil {
+	if err := m.checkAllOrNothing(); err != nil {
 		return err
 	}
 	clear(m.held)
@@ -117,7 +117,7 @@ func (m *model) settle() error {
 	}
 	for handle := range handles {
 		if m.records.complete(handle) {
-			// A DEL does nothing.
+			// A DEL makes no request.
 			continue
 		}
 		h, err := alloc.Lookup(context.Background(), handle)
@@ -125,16 +125,16 @@ func (m *model) settle() error {
 			_, err = alloc.Release(context.Background(), h, nil, 0)
 		}
 		if err != nil {
-			return fmt.Errorf("release %s in the end: %w", handle, err)
+			return fmt.Errorf("release %s at the end: %w", handle, err)
 		}
 	}
 	for cidr, b := range m.store.AllBlocks() {
 		if !b.Empty() {
-			return fmt.Errorf("everything was released, and %s still holds something", cidr)
+			return fmt.Errorf("everything was released, but block %s is not empty", cidr)
 		}
 	}
 	if strings.Contains(m.store.String(), "handle ") {
-		return errors.New("everything was released, and a handle is left")
+		return errors.New("everything was released, but a handle is left")
 	}
 	return m.check()
 }

@@ -1,143 +1,20 @@
 package ipam_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/selector"
 )
 
-// clock returns a clock that ticks one second a look, so that no two writes are of one moment.
-func clock() func() time.Time {
-	start, looks := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC), new(atomic.Int64)
-	return func() time.Time { return start.Add(time.Duration(looks.Add(1)) * time.Second) }
-}
-
-// later is a clock that starts an hour after clock's: whatever was claimed by then is old.
-func later() func() time.Time {
-	now := clock()
-	return func() time.Time { return now().Add(time.Hour) }
-}
-
-// newStore returns a store with one pool a family: four blocks of four IPv4 addresses, and as many of IPv6.
-func newStore() *memstore.Store {
-	s := memstore.New(clock())
-	s.IPPools = []pool.Pool{
-		{Name: "v4", CIDR: netip.MustParsePrefix("10.0.0.0/28"), BlockSize: 30},
-		{Name: "v6", CIDR: netip.MustParsePrefix("fd00::/124"), BlockSize: 126},
-	}
-	return s
-}
-
-func only4(node, handle string) ipam.Request {
-	return ipam.Request{
-		Node: node, Handle: handle, Wants: []ipam.Want{{}},
-		Owner: map[string]string{"pod": handle, "node": node, "timestamp": fmt.Sprint(stamp())},
-	}
-}
-
-func dual(node, handle string) ipam.Request {
-	r := only4(node, handle)
-	r.Wants = append(r.Wants, ipam.Want{IPv6: true})
-	return r
-}
-
-// stamp makes each request differ from every other, as the time does in the plugin.
-func stamp() int64 { return stamps.Add(1) }
-
-var stamps atomic.Int64
-
-// assignWith reads the view and assigns, as the plugin does.
-func assignWith(a *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, error) {
-	view, err := a.Gather(context.Background(), a.Store.(ipam.Cluster), r.Node, nil)
-	if err != nil {
-		return nil, err
-	}
-	return a.Assign(context.Background(), view, r)
-}
-
-func assign(s *memstore.Store, r ipam.Request) (string, error) {
-	got, err := assignWith(&ipam.Allocator{Store: s, Now: s.Now}, r)
-	var addrs []string
-	for _, g := range got {
-		addrs = append(addrs, g.Addr.String())
-	}
-	return strings.Join(addrs, " "), err
-}
-
-func mustAssign(t testing.TB, s *memstore.Store, r ipam.Request) string {
-	t.Helper()
-	got, err := assign(s, r)
-	if err != nil {
-		t.Fatalf("assign: %v\nstore:\n%s", err, s)
-	}
-	return got
-}
-
-func release(a *ipam.Allocator, handle string) error {
-	h, err := a.Lookup(context.Background(), handle)
-	if err != nil {
-		return err
-	}
-	_, err = a.Release(context.Background(), h, nil, 0)
-	return err
-}
-
-func mustRelease(t testing.TB, s *memstore.Store, handle string) {
-	t.Helper()
-	if err := release(&ipam.Allocator{Store: s, Now: s.Now}, handle); err != nil {
-		t.Fatalf("release %s: %v", handle, err)
-	}
-}
-
-// disown takes a node's blocks from it, as an administrator or a controller may while pods are running.
-func disown(t testing.TB, s *memstore.Store, node string) {
-	t.Helper()
-	ctx := context.Background()
-	rows, _ := s.AffinitiesOf(ctx, node, false)
-	for _, row := range rows {
-		b, err := s.Blocks().Get(ctx, row.Key.CIDR)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b.Value.Affinity = ""
-		if _, err := s.Blocks().Update(ctx, row.Key.CIDR, b); err != nil {
-			t.Fatal(err)
-		}
-		row.Deleted = true
-		marked, err := s.Affinities().Update(ctx, row.Key, row.Row)
-		if err == nil {
-			err = s.Affinities().Delete(ctx, row.Key, marked)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-func wantStore(t testing.TB, s *memstore.Store, want string) {
-	t.Helper()
-	want = strings.TrimSpace(strings.ReplaceAll(want, "\t", ""))
-	if diff := cmp.Diff(want, s.String()); diff != "" {
-		t.Errorf("store (-want +got):\n%s", diff)
-	}
-	if bad := s.Check(); len(bad) > 0 {
-		t.Errorf("broken: %s", strings.Join(bad, "\n"))
-	}
-}
-
-func TestFirstAssignmentClaimsABlockAndTheNextUsesIt(t *testing.T) {
+func TestFirstAssignmentClaimsBlockAndNextUsesIt(t *testing.T) {
 	s := newStore()
 	first, second := mustAssign(t, s, dual("a", "net.1")), mustAssign(t, s, dual("a", "net.2"))
 	if first != "10.0.0.0 fd00::" || second != "10.0.0.1 fd00::1" {
@@ -152,7 +29,7 @@ func TestFirstAssignmentClaimsABlockAndTheNextUsesIt(t *testing.T) {
 		handle net.2: 1 in 10.0.0.0/30, 1 in fd00::/126`)
 }
 
-func TestReleaseFreesTheAddressesAndDeletesTheHandle(t *testing.T) {
+func TestReleaseFreesAddressesAndDeletesHandle(t *testing.T) {
 	s := newStore()
 	mustAssign(t, s, dual("a", "net.1"))
 	for range 2 {
@@ -165,14 +42,14 @@ func TestReleaseFreesTheAddressesAndDeletesTheHandle(t *testing.T) {
 	}
 }
 
-func TestNodesNeverShareABlockAndAFullPoolSaysSo(t *testing.T) {
+func TestNodesShareNoBlockAndFullPoolIsReported(t *testing.T) {
 	s := newStore()
 	seen := map[string]bool{}
 	for _, node := range []string{"a", "b"} {
 		for i := range 8 {
 			addr := mustAssign(t, s, only4(node, fmt.Sprintf("net.%s%d", node, i)))
 			if seen[addr] {
-				t.Fatalf("%s was given twice", addr)
+				t.Fatalf("%s was allocated twice", addr)
 			}
 			seen[addr] = true
 		}
@@ -183,8 +60,8 @@ func TestNodesNeverShareABlockAndAFullPoolSaysSo(t *testing.T) {
 	if !errors.As(err, &none) || !errors.Is(err, ipam.ErrNoAddress) {
 		t.Fatalf("got %v, want a NoAddressError", err)
 	}
-	const want = "assign IPv4 address: no address available: v4: all 4 blocks of 10.0.0.0/28 are in use, 4 taken and 0 reserved " +
-		"(free addresses, or add an IPPool)"
+	const want = "assign IPv4 address: no address available: " +
+		"v4: all 4 blocks of 10.0.0.0/28 are in use, 4 taken and 0 reserved (free addresses, or add an IPPool)"
 	if err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}
@@ -203,11 +80,11 @@ func TestDualStackIsAllOrNothing(t *testing.T) {
 		t.Errorf("got %v, want no IPv6 address", err)
 	}
 	if strings.Contains(s.String(), "victim") {
-		t.Errorf("something was kept:\n%s", s)
+		t.Errorf("the request left something:\n%s", s)
 	}
 }
 
-func TestNoPoolServesSaysWhyOfEach(t *testing.T) {
+func TestNoAddressErrorReportsEachPool(t *testing.T) {
 	s := newStore()
 	s.Labels = map[string]string{"zone": "west"}
 	east, err := selector.Parse("zone == 'east'")
@@ -227,31 +104,35 @@ func TestNoPoolServesSaysWhyOfEach(t *testing.T) {
 	_, err = assign(s, only4("a", "net.1"))
 	for _, want := range []string{
 		"off: disabled", "going: being deleted", "manual: serves only requests that name it",
-		"lb: is for LoadBalancer, not for Workload", `does not match the node's labels {zone=west}`, `does not match the namespace's labels {}`,
+		"lb: is for LoadBalancer, not for Workload", `does not match the node's labels {zone=west}`,
+		`does not match the namespace's labels {}`,
 	} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error does not say %q: %v", want, err)
 		}
 	}
 	if strings.Contains(err.Error(), "six") {
-		t.Errorf("the error speaks of a pool of the other family: %v", err)
+		t.Errorf("the error names a pool of the other IP family: %v", err)
 	}
 	s.IPPools = nil
-	if _, err = assign(s, only4("a", "net.1")); !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "there is no IPv4 pool") {
+	_, err = assign(s, only4("a", "net.1"))
+	if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), "there is no IPv4 pool") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestReservedAddressesAndBlocksAreNeverHandedOutUnasked(t *testing.T) {
+func TestReservedAddressesAreAllocatedOnlyOnRequest(t *testing.T) {
 	s := newStore()
-	s.Reserved = []netip.Prefix{netip.MustParsePrefix("10.0.0.8/30"), netip.MustParsePrefix("10.0.0.0/31"), netip.MustParsePrefix("10.0.0.4/32")}
+	for _, cidr := range []string{"10.0.0.8/30", "10.0.0.0/31", "10.0.0.4/32"} {
+		s.Reserved = append(s.Reserved, netip.MustParsePrefix(cidr))
+	}
 	got := map[string]bool{}
 	for i := range 9 {
 		got[mustAssign(t, s, only4("a", fmt.Sprint("net.", i)))] = true
 	}
-	for _, reserved := range []string{"10.0.0.0", "10.0.0.1", "10.0.0.4", "10.0.0.8", "10.0.0.9", "10.0.0.10", "10.0.0.11"} {
+	for _, reserved := range strings.Fields("10.0.0.0 10.0.0.1 10.0.0.4 10.0.0.8 10.0.0.9 10.0.0.10 10.0.0.11") {
 		if got[reserved] {
-			t.Errorf("reserved %s was handed out", reserved)
+			t.Errorf("reserved %s was allocated", reserved)
 		}
 	}
 	if _, err := assign(s, only4("a", "net.late")); !errors.Is(err, ipam.ErrNoAddress) {
@@ -260,11 +141,11 @@ func TestReservedAddressesAndBlocksAreNeverHandedOutUnasked(t *testing.T) {
 	want := only4("a", "net.asked")
 	want.Wants[0].Addr = netip.MustParseAddr("10.0.0.9")
 	if addr := mustAssign(t, s, want); addr != "10.0.0.9" {
-		t.Errorf("asked for a reserved address by name, got %s", addr)
+		t.Errorf("requested the reserved address 10.0.0.9, got %s", addr)
 	}
 }
 
-func TestAnAddressAskedForIsGivenOnceAndOnlyFromAPool(t *testing.T) {
+func TestRequestedAddressIsAllocatedOnceAndOnlyFromPool(t *testing.T) {
 	s := newStore()
 	ask := func(handle, addr string) error {
 		r := only4("a", handle)
@@ -287,7 +168,7 @@ func TestAnAddressAskedForIsGivenOnceAndOnlyFromAPool(t *testing.T) {
 		handle net.1: 1 in 10.0.0.4/30`)
 }
 
-func TestLimitsOnBlocksOfANodeAreKeptAndExplained(t *testing.T) {
+func TestBlockLimitsAreEnforcedAndReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		set  func(*ipam.Config)
 		want string
@@ -302,7 +183,8 @@ func TestLimitsOnBlocksOfANodeAreKeptAndExplained(t *testing.T) {
 			for i := range 3 {
 				mustAssign(t, s, only4("a", fmt.Sprint("net.1", i)))
 			}
-			if _, err := assign(s, only4("a", "net.late")); !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), c.want) {
+			_, err := assign(s, only4("a", "net.late"))
+			if !errors.Is(err, ipam.ErrNoAddress) || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want it to say %q", err, c.want)
 			}
 			if strings.Contains(s.String(), "late") || countBlocks(s) != 1 {
@@ -312,7 +194,7 @@ func TestLimitsOnBlocksOfANodeAreKeptAndExplained(t *testing.T) {
 	}
 }
 
-func TestALockedDatastoreIsNotTouched(t *testing.T) {
+func TestLockedDatastoreIsNotChanged(t *testing.T) {
 	s := newStore()
 	s.Locked = true
 	if _, err := assign(s, only4("a", "net.1")); !errors.Is(err, ipam.ErrNotReady) {

@@ -12,7 +12,7 @@ import (
 	"calico-cni/pkg/ipam/memstore"
 )
 
-// malformedBlock is a store in which one block breaks the data model. Like crdstore, it returns what it could read of it.
+// malformedBlock is a store in which one block is malformed. Like crdstore, it returns the fields that it could read.
 type malformedBlock struct {
 	*memstore.Store
 	cidr netip.Prefix
@@ -35,8 +35,8 @@ func (m malformedBlocks) Get(ctx context.Context, cidr netip.Prefix) (ipam.Row[b
 	return row, err
 }
 
-// TestMalformedBlockIsNotTakenOver has a malformed block of another node that looks idle, and no free one. The request gets
-// no address, for the reason that all blocks are in use.
+// TestMalformedBlockIsNotTakenOver has a malformed block of another node that looks idle, and no free block. The
+// request gets no address, because all blocks are in use.
 func TestMalformedBlockIsNotTakenOver(t *testing.T) {
 	s := newStore()
 	s.Settings.StrictAffinity = true
@@ -50,6 +50,6 @@ func TestMalformedBlockIsNotTakenOver(t *testing.T) {
 	}
 	a.Store = s
 	if _, err := assignWith(a, only4("a", "net.x")); err != nil {
-		t.Errorf("the same block without a fault is not taken over: %v", err)
+		t.Errorf("the same block is not taken over when it is well formed: %v", err)
 	}
 }

@@ -15,34 +15,34 @@ import (
 	"calico-cni/pkg/selector"
 )
 
-// model is one run: a world, and what its actors were given.
+// model is one run: a world, and the expected state of its actors.
 type model struct {
 	*world
 	sit situation
-	// held are the addresses that actors hold: given to them, and not yet released.
+	// held are the addresses that were allocated to handles and not yet released.
 	held map[string][]netip.Addr
-	// released counts, by handle, the releases that have begun; releasing, those that run. An address that is assigned
-	// during a release may be gone at once.
+	// released counts, by handle, the releases that have begun; releasing, those that run. An address that is allocated
+	// during a release may be released at once.
 	released, releasing map[string]int
-	// before is what handles held before the run.
+	// before has the addresses of handles before the run.
 	before map[string]holding
-	// memory is what nodes remember, records what they record of deletions.
-	memory  *memories
+	// caches are the block caches of the nodes, records their records of deletions.
+	caches  *nodeCaches
 	records *records
-	clock   *drifting
-	// life and sequence are the UID and the sequence number of each block as it was last seen.
-	life     map[netip.Prefix]string
+	clock   *driftingClock
+	// uid and sequence are the UID and the sequence number of each block at the last check.
+	uid      map[netip.Prefix]string
 	sequence map[netip.Prefix]int64
-	// succeeded are the requests that were answered with addresses.
+	// succeeded are the requests that got addresses.
 	succeeded []ipam.Request
-	// given has the owner of each allocation by what a collector names it by.
-	given map[allocation]string
-	// checked is the revision that was last checked, -1 for none.
+	// owners has the owner of each allocation.
+	owners map[allocation]string
+	// checked is the revision of the last check, -1 for none.
 	checked int64
 	failed  error
 	never   *selector.Selector
 	backup  memstore.Snapshot
-	// bounded says that all orders within a bound are tried.
+	// bounded says that all interleavings within a bound are tried.
 	bounded bool
 }
 
@@ -51,7 +51,7 @@ type holding struct {
 	holding block.Holding
 }
 
-// allocation is what ReleaseHolding names an allocation by.
+// allocation identifies an allocation, as ReleaseHolding does.
 type allocation struct {
 	addr     netip.Addr
 	handle   string
@@ -64,16 +64,16 @@ func newModel(t testing.TB, sit situation, choices chooser, crashes, faults, swi
 	m := &model{
 		sit: sit, never: never(t), held: map[string][]netip.Addr{},
 		released: map[string]int{}, releasing: map[string]int{},
-		before: map[string]holding{}, life: map[netip.Prefix]string{}, sequence: map[netip.Prefix]int64{},
-		given: map[allocation]string{}, checked: -1, backup: s.Snapshot(), bounded: switches >= 0,
+		before: map[string]holding{}, uid: map[netip.Prefix]string{}, sequence: map[netip.Prefix]int64{},
+		owners: map[allocation]string{}, checked: -1, backup: s.Snapshot(), bounded: switches >= 0,
 	}
 	m.world = &world{store: s, choices: choices, crashes: crashes, switches: switches, after: m.check}
 	if len(sit.faults) > 0 {
 		m.faults, m.kinds = faults, sit.faults
 	}
-	m.clock = newDrifting(choices, sit.clockSteps)
+	m.clock = newDriftingClock(choices, sit.clockSteps)
 	s.Now = m.clock.now
-	m.memory = newMemories(m, crashes > 0)
+	m.caches = newNodeCaches(m, crashes > 0)
 	m.records = newRecords(m)
 	for cidr, b := range s.AllBlocks() {
 		for _, h := range b.HeldBy(func(block.Attribute) bool { return true }) {
@@ -90,7 +90,7 @@ func newModel(t testing.TB, sit situation, choices chooser, crashes, faults, swi
 	return m
 }
 
-// lag chooses how far a cached list is behind. Where all orders are tried it shows the newest state or that before
+// lag chooses how many changes a cached list lacks. An exhaustive run chooses between none and all since the start of
 // the run.
 func (m *model) lag(before int) func(int) int {
 	return func(n int) int {
@@ -103,8 +103,8 @@ func (m *model) lag(before int) func(int) int {
 
 func (m *model) runScript(a *actor, sc script) {
 	alloc := &ipam.Allocator{
-		Store: actorStore{m.store, a}, Now: m.clock.now, Parallel: 1, Memory: dim{m.memory, sc.node},
-		Turn: func(context.Context) bool { return m.waitForTurn(a, sc.node) },
+		Store: actorStore{m.store, a}, Now: m.clock.now, Parallel: 1, Cache: nodeCache{m.caches, sc.node},
+		LockNode: func(context.Context) bool { return m.waitForLock(a, sc.node) },
 	}
 	for _, op := range sc.ops {
 		a.busy, a.cut = true, false
@@ -119,19 +119,20 @@ func (m *model) runScript(a *actor, sc script) {
 	}
 }
 
-// waitForTurn waits for the node's lock, or gets it at once. The lock excludes nobody here: the protocol must hold without
-// it. Where all orders are tried, only the situations that are about the wait have one: there would be too many orders.
-func (m *model) waitForTurn(a *actor, node string) (waited bool) {
-	if m.bounded && !m.sit.turns || m.choices.choose(2) == 0 {
+// waitForLock waits for the node's lock, or gets it at once. The lock excludes no other actor: the protocol must be
+// correct without it. An exhaustive run waits only in the situations that are about the wait, to bound the number of
+// interleavings.
+func (m *model) waitForLock(a *actor, node string) (waited bool) {
+	if m.bounded && !m.sit.lockWait || m.choices.choose(2) == 0 {
 		return false
 	}
-	// An actor that is killed here fails at its next call.
+	// An actor that is killed here fails at its next call to the store.
 	_ = a.call(step{what: "wait for the lock of node", key: node}, func() error { return nil })
 	return true
 }
 
-// do is one operation of an actor: a verb, a handle, and for some verbs an argument. An assignment that gets no
-// address is no failure.
+// do runs one operation of an actor: a verb, a handle, and for some verbs an argument. That a request gets no address
+// is not a failure.
 func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 	words := append(strings.Fields(op), "", "")
 	verb, handle, arg := words[0], "net."+words[1], words[2]
@@ -159,7 +160,7 @@ func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 	case "settle":
 		return m.records.settle(a, handle, func() error { return m.releaseQueued(alloc, handle) })
 	case "collect":
-		// The decision is from before the run: the pod that it takes for dead may be back.
+		// The decision to release was made before the run. The pod may have been added again since.
 		old := m.before[handle]
 		_, err := alloc.ReleaseHolding(context.Background(), handle, old.cidr, old.holding, 0)
 		return err
@@ -173,7 +174,7 @@ func (m *model) administer(a *actor, verb, arg string) {
 	case "move":
 		m.store.IPPools[0].Node = m.never
 	case "resize":
-		// The pool is deleted and created again: its block size cannot be changed.
+		// The pool is deleted and created again, because the block size of a pool cannot be changed.
 		pools := slices.Clone(m.store.IPPools)
 		if _, err := fmt.Sscan(arg, &pools[0].BlockSize); err != nil {
 			panic(err)
@@ -184,109 +185,18 @@ func (m *model) administer(a *actor, verb, arg string) {
 	}
 }
 
-// restore sets the store back to its state before the run. It takes longer than any request, and longer than memories
-// and records count.
+// restore sets the store back to its state before the run. It takes longer than any request, and longer than the
+// lifetime of cached blocks and records.
 func (m *model) restore(by *actor) {
 	m.cutOff(by)
 	m.store.Restore(m.backup)
-	m.memory.expire()
+	m.caches.expire()
 	m.records.expire()
 	clear(m.held)
 	m.succeeded = nil
-	clear(m.life)
-	clear(m.given)
+	clear(m.uid)
+	clear(m.owners)
 	m.checked = -1
-}
-
-// assign is what an ADD does with the store. before is how many releases of the handle had begun when the ADD began.
-func (m *model) assign(a *actor, alloc *ipam.Allocator, r ipam.Request, before int) error {
-	got, err := m.gatherAndAssign(alloc, r)
-	if err != nil || a.crashed || a.cut {
-		return err
-	}
-	if n := m.holdingsOf(r); n > len(r.Wants) {
-		return fmt.Errorf("the request wanted %d addresses and holds %d", len(r.Wants), n)
-	}
-	m.succeeded = append(m.succeeded, r)
-	if m.released[r.Handle] != before || m.releasing[r.Handle] > 0 {
-		return nil
-	}
-	for _, g := range got {
-		m.held[r.Handle] = append(m.held[r.Handle], g.Addr)
-	}
-	m.checked = -1
-	// The pod lives for a while, in which others must leave its address alone.
-	return a.call(step{what: "the pod runs"}, func() error { return nil })
-}
-
-// holdingsOf counts what a request holds.
-func (m *model) holdingsOf(r ipam.Request) (n int) {
-	for _, b := range m.store.AllBlocks() {
-		n += len(b.HeldBy(func(o block.Attribute) bool {
-			return o.Handle == r.Handle && o.Owner["timestamp"] == r.Owner["timestamp"]
-		}))
-	}
-	return n
-}
-
-// gatherAndAssign gathers one thing after the other, so that a run is the same each time, and assigns. A node that
-// remembers blocks goes by them, or by the list.
-func (m *model) gatherAndAssign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, error) {
-	view := ipam.View{Config: m.store.Settings, Pools: slices.Clone(m.store.IPPools), Reserved: m.store.Reserved}
-	known := m.memory.roomy[r.Node]
-	if len(known) > 0 && m.choices.choose(2) == 0 {
-		view.Remembered, view.Blocks = true, map[netip.Prefix]ipam.Row[block.Block]{}
-		for _, cidr := range known {
-			if row, ok := alloc.Memory.Recall(cidr); ok {
-				view.Blocks[cidr] = row
-			} else if row, err := alloc.Store.Blocks().Get(context.Background(), cidr); err == nil && !row.Deleted {
-				view.Blocks[cidr] = row
-			}
-			view.Affinities = append(view.Affinities, ipam.AffinityRow{Key: ipam.AffinityKey{Node: r.Node, CIDR: cidr}})
-		}
-	} else {
-		rows, err := alloc.Store.AffinitiesOf(context.Background(), r.Node, true)
-		if err != nil {
-			return nil, err
-		}
-		view.Affinities = rows
-	}
-	got, err := alloc.Assign(context.Background(), view, r)
-	if err == nil && !got[0].Borrowed {
-		m.memory.roomy[r.Node] = nil
-		for _, g := range got {
-			m.memory.roomy[r.Node] = append(m.memory.roomy[r.Node], g.Block)
-		}
-	}
-	return got, err
-}
-
-// release is what a DEL does with the store. It reports whether there was a handle and all of it was released.
-func (m *model) release(alloc *ipam.Allocator, handle string) (all bool, err error) {
-	delete(m.held, handle)
-	m.released[handle]++
-	m.releasing[handle]++
-	defer func() { m.releasing[handle]-- }()
-	h, err := alloc.Lookup(context.Background(), handle)
-	if err != nil || !h.Found() {
-		return false, err
-	}
-	released, err := alloc.Release(context.Background(), h, nil, 0)
-	if err != nil {
-		return false, err
-	}
-	return true, alloc.GiveBackUnselected(context.Background(), m.store, released.Emptied)
-}
-
-// releaseQueued is what settling a queued release does with the store. It is no release of the handle that the model
-// expects: a pod that was added after its DEL was queued keeps its address.
-func (m *model) releaseQueued(alloc *ipam.Allocator, handle string) error {
-	h, err := alloc.Lookup(context.Background(), handle)
-	if err != nil || !h.Found() {
-		return err
-	}
-	_, err = alloc.Release(context.Background(), h, nil, 0)
-	return err
 }
 
 // ignore returns err unless it is one of the harmless ones.

@@ -11,7 +11,7 @@ import (
 	"calico-cni/pkg/ipam/memstore"
 )
 
-// fillIPv6 takes every free address of the IPv6 blocks, each for a handle of its own.
+// fillIPv6 allocates all free addresses of the IPv6 blocks, each under its own handle.
 func fillIPv6(t *testing.T, s *memstore.Store) {
 	t.Helper()
 	ctx := context.Background()
@@ -39,9 +39,9 @@ func fillIPv6(t *testing.T, s *memstore.Store) {
 	}
 }
 
-// TestMoveAfterADeleteFails deletes the container of a dual-stack ADD between the write of its IPv4 block and the move to
-// another IPv6 block. The ADD must not succeed with an IPv4 address that the DEL has released.
-func TestMoveAfterADeleteFails(t *testing.T) {
+// TestMoveAfterDeleteFails runs the DEL of a dual-stack ADD after the ADD has written its IPv4 block and before it
+// moves to another IPv6 block. The ADD must not succeed with an IPv4 address that the DEL has released.
+func TestMoveAfterDeleteFails(t *testing.T) {
 	s := newStore()
 	s.IPPools = append(s.IPPools[:0:0], ofPool("v4", "10.0.0.0/29", 30), ofPool("v6", "fd00::/126", 127))
 	blockWrites, handleWrites := 0, 0
@@ -66,7 +66,7 @@ func TestMoveAfterADeleteFails(t *testing.T) {
 	}
 	for _, g := range got {
 		if who, ok := s.AllBlocks()[g.Block].Holder(g.Addr); !ok || who.Handle != "net.x" {
-			t.Errorf("%s was assigned and is not held\n%s", g.Addr, s)
+			t.Errorf("%s was assigned but is not allocated\n%s", g.Addr, s)
 		}
 	}
 }

@@ -5,17 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"calico-cni/pkg/ipam/block"
-	"calico-cni/pkg/ipam/pool"
 )
 
 // OverlapError says that a block shares addresses with other blocks. No address is allocated from it.
 type OverlapError struct {
 	Block netip.Prefix
-	// Others are the blocks that it overlaps, sorted; Owner is the affinity of the first.
+	// Others are the blocks that it overlaps, sorted. Owner is the affinity of the first.
 	Others []netip.Prefix
 	Owner  string
 }
@@ -32,25 +30,34 @@ func (e *OverlapError) Error() string {
 	}
 	return fmt.Sprintf("block %s is not used, as it overlaps block %s of %s "+
 		"(delete the pods of blocks whose size is not the blockSize of their pool; see docs/blocksize.md)",
-		e.Block, strings.Join(others, " and "), orNobody(e.Owner))
+		e.Block, strings.Join(others, " and "), ownerName(e.Owner))
 }
 
-// Unwrap returns errNotOurs: a block that overlaps another counts as taken.
-func (e *OverlapError) Unwrap() error { return errNotOurs }
+// Unwrap returns errNotOwned: a block that overlaps another counts as taken.
+func (e *OverlapError) Unwrap() error { return errNotOwned }
 
-// overlapping returns an OverlapError if other blocks overlap a block that exists, and nil if there are none.
+func ownerName(affinity string) string {
+	if affinity == "" {
+		return "no node"
+	}
+	return affinity
+}
+
+// overlaps checks for blocks that overlap each other.
 //
-// It is the second half of a protocol that keeps addresses unique although the store compares single rows only: every
-// process creates its block, then looks for others, then uses its block. Of two blocks that overlap, the one that was
-// created later is never used, because its creator sees the earlier one, as long as that exists.
-func (a *Allocator) overlapping(ctx context.Context, cidr netip.Prefix) error {
-	return a.sharing(ctx, cidr, cidr)
+// The check keeps addresses unique although the store compares single rows only. Every process creates its block, then
+// looks for overlapping blocks, then uses its block. Of two overlapping blocks, the process that created the later one
+// sees the earlier one, and never uses the later one while the earlier one exists.
+type overlaps struct{ backend backend }
+
+// check returns an OverlapError if other blocks overlap a block. The block must exist before the call.
+func (o overlaps) check(ctx context.Context, cidr netip.Prefix) error {
+	return o.checkPart(ctx, cidr, cidr)
 }
 
-// sharing is overlapping for a part of a block: it looks for other blocks that have addresses of the part. The block
-// must be known to exist before the call.
-func (a *Allocator) sharing(ctx context.Context, cidr, part netip.Prefix) error {
-	others, err := a.Store.BlocksOverlapping(ctx, part)
+// checkPart is check for a part of a block: it looks for other blocks that have addresses of the part.
+func (o overlaps) checkPart(ctx context.Context, cidr, part netip.Prefix) error {
+	others, err := o.backend.store.BlocksOverlapping(ctx, part)
 	if err != nil {
 		return fmt.Errorf("look for blocks that overlap %s: %w", cidr, err)
 	}
@@ -59,8 +66,9 @@ func (a *Allocator) sharing(ctx context.Context, cidr, part netip.Prefix) error 
 		if other == cidr {
 			continue
 		}
-		// Reading a block whose deletion has begun finishes the deletion. A malformed block counts: it may hold addresses.
-		row, err := get(ctx, a.Store.Blocks(), other)
+		// get completes the deletion of blocks that are marked as deleted. A malformed block counts, because it may
+		// hold addresses.
+		row, err := get(ctx, o.backend.store.Blocks(), other)
 		switch {
 		case errors.Is(err, ErrNotFound):
 			continue
@@ -79,88 +87,11 @@ func (a *Allocator) sharing(ctx context.Context, cidr, part netip.Prefix) error 
 	return found
 }
 
-// takeBack undoes a claim whose block overlaps another and is empty. If another process writes to the block or the
-// claim meanwhile, the claim stays marked, and the next use of it settles it.
-func (a *Allocator) takeBack(ctx context.Context, key AffinityKey, row Row[block.Block]) error {
-	affinity, err := a.mark(ctx, key)
-	if ignore(err, ErrNotFound) != nil {
-		return ignore(err, errNotOurs)
-	}
-	marked := err == nil
-	if err := remove(ctx, a.Store.Blocks(), key.CIDR, row); err != nil {
-		return ignore(err, ErrConflict)
-	}
-	a.memory().Forget(key.CIDR)
-	if !marked {
-		return nil
-	}
-	return ignore(remove(ctx, a.Store.Affinities(), key, affinity), ErrConflict)
-}
-
-// admit returns nil when a block may be allocated from, and else an OverlapError. A block that the node remembers
-// passed this check before.
-func (s *search) admit(ctx context.Context, p place) error {
-	if p.admitted || s.a.passed(p.row) && s.fits(p.cidr) {
-		return nil
-	}
-	return s.a.overlapping(ctx, p.cidr)
-}
-
-// passed reports whether the node remembers that it allocated from a block, or claimed it, which it does after the
-// check.
-func (a *Allocator) passed(row Row[block.Block]) bool {
-	cidr := row.Value.CIDR
-	if known, ok := a.memory().Recall(cidr); ok {
-		return known.UID != "" && known.UID == row.UID && known.Value.Affinity == row.Value.Affinity
+// passed reports whether the block cache shows that the block has passed the check: the node caches a block only after
+// it has claimed it or allocated from it.
+func (o overlaps) passed(row Row[block.Block]) bool {
+	if cached, ok := o.backend.cache.Get(row.Value.CIDR); ok {
+		return cached.UID != "" && cached.UID == row.UID && cached.Value.Affinity == row.Value.Affinity
 	}
 	return false
-}
-
-// fits reports whether a block has the size that its pool has now. Where it has not, other writers may claim blocks
-// that overlap it at any time, so that what is remembered of it does not count.
-func (s *search) fits(cidr netip.Prefix) bool {
-	p, ok := pool.Containing(s.view.Pools, cidr.Addr())
-	return ok && p.BlockSize == cidr.Bits() && !slices.ContainsFunc(p.Inner(s.view.Pools), cidr.Overlaps)
-}
-
-// collision notes that a block could not be used because it overlaps others, and returns errFull. Other errors it
-// returns as they are.
-func (s *search) collision(err error) error {
-	var overlap *OverlapError
-	if !errors.As(err, &overlap) {
-		return err
-	}
-	s.full[overlap.Block] = true
-	s.collisions = append(s.collisions, overlap)
-	s.overlapped[overlap.Block] = overlap
-	return errFull
-}
-
-// maxPasses bounds how often a search is repeated after claims collided with claims of other processes.
-const maxPasses = 5
-
-// collisionsGone reports whether a search that failed is worth another pass: a block that it collided with is gone.
-// Two processes that claim overlapping blocks at once may both give up; the wait before the next pass is random, so
-// that one of them is first then.
-func (s *search) collisionsGone(ctx context.Context, pass int) (bool, error) {
-	collisions := s.collisions
-	s.collisions = nil
-	if len(collisions) == 0 || pass >= maxPasses || s.dry {
-		return false, nil
-	}
-	if err := s.a.wait(ctx, pass+1); err != nil {
-		return false, err
-	}
-	for _, c := range collisions[:min(len(collisions), maxBatch)] {
-		err := s.a.overlapping(ctx, c.Block)
-		if err == nil {
-			delete(s.full, c.Block)
-			delete(s.overlapped, c.Block)
-			return true, nil
-		}
-		if !errors.Is(err, errNotOurs) {
-			return false, err
-		}
-	}
-	return false, nil
 }

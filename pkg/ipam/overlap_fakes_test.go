@@ -6,7 +6,10 @@ import (
 )
 
 func (c *crashing) BlocksOverlapping(ctx context.Context, cidr netip.Prefix) (cidrs []netip.Prefix, err error) {
-	err = c.call("read overlapping blocks", func() (err error) { cidrs, err = c.Store.BlocksOverlapping(ctx, cidr); return err })
+	err = c.call("read overlapping blocks", func() (err error) {
+		cidrs, err = c.Store.BlocksOverlapping(ctx, cidr)
+		return err
+	})
 	return cidrs, err
 }
 

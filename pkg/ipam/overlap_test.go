@@ -16,7 +16,7 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// put stores a block as another writer makes it: with its claim, and the first n addresses in use.
+// put stores a block and its affinity like another writer, with the first n addresses allocated.
 func put(t testing.TB, s *memstore.Store, node, cidr string, n int) {
 	t.Helper()
 	p := netip.MustParsePrefix(cidr)
@@ -40,7 +40,7 @@ func put(t testing.TB, s *memstore.Store, node, cidr string, n int) {
 	}
 }
 
-// unique fails the test when an address is held twice, in whatever blocks.
+// unique fails the test if an address is allocated twice, in one block or in two.
 func unique(t testing.TB, s *memstore.Store) {
 	t.Helper()
 	seen := map[netip.Addr]string{}
@@ -48,7 +48,7 @@ func unique(t testing.TB, s *memstore.Store) {
 		for _, h := range b.HeldBy(func(block.Attribute) bool { return true }) {
 			who, _ := b.Holder(h.Addr)
 			if before, ok := seen[h.Addr]; ok {
-				t.Errorf("%s is held by %s and by %s in %s\n%s", h.Addr, before, who.Handle, cidr, s)
+				t.Errorf("%s is allocated to %s and to %s in %s\n%s", h.Addr, before, who.Handle, cidr, s)
 			}
 			seen[h.Addr] = who.Handle
 		}
@@ -58,9 +58,9 @@ func unique(t testing.TB, s *memstore.Store) {
 	}
 }
 
-// TestAddressesAreUniqueAfterTheBlockSizeOfAPoolChanged fills a pool after its blockSize changed, with the old blocks
+// TestAddressesAreUniqueAfterBlockSizeChange fills a pool after its blockSize changed, with the old blocks
 // on this node or another, and smaller or larger than the new ones.
-func TestAddressesAreUniqueAfterTheBlockSizeOfAPoolChanged(t *testing.T) {
+func TestAddressesAreUniqueAfterBlockSizeChange(t *testing.T) {
 	for _, c := range []struct{ old, size int }{{30, 31}, {30, 29}, {31, 30}, {32, 29}, {29, 32}} {
 		for _, node := range []string{"a", "b"} {
 			for _, strict := range []bool{false, true} {
@@ -69,20 +69,21 @@ func TestAddressesAreUniqueAfterTheBlockSizeOfAPoolChanged(t *testing.T) {
 					s.Settings.StrictAffinity = strict
 					put(t, s, node, fmt.Sprintf("10.0.0.0/%d", c.old), 1)
 					s.IPPools[0].BlockSize = c.size
-					given := 0
+					allocated := 0
 					for i := range 20 {
 						_, err := assign(s, only4("a", fmt.Sprint("net.a", i)))
 						if err != nil && !errors.Is(err, ipam.ErrNoAddress) {
 							t.Fatal(err)
 						}
 						if err == nil {
-							given++
+							allocated++
 						}
 					}
 					unique(t, s)
-					// All but the largest of the two blocks around the address in use can be had.
-					if least := 16 - 1<<(32-min(c.old, c.size)); given < least {
-						t.Errorf("%d addresses given, want %d at least\n%s", given, least, s)
+					// All addresses are available except those of the larger of the two blocks around the address in
+					// use.
+					if least := 16 - 1<<(32-min(c.old, c.size)); allocated < least {
+						t.Errorf("%d addresses allocated, want at least %d\n%s", allocated, least, s)
 					}
 				})
 			}
@@ -90,66 +91,9 @@ func TestAddressesAreUniqueAfterTheBlockSizeOfAPoolChanged(t *testing.T) {
 	}
 }
 
-// TestRequestedAddressIsLookedForInBlocksOfAnySize asks for an address that a pod has in a block of another size than
-// the pool's.
-func TestRequestedAddressIsLookedForInBlocksOfAnySize(t *testing.T) {
-	for _, size := range []int{28, 29, 30, 31, 32} {
-		for _, node := range []string{"a", "b"} {
-			s := newStore()
-			put(t, s, "a", "10.0.0.4/31", 1)
-			s.IPPools[0].BlockSize = size
-			for addr, free := range map[string]bool{"10.0.0.4": false, "10.0.0.5": true} {
-				r := only4(node, "net."+addr)
-				r.Wants[0].Addr = netip.MustParseAddr(addr)
-				got, err := assign(s, r)
-				if free && (err != nil || got != addr) || !free && !errors.Is(err, ipam.ErrAddrTaken) {
-					t.Errorf("size %d, node %s, %s: %s, %v\n%s", size, node, addr, got, err, s)
-				}
-			}
-			unique(t, s)
-		}
-	}
-}
-
-func TestRequestedAddressInTwoBlocksIsRefused(t *testing.T) {
-	for _, node := range []string{"a", "b", "c"} {
-		s := newStore()
-		put(t, s, "a", "10.0.0.0/30", 1)
-		put(t, s, "b", "10.0.0.0/29", 0)
-		r := only4(node, "net.x")
-		r.Wants[0].Addr = netip.MustParseAddr("10.0.0.2")
-		before := s.String()
-		_, err := assign(s, r)
-		if !errors.Is(err, ipam.ErrAddrTaken) ||
-			!strings.Contains(err.Error(), "10.0.0.0/30") || !strings.Contains(err.Error(), "10.0.0.0/29") {
-			t.Errorf("node %s: %v", node, err)
-		}
-		if s.String() != before {
-			t.Errorf("node %s: the store changed:\n%s", node, s)
-		}
-	}
-}
-
-// TestRequestedAddressWhoseBlockCannotBeMadeIsRefused asks for an address that no block has, in a part of the pool
-// where the pool's block would overlap another.
-func TestRequestedAddressWhoseBlockCannotBeMadeIsRefused(t *testing.T) {
-	s := newStore()
-	put(t, s, "a", "10.0.0.0/32", 1)
-	r := only4("b", "net.x")
-	r.Wants[0].Addr = netip.MustParseAddr("10.0.0.2")
-	before := s.String()
-	_, err := assign(s, r)
-	if !errors.Is(err, ipam.ErrAddrTaken) || !strings.Contains(err.Error(), "10.0.0.0/32") {
-		t.Errorf("got %v", err)
-	}
-	if s.String() != before {
-		t.Errorf("the store changed:\n%s", s)
-	}
-}
-
-// TestOverlappedBlockIsNotAllocatedFrom has a node own a block that overlaps another one, as other writers may leave
-// it.
-func TestOverlappedBlockIsNotAllocatedFrom(t *testing.T) {
+// TestNoAllocationFromOverlappingBlock has a node own a block that overlaps another one. Other writers may leave such
+// blocks.
+func TestNoAllocationFromOverlappingBlock(t *testing.T) {
 	s := newStore()
 	put(t, s, "a", "10.0.0.0/30", 1)
 	put(t, s, "b", "10.0.0.2/31", 1)
@@ -171,9 +115,9 @@ func TestOverlappedBlockIsNotAllocatedFrom(t *testing.T) {
 	}
 }
 
-// TestHalfClaimedBlockIsCheckedBeforeItIsConfirmed covers claims that a crash cut off, with and without addresses in
-// use.
-func TestHalfClaimedBlockIsCheckedBeforeItIsConfirmed(t *testing.T) {
+// TestIncompleteClaimIsCheckedBeforeConfirm covers claims that a crash has interrupted, with and without allocated
+// addresses.
+func TestIncompleteClaimIsCheckedBeforeConfirm(t *testing.T) {
 	for _, state := range []ipam.State{ipam.Pending, ipam.PendingDeletion} {
 		for used := range 2 {
 			s := newStore()
@@ -194,7 +138,7 @@ func TestHalfClaimedBlockIsCheckedBeforeItIsConfirmed(t *testing.T) {
 				t.Errorf("%s, %d in use: %s is from the overlapped block\n%s", state, used, got, s)
 			}
 			if _, left := s.AllBlocks()[key.CIDR]; left != (used > 0) {
-				t.Errorf("%s, %d in use: the block is left: %v\n%s", state, used, left, s)
+				t.Errorf("%s, %d in use: the block exists: %v\n%s", state, used, left, s)
 			}
 		}
 	}
@@ -219,25 +163,25 @@ func TestNestedPoolsShareNoAddress(t *testing.T) {
 				t.Fatal(err)
 			}
 			if err == nil && s.IPPools[1].CIDR.Contains(netip.MustParseAddr(got)) != (r.Wants[0].Pools[0] == "inner") {
-				t.Errorf("sizes %v: %s was given for pool %s", sizes, got, r.Wants[0].Pools[0])
+				t.Errorf("sizes %v: %s was allocated for pool %s", sizes, got, r.Wants[0].Pools[0])
 			}
 		}
 		unique(t, s)
 	}
 }
 
-// TestBlocksClaimedAtOnceNeverBothServe runs the ADD of one node before each call of the ADD of another one. Their blocks
-// overlap. The nodes of several names begin at different addresses.
-func TestBlocksClaimedAtOnceNeverBothServe(t *testing.T) {
+// TestConcurrentClaimsOfOverlappingBlocks runs the ADD of one node before each call of the ADD of another one. Their
+// blocks overlap. Nodes with different names start at different blocks.
+func TestConcurrentClaimsOfOverlappingBlocks(t *testing.T) {
 	for n := 1; n < 24; n++ {
 		for _, other := range []string{"b", "c", "d", "e", "f"} {
-			claimAtOnce(t, n, "large", other, "small")
-			claimAtOnce(t, n, "small", other, "large")
+			claimConcurrently(t, n, "large", other, "small")
+			claimConcurrently(t, n, "small", other, "large")
 		}
 	}
 }
 
-func claimAtOnce(t *testing.T, n int, pools1, other, pools2 string) {
+func claimConcurrently(t *testing.T, n int, pools1, other, pools2 string) {
 	t.Helper()
 	s := newStore()
 	s.IPPools = []pool.Pool{
@@ -267,18 +211,18 @@ func claimAtOnce(t *testing.T, n int, pools1, other, pools2 string) {
 	}
 }
 
-// TestRememberedBlockOfAnotherSizeIsCheckedAgain has a node remember a block of the size that its pool had, while another
-// writer claims a block of the new size that overlaps it.
-func TestRememberedBlockOfAnotherSizeIsCheckedAgain(t *testing.T) {
+// TestCachedBlockOfOtherSizeIsCheckedForOverlap caches a block of the old size of its pool. Another writer claims a
+// block of the new size that overlaps it.
+func TestCachedBlockOfOtherSizeIsCheckedForOverlap(t *testing.T) {
 	s := newStore()
 	s.IPPools[0].CIDR = netip.MustParsePrefix("10.0.0.0/29")
 	mustAssign(t, s, only4("a", "net.running"))
-	remembered := noteAll(t, s)
+	cache := cacheOf(t, s)
 	s.IPPools[0].BlockSize = 29
 	old := slices.Collect(maps.Keys(s.AllBlocks()))[0]
 	put(t, s, "b", "10.0.0.0/29", 0)
-	a, _ := traced(s, remembered)
-	view, err := a.Gather(t.Context(), s, "a", remembered.Roomy())
+	a, _ := traced(s, cache)
+	view, err := a.Gather(t.Context(), s, "a", cache.WithRoom())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,70 +14,62 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// Holder is a handle as it was looked up, or the fact that there is none.
-type Holder struct {
-	id    string
-	found bool
-	row   Row[Handle]
-}
-
-// Lookup reads a handle. That there is none is an answer, not an error; so is one whose ID differs in case alone: the store
-// may give both the same name, but it is another's.
-func (a *Allocator) Lookup(ctx context.Context, handle string) (Holder, error) {
-	row, err := get(ctx, a.Store.Handles(), handle)
-	if errors.Is(err, ErrNotFound) || err == nil && !block.SameHandle(row.Value.ID, handle) {
-		return Holder{id: handle}, nil
-	}
-	return Holder{id: handle, found: err == nil, row: row}, err
-}
-
-// Found reports whether there was such a handle.
-func (h Holder) Found() bool { return h.found }
-
-// Released is what a release gave back.
+// Released is the result of a release.
 type Released struct {
-	// Addrs are the addresses, sorted.
+	// Addrs are the released addresses, sorted.
 	Addrs []netip.Addr
-	// Emptied are the claims on blocks that hold nothing any more.
+	// Emptied are the affinities for blocks that have no allocated addresses any more.
 	Emptied []AffinityKey
 	// Deleted says that the handle existed and this release has deleted it.
 	Deleted bool
-	// counts is how many addresses were released from each block; kept says that others hold some by the same handle.
+}
+
+// freed is what a release has released from some blocks.
+type freed struct {
+	addrs   []netip.Addr
+	emptied []AffinityKey
+	// counts is the number of addresses per block. kept says that other owners hold addresses under the same handle.
 	counts map[netip.Prefix]int
 	kept   bool
 }
 
-// Release gives back everything that a handle holds and deletes the handle. A handle that does not exist holds nothing,
-// which is a success. A released address rests for cooldown.
-//
-// mine says which owners are meant. A handle that somebody else holds addresses by as well stays, and they keep them; nil
-// means that all are meant.
-func (a *Allocator) Release(ctx context.Context, h Holder, mine func(owner map[string]string) bool, cooldown time.Duration) (Released, error) {
+// releases releases addresses.
+type releases struct {
+	backend backend
+	handles handles
+}
+
+func newReleases(b backend) releases { return releases{b, handles{b}} }
+
+func (r releases) release(
+	ctx context.Context, h Holder, mine func(owner map[string]string) bool, cooldown time.Duration,
+) (Released, error) {
 	var released Released
-	match := func(o block.Attribute) bool {
+	which := addrsOf{handle: h.id, cooldown: cooldown, match: func(o block.Attribute) bool {
 		return block.SameHandle(o.Handle, h.id) && (mine == nil || mine(o.Owner))
-	}
-	err := a.retry(ctx, "release handle "+h.id, func() error {
+	}}
+	err := r.backend.retry(ctx, "release handle "+h.id, func() error {
 		if !h.found {
 			return nil
 		}
-		freed, err := a.releaseAll(ctx, h.id, h.row.Value, match, cooldown)
-		released.Addrs = append(released.Addrs, freed.Addrs...)
-		released.Emptied = append(released.Emptied, freed.Emptied...)
+		done, err := r.releaseAll(ctx, which, h.row.Value)
+		released.Addrs = append(released.Addrs, done.addrs...)
+		released.Emptied = append(released.Emptied, done.emptied...)
 		if err != nil {
 			return err
 		}
-		if freed.kept {
-			_, err = a.countDown(ctx, h.id, h.row, freed.counts)
+		if done.kept {
+			_, err = r.handles.countDown(ctx, h.id, h.row, done.counts)
 			return err
 		}
-		// Whatever the handle still counts, its blocks no longer hold. If somebody counted up since, this conflicts.
-		err = remove(ctx, a.Store.Handles(), h.id, h.row)
+		// No block holds an address of the handle any more, whatever the handle counts. If an assignment has counted up
+		// since, this is a conflict.
+		err = remove(ctx, r.backend.store.Handles(), h.id, h.row)
 		if !errors.Is(err, ErrConflict) {
 			released.Deleted = err == nil
 			return err
 		}
-		if h, err = a.Lookup(ctx, h.id); err != nil {
+		if h, err = r.handles.lookup(ctx, h.id); err != nil {
 			return err
 		}
 		return ErrConflict
@@ -85,117 +77,95 @@ func (a *Allocator) Release(ctx context.Context, h Holder, mine func(owner map[s
 	return released, err
 }
 
-// releaseAll releases from every block that the handle counts, side by side.
-func (a *Allocator) releaseAll(ctx context.Context, handle string, h Handle, match func(block.Attribute) bool, cooldown time.Duration) (Released, error) {
+// addrsOf selects addresses to release: those under a handle whose owners match.
+type addrsOf struct {
+	handle   string
+	match    func(block.Attribute) bool
+	cooldown time.Duration
+}
+
+// releaseAll releases addresses from all blocks that the handle counts, at the same time.
+func (r releases) releaseAll(ctx context.Context, which addrsOf, h Handle) (freed, error) {
 	var (
-		mu    sync.Mutex
-		freed Released
+		mu  sync.Mutex
+		all = freed{counts: map[netip.Prefix]int{}}
 	)
-	// One block that cannot be written keeps no other from being released: the group's context is not used.
-	g, _ := a.group(ctx)
-	freed.counts = map[netip.Prefix]int{}
+	// The context of the group is not used: a block that cannot be written does not cancel the others.
+	g, _ := r.backend.group(ctx)
 	for _, cidr := range slices.SortedFunc(maps.Keys(h.Counts), netip.Prefix.Compare) {
 		g.Go(func() error {
-			from, err := a.releaseFrom(ctx, cidr, handle, match, h.Counts[cidr], cooldown)
+			one, err := r.releaseFrom(ctx, cidr, which, h.Counts[cidr])
 			if err != nil {
-				return fmt.Errorf("release handle %s from block %s: %w", handle, cidr, err)
+				return fmt.Errorf("release handle %s from block %s: %w", which.handle, cidr, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			freed.Addrs = append(freed.Addrs, from.Addrs...)
-			freed.Emptied = append(freed.Emptied, from.Emptied...)
-			freed.counts[cidr], freed.kept = len(from.Addrs), freed.kept || from.kept
+			all.addrs = append(all.addrs, one.addrs...)
+			all.emptied = append(all.emptied, one.emptied...)
+			all.counts[cidr], all.kept = len(one.addrs), all.kept || one.kept
 			return nil
 		})
 	}
 	err := g.Wait()
-	slices.SortFunc(freed.Addrs, netip.Addr.Compare)
-	return freed, err
+	slices.SortFunc(all.addrs, netip.Addr.Compare)
+	return all, err
 }
 
-// releaseFrom releases from one block what owners that match hold there. A block that is gone holds nothing. A block
-// that no node owns is deleted with its last address.
+// releaseFrom releases addresses from one block. A block that does not exist holds nothing. A block without an owner
+// is deleted with its last address.
 //
-// counted is what the handle counts in the block. When the block holds less, an assignment to the same handle may be on
-// its way, between its two writes, or its second write may be in the server's hands though nobody waits for it any more.
-// The block is written all the same then: that write conflicts, instead of leaving an address that no handle leads to.
-func (a *Allocator) releaseFrom(ctx context.Context, cidr netip.Prefix, handle string, match func(block.Attribute) bool, counted int, cooldown time.Duration) (Released, error) {
-	var freed Released
-	row, recalled := a.memory().Recall(cidr)
-	err := a.retry(ctx, "release from block "+cidr.String(), func() (err error) {
-		freed = Released{}
-		if !recalled {
-			if row, err = get(ctx, a.Store.Blocks(), cidr); err != nil {
+// counted is what the handle counts in the block. If the block holds less, an assignment to the same handle may be
+// between its two writes, or its second write may still reach the server after the process has gone. The block is
+// then written even if nothing is released, so that this second write conflicts. Otherwise it would allocate an
+// address that no handle leads to.
+func (r releases) releaseFrom(ctx context.Context, cidr netip.Prefix, which addrsOf, counted int) (freed, error) {
+	var out freed
+	row, cached := r.backend.cache.Get(cidr)
+	err := r.backend.retry(ctx, "release from block "+cidr.String(), func() (err error) {
+		out = freed{}
+		fromCache := cached
+		if !fromCache {
+			if row, err = get(ctx, r.backend.store.Blocks(), cidr); err != nil {
 				return ignore(err, ErrNotFound)
 			}
 		}
-		guess := recalled
-		recalled = false
+		cached = false
 		b := row.Value.Clone()
-		for _, h := range b.HeldBy(match) {
-			if b.Release(handle, h, a.Now(), cooldown) {
-				freed.Addrs = append(freed.Addrs, h.Addr)
+		for _, h := range b.HeldBy(which.match) {
+			if b.Release(which.handle, h, r.backend.now(), which.cooldown) {
+				out.addrs = append(out.addrs, h.Addr)
 			}
 		}
-		kept := len(b.Held(handle))
-		freed.kept = kept > 0
-		if len(freed.Addrs) == 0 && guess {
-			// That there is nothing to release is only believed of the store.
+		kept := len(b.Held(which.handle))
+		out.kept = kept > 0
+		if len(out.addrs) == 0 && fromCache {
+			// A cached block may be stale. Only the store tells that there is nothing to release.
 			return ErrConflict
 		}
-		if len(freed.Addrs) == 0 && kept >= counted {
+		if len(out.addrs) == 0 && kept >= counted {
 			return nil
 		}
-		b.Thaw(a.Now(), cooldown)
+		b.Thaw(r.backend.now(), which.cooldown)
 		if node, owned := strings.CutPrefix(b.Affinity, hostPrefix); owned && b.Empty() {
-			freed.Emptied = []AffinityKey{{node, cidr}}
+			out.emptied = []AffinityKey{{node, cidr}}
 		}
-		return a.putBlock(ctx, cidr, Row[block.Block]{Value: b, Rev: row.Rev})
+		return r.putBlock(ctx, cidr, Row[block.Block]{Value: b, Rev: row.Rev})
 	})
-	return freed, err
+	return out, err
 }
 
-// ReleaseHolding gives back one address of a handle, provided that it is still held as the holding says: by that handle,
-// and allocated at that sequence number. It reports whether it did. This is for whoever decided on what it read some
-// time ago, as a collector of leaks does. The handle is counted down after.
-func (a *Allocator) ReleaseHolding(ctx context.Context, handle string, cidr netip.Prefix, h block.Holding, cooldown time.Duration) (bool, error) {
-	holder, err := a.Lookup(ctx, handle)
-	if err != nil {
-		return false, err
-	}
-	released := false
-	err = a.retry(ctx, "release "+h.Addr.String(), func() error {
-		row, err := get(ctx, a.Store.Blocks(), cidr)
-		if err != nil {
-			return ignore(err, ErrNotFound)
-		}
-		b := row.Value.Clone()
-		if !b.Release(handle, h, a.Now(), cooldown) {
-			return nil
-		}
-		err = a.putBlock(ctx, cidr, Row[block.Block]{Value: b, Rev: row.Rev})
-		released = err == nil
-		return err
-	})
-	if err != nil || !released || !holder.found {
-		return released, err
-	}
-	_, err = a.countDown(ctx, handle, holder.row, map[netip.Prefix]int{cidr: 1})
-	return true, err
-}
-
-// putBlock writes a block back after a release, or deletes it when it is empty and nobody owns it.
-func (a *Allocator) putBlock(ctx context.Context, cidr netip.Prefix, row Row[block.Block]) error {
+// putBlock writes a block after a release, or deletes it if it is empty and has no owner.
+func (r releases) putBlock(ctx context.Context, cidr netip.Prefix, row Row[block.Block]) error {
 	row.Value.Sequence++
 	if row.Value.Affinity == "" && row.Value.Empty() {
-		return remove(ctx, a.Store.Blocks(), cidr, row)
+		return remove(ctx, r.backend.store.Blocks(), cidr, row)
 	}
-	written, err := a.Store.Blocks().Update(ctx, cidr, row)
+	written, err := r.backend.store.Blocks().Update(ctx, cidr, row)
 	switch {
 	case err == nil:
-		a.memory().Renew(cidr, written)
+		r.backend.cache.Replace(cidr, written)
 	case errors.Is(err, ErrNotFound):
-		a.memory().Forget(cidr)
+		r.backend.cache.Delete(cidr)
 		return ErrConflict
 	}
 	return err

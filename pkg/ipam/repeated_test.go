@@ -12,8 +12,8 @@ import (
 	"calico-cni/pkg/ipam/memstore"
 )
 
-// repeating is a store on which one write, the n-th, takes effect and is then made once more: the answer is the
-// second one, as when a client repeats a request whose first answer was 503 with Retry-After.
+// repeating is a store that makes the n-th write twice and returns the second answer, like a client that repeats a
+// request after 503 with Retry-After.
 type repeating struct {
 	*memstore.Store
 	left  int
@@ -64,9 +64,9 @@ func (t repeatingTable[K, T]) Delete(ctx context.Context, k K, row ipam.Row[T]) 
 	return t.r.write("delete "+t.kind, func() error { return t.Table.Delete(ctx, k, row) })
 }
 
-// TestWriteMadeTwiceHasOneEffect makes each write of each scenario twice. An assignment holds one address of each
+// TestRepeatedWriteHasOneEffect makes each write of each scenario twice. An assignment allocates one address per IP
 // family, and the release leaves nothing.
-func TestWriteMadeTwiceHasOneEffect(t *testing.T) {
+func TestRepeatedWriteHasOneEffect(t *testing.T) {
 	for name, sc := range scenarios() {
 		t.Run(name, func(t *testing.T) {
 			for n := 1; n < 100; n++ {
@@ -76,7 +76,7 @@ func TestWriteMadeTwiceHasOneEffect(t *testing.T) {
 				r := &repeating{Store: s, left: n}
 				err := sc.run(&ipam.Allocator{Store: r, Now: later(), Parallel: 1})
 				at := fmt.Sprintf("write %d made twice, error: %v, writes:\n%s\nstore:\n%s", n, err, strings.Join(r.trace, "\n"), s)
-				if err != nil && name != "assignment of which one family fails" {
+				if err != nil && name != "assignment that fails in one family" {
 					t.Fatal(at)
 				}
 				if bad := s.Check(); len(bad) > 0 {
@@ -87,7 +87,7 @@ func TestWriteMadeTwiceHasOneEffect(t *testing.T) {
 						t.Fatalf("victim held %d addresses (IPv6: %v), and holds %d\n%s", was, v6, is, at)
 					}
 				}
-				recover4(t, s, at)
+				wantRecovery(t, s, at)
 				if r.left > 0 {
 					return
 				}
@@ -97,7 +97,7 @@ func TestWriteMadeTwiceHasOneEffect(t *testing.T) {
 	}
 }
 
-// held counts what a handle holds in one family.
+// held counts the addresses of a handle in one IP family.
 func held(blocks map[netip.Prefix]block.Block, handle string, v6 bool) (n int) {
 	for cidr, b := range blocks {
 		if cidr.Addr().Is6() == v6 {
@@ -107,9 +107,9 @@ func held(blocks map[netip.Prefix]block.Block, handle string, v6 bool) (n int) {
 	return n
 }
 
-// TestReassignmentAfterAWriteMadeTwice withdraws a first assignment after a second one for the same handle, as an ADD
-// does whose address is routed elsewhere. What the second one got stays counted.
-func TestReassignmentAfterAWriteMadeTwice(t *testing.T) {
+// TestWithdrawAfterRepeatedWriteKeepsOtherAddress withdraws a first assignment after a second one for the same
+// handle, as an ADD does whose address is routed elsewhere. The address of the second assignment stays counted.
+func TestWithdrawAfterRepeatedWriteKeepsOtherAddress(t *testing.T) {
 	for n := 1; n < 10; n++ {
 		s := newStore()
 		mustAssign(t, s, only4("a", "net.other"))
@@ -138,14 +138,14 @@ func TestReassignmentAfterAWriteMadeTwice(t *testing.T) {
 	}
 }
 
-// TestMoveOfACountMadeTwice moves the count of a request to another block, by an update that is made twice, while the
-// handle holds another address in the block that it moves away from.
-func TestMoveOfACountMadeTwice(t *testing.T) {
+// TestMoveCountWithRepeatedWrite moves the count of a request to another block by an update that is made twice. The
+// handle has another address in the old block.
+func TestMoveCountWithRepeatedWrite(t *testing.T) {
 	for n := 1; n < 12; n++ {
 		s := newStore()
 		mustAssign(t, s, only4("a", "net.x"))
 		r := &repeating{Store: s, left: n}
-		add := interlope(s, "update handle", "update block", func() { fill(t, s, "a", 3) })
+		add := actBetween(s, "update handle", "update block", func() { fill(t, s, "a", 3) })
 		a := &ipam.Allocator{Store: stacked{add, r}, Now: s.Now, Parallel: 1}
 		if _, err := assignWith(a, only4("a", "net.x")); err != nil {
 			t.Fatal(err)
@@ -163,7 +163,7 @@ func TestMoveOfACountMadeTwice(t *testing.T) {
 	}
 }
 
-// stacked makes writes twice, and lets an interloper act between them.
+// stacked makes writes twice, and lets another process act between calls.
 type stacked struct {
 	*crashing
 	r *repeating

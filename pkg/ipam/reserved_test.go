@@ -11,8 +11,8 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// TestHugePoolOfWhichHalfIsReservedServesEveryNode counts the calls that the first ADD of a node makes.
-func TestHugePoolOfWhichHalfIsReservedServesEveryNode(t *testing.T) {
+// TestHalfReservedHugePoolServesEveryNode bounds the number of calls to the store of the first ADD of a node.
+func TestHalfReservedHugePoolServesEveryNode(t *testing.T) {
 	for _, reserved := range []string{"fd00:99::/65", "fd00:99:0:0:8000::/65"} {
 		s := newStore()
 		s.IPPools = []pool.Pool{{Name: "v6", CIDR: netip.MustParsePrefix("fd00:99::/64"), BlockSize: 122}}
@@ -44,7 +44,7 @@ func TestHugePoolOfWhichHalfIsReservedServesEveryNode(t *testing.T) {
 	}
 }
 
-func TestPoolThatIsReservedInFullSaysSo(t *testing.T) {
+func TestFullyReservedPoolIsReported(t *testing.T) {
 	s := newStore()
 	s.Reserved = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/29"), netip.MustParsePrefix("10.0.0.8/29")}
 	_, err := assign(s, only4("a", "net.x"))

@@ -13,7 +13,7 @@ import (
 	"calico-cni/pkg/ipam/memstore"
 )
 
-func TestBackoffGrowsWithFullJitterUpToABound(t *testing.T) {
+func TestBackoffGrowsToMaximumWithFullJitter(t *testing.T) {
 	var longest []time.Duration
 	var slept int
 	wait := ipam.Backoff(
@@ -33,12 +33,12 @@ func TestBackoffGrowsWithFullJitterUpToABound(t *testing.T) {
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := wait(ended, 1); !errors.Is(err, context.Canceled) {
-		t.Errorf("the first retry after the end: %v", err)
+		t.Errorf("first retry after the context ended: %v", err)
 	}
 }
 
-// TestRetriesWaitAndEndWithTheContext has another writer be faster each time that a release writes its block.
-func TestRetriesWaitAndEndWithTheContext(t *testing.T) {
+// TestRetriesWaitAndStopWithContext lets another writer write the block before each attempt of a release.
+func TestRetriesWaitAndStopWithContext(t *testing.T) {
 	for _, conflicts := range []int{0, 1, 4} {
 		for _, ends := range []bool{false, true} {
 			s := newStore()
@@ -79,7 +79,7 @@ func TestRetriesWaitAndEndWithTheContext(t *testing.T) {
 	}
 }
 
-// bump writes each block, as another writer.
+// bump writes each block like another writer.
 func bump(t *testing.T, s *memstore.Store) {
 	t.Helper()
 	for cidr := range s.AllBlocks() {

@@ -8,62 +8,100 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// Room returns nil when a request that names no address could be given its addresses at this moment, and else the
-// error that Assign would return. It reads, and writes nothing but the end of a deletion that another writer has begun. It
-// looks for blocks that overlap the one that it found, as Assign does, which takes one request. Of a pool it looks at fewer blocks than Assign would,
-// and takes it to have room when it has not seen them all. Pools that select by namespace, or have to be named, count
-// as if they did not.
+// maxLookRoom bounds how many blocks of a pool Room reads.
+const maxLookRoom = 256
+
+// Room returns nil if Assign could serve a request at this moment, or else the error that Assign would return. It
+// makes a plan and no attempt. Like every read, it completes deletions that other writers have begun; it writes
+// nothing else. It checks the block that it finds for overlap, which takes one request.
+//
+// Room ignores requested addresses, the namespace selectors of pools, and whether pools serve only requests that name
+// them. It reads fewer blocks of a pool than Assign would; if that is not all, it assumes that there is room.
 func (a *Allocator) Room(ctx context.Context, view View, r Request) error {
-	// A pool that serves only some namespaces, or those who name it, has room for somebody.
 	view.Pools = slices.Clone(view.Pools)
 	for i := range view.Pools {
 		view.Pools[i].Namespace, view.Pools[i].Manual = nil, false
 	}
-	s := newSearch(a, view, r)
-	s.dry = true
+	p := newPlan(a.backend(), view, r)
+	p.maxLook = maxLookRoom
 	for _, w := range r.Wants {
-		if _, err := s.find(ctx, Want{IPv6: w.IPv6, Pools: w.Pools}); err != nil {
+		if err := p.hasRoom(ctx, Want{IPv6: w.IPv6, Pools: w.Pools}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// dryProbes is how many blocks of a pool Room looks at.
-const dryProbes = 256
-
-// probes bounds how many blocks of a pool the search looks at.
-func (s *search) probes() int {
-	if s.dry {
-		return dryProbes
+// hasRoom returns nil if the plan has a candidate for a want.
+func (p *plan) hasRoom(ctx context.Context, w Want) error {
+	pools, rejected, err := p.choose(w)
+	if err != nil {
+		return err
 	}
-	return maxProbes
+	if len(pools) == 0 {
+		return noPool(w, rejected)
+	}
+	if err := p.firstUsable(ctx, p.ownBlocks(ctx, w, pools)); !errors.Is(err, errFull) {
+		return err
+	}
+	limit := p.limit(w)
+	if p.config.AutoAllocateBlocks && p.ownsUnusable(w, pools) {
+		// Assign would release such a block if it is empty, and claim another one.
+		limit = ""
+	}
+	if err := p.firstUsable(ctx, p.newBlocks(ctx, w, pools, limit)); !errors.Is(err, errFull) {
+		return err
+	}
+	return p.noAddress(w, rejected)
 }
 
-// peek returns the block of an affinity as it is, healed or not; errFull when it is another's or has no room. A claim
-// whose block is not there yet has room, unless other blocks overlap it.
-func (s *search) peek(ctx context.Context, w Want, row AffinityRow) (place, error) {
-	found := place{want: w, cidr: row.Key.CIDR}
-	b, err := get(ctx, s.a.Store.Blocks(), row.Key.CIDR)
+// firstUsable returns nil if a candidate can be used, or errFull.
+func (p *plan) firstUsable(ctx context.Context, all candidates) error {
+	for c, err := range all {
+		if err != nil {
+			return err
+		}
+		if err := p.exclude(p.predict(ctx, c)); !errors.Is(err, errFull) {
+			return err
+		}
+	}
+	return errFull
+}
+
+// predict returns nil if the step that a candidate needs would succeed at this moment.
+func (p *plan) predict(ctx context.Context, c candidate) error {
+	switch c.step {
+	case checkOverlap:
+		return p.checkOverlap(ctx, c.place)
+	case repairClaim:
+		return p.predictRepair(ctx, c)
+	case claimFree, takeOver:
+		return p.overlaps.check(ctx, c.cidr)
+	default:
+		return nil
+	}
+}
+
+// predictRepair returns nil if a block would have room after a repair of the node's affinity. If the block does not
+// exist, the repair creates it.
+func (p *plan) predictRepair(ctx context.Context, c candidate) error {
+	row, err := get(ctx, p.backend.store.Blocks(), c.cidr)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return found, s.collision(s.a.overlapping(ctx, row.Key.CIDR))
+		return p.overlaps.check(ctx, c.cidr)
 	case err != nil:
-		return found, err
-	case b.Value.Affinity != hostAffinity(row.Key.Node):
-		return found, errFull
+		return err
+	case row.Value.Affinity != hostAffinity(c.affinity.Key.Node):
+		return errFull
 	}
-	found.row = b
-	if err := s.room(found); err != nil {
-		return found, err
+	c.row = row
+	if err := p.picker.room(c.place); err != nil {
+		return err
 	}
-	return found, s.collision(s.admit(ctx, found))
+	return p.checkOverlap(ctx, c.place)
 }
 
-// couldMakeWay reports whether a search at the cap would give back blocks that the want cannot use.
-func (s *search) couldMakeWay(w Want, pools []pool.Pool) bool {
-	return slices.ContainsFunc(s.view.Affinities, func(row AffinityRow) bool {
-		_, usable := pool.Containing(pools, row.Key.CIDR.Addr())
-		return row.Key.CIDR.Addr().Is6() == w.IPv6 && !usable
-	})
+// ownsUnusable reports whether the node owns blocks that cannot serve a want.
+func (p *plan) ownsUnusable(w Want, pools []pool.Pool) bool {
+	return slices.ContainsFunc(p.own.rows, func(row AffinityRow) bool { return unusable(row.Key.CIDR, w, pools) })
 }

@@ -10,10 +10,10 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// TestRoomForetellsTheNextAssignmentBesideBlocksOfAnotherSize fills a pool after its blockSize changed, with the old blocks on
-// this node or another, and smaller or larger than the new ones.
-func TestRoomForetellsTheNextAssignmentBesideBlocksOfAnotherSize(t *testing.T) {
-	said := map[bool]int{}
+// TestRoomPredictsAssignAfterBlockSizeChange fills a pool after its blockSize changed. The old blocks are on this
+// node or another, and smaller or larger than the new ones.
+func TestRoomPredictsAssignAfterBlockSizeChange(t *testing.T) {
+	answers := map[bool]int{}
 	for _, c := range []struct{ old, size int }{{30, 31}, {30, 29}, {31, 30}, {32, 29}, {29, 32}, {28, 30}, {30, 28}} {
 		for _, node := range []string{"a", "b"} {
 			for _, strict := range []bool{false, true} {
@@ -32,18 +32,18 @@ func TestRoomForetellsTheNextAssignmentBesideBlocksOfAnotherSize(t *testing.T) {
 					}
 					room := a.Room(t.Context(), view, r)
 					if diff := cmp.Diff(before, s.String()); diff != "" {
-						t.Fatalf("%s: Room has written (-before +after):\n%s", name, diff)
+						t.Fatalf("%s: Room wrote to the store (-before +after):\n%s", name, diff)
 					}
 					_, err = assign(s, r)
 					if (room == nil) != (err == nil) || room != nil && !errors.Is(room, ipam.ErrNoAddress) {
 						t.Fatalf("%s: assignment %d: Room says %v, Assign %v\n%s", name, i, room, err, before)
 					}
-					said[room == nil]++
+					answers[room == nil]++
 				}
 			}
 		}
 	}
-	if said[true] < 100 || said[false] < 100 {
-		t.Errorf("answers %v: want many of both kinds", said)
+	if answers[true] < 100 || answers[false] < 100 {
+		t.Errorf("answers %v: want many of both kinds", answers)
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// Whatever nodes did before, Room says what the next assignment will find, and leaves the store as it was.
-func TestRoomForetellsTheNextAssignmentAndWritesNothing(t *testing.T) {
-	said := map[bool]int{}
+// After random assignments and releases, Room predicts whether the next assignment succeeds, and writes nothing.
+func TestRoomPredictsAssignAndWritesNothing(t *testing.T) {
+	answers := map[bool]int{}
 	for seed := range uint64(60) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		s := newStore()
@@ -43,7 +43,7 @@ func TestRoomForetellsTheNextAssignmentAndWritesNothing(t *testing.T) {
 			}
 			room := a.Room(context.Background(), view, r)
 			if diff := cmp.Diff(before, s.String()); diff != "" {
-				t.Fatalf("seed %d, step %d: Room has written (-before +after):\n%s", seed, step, diff)
+				t.Fatalf("seed %d, step %d: Room wrote to the store (-before +after):\n%s", seed, step, diff)
 			}
 			_, err = assign(s, r)
 			if (room == nil) != (err == nil) || room != nil && !errors.Is(room, ipam.ErrNoAddress) {
@@ -52,15 +52,15 @@ func TestRoomForetellsTheNextAssignmentAndWritesNothing(t *testing.T) {
 			if err == nil {
 				held = append(held, handle)
 			}
-			said[room == nil]++
+			answers[room == nil]++
 		}
 	}
-	if said[true] < 100 || said[false] < 100 {
-		t.Errorf("answers %v: want many of both kinds", said)
+	if answers[true] < 100 || answers[false] < 100 {
+		t.Errorf("answers %v: want many of both kinds", answers)
 	}
 }
 
-func TestTheLastAddressOfABlockAndABorrowedOneAreKnownForWhatTheyAre(t *testing.T) {
+func TestAssignedReportsLastAndBorrowedAddresses(t *testing.T) {
 	s := newStore()
 	s.Settings.MaxBlocksPerHost = 1
 	fill(t, s, "lender", 1)
@@ -82,7 +82,7 @@ func TestTheLastAddressOfABlockAndABorrowedOneAreKnownForWhatTheyAre(t *testing.
 	}
 }
 
-func TestHoldingsOfANodeAreFoundByItsBlocksAndReleasedWithoutTheirHandle(t *testing.T) {
+func TestHeldByNodeAndReleaseWithoutHandle(t *testing.T) {
 	ctx := context.Background()
 	s := newStore()
 	s.Settings.MaxBlocksPerHost = 1
@@ -92,7 +92,7 @@ func TestHoldingsOfANodeAreFoundByItsBlocksAndReleasedWithoutTheirHandle(t *test
 		mustAssign(t, s, only4("node", fmt.Sprint("h", i)))
 	}
 	describe := func(more ...netip.Prefix) (out []string) {
-		held, err := a.HeldOn(ctx, "node", more)
+		held, err := a.HeldByNode(ctx, "node", more)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -103,17 +103,17 @@ func TestHoldingsOfANodeAreFoundByItsBlocksAndReleasedWithoutTheirHandle(t *test
 	}
 	own := describe()
 	if len(own) != 4 {
-		t.Fatalf("holdings %q, want the four of the node's block", own)
+		t.Fatalf("addresses %q, want the four of the node's block", own)
 	}
 	others, err := a.HeldByHandle(ctx, "h4")
 	if err != nil || len(others) != 1 {
 		t.Fatalf("handle h4 holds %v, %v, want one borrowed address", others, err)
 	}
 	if all := describe(others[0].Block); len(all) != 6 {
-		t.Errorf("holdings %q, want those of the lender's block too", all)
+		t.Errorf("addresses %q, want those of the lender's block too", all)
 	}
 
-	// An allocation that lost its handle, as older writers could leave it.
+	// Delete the handle of an allocated address. Older writers could leave such addresses.
 	row, err := s.Handles().Get(ctx, "h1")
 	if err != nil {
 		t.Fatal(err)
@@ -140,8 +140,8 @@ func TestHoldingsOfANodeAreFoundByItsBlocksAndReleasedWithoutTheirHandle(t *test
 	}
 }
 
-// A holding that was read, released and taken by another since is the other's.
-func TestAHoldingThatChangedHandsIsNotReleased(t *testing.T) {
+// An address that was released and allocated again after it was read is kept.
+func TestReallocatedAddressIsNotReleased(t *testing.T) {
 	ctx := context.Background()
 	s := newStore()
 	s.IPPools[0].CIDR = netip.MustParsePrefix("10.0.0.0/30")
@@ -165,11 +165,11 @@ func TestAHoldingThatChangedHandsIsNotReleased(t *testing.T) {
 	}
 }
 
-func TestTheSameRequestMadeTwiceGetsTheSameAddresses(t *testing.T) {
+func TestRepeatedRequestReturnsSameAddresses(t *testing.T) {
 	s := newStore()
 	a := &ipam.Allocator{Store: s, Now: s.Now}
 	again := func(want ipam.Request, same bool) (string, []ipam.Assigned) {
-		want.Again = func(map[string]string) bool { return same }
+		want.SameAttachment = func(map[string]string) bool { return same }
 		got, err := assignWith(a, want)
 		if err != nil {
 			t.Fatal(err)

@@ -8,34 +8,41 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// script is what one actor does, an operation a string: "assign H [POOL or ADDRESS]", "dual H", "release H", "collect
-// H" (release by what was read before the run), "queue H" (a DEL that does not reach the server), "settle H" (another
-// process settles that release), "move" (the pool no longer selects a node), "resize N" (the pool is
-// created again with blocks of another prefix length), "restore" (the store goes back to its state before the run).
+// script is the operations of one actor:
+//
+//	assign H [POOL or ADDRESS]   ADD with an IPv4 address
+//	dual H                       ADD with an address of each family
+//	release H                    DEL
+//	collect H                    garbage collection, which releases what it read before the run
+//	queue H                      DEL without a connection to the server, which queues the release
+//	settle H                     another process settles the queued release
+//	move                         the pool stops selecting any node
+//	resize N                     the pool is created again with another block size
+//	restore                      the store returns to its state before the run
 type script struct {
 	node string
 	ops  []string
 }
 
-// situation is a store to begin with and actors that meet on it.
+// situation is an initial store, and the actors that use it.
 type situation struct {
 	prepare func(testing.TB, *memstore.Store)
 	scripts []script
-	// many says that there are too many orders to try them all: random ones have to do.
+	// many says that there are too many interleavings to try them all. Only random ones are tried.
 	many bool
-	// faults are what may happen to writes, clockSteps how often the clock may be set.
+	// faults are the ways in which writes may fail, clockSteps is how often the clock may be set.
 	faults     []verdict
 	clockSteps int
-	// records says that ADDs and DELs keep records on the node, by which repeated DELs make no request.
+	// records says that ADDs and DELs keep records on the node, so that repeated DELs make no request.
 	records bool
-	// turns says that an ADD may wait for the node's lock where all orders are tried, too.
-	turns bool
+	// lockWait says that an ADD may wait for the node's lock in exhaustive runs too.
+	lockWait bool
 }
 
 func (s situation) withFaults(kinds ...verdict) situation { s.faults = kinds; return s }
 func (s situation) withClock(steps int) situation         { s.clockSteps, s.many = steps, true; return s }
 func (s situation) withRecords() situation                { s.records = true; return s }
-func (s situation) withTurns() situation                  { s.turns = true; return s }
+func (s situation) withLockWait() situation               { s.lockWait = true; return s }
 func (s situation) random() situation                     { s.many = true; return s }
 
 func on(node string, ops ...string) script { return script{node, ops} }
@@ -57,7 +64,7 @@ func ofPool(name, cidr string, blockSize int) pool.Pool {
 	return pool.Pool{Name: name, CIDR: netip.MustParsePrefix(cidr), BlockSize: blockSize}
 }
 
-// with prepares further: handles that node a holds addresses by.
+// with prepares a store further: node a allocates an address for each handle.
 func with(prepare func(testing.TB, *memstore.Store), handles ...string) func(testing.TB, *memstore.Store) {
 	return func(t testing.TB, s *memstore.Store) {
 		prepare(t, s)
@@ -77,7 +84,7 @@ func situations() map[string]situation {
 	return out
 }
 
-// orders are situations in which nothing goes wrong but the order of things.
+// orders are situations without faults.
 func orders() map[string]situation {
 	return map[string]situation{
 		"two nodes claim their first blocks": actors(tiny, on("a", "assign x"), on("b", "assign y")),
@@ -99,20 +106,21 @@ func orders() map[string]situation {
 			mustAssign(t, s, only4("a", "net.a2"))
 			mustRelease(t, s, "net.b1")
 		}, on("a", "assign x"), on("b", "assign y", "release y")),
-		"a collector decides on what it read before": actors(with(pools(ofPool("v4", "10.0.0.0/32", 32)), "x"),
+		"garbage collection uses a stale read": actors(with(pools(ofPool("v4", "10.0.0.0/32", 32)), "x"),
 			on("a", "release x", "assign x"), on("gc", "collect x")),
-		"both families, with little room in each": actors(pools(ofPool("v4", "10.0.0.0/31", 31), ofPool("v6", "fd00::/126", 127)),
+		"dual stack, few addresses": actors(pools(ofPool("v4", "10.0.0.0/31", 31), ofPool("v6", "fd00::/126", 127)),
 			on("a", "dual x", "release x"), on("b", "dual y", "release y"), on("a", "dual z")).random(),
 		"reservations leave one address of two": actors(func(t testing.TB, s *memstore.Store) {
 			tiny(t, s)
 			s.Reserved = []netip.Prefix{netip.MustParsePrefix("10.0.0.1/32"), netip.MustParsePrefix("10.0.0.2/32")}
 		}, on("a", "assign x", "release x"), on("b", "assign y"), on("b", "assign z", "release z")).random(),
-		"the pool moves away": actors(with(pools(ofPool("v4", "10.0.0.0/30", 31), ofPool("zz", "10.1.0.0/31", 31)), "old"),
+		"the pool stops selecting a node": actors(
+			with(pools(ofPool("v4", "10.0.0.0/30", 31), ofPool("zz", "10.1.0.0/31", 31)), "old"),
 			on("a", "release old", "assign x"), on("b", "move", "assign y")),
 	}
 }
 
-// failures are situations in which requests fail, the clock is set, or the store goes back.
+// failures are situations in which requests fail, the clock is set, or the store is restored.
 func failures() map[string]situation {
 	all := []verdict{twice, lost, late, refused}
 	churn := []script{on("a", "assign x", "release x"), on("a", "assign y")}
@@ -124,13 +132,13 @@ func failures() map[string]situation {
 		"writes fail in both families": actors(pools(ofPool("v4", "10.0.0.0/31", 31), ofPool("v6", "fd00::/127", 127)),
 			on("a", "dual x"),
 			on("b", "dual y", "release y")).withFaults(all...).random(),
-		"writes fail in a collection": actors(with(pools(ofPool("v4", "10.0.0.0/32", 32)), "x"),
+		"writes fail during garbage collection": actors(with(pools(ofPool("v4", "10.0.0.0/32", 32)), "x"),
 			on("a", "release x", "assign x"), on("gc", "collect x")).withFaults(all...).random(),
 		"the clock is set": actors(with(tiny, "old"),
 			on("a", "release old", "assign x"),
 			on("b", "assign y", "release y"),
 			on("a", "assign z")).withClock(3),
-		"the clock is set, a collector": actors(with(pools(ofPool("v4", "10.0.0.0/32", 32)), "x"),
+		"the clock is set, garbage collection": actors(with(pools(ofPool("v4", "10.0.0.0/32", 32)), "x"),
 			on("a", "release x", "assign x", "release x", "assign x"),
 			on("gc", "collect x"),
 			on("b", "assign y", "release y")).withClock(3),
@@ -147,8 +155,8 @@ func failures() map[string]situation {
 			on("a", "assign x", "release x"),
 			on("operator", "restore"),
 			on("b", "assign y", "release y"), on("a", "release old", "assign z")).random(),
-		// After the restore, the block gets revisions that it had before, with other contents.
-		"revisions come again after a restore": actors(with(pools(ofPool("v4", "10.0.0.0/30", 30)), "old"),
+		// After the restore the block gets the same revisions again, with other contents.
+		"revisions repeat after a restore": actors(with(pools(ofPool("v4", "10.0.0.0/30", 30)), "old"),
 			on("a", "assign x"),
 			on("operator", "restore"),
 			on("a", "assign y"),
@@ -157,104 +165,5 @@ func failures() map[string]situation {
 			on("a", "release old", "assign x"),
 			on("operator", "restore"),
 			on("a", "assign y")).random(),
-	}
-}
-
-// containers are situations in which the ADDs and DELs of one container overlap.
-func containers() map[string]situation {
-	return map[string]situation{
-		"ADD and DEL overlap beside another pod": actors(with(tiny, "other"),
-			on("a", "assign x"),
-			on("a", "release x")),
-		"ADD, DEL and ADD overlap": actors(tiny,
-			on("a", "assign x"),
-			on("a", "release x", "assign x"),
-			on("a", "release x")).random(),
-		"two ADDs and a DEL overlap": actors(with(tiny, "other"),
-			on("a", "assign x"),
-			on("a", "assign x"),
-			on("a", "release x")).random(),
-		"ADD waits for the node's lock, and its DEL does not": actors(with(tiny, "other"),
-			on("a", "assign x"),
-			on("a", "release x")).withTurns(),
-		"ADD and DEL of both families overlap": actors(pools(ofPool("v4", "10.0.0.0/31", 31), ofPool("v6", "fd00::/127", 127)),
-			on("a", "dual x"),
-			on("a", "release x")),
-		"ADDs and DELs of both families overlap": actors(pools(ofPool("v4", "10.0.0.0/30", 31), ofPool("v6", "fd00::/126", 127)),
-			on("a", "dual x", "release x"),
-			on("a", "release x"), on("b", "dual y")).random(),
-		"a queued release is settled while its container is added": actors(with(tiny, "x"),
-			on("a", "queue x"),
-			on("a", "settle x"),
-			on("a", "assign x")).withRecords(),
-		"a DEL is queued while its container is added": actors(with(tiny, "x"),
-			on("a", "queue x", "settle x"),
-			on("a", "assign x", "settle x")).withRecords().random(),
-		"queued releases, writes fail": actors(with(tiny, "x"),
-			on("a", "queue x", "settle x", "settle x"),
-			on("a", "assign x", "queue x", "assign x"), on("b", "assign y", "release y")).
-			withRecords().withFaults(twice, lost, late, refused).random(),
-		"queued releases after a restore": actors(with(tiny, "x"),
-			on("a", "queue x", "settle x", "assign x"),
-			on("operator", "restore"),
-			on("a", "settle x")).withRecords().random(),
-		"repeated DELs": actors(with(tiny, "x"),
-			on("a", "release x"),
-			on("a", "release x", "assign x")).withRecords(),
-		"repeated DELs, ADDs between": actors(tiny,
-			on("a", "assign x", "release x"),
-			on("a", "release x", "release x"),
-			on("a", "assign x")).withRecords().random(),
-		"repeated DELs, writes fail": actors(with(tiny, "x"),
-			on("a", "assign x", "release x"),
-			on("a", "release x", "release x")).
-			withRecords().withFaults(lost, late, refused).random(),
-		"repeated DELs after a restore": actors(with(tiny, "x"),
-			on("a", "release x", "release x"),
-			on("operator", "restore"),
-			on("a", "assign x")).withRecords().random(),
-	}
-}
-
-// shapes are situations in which blocks of several sizes overlap.
-func shapes() map[string]situation {
-	v4 := ofPool("v4", "10.0.0.0/30", 31)
-	nested := pools(v4, ofPool("inner", "10.0.0.0/31", 32))
-	return map[string]situation{
-		"the pool gets larger blocks": actors(pools(v4),
-			on("a", "assign x"),
-			on("operator", "resize 30"),
-			on("b", "assign y", "release y")),
-		"the pool gets smaller blocks": actors(pools(ofPool("v4", "10.0.0.0/30", 30)),
-			on("a", "assign x", "release x"),
-			on("operator", "resize 31"), on("b", "assign y", "release y")).random(),
-		"the pool gets smaller blocks while one is in use": actors(with(pools(ofPool("v4", "10.0.0.0/30", 30)), "old"),
-			on("a", "assign x", "release old"),
-			on("operator", "resize 32"),
-			on("b", "assign y", "release y"),
-			on("a", "assign z")).random(),
-		"block sizes change twice": actors(with(pools(v4), "old"), on("a", "release old", "assign x"),
-			on("operator", "resize 30", "resize 31"),
-			on("b", "assign y", "release y"),
-			on("c", "assign z")).random(),
-		"an address is asked for after a resize": actors(with(pools(v4), "old"),
-			on("a", "assign x", "release x"),
-			on("operator", "resize 30"),
-			on("b", "assign y 10.0.0.1", "release y"), on("c", "assign z 10.0.0.2")).random(),
-		"pools are nested": actors(nested,
-			on("a", "assign x v4", "release x"),
-			on("b", "assign y inner", "release y"),
-			on("c", "assign z v4")).random(),
-		"pools are nested, an address is asked for": actors(nested,
-			on("a", "assign x 10.0.0.1"),
-			on("b", "assign y inner"),
-			on("c", "assign z v4", "release z")).random(),
-		"larger blocks, writes fail": actors(with(pools(v4), "old"),
-			on("a", "release old", "assign x"),
-			on("operator", "resize 30"),
-			on("b", "assign y", "release y")).withFaults(twice, lost, late, refused).random(),
-		"larger blocks, the store is restored": actors(with(pools(v4), "old"),
-			on("a", "release old", "assign x"),
-			on("operator", "resize 30", "restore"), on("b", "assign y", "release y")).random(),
 	}
 }

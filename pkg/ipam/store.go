@@ -12,78 +12,76 @@ import (
 // Row is one stored value as it was read or written.
 type Row[T any] struct {
 	Value T
-	// Deleted says that another writer has begun to delete the row: a reader takes it for absent, and may finish the
-	// deletion.
+	// Deleted says that another writer has marked the row as deleted. Readers treat it as absent and may delete it.
 	Deleted bool
-	// UID identifies the stored object: a row that is deleted and created again has another UID.
+	// UID identifies the stored object. A row that is deleted and created again has another UID.
 	UID string
-	// Rev is the store's own: which revision this is, and whatever else an update has to keep. Callers pass it back
-	// unread.
+	// Rev is opaque to callers. It identifies the revision, and has the fields of the object that an update must keep.
 	Rev any
 }
 
-// Table is one kind of rows. Every write is compare-and-swap: it takes effect only if the row is still the one read.
+// Table is one kind of rows. Every write is a compare-and-swap: it takes effect only if the row has not changed since
+// it was read.
 type Table[K comparable, T any] interface {
-	// Get returns the newest row, one whose deletion has begun included. An error wraps ErrNotFound when there is none.
+	// Get returns the newest row, even if it is marked as deleted. It fails with ErrNotFound if there is none.
 	Get(ctx context.Context, key K) (Row[T], error)
-	// Create stores a new row. An error wraps ErrExists when there is one, be its deletion begun or not.
+	// Create stores a new row. It fails with ErrExists if there is one, even if that is marked as deleted.
 	Create(ctx context.Context, key K, value T) (Row[T], error)
-	// Update replaces the row that Rev names. An error wraps ErrConflict when it was written since, ErrNotFound when it
-	// is gone. An update that changes nothing succeeds and may keep the revision: a writer that needs a new revision
-	// changes a field.
+	// Update replaces the row that Rev identifies. It fails with ErrConflict if the row has changed since, and with
+	// ErrNotFound if it was deleted. An update that changes nothing succeeds and may keep the revision: a caller that
+	// needs a new revision has to change a field.
 	Update(ctx context.Context, key K, row Row[T]) (Row[T], error)
-	// Delete removes the row that Rev names. Errors are those of Update.
+	// Delete removes the row that Rev identifies. Errors are those of Update.
 	Delete(ctx context.Context, key K, row Row[T]) error
 }
 
-// Store is what the allocator reads and writes. Only the store decides what is true: nothing kept in memory counts
-// until a write is in.
+// Store holds the rows that the allocator reads and writes. pkg/ipam/storetest is its contract as a test suite.
 type Store interface {
 	Blocks() Table[netip.Prefix, block.Block]
 	Affinities() Table[AffinityKey, Affinity]
 	Handles() Table[string, Handle]
-	// AffinitiesOf returns the affinities of a node, of both families and in every state. A cached answer may be some
-	// milliseconds old: it may lack the newest row and hold one that is gone.
+	// AffinitiesOf returns the affinities of a node, of both IP families and in every state. A cached answer may be
+	// stale by some milliseconds: it may lack a new row and have one that was deleted.
 	AffinitiesOf(ctx context.Context, node string, cached bool) ([]AffinityRow, error)
-	// BlocksOverlapping returns every block, of any size, that has an address of a CIDR, whether its deletion has begun
-	// or not. It has every block that was created before the call and exists throughout it.
+	// BlocksOverlapping returns the blocks of any size that overlap a CIDR, including those that are marked as
+	// deleted. The answer has every block that was created before the call and exists until its end.
 	BlocksOverlapping(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error)
 }
 
-// Cluster is what the allocator has to know of the cluster and never writes.
+// Cluster is the configuration of the cluster, which the allocator only reads.
 type Cluster interface {
-	// Ready returns nil, or an error that wraps ErrNotReady while the datastore is locked for an upgrade.
+	// Ready returns an error that wraps ErrNotReady while the datastore is locked for an upgrade.
 	Ready(ctx context.Context) error
-	// Config returns the cluster's IPAM configuration, defaults applied.
+	// Config returns the IPAM configuration of the cluster, with defaults applied.
 	Config(ctx context.Context) (Config, error)
-	// Pools returns every pool, usable or not.
+	// Pools returns all pools, including disabled and invalid ones.
 	Pools(ctx context.Context) ([]pool.Pool, error)
-	// Reservations returns what is never handed out unless asked for by address.
+	// Reservations returns the addresses that are allocated only if a request names them.
 	Reservations(ctx context.Context) ([]netip.Prefix, error)
-	// NodeLabels returns the labels of the Kubernetes node.
+	// NodeLabels returns the labels of a Kubernetes node.
 	NodeLabels(ctx context.Context, node string) (map[string]string, error)
 }
 
-// AffinityKey names an affinity: the claim of a node on a block.
+// AffinityKey identifies an affinity.
 type AffinityKey struct {
 	Node string
 	CIDR netip.Prefix
 }
 
-// State is how far a claim has come.
+// State is the state of an affinity.
 type State string
 
-// The states of an affinity. Only a confirmed one counts for ownership and for routes.
+// The states of an affinity. Only a confirmed affinity counts for ownership and for routes.
 const (
 	Pending         State = "pending"
 	Confirmed       State = "confirmed"
 	PendingDeletion State = "pendingDeletion"
 )
 
-// Affinity is the claim of a node on a block.
+// Affinity is the claim of a node on a block. The node allocates addresses from the block.
 type Affinity struct {
 	State State
-	// Created is when the row was made; zero in a row not yet stored.
+	// Created is the time at which the row was created. It is zero in a row that is not stored yet.
 	Created time.Time
 }
 
@@ -93,10 +91,10 @@ type AffinityRow struct {
 	Row[Affinity]
 }
 
-// Handle counts, block by block, the addresses that one holder has. It may count more than the blocks hold (a crash
-// lies between the two writes), never less.
+// Handle counts the addresses that are allocated under one ID, per block. After a crash it may count more than the
+// blocks hold, but never less: the handle leads to every address.
 type Handle struct {
-	// ID in its original case.
+	// ID has its original case; the name of the stored object is in lower case.
 	ID     string
 	Counts map[netip.Prefix]int
 	// Touches counts the writes that only give the handle a new revision. A store does not write an update that changes
@@ -106,20 +104,20 @@ type Handle struct {
 
 // Config is the IPAM configuration of the cluster.
 type Config struct {
-	// StrictAffinity forbids a node to borrow from blocks of others.
+	// StrictAffinity forbids nodes to borrow addresses from blocks of other nodes.
 	StrictAffinity bool
-	// AutoAllocateBlocks lets a node claim blocks as it needs them.
+	// AutoAllocateBlocks lets nodes claim blocks.
 	AutoAllocateBlocks bool
-	// MaxBlocksPerHost bounds the blocks of a node, per family.
+	// MaxBlocksPerHost bounds the number of blocks of a node per IP family.
 	MaxBlocksPerHost int
-	// Cooldown is how long a released address rests.
+	// Cooldown is the time before a released address is allocated again.
 	Cooldown time.Duration
 }
 
-// DefaultMaxBlocksPerHost applies where the configuration says 0 or nothing.
+// DefaultMaxBlocksPerHost applies if the configuration has 0 or no value.
 const DefaultMaxBlocksPerHost = 20
 
-// DefaultConfig returns what applies when the cluster has no IPAMConfig.
+// DefaultConfig returns the configuration of a cluster without an IPAMConfig.
 func DefaultConfig() Config {
 	return Config{AutoAllocateBlocks: true, MaxBlocksPerHost: DefaultMaxBlocksPerHost}
 }

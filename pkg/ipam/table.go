@@ -5,7 +5,8 @@ import (
 	"errors"
 )
 
-// get returns a row that counts: one whose deletion has begun is finished off first and then is not found.
+// get returns a row. A row that is marked as deleted counts as absent: get completes its deletion and returns
+// ErrNotFound.
 func get[K comparable, T any](ctx context.Context, t Table[K, T], key K) (Row[T], error) {
 	row, err := t.Get(ctx, key)
 	if err != nil || !row.Deleted {
@@ -17,7 +18,7 @@ func get[K comparable, T any](ctx context.Context, t Table[K, T], key K) (Row[T]
 	return Row[T]{}, ErrNotFound
 }
 
-// create stores a new row, out of the way of an old one whose deletion has begun.
+// create stores a new row. It first completes the deletion of an old row of the same key, if there is one.
 func create[K comparable, T any](ctx context.Context, t Table[K, T], key K, value T) (Row[T], error) {
 	row, err := t.Create(ctx, key, value)
 	if !errors.Is(err, ErrExists) {
@@ -29,23 +30,33 @@ func create[K comparable, T any](ctx context.Context, t Table[K, T], key K, valu
 	return t.Create(ctx, key, value)
 }
 
-// remove deletes a row if it is still the one that was read. The mark that other writers set first, for want of a deletion
-// that compares, has nothing to add to one that does.
+// remove deletes a row if it has not changed since it was read. Other writers mark a row as deleted before they delete
+// it; a deletion that names the revision needs no mark.
 func remove[K comparable, T any](ctx context.Context, t Table[K, T], key K, row Row[T]) error {
 	return ignore(t.Delete(ctx, key, row), ErrNotFound)
 }
 
-// finish takes the second step of a deletion that another writer has begun by marking the row. Somebody else may have
-// taken it already, or made the row anew since.
+// finish deletes a row that another writer has marked as deleted. Another process may have deleted the row, or
+// created it again, meanwhile.
 func finish[K comparable, T any](ctx context.Context, t Table[K, T], key K, row Row[T]) error {
 	return ignore(t.Delete(ctx, key, row), ErrNotFound, ErrConflict)
 }
 
+// ignore returns err unless it is one of the harmless ones.
 func ignore(err error, harmless ...error) error {
 	for _, h := range harmless {
 		if errors.Is(err, h) {
 			return nil
 		}
+	}
+	return err
+}
+
+// asConflict adds ErrConflict to an ErrNotFound of a row that existed when it was last read: the caller has to read it
+// again.
+func asConflict(err error) error {
+	if errors.Is(err, ErrNotFound) {
+		return errors.Join(ErrConflict, err)
 	}
 	return err
 }

@@ -6,10 +6,10 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// TestReleaseConflictsWithAssignmentThatKeepsTheHandle interleaves an ADD with the DEL of the same container. The DEL
-// reads the handle and writes the block before the ADD writes it. The ADD then keeps the handle and writes the block.
-// The DEL must not delete the handle by the revision that it read first.
-func TestReleaseConflictsWithAssignmentThatKeepsTheHandle(t *testing.T) {
+// TestReleaseConflictsWithAssignmentThatTouchesHandle interleaves an ADD with the DEL of the same container. The DEL
+// reads the handle, and writes the block before the ADD does. The ADD then touches the handle and writes the block.
+// The deletion of the handle by the DEL must fail with a conflict, because it names the old revision.
+func TestReleaseConflictsWithAssignmentThatTouchesHandle(t *testing.T) {
 	s := newStore()
 	mustAssign(t, s, only4("a", "net.other"))
 

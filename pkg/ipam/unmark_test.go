@@ -8,10 +8,10 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// TestClaimIsNotRestoredAfterAnotherDeletedTheBlock has two processes give back the same block. The first finds the
-// block written and restores the claim. The second marks the claim that is marked already, which is no write, and
-// deletes the block. The claim must not end up confirmed without a block.
-func TestClaimIsNotRestoredAfterAnotherDeletedTheBlock(t *testing.T) {
+// TestAffinityIsNotConfirmedAfterConcurrentBlockDeletion lets two processes release the same block. The first finds
+// that the block was written and restores the affinity. The second marks the affinity again, which is no write,
+// because the mark is already set, and deletes the block. The affinity must not be confirmed without a block.
+func TestAffinityIsNotConfirmedAfterConcurrentBlockDeletion(t *testing.T) {
 	for _, before := range []string{"update affinity", "update block", "get block"} {
 		t.Run(before, func(t *testing.T) {
 			ctx := t.Context()
@@ -25,7 +25,7 @@ func TestClaimIsNotRestoredAfterAnotherDeletedTheBlock(t *testing.T) {
 			first.onCall = func(what string) {
 				switch {
 				case what == "delete block" && !written:
-					// An ADD and a DEL that read the claim before it was marked.
+					// An ADD and a DEL that have read the affinity before it was marked.
 					written = true
 					row, err := s.Blocks().Get(ctx, cidr)
 					if err != nil {
@@ -37,12 +37,12 @@ func TestClaimIsNotRestoredAfterAnotherDeletedTheBlock(t *testing.T) {
 					}
 				case what == before && written && !acted:
 					acted = true
-					second := &crashing{Store: s, left: 5} // killed before it deletes the claim
-					_, err := (&ipam.Allocator{Store: second, Now: s.Now, Parallel: 1}).GiveBackIfEmpty(ctx, "b", cidr)
+					second := &crashing{Store: s, left: 5} // killed before it deletes the affinity
+					_, err := (&ipam.Allocator{Store: second, Now: s.Now, Parallel: 1}).ReleaseIfEmpty(ctx, "b", cidr)
 					t.Logf("second: %v, %q", err, second.trace)
 				}
 			}
-			gone, err := (&ipam.Allocator{Store: first, Now: s.Now, Parallel: 1}).GiveBackIfEmpty(ctx, "b", cidr)
+			gone, err := (&ipam.Allocator{Store: first, Now: s.Now, Parallel: 1}).ReleaseIfEmpty(ctx, "b", cidr)
 			t.Logf("first: %v, %v, %q", gone, err, first.trace)
 			if err != nil || !acted {
 				t.Errorf("%v, second process ran: %v", err, acted)

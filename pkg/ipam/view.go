@@ -12,49 +12,47 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// View is what an allocation has to know before its first write, read in one parallel round.
+// View is what an assignment knows before its first write. See Allocator.Gather.
 type View struct {
 	Config     Config
 	Pools      []pool.Pool
 	Reserved   []netip.Prefix
 	NodeLabels map[string]string
-	// Affinities of the node, newest first: the youngest block is the likeliest to have room. They may be some
+	// Affinities are those of the node, newest first: the newest block most likely has room. They may be some
 	// milliseconds old.
 	Affinities []AffinityRow
-	// Remembered says that Affinities were not read: they are what the node remembers of where it last found room.
-	Remembered bool
-	// Blocks are remembered ones, as they were read beforehand or are remembered.
+	// FromCache says that Affinities were not read: they are the blocks in which the node last found room.
+	FromCache bool
+	// Blocks are the blocks of these affinities, from the cache or read. Assign removes those that it uses: after a
+	// write they are stale.
 	Blocks map[netip.Prefix]Row[block.Block]
 }
 
-// Gather reads a View for a node. It fails when the datastore is not ready. remembered are blocks in which the node
-// lately found room, if it remembers any: they save it the list of its affinities, for which the server would look at
-// those of all nodes; and the blocks themselves, as far as it remembers these.
-func (a *Allocator) Gather(ctx context.Context, c Cluster, node string, remembered []netip.Prefix) (View, error) {
-	v := View{Remembered: len(remembered) > 0}
-	for _, cidr := range remembered {
+func gather(ctx context.Context, b backend, c Cluster, node string, cached []netip.Prefix) (View, error) {
+	v := View{FromCache: len(cached) > 0}
+	for _, cidr := range cached {
 		v.Affinities = append(v.Affinities, AffinityRow{Key: AffinityKey{node, cidr}})
 	}
-	rows := make([]Row[block.Block], len(remembered))
+	rows := make([]Row[block.Block], len(cached))
 	g, ctx := errgroup.WithContext(ctx)
-	for i, cidr := range remembered {
+	for i, cidr := range cached {
 		g.Go(func() (err error) {
 			var ok bool
-			if rows[i], ok = a.memory().Recall(cidr); ok {
+			if rows[i], ok = b.cache.Get(cidr); ok {
 				return nil
 			}
-			// One that cannot be read is read again, when it counts.
-			rows[i], err = a.Store.Blocks().Get(ctx, cidr)
+			// A block that cannot be read here is read again when the plan needs it.
+			rows[i], err = b.store.Blocks().Get(ctx, cidr)
 			return ignore(err, ErrNotFound, ErrMalformed)
 		})
 	}
 	g.Go(func() error { return c.Ready(ctx) })
 	g.Go(func() (err error) { v.Config, err = c.Config(ctx); return err })
 	g.Go(func() (err error) { v.Reserved, err = c.Reservations(ctx); return err })
-	if !v.Remembered {
+	if !v.FromCache {
 		g.Go(func() (err error) {
-			v.Affinities, err = a.Store.AffinitiesOf(ctx, node, true)
-			newestFirst(v.Affinities)
+			v.Affinities, err = b.store.AffinitiesOf(ctx, node, true)
+			sortNewestFirst(v.Affinities)
 			return err
 		})
 	}
@@ -71,13 +69,13 @@ func (a *Allocator) Gather(ctx context.Context, c Cluster, node string, remember
 	v.Blocks = make(map[netip.Prefix]Row[block.Block], len(rows))
 	for i, row := range rows {
 		if row.Rev != nil && !row.Deleted {
-			v.Blocks[remembered[i]] = row
+			v.Blocks[cached[i]] = row
 		}
 	}
 	return v, nil
 }
 
-func newestFirst(rows []AffinityRow) {
+func sortNewestFirst(rows []AffinityRow) {
 	slices.SortFunc(rows, func(a, b AffinityRow) int {
 		if c := b.Value.Created.Compare(a.Value.Created); c != 0 {
 			return c

@@ -9,35 +9,53 @@ import (
 	"slices"
 )
 
-// Withdraw takes an assignment back as if it had never been: no cooldown, and nothing else that the handle holds is touched.
-// One that failed may be repeated: the handle is counted down by what this call has freed, so that nothing is counted down twice.
-func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned) error {
-	handle, err := get(ctx, a.Store.Handles(), r.Handle)
+func (r releases) withdraw(ctx context.Context, request Request, got []Assigned) error {
+	row, err := get(ctx, r.backend.store.Handles(), request.Handle)
 	if err != nil {
 		return ignore(err, ErrNotFound)
 	}
-	s := &search{a: a, request: r, handle: handle, counted: map[netip.Prefix]int{}}
+	counted := map[netip.Prefix]int{}
 	for _, g := range got {
-		if !g.Again {
-			s.counted[g.Block]++
+		if !g.Existing {
+			counted[g.Block]++
 		}
 	}
-	freed, err := s.freeMine(ctx)
-	maps.DeleteFunc(freed, func(_ netip.Prefix, n int) bool { return n == 0 })
-	_, down := a.countDown(ctx, r.Handle, handle, freed)
-	return errors.Join(err, down)
+	released, err := r.releaseRequest(ctx, request, row.Value, counted)
+	maps.DeleteFunc(released, func(_ netip.Prefix, n int) bool { return n == 0 })
+	_, countErr := r.handles.countDown(ctx, request.Handle, row, released)
+	return errors.Join(err, countErr)
 }
 
-// dropUnused deletes a handle by which nothing is held, as one that was made by a request whose answer got lost. A handle
-// that holds something, or that somebody writes to meanwhile, stays as it is. As in a release, the blocks that it counts
-// are written first, so that an assignment on its way looks again.
-func (a *Allocator) dropUnused(ctx context.Context, handle string) error {
-	h, err := a.Lookup(ctx, handle)
+// releaseRequest releases what a request may have allocated in some blocks, without a cooldown, because the addresses
+// were never in use. It returns the number of released addresses per block. Blocks that cannot be written are missing
+// in the result, so that they stay counted, and do not stop the others.
+func (r releases) releaseRequest(
+	ctx context.Context, request Request, h Handle, blocks map[netip.Prefix]int,
+) (map[netip.Prefix]int, error) {
+	released := map[netip.Prefix]int{}
+	which := addrsOf{handle: request.Handle, match: request.owns}
+	var errs []error
+	for _, cidr := range slices.SortedFunc(maps.Keys(blocks), netip.Prefix.Compare) {
+		from, err := r.releaseFrom(ctx, cidr, which, h.Counts[cidr])
+		if err != nil {
+			errs = append(errs, fmt.Errorf("withdraw the addresses of handle %s from block %s: %w", request.Handle, cidr, err))
+			continue
+		}
+		released[cidr] = len(from.addrs)
+	}
+	return released, errors.Join(errs...)
+}
+
+// dropUnused deletes a handle under which no address is allocated: a request whose answer was lost may have created
+// it. If the handle has addresses, or another process writes to it meanwhile, it is kept. As in a release, the blocks
+// that it counts are written first, so that an assignment that is between its two writes conflicts.
+func (r releases) dropUnused(ctx context.Context, handle string) error {
+	h, err := r.handles.lookup(ctx, handle)
 	if err != nil || !h.found {
 		return err
 	}
 	for cidr := range h.row.Value.Counts {
-		row, err := get(ctx, a.Store.Blocks(), cidr)
+		row, err := get(ctx, r.backend.store.Blocks(), cidr)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
@@ -48,37 +66,9 @@ func (a *Allocator) dropUnused(ctx context.Context, handle string) error {
 			return nil
 		}
 		row.Value.Sequence++
-		if _, err := a.Store.Blocks().Update(ctx, cidr, row); err != nil {
+		if _, err := r.backend.store.Blocks().Update(ctx, cidr, row); err != nil {
 			return ignore(err, ErrConflict, ErrNotFound)
 		}
 	}
-	return ignore(remove(ctx, a.Store.Handles(), handle, h.row), ErrConflict)
-}
-
-// withdraw undoes the request: what it may hold in the blocks that it counted, and then their counts.
-func (s *search) withdraw(ctx context.Context) error {
-	counts, err := s.freeMine(ctx)
-	for cidr := range counts {
-		// Also what was counted, and never written.
-		counts[cidr] = s.counted[cidr]
-	}
-	_, down := s.a.countDown(ctx, s.request.Handle, s.handle, counts)
-	return errors.Join(err, down)
-}
-
-// freeMine frees what the request may hold in the blocks that it counted, and returns how much that was in each. A block that
-// cannot be written is not among these, and so stays counted; it keeps no other from being freed.
-func (s *search) freeMine(ctx context.Context) (map[netip.Prefix]int, error) {
-	freed := map[netip.Prefix]int{}
-	var errs []error
-	for _, cidr := range slices.SortedFunc(maps.Keys(s.counted), netip.Prefix.Compare) {
-		// No cooldown: the address was never in use.
-		from, err := s.a.releaseFrom(ctx, cidr, s.request.Handle, s.mine, s.handle.Value.Counts[cidr], 0)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("withdraw from block %s what handle %s was given: %w", cidr, s.request.Handle, err))
-			continue
-		}
-		freed[cidr] = len(from.Addrs)
-	}
-	return freed, errors.Join(errs...)
+	return ignore(remove(ctx, r.backend.store.Handles(), handle, h.row), ErrConflict)
 }

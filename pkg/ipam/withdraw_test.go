@@ -9,7 +9,7 @@ import (
 	"calico-cni/pkg/ipam/memstore"
 )
 
-// failing is a store whose first call of a name fails: before it takes effect, or after.
+// failing returns a store whose first call of a name fails, before or after it takes effect.
 func failing(s *memstore.Store, name string, after bool) *crashing {
 	c := &crashing{Store: s, left: 1 << 30, after: after, survives: true}
 	c.onCall = func(what string) {
@@ -20,7 +20,7 @@ func failing(s *memstore.Store, name string, after bool) *crashing {
 	return c
 }
 
-// used counts the blocks of the family which hold one address, that of the assignment that stays.
+// used counts the blocks of an IP family that have one allocated address, that of the assignment that is kept.
 func used(s *memstore.Store, family string) int {
 	count := 0
 	for line := range strings.Lines(s.String()) {
@@ -31,8 +31,9 @@ func used(s *memstore.Store, family string) int {
 	return count
 }
 
-// The withdrawal is of one of two assignments to the same handle, from the same blocks: too low a count would hide the other.
-func TestAWithdrawalThatFailsGoesOnAndCanBeRepeated(t *testing.T) {
+// The test withdraws one of two assignments to the same handle, from the same blocks. A count that is too low would
+// hide the other address.
+func TestFailedWithdrawContinuesAndCanBeRepeated(t *testing.T) {
 	for _, call := range []string{"get handle", "get block", "update block", "update handle"} {
 		for when, after := range map[string]bool{"before": false, "after": true} {
 			t.Run(call+" fails "+when+" it took effect", func(t *testing.T) {

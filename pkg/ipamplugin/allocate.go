@@ -95,7 +95,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: a.owner(r), NamespaceLabels: r.NamespaceLabels, Wants: wants,
 	}}
 	if !r.Another {
-		g.request.Again = r.again
+		g.request.SameAttachment = r.again
 	}
 	for _, w := range wants {
 		if w.Addr.IsValid() {
@@ -106,7 +106,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	allocator := a.allocator(memory)
 	unlock := func() {}
 	defer func() { unlock() }()
-	allocator.Turn = func(ctx context.Context) (waited bool) {
+	allocator.LockNode = func(ctx context.Context) (waited bool) {
 		unlock, waited = a.lock(ctx, a.LockFile, assignPatience)
 		return waited
 	}
@@ -175,7 +175,7 @@ func (a Allocations) memory(node string) remembered {
 func (a Allocations) allocator(memory remembered) *ipam.Allocator {
 	allocator := &ipam.Allocator{Store: a.Store, Now: a.Now, Wait: ipam.Backoff(ipam.Sleep, rand.Int64N)}
 	if memory.blocks != nil {
-		allocator.Memory = memory
+		allocator.Cache = memory
 	}
 	return allocator
 }

@@ -83,7 +83,7 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	for _, l := range lenders {
 		lent = append(lent, l.cidr)
 	}
-	held, err := a.allocator(a.remembered).HeldOn(ctx, node, lent)
+	held, err := a.allocator(a.remembered).HeldByNode(ctx, node, lent)
 	errs = append(errs, err)
 	spared = spared.knowing(held)
 	var freed []netip.Addr

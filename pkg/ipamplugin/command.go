@@ -84,6 +84,7 @@ func (c *Command) Connect() error {
 	if c.Client != nil {
 		return nil
 	}
+	c.onSignal()
 	client, err := c.connect()
 	if err != nil {
 		return err

@@ -40,6 +40,9 @@ type Host struct {
 	UserAgent string
 	// OpenLog returns the log for a command of a configuration, nil for one that could not be read.
 	OpenLog func(*netconf.NetConf) *slog.Logger
+	// OnSignal, if not nil, makes a signal cancel the context of the command. It is called, once or more, before the first
+	// effect of an ADD and before the first request of every command.
+	OnSignal func()
 	// State and Keep are directories, DefaultState and DefaultKeep outside of tests.
 	State, Keep string
 }
@@ -55,6 +58,12 @@ func (h Host) Adding() adding.Marks {
 // deletions has the records of attachments that a DEL has released.
 func (h Host) deletions() deletion.Records {
 	return deletion.Records{Dir: filepath.Join(h.State, "deleted"), Boot: h.boot}
+}
+
+func (h Host) onSignal() {
+	if h.OnSignal != nil {
+		h.OnSignal()
+	}
 }
 
 func (h Host) boot() time.Duration {

@@ -122,7 +122,7 @@ func (a Allocations) Release(ctx context.Context, h Holdings, e Evidence) (Freed
 	allocator := a.allocator(a.remembered)
 	released, err := allocator.Release(ctx, h.holder, h.meant(e), h.config.Cooldown)
 	// Housekeeping, for which no DEL waits.
-	if err := allocator.GiveBackUnselected(ctx, a.Cluster, released.Emptied); err != nil {
+	if err := allocator.ReleaseUnselected(ctx, a.Cluster, released.Emptied); err != nil {
 		a.Log.Warn("leaving empty blocks for later", "error", err)
 	}
 	freed := Freed{Addrs: released.Addrs, All: released.Deleted}

@@ -18,7 +18,7 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// remembered is a directory in which a node remembers its blocks (ipam.Memory). It has a file for each node of this
+// remembered is a directory in which a node remembers its blocks (ipam.BlockCache). It has a file for each node of this
 // host, mostly one, with the block of each family in which the node found room last, a line each; and a file for each block,
 // with the block as the node last wrote it. What cannot be remembered is looked up.
 //
@@ -57,8 +57,8 @@ const (
 	keptFor = 24 * time.Hour
 )
 
-// Roomy implements ipam.Memory.
-func (r remembered) Roomy() (cidrs []netip.Prefix) {
+// WithRoom implements ipam.BlockCache.
+func (r remembered) WithRoom() (cidrs []netip.Prefix) {
 	data, err := safeopen.Read(r.index())
 	if err != nil {
 		return nil
@@ -77,7 +77,7 @@ func (r remembered) Roomy() (cidrs []netip.Prefix) {
 
 // forAll returns the block of each family that is wanted, or none if it does not have them all.
 func (r remembered) forAll(wants []ipam.Want) (cidrs []netip.Prefix) {
-	roomy := r.Roomy()
+	roomy := r.WithRoom()
 	for _, w := range wants {
 		i := slices.IndexFunc(roomy, func(cidr netip.Prefix) bool { return cidr.Addr().Is6() == w.IPv6 })
 		if i < 0 {
@@ -91,12 +91,12 @@ func (r remembered) forAll(wants []ipam.Want) (cidrs []netip.Prefix) {
 // update remembers the blocks of an assignment instead of those of their families. One that has no more to give, or is
 // another node's, is not worth it.
 func (r remembered) update(assigned []ipam.Assigned) {
-	before := r.Roomy()
+	before := r.WithRoom()
 	now := slices.DeleteFunc(slices.Clone(before), func(cidr netip.Prefix) bool {
 		return slices.ContainsFunc(assigned, func(a ipam.Assigned) bool { return a.Block.Addr().Is6() == cidr.Addr().Is6() })
 	})
 	for _, got := range assigned {
-		if !got.Last && !got.Borrowed && !got.Again {
+		if !got.Last && !got.Borrowed && !got.Existing {
 			now = append(now, got.Block)
 		}
 	}
@@ -113,8 +113,8 @@ func (r remembered) update(assigned []ipam.Assigned) {
 	r.sweep()
 }
 
-// Recall implements ipam.Memory.
-func (r remembered) Recall(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
+// Get implements ipam.BlockCache.
+func (r remembered) Get(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
 	data, err := safeopen.Read(r.path(cidr))
 	if err != nil {
 		return ipam.Row[block.Block]{}, false
@@ -144,15 +144,15 @@ func (r remembered) parse(data []byte) (encoded []byte, age time.Duration, ok bo
 	return encoded, age, err == nil && age >= 0
 }
 
-// Keep implements ipam.Memory.
-func (r remembered) Keep(cidr netip.Prefix, row ipam.Row[block.Block]) {
+// Put implements ipam.BlockCache.
+func (r remembered) Put(cidr netip.Prefix, row ipam.Row[block.Block]) {
 	if os.MkdirAll(r.dir, 0o755) == nil {
 		r.write(cidr, row, os.O_CREATE)
 	}
 }
 
-// Renew implements ipam.Memory.
-func (r remembered) Renew(cidr netip.Prefix, row ipam.Row[block.Block]) { r.write(cidr, row, 0) }
+// Replace implements ipam.BlockCache.
+func (r remembered) Replace(cidr netip.Prefix, row ipam.Row[block.Block]) { r.write(cidr, row, 0) }
 
 func (r remembered) write(cidr netip.Prefix, row ipam.Row[block.Block], create int) {
 	file, _, err := safeopen.File(r.path(cidr), os.O_WRONLY|os.O_TRUNC|create, 0o600)
@@ -171,8 +171,8 @@ func sumOf(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// Forget implements ipam.Memory.
-func (r remembered) Forget(cidr netip.Prefix) { _ = os.Remove(r.path(cidr)) }
+// Delete implements ipam.BlockCache.
+func (r remembered) Delete(cidr netip.Prefix) { _ = os.Remove(r.path(cidr)) }
 
 // sweep removes the files of blocks that were not written for long, and those that cannot be read any more.
 func (r remembered) sweep() {

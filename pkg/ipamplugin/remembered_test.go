@@ -22,7 +22,7 @@ func TestANodeRemembersTheBlockOfEachFamilyThatHasMoreToGive(t *testing.T) {
 	r := remembered{dir: filepath.Join(t.TempDir(), "run", "blocks"), node: "a", boot: bootclock.Now}
 	from := func(block string) ipam.Assigned { return ipam.Assigned{Block: netip.MustParsePrefix(block)} }
 	last, borrowed, again := from("10.0.0.64/26"), from("10.0.1.0/26"), from("10.0.2.0/26")
-	last.Last, borrowed.Borrowed, again.Again = true, true, true
+	last.Last, borrowed.Borrowed, again.Existing = true, true, true
 	four, dual := []ipam.Want{{}}, []ipam.Want{{}, {IPv6: true}}
 	for _, step := range []struct {
 		what       string
@@ -126,18 +126,18 @@ func TestANodeRemembersABlockAsItWasLastWritten(t *testing.T) {
 		want string
 	}{
 		{"nothing", func() {}, "no no"},
-		{"a renewal of what was not remembered", func() { r.Renew(first, row(first, "1")) }, "no no"},
-		{"one was kept", func() { r.Keep(first, row(first, "2")) }, "2 no"},
-		{"one was renewed", func() { r.Renew(first, row(first, "3")) }, "3 no"},
-		{"another was kept", func() { r.Keep(second, row(second, "4")) }, "3 4"},
-		{"one was written by halves", func() { r.Keep(second, row(second, "")) }, "3 no"},
-		{"a file has another block's content", func() { r.Keep(second, row(first, "5")) }, "3 no"},
-		{"one was forgotten", func() { r.Forget(first) }, "no no"},
+		{"a renewal of what was not remembered", func() { r.Replace(first, row(first, "1")) }, "no no"},
+		{"one was kept", func() { r.Put(first, row(first, "2")) }, "2 no"},
+		{"one was renewed", func() { r.Replace(first, row(first, "3")) }, "3 no"},
+		{"another was kept", func() { r.Put(second, row(second, "4")) }, "3 4"},
+		{"one was written by halves", func() { r.Put(second, row(second, "")) }, "3 no"},
+		{"a file has another block's content", func() { r.Put(second, row(first, "5")) }, "3 no"},
+		{"one was forgotten", func() { r.Delete(first) }, "no no"},
 	} {
 		step.do()
 		var got []string
 		for _, cidr := range []netip.Prefix{first, second} {
-			if row, ok := r.Recall(cidr); ok {
+			if row, ok := r.Get(cidr); ok {
 				got = append(got, fmt.Sprint(row.Rev))
 			} else {
 				got = append(got, "no")
@@ -155,8 +155,8 @@ func TestABlockThatIsHalfOfOneRevisionAndHalfOfAnotherIsNotRemembered(t *testing
 	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: revisionFirst{}, boot: bootclock.Now}
 	cidr := netip.MustParsePrefix("10.0.0.0/26")
 	contentOf := func(rev string) []byte {
-		r.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: rev})
-		if _, ok := r.Recall(cidr); !ok {
+		r.Put(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: rev})
+		if _, ok := r.Get(cidr); !ok {
 			t.Fatalf("revision %s is not remembered", rev)
 		}
 		data, err := os.ReadFile(r.path(cidr))
@@ -174,7 +174,7 @@ func TestABlockThatIsHalfOfOneRevisionAndHalfOfAnotherIsNotRemembered(t *testing
 		if err := os.WriteFile(r.path(cidr), torn, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if row, ok := r.Recall(cidr); ok {
+		if row, ok := r.Get(cidr); ok {
 			t.Errorf("cut at %d: revision %v is remembered of %q", cut, row.Rev, torn)
 		}
 	}
@@ -201,7 +201,7 @@ func TestFilesOfBlocksThatWereNotWrittenForLongAreRemoved(t *testing.T) {
 	clock := time.Hour
 	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: plainCodec{}, boot: func() time.Duration { return clock }}
 	old, young := netip.MustParsePrefix("10.0.0.0/26"), netip.MustParsePrefix("10.0.0.64/26")
-	keep := func(cidr netip.Prefix) { r.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"}) }
+	keep := func(cidr netip.Prefix) { r.Put(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"}) }
 	keep(old)
 	clock += 2 * keptFor
 	keep(young)
@@ -213,8 +213,8 @@ func TestFilesOfBlocksThatWereNotWrittenForLongAreRemoved(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, there := r.Recall(young); !there || len(entries) != 2 || len(r.Roomy()) != 1 {
-		t.Errorf("young %t, files %v, with room %v", there, entries, r.Roomy())
+	if _, there := r.Get(young); !there || len(entries) != 2 || len(r.WithRoom()) != 1 {
+		t.Errorf("young %t, files %v, with room %v", there, entries, r.WithRoom())
 	}
 }
 
@@ -228,15 +228,15 @@ func TestBlockIsRecalledForAShortTime(t *testing.T) {
 		clock := 2 * time.Hour
 		r := remembered{dir: t.TempDir(), node: "a", blocks: plainCodec{}, boot: func() time.Duration { return clock }}
 		r.update([]ipam.Assigned{{Block: cidr}})
-		r.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
+		r.Put(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
 		// A file that was touched is no younger.
 		future := time.Now().Add(time.Hour)
 		if err := os.Chtimes(r.path(cidr), future, future); err != nil {
 			t.Fatal(err)
 		}
 		clock += c.age
-		if _, got := r.Recall(cidr); got != c.want || len(r.Roomy()) != 1 {
-			t.Errorf("after %v: recalled %t, want %t; with room %v", c.age, got, c.want, r.Roomy())
+		if _, got := r.Get(cidr); got != c.want || len(r.WithRoom()) != 1 {
+			t.Errorf("after %v: recalled %t, want %t; with room %v", c.age, got, c.want, r.WithRoom())
 		}
 	}
 }
@@ -247,11 +247,11 @@ func TestBlocksOfTwoClustersAreKeptApart(t *testing.T) {
 	b := a
 	b.cluster = "https://b:6443"
 	a.update([]ipam.Assigned{{Block: cidr}})
-	a.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
-	if _, recalled := b.Recall(cidr); recalled || b.Roomy() != nil {
-		t.Errorf("recalled %t, with room %v", recalled, b.Roomy())
+	a.Put(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
+	if _, recalled := b.Get(cidr); recalled || b.WithRoom() != nil {
+		t.Errorf("recalled %t, with room %v", recalled, b.WithRoom())
 	}
-	if _, recalled := a.Recall(cidr); !recalled || len(a.Roomy()) != 1 {
+	if _, recalled := a.Get(cidr); !recalled || len(a.WithRoom()) != 1 {
 		t.Error("not recalled in its own cluster")
 	}
 }
@@ -260,7 +260,7 @@ func TestBlocksOfTwoClustersAreKeptApart(t *testing.T) {
 func TestFilesOfOtherVersionsAreIgnored(t *testing.T) {
 	cidr := netip.MustParsePrefix("10.0.0.0/26")
 	r := remembered{dir: t.TempDir(), node: "a", blocks: plainCodec{}, boot: bootclock.Now}
-	r.Keep(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
+	r.Put(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
 	r.update([]ipam.Assigned{{Block: cidr}})
 	today, err := os.ReadFile(r.path(cidr))
 	if err != nil {
@@ -274,14 +274,14 @@ func TestFilesOfOtherVersionsAreIgnored(t *testing.T) {
 		if err := os.WriteFile(r.path(cidr), data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, recalled := r.Recall(cidr); recalled {
+		if _, recalled := r.Get(cidr); recalled {
 			t.Errorf("%s: recalled", name)
 		}
 	}
 	if err := os.WriteFile(r.index(), []byte("# calico-cni blocks with room, version 2\n10.0.0.0/26\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if got := r.Roomy(); got != nil {
+	if got := r.WithRoom(); got != nil {
 		t.Errorf("with room: %v", got)
 	}
 }

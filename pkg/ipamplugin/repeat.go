@@ -13,6 +13,7 @@ import (
 //
 // The order matters: the mark first, so that a DEL which begins after its record was removed sees the mark.
 func (c *Command) BeginAdd(plugin adding.Plugin) (end func(succeeded bool), err error) {
+	c.onSignal()
 	end, unmarked := c.Adding().Begin(c.markKey(), plugin)
 	if unmarked != nil {
 		c.Log.Warn("a collection of leftovers that runs at this moment may take this attachment for one", "error", unmarked)

@@ -9,23 +9,22 @@ import (
 	"path/filepath"
 )
 
-// Direct holds the address and the credentials of an API server as older CNI configurations have them, without a
-// kubeconfig.
+// Direct has the address and the credentials of an API server from CNI configurations without a kubeconfig.
 type Direct struct {
-	// Server is its URL.
+	// Server is the URL of the API server.
 	Server string
-	// Token is a bearer token; the others are paths of files.
+	// Token is a bearer token. The others are paths of files.
 	Token, Certificate, Key, CA string
 }
 
-// Client returns a client for the server. It reads the files, and makes no request. An error wraps ErrKubeconfig, and
-// fs.ErrNotExist when a file is missing; it shows no value.
+// Client returns a client for the server. It reads the files but makes no request. An error wraps ErrKubeconfig, and
+// fs.ErrNotExist if a file is missing. It contains no value.
 func (d Direct) Client(userAgent string) (*Client, error) {
 	return newClient(d.cluster(), d.user(), directSource, userAgent)
 }
 
-// Check returns why Client refuses these values, as far as that can be told without their files. An error wraps
-// ErrKubeconfig.
+// Check returns the error with which Client rejects these values, as far as it can be determined without the files. It
+// wraps ErrKubeconfig.
 func (d Direct) Check() error {
 	server, err := serverURL(d.Server)
 	if err == nil {
@@ -46,19 +45,20 @@ func (d Direct) user() user {
 	return user{Token: d.Token, CertificateFile: d.Certificate, KeyFile: d.Key}
 }
 
-// serviceAccount is where Kubernetes mounts the credentials of a pod's service account.
+// serviceAccount is the directory where Kubernetes mounts the credentials of a pod's service account.
 const serviceAccount = "/var/run/secrets/kubernetes.io/serviceaccount"
 
-// defaultPort is the port of the service kubernetes, through which pods reach the API server.
+// defaultPort is the port of the service "kubernetes", through which pods reach the API server.
 const defaultPort = "443"
 
-// InCluster returns a client with the service account of the pod that the process runs in, and that says so in its
-// environment; without KUBERNETES_SERVICE_PORT the port is 443. The token is read anew as the kubelet renews it.
+// InCluster returns a client with the service account of the pod that the process runs in, according to its
+// environment. Without KUBERNETES_SERVICE_PORT the port is 443. The client re-reads the token when the kubelet renews
+// it.
 func InCluster(getenv func(string) string, userAgent string) (*Client, error) {
-	return inPod(serviceAccount, getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT"), userAgent)
+	return podClient(serviceAccount, getenv("KUBERNETES_SERVICE_HOST"), getenv("KUBERNETES_SERVICE_PORT"), userAgent)
 }
 
-func inPod(mount, host, port, userAgent string) (*Client, error) {
+func podClient(mount, host, port, userAgent string) (*Client, error) {
 	const source = "the pod's service account"
 	if host == "" {
 		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST is not set; "+
@@ -69,7 +69,8 @@ func inPod(mount, host, port, userAgent string) (*Client, error) {
 		CAFile: filepath.Join(mount, "ca.crt"),
 	}
 	if _, err := serverURL(server.Server); err != nil {
-		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not a host and a port: %w",
+		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not a host and a "+
+			"port: %w",
 			ErrKubeconfig, source, err)
 	}
 	c, err := newClient(server, user{TokenFile: filepath.Join(mount, "token")}, source, userAgent)

@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestEveryFormOfAnAddressIsRead holds the forms in which KUBERNETES_SERVICE_HOST gets into the server of a kubeconfig or into
+// TestParseServerForms covers the forms in which KUBERNETES_SERVICE_HOST gets into the server of a kubeconfig or into
 // k8s_api_root: with and without brackets, as an address of either family or as a name.
-func TestEveryFormOfAnAddressIsRead(t *testing.T) {
+func TestParseServerForms(t *testing.T) {
 	for server, want := range map[string]string{
 		"https://10.96.0.1:443":                      "https://10.96.0.1:443",
 		"https://[10.96.0.1]:443":                    "https://10.96.0.1:443",
@@ -59,13 +59,16 @@ func TestEveryFormOfAnAddressIsRead(t *testing.T) {
 			t.Errorf("%q: %v", server, err)
 		}
 		if got != want {
-			t.Errorf("%q is read as %q (%v), want %q", server, got, err, want)
+			t.Errorf("%q is parsed as %q (%v), want %q", server, got, err, want)
 		}
 	}
 }
 
 func FuzzServer(f *testing.F) {
-	for _, server := range []string{"https://[10.96.0.1]:443", "h:8080", "https://u:p@[fd00::1%eth0]:6443/a?b#c", "[[::1]]:1"} {
+	for _, server := range []string{
+		"https://[10.96.0.1]:443", "h:8080", "https://u:p@[fd00::1%eth0]:6443/a?b#c",
+		"[[::1]]:1",
+	} {
 		f.Add(server)
 	}
 	f.Fuzz(func(t *testing.T, server string) {
@@ -75,14 +78,14 @@ func FuzzServer(f *testing.F) {
 		}
 		again, err := serverURL(u.String())
 		if err != nil || again.String() != u.String() {
-			t.Errorf("%q is read as %q, and that as %v (%v)", server, u, again, err)
+			t.Errorf("%q is parsed as %q, which is parsed as %v (%v)", server, u, again, err)
 		}
 	})
 }
 
-// TestKubeconfigsThatCalicoWroteAreRead asks a server through a kubeconfig in each of the layouts that Calico's installer and
-// node agent have written since v3.0.
-func TestKubeconfigsThatCalicoWroteAreRead(t *testing.T) {
+// TestKubeconfigsOfCalicoVersions makes a request with a kubeconfig in each layout that Calico's installer and node
+// agent have written since v3.0.
+func TestKubeconfigsOfCalicoVersions(t *testing.T) {
 	var got string
 	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
 	u, err := url.Parse(s.URL)
@@ -91,16 +94,28 @@ func TestKubeconfigsThatCalicoWroteAreRead(t *testing.T) {
 	}
 	ca := base64.StdEncoding.EncodeToString(caOf(s))
 	for name, c := range map[string]struct{ server, tls, token string }{
-		"brackets, quoted token": {"https://[" + u.Hostname() + "]:" + u.Port(), "certificate-authority-data: " + ca, `"a.b.c"`},
-		"brackets, plain token":  {"https://[" + u.Hostname() + "]:" + u.Port(), "certificate-authority-data: " + ca, "a.b.c"},
-		"quoted CA":              {"https://[" + u.Hostname() + "]:" + u.Port(), `certificate-authority-data: "` + ca + `"`, "a.b.c"},
-		"no brackets":            {"https://" + u.Host, "certificate-authority-data: " + ca, "a.b.c"},
-		"not verified":           {"https://[" + u.Hostname() + "]:" + u.Port(), "insecure-skip-tls-verify: true", "a.b.c"},
-		"name of the service":    {"https://[localhost]:" + u.Port(), "insecure-skip-tls-verify: true", "a.b.c"},
+		"brackets, quoted token": {
+			"https://[" + u.Hostname() + "]:" + u.Port(), "certificate-authority-data: " + ca,
+			`"a.b.c"`,
+		},
+		"brackets, plain token": {
+			"https://[" + u.Hostname() + "]:" + u.Port(), "certificate-authority-data: " + ca,
+			"a.b.c",
+		},
+		"quoted CA": {"https://[" + u.Hostname() + "]:" + u.Port(), `certificate-authority-data: "` + ca +
+			`"`, "a.b.c"},
+		"no brackets": {"https://" + u.Host, "certificate-authority-data: " + ca, "a.b.c"},
+		"not verified": {
+			"https://[" + u.Hostname() + "]:" + u.Port(), "insecure-skip-tls-verify: true",
+			"a.b.c",
+		},
+		"name of the service": {"https://[localhost]:" + u.Port(), "insecure-skip-tls-verify: true", "a.b.c"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text := fmt.Sprintf("# Kubeconfig file for Calico CNI plugin.\napiVersion: v1\nkind: Config\nclusters:\n- name: local\n  cluster:\n"+
-				"    server: %s\n    %s\nusers:\n- name: calico\n  user:\n    token: %s\ncontexts:\n- name: calico-context\n  context:\n"+
+			text := fmt.Sprintf("# Kubeconfig file for Calico CNI plugin.\napiVersion: v1\nkind: "+
+				"Config\nclusters:\n- name: local\n  cluster:\n"+
+				"    server: %s\n    %s\nusers:\n- name: calico\n  user:\n    token: %s\ncontexts:\n- name: "+
+				"calico-context\n  context:\n"+
 				"    cluster: local\n    user: calico\ncurrent-context: calico-context\n", c.server, c.tls, c.token)
 			client, err := Load(write(t, text), "test")
 			if err != nil {
@@ -114,9 +129,9 @@ func TestKubeconfigsThatCalicoWroteAreRead(t *testing.T) {
 	}
 }
 
-// TestAPodFindsItsServerInEveryFormOfItsEnvironment covers what Kubernetes, and a ConfigMap kubernetes-services-endpoint in its
-// place, put into the environment of a pod.
-func TestAPodFindsItsServerInEveryFormOfItsEnvironment(t *testing.T) {
+// TestPodClientFindsServer covers the environments of pods that Kubernetes, or a ConfigMap
+// kubernetes-services-endpoint, creates.
+func TestPodClientFindsServer(t *testing.T) {
 	mount := t.TempDir()
 	put(t, mount, "ca.crt", caOf(listen(t, nil)), 0o600)
 	put(t, mount, "token", []byte("t"), 0o600)
@@ -134,7 +149,7 @@ func TestAPodFindsItsServerInEveryFormOfItsEnvironment(t *testing.T) {
 		{"10.96.0.1", "https", ""},
 		{"10.96.0.1", "0", ""},
 	} {
-		client, err := inPod(mount, c.host, c.port, "test")
+		client, err := podClient(mount, c.host, c.port, "test")
 		switch {
 		case c.want == "" && err == nil:
 			t.Errorf("%s and %s give %s, want an error", c.host, c.port, client.Host())
@@ -148,7 +163,7 @@ func TestAPodFindsItsServerInEveryFormOfItsEnvironment(t *testing.T) {
 	}
 }
 
-func TestACertificateIsValidForAnAddressWithoutItsZone(t *testing.T) {
+func TestCertificateNameOmitsZone(t *testing.T) {
 	for server, want := range map[string]string{
 		"https://[fe80::1%eth0]:6443": "fe80::1", "https://[fe80::1]:6443": "", "https://10.0.0.1": "", "https://h": "",
 	} {
@@ -165,7 +180,7 @@ func TestACertificateIsValidForAnAddressWithoutItsZone(t *testing.T) {
 	}
 }
 
-func TestDirectCredentialsNameTheirFields(t *testing.T) {
+func TestDirectErrorsNameFields(t *testing.T) {
 	for _, d := range []Direct{
 		{Server: ""},
 		{Server: "https://h"},

@@ -7,11 +7,11 @@ import (
 
 const annotations = "annotations"
 
-// Annotation returns the value of one annotation, or "" when the object does not have it. The annotations stay as
-// they were read, byte for byte, until one is set.
+// Annotation returns the value of one annotation, or "" if it is absent. The annotations keep their original encoding
+// until one is set.
 func (m Metadata) Annotation(key string) string { return m.annotations()[key] }
 
-// SetAnnotation sets one annotation. A copy of the metadata made before keeps its own.
+// SetAnnotation sets one annotation. Earlier copies of the metadata are unchanged.
 func (m *Metadata) SetAnnotation(key, value string) {
 	all := m.annotations()
 	if all == nil {
@@ -25,7 +25,7 @@ func (m *Metadata) SetAnnotation(key, value string) {
 	m.rest = rest
 }
 
-// annotations returns a map of the caller's own, nil when there are none that can be read.
+// annotations returns a new map, or nil if there are no readable annotations.
 func (m Metadata) annotations() (all map[string]string) {
 	if raw, ok := m.rest[annotations]; ok && json.Unmarshal(raw, &all) != nil {
 		return nil

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestSetAnnotationKeepsTheOthersAndTheCopy(t *testing.T) {
+func TestSetAnnotationKeepsOthersAndCopy(t *testing.T) {
 	var read Metadata
 	if err := json.Unmarshal([]byte(`{"name":"n","annotations":{"a":"<1>"},"generation":3}`), &read); err != nil {
 		t.Fatal(err)
@@ -27,7 +27,8 @@ func TestSetAnnotationKeepsTheOthersAndTheCopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := json.Unmarshal(data, &again); err != nil || again.Annotation("a") != "<1>" || again.Annotation("b") != "2" {
+	if err := json.Unmarshal(data, &again); err != nil || again.Annotation("a") != "<1>" ||
+		again.Annotation("b") != "2" {
 		t.Errorf("written and read: %s, %v", data, err)
 	}
 	var empty Metadata

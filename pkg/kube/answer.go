@@ -11,29 +11,29 @@ import (
 	"time"
 )
 
-// subject names the object that a request is about, as a Status of the API does: API group, plural name of the resource,
-// and name. Name is empty for a list and for a creation.
+// subject identifies the object of a request as a Status of the API does: by API group, plural name of the resource,
+// and name. Name is empty for a list and a creation.
 type subject struct{ group, resource, name string }
 
-// answerError is an answer that is not a success.
+// answerError is an unsuccessful response.
 type answerError struct {
 	code int
-	// class is the sentinel.
+	// class is the sentinel error.
 	class error
-	// message is the server's.
+	// message is the message of the server.
 	message string
-	// another says that the object has another UID than the request's.
+	// another says that the object has a UID other than that of the request.
 	another bool
-	// unserved says that this may be the API server itself, without the resource.
+	// unserved says that the API server itself may have responded, but does not serve the resource.
 	unserved bool
-	// retry says that the server asks to come back after retryAfter.
+	// retry says that the server asks the client to retry after retryAfter.
 	retry      bool
 	retryAfter time.Duration
 }
 
 func (e *answerError) Error() string { return e.message }
 
-// status is the part of a Status of the API that the client looks at.
+// status has the fields of a Status of the API that the client uses.
 type status struct {
 	Kind    string `json:"kind"`
 	Message string `json:"message"`
@@ -51,7 +51,7 @@ type statusCause struct {
 	Field string `json:"field"`
 }
 
-// inspect returns nil for an answer of the API that reports success, else an *answerError.
+// inspect returns nil for a successful response of the API, else an *answerError.
 func inspect(answer *http.Response, body []byte, of subject) *answerError {
 	kind, _, _ := mime.ParseMediaType(answer.Header.Get("Content-Type"))
 	s := statusOf(body)
@@ -78,14 +78,14 @@ func inspect(answer *http.Response, body []byte, of subject) *answerError {
 	return e
 }
 
-// maxQuote bounds what is quoted of an answer, in bytes.
+// maxQuote limits what is quoted of a response, in bytes.
 const maxQuote = 200
 
-// classify returns the sentinel of an answer, nil for a success. kind is its media type, s its Status or nil.
+// classify returns the sentinel error of a response, nil for a success. kind is its media type, s its Status or nil.
 //
-// Only a Status says something about the request: everything else is from a server on the way. Exceptions are overload
-// and failure, which every server reports in the same way, and 401, for which a proxy that authenticates for the API
-// server has no Status.
+// Only a Status is about the request itself. Any other response is from a server in between. The exceptions are
+// overload and failure, which every server reports in the same way, and 401: a proxy that authenticates for the API
+// server sends no Status.
 func classify(code int, kind string, body []byte, s *status, of subject) error {
 	switch {
 	case code >= 200 && code < 300:
@@ -103,10 +103,10 @@ func classify(code int, kind string, body []byte, s *status, of subject) error {
 	return ErrNotServed
 }
 
-// version is the subject of a request for the server's version, the one answer that is no object.
+// version is the subject of a request for the server's version, the only response that is not an object.
 var version = subject{resource: "version"}
 
-// overloaded reports whether a status code says that the server, or one behind it, cannot answer now.
+// overloaded reports whether a status code says that the server, or one behind it, cannot respond now.
 func overloaded(code int) bool {
 	switch code {
 	case http.StatusNotImplemented, http.StatusHTTPVersionNotSupported, http.StatusNetworkAuthenticationRequired:
@@ -117,7 +117,7 @@ func overloaded(code int) bool {
 	return code >= 500
 }
 
-// class returns the sentinel of a Status with a code that is neither a success nor an overload.
+// class returns the sentinel error of a Status whose code is neither a success nor an overload.
 func (s *status) class(code int, of subject) error {
 	switch code {
 	case http.StatusNotFound:
@@ -128,7 +128,7 @@ func (s *status) class(code int, of subject) error {
 	case http.StatusUnauthorized:
 		return ErrUnauthorized
 	case http.StatusForbidden:
-		if strings.Contains(s.Message, definitionGoes) {
+		if strings.Contains(s.Message, definitionTerminating) {
 			return ErrNotServed
 		}
 		return ErrForbidden
@@ -138,7 +138,7 @@ func (s *status) class(code int, of subject) error {
 		}
 		return ErrConflict
 	case http.StatusBadRequest, http.StatusUnprocessableEntity, http.StatusRequestEntityTooLarge:
-		// The server calls another UID the change of a field that cannot change, and no conflict.
+		// The API server reports a different UID as a change of an immutable field, not as a conflict.
 		if s.otherUID() {
 			return ErrConflict
 		}
@@ -147,12 +147,12 @@ func (s *status) class(code int, of subject) error {
 	return ErrRefused
 }
 
-// definitionGoes is how the API server refuses to create an object while its CustomResourceDefinition is being deleted: no
-// permission is missing then.
-const definitionGoes = "custom resource definition is terminating"
+// definitionTerminating is part of the API server's message when it rejects the creation of an object while its
+// CustomResourceDefinition is being deleted. This is not a missing permission.
+const definitionTerminating = "custom resource definition is terminating"
 
-// absent reports whether the Status says that this object does not exist. One about a resource that the server does not
-// serve has the same reason and no name; one about a namespace has another name.
+// absent reports whether the Status says that the object of the request does not exist. A Status about a resource that
+// is not served has the same reason but no name. One about a missing namespace has another name.
 func (s *status) absent(of subject) bool {
 	d := s.Details
 	return s.Reason == "NotFound" && of.name != "" && d.Name == of.name && d.Kind == of.resource && d.Group == of.group
@@ -162,7 +162,7 @@ func (s *status) otherUID() bool {
 	return slices.ContainsFunc(s.Details.Causes, func(c statusCause) bool { return c.Field == "metadata.uid" })
 }
 
-// statusOf returns the Status that a body is, nil when it is something else.
+// statusOf returns the Status in a body, or nil if the body is something else.
 func statusOf(body []byte) *status {
 	var s status
 	if !isObject(body) || json.Unmarshal(body, &s) != nil || s.Kind != "Status" {
@@ -171,8 +171,8 @@ func statusOf(body []byte) *status {
 	return &s
 }
 
-// isObject reports whether a body begins as an object of the API: as JSON with an apiVersion. It reads up to that, which
-// the API server writes as the first or the second field.
+// isObject reports whether a body begins like an object of the API: JSON with an apiVersion, which the API server
+// writes as the first or second field. It reads only up to that field.
 func isObject(body []byte) bool {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if start, err := d.Token(); err != nil || start != json.Delim('{') {

@@ -15,8 +15,8 @@ const (
 	aboutN   = `"name":"n","kind":"nodes"`
 )
 
-// TestAnswersAreClassified has what a server may answer to a request for the node n, and the class of each.
-func TestAnswersAreClassified(t *testing.T) {
+// TestClassifyResponses has the responses of servers to a request for the node n, with the class of each.
+func TestClassifyResponses(t *testing.T) {
 	type row struct {
 		code        int
 		kind, body  string
@@ -43,11 +43,14 @@ func TestAnswersAreClassified(t *testing.T) {
 		{204, "", ``, ErrNotServed, "204 No Content", ""},
 		{302, "", "", ErrNotServed, "302 Found", ""},
 		{304, "", "", ErrNotServed, "304 Not Modified", ""},
-		// Absent, and what only looks like it.
+		// Absent, and responses that only look like it.
 		{404, jsonType, statusBody("NotFound", aboutN), ErrNotFound, "the message", ""},
 		{404, jsonType, statusBody("NotFound", `"name":"m","kind":"nodes"`), ErrNotServed, "the message", ""},
 		{404, jsonType, statusBody("NotFound", `"name":"n","kind":"pods"`), ErrNotServed, "the message", ""},
-		{404, jsonType, statusBody("NotFound", `"name":"n","kind":"nodes","group":"g"`), ErrNotServed, "the message", ""},
+		{
+			404, jsonType, statusBody("NotFound", `"name":"n","kind":"nodes","group":"g"`), ErrNotServed, "the message",
+			"",
+		},
 		{404, jsonType, statusBody("NotFound", ""), ErrNotServed, "the message", ""},
 		{404, jsonType, statusBody("", aboutN), ErrNotServed, "the message", ""},
 		{404, jsonType, `{"reason":"NotFound","details":{` + aboutN + `}}`, ErrNotServed, "404 Not Found", ""},
@@ -57,9 +60,12 @@ func TestAnswersAreClassified(t *testing.T) {
 		// Conflicts.
 		{409, jsonType, statusBody("AlreadyExists", aboutN), ErrExists, "the message", ""},
 		{409, jsonType, statusBody("Conflict", aboutN), ErrConflict, "the message", ""},
-		{422, jsonType, statusBody("Invalid", `"causes":[{"field":"metadata.uid"}]`), ErrConflict, "another object of that name", ""},
+		{
+			422, jsonType, statusBody("Invalid", `"causes":[{"field":"metadata.uid"}]`), ErrConflict,
+			"another object of that name", "",
+		},
 		{409, "", "", ErrNotServed, "409 Conflict", ""},
-		// Refused objects.
+		// Rejected objects.
 		{422, jsonType, statusBody("Invalid", `"causes":[{"field":"spec.cidr"}]`), ErrInvalid, "the message", ""},
 		{400, jsonType, statusBody("BadRequest", ""), ErrInvalid, "the message", ""},
 		{413, jsonType, statusBody("RequestEntityTooLarge", ""), ErrInvalid, "the message", ""},
@@ -67,32 +73,48 @@ func TestAnswersAreClassified(t *testing.T) {
 		{413, "text/html", html, ErrNotServed, "HTML", "<html>"},
 		// Credentials.
 		{401, jsonType, statusBody("Unauthorized", ""), ErrUnauthorized, "does not accept kubeconfig", ""},
-		{401, jsonType, `{"type":"error","message":"must authenticate"}`, ErrUnauthorized, "does not accept kubeconfig", ""},
+		{
+			401, jsonType, `{"type":"error","message":"must authenticate"}`, ErrUnauthorized,
+			"does not accept kubeconfig",
+			"",
+		},
 		{401, "text/plain", "Unauthorized\n", ErrUnauthorized, "does not accept kubeconfig", ""},
 		{401, "text/html", html, ErrNotServed, "401 Unauthorized with an HTML page", "<html>"},
 		{403, jsonType, statusBody("Forbidden", aboutN), ErrForbidden, "ClusterRole", ""},
 		{
-			403, jsonType, strings.Replace(statusBody("Forbidden", aboutN), "the message", "create not allowed while "+definitionGoes, 1),
-			ErrNotServed, definitionGoes, "ClusterRole",
+			403, jsonType, strings.Replace(statusBody("Forbidden", aboutN), "the message",
+				"create not allowed while "+definitionTerminating, 1),
+			ErrNotServed, definitionTerminating, "ClusterRole",
 		},
 		{403, "text/html", html, ErrNotServed, "403 Forbidden with an HTML page", "ClusterRole"},
 		{511, "text/html", html, ErrNotServed, "HTML", "<html>"},
-		// Overload and failure, whoever reports it.
+		// Overload and failure, reported by any server.
 		{408, "", "", ErrUnavailable, "408", ""},
-		{429, "text/plain", "Too many requests, please try again later.\n", ErrUnavailable, "please try again later.", ""},
+		{
+			429, "text/plain", "Too many requests, please try again later.\n", ErrUnavailable,
+			"please try again later.",
+			"",
+		},
 		{429, jsonType, statusBody("TooManyRequests", ""), ErrUnavailable, "the message", ""},
 		{500, jsonType, statusBody("InternalError", ""), ErrUnavailable, "the message", ""},
 		{502, "text/html", html, ErrUnavailable, "502 Bad Gateway", "<html>"},
-		{503, "text/plain", strings.Repeat("x", 10_000), ErrUnavailable, "503 Service Unavailable", strings.Repeat("x", 201)},
+		{
+			503, "text/plain", strings.Repeat("x", 10_000), ErrUnavailable, "503 Service Unavailable",
+			strings.Repeat("x", 201),
+		},
 		{504, jsonType, statusBody("Timeout", ""), ErrUnavailable, "the message", ""},
 		{599, "", "", ErrUnavailable, "599", ""},
 	}
-	// What will never be accepted: by the API server a refusal, by another server no answer of the API.
+	// Permanent rejections: ErrRefused from the API server, ErrNotServed from another server.
 	for code, reason := range map[int]string{
-		402: "", 405: "MethodNotAllowed", 406: "NotAcceptable", 410: "Expired", 415: "UnsupportedMediaType", 431: "", 501: "", 505: "",
+		402: "", 405: "MethodNotAllowed", 406: "NotAcceptable", 410: "Expired", 415: "UnsupportedMediaType", 431: "",
+		501: "", 505: "",
 	} {
 		rows = append(rows, row{code, jsonType, statusBody(reason, ""), ErrRefused, "the message", ""},
-			row{code, "text/html", html, ErrNotServed, "HTML", "<html>"}, row{code, "", "", ErrNotServed, "get node n", ""})
+			row{code, "text/html", html, ErrNotServed, "HTML", "<html>"}, row{
+				code, "", "", ErrNotServed, "get node n",
+				"",
+			})
 	}
 	for _, c := range rows {
 		s := listen(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -101,7 +123,8 @@ func TestAnswersAreClassified(t *testing.T) {
 			_, _ = io.WriteString(w, c.body)
 		})
 		_, err := loaded(t, trusting(s), "token: "+secret).Node(t.Context(), "n")
-		if got := classesOf(err); len(got) > 1 || len(got) == 1 && !errors.Is(c.want, got[0]) || len(got) == 0 && c.want != err {
+		if got := classesOf(err); len(got) > 1 || len(got) == 1 && !errors.Is(c.want, got[0]) || len(got) == 0 &&
+			c.want != err {
 			t.Errorf("%d %s %s: %v, want %v", c.code, c.kind, c.body, err, c.want)
 			continue
 		}
@@ -115,10 +138,11 @@ func TestAnswersAreClassified(t *testing.T) {
 	}
 }
 
-// classesOf returns the sentinels that an error wraps.
+// classesOf returns the sentinel errors that an error wraps.
 func classesOf(err error) (all []error) {
 	for _, class := range []error{
-		ErrKubeconfig, ErrNotFound, ErrExists, ErrConflict, ErrUnauthorized, ErrForbidden, ErrInvalid, ErrRefused, ErrUnavailable, ErrNotServed, ErrMalformed,
+		ErrKubeconfig, ErrNotFound, ErrExists, ErrConflict, ErrUnauthorized, ErrForbidden, ErrInvalid, ErrRefused,
+		ErrUnavailable, ErrNotServed, ErrMalformed,
 	} {
 		if errors.Is(err, class) {
 			all = append(all, class)
@@ -127,9 +151,9 @@ func classesOf(err error) (all []error) {
 	return all
 }
 
-// TestNotFoundIsAboutTheObjectOfTheRequest asks for every kind of object with the Status that the API server has for it, and
-// with that for another one.
-func TestNotFoundIsAboutTheObjectOfTheRequest(t *testing.T) {
+// TestNotFoundMatchesObjectOfRequest requests each kind of object, and responds with the Status of the API server for
+// it and for another object.
+func TestNotFoundMatchesObjectOfRequest(t *testing.T) {
 	var details string
 	s := listen(t, func(w http.ResponseWriter, _ *http.Request) { fail(w, http.StatusNotFound, "NotFound", details) })
 	c, ctx := loaded(t, trusting(s), ""), t.Context()
@@ -147,8 +171,11 @@ func TestNotFoundIsAboutTheObjectOfTheRequest(t *testing.T) {
 		"namespace": {func() error { _, err := c.Namespace(ctx, "a"); return err }, `"name":"a","kind":"namespaces"`},
 		"node":      {func() error { _, err := c.Node(ctx, "a"); return err }, `"name":"a","kind":"nodes"`},
 		"CIDRs":     {func() error { _, err := c.PodCIDRs(ctx, "a"); return err }, `"name":"a","kind":"nodes"`},
-		"annotate":  {func() error { return c.AnnotatePod(ctx, "b", Meta{Name: "a"}, nil) }, `"name":"a","kind":"pods"`},
-		"empty":     {func() error { return c.AnnotatePodIf(ctx, "b", "a", nil, nil) }, `"name":"a","kind":"pods"`},
+		"annotate": {
+			func() error { return c.AnnotatePod(ctx, "b", Meta{Name: "a"}, nil) },
+			`"name":"a","kind":"pods"`,
+		},
+		"empty": {func() error { return c.AnnotatePodIf(ctx, "b", "a", nil, nil) }, `"name":"a","kind":"pods"`},
 	} {
 		details = r.details
 		if err := r.make(); !errors.Is(err, ErrNotFound) {
@@ -174,8 +201,9 @@ func TestNotFoundIsAboutTheObjectOfTheRequest(t *testing.T) {
 	}
 }
 
-// TestSuccessfulAnswersAreOfTheAPI asks what takes no part of the answer: a login page must not pass for a deletion.
-func TestSuccessfulAnswersAreOfTheAPI(t *testing.T) {
+// TestSuccessMustBeFromAPI makes requests without a decoded response: a login page must not count as a successful
+// deletion.
+func TestSuccessMustBeFromAPI(t *testing.T) {
 	s := listen(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, html) })
 	c, ctx := loaded(t, trusting(s), ""), t.Context()
 	handles := NewObjects[contents](c, "crd.projectcalico.org/v1", "ipamhandles")
@@ -191,8 +219,8 @@ func TestSuccessfulAnswersAreOfTheAPI(t *testing.T) {
 	}
 }
 
-// TestHTTPIsNamedWhereTheServerHasTLS asks a TLS server over http: it answers that it should not.
-func TestHTTPIsNamedWhereTheServerHasTLS(t *testing.T) {
+// TestHTTPSServerReachedOverHTTP makes a request over http to a TLS server, which rejects it.
+func TestHTTPSServerReachedOverHTTP(t *testing.T) {
 	s := listen(t, func(http.ResponseWriter, *http.Request) {})
 	_, err := loaded(t, "server: '"+strings.Replace(s.URL, "https", "http", 1)+"'", "").Node(t.Context(), "n")
 	if !errors.Is(err, ErrNotServed) {

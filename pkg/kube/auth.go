@@ -13,18 +13,18 @@ import (
 type identity struct {
 	user   user
 	plugin *plugin
-	// token is the last that was read, from the kubeconfig or from its tokenFile.
+	// token is the last token read, from the kubeconfig or its tokenFile.
 	token atomic.Pointer[string]
-	// certificate is the one that was read when the client was made, nil when the user has none.
+	// certificate is the certificate read when the client was created, nil if the user has none.
 	certificate *tls.Certificate
 }
 
-// identify reads the files that hold the credentials of a user.
+// identify reads the files with the credentials of a user.
 func identify(u user, c cluster) (*identity, error) {
 	id := &identity{user: u}
 	id.token.Store(&u.Token)
 	if u.TokenFile != "" {
-		// As in client-go, token is used for as long as tokenFile cannot be.
+		// Like client-go, use token while tokenFile cannot be read.
 		if err := id.readToken(); err != nil && u.Token == "" {
 			return nil, err
 		}
@@ -36,7 +36,7 @@ func identify(u user, c cluster) (*identity, error) {
 		}
 		id.certificate = &pair
 	}
-	// A credential plugin is not needed beside other credentials.
+	// A credential plugin is not used if there are other credentials.
 	if u.Exec != nil && id.bearer() == "" && u.Username+u.Password == "" && id.certificate == nil {
 		if u.Exec.InteractiveMode == "Always" {
 			return nil, errInteractive
@@ -47,7 +47,8 @@ func identify(u user, c cluster) (*identity, error) {
 	return id, nil
 }
 
-// present is the client's part in a handshake. Certificates in files are read anew, for others renew them.
+// present returns the client certificate for a handshake. Certificates in files are read again, because another program
+// may have renewed them.
 func (id *identity) present(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 	if id.plugin != nil {
 		if got := id.plugin.last(); got != nil && got.certificate != nil {
@@ -60,7 +61,7 @@ func (id *identity) present(*tls.CertificateRequestInfo) (*tls.Certificate, erro
 	return id.renewed(), nil
 }
 
-// renewed is the client certificate, as it is in its files now.
+// renewed returns the client certificate as its files have it now.
 func (id *identity) renewed() *tls.Certificate {
 	if id.user.CertificateFile != "" && id.user.KeyFile != "" {
 		if pair, err := id.user.pair(); err == nil {
@@ -71,11 +72,11 @@ func (id *identity) renewed() *tls.Certificate {
 }
 
 // authorize adds the credentials and the impersonation of the user to a request. It returns the credential of the
-// credential plugin if it used that.
+// credential plugin if it used one.
 func (id *identity) authorize(ctx context.Context, r *http.Request) (*credential, error) {
 	id.user.impersonate(r.Header)
 	if r.URL.User != nil {
-		return nil, nil // net/http sends the user and the password of the URL
+		return nil, nil // net/http sends the user and password of the URL
 	}
 	token := id.bearer()
 	switch {
@@ -99,11 +100,11 @@ func (id *identity) authorize(ctx context.Context, r *http.Request) (*credential
 	return nil, nil
 }
 
-// bearer returns the user's token. It reads tokenFile every time: Kubernetes replaces the file long before the token in
-// it expires. The last good token is used while the file is missing, empty or damaged.
+// bearer returns the user's token. It reads tokenFile every time, because Kubernetes replaces the file long before its
+// token expires. It returns the last valid token while the file is missing, empty or damaged.
 func (id *identity) bearer() string {
 	if id.user.TokenFile != "" {
-		_ = id.readToken() // the last good token is used
+		_ = id.readToken() // the last valid token is used
 	}
 	if token := id.token.Load(); token != nil {
 		return *token
@@ -111,7 +112,7 @@ func (id *identity) bearer() string {
 	return ""
 }
 
-// readToken takes over the token in tokenFile. An error leaves the token as it is.
+// readToken stores the token in tokenFile. It keeps the previous token on an error.
 func (id *identity) readToken() error {
 	data, err := material("tokenFile", nil, id.user.TokenFile)
 	if err != nil {

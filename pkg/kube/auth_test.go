@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// asked is who asks, as a server sees it.
+// asked describes the credentials of a request as the server sees them.
 func asked(r *http.Request) string {
 	var who []string
 	for name, values := range r.Header {
@@ -28,7 +28,7 @@ func asked(r *http.Request) string {
 	return strings.Join(who, ", ")
 }
 
-func TestARequestSaysWhoAsks(t *testing.T) {
+func TestRequestCredentials(t *testing.T) {
 	var got string
 	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
 	cert, key := certificate(t, "someone")
@@ -41,34 +41,45 @@ func TestARequestSaysWhoAsks(t *testing.T) {
 		"token file":           {"tokenFile: " + token, "Authorization: Bearer from-file"},
 		"token file and token": {"token: old, tokenFile: " + token, "Authorization: Bearer from-file"},
 		"password":             {"username: u, password: p", "Authorization: Basic " + b64([]byte("u:p"))},
-		"certificate":          {fmt.Sprintf("client-certificate-data: %s, client-key-data: %s", b64(cert), b64(key)), "certificate: someone"},
-		"certificate files":    {fmt.Sprintf("client-certificate: %s, client-key: %s", certFile, keyFile), "certificate: someone"},
+		"certificate": {
+			fmt.Sprintf("client-certificate-data: %s, client-key-data: %s", b64(cert), b64(key)),
+			"certificate: someone",
+		},
+		"certificate files": {
+			fmt.Sprintf("client-certificate: %s, client-key: %s", certFile, keyFile),
+			"certificate: someone",
+		},
 		"certificate, key file": {
 			fmt.Sprintf("client-certificate-data: %s, client-key: %s, token: t", b64(cert), keyFile),
 			"Authorization: Bearer t, certificate: someone",
 		},
-		"somebody else": {
+		"impersonation": {
 			"token: t, as: jane, as-uid: '7', as-groups: [a, b], as-user-extra: {'example.org/why not': [x]}",
-			"Authorization: Bearer t, Impersonate-Extra-Example.org%2Fwhy%20not: x, Impersonate-Group: a b, Impersonate-Uid: 7, Impersonate-User: jane",
+			"Authorization: Bearer t, Impersonate-Extra-Example.org%2Fwhy%20not: x, Impersonate-Group: a b, " +
+				"Impersonate-Uid: 7, Impersonate-User: jane",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := loaded(t, trusting(s), c.user).Ping(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			if got != strings.ReplaceAll(c.want, "Example.org%2Fwhy%20not", http.CanonicalHeaderKey("example.org%2Fwhy%20not")) {
+			if got != strings.ReplaceAll(c.want, "Example.org%2Fwhy%20not",
+				http.CanonicalHeaderKey("example.org%2Fwhy%20not")) {
 				t.Errorf("the server sees %q, want %q", got, c.want)
 			}
 		})
 	}
 }
 
-func TestNoCredentialsGoOverPlainHTTP(t *testing.T) {
+func TestNoCredentialsOverPlainHTTP(t *testing.T) {
 	var got string
 	s := httptest.NewServer(api(func(_ http.ResponseWriter, r *http.Request) { got = asked(r) }))
 	defer s.Close()
 	for _, server := range []string{s.URL, strings.Replace(s.URL, "http", "HTTP", 1)} {
-		for _, user := range []string{"token: t", "username: u, password: p", "exec: {command: /nowhere, apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never}", ""} {
+		for _, user := range []string{
+			"token: t", "username: u, password: p",
+			"exec: {command: /nowhere, apiVersion: client.authentication.k8s.io/v1, interactiveMode: Never}", "",
+		} {
 			c, err := Load(write(t, kubeconfig("server: '"+server+"'", user)), "test")
 			if err != nil {
 				t.Fatal(err)
@@ -80,7 +91,7 @@ func TestNoCredentialsGoOverPlainHTTP(t *testing.T) {
 	}
 }
 
-func TestATokenThatIsRenewedInItsFileIsUsed(t *testing.T) {
+func TestRenewedTokenFileIsUsed(t *testing.T) {
 	var got string
 	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
 	file := put(t, t.TempDir(), "token", []byte("one"), 0o600)
@@ -103,7 +114,7 @@ func TestATokenThatIsRenewedInItsFileIsUsed(t *testing.T) {
 	}
 }
 
-func TestACertificateThatIsRenewedInItsFilesIsUsedForTheNextConnection(t *testing.T) {
+func TestRenewedCertificateIsUsedForNextConnection(t *testing.T) {
 	var got string
 	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
 	dir := t.TempDir()
@@ -121,11 +132,11 @@ func TestACertificateThatIsRenewedInItsFilesIsUsedForTheNextConnection(t *testin
 	c.Close()
 	put(t, dir, "tls.key", []byte("half"), 0o600)
 	if err := c.Ping(t.Context()); err != nil || got != "certificate: first" {
-		t.Errorf("half written: %v, and the server sees %q, want what was read when the client was made", err, got)
+		t.Errorf("partially written: %v, and the server sees %q, want what was read when the client was made", err, got)
 	}
 }
 
-func TestTheServersCertificateIsVerified(t *testing.T) {
+func TestServerCertificateIsVerified(t *testing.T) {
 	s := listen(t, func(http.ResponseWriter, *http.Request) {})
 	for name, c := range map[string]struct {
 		cluster string
@@ -153,27 +164,28 @@ func TestTheServersCertificateIsVerified(t *testing.T) {
 	}
 }
 
-func TestAClientCertificateEndsWithItsNotAfter(t *testing.T) {
+func TestExpiresOfClientCertificate(t *testing.T) {
 	cert, key := certificate(t, "someone")
 	pair, err := tls.X509KeyPair(cert, key)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b64 := base64.StdEncoding.EncodeToString
-	c := loaded(t, "server: 'https://h'", fmt.Sprintf("client-certificate-data: %s, client-key-data: %s", b64(cert), b64(key)))
+	c := loaded(t, "server: 'https://h'", fmt.Sprintf("client-certificate-data: %s, client-key-data: %s", b64(cert),
+		b64(key)))
 	if got := c.Expires(); !got.Equal(pair.Leaf.NotAfter) {
 		t.Errorf("expires %v, want %v", got, pair.Leaf.NotAfter)
 	}
 }
 
-func TestAPodIsItsServiceAccount(t *testing.T) {
+func TestPodClientUsesServiceAccount(t *testing.T) {
 	var got string
 	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
 	mount := t.TempDir()
 	put(t, mount, "ca.crt", caOf(s), 0o600)
 	put(t, mount, "token", []byte("pods"), 0o600)
 	host, port, _ := strings.Cut(strings.TrimPrefix(s.URL, "https://"), ":")
-	c, err := inPod(mount, host, port, "test")
+	c, err := podClient(mount, host, port, "test")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,11 +193,11 @@ func TestAPodIsItsServiceAccount(t *testing.T) {
 	if err := c.Ping(t.Context()); err != nil || got != "Authorization: Bearer pods" {
 		t.Errorf("%v, and the server sees %q", err, got)
 	}
-	if c, err := inPod(mount, "fd00::1", "443", "test"); err != nil || c.Host() != "https://[fd00::1]:443" {
+	if c, err := podClient(mount, "fd00::1", "443", "test"); err != nil || c.Host() != "https://[fd00::1]:443" {
 		t.Errorf("IPv6: %v, %v", c, err)
 	}
 	for _, where := range [][3]string{{mount, "", "443"}, {mount, "", ""}, {t.TempDir(), "h", "443"}} {
-		if _, err := inPod(where[0], where[1], where[2], "test"); err == nil {
+		if _, err := podClient(where[0], where[1], where[2], "test"); err == nil {
 			t.Errorf("%q: no error", where)
 		} else {
 			says(t, err, "unusable kubeconfig", "service account", "set KUBECONFIG when not run in a pod")

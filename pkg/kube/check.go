@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// check returns what is wrong with a cluster and a user as far as it can be told without their files.
+// check validates a cluster and a user as far as possible without their files.
 func check(c cluster, u user, server *url.URL) error {
 	tls := c.CAFile != "" || len(c.CA) > 0 || c.Insecure || c.ServerName != ""
 	switch {
@@ -17,7 +17,7 @@ func check(c cluster, u user, server *url.URL) error {
 	case c.Insecure && (c.CAFile != "" || len(c.CA) > 0):
 		return errInsecureCA
 	case u.User == "" && (u.UID != "" || len(u.Groups) > 0 || len(u.Extra) > 0):
-		return errNobody
+		return errImpersonation
 	}
 	if err := u.impersonation.check(); err != nil {
 		return err
@@ -33,7 +33,7 @@ func check(c cluster, u user, server *url.URL) error {
 	return u.check(server)
 }
 
-// check returns what is wrong with the credentials of a user for a server that is asked over https.
+// check validates the credentials of a user for an https server.
 func (u user) check(server *url.URL) error {
 	certificate, key := u.CertificateFile != "" || len(u.Certificate) > 0, u.KeyFile != "" || len(u.Key) > 0
 	switch {
@@ -70,12 +70,12 @@ func (u user) hasAuthProvider() bool {
 	return len(u.AuthProvider) > 0 && string(u.AuthProvider) != "null"
 }
 
-// isToken reports whether a text can be a bearer token (RFC 6750, section 2.1), as far as it matters for a request.
+// isToken reports whether a text can be sent as a bearer token (RFC 6750, section 2.1).
 func isToken(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' })
 }
 
-// isHeader reports whether a text can be the value of a header (RFC 9110, section 5.5).
+// isHeader reports whether a text is a valid header value (RFC 9110, section 5.5).
 func isHeader(text string) bool {
 	return !strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f })
 }

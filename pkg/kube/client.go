@@ -1,7 +1,7 @@
-// Package kube is a small client of the Kubernetes API, on net/http alone: kubeconfig files, credentials, requests,
-// retries, and the API's errors, for the few objects that a CNI plugin needs. It knows no types of Kubernetes beyond
-// those: what their registration costs at start-up would be paid for with every pod. Pods, nodes and namespaces are read
-// as metadata only.
+// Package kube is a small client of the Kubernetes API, based only on net/http: kubeconfig files, credentials,
+// requests, retries and API errors, for the few objects that a CNI plugin needs. It does not use the types of
+// Kubernetes, because their registration at start-up would delay every pod. It reads pods, nodes and namespaces only as
+// metadata.
 package kube
 
 import (
@@ -13,32 +13,33 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// requestTimeout bounds one request from when it may be sent, its retries included; the callers' contexts bound the command.
+// requestTimeout bounds one request with its retries, from the time when it may be sent. The caller's context bounds
+// the command.
 const requestTimeout = 15 * time.Second
 
-// Client speaks to one API server: over one HTTP/2 connection, or over a few of HTTP/1.1.
+// Client is a client of one API server. It uses one HTTP/2 connection or a few HTTP/1.1 connections.
 type Client struct {
 	http      *http.Client
 	transport *transport
-	// server is what requests' paths are appended to.
+	// server is the URL to which the paths of requests are appended.
 	server    *url.URL
 	identity  *identity
 	userAgent string
-	// source names where the credentials come from, for messages.
+	// source names the origin of the credentials in messages.
 	source string
-	// origin says who renews the credentials and the CA certificate.
+	// origin says which program renews the credentials and the CA certificate.
 	origin origin
-	// authority is the file with the CA certificate, if it is in a file of its own.
+	// authority is the path of the CA certificate, if it has a separate file.
 	authority string
-	// systemCAs says that the credentials name no CA, so that those of the node count.
+	// systemCAs says that the configuration names no CA, so that the CAs of the node apply.
 	systemCAs bool
-	// limiter holds requests back; nil when they are not limited.
+	// limiter limits the rate of requests; nil means no limit.
 	limiter *rate.Limiter
-	// limit says in messages how requests are limited; empty when they are not.
+	// limit describes the rate limit in messages; empty means no limit.
 	limit string
 }
 
-// newClient reads the files that cluster and user name. An error wraps ErrKubeconfig.
+// newClient reads the files of cluster and user. An error wraps ErrKubeconfig.
 func newClient(c cluster, u user, source, userAgent string) (*Client, error) {
 	fail := func(err error) (*Client, error) { return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, source, err) }
 	server, err := serverURL(c.Server)
@@ -52,7 +53,7 @@ func newClient(c cluster, u user, source, userAgent string) (*Client, error) {
 		return fail(err)
 	}
 	c.ServerName = certificateName(c, server)
-	// Credentials are not sent over http, where anybody could read them.
+	// Credentials are not sent over http, which is not encrypted.
 	id := &identity{user: user{impersonation: u.impersonation}}
 	if server.Scheme == "https" {
 		if id, err = identify(u, c); err != nil {
@@ -64,13 +65,14 @@ func newClient(c cluster, u user, source, userAgent string) (*Client, error) {
 		return fail(err)
 	}
 	return &Client{
-		http: &http.Client{Transport: transport, CheckRedirect: stay}, transport: transport,
-		server: server, identity: id, source: source, authority: c.CAFile, userAgent: userAgent, systemCAs: len(c.CA) == 0,
+		http: &http.Client{Transport: transport, CheckRedirect: sameHostOnly}, transport: transport,
+		server: server, identity: id, source: source, authority: c.CAFile, userAgent: userAgent,
+		systemCAs: len(c.CA) == 0,
 	}, nil
 }
 
-// Limited returns the client with a limit of requests per second, and of how many may go out at once before that; burst 0
-// is 10. Without a qps above 0 there is no limit.
+// Limited returns a client that is limited to qps requests per second with the given burst. Burst 0 means 10. Without a
+// qps above 0 there is no limit.
 func (c *Client) Limited(qps float32, burst int) *Client {
 	if qps <= 0 {
 		return c
@@ -84,8 +86,8 @@ func (c *Client) Limited(qps float32, burst int) *Client {
 	return &limited
 }
 
-// Host returns the URL of the API server for messages: a password in it shows as "xxxxx".
+// Host returns the URL of the API server for messages. A password in it is replaced by "xxxxx".
 func (c *Client) Host() string { return c.server.Redacted() }
 
-// Close gives up the connection. A process that lives long and makes many clients calls it.
+// Close closes the connection. It is for long-running processes that create many clients.
 func (c *Client) Close() { c.http.CloseIdleConnections() }

@@ -12,10 +12,10 @@ import (
 	"strings"
 )
 
-// metadataOnly makes the server leave out everything of an object but its metadata.
+// metadataOnly requests only the metadata of an object.
 const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
-// Meta is the part of an object's metadata that the plugins look at.
+// Meta is the part of an object's metadata that the plugins use.
 type Meta struct {
 	Name            string            `json:"name"`
 	UID             string            `json:"uid"`
@@ -24,22 +24,24 @@ type Meta struct {
 	Annotations     map[string]string `json:"annotations"`
 }
 
-// Pod returns the metadata of a pod, or an error that wraps ErrNotFound.
+// Pod returns the metadata of a pod. Its error wraps ErrNotFound if the pod does not exist.
 func (c *Client) Pod(ctx context.Context, namespace, name string) (Meta, error) {
-	return c.meta(ctx, podPath(namespace, name), fmt.Sprintf("get pod %s/%s", namespace, name), subject{"", "pods", name})
+	return c.meta(ctx, podPath(namespace, name), fmt.Sprintf("get pod %s/%s", namespace, name),
+		subject{"", "pods", name})
 }
 
-// Namespace returns the metadata of a namespace, or an error that wraps ErrNotFound.
+// Namespace returns the metadata of a namespace. Its error wraps ErrNotFound if the namespace does not exist.
 func (c *Client) Namespace(ctx context.Context, name string) (Meta, error) {
 	return c.meta(ctx, "/api/v1/namespaces/"+name, "get namespace "+name, subject{"", "namespaces", name})
 }
 
-// Node returns the metadata of a node, or an error that wraps ErrNotFound.
+// Node returns the metadata of a node. Its error wraps ErrNotFound if the node does not exist.
 func (c *Client) Node(ctx context.Context, name string) (Meta, error) {
 	return c.meta(ctx, nodePath(name), "get node "+name, subject{"", "nodes", name})
 }
 
-// PodCIDRs returns the CIDRs that the controller manager gave a node for its pods, or an error that wraps ErrNotFound.
+// PodCIDRs returns the pod CIDRs that the controller manager assigned to a node. Its error wraps ErrNotFound if the
+// node does not exist.
 func (c *Client) PodCIDRs(ctx context.Context, node string) ([]netip.Prefix, error) {
 	var object struct {
 		Spec struct {
@@ -59,7 +61,8 @@ func (c *Client) PodCIDRs(ctx context.Context, node string) ([]netip.Prefix, err
 	for i, text := range all {
 		var err error
 		if cidrs[i], err = netip.ParsePrefix(text); err != nil {
-			return nil, fmt.Errorf("get node %s: %w: pod CIDR %q: want an address with a prefix length; correct the node", node, ErrMalformed, text)
+			return nil, fmt.Errorf("get node %s: %w: pod CIDR %q: want an address with a prefix length; correct "+
+				"the node", node, ErrMalformed, text)
 		}
 	}
 	return cidrs, nil
@@ -73,8 +76,8 @@ func (c *Client) meta(ctx context.Context, path, what string, of subject) (Meta,
 	return object.Metadata, err
 }
 
-// Ping makes the smallest request that there is. An error wraps ErrUnauthorized when the server does not accept the
-// credentials, and ErrNotServed when it is not an API server.
+// Ping makes the smallest possible request. Its error wraps ErrUnauthorized if the server rejects the credentials, and
+// ErrNotServed if it is not an API server.
 func (c *Client) Ping(ctx context.Context) error {
 	var answer struct {
 		GitVersion string `json:"gitVersion"`
@@ -88,20 +91,26 @@ func (c *Client) Ping(ctx context.Context) error {
 	}
 }
 
-// AnnotatePod sets annotations of a pod, and removes those that are nil, by one patch of its status subresource, provided that the pod is still the one
-// of that UID and, unless it is empty, that resourceVersion. An error wraps ErrConflict when it is another or was
-// changed, ErrNotFound when it is gone.
+// AnnotatePod sets annotations of a pod, and removes those that are nil, with one patch of its status subresource. The
+// pod must still have the UID and, unless it is empty, the resourceVersion of pod. Otherwise the error wraps
+// ErrConflict. If the pod is gone, it wraps ErrNotFound.
 func (c *Client) AnnotatePod(ctx context.Context, namespace string, pod Meta, annotations map[string]*string) error {
-	patch, err := json.Marshal(map[string]any{"metadata": podPatch{UID: pod.UID, ResourceVersion: pod.ResourceVersion, Annotations: annotations}})
+	patch, err := json.Marshal(map[string]any{"metadata": podPatch{
+		UID: pod.UID, ResourceVersion: pod.ResourceVersion,
+		Annotations: annotations,
+	}})
 	if err != nil {
 		return fmt.Errorf("encode patch of pod %s/%s: %w", namespace, pod.Name, err)
 	}
 	return c.patchPod(ctx, namespace, pod.Name, typeMergePatch, patch)
 }
 
-// AnnotatePodIf sets annotations of a pod by one patch of its status subresource, provided that it has those of
-// where. An error wraps ErrInvalid when it has not, or lacks one of those to be set; ErrNotFound when it is gone.
-func (c *Client) AnnotatePodIf(ctx context.Context, namespace, name string, where, annotations map[string]string) error {
+// AnnotatePodIf sets annotations of a pod with one patch of its status subresource if the pod has the annotations of
+// where. The error wraps ErrInvalid if it does not have them or lacks an annotation to be set, and ErrNotFound if the
+// pod is gone.
+func (c *Client) AnnotatePodIf(ctx context.Context, namespace, name string, where,
+	annotations map[string]string,
+) error {
 	var operations []operation
 	for _, key := range slices.Sorted(maps.Keys(where)) {
 		operations = append(operations, operation{"test", annotationPath(key), where[key]})
@@ -118,20 +127,21 @@ func (c *Client) AnnotatePodIf(ctx context.Context, namespace, name string, wher
 
 func (c *Client) patchPod(ctx context.Context, namespace, name, content string, patch []byte) error {
 	return c.do(ctx, request{
-		what: fmt.Sprintf("annotate pod %s/%s", namespace, name), method: http.MethodPatch, path: podPath(namespace, name) + "/status",
+		what: fmt.Sprintf("annotate pod %s/%s", namespace, name), method: http.MethodPatch,
+		path:   podPath(namespace, name) + "/status",
 		of:     subject{"", "pods", name},
 		accept: metadataOnly, content: content, body: patch,
 	}, nil)
 }
 
-// operation is one of a JSON patch (RFC 6902).
+// operation is one operation of a JSON patch (RFC 6902).
 type operation struct {
 	Op    string `json:"op"`
 	Path  string `json:"path"`
 	Value string `json:"value"`
 }
 
-// annotationPath is the JSON pointer to an annotation (RFC 6901).
+// annotationPath returns the JSON pointer to an annotation (RFC 6901).
 func annotationPath(key string) string {
 	return "/metadata/annotations/" + strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// decodeKubeconfig reads YAML or JSON. A file that does not say its kind is taken for a kubeconfig.
+// decodeKubeconfig reads YAML or JSON. A file without kind and apiVersion counts as a kubeconfig.
 func decodeKubeconfig(data []byte) (kubeconfigFile, error) {
 	text, err := yaml.YAMLToJSON(data)
 	if err != nil {
@@ -21,8 +21,9 @@ func decodeKubeconfig(data []byte) (kubeconfigFile, error) {
 	var mistyped *json.UnmarshalTypeError
 	switch err := json.Unmarshal(text, &file); {
 	case errors.As(err, &mistyped) && mistyped.Field != "":
-		// The fields of impersonation are those of the user.
-		return kubeconfigFile{}, fmt.Errorf("%w: see %s", errFields, strings.Replace(mistyped.Field, "impersonation.", "", 1))
+		// The fields of impersonation are fields of the user.
+		return kubeconfigFile{}, fmt.Errorf("%w: see %s", errFields,
+			strings.Replace(mistyped.Field, "impersonation.", "", 1))
 	case errors.As(err, new(base64.CorruptInputError)):
 		return kubeconfigFile{}, errBase64
 	case err != nil:
@@ -33,7 +34,7 @@ func decodeKubeconfig(data []byte) (kubeconfigFile, error) {
 	return file, nil
 }
 
-// syntaxFault returns what is wrong with a text that the YAML parser refuses. The parser's own words quote the text.
+// syntaxFault describes a YAML syntax error. The parser's own message would quote the text.
 func syntaxFault(data []byte, err error) error {
 	var line int
 	if n, _ := fmt.Sscanf(err.Error(), "yaml: line %d:", &line); n != 1 {

@@ -10,38 +10,38 @@ import (
 	"calico-cni/internal/netfault"
 )
 
-// Errors of the API as the plugins tell them apart; match them with errors.Is. Each answer of a server has exactly one
-// of them, or none when the request succeeded: see classify.
+// Errors of the API that the plugins distinguish. Match them with errors.Is. Each unsuccessful response has exactly one
+// of them: see classify.
 var (
-	// ErrKubeconfig: the credentials cannot be read or make no sense.
+	// ErrKubeconfig: the credentials cannot be read or are invalid.
 	ErrKubeconfig = errors.New("unusable kubeconfig")
-	// ErrNotFound: the API server reports that this object does not exist. No other answer has this error, whatever its
-	// status code.
+	// ErrNotFound: the API server reports that the object does not exist. No other response has this error, whatever
+	// its status code.
 	ErrNotFound = errors.New("not found")
-	// ErrExists: an object of that name exists already.
+	// ErrExists: an object with that name already exists.
 	ErrExists = errors.New("already exists")
-	// ErrConflict: the object was changed since it was read, or a precondition of a deletion does not hold.
+	// ErrConflict: the object has changed since it was read, or a precondition of a deletion is not met.
 	ErrConflict = errors.New("changed meanwhile")
-	// ErrUnauthorized: the server does not accept the credentials.
+	// ErrUnauthorized: the server rejects the credentials.
 	ErrUnauthorized = errors.New("credentials refused")
 	// ErrForbidden: the API server accepts the credentials, but they lack a permission.
 	ErrForbidden = errors.New("not permitted")
 	// ErrInvalid: the API server rejects the object.
 	ErrInvalid = errors.New("object refused")
-	// ErrRefused: the API server rejects the request whatever its object is, for example its method or media type. A
+	// ErrRefused: the API server rejects the request regardless of its object, for example its method or media type. A
 	// retry does not help.
 	ErrRefused = errors.New("request refused")
-	// ErrUnavailable: the server cannot be reached, or cannot answer now. A retry may help.
+	// ErrUnavailable: the server cannot be reached or cannot respond now. A retry may help.
 	ErrUnavailable = errors.New("API server unavailable")
-	// ErrNotServed: the answer does not come from the API that was asked. Another server answered, such as a load
-	// balancer or a login page, or the API server does not serve the resource, as while its CustomResourceDefinition is
-	// missing. The answer says nothing about the object. A retry may help.
+	// ErrNotServed: the response is not from the requested API. Another server responded, such as a load balancer or a
+	// login page, or the API server does not serve the resource, for example because its CustomResourceDefinition is
+	// missing. The response says nothing about the object. A retry may help.
 	ErrNotServed = errors.New("API not served")
-	// ErrMalformed: the API server's answer cannot be decoded.
+	// ErrMalformed: the response of the API server cannot be decoded.
 	ErrMalformed = errors.New("malformed answer")
 )
 
-// explain gives an error of a request a sentinel, the request's name and the remedy.
+// explain adds a sentinel error, the name of the request and a remedy to the error of a request.
 func (c *Client) explain(ctx context.Context, r request, err error) error {
 	var answer *answerError
 	switch {
@@ -51,8 +51,8 @@ func (c *Client) explain(ctx context.Context, r request, err error) error {
 		return fmt.Errorf("%s: %w", r.what, err)
 	case errors.Is(err, errRedirect):
 		return fmt.Errorf("%s: %w: %w%s", r.what, ErrNotServed, errRedirect, c.anotherServer())
-	case errors.Is(err, errNoTurn):
-		return fmt.Errorf("%s: %w: %w%s; raise both", r.what, ErrUnavailable, errNoTurn, c.limit)
+	case errors.Is(err, errRateLimited):
+		return fmt.Errorf("%s: %w: %w%s; raise both", r.what, ErrUnavailable, errRateLimited, c.limit)
 	case errors.Is(err, errRun):
 		return fmt.Errorf("%s: %w: %w", r.what, ErrUnavailable, err)
 	case ctx.Err() != nil:
@@ -64,7 +64,7 @@ func (c *Client) explain(ctx context.Context, r request, err error) error {
 	return c.unavailable(r.what, plain(err))
 }
 
-// refused explains an answer that is not a success.
+// refused describes an unsuccessful response.
 func (c *Client) refused(r request, answer *answerError) error {
 	fail := func(remedy string) error {
 		return fmt.Errorf("%s: %w: %w%s", r.what, answer.class, answer, remedy)
@@ -76,7 +76,8 @@ func (c *Client) refused(r request, answer *answerError) error {
 			r.what, ErrUnauthorized, c.source, reason, remedy)
 	case errors.Is(answer.class, ErrForbidden) && strings.Contains(answer.message, anonymous):
 		reason, remedy := c.refusal()
-		return fail(fmt.Sprintf("; the API server does not know the credentials of %s: %s; %s", c.source, reason, remedy))
+		return fail(fmt.Sprintf("; the API server does not know the credentials of %s: %s; %s", c.source, reason,
+			remedy))
 	case errors.Is(answer.class, ErrForbidden):
 		return fail("; no ClusterRole grants this right to the user of " + c.source)
 	case errors.Is(answer.class, ErrConflict) && answer.another:
@@ -92,10 +93,10 @@ func (c *Client) refused(r request, answer *answerError) error {
 	return fail("")
 }
 
-// anonymous is in the message about a request whose credentials the API server ignores, as it does with passwords.
+// anonymous appears in the message about a request whose credentials the API server ignores, as it does with passwords.
 const anonymous = `User "system:anonymous"`
 
-// notServed is the remedy for an answer that does not come from the API.
+// notServed returns the remedy for a response that is not from the API.
 func (c *Client) notServed(of subject, answer *answerError) string {
 	if !answer.unserved {
 		return c.anotherServer()
@@ -109,9 +110,11 @@ func (c *Client) notServed(of subject, answer *answerError) string {
 
 func (c *Client) anotherServer() string {
 	if c.server.Scheme == "http" {
-		return fmt.Sprintf("; %s is asked over http: write the server of %s with https:// if it has TLS", c.Host(), c.source)
+		return fmt.Sprintf("; %s is asked over http: write the server of %s with https:// if it has TLS", c.Host(),
+			c.source)
 	}
-	return fmt.Sprintf("; see whether a load balancer, a proxy or a login page answers at %s in place of the API server",
+	return fmt.Sprintf("; see whether a load balancer, a proxy or a login page answers at %s in place of the "+
+		"API server",
 		c.Host())
 }
 
@@ -120,8 +123,7 @@ func (c *Client) unavailable(what string, err error) error {
 		what, ErrUnavailable, err, c.Host(), c.limit)
 }
 
-// plain returns a transport error without the request's URL, which the message has already, and in words that need no
-// knowledge of Go.
+// plain returns a transport error without the request's URL, which the message already contains, and without Go terms.
 func plain(err error) error {
 	text := err.Error()
 	switch {

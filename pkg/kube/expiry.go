@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Expires returns when the credentials run out, the zero time when they do not say. No request is made: a bearer token
-// says it in its claim "exp" (RFC 7519, section 4.1.4), a client certificate in its notAfter.
+// Expires returns when the credentials expire, or the zero time if they do not say so. It makes no request: a bearer
+// token has the claim "exp" (RFC 7519, section 4.1.4), a client certificate its notAfter.
 func (c *Client) Expires() time.Time {
 	if token := c.identity.bearer(); token != "" {
 		return tokenExpiry(token)
@@ -20,7 +20,7 @@ func (c *Client) Expires() time.Time {
 	return time.Time{}
 }
 
-// CheckExpiry returns an error that wraps ErrUnauthorized when the credentials have run out at now.
+// CheckExpiry returns an error that wraps ErrUnauthorized if the credentials have expired at now.
 func (c *Client) CheckExpiry(now time.Time) error {
 	expires := c.Expires()
 	if expires.IsZero() || now.Before(expires) {

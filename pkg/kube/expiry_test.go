@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestTheEndOfATokenIsKnownWithoutARequest(t *testing.T) {
+func TestExpiresOfToken(t *testing.T) {
 	end := time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 	jwt := func(claims string) string {
 		part := base64.RawURLEncoding.EncodeToString

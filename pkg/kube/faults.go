@@ -1,12 +1,12 @@
 package kube
 
-// kubeconfigError says why credentials cannot be used, and what is wanted instead. It quotes no value: any value may be
-// a secret in the wrong field. It is a constant, so that it costs nothing at start-up.
+// kubeconfigError says why credentials cannot be used, and what is expected. It quotes no value, because any value may
+// be a secret in the wrong field. Its values are constants, which cost nothing at start-up.
 type kubeconfigError string
 
 func (e kubeconfigError) Error() string { return string(e) }
 
-// Faults of the file as a whole.
+// Errors of the file as a whole.
 const (
 	errSyntax = kubeconfigError("it is not YAML or JSON")
 	errTab    = kubeconfigError("it is not YAML: it is indented by tabs; use spaces")
@@ -20,7 +20,7 @@ const (
 	errEmpty = kubeconfigError("it has no clusters, users and contexts")
 )
 
-// Faults of the current context.
+// Errors of the current context.
 const (
 	errNoContext = kubeconfigError("it has no current-context: set it to the name of one of the contexts")
 	errContext   = kubeconfigError("its current-context is not the name of one of its contexts")
@@ -29,7 +29,7 @@ const (
 	errUser      = kubeconfigError("the user of its current context is not the name of one of its users")
 )
 
-// Faults of the cluster.
+// Errors of the cluster.
 const (
 	errServer       = kubeconfigError("the server is not the URL of an API server, such as https://10.96.0.1:443")
 	errServerEmpty  = kubeconfigError("it is empty")
@@ -37,7 +37,8 @@ const (
 	errServerHost   = kubeconfigError("it has no valid host")
 	errServerPort   = kubeconfigError("its port is not a number from 1 to 65535")
 	errServerIPv6   = kubeconfigError("write its IPv6 address in brackets, as in https://[fd00::1]:443")
-	errNoScheme     = kubeconfigError("it has no scheme, which means http, but credentials and TLS settings need https: " +
+	errNoScheme     = kubeconfigError("it has no scheme, which means http, but credentials and TLS settings need " +
+		"https: " +
 		"write https:// in front of it")
 	errProxy        = kubeconfigError("the proxy-url is not a URL of scheme http, https or socks5")
 	errCertificates = kubeconfigError("the certificate-authority has no certificate in PEM")
@@ -45,7 +46,7 @@ const (
 	errInsecureCA   = kubeconfigError("certificate-authority and insecure-skip-tls-verify are both set: remove one")
 )
 
-// Faults of the user.
+// Errors of the user.
 const (
 	errNoCredentials = kubeconfigError("the user has no credentials, and the API server refuses anonymous requests: " +
 		"set token, tokenFile, client-certificate with client-key, username with password, or exec")
@@ -53,8 +54,9 @@ const (
 	errBlankToken  = kubeconfigError("the token is only white space: want a bearer token")
 	errNotToken    = kubeconfigError("it has a line break, a control character or a character that is not ASCII: " +
 		"write the bearer token in one line")
-	errControl          = kubeconfigError("it has a line break or a control character: write it in one line")
-	errNobody           = kubeconfigError("as-uid, as-groups or as-user-extra is set without as: set the user to act as")
+	errControl       = kubeconfigError("it has a line break or a control character: write it in one line")
+	errImpersonation = kubeconfigError("as-uid, as-groups or as-user-extra is set without as: set the " +
+		"user to act as")
 	errNoUsername       = kubeconfigError("password is set without username: set both")
 	errCertificateTwice = kubeconfigError("client-certificate and client-certificate-data are both set: remove one")
 	errKeyTwice         = kubeconfigError("client-key and client-key-data are both set: remove one")
@@ -68,7 +70,7 @@ const (
 		"set a token, a client certificate or a credential plugin (exec)")
 )
 
-// Faults of the credential plugin.
+// Errors of the credential plugin.
 const (
 	errPluginVersion = kubeconfigError("the apiVersion of the credential plugin (exec) is not " +
 		"client.authentication.k8s.io/v1 or client.authentication.k8s.io/v1beta1")
@@ -80,5 +82,5 @@ const (
 		"and there is none: use one that does not, with interactiveMode Never or IfAvailable")
 )
 
-// Faults of a file that a kubeconfig names.
+// Errors of a file that a kubeconfig names.
 const errBlankFile = kubeconfigError("the file is empty")

@@ -23,11 +23,11 @@ const (
 	preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 )
 
-// framed is an HTTP/2 server that answers the requests which it accepts, and ends the second one in its own way.
+// framed is an HTTP/2 server that answers accepted requests and ends the second one in a given way.
 type framed struct {
 	net.Listener
 	requests atomic.Int32
-	// end ends the second request. It returns whether the connection goes on.
+	// end ends the second request. It returns whether the connection stays open.
 	end func(w io.Writer, stream uint32) bool
 }
 
@@ -38,7 +38,8 @@ func startFramed(t *testing.T, end func(io.Writer, uint32) bool) *framed {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}})
+	l, err := tls.Listen("tcp", "127.0.0.1:0",
+		&tls.Config{Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,17 +105,17 @@ func reset(code uint32) func(io.Writer, uint32) bool {
 	}
 }
 
-// leave sends GOAWAY: streams up to the one of the request, less unprocessed, may have been processed.
-func leave(unprocessed uint32, stay bool) func(io.Writer, uint32) bool {
+// leave sends GOAWAY: streams up to that of the request, minus unprocessed, may have been processed.
+func leave(unprocessed uint32, open bool) func(io.Writer, uint32) bool {
 	return func(w io.Writer, stream uint32) bool {
 		payload := binary.BigEndian.AppendUint32(nil, stream-unprocessed)
 		writeFrame(w, frameGoAway, 0, 0, binary.BigEndian.AppendUint32(payload, 0))
-		return stay
+		return open
 	}
 }
 
-// TestHTTP2RequestsAreRepeatedOnlyWhenTheyWereNotProcessed holds net/http and this package to what frames say.
-func TestHTTP2RequestsAreRepeatedOnlyWhenTheyWereNotProcessed(t *testing.T) {
+// TestHTTP2RetriesOnlyUnprocessedRequests checks the error handling of net/http and this package with real frames.
+func TestHTTP2RetriesOnlyUnprocessedRequests(t *testing.T) {
 	for name, c := range map[string]struct {
 		end           func(io.Writer, uint32) bool
 		reads, writes int32 // requests that reach the server
@@ -126,7 +127,10 @@ func TestHTTP2RequestsAreRepeatedOnlyWhenTheyWereNotProcessed(t *testing.T) {
 		"going away, may be processed": {leave(0, false), 2, 1},
 		"connection closed":            {func(io.Writer, uint32) bool { return false }, 2, 1},
 	} {
-		for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		for _, method := range []string{
+			http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch,
+			http.MethodDelete,
+		} {
 			f := startFramed(t, c.end)
 			client := loaded(t, "server: 'https://"+f.Addr().String()+"', insecure-skip-tls-verify: true", "")
 			body, want := []byte("x"), c.writes
@@ -140,7 +144,8 @@ func TestHTTP2RequestsAreRepeatedOnlyWhenTheyWereNotProcessed(t *testing.T) {
 				t.Fatal(err)
 			}
 			err := ask()
-			if got := f.requests.Load() - 1; got != want || (err == nil) != (want == 2) || err != nil && !errors.Is(err, ErrUnavailable) {
+			if got := f.requests.Load() - 1; got != want || (err == nil) != (want == 2) || err != nil &&
+				!errors.Is(err, ErrUnavailable) {
 				t.Errorf("%s, %s: %v after %d requests, want %d", name, method, err, got, want)
 			}
 			if err != nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// impersonation is the user that the user of a kubeconfig acts as.
+// impersonation is the user that a kubeconfig's user impersonates.
 type impersonation struct {
 	User   string              `json:"as"`
 	UID    string              `json:"as-uid"`
@@ -15,7 +15,7 @@ type impersonation struct {
 	Extra  map[string][]string `json:"as-user-extra"`
 }
 
-// check returns the first field that no header can hold.
+// check returns an error for the first field that a header cannot contain.
 func (i impersonation) check() error {
 	fields := map[string][]string{"as": {i.User}, "as-uid": {i.UID}, "as-groups": i.Groups}
 	for _, field := range []string{"as", "as-uid", "as-groups"} {
@@ -31,7 +31,7 @@ func (i impersonation) check() error {
 	return nil
 }
 
-// impersonate sets the headers of it.
+// impersonate sets the impersonation headers.
 //
 // Source: the Kubernetes documentation, "User impersonation".
 func (i impersonation) impersonate(h http.Header) {
@@ -52,7 +52,8 @@ func (i impersonation) impersonate(h http.Header) {
 	}
 }
 
-// escapeHeader percent-encodes what the name of a header cannot hold (RFC 9110, section 5.6.2), and the percent sign.
+// escapeHeader percent-encodes characters that a header name cannot contain (RFC 9110, section 5.6.2), and the percent
+// sign.
 func escapeHeader(key string) string {
 	const token = "!#$&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	var out strings.Builder

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// kubeconfigFile is a kubeconfig, version v1, as far as a client needs it. Other fields are ignored.
+// kubeconfigFile has the fields of a kubeconfig, version v1, that a client needs. Other fields are ignored.
 //
 // Source: the Kubernetes reference, "kubeconfig (v1)".
 type kubeconfigFile struct {
@@ -32,7 +32,7 @@ type kubeconfigFile struct {
 	CurrentContext string `json:"current-context"`
 }
 
-// cluster is the address of an API server, and how to verify it.
+// cluster is the address of an API server and how to verify it.
 type cluster struct {
 	Server             string      `json:"server"`
 	ServerName         string      `json:"tls-server-name,omitempty"`
@@ -49,7 +49,7 @@ type extension struct {
 	Extension json.RawMessage `json:"extension"`
 }
 
-// user holds the credentials of the requests.
+// user has the credentials of the requests.
 type user struct {
 	CertificateFile string          `json:"client-certificate"`
 	Certificate     []byte          `json:"client-certificate-data"`
@@ -64,9 +64,10 @@ type user struct {
 	impersonation
 }
 
-// Load returns a client of a CNI plugin, with the credentials of the kubeconfig file that the CNI configuration names. The
-// remedies in its errors name the install container only for the file that this container writes. Load reads the file and those that it names, and nothing else: it makes no request and runs no credential plugin. An
-// error wraps ErrKubeconfig, and fs.ErrNotExist when a file is missing; it quotes no value of the file.
+// Load returns a client for a CNI plugin, with the kubeconfig file that the CNI configuration names. Its errors mention
+// the install container only for the file that this container writes. Load reads the file and the files that it names.
+// It makes no request and runs no credential plugin. An error wraps ErrKubeconfig, and fs.ErrNotExist if a file is
+// missing. It quotes no value of the file.
 func Load(path, userAgent string) (*Client, error) {
 	c, err := LoadSupplied(path, userAgent)
 	switch {
@@ -78,10 +79,11 @@ func Load(path, userAgent string) (*Client, error) {
 	case !exists(path):
 		return nil, fmt.Errorf("%w; create it, or correct kubernetes.kubeconfig in the CNI configuration", err)
 	}
-	return nil, fmt.Errorf("%w; correct the file, or restart the install container on this node if it wrote the file", err)
+	return nil, fmt.Errorf("%w; correct the file, or restart the install container on this node if it wrote the file",
+		err)
 }
 
-// LoadSupplied is Load for a kubeconfig that a user supplies, such as KUBECONFIG: no error names the install container.
+// LoadSupplied is like Load for a kubeconfig from a user, such as KUBECONFIG. No error mentions the install container.
 func LoadSupplied(path, userAgent string) (*Client, error) {
 	cluster, user, err := open(path)
 	if err != nil {
@@ -95,7 +97,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// open reads a kubeconfig and returns the cluster and the user of its current context.
+// open reads a kubeconfig and returns the cluster and user of its current context.
 func open(path string) (cluster, user, error) {
 	data, err := readFile(path)
 	if errors.Is(err, errBlankFile) {
@@ -107,7 +109,7 @@ func open(path string) (cluster, user, error) {
 	return interpret(data, path)
 }
 
-// interpret returns the cluster and the user of the current context of a kubeconfig with this content at this path.
+// interpret returns the cluster and user of the current context of a kubeconfig with this content and path.
 func interpret(data []byte, path string) (cluster, user, error) {
 	c, u, err := parse(data)
 	if err == nil {
@@ -116,7 +118,7 @@ func interpret(data []byte, path string) (cluster, user, error) {
 	return c, u, err
 }
 
-// parse returns the cluster and the user of the current context.
+// parse returns the cluster and user of the current context.
 func parse(data []byte) (cluster, user, error) {
 	file, err := decodeKubeconfig(data)
 	if err != nil {
@@ -158,7 +160,7 @@ func parse(data []byte) (cluster, user, error) {
 	return file.Clusters[c].Cluster, file.Users[u].User, nil
 }
 
-// byName returns the indexes of n entries by their names, which are all different.
+// byName returns the indexes of n entries by name. The names must be unique.
 func byName(n int, name func(i int) string) (map[string]int, error) {
 	index := make(map[string]int, n)
 	for i := range n {
@@ -170,8 +172,8 @@ func byName(n int, name func(i int) string) (map[string]int, error) {
 	return index, nil
 }
 
-// anchor makes the paths in a kubeconfig relative to its directory, and not to the working directory of the runtime. A
-// command without a slash is looked for in PATH.
+// anchor makes relative paths in a kubeconfig relative to its directory instead of the working directory of the
+// runtime. A command without a slash is looked up in PATH.
 func anchor(c *cluster, u *user, path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {

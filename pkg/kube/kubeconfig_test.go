@@ -24,13 +24,14 @@ func write(t *testing.T, text string) string {
 	return file
 }
 
-// kubeconfig returns one with the given fields of its cluster and its user.
+// kubeconfig returns a kubeconfig with the given fields of its cluster and its user.
 func kubeconfig(cluster, user string) string {
-	return fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: b, user: c}}], "+
+	return fmt.Sprintf("{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: "+
+		"b, user: c}}], "+
 		"clusters: [{name: b, cluster: {%s}}], users: [{name: c, user: {%s}}]}", cluster, user)
 }
 
-func TestAMissingKubeconfigIsNoFile(t *testing.T) {
+func TestMissingKubeconfig(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "none")
 	_, err := Load(file, "test")
 	if !errors.Is(err, ErrKubeconfig) || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), file) {
@@ -38,8 +39,8 @@ func TestAMissingKubeconfigIsNoFile(t *testing.T) {
 	}
 }
 
-// TestAPasswordInTheServersURLIsUsedAndNotShown asks a server that refuses, and then one that is gone.
-func TestAPasswordInTheServersURLIsUsedAndNotShown(t *testing.T) {
+// TestPasswordInServerURLIsUsedButNotShown makes requests to a server that rejects them, and to one that is down.
+func TestPasswordInServerURLIsUsedButNotShown(t *testing.T) {
 	var user, password string
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		user, password, _ = r.BasicAuth()
@@ -77,13 +78,14 @@ func TestAPasswordInTheServersURLIsUsedAndNotShown(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = c.Node(t.Context(), "n")
-		if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), secret) || !strings.Contains(err.Error(), "at "+scheme+"://u:xxxxx@"+l.Addr().String()) {
+		if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), secret) ||
+			!strings.Contains(err.Error(), "at "+scheme+"://u:xxxxx@"+l.Addr().String()) {
 			t.Errorf("Node = %v; want ErrUnavailable with the redacted URL", err)
 		}
 	}
 }
 
-func TestTheCurrentContextCountsAndUnknownFieldsDoNot(t *testing.T) {
+func TestKubeconfigUsesCurrentContext(t *testing.T) {
 	const several = `
 preferences: {colors: true}
 current-context: second
@@ -103,7 +105,8 @@ fromTheFuture: true
 		"YAML without its kind": several,
 		"YAML":                  "apiVersion: v1\nkind: Config" + several,
 		"JSON": `{"current-context": "b", "contexts": [{"name": "b", "context": {"cluster": "b", "user": "b"}}],
-			"clusters": [{"name": "b", "cluster": {"server": "https://b"}}], "users": [{"name": "b", "user": {"token": "b"}}]}`,
+			"clusters": [{"name": "b", "cluster": {"server": "https://b"}}], "users": [{"name": "b",
+				"user": {"token": "b"}}]}`,
 	} {
 		c, err := Load(write(t, text), "test")
 		if err != nil {

@@ -8,14 +8,15 @@ import (
 	"calico-cni/internal/jsonfault"
 )
 
-// undecodable explains why an answer cannot be decoded, with the remedy, and without a value that it holds.
+// undecodable says why a response cannot be decoded, with a remedy, but without values from the response.
 func undecodable(body []byte, err error) error {
 	if fault := jsonfault.Explain(body); fault != "" {
 		return fmt.Errorf("%w: %s; retry, and see whether a proxy changes answers", ErrMalformed, fault)
 	}
 	var mistyped *json.UnmarshalTypeError
 	if errors.As(err, &mistyped) && mistyped.Field != "" {
-		return fmt.Errorf("%w: its field %s has a value of another type; repair or delete the object", ErrMalformed, mistyped.Field)
+		return fmt.Errorf("%w: its field %s has a value of another type; repair or delete the object", ErrMalformed,
+			mistyped.Field)
 	}
 	return fmt.Errorf("%w: it has a value of another type; repair or delete the object", ErrMalformed)
 }

@@ -14,16 +14,16 @@ import (
 	"strings"
 )
 
-// maxFile bounds a kubeconfig and each file that it names, in bytes.
+// maxFile limits the size of a kubeconfig and of each file that it names, in bytes.
 const maxFile = 4 << 20
 
-// readFile returns the content of a file, which is not empty. An error has no path.
+// readFile returns the content of a file, which must not be empty. Its error contains no path.
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, cause(err)
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // read-only
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	switch {
 	case err != nil:
@@ -36,9 +36,9 @@ func readFile(path string) ([]byte, error) {
 	return data, nil
 }
 
-// material returns what a kubeconfig has as data or in a file, and nothing when it has neither. An error has the field
-// and the path of the file. If the file does not exist, it has the directory instead: the name may be a secret in the
-// wrong field.
+// material returns the content of a kubeconfig field, from its data or its file, or nothing if both are empty. The
+// error names the field and the path of the file. If the file does not exist, it names only the directory, because the
+// file name may be a secret in the wrong field.
 func material(field string, data []byte, path string) ([]byte, error) {
 	if path == "" {
 		return data, nil
@@ -61,7 +61,7 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// cause returns why the system refuses a file, without its path.
+// cause returns why the system denies access to a file, without the path.
 func cause(err error) error {
 	var e *fs.PathError
 	if errors.As(err, &e) {
@@ -70,7 +70,7 @@ func cause(err error) error {
 	return err
 }
 
-// authority returns the CA certificates of a cluster in PEM, nil when it has none.
+// authority returns the CA certificates of a cluster in PEM, nil if there are none.
 func (c cluster) authority() ([]byte, error) {
 	data, err := material("certificate-authority", c.CA, c.CAFile)
 	if err != nil {
@@ -95,7 +95,7 @@ func (u user) pair() (tls.Certificate, error) {
 	return keyPair(certificate, key)
 }
 
-// keyPair parses a certificate and its key. An error says which of them is at fault, as far as that can be told.
+// keyPair parses a certificate and its key. The error says which of them is invalid if that can be determined.
 func keyPair(certificate, key []byte) (tls.Certificate, error) {
 	pair, err := tls.X509KeyPair(certificate, key)
 	switch {
@@ -111,7 +111,7 @@ func keyPair(certificate, key []byte) (tls.Certificate, error) {
 	return tls.Certificate{}, errPair
 }
 
-// hasPEM reports whether there is a block of PEM of a certain kind.
+// hasPEM reports whether data contains a PEM block of a certain type.
 func hasPEM(data []byte, is func(kind string) bool) bool {
 	for {
 		var b *pem.Block

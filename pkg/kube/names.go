@@ -8,10 +8,10 @@ import (
 	"strconv"
 )
 
-// metadataOnlyList is metadataOnly for a list.
+// metadataOnlyList is metadataOnly for lists.
 const metadataOnlyList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 
-// Exists reports whether there is an object of that name in the newest state.
+// Exists reports whether an object exists, according to the newest state.
 func (r Resource[T]) Exists(ctx context.Context, name string) (bool, error) {
 	err := r.client.do(ctx, request{
 		what: r.what("get", name), method: http.MethodGet, path: r.path + "/" + name, of: r.named(name),
@@ -26,14 +26,14 @@ func (r Resource[T]) Exists(ctx context.Context, name string) (bool, error) {
 // NamesPage is one page of the names of all objects of a kind.
 type NamesPage struct {
 	Names []string
-	// Continue asks for the next page; empty on the last one. Remaining is how many names follow, as far as the server
-	// knows.
+	// Continue requests the next page; it is empty on the last page. Remaining is the number of further names if the
+	// server reports it.
 	Continue  string
 	Remaining int
 }
 
-// Names returns a page of at most limit names, the first one or, with the Continue of another page, the one after it.
-// The pages of one list show the state at one moment, which is not before the first request.
+// Names returns a page of at most limit names: the first page or, with the Continue of another page, the next one. All
+// pages of one list show the state at the time of the first request or later.
 func (r Resource[T]) Names(ctx context.Context, limit int, next string) (NamesPage, error) {
 	query := url.Values{"limit": {strconv.Itoa(limit)}}
 	if next != "" {

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// Object is an object of the API with contents of type S, read to be changed and written back: whatever else it and its
-// metadata hold is kept, each field as it was read. To copy the struct is to copy the object, as long as the copy's maps
-// are replaced and not changed.
+// Object is an object of the API with a spec of type S. It keeps all other fields of the object and its metadata
+// unchanged. A copy of the struct is a copy of the object, provided that its maps are replaced and not modified.
 type Object[S any] struct {
 	APIVersion, Kind string
 	Metadata         Metadata
@@ -23,21 +22,24 @@ type Object[S any] struct {
 type Metadata struct {
 	Name, UID, ResourceVersion string
 	Labels                     map[string]string
-	// Created is when the object was created: the server's to write, and kept as it was read.
+	// Created is the creation time. The server sets it.
 	Created time.Time
-	// Deleting says that the object has a deletion timestamp: it goes once its finalizers are removed.
+	// Deleting says that the object has a deletion timestamp: it is deleted once its finalizers are removed.
 	Deleting bool
-	// rest are the other fields, and creationTimestamp.
+	// rest are the other fields and creationTimestamp.
 	rest map[string]json.RawMessage
 }
 
 // UnmarshalJSON reads an object.
 func (o *Object[S]) UnmarshalJSON(data []byte) error {
 	*o = Object[S]{}
-	return fields(data, &o.rest, map[string]any{"apiVersion": &o.APIVersion, "kind": &o.Kind, "metadata": &o.Metadata, "spec": &o.Spec})
+	return fields(data, &o.rest, map[string]any{
+		"apiVersion": &o.APIVersion, "kind": &o.Kind, "metadata": &o.Metadata,
+		"spec": &o.Spec,
+	})
 }
 
-// MarshalJSON writes the object, the fields that nobody here knows last.
+// MarshalJSON writes the object, with unknown fields at the end.
 func (o Object[S]) MarshalJSON() ([]byte, error) {
 	metadata, err := o.Metadata.MarshalJSON()
 	if err != nil {
@@ -57,7 +59,10 @@ func (o Object[S]) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads metadata.
 func (m *Metadata) UnmarshalJSON(data []byte) error {
 	*m = Metadata{}
-	err := fields(data, &m.rest, map[string]any{"name": &m.Name, "uid": &m.UID, "resourceVersion": &m.ResourceVersion, "labels": &m.Labels})
+	err := fields(data, &m.rest, map[string]any{
+		"name": &m.Name, "uid": &m.UID, "resourceVersion": &m.ResourceVersion,
+		"labels": &m.Labels,
+	})
 	if at := m.rest["deletionTimestamp"]; at != nil && string(at) != "null" {
 		m.Deleting = true
 	}
@@ -86,7 +91,7 @@ func (m Metadata) MarshalJSON() ([]byte, error) {
 	return join(new(bytes.Buffer), known, m.rest), nil
 }
 
-// fields reads a JSON object: each field that is known into its place, the others into rest.
+// fields decodes a JSON object: known fields into their targets, others into rest.
 func fields(data []byte, rest *map[string]json.RawMessage, known map[string]any) error {
 	if err := json.Unmarshal(data, rest); err != nil {
 		return err
@@ -102,13 +107,13 @@ func fields(data []byte, rest *map[string]json.RawMessage, known map[string]any)
 	return nil
 }
 
-// field is one of a JSON object.
+// field is a field of a JSON object.
 type field struct {
 	name  string
 	value []byte
 }
 
-// join writes a JSON object: known fields, and then the rest, sorted.
+// join writes a JSON object: the known fields, then the rest, sorted.
 func join(out *bytes.Buffer, known []field, rest map[string]json.RawMessage) []byte {
 	for _, name := range slices.Sorted(maps.Keys(rest)) {
 		known = append(known, field{name, rest[name]})
@@ -129,12 +134,12 @@ func join(out *bytes.Buffer, known []field, rest map[string]json.RawMessage) []b
 }
 
 func quote(text string) []byte {
-	quoted, _ := json.Marshal(text) // a string is always JSON
+	quoted, _ := json.Marshal(text) // a string can always be encoded
 	return quoted
 }
 
-// decode and encode call the methods of those who have them: encoding/json would look through the whole text once more
-// before or after, and a block has some kilobytes of it.
+// decode and encode call the JSON methods of a value directly if it has them. encoding/json would scan the whole text
+// once more, and a block has several kilobytes.
 func decode(data []byte, into any) error {
 	if u, ok := into.(json.Unmarshaler); ok {
 		return u.UnmarshalJSON(data)

@@ -11,26 +11,30 @@ import (
 	"pgregory.net/rapid"
 )
 
-// contents stand for what objects have.
+// contents is the spec of the test objects.
 type contents struct {
 	A int `json:"a"`
 }
 
-// whole is an object as other writers leave it, with fields and forms that nobody here would write.
-const whole = `{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"n","uid":"u","resourceVersion":"7","labels":{"x":"y"},` +
-	`"annotations":{"k":"{\"a\":\"<b>\"}"},"creationTimestamp":"2026-11-21T10:00:00.000Z","deletionTimestamp":"2026-11-21T11:00:00Z",` +
-	`"finalizers":["f"],"generation":3,"managedFields":[{"fieldsV1":{"f:spec":{ ".": {} }}}],"ownerReferences":[{"uid":"1"}]},` +
+// whole is an object of another writer, with unusual fields and formatting.
+const whole = `{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"n","uid":"u","resourceVersion":"7",` +
+	`"labels":{"x":"y"},` +
+	`"annotations":{"k":"{\"a\":\"<b>\"}"},"creationTimestamp":"2026-11-21T10:00:00.000Z",` +
+	`"deletionTimestamp":"2026-11-21T11:00:00Z",` +
+	`"finalizers":["f"],"generation":3,"managedFields":[{"fieldsV1":{"f:spec":{ ".": {} ` +
+	`}}}],"ownerReferences":[{"uid":"1"}]},` +
 	`"spec":{"a":1},"new":{"big": 12345678901234567890, "text": "\u00e9<&>"},"status":{"conditions":[]}}`
 
-func TestAnObjectIsWrittenAsItWasReadByteForByte(t *testing.T) {
+func TestObjectRoundTripIsExact(t *testing.T) {
 	var o Object[contents]
 	if err := json.Unmarshal([]byte(whole), &o); err != nil {
 		t.Fatal(err)
 	}
 	created := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
-	if o.APIVersion != "g/v1" || o.Kind != "Thing" || o.Spec.A != 1 || o.Metadata.Name != "n" || o.Metadata.UID != "u" ||
+	if o.APIVersion != "g/v1" || o.Kind != "Thing" || o.Spec.A != 1 || o.Metadata.Name != "n" ||
+		o.Metadata.UID != "u" ||
 		o.Metadata.ResourceVersion != "7" || o.Metadata.Labels["x"] != "y" || !o.Metadata.Created.Equal(created) {
-		t.Errorf("read as %+v", o)
+		t.Errorf("decoded as %+v", o)
 	}
 	got, err := o.MarshalJSON()
 	if err != nil {
@@ -41,7 +45,7 @@ func TestAnObjectIsWrittenAsItWasReadByteForByte(t *testing.T) {
 	}
 }
 
-func TestAChangedObjectKeepsTheRest(t *testing.T) {
+func TestChangedObjectKeepsOtherFields(t *testing.T) {
 	var o Object[contents]
 	if err := json.Unmarshal([]byte(whole), &o); err != nil {
 		t.Fatal(err)
@@ -67,7 +71,7 @@ func TestAChangedObjectKeepsTheRest(t *testing.T) {
 	}
 }
 
-func TestANewObjectHasNoMoreThanItWasGiven(t *testing.T) {
+func TestNewObjectHasOnlyGivenFields(t *testing.T) {
 	for _, c := range []struct {
 		make func(*Object[contents])
 		want string
@@ -86,21 +90,23 @@ func TestANewObjectHasNoMoreThanItWasGiven(t *testing.T) {
 	}
 }
 
-func TestAnObjectReadAnewHasNothingOfTheOneBefore(t *testing.T) {
+func TestUnmarshalResetsObject(t *testing.T) {
 	var o Object[contents]
 	for _, text := range []string{whole, `{"metadata":{"name":"m"}}`} {
 		if err := o.UnmarshalJSON([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got, err := json.Marshal(o); err != nil || string(got) != `{"apiVersion":"","kind":"","metadata":{"name":"m"},"spec":{"a":0}}` {
+	if got, err := json.Marshal(o); err != nil ||
+		string(got) != `{"apiVersion":"","kind":"","metadata":{"name":"m"},"spec":{"a":0}}` {
 		t.Errorf("%s, %v", got, err)
 	}
 }
 
-func TestWhatIsNoObjectIsRefused(t *testing.T) {
+func TestUnmarshalRejectsOtherJSON(t *testing.T) {
 	for _, text := range []string{
-		``, `[]`, `1`, `{"metadata":[]}`, `{"metadata":{"name":1}}`, `{"metadata":{"labels":{"a":1}}}`, `{"metadata":{"creationTimestamp":"x"}}`, `{"spec":1}`, `{"kind":{}}`, `{} {}`,
+		``, `[]`, `1`, `{"metadata":[]}`, `{"metadata":{"name":1}}`, `{"metadata":{"labels":{"a":1}}}`,
+		`{"metadata":{"creationTimestamp":"x"}}`, `{"spec":1}`, `{"kind":{}}`, `{} {}`,
 	} {
 		if err := new(Object[contents]).UnmarshalJSON([]byte(text)); err == nil {
 			t.Errorf("%s: no error", text)
@@ -108,9 +114,12 @@ func TestWhatIsNoObjectIsRefused(t *testing.T) {
 	}
 }
 
-func TestAnyFieldsOfObjectAndMetadataSurvive(t *testing.T) {
+func TestUnknownFieldsOfObjectRoundTrip(t *testing.T) {
 	values := rapid.SampledFrom([]string{`null`, `1`, `1.50`, `"<é"`, `[]`, `{"a":[null]}`, `{ "b" : 1 }`})
-	known := []string{"apiVersion", "kind", "metadata", "spec", "name", "uid", "resourceVersion", "labels", "creationTimestamp"}
+	known := []string{
+		"apiVersion", "kind", "metadata", "spec", "name", "uid", "resourceVersion", "labels",
+		"creationTimestamp",
+	}
 	names := rapid.String().Filter(func(s string) bool { return !slices.Contains(known, s) })
 	rapid.Check(t, func(t *rapid.T) {
 		raw := func(label string) map[string]json.RawMessage {
@@ -129,7 +138,10 @@ func TestAnyFieldsOfObjectAndMetadataSurvive(t *testing.T) {
 		if err := again.UnmarshalJSON(data); err != nil {
 			t.Fatal(err)
 		}
-		for where, both := range map[string][2]map[string]json.RawMessage{"object": {o.rest, again.rest}, "metadata": {o.Metadata.rest, again.Metadata.rest}} {
+		for where, both := range map[string][2]map[string]json.RawMessage{
+			"object":   {o.rest, again.rest},
+			"metadata": {o.Metadata.rest, again.Metadata.rest},
+		} {
 			text := func(m map[string]json.RawMessage) (out []string) {
 				for _, name := range slices.Sorted(maps.Keys(m)) {
 					out = append(out, name+"="+string(m[name]))

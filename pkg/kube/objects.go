@@ -8,36 +8,40 @@ import (
 	"net/http"
 )
 
-// Objects reads and writes the objects of one cluster-scoped kind, whose contents are of type S.
+// Objects reads and writes the objects of one cluster-scoped kind with a spec of type S.
 type Objects[S any] struct {
 	Resource[Object[S]]
-	// Untracked has the server no longer keep track of who set which field (metadata.managedFields). For an object of many
-	// fields that is a third of what a write costs it, and it serves nobody where nobody applies the object.
+	// Untracked disables the tracking of field ownership (metadata.managedFields). For an object with many fields that
+	// is a third of the cost of a write, and it has no use if the object is never applied.
 	Untracked bool
 }
 
-// NewObjects returns those of a plural name in an API group and version.
+// NewObjects returns the objects with a plural name in an API group and version.
 func NewObjects[S any](c *Client, groupVersion, plural string) Objects[S] {
 	return Objects[S]{Resource: NewResource[Object[S]](c, groupVersion, plural)}
 }
 
-// Create stores a new object and returns it with the metadata that the server gave it. An error wraps ErrExists when the
-// name is taken.
+// Create creates an object and returns it with the metadata from the server. The error wraps ErrExists if the name is
+// taken.
 func (r Objects[S]) Create(ctx context.Context, name string, object *Object[S]) (*Object[S], error) {
-	return r.write(ctx, request{what: r.what("create", name), method: http.MethodPost, path: r.path, of: r.named("")}, object)
+	return r.write(ctx, request{what: r.what("create", name), method: http.MethodPost, path: r.path, of: r.named("")},
+		object)
 }
 
-// Update replaces an object, compare-and-swap on the resourceVersion that it carries, and returns it with the metadata that
-// it has now. An error wraps ErrConflict when it was changed meanwhile, ErrNotFound when it is gone.
+// Update replaces an object by compare-and-swap on its resourceVersion and returns it with its new metadata. The error
+// wraps ErrConflict if the object has changed, and ErrNotFound if it is gone.
 func (r Objects[S]) Update(ctx context.Context, name string, object *Object[S]) (*Object[S], error) {
 	if r.Untracked {
 		object = object.untracked()
 	}
-	return r.write(ctx, request{what: r.what("update", name), method: http.MethodPut, path: r.path + "/" + name, of: r.named(name)}, object)
+	return r.write(ctx, request{
+		what: r.what("update", name), method: http.MethodPut, path: r.path + "/" + name,
+		of: r.named(name),
+	}, object)
 }
 
-// untracked returns the object with what has the server forget who set its fields: one empty entry (Kubernetes' API
-// concepts, "Server-Side Apply", clearing managedFields).
+// untracked returns the object with an entry that makes the server clear the field ownership: a single empty one
+// (Kubernetes API concepts, "Server-Side Apply", clearing managedFields).
 func (o *Object[S]) untracked() *Object[S] {
 	if _, tracked := o.Metadata.rest[managedFields]; !tracked {
 		return o
@@ -50,7 +54,7 @@ func (o *Object[S]) untracked() *Object[S] {
 
 const managedFields = "managedFields"
 
-// write has the server answer with the metadata alone: that is what it adds to what it was sent.
+// write requests only the metadata in the response, because the rest equals what was sent.
 func (r Objects[S]) write(ctx context.Context, q request, object *Object[S]) (*Object[S], error) {
 	body, err := encode(object)
 	if err != nil {
@@ -68,8 +72,8 @@ func (r Objects[S]) write(ctx context.Context, q request, object *Object[S]) (*O
 	return &stored, nil
 }
 
-// Delete removes the object of that name if it is still the one of that UID and resourceVersion. An error wraps
-// ErrConflict when it is not, ErrNotFound when it is gone.
+// Delete deletes an object if it has the given UID and resourceVersion. The error wraps ErrConflict if it has others,
+// and ErrNotFound if it is gone.
 func (r Objects[S]) Delete(ctx context.Context, name, uid, resourceVersion string) error {
 	body, err := json.Marshal(deleteOptions{
 		APIVersion:    "v1",
@@ -80,7 +84,8 @@ func (r Objects[S]) Delete(ctx context.Context, name, uid, resourceVersion strin
 		return fmt.Errorf("encode delete options: %w", err)
 	}
 	return r.client.do(ctx, request{
-		what: r.what("delete", name), method: http.MethodDelete, path: r.path + "/" + name, of: r.named(name), content: typeJSON, body: body,
+		what: r.what("delete", name), method: http.MethodDelete, path: r.path + "/" + name, of: r.named(name),
+		content: typeJSON, body: body,
 	}, nil)
 }
 

@@ -17,8 +17,8 @@ import (
 	"calico-cni/internal/runfault"
 )
 
-// plugin is a program that prints credentials, of client.authentication.k8s.io. It is given no standard input, whatever
-// interactiveMode says: a CNI plugin's carries the configuration. What it writes to standard error is thrown away.
+// plugin is a credential plugin (client.authentication.k8s.io). It gets no standard input, whatever interactiveMode
+// says, because standard input of a CNI plugin is the network configuration. Its standard error is discarded.
 //
 // Source: the Kubernetes reference, "Client Authentication (v1)".
 type plugin struct {
@@ -33,22 +33,22 @@ type plugin struct {
 	ProvideClusterInfo bool   `json:"provideClusterInfo"`
 	InteractiveMode    string `json:"interactiveMode"`
 
-	// cluster is told to the program if it wants to know.
+	// cluster is passed to the program if the kubeconfig requests that.
 	cluster cluster
-	// mu is held while the program runs, so that it runs once for all who wait for it.
+	// mu is held while the program runs, so that it runs once for concurrent requests.
 	mu sync.Mutex
-	// got is what the program printed last; refused says that the server did not take it.
+	// got is the last printed credential; refused says that the server rejected it.
 	got     *credential
 	refused bool
 }
 
-// credential is what a plugin printed.
+// credential is the output of a plugin.
 type credential struct {
 	token       string
 	certificate *tls.Certificate
 }
 
-// execCredential is the object that plugin and client exchange.
+// execCredential is the object that the plugin and the client exchange.
 type execCredential struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
@@ -63,19 +63,19 @@ type execCredential struct {
 	} `json:"status,omitempty"`
 }
 
-// execCluster is a cluster as a plugin is told of it.
+// execCluster describes a cluster to a plugin.
 type execCluster struct {
 	cluster
 	Config json.RawMessage `json:"config,omitempty"`
 }
 
-// configExtension is the extension of a cluster in a kubeconfig that is meant for plugins.
+// configExtension is the extension of a cluster in a kubeconfig that is passed to plugins.
 const configExtension = "client.authentication.k8s.io/exec"
 
-// errRun: a plugin fails, or prints what is no credential.
+// errRun: a plugin fails or prints an invalid credential.
 var errRun = errors.New("run the credential plugin (exec) of the kubeconfig")
 
-// check returns what is wrong with the configuration of the plugin. Version v1beta1 has a default for interactiveMode.
+// check validates the configuration of the plugin. In version v1beta1 interactiveMode has a default.
 func (p *plugin) check() error {
 	switch {
 	case p.Command == "":
@@ -99,17 +99,18 @@ func (p *plugin) check() error {
 	return errPluginMode
 }
 
-// pluginGroup precedes the version in the apiVersion of a plugin.
+// pluginGroup is the API group in the apiVersion of a plugin, with the slash.
 const pluginGroup = "client.authentication.k8s.io/"
 
-// last returns what the plugin printed last, nil when it did not run yet.
+// last returns the last credential of the plugin, nil before the first run.
 func (p *plugin) last() *credential {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.got
 }
 
-// credential returns what the plugin printed, and runs it first if it did not run yet or the server refused that.
+// credential returns the last credential of the plugin. It runs the plugin if there is none or if the server rejected
+// it.
 func (p *plugin) credential(ctx context.Context) (*credential, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -124,8 +125,8 @@ func (p *plugin) credential(ctx context.Context) (*credential, error) {
 	return p.got, nil
 }
 
-// refuse reports that the server does not accept a credential: the plugin runs again for the next request. The server
-// decides when a credential expires, and not the clock of the node.
+// refuse records that the server rejects a credential, so that the plugin runs again for the next request. The server
+// decides when a credential expires, not the clock of the node.
 func (p *plugin) refuse(c *credential) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -165,7 +166,7 @@ func (p *plugin) run(ctx context.Context) (credential, error) {
 	return credential{}, fmt.Errorf("%s: %w; see what it prints when it is run on this node", p.name(), err)
 }
 
-// notStarted explains why the program cannot be run, with the remedy.
+// notStarted says why the program cannot be started, with the remedy.
 func (p *plugin) notStarted(err error, environ []string) error {
 	reason, remedy := runfault.Plain(err).Error(), "make it a program that this node can run"
 	switch {
@@ -187,16 +188,16 @@ func (p *plugin) notStarted(err error, environ []string) error {
 	return fmt.Errorf("%s: %s; %s", p.name(), reason, remedy)
 }
 
-// name is the command as messages show it.
+// name returns the command for messages.
 func (p *plugin) name() string { return oneLine(p.Command) }
 
-// oneLine returns a text of the kubeconfig in one line, of 300 bytes at most.
+// oneLine returns a text of the kubeconfig on one line, with at most 300 bytes.
 func oneLine(text string) string {
 	text = strings.Join(strings.Fields(text), " ")
 	return strings.ToValidUTF8(text[:min(len(text), 300)], "")
 }
 
-// info is what the program finds in its environment.
+// info returns what the program gets in its environment.
 func (p *plugin) info() ([]byte, error) {
 	object := execCredential{APIVersion: p.APIVersion, Kind: "ExecCredential"}
 	if p.ProvideClusterInfo {
@@ -212,7 +213,7 @@ func (p *plugin) info() ([]byte, error) {
 	return json.Marshal(object)
 }
 
-// decode reads the output of the program. No error quotes it.
+// decode decodes the output of the program. Its errors do not quote the output.
 func (p *plugin) decode(printed []byte) (credential, error) {
 	var object execCredential
 	if len(bytes.TrimSpace(printed)) == 0 {
@@ -247,12 +248,12 @@ func (p *plugin) decode(printed []byte) (credential, error) {
 	return got, nil
 }
 
-// maxCredential bounds what a plugin may print, in bytes.
+// maxCredential limits the output of a plugin, in bytes.
 const maxCredential = 1 << 20
 
 var errTooMuch = errors.New("it prints too much")
 
-// bounded takes maxCredential bytes, and refuses more. It embeds no buffer: that would be filled past it.
+// bounded accepts at most maxCredential bytes. It does not embed the buffer, whose ReadFrom would ignore the limit.
 type bounded struct {
 	buffer bytes.Buffer
 	full   bool

@@ -11,13 +11,13 @@ import (
 	"time"
 )
 
-// expiredToken is a token whose claim says that it expired in 1970.
+// expiredToken returns a token that expired in 1970, according to its claim.
 func expiredToken() string {
 	part := base64.RawURLEncoding.EncodeToString
 	return part([]byte(`{}`)) + "." + part([]byte(`{"exp":1}`)) + "." + part([]byte("x"))
 }
 
-// named returns the path of a kubeconfig of that name.
+// named returns the path of a new kubeconfig with the given file name.
 func named(t *testing.T, name, text string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), name)
@@ -27,14 +27,14 @@ func named(t *testing.T, name, text string) string {
 	return file
 }
 
-// refusing is a server that accepts no credentials.
+// refusing is a server that rejects all credentials.
 func refusing(w http.ResponseWriter, _ *http.Request) {
 	fail(w, http.StatusUnauthorized, "Unauthorized", "")
 }
 
-// TestRemediesSuitTheCredentials has credentials of every kind that the server refuses: the remedy is for whoever renews
-// them, and only the kubeconfig of the install container is renewed by it.
-func TestRemediesSuitTheCredentials(t *testing.T) {
+// TestRemediesMatchCredentials has rejected credentials of every kind. The remedy must match the program that renews
+// them. Only the kubeconfig of the install container is renewed by the install container.
+func TestRemediesMatchCredentials(t *testing.T) {
 	s := listen(t, refusing)
 	token, cluster := expiredToken(), trusting(s)
 	pem, key := certificate(t, "client")
@@ -50,30 +50,49 @@ func TestRemediesSuitTheCredentials(t *testing.T) {
 	for name, c := range map[string]struct {
 		reason, remedy string
 		load           func() (*Client, error)
-		// expires says that the credentials say when they expire.
+		// expires says that the credentials have an expiry.
 		expires bool
 	}{
-		"token of the install container": {"its token has expired", "the watching install container renews it", file(InstalledName, "token: "+token), true},
-		"token":                          {"its token has expired", "write a new token there", file("kubeconfig", "token: "+token), true},
-		"token file":                     {"its token has expired", "see why the token in tokenFile " + tokenFile + " is not renewed", file("kubeconfig", "tokenFile: "+tokenFile), true},
+		"token of the install container": {
+			"its token has expired", "the watching install container renews it",
+			file(InstalledName, "token: "+token), true,
+		},
+		"token": {
+			"its token has expired", "write a new token there",
+			file("kubeconfig", "token: "+token), true,
+		},
+		"token file": {"its token has expired", "see why the token in tokenFile " + tokenFile +
+			" is not renewed", file("kubeconfig", "tokenFile: "+tokenFile), true},
 		"client certificate": {
-			"its client certificate has expired, or is not signed by the client CA", "write a new client certificate and its key there",
+			"its client certificate has expired, or is not signed by the client CA",
+			"write a new client certificate and its key there",
 			file("kubeconfig", "client-certificate-data: "+data(pem)+", client-key-data: "+data(key)), false,
 		},
 		"client certificate in files": {
 			"its client certificate has expired", "renew the client certificate " + filepath.Join(mount, "client.crt"),
-			file("kubeconfig", fmt.Sprintf("client-certificate: %s, client-key: %s", put(t, mount, "client.crt", pem, 0o600), put(t, mount, "client.key", key, 0o600))), false,
+			file("kubeconfig", fmt.Sprintf("client-certificate: %s, client-key: %s",
+				put(t, mount, "client.crt", pem, 0o600), put(t, mount, "client.key", key, 0o600))), false,
 		},
-		"password": {"its user name or password is wrong", "set a token or a client certificate instead", file("kubeconfig", "username: u, password: p"), false},
+		"password": {
+			"its user name or password is wrong", "set a token or a client certificate instead",
+			file("kubeconfig", "username: u, password: p"), false,
+		},
 		"credential plugin": {
 			"its credential plugin (exec) prints credentials that have expired", "run " + program + " on this node",
-			file("kubeconfig", "exec: {apiVersion: client.authentication.k8s.io/v1, command: "+program+", interactiveMode: Never}"), false,
+			file("kubeconfig", "exec: {apiVersion: client.authentication.k8s.io/v1, "+
+				"command: "+program+", interactiveMode: Never}"), false,
 		},
 		"supplied token": {"its token has expired", "write a new token there", func() (*Client, error) {
 			return LoadSupplied(named(t, InstalledName, kubeconfig(cluster, "token: "+token)), "test")
 		}, true},
-		"pod":               {"its token has expired", "the kubelet renews it", func() (*Client, error) { return inPod(mount, host, port, "test") }, true},
-		"CNI configuration": {"its token has expired", "write a new token there", func() (*Client, error) { return Direct{Server: s.URL, Token: token, CA: ca}.Client("test") }, true},
+		"pod": {
+			"its token has expired", "the kubelet renews it",
+			func() (*Client, error) { return podClient(mount, host, port, "test") }, true,
+		},
+		"CNI configuration": {
+			"its token has expired", "write a new token there",
+			func() (*Client, error) { return Direct{Server: s.URL, Token: token, CA: ca}.Client("test") }, true,
+		},
 	} {
 		client, err := c.load()
 		if err != nil {
@@ -90,18 +109,20 @@ func TestRemediesSuitTheCredentials(t *testing.T) {
 			}
 			_, says1, _ := strings.Cut(what, ": ")
 			says(t, err, says1, c.remedy)
-			if ours := strings.Contains(c.remedy, "install container"); strings.Contains(err.Error(), "install container") != ours {
+			if ours := strings.Contains(c.remedy, "install container"); strings.Contains(err.Error(),
+				"install container") != ours {
 				t.Errorf("%s: %q names the install container: want %t", name, err, ours)
 			}
 		}
 	}
 }
 
-func TestRemediesForAnotherCASuitTheOneWhoWritesIt(t *testing.T) {
+func TestRemediesForWrongCAMatchOrigin(t *testing.T) {
 	s := listen(t, refusing)
 	other, _ := certificate(t, "other")
 	path := put(t, t.TempDir(), "other.crt", other, 0o600)
-	inline := kubeconfig("server: '"+s.URL+"', certificate-authority-data: "+base64.StdEncoding.EncodeToString(other), "token: t")
+	inline := kubeconfig("server: '"+s.URL+"', certificate-authority-data: "+base64.StdEncoding.EncodeToString(other),
+		"token: t")
 	inFile := kubeconfig("server: '"+s.URL+"', certificate-authority: "+path, "token: t")
 	for _, c := range []struct {
 		name, text, remedy string
@@ -120,7 +141,7 @@ func TestRemediesForAnotherCASuitTheOneWhoWritesIt(t *testing.T) {
 	}
 }
 
-func TestARefusalForWantOfARightNamesTheCredentials(t *testing.T) {
+func TestForbiddenNamesCredentials(t *testing.T) {
 	s := listen(t, func(w http.ResponseWriter, _ *http.Request) { fail(w, http.StatusForbidden, "Forbidden", "") })
 	file := write(t, kubeconfig(trusting(s), "token: t"))
 	client, err := Load(file, "test")

@@ -5,10 +5,10 @@ import (
 	"path/filepath"
 )
 
-// InstalledName is the name of the kubeconfig that the install container writes and renews, as Calico's does.
+// InstalledName is the name of the kubeconfig that the install container writes and renews. Calico uses the same name.
 const InstalledName = "calico-kubeconfig"
 
-// origin says who writes the credentials of a client, and so who renews them.
+// origin says which program writes, and therefore renews, the credentials of a client.
 type origin int
 
 const (
@@ -20,7 +20,7 @@ const (
 	mounted
 )
 
-// originOf returns who writes a kubeconfig that the CNI configuration names.
+// originOf returns which program writes a kubeconfig that the CNI configuration names.
 func originOf(path string) origin {
 	if filepath.Base(path) == InstalledName {
 		return installed
@@ -28,14 +28,14 @@ func originOf(path string) origin {
 	return supplied
 }
 
-// Remedies for credentials and CA certificates that are renewed by a program.
+// Remedies for credentials and CA certificates that a program renews.
 const (
 	renewInstalled = "the watching install container renews it within a minute; see that it runs on this node, " +
 		"or restart the init container"
 	renewMounted = "the kubelet renews it; delete the pod if it does not, so that another takes its place"
 )
 
-// by returns the remedy of the program that writes the credentials, else that of a user.
+// by returns the remedy that applies to the origin of the credentials; user is the remedy for supplied ones.
 func (o origin) by(user string) string {
 	switch o {
 	case installed:
@@ -46,8 +46,8 @@ func (o origin) by(user string) string {
 	return user
 }
 
-// refusal returns why the server may not accept the credentials of a client, and the remedy. It goes by the credentials
-// that a request has, in the order of authorize.
+// refusal returns why the server may reject the credentials of a client, and the remedy. It considers the credentials
+// that a request uses, in the order of authorize.
 func (c *Client) refusal() (reason, remedy string) {
 	const token = "its token has expired, or its service account was created anew"
 	u := c.identity.user
@@ -61,7 +61,8 @@ func (c *Client) refusal() (reason, remedy string) {
 		return token, c.origin.by("write a new token there")
 	case c.identity.plugin != nil:
 		return "its credential plugin (exec) prints credentials that have expired, or those of another cluster",
-			fmt.Sprintf("run %s on this node with the arguments and the environment there, and log in anew if it asks to",
+			fmt.Sprintf("run %s on this node with the arguments and the environment there, and log in anew if it "+
+				"asks to",
 				c.identity.plugin.name())
 	case u.CertificateFile != "":
 		return refusedCertificate, fmt.Sprintf("renew the client certificate %s and its key", u.CertificateFile)
@@ -73,7 +74,7 @@ func (c *Client) refusal() (reason, remedy string) {
 
 const refusedCertificate = "its client certificate has expired, or is not signed by the client CA of the server"
 
-// newAuthority is the remedy for a CA certificate that is not that of the server.
+// newAuthority returns the remedy for a CA certificate that is not that of the server.
 func (c *Client) newAuthority() string {
 	if c.authority != "" {
 		return c.origin.by(fmt.Sprintf("replace the CA certificate %s by that of the cluster", c.authority))

@@ -12,42 +12,43 @@ import (
 	"calico-cni/internal/deadline"
 )
 
-// maxAnswer bounds an answer, in bytes: the largest list of a cluster of 5,000 nodes has some megabytes.
+// maxAnswer limits the size of a response, in bytes. The largest list of a cluster with 5,000 nodes has a few
+// megabytes.
 const maxAnswer = 64 << 20
 
-// Types of what is sent and accepted.
+// Media types of requests and responses.
 const (
 	typeJSON       = "application/json"
 	typeMergePatch = "application/merge-patch+json"
 	typeJSONPatch  = "application/json-patch+json"
 )
 
-// request is one request of the API, as often as it has to be made.
+// request is one request of the API, with its retries.
 type request struct {
-	// what names it in errors: "get ippools default".
+	// what names the request in errors, for example "get ippools default".
 	what, method, path string
 	query              url.Values
-	// of names the object that the request is about.
+	// of identifies the object of the request.
 	of subject
-	// accept is the type of the answer, JSON when it is empty; content the body's type.
+	// accept is the media type of the response, JSON if it is empty; content is that of the body.
 	accept, content string
 	body            []byte
 }
 
-// do makes the request and decodes the answer into out, unless out is nil. The time of the request starts once it may
-// be sent: neither the limit of the configuration nor the requests before it count.
+// do makes the request and decodes the response into out, unless out is nil. The time limit of the request starts when
+// it may be sent: the waits for the rate limit and for earlier requests do not count.
 func (c *Client) do(ctx context.Context, r request, out any) error {
 	if err := c.throttle(ctx); err != nil {
 		return c.explain(ctx, r, err)
 	}
-	leave, err := c.transport.lanes.enter(ctx)
+	leave, err := c.transport.queue.enter(ctx)
 	if err != nil {
 		return c.explain(ctx, r, err)
 	}
 	defer leave()
 	ctx, cancel := deadline.Within(ctx, requestTimeout, "the request")
 	defer cancel()
-	body, err := c.persist(ctx, r)
+	body, err := c.doWithRetry(ctx, r)
 	if err != nil {
 		return c.explain(ctx, r, err)
 	}
@@ -60,20 +61,21 @@ func (c *Client) do(ctx context.Context, r request, out any) error {
 	return nil
 }
 
-// throttle waits for the client's turn. It returns errNoTurn at once when the turn comes after the end of ctx.
+// throttle waits for the rate limit. It returns errRateLimited immediately if the wait would exceed the deadline of
+// ctx.
 func (c *Client) throttle(ctx context.Context) error {
 	if c.limiter == nil {
 		return nil
 	}
 	err := c.limiter.Wait(ctx)
 	if err != nil && ctx.Err() == nil {
-		return errNoTurn
+		return errRateLimited
 	}
 	return err
 }
 
-// persist makes the request, and repeats it as long as that is safe and may help.
-func (c *Client) persist(ctx context.Context, r request) ([]byte, error) {
+// doWithRetry makes the request and repeats it as long as that is safe and may help.
+func (c *Client) doWithRetry(ctx context.Context, r request) ([]byte, error) {
 	refused := false
 	for try := 0; ; try++ {
 		body, used, err := c.once(ctx, r)
@@ -83,7 +85,7 @@ func (c *Client) persist(ctx context.Context, r request) ([]byte, error) {
 		wait, again := repeat(r.method, err, try)
 		if unauthorized(err) && used != nil && !refused {
 			c.identity.plugin.refuse(used)
-			c.http.CloseIdleConnections() // the next connection presents the new certificate
+			c.http.CloseIdleConnections() // the next connection uses the new certificate
 			refused, again = true, true
 		}
 		if !again || try == maxRetries || sleep(ctx, wait) != nil || c.throttle(ctx) != nil {
@@ -92,8 +94,8 @@ func (c *Client) persist(ctx context.Context, r request) ([]byte, error) {
 	}
 }
 
-// once makes the request, and returns the body of a good answer, else an *answerError, or why there is no answer. used is
-// what a credential plugin printed for it.
+// once makes the request and returns the body of a successful response. The error is an *answerError for an
+// unsuccessful response, or says why there is no response. used is the plugin credential of the request.
 func (c *Client) once(ctx context.Context, r request) (body []byte, used *credential, err error) {
 	request, err := http.NewRequestWithContext(ctx, r.method, c.url(r), bytes.NewReader(r.body))
 	if err != nil {
@@ -124,7 +126,7 @@ func (c *Client) once(ctx context.Context, r request) (body []byte, used *creden
 	return body, used, nil
 }
 
-// url has the time that the client waits, for the server to wait no longer.
+// url returns the URL with the client's timeout, so that the server does not work for longer.
 func (c *Client) url(r request) string {
 	u := *c.server
 	u.Path, u.RawPath = path.Join("/", c.server.Path, r.path), ""
@@ -136,7 +138,7 @@ func (c *Client) url(r request) string {
 	return u.String()
 }
 
-// read reads an answer's body.
+// read reads the body of a response.
 func read(answer *http.Response) ([]byte, error) {
 	var body bytes.Buffer
 	if n := answer.ContentLength; n > 0 && n <= maxAnswer {

@@ -15,11 +15,12 @@ import (
 	"time"
 )
 
-func TestARequestIsWhatTheAPIExpects(t *testing.T) {
+func TestRequestFormat(t *testing.T) {
 	var got string
 	s := listen(t, func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		got = fmt.Sprintf("%s %s %s\naccept %s\ncontent %s\n%s", r.Proto, r.Method, r.URL, r.Header.Get("Accept"), r.Header.Get("Content-Type"), body)
+		got = fmt.Sprintf("%s %s %s\naccept %s\ncontent %s\n%s", r.Proto, r.Method, r.URL, r.Header.Get("Accept"),
+			r.Header.Get("Content-Type"), body)
 		if agent := r.UserAgent(); agent != "calico-cni/test" {
 			t.Errorf("user agent %q", agent)
 		}
@@ -29,62 +30,90 @@ func TestARequestIsWhatTheAPIExpects(t *testing.T) {
 	table := NewObjects[contents](c, "crd.projectcalico.org/v1", "ippools")
 	untracked := table
 	untracked.Untracked = true
-	thing := &Object[contents]{APIVersion: "g/v1", Kind: "Thing", Metadata: Metadata{Name: "a", UID: "u", ResourceVersion: "7"}, Spec: contents{1}}
+	thing := &Object[contents]{
+		APIVersion: "g/v1", Kind: "Thing",
+		Metadata: Metadata{Name: "a", UID: "u", ResourceVersion: "7"}, Spec: contents{1},
+	}
 	tracked := *thing
-	tracked.Metadata.rest = map[string]json.RawMessage{"managedFields": json.RawMessage(`[{"manager":"x"}]`), "annotations": json.RawMessage(`{"b":"c"}`)}
+	tracked.Metadata.rest = map[string]json.RawMessage{
+		"managedFields": json.RawMessage(`[{"manager":"x"}]`),
+		"annotations":   json.RawMessage(`{"b":"c"}`),
+	}
 	for _, r := range []struct {
 		make func() error
 		want string
 	}{
-		{func() error { _, err := c.Pod(ctx, "a", "b"); return err }, "GET /api/v1/namespaces/a/pods/b?timeout=15s\naccept " + metadataOnly + "\ncontent \n"},
-		{func() error { _, err := c.PodCIDRs(ctx, "a"); return err }, "GET /api/v1/nodes/a?timeout=15s\naccept application/json\ncontent \n"},
+		{
+			func() error { _, err := c.Pod(ctx, "a", "b"); return err },
+			"GET /api/v1/namespaces/a/pods/b?timeout=15s\naccept " + metadataOnly + "\ncontent \n",
+		},
+		{
+			func() error { _, err := c.PodCIDRs(ctx, "a"); return err },
+			"GET /api/v1/nodes/a?timeout=15s\naccept application/json\ncontent \n",
+		},
 		{
 			func() error { _, err := table.List(ctx, ListOptions{Selector: "!a,b=c", Cached: true}); return err },
-			"GET /apis/crd.projectcalico.org/v1/ippools?labelSelector=%21a%2Cb%3Dc&resourceVersion=0&timeout=15s\naccept application/json\ncontent \n",
+			"GET /apis/crd.projectcalico.org/v1/ippools?labelSelector=%21a%2Cb%3Dc" +
+				"&resourceVersion=0&timeout=15s\naccept application/json\ncontent \n",
 		},
 		{
 			func() error { _, err := table.GetCached(ctx, "a"); return err },
-			"GET /apis/crd.projectcalico.org/v1/ippools/a?resourceVersion=0&timeout=15s\naccept application/json\ncontent \n",
+			"GET /apis/crd.projectcalico.org/v1/ippools/a?resourceVersion=0&timeout=15s\naccept " +
+				"application/json\ncontent \n",
 		},
 		{
 			func() error {
-				_, err := untracked.Create(ctx, "a", &Object[contents]{APIVersion: "g/v1", Kind: "Thing", Metadata: Metadata{Name: "a"}})
+				_, err := untracked.Create(ctx, "a", &Object[contents]{
+					APIVersion: "g/v1", Kind: "Thing",
+					Metadata: Metadata{Name: "a"},
+				})
 				return err
 			},
-			"POST /apis/crd.projectcalico.org/v1/ippools?timeout=15s\naccept " + metadataOnly + "\ncontent application/json\n" +
+			"POST /apis/crd.projectcalico.org/v1/ippools?timeout=15s\naccept " + metadataOnly +
+				"\ncontent application/json\n" +
 				`{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"a"},"spec":{"a":0}}`,
 		},
 		{
 			func() error { _, err := table.Update(ctx, "a", &tracked); return err },
-			"PUT /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept " + metadataOnly + "\ncontent application/json\n" +
-				`{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"a","uid":"u","resourceVersion":"7","annotations":{"b":"c"},"managedFields":[{"manager":"x"}]},"spec":{"a":1}}`,
+			"PUT /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept " + metadataOnly +
+				"\ncontent application/json\n" +
+				`{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"a","uid":"u","resourceVersion":"7",` +
+				`"annotations":{"b":"c"},"managedFields":[{"manager":"x"}]},"spec":{"a":1}}`,
 		},
 		{
 			func() error { _, err := untracked.Update(ctx, "a", &tracked); return err },
-			"PUT /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept " + metadataOnly + "\ncontent application/json\n" +
-				`{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"a","uid":"u","resourceVersion":"7","annotations":{"b":"c"},"managedFields":[{}]},"spec":{"a":1}}`,
+			"PUT /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept " + metadataOnly +
+				"\ncontent application/json\n" +
+				`{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"a","uid":"u","resourceVersion":"7",` +
+				`"annotations":{"b":"c"},"managedFields":[{}]},"spec":{"a":1}}`,
 		},
 		{
 			func() error { _, err := untracked.Update(ctx, "a", thing); return err },
-			"PUT /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept " + metadataOnly + "\ncontent application/json\n" +
-				`{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"a","uid":"u","resourceVersion":"7"},"spec":{"a":1}}`,
+			"PUT /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept " + metadataOnly +
+				"\ncontent application/json\n" +
+				`{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"a","uid":"u","resourceVersion":"7"},` +
+				`"spec":{"a":1}}`,
 		},
 		{
 			func() error { return table.Delete(ctx, "a", "u", "7") },
-			"DELETE /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept application/json\ncontent application/json\n" +
+			"DELETE /apis/crd.projectcalico.org/v1/ippools/a?timeout=15s\naccept application/json\ncontent " +
+				"application/json\n" +
 				`{"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"uid":"u","resourceVersion":"7"}}`,
 		},
 		{
 			func() error { return c.AnnotatePod(ctx, "a", Meta{Name: "b", UID: "u"}, map[string]*string{"c": nil}) },
-			"PATCH /api/v1/namespaces/a/pods/b/status?timeout=15s\naccept " + metadataOnly + "\ncontent application/merge-patch+json\n" +
+			"PATCH /api/v1/namespaces/a/pods/b/status?timeout=15s\naccept " + metadataOnly +
+				"\ncontent application/merge-patch+json\n" +
 				`{"metadata":{"uid":"u","annotations":{"c":null}}}`,
 		},
 		{
 			func() error {
 				return c.AnnotatePodIf(ctx, "a", "b", map[string]string{"x/y~": "1"}, map[string]string{"z": "2"})
 			},
-			"PATCH /api/v1/namespaces/a/pods/b/status?timeout=15s\naccept " + metadataOnly + "\ncontent application/json-patch+json\n" +
-				`[{"op":"test","path":"/metadata/annotations/x~1y~0","value":"1"},{"op":"replace","path":"/metadata/annotations/z","value":"2"}]`,
+			"PATCH /api/v1/namespaces/a/pods/b/status?timeout=15s\naccept " + metadataOnly +
+				"\ncontent application/json-patch+json\n" +
+				`[{"op":"test","path":"/metadata/annotations/x~1y~0","value":"1"},{"op":"replace",` +
+				`"path":"/metadata/annotations/z","value":"2"}]`,
 		},
 	} {
 		if err := r.make(); err != nil {
@@ -96,7 +125,7 @@ func TestARequestIsWhatTheAPIExpects(t *testing.T) {
 	}
 }
 
-func TestServersAreURLsOrHostAndPort(t *testing.T) {
+func TestServerIsURLOrHostAndPort(t *testing.T) {
 	for server, want := range map[string]string{
 		"https://h":                 "https://h/version",
 		"https://h:6443/":           "https://h:6443/version",
@@ -127,8 +156,8 @@ func TestServersAreURLsOrHostAndPort(t *testing.T) {
 	}
 }
 
-// TestWaitingForTheServerEndsWithTheContext hangs when the context counts for nothing.
-func TestWaitingForTheServerEndsWithTheContext(t *testing.T) {
+// TestRequestEndsWithContext hangs if the context is ignored.
+func TestRequestEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := listen(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Retry-After", "1000000")
@@ -144,7 +173,7 @@ func TestWaitingForTheServerEndsWithTheContext(t *testing.T) {
 	says(t, err, "429 Too Many Requests", "please try again later.")
 }
 
-func TestCredentialsStayWithTheirServer(t *testing.T) {
+func TestCredentialsAreNotSentToOtherHosts(t *testing.T) {
 	seen := map[string]string{}
 	record := func(where string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -159,7 +188,7 @@ func TestCredentialsStayWithTheirServer(t *testing.T) {
 	ask := func(method, to string) error {
 		clear(seen)
 		c := loaded(t, trusting(s), "token: t")
-		c.userAgent = to // tells the server where to send us
+		c.userAgent = to // tells the server where to redirect to
 		return c.do(t.Context(), request{what: "ask", method: method, path: "/version"}, nil)
 	}
 	if err := ask(http.MethodGet, "/elsewhere"); err != nil || seen["api/elsewhere"] != "Authorization: Bearer t" {
@@ -177,19 +206,19 @@ func TestCredentialsStayWithTheirServer(t *testing.T) {
 	}
 }
 
-// endless is an answer without end.
+// endless is a response of infinite length.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 func (endless) Close() error               { return nil }
 
-func TestAnAnswerWithoutEndIsMalformed(t *testing.T) {
+func TestEndlessResponseIsMalformed(t *testing.T) {
 	if _, err := read(&http.Response{Body: endless{}}); !errors.Is(err, ErrMalformed) {
 		t.Errorf("read = %v", err)
 	}
 }
 
-func TestAKubeconfigsProxyIsAskedForTheServer(t *testing.T) {
+func TestProxyOfKubeconfig(t *testing.T) {
 	s := listen(t, func(http.ResponseWriter, *http.Request) {})
 	var got string
 	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -197,7 +226,8 @@ func TestAKubeconfigsProxyIsAskedForTheServer(t *testing.T) {
 		w.WriteHeader(http.StatusForbidden)
 	}))
 	defer proxy.Close()
-	err := loaded(t, trusting(s)+", proxy-url: '"+strings.Replace(proxy.URL, "//", "//u:"+secret+"@", 1)+"'", "").Ping(t.Context())
+	err := loaded(t, trusting(s)+", proxy-url: '"+strings.Replace(proxy.URL, "//", "//u:"+secret+"@", 1)+"'",
+		"").Ping(t.Context())
 	if !errors.Is(err, ErrUnavailable) {
 		t.Fatalf("Ping = %v, want ErrUnavailable", err)
 	}
@@ -207,8 +237,8 @@ func TestAKubeconfigsProxyIsAskedForTheServer(t *testing.T) {
 	}
 }
 
-// TestTheEnvironmentsProxyIsAskedButNotForWhatItExcepts runs itself, for net/http reads the environment once.
-func TestTheEnvironmentsProxyIsAskedButNotForWhatItExcepts(t *testing.T) {
+// TestProxyOfEnvironment runs itself in a subprocess, because net/http reads the environment only once.
+func TestProxyOfEnvironment(t *testing.T) {
 	if server := os.Getenv("TEST_SERVER"); server != "" {
 		c := loaded(t, "server: '"+server+"'", "")
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url(request{path: "/"}), nil)
@@ -220,10 +250,14 @@ func TestTheEnvironmentsProxyIsAskedButNotForWhatItExcepts(t *testing.T) {
 		return
 	}
 	for server, want := range map[string]string{
-		"https://api.test:6443": "proxy http://proxy.test:3128 <nil>", "https://10.96.0.1": "proxy <nil> <nil>", "https://a.excepted.test": "proxy <nil> <nil>",
+		"https://api.test:6443": "proxy http://proxy.test:3128 <nil>", "https://10.96.0.1": "proxy <nil> <nil>",
+		"https://a.excepted.test": "proxy <nil> <nil>",
 	} {
 		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
-		cmd.Env = []string{"TEST_SERVER=" + server, "HTTPS_PROXY=http://proxy.test:3128", "NO_PROXY=10.96.0.0/12,.excepted.test", "TMPDIR=" + t.TempDir()}
+		cmd.Env = []string{
+			"TEST_SERVER=" + server, "HTTPS_PROXY=http://proxy.test:3128",
+			"NO_PROXY=10.96.0.0/12,.excepted.test", "TMPDIR=" + t.TempDir(),
+		}
 		out, err := cmd.CombinedOutput()
 		if err != nil || !strings.Contains(string(out), want+"\n") {
 			t.Errorf("%s: %v, want %s:\n%s", server, err, want, out)

@@ -14,22 +14,22 @@ import (
 )
 
 const (
-	// maxRetries bounds how often a request is repeated, as other clients of the API do.
+	// maxRetries limits the retries of a request, as in other clients of the API.
 	maxRetries = 10
-	// retryPause is the pause before a request is repeated on a new connection; the first time there is none.
+	// retryPause is the pause before a retry on a new connection. The first retry has none.
 	retryPause = time.Second
 )
 
-// repeat reports whether a failed request may be made again, and after what time. A write is repeated only when it was
-// certainly not executed: otherwise the second one would meet the effects of the first. A read is repeated also when its
-// answer was lost, or when a server that fails asks to come back.
+// repeat reports whether a failed request may be retried, and after which time. A write is retried only if it was
+// certainly not executed, because otherwise the second write would conflict with the effects of the first. A read is
+// also retried if its response was lost, or if a failing server sends Retry-After.
 //
-// A connection that is refused is not retried: in an outage a DEL queues its release at once, and the runtime repeats an
-// ADD.
+// A refused connection is not retried: in an outage a DEL queues its release at once, and the runtime retries an ADD.
 func repeat(method string, err error, try int) (wait time.Duration, again bool) {
 	var answer *answerError
 	if errors.As(err, &answer) {
-		return answer.retryAfter, answer.retry && (method == http.MethodGet || answer.code == http.StatusTooManyRequests)
+		return answer.retryAfter, answer.retry &&
+			(method == http.MethodGet || answer.code == http.StatusTooManyRequests)
 	}
 	if try > 0 {
 		wait = retryPause
@@ -37,13 +37,13 @@ func repeat(method string, err error, try int) (wait time.Duration, again bool) 
 	return wait, notProcessed(err) || method == http.MethodGet && lost(err)
 }
 
-// unauthorized reports whether the server did not accept the credentials.
+// unauthorized reports whether the server rejected the credentials.
 func unauthorized(err error) bool {
 	var answer *answerError
 	return errors.As(err, &answer) && answer.code == http.StatusUnauthorized
 }
 
-// Texts of errors of net/http that have neither a type nor a variable. Tests with real frames hold them to net/http.
+// Texts of net/http errors that have neither a type nor a variable. Tests with real frames check that they match.
 const (
 	connectionLost = "http2: client connection lost"
 	refusedStream  = "REFUSED_STREAM"
@@ -53,30 +53,30 @@ const (
 	streamError    = "stream error: "
 )
 
-// What they mean.
+// The meaning of these errors.
 var (
 	errConnectionLost   = errors.New("the connection was lost: the server stopped answering on it")
 	errConnectionClosed = errors.New("the connection was closed before the answer was complete")
 	errNotProcessed     = errors.New("the server is shutting down, or takes no more requests on this connection")
-	errNoTurn           = errors.New("the limit of requests lets this one wait longer than the command may take")
+	errRateLimited      = errors.New("the rate limit would delay this request beyond the deadline of the command")
 	errAborted          = errors.New("the server, or a proxy before it, aborted the request")
 )
 
-// notProcessed reports whether a server has said over HTTP/2 that it did not process a request: by REFUSED_STREAM, or by
-// GOAWAY with the number of an earlier stream (RFC 9113, sections 6.8 and 8.7).
+// notProcessed reports whether a server said over HTTP/2 that it did not process a request: with REFUSED_STREAM, or
+// with a GOAWAY that names an earlier stream (RFC 9113, sections 6.8 and 8.7).
 func notProcessed(err error) bool {
 	text := err.Error()
 	return strings.Contains(text, refusedStream) || strings.Contains(text, goAway)
 }
 
-// lost reports whether a connection ended before the answer was complete. The request may have been executed.
+// lost reports whether a connection ended before the response was complete. The request may have been executed.
 func lost(err error) bool {
 	text := err.Error()
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		strings.Contains(text, connectionLost) || strings.Contains(text, goAwayClosed)
 }
 
-// later returns when the server asks to come back, if it does.
+// later returns the wait that the server requests with Retry-After, if any.
 func later(answer *http.Response) (time.Duration, bool) {
 	if answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode < 500 {
 		return 0, false

@@ -10,25 +10,40 @@ import (
 	"testing"
 )
 
-// TestWritesAreRepeatedOnlyWhenTheyWereNotExecuted counts the requests that reach the server.
-func TestWritesAreRepeatedOnlyWhenTheyWereNotExecuted(t *testing.T) {
+// TestRetries counts the requests that reach the server.
+func TestRetries(t *testing.T) {
 	for name, c := range map[string]struct {
 		code           int
 		after          string
-		bad            int // answers of that kind
-		reads, writes  int // requests that are made
+		bad            int // number of failing responses
+		reads, writes  int // expected requests
 		read, wrote    error
 		withoutAStatus bool
 	}{
-		"too many requests":       {code: 429, after: "0", bad: 2, reads: 3, writes: 3},
-		"too many for ever":       {code: 429, after: "0", bad: 1000, reads: 11, writes: 11, read: ErrUnavailable, wrote: ErrUnavailable},
-		"too many, no time given": {code: 429, bad: 1, reads: 1, writes: 1, read: ErrUnavailable, wrote: ErrUnavailable},
-		"server error":            {code: 500, after: "0", bad: 2, reads: 3, writes: 1, wrote: ErrUnavailable},
-		"unavailable":             {code: 503, after: "0", bad: 2, reads: 3, writes: 1, wrote: ErrUnavailable},
-		"timeout":                 {code: 504, after: "0", bad: 1, reads: 2, writes: 1, wrote: ErrUnavailable},
-		"no time given":           {code: 503, bad: 1, reads: 1, writes: 1, read: ErrUnavailable, wrote: ErrUnavailable},
-		"a date":                  {code: 503, after: "Wed, 21 Oct 2026 07:28:00 GMT", bad: 1, reads: 1, writes: 1, read: ErrUnavailable, wrote: ErrUnavailable},
-		"conflict":                {code: 409, after: "0", bad: 1, reads: 1, writes: 1, read: ErrConflict, wrote: ErrConflict},
+		"too many requests": {code: 429, after: "0", bad: 2, reads: 3, writes: 3},
+		"too many, permanently": {
+			code: 429, after: "0", bad: 1000, reads: 11, writes: 11, read: ErrUnavailable,
+			wrote: ErrUnavailable,
+		},
+		"too many, no time given": {
+			code: 429, bad: 1, reads: 1, writes: 1, read: ErrUnavailable,
+			wrote: ErrUnavailable,
+		},
+		"server error": {code: 500, after: "0", bad: 2, reads: 3, writes: 1, wrote: ErrUnavailable},
+		"unavailable":  {code: 503, after: "0", bad: 2, reads: 3, writes: 1, wrote: ErrUnavailable},
+		"timeout":      {code: 504, after: "0", bad: 1, reads: 2, writes: 1, wrote: ErrUnavailable},
+		"no time given": {
+			code: 503, bad: 1, reads: 1, writes: 1, read: ErrUnavailable,
+			wrote: ErrUnavailable,
+		},
+		"a date": {
+			code: 503, after: "Wed, 21 Oct 2026 07:28:00 GMT", bad: 1, reads: 1, writes: 1,
+			read: ErrUnavailable, wrote: ErrUnavailable,
+		},
+		"conflict": {
+			code: 409, after: "0", bad: 1, reads: 1, writes: 1, read: ErrConflict,
+			wrote: ErrConflict,
+		},
 	} {
 		made := 0
 		var bodies []string
@@ -56,7 +71,10 @@ func TestWritesAreRepeatedOnlyWhenTheyWereNotExecuted(t *testing.T) {
 				func() error { return things.Delete(ctx, "a", "u", "7") },
 				`{"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"uid":"u","resourceVersion":"7"}}`,
 			},
-			"patch": {func() error { return client.AnnotatePod(ctx, "a", Meta{Name: "b"}, nil) }, `{"metadata":{"annotations":null}}`},
+			"patch": {
+				func() error { return client.AnnotatePod(ctx, "a", Meta{Name: "b"}, nil) },
+				`{"metadata":{"annotations":null}}`,
+			},
 		} {
 			made, bodies = 0, nil
 			want, requests := c.wrote, c.writes
@@ -64,14 +82,16 @@ func TestWritesAreRepeatedOnlyWhenTheyWereNotExecuted(t *testing.T) {
 				want, requests = c.read, c.reads
 			}
 			err := r.make()
-			if !errors.Is(err, want) || made != requests || strings.Join(bodies, "") != strings.Repeat(r.body, requests) {
-				t.Errorf("%s, %s: %v after %d requests with %q; want %v after %d, each with its body", name, verb, err, made, bodies, want, requests)
+			if !errors.Is(err, want) || made != requests ||
+				strings.Join(bodies, "") != strings.Repeat(r.body, requests) {
+				t.Errorf("%s, %s: %v after %d requests with %q; want %v after %d, each with its body", name, verb, err,
+					made, bodies, want, requests)
 			}
 		}
 	}
 }
 
-func TestReadsAreRepeatedAfterALostConnectionAndWritesAreNot(t *testing.T) {
+func TestOnlyReadsAreRetriedAfterLostConnection(t *testing.T) {
 	for method, want := range map[string]int32{
 		http.MethodGet: 2, http.MethodPost: 1, http.MethodPut: 1, http.MethodPatch: 1, http.MethodDelete: 1,
 	} {
@@ -91,7 +111,7 @@ func TestReadsAreRepeatedAfterALostConnectionAndWritesAreNot(t *testing.T) {
 		ask := func() error {
 			return c.do(t.Context(), request{what: "ask", method: method, path: "/", body: []byte("x")}, nil)
 		}
-		// The second request uses a connection that worked before, which net/http is readier to repeat.
+		// The second request uses a connection that worked before, on which net/http retries more readily.
 		if err := ask(); err != nil {
 			t.Fatal(err)
 		}

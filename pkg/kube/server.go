@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// parseServer parses a URL, or host and port, which stand for http. Any host may be in brackets, because Calico's
-// installer writes KUBERNETES_SERVICE_HOST in brackets, whether it is an IPv6 address or not.
+// parseServer parses a URL, or host and port, which imply http. Any host may be in brackets, because Calico's installer
+// writes KUBERNETES_SERVICE_HOST in brackets even if it is not an IPv6 address.
 func parseServer(server string) (*url.URL, error) {
 	if server == "" {
 		return nil, errServerEmpty
@@ -27,7 +27,7 @@ func parseServer(server string) (*url.URL, error) {
 	if end < 0 {
 		end = len(rest)
 	}
-	start := strings.LastIndexByte(rest[:end], '@') + 1 // after the user and the password
+	start := strings.LastIndexByte(rest[:end], '@') + 1 // after the user and password
 	host, err := hostAndPort(rest[start:end])
 	if err != nil {
 		return nil, err
@@ -40,11 +40,11 @@ func parseServer(server string) (*url.URL, error) {
 	return u, nil
 }
 
-// hasScheme reports whether a server is a URL, rather than host and port.
+// hasScheme reports whether a server is a URL rather than host and port.
 func hasScheme(server string) bool { return strings.Contains(server, "://") }
 
-// hostAndPort checks the host and the port of a URL, and returns them in the form that net/url accepts: brackets around
-// IPv6 addresses, and around nothing else.
+// hostAndPort checks the host and port of a URL. It returns them in the form that net/url accepts, with brackets only
+// around IPv6 addresses.
 func hostAndPort(text string) (string, error) {
 	host, port := text, ""
 	if end := strings.LastIndexByte(text, ']'); end >= 0 {
@@ -71,7 +71,7 @@ func hostAndPort(text string) (string, error) {
 	return host + port, nil
 }
 
-// notInterface reports whether a character is not usual in the name of an interface.
+// notInterface reports whether a character is unusual in an interface name.
 func notInterface(r rune) bool {
 	switch {
 	case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9':
@@ -88,8 +88,8 @@ func unbracketed(host string) string {
 	return host
 }
 
-// certificateName is the name that the certificate of a server has to be valid for; empty stands for the host of its
-// URL. A certificate is valid for an address without its zone.
+// certificateName returns the name that the server's certificate must be valid for. Empty means the host of the URL. A
+// certificate is valid for an address without its zone.
 func certificateName(c cluster, server *url.URL) string {
 	if addr, err := netip.ParseAddr(server.Hostname()); c.ServerName == "" && err == nil && addr.Zone() != "" {
 		return addr.WithZone("").String()

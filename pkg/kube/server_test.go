@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-// listen starts a server with TLS and HTTP/2, as an API server has it, that asks for client certificates.
+// listen starts a server with TLS and HTTP/2 that requests client certificates, like an API server.
 func listen(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	s := httptest.NewUnstartedServer(api(handler))
@@ -34,7 +34,7 @@ func listen(t *testing.T, handler http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// api answers as an API server does where the handler writes nothing: with something that is an object and a version.
+// api adds a default response if the handler writes nothing: one that is both an object and a version.
 func api(handler http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		answer := &answer{ResponseWriter: w}
@@ -48,7 +48,7 @@ func api(handler http.HandlerFunc) http.Handler {
 
 const anything = `{"apiVersion":"v1","gitVersion":"v1.36.0"}`
 
-// answer notes whether something was written.
+// answer records whether something was written.
 type answer struct {
 	http.ResponseWriter
 	begun bool
@@ -64,7 +64,7 @@ func (a *answer) Write(data []byte) (int, error) {
 	return a.ResponseWriter.Write(data)
 }
 
-// fail answers with a Status of the API.
+// fail responds with a Status of the API.
 func fail(w http.ResponseWriter, code int, reason, details string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
@@ -72,19 +72,21 @@ func fail(w http.ResponseWriter, code int, reason, details string) {
 }
 
 func statusBody(reason, details string) string {
-	return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"the message","reason":%q,"details":{%s}}`, reason, details)
+	return fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"the `+
+		`message","reason":%q,"details":{%s}}`, reason, details)
 }
 
-// trusting is a kubeconfig's cluster, as fields, of a server that listen started.
+// trusting returns the cluster fields of a kubeconfig for a server of listen.
 func trusting(s *httptest.Server) string {
-	return fmt.Sprintf("server: '%s', certificate-authority-data: %s", s.URL, base64.StdEncoding.EncodeToString(caOf(s)))
+	return fmt.Sprintf("server: '%s', certificate-authority-data: %s", s.URL,
+		base64.StdEncoding.EncodeToString(caOf(s)))
 }
 
 func caOf(s *httptest.Server) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw})
 }
 
-// loaded is a client with the given fields of its cluster and its user. A user without fields has a token.
+// loaded returns a client with the given fields of its cluster and user. A user without fields has a token.
 func loaded(t *testing.T, cluster, user string) *Client {
 	t.Helper()
 	if user == "" {
@@ -98,7 +100,7 @@ func loaded(t *testing.T, cluster, user string) *Client {
 	return c
 }
 
-// certificate makes a client certificate and its key, in PEM.
+// certificate creates a client certificate and its key, in PEM.
 func certificate(t *testing.T, name string) (cert, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -106,7 +108,8 @@ func certificate(t *testing.T, name string) (cert, key []byte) {
 		t.Fatal(err)
 	}
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour).Truncate(time.Second),
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotAfter: time.Now().Add(time.Hour).Truncate(time.Second),
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	if err != nil {
@@ -116,7 +119,10 @@ func certificate(t *testing.T, name string) (cert, key []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	return pem.EncodeToMemory(&pem.Block{
+		Type:  "CERTIFICATE",
+		Bytes: der,
+	}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }
 
 // put writes a file and returns its path.
@@ -129,25 +135,25 @@ func put(t *testing.T, dir, name string, data []byte, mode os.FileMode) string {
 	return path
 }
 
-// says fails the test unless an error's text has all of these, and not the secret.
+// says fails the test unless the error contains all texts, and not the secret.
 func says(t *testing.T, err error, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if !strings.Contains(err.Error(), text) {
-			t.Errorf("%q does not say %q", err, text)
+			t.Errorf("%q does not contain %q", err, text)
 		}
 	}
 	if strings.Contains(err.Error(), secret) {
-		t.Errorf("%q has the secret", err)
+		t.Errorf("%q contains the secret", err)
 	}
 }
 
-// quiet fails the test if an error's text has one of these.
+// quiet fails the test if the error contains one of the texts.
 func quiet(t *testing.T, err error, texts ...string) {
 	t.Helper()
 	for _, text := range texts {
 		if strings.Contains(err.Error(), text) {
-			t.Errorf("%q says %q", err, text)
+			t.Errorf("%q contains %q", err, text)
 		}
 	}
 }

@@ -5,9 +5,9 @@ import (
 	"fmt"
 )
 
-// CheckKubeconfig returns why Load refuses a kubeconfig with this content at this path, nil when it does not. It reads the
-// files that the kubeconfig names. An error wraps ErrKubeconfig, and fs.ErrNotExist when one of them is missing; it shows
-// nothing that the kubeconfig says.
+// CheckKubeconfig returns the error with which Load rejects a kubeconfig with this content and path. It reads the files
+// that the kubeconfig names. The error wraps ErrKubeconfig, and fs.ErrNotExist if a file is missing. It contains no
+// value of the kubeconfig.
 func CheckKubeconfig(data []byte, path string) error {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return fmt.Errorf("%w %s: %w", ErrKubeconfig, path, errNoText)

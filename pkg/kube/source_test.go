@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestCheckKubeconfigAgreesWithLoad compares the check that is made before a file is written with the reader of the file.
+// TestCheckKubeconfigAgreesWithLoad compares the check before a kubeconfig is written with the function that reads it.
 func TestCheckKubeconfigAgreesWithLoad(t *testing.T) {
 	for _, text := range []string{
 		kubeconfig("server: 'https://10.96.0.1:443'", "token: 'T'"),
@@ -29,7 +29,8 @@ func TestCheckKubeconfigAgreesWithLoad(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkErr := CheckKubeconfig(data, path)
-		if (loadErr == nil) != (checkErr == nil) || errors.Is(loadErr, fs.ErrNotExist) != errors.Is(checkErr, fs.ErrNotExist) {
+		if (loadErr == nil) != (checkErr == nil) || errors.Is(loadErr, fs.ErrNotExist) != errors.Is(checkErr,
+			fs.ErrNotExist) {
 			t.Errorf("%s\nLoad: %v\nCheckKubeconfig: %v", text, loadErr, checkErr)
 		}
 		if checkErr != nil && !errors.Is(checkErr, ErrKubeconfig) {

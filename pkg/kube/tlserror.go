@@ -12,8 +12,7 @@ import (
 	"time"
 )
 
-// tlsFailure explains why no TLS connection could be made, with the remedy for that cause. It returns nil for an error that
-// has nothing to do with TLS.
+// tlsFailure says why a TLS connection failed, with a remedy. It returns nil for an error that is unrelated to TLS.
 func (c *Client) tlsFailure(err error) error {
 	var unverified *tls.CertificateVerificationError
 	var operation *net.OpError
@@ -25,8 +24,10 @@ func (c *Client) tlsFailure(err error) error {
 		return c.alerted(alertOf(operation.Err))
 	case c.transport.certificateAsked.Load() && !c.transport.answered.Load() &&
 		(strings.Contains(text, notEstablished) || errors.Is(err, syscall.EPIPE)):
-		// With TLS 1.3 the server verifies the client certificate after the handshake of the client, and the alert may be lost.
-		return fmt.Errorf("%s closes connections after it asked for a client certificate; see whether that of %s is missing, "+
+		// With TLS 1.3 the server verifies the client certificate after the client's handshake, and its alert may be
+		// lost.
+		return fmt.Errorf("%s closes connections after it asked for a client certificate; see whether that of %s is "+
+			"missing, "+
 			"has expired, or is not signed by the client CA of the server", c.Host(), c.source)
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%s answers in plain HTTP, without TLS; correct scheme or port of the server in %s",
@@ -37,12 +38,13 @@ func (c *Client) tlsFailure(err error) error {
 		return c.tooOld()
 	case strings.Contains(text, "TLS handshake timeout"):
 		return fmt.Errorf("%s accepts connections but does not complete a TLS handshake; "+
-			"see whether the API server is overloaded, and whether the server in %s has the right port", c.Host(), c.source)
+			"see whether the API server is overloaded, and whether the server in %s has the "+
+			"right port", c.Host(), c.source)
 	}
 	return nil
 }
 
-// unverified explains why the server's certificate is not accepted.
+// unverified says why the server's certificate is not trusted.
 func (c *Client) unverified(err *tls.CertificateVerificationError) error {
 	var invalid x509.CertificateInvalidError
 	var host x509.HostnameError
@@ -62,7 +64,8 @@ func (c *Client) unverified(err *tls.CertificateVerificationError) error {
 			fmt.Sprintf("use one of these as server or tls-server-name in %s, or issue the certificate for %s as well",
 				c.source, host.Host))
 	case errors.As(err, &authority) && c.systemCAs:
-		return fail("is signed by a CA that this node does not trust", c.source+" names no CA: set its certificate-authority")
+		return fail("is signed by a CA that this node does not trust",
+			c.source+" names no CA: set its certificate-authority")
 	case errors.As(err, &authority):
 		return fail("is not signed by the CA certificate in "+c.source, c.newAuthority())
 	case errors.As(err, &roots):
@@ -76,11 +79,12 @@ func (c *Client) unverified(err *tls.CertificateVerificationError) error {
 	return fail("cannot be verified", "issue it again")
 }
 
-// invalid explains what is wrong with a certificate of the server, or with the one of a CA above it.
+// invalid says what is wrong with a certificate of the server or of a CA above it.
 func (c *Client) invalid(err x509.CertificateInvalidError, chain []*x509.Certificate) error {
 	what, renew := fmt.Sprintf("the certificate of the API server at %s", c.Host()), "renew it on the control plane"
 	if err.Cert != nil && (len(chain) == 0 || !err.Cert.Equal(chain[0])) {
-		what = fmt.Sprintf("the CA certificate %q above that of the API server at %s", err.Cert.Subject.CommonName, c.Host())
+		what = fmt.Sprintf("the CA certificate %q above that of the API server at %s", err.Cert.Subject.CommonName,
+			c.Host())
 		renew = fmt.Sprintf("renew it on the control plane and in the certificate-authority of %s", c.source)
 	}
 	switch {
@@ -96,7 +100,7 @@ func (c *Client) invalid(err x509.CertificateInvalidError, chain []*x509.Certifi
 	return fmt.Errorf("%s breaks the constraints of its CA; issue it again", what)
 }
 
-// Alerts of a TLS server by which it refuses the client's certificate, and others (RFC 8446, section 6).
+// Alerts with which a TLS server rejects the client's certificate, and others (RFC 8446, section 6).
 const (
 	alertHandshakeFailure    = 40
 	alertBadCertificate      = 42
@@ -112,8 +116,8 @@ const (
 	alertCertificateRequired = 116
 )
 
-// alertOf returns the alert that crypto/tls reports, which has no exported type there, by its text. It returns 255, which
-// no alert has, for another error.
+// alertOf returns the alert that crypto/tls reports. It parses the text, because the type is not exported there. It
+// returns 255, which is not an alert, for any other error.
 func alertOf(err error) tls.AlertError {
 	for code := range tls.AlertError(255) {
 		if code.Error() == err.Error() {
@@ -123,14 +127,14 @@ func alertOf(err error) tls.AlertError {
 	return 255
 }
 
-// alerted explains an alert with which the server ended the handshake.
+// alerted describes an alert with which the server ended the handshake.
 func (c *Client) alerted(alert tls.AlertError) error {
 	client := func(reason, remedy string) error {
 		return fmt.Errorf("the API server at %s refuses the client certificate of %s: %s; %s",
 			c.Host(), c.source, reason, remedy)
 	}
 	if alert == alertHandshakeFailure && c.transport.certificateAsked.Load() {
-		// Before TLS 1.3 there is no alert of its own for this.
+		// TLS versions before 1.3 have no specific alert for this.
 		alert = alertCertificateRequired
 	}
 	switch alert {
@@ -161,7 +165,7 @@ func (c *Client) tooOld() error {
 	return fmt.Errorf("%s speaks no TLS 1.2 or newer; allow it there (--tls-min-version)", c.Host())
 }
 
-// namesOf returns what a certificate is valid for.
+// namesOf returns the names and addresses that a certificate is valid for.
 func namesOf(certificate *x509.Certificate) string {
 	names := certificate.DNSNames
 	for _, ip := range certificate.IPAddresses {

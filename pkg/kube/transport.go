@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// serverURL returns the URL of a cluster's server. A path in it precedes the path of each request. An error wraps errServer,
-// and does not quote the server.
+// serverURL returns the URL of a cluster's server. A path in it is prepended to the path of each request. The error
+// wraps errServer and does not quote the server.
 func serverURL(server string) (*url.URL, error) {
 	u, err := parseServer(server)
 	if err != nil {
@@ -22,25 +22,27 @@ func serverURL(server string) (*url.URL, error) {
 	return u, nil
 }
 
-// Health checks of an HTTP/2 connection. A connection on which nothing arrives for pingAfter is pinged, and closed when
-// the answer takes longer than pingTimeout. Together they are less than the five seconds of an undo step, so that a step
-// that meets a connection which died silently still has time for a new one. A server that is slow to answer requests
-// still answers pings.
+// Health checks of an HTTP/2 connection. A connection is pinged if nothing arrives for pingAfter, and closed if there
+// is no reply within pingTimeout. Together they are shorter than the five seconds of an undo step, so that an undo step
+// on a silently dead connection still has time for a new one. A server that is slow to answer requests still answers
+// pings.
 const (
 	pingAfter   = time.Second
 	pingTimeout = 3 * time.Second
 )
 
-// idleTimeout is how long a connection without requests is kept: for a process that lives long.
+// idleTimeout is how long a long-running process keeps a connection without requests.
 const idleTimeout = 10 * time.Second
 
-// transport sends requests over one HTTP/2 connection, or over a few of HTTP/1.1. A command's first requests go out side
-// by side, and each would otherwise dial and shake hands for itself.
+// transport sends requests over one HTTP/2 connection or a few HTTP/1.1 connections. The first requests of a command
+// start concurrently, and each would otherwise open a connection of its own.
 type transport struct {
-	lanes *lanes
-	// negotiated takes HTTP/2, and the first connection to a server that may speak HTTP/1.1; http1 takes the others.
+	queue *requestQueue
+	// negotiated has HTTP/2 and the first connection to a server that may use HTTP/1.1; http1 has the other
+	// connections.
 	negotiated, http1 *http.Transport
-	// certificateAsked says that the server has asked for a client certificate, answered that it has answered a request.
+	// certificateAsked says that the server has requested a client certificate; answered says that it has answered a
+	// request.
 	certificateAsked, answered atomic.Bool
 }
 
@@ -61,13 +63,13 @@ func newTransport(c cluster, server *url.URL, id *identity) (*transport, error) 
 	if server.Scheme != "https" {
 		known = http1
 	}
-	t := &transport{lanes: newLanes(known)}
+	t := &transport{queue: newRequestQueue(known)}
 	tlsConfig.GetClientCertificate = func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
 		t.certificateAsked.Store(true)
 		return id.present(r)
 	}
 	tlsConfig.VerifyConnection = func(s tls.ConnectionState) error {
-		t.lanes.learn(negotiated(s))
+		t.queue.learn(negotiated(s))
 		return nil
 	}
 	dialer := &net.Dialer{Timeout: 5 * time.Second}
@@ -103,27 +105,27 @@ func negotiated(s tls.ConnectionState) protocol {
 	return http1
 }
 
-// RoundTrip sends a request over the protocol that is known by now.
+// RoundTrip sends a request over the protocol that is known so far.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	answer, err := t.roundTrip(r)
+	answer, err := t.send(r)
 	if err == nil {
 		t.answered.Store(true)
 	}
 	return answer, err
 }
 
-func (t *transport) roundTrip(r *http.Request) (*http.Response, error) {
-	if t.lanes.protocol() == http1 {
+func (t *transport) send(r *http.Request) (*http.Response, error) {
+	if t.queue.protocol() == http1 {
 		return t.http1.RoundTrip(r)
 	}
-	// net/http repeats a request whose body it can get again. Over HTTP/1.1 it does so when nothing was written, but over
-	// HTTP/2 also when a peer reports a protocol error, by which time the request may have been executed.
+	// net/http retries a request whose body it can get again. Over HTTP/1.1 it does so only if nothing was written.
+	// Over HTTP/2 it also does so after a protocol error, when the request may already have been executed.
 	once := r.WithContext(r.Context())
 	once.GetBody = nil
 	return t.negotiated.RoundTrip(once)
 }
 
-// CloseIdleConnections closes the connections that no request uses.
+// CloseIdleConnections closes the connections without requests.
 func (t *transport) CloseIdleConnections() {
 	t.negotiated.CloseIdleConnections()
 	t.http1.CloseIdleConnections()
@@ -132,7 +134,7 @@ func (t *transport) CloseIdleConnections() {
 func tlsConfigOf(c cluster) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName, InsecureSkipVerify: c.Insecure}
 	if len(c.CA) > 0 {
-		// Whoever names a CA wants it to be asked.
+		// If a CA is configured, only this CA is trusted.
 		if config.RootCAs = x509.NewCertPool(); c.Insecure || !config.RootCAs.AppendCertsFromPEM(c.CA) {
 			return nil, errCertificates
 		}
@@ -140,13 +142,14 @@ func tlsConfigOf(c cluster) (*tls.Config, error) {
 	return config, nil
 }
 
-// errRedirect: credentials are for the API server alone.
+// errRedirect: credentials are only for the API server.
 var errRedirect = errors.New("the answer is a redirect to another server, and credentials are not sent there")
 
-// stay follows a redirect to another path of the same server, and no other.
-func stay(next *http.Request, before []*http.Request) error {
+// sameHostOnly follows a redirect to another path of the same server and rejects all others.
+func sameHostOnly(next *http.Request, before []*http.Request) error {
 	first := before[0]
-	if len(before) >= 10 || first.Method != http.MethodGet || next.URL.Scheme != first.URL.Scheme || next.URL.Host != first.URL.Host {
+	if len(before) >= 10 || first.Method != http.MethodGet || next.URL.Scheme != first.URL.Scheme ||
+		next.URL.Host != first.URL.Host {
 		return errRedirect
 	}
 	return nil

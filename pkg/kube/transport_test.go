@@ -16,7 +16,7 @@ import (
 	"calico-cni/internal/undo"
 )
 
-// network is a server in memory, for tests with a fake clock, and the connections to it.
+// network is an in-memory server for tests with a fake clock, with the connections to it.
 type network struct {
 	dialled chan net.Conn
 	closed  chan struct{}
@@ -24,7 +24,7 @@ type network struct {
 	conns   []*memoryConn
 }
 
-// memoryConn is the client's end of a connection. While it is mute nothing passes in either direction.
+// memoryConn is the client's end of a connection. While it is mute, no data passes in either direction.
 type memoryConn struct {
 	net.Conn
 	mute, closed atomic.Bool
@@ -83,7 +83,8 @@ func (n *network) connections() []*memoryConn {
 	return n.conns
 }
 
-// inMemory starts a server with TLS in memory and returns a client of it. Without http2 the server speaks HTTP/1.1 only.
+// inMemory starts an in-memory server with TLS and returns a client for it. Without http2 the server supports only
+// HTTP/1.1.
 func inMemory(t *testing.T, http2 bool, handler http.HandlerFunc) (*Client, *network) {
 	t.Helper()
 	cert, key := certificate(t, "server")
@@ -93,7 +94,8 @@ func inMemory(t *testing.T, http2 bool, handler http.HandlerFunc) (*Client, *net
 	}
 	n := &network{dialled: make(chan net.Conn, 100), closed: make(chan struct{})}
 	s := &http.Server{
-		Handler: api(handler), TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}}, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
+		Handler: api(handler), TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}},
+		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelInfo),
 	}
 	if !http2 {
 		s.TLSNextProto = map[string]func(*http.Server, *tls.Conn, http.Handler){}
@@ -151,7 +153,7 @@ func TestSilentlyDeadConnectionIsReplaced(t *testing.T) {
 	})
 }
 
-// TestSlowServerKeepsItsConnection has a server that needs nearly all the time of a request.
+// TestSlowServerKeepsItsConnection has a server that uses nearly the whole time limit of a request.
 func TestSlowServerKeepsItsConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, n := inMemory(t, true, func(http.ResponseWriter, *http.Request) { time.Sleep(requestTimeout - time.Second) })
@@ -170,7 +172,7 @@ func TestSlowServerKeepsItsConnection(t *testing.T) {
 	})
 }
 
-// TestIdleConnectionIsClosed is about processes that live long: their connections are not pinged for ever.
+// TestIdleConnectionIsClosed is about long-running processes: their idle connections are not kept alive by pings.
 func TestIdleConnectionIsClosed(t *testing.T) {
 	for _, http2 := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
@@ -190,8 +192,9 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 	}
 }
 
-// TestRequestsWaitForTheirTurnOutsideTheirOwnTime asks a server that speaks HTTP/1.1 only and takes nearly all the time of a request.
-func TestRequestsWaitForTheirTurnOutsideTheirOwnTime(t *testing.T) {
+// TestQueueingDoesNotCountTowardsRequestTimeout has a server that supports only HTTP/1.1 and uses nearly the whole time
+// limit of each request.
+func TestQueueingDoesNotCountTowardsRequestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var busy, most atomic.Int32
 		c, n := inMemory(t, false, func(http.ResponseWriter, *http.Request) {
@@ -211,7 +214,7 @@ func TestRequestsWaitForTheirTurnOutsideTheirOwnTime(t *testing.T) {
 			})
 		}
 		all.Wait()
-		// The first connection is opened by a request that learns what the server speaks.
+		// The first connection is opened by the request that determines the protocol.
 		if got := int(most.Load()); got != http1Connections+1 || len(n.connections()) != got {
 			t.Errorf("%d requests at once on %d connections, want %d", got, len(n.connections()), http1Connections+1)
 		}
@@ -230,8 +233,8 @@ func TestRequestsWaitForTheirTurnOutsideTheirOwnTime(t *testing.T) {
 	})
 }
 
-// TestRequestsGoOnWhenTheFirstConnectionFails has no server at first.
-func TestRequestsGoOnWhenTheFirstConnectionFails(t *testing.T) {
+// TestRequestsContinueAfterFirstConnectionFails has no server at first.
+func TestRequestsContinueAfterFirstConnectionFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, n := inMemory(t, true, func(http.ResponseWriter, *http.Request) {})
 		var dials atomic.Int32

@@ -55,7 +55,7 @@ func TestLeasesReadsHostLocalFiles(t *testing.T) {
 
 func TestReadCacheFindsPods(t *testing.T) {
 	got := readCache(fstest.MapFS{
-		"net-c1-eth0":   {Data: []byte(`{"kind":"cniCacheV1","containerId":"c1","ifName":"eth0","networkName":"net",
+		"net-c1-eth0": {Data: []byte(`{"kind":"cniCacheV1","containerId":"c1","ifName":"eth0","networkName":"net",
 			"cniArgs":[["IgnoreUnknown","1"],["K8S_POD_NAMESPACE","shop"],["K8S_POD_NAME","cart"]]}`)},
 		"net-c2-net1":   {Data: []byte(`{"kind":"cniCacheV1","containerId":"c2","ifName":"net1","networkName":"net"}`)},
 		"net-c3-eth0":   {Data: []byte(`{"cniVersion":"0.3.1"}`)},
@@ -117,33 +117,33 @@ func TestHostRoutesOfKernelTables(t *testing.T) {
 	}
 }
 
-// addresses is block IPAM with an in-memory store. test/e2e runs the migration against the real one.
-type addresses struct {
+// memoryAddresses is block IPAM with an in-memory store. test/e2e runs the migration against the real one.
+type memoryAddresses struct {
 	ipamplugin.Allocations
 	// before is called with the name of each operation. Its error becomes the result.
 	before func(what string) error
 }
 
-func newAddresses(t *testing.T) *addresses {
+func newAddresses(t *testing.T) *memoryAddresses {
 	t.Helper()
 	store := memstore.New(time.Now)
 	for name, cidr := range map[string]string{"four": "10.1.0.0/24", "six": "fd00::/120"} {
 		prefix := netip.MustParsePrefix(cidr)
 		store.IPPools = append(store.IPPools, pool.Pool{Name: name, CIDR: prefix, BlockSize: prefix.Bits() + 2})
 	}
-	return &addresses{ipamplugin.Allocations{
+	return &memoryAddresses{ipamplugin.Allocations{
 		Store: store, Cluster: store, LockFile: filepath.Join(t.TempDir(), "lock"), Now: time.Now,
 		Log: slog.New(slog.DiscardHandler),
 	}, func(string) error { return nil }}
 }
 
-func (a *addresses) Claim(context.Context) error { return a.before("claim") }
+func (a *memoryAddresses) Claim(context.Context) error { return a.before("claim") }
 
-func (a *addresses) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error) {
+func (a *memoryAddresses) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error) {
 	return a.of(ctx, id.ContainerID), a.before("held " + id.ContainerID)
 }
 
-func (a *addresses) of(ctx context.Context, container string) (addrs []netip.Addr) {
+func (a *memoryAddresses) of(ctx context.Context, container string) (addrs []netip.Addr) {
 	held, _ := (&ipam.Allocator{Store: a.Store, Now: a.Now}).HeldByHandle(ctx, "net."+container)
 	for _, h := range held {
 		addrs = append(addrs, h.Addr)
@@ -151,7 +151,7 @@ func (a *addresses) of(ctx context.Context, container string) (addrs []netip.Add
 	return addrs
 }
 
-func (a *addresses) Take(ctx context.Context, id workload.ID, addr netip.Addr) error {
+func (a *memoryAddresses) Take(ctx context.Context, id workload.ID, addr netip.Addr) error {
 	if err := a.before("take " + addr.String()); err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (a *addresses) Take(ctx context.Context, id workload.ID, addr netip.Addr) e
 	return err
 }
 
-func (a *addresses) GiveBack(ctx context.Context, id workload.ID) error {
+func (a *memoryAddresses) GiveBack(ctx context.Context, id workload.ID) error {
 	if err := a.before("give back " + id.ContainerID); err != nil {
 		return err
 	}
@@ -175,7 +175,7 @@ func (a *addresses) GiveBack(ctx context.Context, id workload.ID) error {
 	return err
 }
 
-func (a *addresses) String() string {
+func (a *memoryAddresses) String() string {
 	var out []string
 	for _, id := range []string{"c1", "c2", "c3"} {
 		if addrs := a.of(context.Background(), id); len(addrs) > 0 {
@@ -186,7 +186,7 @@ func (a *addresses) String() string {
 }
 
 // node returns a migration of leases such as "10.1.0.9=c1". The runtime has cached all of them.
-func node(t *testing.T, leases ...string) (Migration, *addresses) {
+func node(t *testing.T, leases ...string) (Migration, *memoryAddresses) {
 	t.Helper()
 	dir := t.TempDir()
 	a := newAddresses(t)

@@ -183,7 +183,7 @@ func (c *NetConf) PolicySetupTimeout() time.Duration {
 //
 // Source: the CNI conventions, "Dynamic Plugin specific fields" and "args in network config".
 func (c *NetConf) RequestedIPs() []netip.Addr {
-	_, ips := c.requestedIPs()
+	_, ips := c.requestedIPTexts()
 	addrs := make([]netip.Addr, 0, len(ips))
 	for _, ip := range ips {
 		if addr, ok := parseAddr(ip); ok {
@@ -193,7 +193,7 @@ func (c *NetConf) RequestedIPs() []netip.Addr {
 	return addrs
 }
 
-func (c *NetConf) requestedIPs() (field string, ips []string) {
+func (c *NetConf) requestedIPTexts() (field string, ips []string) {
 	if len(c.RuntimeConfig.IPs) > 0 {
 		return "runtimeConfig.ips", c.RuntimeConfig.IPs
 	}

@@ -137,7 +137,7 @@ func (c *NetConf) checkWaits() error {
 }
 
 func (c *NetConf) checkRequests() error {
-	field, ips := c.requestedIPs()
+	field, ips := c.requestedIPTexts()
 	seen := map[bool]bool{}
 	for i, ip := range ips {
 		addr, ok := parseAddr(ip)

@@ -26,20 +26,16 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	defer func() { a.Finish(ctx, freed.Addrs, err) }()
 	defer func() { a.EndDel(freed, err) }()
 
-	released := a.BeginDel(deletion.Main) && !p.hasInterface(a.target())
-	held := holdings(nil)
-	if !released {
-		held = a.lookUp(ctx)
-	}
-	others, local := a.tearDown(ctx)
-	var delegated, remote error
-	if !a.blockIPAM() {
-		delegated = a.tellDelegate(ctx)
-	}
-	switch {
-	case released:
+	if a.BeginDel(deletion.Main) && !p.hasInterface(a.target()) {
+		// An earlier DEL has done all this, and the data plane removes only interfaces of the workload.
 		freed.All = true
-	case a.asksAPI():
+		return a.tellDelegate(ctx)
+	}
+	held := a.lookUp(ctx)
+	others, local := a.tearDown(ctx)
+	delegated := a.tellDelegate(ctx)
+	var remote error
+	if a.asksAPI() {
 		freed, remote = a.forget(ctx, held, others)
 		// calico does not know what its delegate has released. What calico-ipam has recorded counts for the pod's annotations, too.
 		freed.All = freed.All || a.Conf.IPAM.Exec && a.DelegateReleasedAll()
@@ -67,8 +63,12 @@ func (a *attachment) tearDown(ctx context.Context) (others dataplane.Others, err
 	return others, err
 }
 
-// tellDelegate bounds what another IPAM plugin may take: one that hangs keeps nothing else from being released.
+// tellDelegate runs the DEL of another IPAM plugin, or of calico-ipam as a process of its own. It bounds the time, so that a
+// plugin that hangs keeps nothing else from being released.
 func (a *attachment) tellDelegate(ctx context.Context) error {
+	if a.blockIPAM() {
+		return nil
+	}
 	ctx, cancel := deadline.Within(ctx, localDeadline, "the DEL of the IPAM plugin")
 	defer cancel()
 	return a.delegateDel(ctx)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"log"
 	"log/slog"
 	"net"
 	"net/http"
@@ -121,7 +120,7 @@ func TestAClosedGateIsExplainedInPlainWords(t *testing.T) {
 		_, _ = c.Write([]byte("SSH-2.0-x\r\n"))
 	})
 	secure := httptest.NewUnstartedServer(nil)
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	secure.StartTLS()
 	t.Cleanup(secure.Close)
 	for _, c := range []struct{ url, says string }{

@@ -14,7 +14,7 @@ type parser struct {
 	depth int
 }
 
-func parse(text string) (node, error) {
+func parseNode(text string) (node, error) {
 	if len(text) > MaxLength {
 		return node{}, fmt.Errorf("%w: %d bytes long, at most %d are allowed", ErrSyntax, len(text), MaxLength)
 	}

@@ -37,7 +37,7 @@ type Selector struct {
 // Parse parses a selector. An error wraps ErrSyntax. It names the byte position, counted from 1, and what was expected
 // and found there.
 func Parse(text string) (*Selector, error) {
-	root, err := parse(text)
+	root, err := parseNode(text)
 	if err != nil {
 		return nil, err
 	}

@@ -155,12 +155,12 @@ func TestAPIServerOutOfReachIsExplained(t *testing.T) {
 		code             uint
 		says             []string
 	}{
-		{"no kubeconfig", "/nowhere/kubeconfig", 11, []string{"/nowhere/kubeconfig", "install"}},
+		{"no kubeconfig", "/nowhere/kubeconfig", 11, []string{"/nowhere/kubeconfig", "correct kubernetes.kubeconfig"}},
 		{"garbage in kubeconfig", garbage, 5, []string{garbage, "install"}},
 		{"empty kubeconfig path", "", 7, []string{"kubernetes.kubeconfig"}},
 		{"dead server", kubeconfig(t, dead), 11, []string{dead, "connection refused"}},
 		{"server that fails", kubeconfig(t, broken.URL), 11, []string{broken.URL}},
-		{"token refused", kubeconfig(t, n.Server.URL()), 11, []string{"credentials refused", "install"}},
+		{"token refused", kubeconfig(t, n.Server.URL()), 11, []string{"credentials refused", "write a new token"}},
 		{"role missing", unprivileged, 101, []string{"not permitted", "ClusterRole"}},
 	} {
 		t.Run(r.name, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package messages_test
 
 import (
-	"bytes"
 	"errors"
 	"testing"
 
@@ -27,10 +26,10 @@ var shown = []error{
 
 // unshown has the others, and why no row produces them.
 var unshown = map[error]string{
-	dataplane.ErrHostNetNS: "the dispatcher refuses the host's network namespace before a verb runs; pkg/dataplane/linux tests the error",
-	dataplane.ErrNoIPv6:    "takes a kernel without IPv6; pkg/dataplane/linux tests it with a directory in place of /proc/sys",
+	dataplane.ErrHostNetNS:  "the dispatcher refuses the host's network namespace before a verb runs; pkg/dataplane/linux tests the error",
+	dataplane.ErrNoIPv6:     "takes a kernel without IPv6; pkg/dataplane/linux tests it with a directory in place of /proc/sys",
 	dataplane.ErrPodsCutOff: "takes running pods whose forwarding is off; test/e2e tests it",
-	kube.ErrExists:         "the allocator handles it", kube.ErrConflict: "the allocator handles it", kube.ErrInvalid: "takes an object that the schema refuses; test/kubeclient tests it",
+	kube.ErrExists:          "the allocator handles it", kube.ErrConflict: "the allocator handles it", kube.ErrInvalid: "takes an object that the schema refuses; test/kubeclient tests it",
 	ipam.ErrNotFound: "the allocator handles it", ipam.ErrExists: "the allocator handles it", ipam.ErrConflict: "the allocator handles it",
 	ipam.ErrContended:          "takes 100 conflicts; pkg/ipam tests it",
 	ipam.ErrReleased:           "takes a DEL between two writes of an ADD; pkg/ipam tests it",
@@ -59,34 +58,3 @@ func TestEveryShownErrorHasARow(t *testing.T) {
 		}
 	}
 }
-
-// FuzzConfiguration reads arbitrary configurations: each error has a cause and a remedy, and nothing of Go's.
-func FuzzConfiguration(f *testing.F) {
-	for _, seed := range []string{
-		"", "{", "\xef\xbb\xbf{}", `{"name": 5}`, `{"name": "n", "ipam": {"type": "calico-ipam", "ipv4_pools": ["10.0.0.0/33"]}}`, `{"name": "n", "ipam": {"type": "host-local", "routes": [{"dst": "x"}]}}`,
-		`{"name": "n", "ipam": {"type": "calico-ipam"}, "prevResult": {"ips": [{"address": "x"}]}}`, `{"name": "n", "mtu": 1e99}`, `{"name": "n", "ipam": {"type": "calico-ipam", "assign_ipv4": {}}}`,
-	} {
-		f.Add([]byte(seed))
-	}
-	f.Fuzz(func(t *testing.T, stdin []byte) {
-		conf, err := netconf.Parse(stdin)
-		if err == nil {
-			_, err = conf.PrevResult()
-		}
-		if err == nil {
-			return
-		}
-		msg := err.Error()
-		for _, internal := range internals {
-			// A value of the configuration may be anything, also such a text.
-			if found := internal.FindString(msg); found != "" && !contains(stdin, found) {
-				t.Errorf("%q: Go's own text %q in: %s", stdin, found, msg)
-			}
-		}
-		if !remedies.MatchString(msg) {
-			t.Errorf("%q: no remedy in: %s", stdin, msg)
-		}
-	})
-}
-
-func contains(stdin []byte, text string) bool { return bytes.Contains(stdin, []byte(text)) }

@@ -32,7 +32,7 @@ func TestContract(t *testing.T) {
 		return storetest.Fixture{
 			Store:  newStore(t, client),
 			Faulty: newStore(t, through(t, server, func(*http.Request) {}, f.around)),
-			// The real server is asked for resources that it does not know.
+			// Request resources that the server does not know.
 			Unserved: newStore(t, through(t, server, func(r *http.Request) {
 				r.URL.Path = strings.Replace(r.URL.Path, "/v1/", "/v1/unserved", 1)
 			}, func(next http.Handler) http.Handler { return next })),
@@ -43,7 +43,7 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// faults are what happens to writes on their way to the server.
+// faults are the faults of writes to the server.
 type faults struct{ refuse, lose atomic.Bool }
 
 func (f *faults) around(next http.Handler) http.Handler {
@@ -66,7 +66,7 @@ func newStore(t testing.TB, client *kube.Client) *crdstore.Store {
 	return crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))
 }
 
-// through returns a client of the administrator that reaches the server through a proxy, which changes requests.
+// through returns a client of the administrator that uses a proxy, which changes requests.
 func through(
 	t testing.TB, server *apiserver.Server, change func(*http.Request), around func(http.Handler) http.Handler,
 ) *kube.Client {
@@ -100,7 +100,7 @@ func through(
 	return client
 }
 
-// addFinalizer has other software hold a block.
+// addFinalizer adds a finalizer to a block, like other software.
 func addFinalizer(t testing.TB, server *apiserver.Server, cidr netip.Prefix) {
 	t.Helper()
 	kind := schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "ipamblocks"}

@@ -13,8 +13,8 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// TestObjectsExistByName asks for the metadata of an object that exists, and of one that does not.
-func TestObjectsExistByName(t *testing.T) {
+// TestExists covers an object that exists and one that does not.
+func TestExists(t *testing.T) {
 	_, client := cluster(t)
 	s := crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))
 	p := netip.MustParsePrefix("10.78.0.0/26")

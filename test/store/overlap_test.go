@@ -14,11 +14,13 @@ import (
 	"calico-cni/pkg/ipam/crdstore"
 )
 
-// TestBlocksThatOverlapAreFound looks for blocks by name, which it does for few names, and in the list of all blocks.
-func TestBlocksThatOverlapAreFound(t *testing.T) {
+// TestBlocksOverlapping covers both ways of reading: by name, and from the list of all blocks.
+func TestBlocksOverlapping(t *testing.T) {
 	_, client := cluster(t)
 	s := crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))
-	for _, cidr := range []string{"10.77.0.0/26", "10.77.0.64/29", "10.77.0.127/32", "10.77.16.0/20", "fd00:77::/122", "fd00:77::40/128"} {
+	for _, cidr := range []string{
+		"10.77.0.0/26", "10.77.0.64/29", "10.77.0.127/32", "10.77.16.0/20", "fd00:77::/122", "fd00:77::40/128",
+	} {
 		p := netip.MustParsePrefix(cidr)
 		if _, err := s.Blocks().Create(t.Context(), p, block.New(p, "host:n", time.Now())); err != nil {
 			t.Fatal(err)
@@ -44,7 +46,8 @@ func TestBlocksThatOverlapAreFound(t *testing.T) {
 		for _, p := range got {
 			texts = append(texts, p.String())
 		}
-		if diff := cmp.Diff(want, texts, cmpopts.EquateEmpty(), cmpopts.SortSlices(func(a, b string) bool { return a < b })); diff != "" {
+		sorted := cmpopts.SortSlices(func(a, b string) bool { return a < b })
+		if diff := cmp.Diff(want, texts, cmpopts.EquateEmpty(), sorted); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", cidr, diff)
 		}
 	}

@@ -1,4 +1,4 @@
-// Package store_test runs what needs a store against the real API server.
+// Package store_test runs the tests of the store against the real API server.
 package store_test
 
 import (
@@ -42,12 +42,14 @@ var (
 	errCRDs error
 )
 
-// TestAffinitiesWithoutLabelsAreFoundAndLabelled plays a cluster that an old Calico wrote to.
-func TestAffinitiesWithoutLabelsAreFoundAndLabelled(t *testing.T) {
+// TestAffinitiesWithoutLabelsGetLabels has a cluster with objects of an old Calico.
+func TestAffinitiesWithoutLabelsGetLabels(t *testing.T) {
 	server, client := cluster(t)
 	once := oncefile.File(filepath.Join(t.TempDir(), "labelled"))
 	s := crdstore.New(client, once)
-	rows := server.Dynamic().Resource(schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "blockaffinities"})
+	rows := server.Dynamic().Resource(schema.GroupVersionResource{
+		Group: "crd.projectcalico.org", Version: "v1", Resource: "blockaffinities",
+	})
 	for name, node := range map[string]string{"old-10-70-0-0-26": "old", "older-10-70-0-64-26": "older"} {
 		cidr := map[string]string{"old": "10.70.0.0/26", "older": "10.70.0.64/26"}[node]
 		_, err := rows.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{

@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// interfacesDir has a directory for each interface of the network namespace of the thread that reads it, and "all" and
-// "default". To list it costs less than a netlink dump, which returns all attributes of each interface.
+// interfacesDir has a directory for each interface in the network namespace of the reading thread, and the directories
+// "all" and "default". Listing it is cheaper than a netlink dump, which returns all attributes of each interface.
 const interfacesDir = "/proc/sys/net/ipv4/conf"
 
-// HasWorkload reports whether the network namespace of the caller's thread may have an interface of the workload of one of
-// the names. Only the ends of names count, which identify the workload: the prefix may have been configured anew since the
-// interface was made. An empty name stands for no interface. It returns true when the interfaces cannot be listed.
+// HasWorkload reports whether the network namespace of the calling thread may have an interface of the workload of one
+// of the names. It compares only the suffixes, which identify the workload, because the prefix is configurable and may
+// have changed. An empty name matches no interface. It returns true if the interfaces cannot be listed.
 func HasWorkload(names ...string) bool {
 	dir, err := os.Open(interfacesDir)
 	if err != nil {
@@ -23,6 +23,8 @@ func HasWorkload(names ...string) bool {
 		return true
 	}
 	return slices.ContainsFunc(there, func(name string) bool {
-		return slices.ContainsFunc(names, func(wanted string) bool { return name == wanted || sameWorkload(name, wanted) })
+		return slices.ContainsFunc(names, func(wanted string) bool {
+			return name == wanted || sameWorkload(name, wanted)
+		})
 	})
 }

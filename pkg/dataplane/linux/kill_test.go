@@ -115,7 +115,10 @@ var afterKill = []struct {
 			if a.Owner != "" && a.Owner != spec.Owner {
 				t.Errorf("listed %+v, want the owner %s or none", a, spec.Owner)
 			}
-			must(t, teardown(t, node, linux.New(""), dataplane.Target{Owner: spec.Owner, IfName: spec.IfName, HostIfName: a.HostIfName}))
+			must(t, teardown(t, node, linux.New(""), dataplane.Target{
+				Owner: spec.Owner, IfName: spec.IfName,
+				HostIfName: a.HostIfName,
+			}))
 		}
 	}},
 	{"Setup for a new sandbox and its Teardown", func(t *testing.T, node, _ *nettest.NetNS, spec dataplane.Spec) {

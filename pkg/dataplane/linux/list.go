@@ -73,8 +73,8 @@ func (s side) attachments() ([]attachment, error) {
 	return found, err
 }
 
-// marked returns the interfaces that carry a mark. Those in halfMade have it only as their group, which names no attachment:
-// their ADD is about to set the alias, or was killed before.
+// marked returns the interfaces that carry a mark. Those in halfMade carry it only as their group, which identifies no
+// attachment: their ADD has not yet set the alias, or was killed before.
 func marked(links []netlink.Link) (found []attachment, halfMade []netlink.Link) {
 	for _, link := range links {
 		attrs := link.Attrs()

@@ -28,8 +28,12 @@ func TestTokenIsDueAfterAQuarterOfItsLifetime(t *testing.T) {
 			after time.Duration
 			due   bool
 		}{
-			{0, false}, {quarter * 89 / 100, false}, {quarter * 111 / 100, true}, {life, true},
-			{-2 * time.Minute, true}, {-time.Second, false},
+			{0, false},
+			{quarter * 89 / 100, false},
+			{quarter * 111 / 100, true},
+			{life, true},
+			{-2 * time.Minute, true},
+			{-time.Second, false},
 		} {
 			if got := c.due(now.Add(tt.after)); got != tt.due {
 				t.Fatalf("after %s of %s: due is %v", tt.after, life, got)

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// Holding is one allocated address, with what a careful release of it has to name.
+// Holding is one allocated address. A release that names both fields cannot release a later allocation of the address.
 type Holding struct {
 	Addr netip.Addr
-	// Sequence is the block's sequence number when the address was allocated; 0 when the block does not say.
+	// Sequence is the sequence number of the block when the address was allocated, or 0 if the block has none.
 	Sequence int64
 }
 
-// Assign allocates the address that has been free for longest and that skip does not refuse, and returns it. It
-// returns false, and changes nothing, when there is none. Addresses refused keep their place in the queue.
+// Assign allocates the address that has been free for longest, and returns it. It passes over addresses for which skip
+// returns true; they keep their place in the queue. If there is no address, it returns false and changes nothing.
 func (b *Block) Assign(owner Attribute, skip func(netip.Addr) bool) (Holding, bool) {
 	for i, o := range b.Unallocated {
 		if addr := b.Addr(o); skip == nil || !skip(addr) {
@@ -25,7 +25,8 @@ func (b *Block) Assign(owner Attribute, skip func(netip.Addr) bool) (Holding, bo
 	return Holding{}, false
 }
 
-// AssignAddr allocates one address by name. It returns an error that wraps ErrOutside or ErrTaken, and changes nothing, when it cannot.
+// AssignAddr allocates a specific address. If it cannot, it changes nothing and returns an error that wraps
+// ErrOutside or ErrTaken.
 func (b *Block) AssignAddr(addr netip.Addr, owner Attribute) (Holding, error) {
 	o, err := b.Ordinal(addr)
 	if err != nil {
@@ -33,7 +34,7 @@ func (b *Block) AssignAddr(addr netip.Addr, owner Attribute) (Holding, error) {
 	}
 	i := slices.Index(b.Unallocated, o)
 	if i < 0 {
-		return Holding{}, fmt.Errorf("%w: %s of block %s is held by %s", ErrTaken, addr, b.CIDR, b.describe(o))
+		return Holding{}, fmt.Errorf("%w: %s of block %s %s", ErrTaken, addr, b.CIDR, b.describe(o))
 	}
 	return b.take(i, o, addr, owner), nil
 }
@@ -48,7 +49,7 @@ func (b *Block) take(queued, ordinal int, addr netip.Addr, owner Attribute) Hold
 	return Holding{Addr: addr, Sequence: b.Sequence}
 }
 
-// attribute returns the index of an attribute equal to a, appending it when there is none.
+// attribute returns the index of an attribute that equals a. It appends a if there is none.
 func (b *Block) attribute(a Attribute) int {
 	if i := slices.IndexFunc(b.Attributes, a.equal); i >= 0 {
 		return i
@@ -57,12 +58,12 @@ func (b *Block) attribute(a Attribute) int {
 	return len(b.Attributes) - 1
 }
 
-// Held returns what a handle holds in the block, in the order of the addresses.
+// Held returns the addresses of a handle, sorted.
 func (b Block) Held(handle string) []Holding {
 	return b.HeldBy(func(a Attribute) bool { return SameHandle(a.Handle, handle) })
 }
 
-// HeldBy returns what the owners that match hold in the block, in the order of the addresses.
+// HeldBy returns the allocated addresses whose owners match, sorted.
 func (b Block) HeldBy(match func(Attribute) bool) []Holding {
 	var held []Holding
 	for o, a := range b.Allocations {
@@ -73,7 +74,8 @@ func (b Block) HeldBy(match func(Attribute) bool) []Holding {
 	return held
 }
 
-// Holder returns the attribute of an allocated or cooling address, and false for a free one or one outside.
+// Holder returns the attribute of an allocated or cooling address. It returns false for a free address and one
+// outside of the block.
 func (b Block) Holder(addr netip.Addr) (Attribute, bool) {
 	o, err := b.Ordinal(addr)
 	if err != nil || b.Allocations[o] == Free {
@@ -82,9 +84,9 @@ func (b Block) Holder(addr netip.Addr) (Attribute, bool) {
 	return b.Attributes[b.Allocations[o]], true
 }
 
-// Release gives back one holding of a handle, at now. It changes nothing and returns false when the address is free,
-// cooling, held by another handle, or was allocated at another sequence number than the holding says: somebody
-// released it, and perhaps took it again, in the meantime. With a cooldown the address is not free at once: it cools.
+// Release releases one address of a handle, at now. If the address is free, cooling, allocated to another handle, or
+// allocated at another sequence number, the holding is stale: Release changes nothing and returns false. With a
+// cooldown the address is cooling until Thaw frees it.
 func (b *Block) Release(handle string, h Holding, now time.Time, cooldown time.Duration) bool {
 	o, err := b.Ordinal(h.Addr)
 	if err != nil || b.Allocations[o] == Free || b.SequenceAt[o] != h.Sequence {
@@ -103,7 +105,7 @@ func (b *Block) Release(handle string, h Holding, now time.Time, cooldown time.D
 	return true
 }
 
-// Thaw frees the addresses whose cooldown is over at now, longest released first, and returns how many.
+// Thaw frees the addresses whose cooldown is over at now, in the order of their release, and returns their number.
 func (b *Block) Thaw(now time.Time, cooldown time.Duration) int {
 	var due []int
 	for o, a := range b.Allocations {
@@ -127,7 +129,7 @@ func (b *Block) free(ordinal int) {
 	b.Unallocated = append(b.Unallocated, ordinal)
 }
 
-// compact drops the attributes that no ordinal points to and renumbers the others, keeping their order.
+// compact removes the attributes that no ordinal points to, and renumbers the others in their order.
 func (b *Block) compact() {
 	used := make([]bool, len(b.Attributes))
 	for _, a := range b.Allocations {
@@ -154,10 +156,10 @@ func (b Block) describe(ordinal int) string {
 	a := b.Attributes[b.Allocations[ordinal]]
 	switch {
 	case a.cooling():
-		return "nobody, but cooling since " + a.ReleasedAt.UTC().Format(time.RFC3339)
+		return "is in its cooldown since " + a.ReleasedAt.UTC().Format(time.RFC3339)
 	case a.Owner["pod"] != "":
-		return fmt.Sprintf("pod %s/%s (handle %s)", a.Owner["namespace"], a.Owner["pod"], a.Handle)
+		return fmt.Sprintf("is allocated to pod %s/%s (handle %s)", a.Owner["namespace"], a.Owner["pod"], a.Handle)
 	default:
-		return "handle " + a.Handle
+		return "is allocated to handle " + a.Handle
 	}
 }

@@ -1,74 +1,58 @@
-// Package block is the arithmetic of one IPAM block: which of its addresses are free, who holds the others, and what
-// was written when. A Block is a plain value; nothing here reads a clock or a store.
+// Package block allocates and releases addresses in the value of one IPAM block. It is pure: it reads no clock and no
+// store.
 //
-// A block is a CIDR whose addresses are numbered by ordinal: ordinal 0 is the CIDR's first address. An ordinal is free
-// (it stands in the queue), allocated (it points to an attribute with an owner) or cooling (it points to an attribute
-// that says only when it was released).
+// A block is a CIDR whose addresses are numbered by ordinals: ordinal 0 is the first address. An ordinal is free (it
+// is in the queue), allocated (it points to an attribute with an owner), or cooling (it points to an attribute that
+// has only the time of its release).
 package block
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
-// Free marks an ordinal in Block.Allocations that nobody holds.
+// Free is the value of a free ordinal in Block.Allocations.
 const Free = -1
 
 // MaxBits is the size of the largest block, in bits of the host part: 4096 addresses, a /20 or a /116.
 const MaxBits = 12
 
-// windowsReserved is the handle of the addresses that Windows nodes set aside in every block of theirs; a block that
-// holds nothing else counts as empty.
+// windowsReserved is the handle of the addresses that Windows nodes reserve in each of their blocks. A block without
+// other addresses counts as empty.
 const windowsReserved = "windows-reserved-ipam-handle"
 
 // Errors of this package; match them with errors.Is.
 var (
-	// ErrMalformed: a block breaks an invariant of the data model and cannot be worked with.
+	// ErrMalformed: a block violates the data model and cannot be used.
 	ErrMalformed = errors.New("malformed IPAM block")
-	// ErrOutside: an address is not one of the block's.
+	// ErrOutside: an address lies outside of the block.
 	ErrOutside = errors.New("address lies outside the block")
-	// ErrTaken: an address asked for by name is allocated or cooling.
+	// ErrTaken: a specific address is allocated or cooling.
 	ErrTaken = errors.New("address is taken")
 )
 
-// Block is one IPAM block as stored, free of any store's envelope.
+// Block is the value of one IPAM block, without the metadata of a store.
 type Block struct {
 	// CIDR is the block's own prefix, masked.
 	CIDR netip.Prefix
-	// Affinity is "host:<node>", "virtual:load-balancer", or empty when no node owns the block.
+	// Affinity is "host:<node>", "virtual:load-balancer", or empty if the block has no owner.
 	Affinity string
-	// ClaimTime is when the affinity was taken; zero in blocks of older writers.
+	// ClaimTime is the time at which the block was claimed. It is zero in blocks of old writers.
 	ClaimTime time.Time
-	// Sequence counts the writes of the block; it starts at a wall-clock time in nanoseconds.
+	// Sequence is a counter that rises with every write. It starts at the wall-clock time in nanoseconds.
 	Sequence int64
-	// Allocations has one entry an ordinal: Free, or an index into Attributes.
+	// Allocations has one entry per ordinal: Free, or an index into Attributes.
 	Allocations []int
-	// Unallocated is the queue of the free ordinals: allocation takes the head, release appends at the tail.
+	// Unallocated is the queue of free ordinals. Assign takes the first; Release appends.
 	Unallocated []int
-	// Attributes are the owners; several ordinals may share one.
+	// Attributes are the owners. Several ordinals may share one.
 	Attributes []Attribute
-	// SequenceAt is, for each allocated ordinal, the block's Sequence when it was allocated. Older blocks lack entries.
+	// SequenceAt has, for each allocated ordinal, the Sequence at which it was allocated. Old blocks lack entries.
 	SequenceAt map[int]int64
-}
-
-// Attribute says who holds an address.
-type Attribute struct {
-	// Handle is the handle ID that the address is released by; empty in a cooling attribute.
-	Handle string
-	// Owner describes the holder: pod, namespace, node, timestamp, type. It is stored under the key "secondary".
-	Owner map[string]string
-	// AlternateOwner is the holder during a live migration.
-	AlternateOwner map[string]string
-	// ReleasedAt is when the address was released into its cooldown; zero while it is held.
-	ReleasedAt time.Time
-	// Unknown are fields of newer writers, kept as they are.
-	Unknown map[string]json.RawMessage
 }
 
 // New returns an empty block owned by affinity, claimed at now.
@@ -89,7 +73,7 @@ func New(cidr netip.Prefix, affinity string, now time.Time) Block {
 	return b
 }
 
-// Clone returns a deep copy: changing it leaves b as it is.
+// Clone returns a deep copy.
 func (b Block) Clone() Block {
 	b.Allocations = slices.Clone(b.Allocations)
 	b.Unallocated = slices.Clone(b.Unallocated)
@@ -102,8 +86,8 @@ func (b Block) Clone() Block {
 	return b
 }
 
-// Validate returns an error that wraps ErrMalformed when b breaks the data model so that no operation on it is safe:
-// its size, an index out of range, or an ordinal that is both free and allocated, or neither.
+// Validate returns an error that wraps ErrMalformed if no operation on the block would be safe: it has a wrong size, an
+// index is out of range, or an ordinal is both free and allocated, or neither.
 func (b Block) Validate() error {
 	if !b.CIDR.IsValid() || b.CIDR != b.CIDR.Masked() {
 		return fmt.Errorf("%w: its cidr is not a network address with a prefix length", ErrMalformed)
@@ -138,7 +122,7 @@ func (b Block) Validate() error {
 	return nil
 }
 
-// Addr returns the address of an ordinal. The ordinal must lie within the block.
+// Addr returns the address of an ordinal of the block.
 func (b Block) Addr(ordinal int) netip.Addr {
 	bytes := b.CIDR.Addr().AsSlice()
 	for i := len(bytes) - 1; ordinal > 0; i-- {
@@ -159,10 +143,10 @@ func (b Block) Ordinal(addr netip.Addr) (int, error) {
 	return int(bytes[n-2]^base[n-2])<<8 | int(bytes[n-1]^base[n-1]), nil
 }
 
-// Usage counts the ordinals by what they are.
+// Usage is the number of free, allocated and cooling addresses of a block.
 type Usage struct{ Free, Used, Cooling int }
 
-// Usage returns how many addresses are free, held and cooling; their sum is the block's size.
+// Usage returns the number of free, allocated and cooling addresses. Their sum is the size of the block.
 func (b Block) Usage() Usage {
 	u := Usage{Free: len(b.Unallocated)}
 	for _, a := range b.Allocations {
@@ -177,7 +161,7 @@ func (b Block) Usage() Usage {
 	return u
 }
 
-// Empty reports whether nobody holds an address of the block and none is cooling.
+// Empty reports whether no address of the block is allocated or cooling.
 func (b Block) Empty() bool {
 	for _, a := range b.Allocations {
 		if a != Free && b.Attributes[a].Handle != windowsReserved {
@@ -185,23 +169,4 @@ func (b Block) Empty() bool {
 		}
 	}
 	return true
-}
-
-// SameHandle reports whether a stored handle is the wanted one: an old migration left some handles with a carriage
-// return and rubbish behind it, which do not count.
-func SameHandle(stored, want string) bool {
-	stored, _, _ = strings.Cut(stored, "\r")
-	return stored == want
-}
-
-func (a Attribute) cooling() bool { return !a.ReleasedAt.IsZero() && a.Handle == "" }
-
-func (a Attribute) clone() Attribute {
-	a.Owner, a.AlternateOwner, a.Unknown = maps.Clone(a.Owner), maps.Clone(a.AlternateOwner), maps.Clone(a.Unknown)
-	return a
-}
-
-func (a Attribute) equal(o Attribute) bool {
-	return a.Handle == o.Handle && a.ReleasedAt.Equal(o.ReleasedAt) && len(a.Unknown) == 0 && len(o.Unknown) == 0 &&
-		maps.Equal(a.Owner, o.Owner) && maps.Equal(a.AlternateOwner, o.AlternateOwner)
 }

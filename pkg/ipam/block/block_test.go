@@ -25,7 +25,7 @@ func newBlock(t testing.TB, cidr string) Block {
 	return New(netip.MustParsePrefix(cidr), "host:a", epoch)
 }
 
-func TestNewBlockIsWholeFreeAndValid(t *testing.T) {
+func TestNewBlockIsFreeAndValid(t *testing.T) {
 	for cidr, size := range map[string]int{
 		"10.0.0.0/26": 64, "10.0.0.8/32": 1, "10.0.0.0/20": 4096, "fd00::40/122": 64, "fd00::1/128": 1, "fd00::/116": 4096,
 	} {
@@ -42,8 +42,9 @@ func TestNewBlockIsWholeFreeAndValid(t *testing.T) {
 	}
 }
 
-func TestOrdinalsAndAddressesAreInverse(t *testing.T) {
-	for _, cidr := range []string{"10.1.255.192/26", "10.0.16.0/20", "fd00:1::f000/116", "fd00::ffc0/122", "192.0.2.7/32"} {
+func TestOrdinalIsInverseOfAddr(t *testing.T) {
+	cidrs := []string{"10.1.255.192/26", "10.0.16.0/20", "fd00:1::f000/116", "fd00::ffc0/122", "192.0.2.7/32"}
+	for _, cidr := range cidrs {
 		b := newBlock(t, cidr)
 		addr := b.CIDR.Addr()
 		for o := range b.Allocations {
@@ -61,7 +62,7 @@ func TestOrdinalsAndAddressesAreInverse(t *testing.T) {
 	}
 }
 
-func TestAssignTakesTheAddressFreeForLongest(t *testing.T) {
+func TestAssignTakesLongestFreeAddress(t *testing.T) {
 	b := newBlock(t, "10.0.0.0/30")
 	var order []string
 	assign := func(name string) Holding {
@@ -87,7 +88,7 @@ func TestAssignTakesTheAddressFreeForLongest(t *testing.T) {
 	}
 }
 
-func TestAssignSkipsWhatIsReservedAndKeepsItsPlace(t *testing.T) {
+func TestAssignSkipsReservedAddressesAndKeepsQueue(t *testing.T) {
 	b := newBlock(t, "10.0.0.0/30")
 	reserved := func(a netip.Addr) bool { return a == b.Addr(0) }
 	if h, ok := b.Assign(pod("a"), reserved); !ok || h.Addr != b.Addr(1) {
@@ -98,7 +99,7 @@ func TestAssignSkipsWhatIsReservedAndKeepsItsPlace(t *testing.T) {
 	}
 }
 
-func TestAssignAddrSaysWhoHoldsATakenAddress(t *testing.T) {
+func TestAssignAddrErrorNamesHolder(t *testing.T) {
 	b := newBlock(t, "10.0.0.0/30")
 	addr := b.Addr(2)
 	if _, err := b.AssignAddr(addr, pod("a")); err != nil {
@@ -108,7 +109,7 @@ func TestAssignAddrSaysWhoHoldsATakenAddress(t *testing.T) {
 	if !errors.Is(err, ErrTaken) {
 		t.Fatalf("got %v, want ErrTaken", err)
 	}
-	const want = "address is taken: 10.0.0.2 of block 10.0.0.0/30 is held by pod default/a (handle net.a)"
+	const want = "address is taken: 10.0.0.2 of block 10.0.0.0/30 is allocated to pod default/a (handle net.a)"
 	if err.Error() != want {
 		t.Errorf("got  %q\nwant %q", err, want)
 	}
@@ -117,7 +118,7 @@ func TestAssignAddrSaysWhoHoldsATakenAddress(t *testing.T) {
 	}
 }
 
-func TestReleaseOfAStaleHoldingChangesNothing(t *testing.T) {
+func TestReleaseIgnoresStaleHolding(t *testing.T) {
 	b := newBlock(t, "10.0.0.0/31")
 	old, _ := b.Assign(pod("a"), nil)
 	b.Sequence++
@@ -149,7 +150,7 @@ func TestReleaseOfAStaleHoldingChangesNothing(t *testing.T) {
 	}
 }
 
-func TestHandleWithMigrationRubbishIsTheSameHandle(t *testing.T) {
+func TestSameHandleIgnoresTextAfterCarriageReturn(t *testing.T) {
 	b := newBlock(t, "10.0.0.0/31")
 	b.Assign(Attribute{Handle: "net.a\r\x00junk"}, nil)
 	held := b.Held("net.a")
@@ -172,7 +173,7 @@ func TestBlockWithOnlyWindowsReservationsIsEmpty(t *testing.T) {
 	}
 }
 
-func TestCoolingAddressIsNeitherFreeNorHeldUntilItsTimeIsOver(t *testing.T) {
+func TestCoolingAddressIsNeitherFreeNorHeld(t *testing.T) {
 	const cooldown = 30 * time.Second
 	b := newBlock(t, "10.0.0.0/31")
 	first, _ := b.Assign(pod("a"), nil)
@@ -203,7 +204,7 @@ func TestCoolingAddressIsNeitherFreeNorHeldUntilItsTimeIsOver(t *testing.T) {
 	}
 }
 
-func TestAttributesAreSharedAndDroppedWhenNobodyPointsToThem(t *testing.T) {
+func TestAttributesAreSharedAndUnusedOnesDropped(t *testing.T) {
 	b := newBlock(t, "10.0.0.0/29")
 	a1, _ := b.Assign(pod("a"), nil)
 	b1, _ := b.Assign(pod("b"), nil)
@@ -213,7 +214,8 @@ func TestAttributesAreSharedAndDroppedWhenNobodyPointsToThem(t *testing.T) {
 	}
 	b.Release("net.a", a1, epoch, 0)
 	b.Release("net.a", a2, epoch, 0)
-	if got := fmt.Sprintf("%v %d %s", b.Allocations[:3], len(b.Attributes), b.Attributes[0].Handle); got != "[-1 0 -1] 1 net.b" {
+	got := fmt.Sprintf("%v %d %s", b.Allocations[:3], len(b.Attributes), b.Attributes[0].Handle)
+	if got != "[-1 0 -1] 1 net.b" {
 		t.Errorf("after the release: %s", got)
 	}
 	b.Release("net.b", b1, epoch, 0)
@@ -233,7 +235,7 @@ func TestAttributesWithUnknownFieldsAreNeverMerged(t *testing.T) {
 	}
 }
 
-func TestValidateRefusesEveryBreachOfTheDataModel(t *testing.T) {
+func TestValidateRejectsMalformedBlocks(t *testing.T) {
 	for name, harm := range map[string]func(*Block){
 		"unmasked cidr":             func(b *Block) { b.CIDR = netip.MustParsePrefix("10.0.0.1/30") },
 		"no cidr":                   func(b *Block) { b.CIDR = netip.Prefix{} },

@@ -5,14 +5,17 @@ import (
 	"testing"
 )
 
-// FuzzAnyBlock builds a block from arbitrary numbers, as a broken or foreign writer might have left it: Validate either
-// refuses it, or every operation on it keeps it valid.
+// FuzzAnyBlock builds a block from arbitrary numbers. Either Validate rejects the block, or every operation keeps it
+// valid.
 func FuzzAnyBlock(f *testing.F) {
 	f.Add([]byte{1, 1, 0, 255, 2}, []byte{0, 2}, 1, uint8(30))
 	f.Add([]byte{255, 255, 255, 255}, []byte{0, 1, 2, 3}, 0, uint8(30))
 	f.Add([]byte{}, []byte{}, 0, uint8(0))
 	f.Fuzz(func(t *testing.T, allocations, queue []byte, attributes int, bits uint8) {
-		b := Block{CIDR: netip.PrefixFrom(netip.MustParseAddr("10.0.0.0"), int(bits)), Attributes: make([]Attribute, max(0, min(attributes, 300)))}
+		b := Block{
+			CIDR:       netip.PrefixFrom(netip.MustParseAddr("10.0.0.0"), int(bits)),
+			Attributes: make([]Attribute, max(0, min(attributes, 300))),
+		}
 		for i := range b.Attributes {
 			b.Attributes[i].Handle = string(rune('a' + i%3))
 		}

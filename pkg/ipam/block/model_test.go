@@ -10,8 +10,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// model is the block as one would explain it: a list of free addresses in the order of their release, and a map of
-// who holds which. No ordinals, no attributes, no indexes.
+// model is a simple implementation of a block: a list of free addresses in the order of their release, and a map of
+// allocated addresses.
 type model struct {
 	free    []netip.Addr
 	held    map[netip.Addr]holder
@@ -88,7 +88,7 @@ func (m *model) String() string {
 	return fmt.Sprintf("free %v\nheld %v\ncooling %v", m.free, m.held, m.cooling)
 }
 
-// asModel reads a block back into the model's terms, by its exported state alone.
+// asModel converts a block to a model.
 func asModel(b Block) *model {
 	m := &model{held: map[netip.Addr]holder{}, cooling: map[netip.Addr]time.Time{}}
 	for _, o := range b.Unallocated {
@@ -107,9 +107,11 @@ func asModel(b Block) *model {
 	return m
 }
 
-func TestBlockBehavesAsTheSimpleModel(t *testing.T) {
+func TestBlockMatchesModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		cidr := rapid.SampledFrom([]string{"10.0.0.0/29", "10.0.0.252/30", "10.0.0.7/32", "fd00::ff8/125", "10.0.0.0/23"}).Draw(t, "cidr")
+		cidr := rapid.SampledFrom([]string{
+			"10.0.0.0/29", "10.0.0.252/30", "10.0.0.7/32", "fd00::ff8/125", "10.0.0.0/23",
+		}).Draw(t, "cidr")
 		cooldown := rapid.SampledFrom([]time.Duration{0, 0, 5 * time.Second}).Draw(t, "cooldown")
 		b := New(netip.MustParsePrefix(cidr), "host:a", epoch)
 		m := newModel(b)

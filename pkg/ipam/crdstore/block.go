@@ -19,7 +19,8 @@ func (blockCodec) decode(o *kube.Object[spec.IPAMBlock]) (b block.Block, deleted
 		return b, false, err
 	}
 	if o.Metadata.Name != cidrName(b.CIDR) {
-		return b, false, malformed("IPAMBlock", o.Metadata.Name, "cidr %s belongs in an object named %s", b.CIDR, cidrName(b.CIDR))
+		return b, false, malformed("IPAMBlock", o.Metadata.Name,
+			"cidr %s belongs in an object named %s", b.CIDR, cidrName(b.CIDR))
 	}
 	switch {
 	case o.Spec.Affinity != nil:
@@ -47,7 +48,8 @@ func (blockCodec) decode(o *kube.Object[spec.IPAMBlock]) (b block.Block, deleted
 	for text, n := range o.Spec.SequenceNumberForAllocation {
 		ordinal, err := strconv.Atoi(text)
 		if err != nil {
-			return b, false, malformed("IPAMBlock", o.Metadata.Name, "sequenceNumberForAllocation has the key %q, which is no ordinal", text)
+			return b, false, malformed("IPAMBlock", o.Metadata.Name,
+				"sequenceNumberForAllocation has the key %q, which is no ordinal", text)
 		}
 		b.SequenceAt[ordinal] = n
 	}
@@ -103,6 +105,6 @@ func timeOrNil(t time.Time) *spec.Time {
 	if t.IsZero() {
 		return nil
 	}
-	// A write answers with what a read returns.
+	// A write returns the same value as a read.
 	return &spec.Time{Time: t.UTC().Truncate(time.Second)}
 }

@@ -23,7 +23,7 @@ type read[S any] struct {
 	Spec S `json:"spec"`
 }
 
-// poolObject is an IPPool with what its controller says of it.
+// poolObject is an IPPool with its status.
 type poolObject struct {
 	read[spec.IPPool]
 	Status struct {
@@ -37,7 +37,7 @@ type poolObject struct {
 // singleton is the name of the one IPAMConfig and the one ClusterInformation of a cluster.
 const singleton = "default"
 
-// Ready implements ipam.Cluster. A cluster without ClusterInformation is ready: nobody has locked it.
+// Ready implements ipam.Cluster. A cluster without ClusterInformation is ready.
 func (s *Store) Ready(ctx context.Context) error {
 	info, err := s.cluster.GetCached(ctx, singleton)
 	switch {
@@ -46,7 +46,8 @@ func (s *Store) Ready(ctx context.Context) error {
 	case err != nil:
 		return err
 	case info.Spec.DatastoreReady != nil && !*info.Spec.DatastoreReady:
-		return fmt.Errorf("%w: ClusterInformation default says datastoreReady false: wait for the end of the upgrade or migration, "+
+		return fmt.Errorf("%w: ClusterInformation default says datastoreReady false: "+
+			"wait for the end of the upgrade or migration, "+
 			"or unlock the datastore if it was not finished (calicoctl datastore migrate unlock)", ipam.ErrNotReady)
 	}
 	return nil
@@ -73,7 +74,7 @@ func (s *Store) Config(ctx context.Context) (ipam.Config, error) {
 	return c, nil
 }
 
-// Pools implements ipam.Cluster. A pool that contradicts the data model is refused on its own, with a reason.
+// Pools implements ipam.Cluster. A pool that violates the data model has its error in Broken.
 func (s *Store) Pools(ctx context.Context) ([]pool.Pool, error) {
 	list, err := s.pools.List(ctx, kube.ListOptions{Cached: true})
 	if err != nil {
@@ -89,7 +90,8 @@ func (s *Store) Pools(ctx context.Context) ([]pool.Pool, error) {
 func decodePool(o *poolObject) pool.Pool {
 	p := pool.Pool{
 		Name: o.Metadata.Name, BlockSize: o.Spec.BlockSize,
-		Disabled: o.Spec.Disabled, Deleting: o.Metadata.DeletionTimestamp != nil, Manual: o.Spec.AssignmentMode == spec.AssignmentManual,
+		Disabled: o.Spec.Disabled, Deleting: o.Metadata.DeletionTimestamp != nil,
+		Manual: o.Spec.AssignmentMode == spec.AssignmentManual,
 	}
 	for _, c := range o.Status.Conditions {
 		p.Refused = p.Refused || c.Type == spec.PoolAllocatable && c.Status == "False"

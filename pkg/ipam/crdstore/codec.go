@@ -16,7 +16,7 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// maxName is the longest name that an object may have, plus one.
+// maxName is one more than the length of the longest name that Calico uses for an affinity.
 const maxName = 253
 
 // cidrName turns a CIDR into a name: "10.0.0.64/26" into "10-0-0-64-26".
@@ -24,7 +24,7 @@ func cidrName(cidr netip.Prefix) string {
 	return strings.NewReplacer(".", "-", ":", "-", "/", "-").Replace(cidr.String())
 }
 
-// affinityName is "<node>-<cidr>"; a name that would be too long has the node cut and a hash at its end.
+// affinityName returns "<node>-<cidr>". If that is too long, the node is truncated and a hash appended.
 func affinityName(node string, cidr netip.Prefix) string {
 	c := cidrName(cidr)
 	name := node + "-" + c
@@ -35,14 +35,16 @@ func affinityName(node string, cidr netip.Prefix) string {
 	return node[:maxName-1-len(c)-13] + "-" + c + "-" + hex.EncodeToString(sum[:])[:11]
 }
 
-// hostnameHash is the label value that stands for a node: a node's name may be longer than a label value may be.
+// hostnameHash returns the value of the label for a node. It is a hash, because the name of a node may be too long
+// for a label value.
 func hostnameHash(node string) string {
 	sum := sha3.Sum256([]byte(node))
 	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])
 }
 
 func malformed(kind, name, format string, a ...any) error {
-	return fmt.Errorf("%w: %s %s: %s; repair or delete the object", ipam.ErrMalformed, kind, name, fmt.Sprintf(format, a...))
+	return fmt.Errorf("%w: %s %s: %s; repair or delete the object",
+		ipam.ErrMalformed, kind, name, fmt.Sprintf(format, a...))
 }
 
 func parseCIDR(kind, name, text string) (netip.Prefix, error) {
@@ -89,8 +91,8 @@ func affinityKey(o *kube.Object[spec.BlockAffinity]) (ipam.AffinityKey, error) {
 
 type handleCodec struct{}
 
-// annotationTouches holds ipam.Handle.Touches. Calico drops annotations when it writes a handle, which does no harm:
-// its write gives the handle a new revision by itself.
+// annotationTouches has ipam.Handle.Touches. Calico drops annotations when it writes a handle. That is harmless,
+// because its write gives the handle a new revision.
 const annotationTouches = "calico-cni/touches"
 
 func (handleCodec) name(id string) string { return strings.ToLower(id) }
@@ -104,7 +106,7 @@ func (handleCodec) decode(o *kube.Object[spec.IPAMHandle]) (ipam.Handle, bool, e
 		}
 		h.Counts[cidr] += n
 	}
-	// A value that is no number counts as 0: any number that replaces it changes the object.
+	// A value that is not a number counts as 0: any number that replaces it changes the object.
 	h.Touches, _ = strconv.Atoi(o.Metadata.Annotation(annotationTouches))
 	return h, o.Spec.Deleted, nil
 }

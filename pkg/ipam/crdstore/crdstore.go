@@ -1,6 +1,6 @@
-// Package crdstore is the ipam.Store and the ipam.Cluster of a Kubernetes cluster: the objects of
-// crd.projectcalico.org/v1, as Calico reads and writes them. An update keeps whatever an object holds beside the
-// fields that the allocator knows: labels, annotations, finalizers, and fields of newer writers.
+// Package crdstore implements ipam.Store and ipam.Cluster with the objects of crd.projectcalico.org/v1 in the
+// Kubernetes API, as Calico reads and writes them. An update keeps the fields that the allocator does not know:
+// labels, annotations, finalizers, and fields of newer writers.
 package crdstore
 
 import (
@@ -29,14 +29,14 @@ type Store struct {
 	count        blockCount
 }
 
-// Once remembers that something was done on this node.
+// Once records that a one-time task was done on this node.
 type Once interface {
 	Done() bool
 	Record() error
 }
 
-// New returns the store of the cluster that the client speaks to. labelled remembers that the node's affinities have
-// their labels: writers before 2025 set none.
+// New returns the store of the client's cluster. labelled records that the affinities of the node have labels; writers
+// before 2025 set none.
 func New(c *kube.Client, labelled Once) *Store {
 	const gv = spec.GroupVersion
 	blocks := kube.NewObjects[spec.IPAMBlock](c, gv, spec.IPAMBlocks)
@@ -69,8 +69,8 @@ func (s *Store) Affinities() ipam.Table[ipam.AffinityKey, ipam.Affinity] { retur
 // Handles implements ipam.Store.
 func (s *Store) Handles() ipam.Table[string, ipam.Handle] { return s.handles }
 
-// AffinitiesOf implements ipam.Store by the labels that every writer since 2025 sets. Older rows are given theirs
-// once, by the first answer that must not be a cached one: before the node claims anything new.
+// AffinitiesOf implements ipam.Store. It selects affinities by the labels that every writer since 2025 sets. The first
+// call that allows no cached answer adds the labels to older rows, before the node claims a new block.
 func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]ipam.AffinityRow, error) {
 	if !cached && !s.labelled.Done() {
 		if err := s.label(ctx, node); err != nil {
@@ -81,14 +81,15 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 	counted := make(chan struct{})
 	go func() { defer close(counted); s.countBlocks(ctx) }()
 	defer func() { <-counted }()
-	selector := spec.LabelHostnameHash + "=" + hostnameHash(node) + "," + spec.LabelAffinityType + "=" + spec.AffinityTypeHost
+	selector := spec.LabelHostnameHash + "=" + hostnameHash(node) + "," +
+		spec.LabelAffinityType + "=" + spec.AffinityTypeHost
 	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: selector, Cached: cached})
 	if err != nil {
 		return nil, translate(err)
 	}
 	var rows []ipam.AffinityRow
 	for i := range list {
-		// A claim on something that is no CIDR is a claim on nothing, and must not keep the others from being used.
+		// Ignore an affinity without a valid CIDR, so that the others can be used.
 		key, err := affinityKey(&list[i])
 		if err != nil || key.Node != node {
 			continue
@@ -102,8 +103,8 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 	return rows, nil
 }
 
-// label gives the node's affinities the labels that they lack. It lists those of all nodes that lack them, which is
-// done once: in a cluster of today's writers that is none.
+// label adds missing labels to the affinities of the node. It lists the affinities of all nodes without labels; current
+// writers leave none.
 func (s *Store) label(ctx context.Context, node string) error {
 	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: "!" + spec.LabelHostnameHash})
 	if err != nil {
@@ -118,86 +119,13 @@ func (s *Store) label(ctx context.Context, node string) error {
 		if err != nil {
 			return err
 		}
-		// An update fills in the labels. Whoever came first, or deleted the row, has done as well.
+		// An update adds the labels. After a conflict, another process has added them or deleted the row.
 		_, err = s.affinities.Update(ctx, key, row)
 		if err != nil && !errors.Is(err, ipam.ErrConflict) && !errors.Is(err, ipam.ErrNotFound) {
 			return fmt.Errorf("label affinity to %s: %w", key.CIDR, err)
 		}
 	}
-	// What is done once too often does no harm, so that a record which cannot be made stops nobody.
+	// If this cannot be recorded, the next command repeats the work, which is harmless.
 	_ = s.labelled.Record()
 	return nil
-}
-
-// codec turns one kind of value into its object and back. name is the object's name; fill writes the value into an
-// object, leaves alone what the value does not know, and changes no map or slice that the object came with.
-type codec[K comparable, T, S any] interface {
-	name(key K) string
-	decode(object *kube.Object[S]) (value T, deleted bool, err error)
-	fill(object *kube.Object[S], key K, value T, deleted bool)
-}
-
-// table is an ipam.Table of the objects of one kind. The revision of a row is the object as it was read.
-type table[K comparable, T, S any] struct {
-	resource kube.Objects[S]
-	codec    codec[K, T, S]
-}
-
-func (t table[K, T, S]) Get(ctx context.Context, key K) (ipam.Row[T], error) {
-	return t.answer(t.resource.Get(ctx, t.codec.name(key)))
-}
-
-func (t table[K, T, S]) Create(ctx context.Context, key K, value T) (ipam.Row[T], error) {
-	object := new(kube.Object[S])
-	t.codec.fill(object, key, value, false)
-	return t.answer(t.resource.Create(ctx, t.codec.name(key), object))
-}
-
-func (t table[K, T, S]) Update(ctx context.Context, key K, row ipam.Row[T]) (ipam.Row[T], error) {
-	read, err := t.read(row, "update", key)
-	if err != nil {
-		return ipam.Row[T]{}, err
-	}
-	object := *read
-	t.codec.fill(&object, key, row.Value, row.Deleted)
-	return t.answer(t.resource.Update(ctx, t.codec.name(key), &object))
-}
-
-func (t table[K, T, S]) Delete(ctx context.Context, key K, row ipam.Row[T]) error {
-	read, err := t.read(row, "delete", key)
-	if err != nil {
-		return err
-	}
-	return translate(t.resource.Delete(ctx, t.codec.name(key), read.Metadata.UID, read.Metadata.ResourceVersion))
-}
-
-// read returns the object that a row was read as. A write without its UID and resourceVersion would not be compared.
-func (t table[K, T, S]) read(row ipam.Row[T], verb string, key K) (*kube.Object[S], error) {
-	object, ok := row.Rev.(*kube.Object[S])
-	if !ok || object.Metadata.UID == "" || object.Metadata.ResourceVersion == "" {
-		return nil, fmt.Errorf("%s %s: %w: the row was not read before", verb, t.codec.name(key), ipam.ErrConflict)
-	}
-	return object, nil
-}
-
-func (t table[K, T, S]) answer(object *kube.Object[S], err error) (ipam.Row[T], error) {
-	if err != nil {
-		return ipam.Row[T]{}, translate(err)
-	}
-	return t.row(object)
-}
-
-func (t table[K, T, S]) row(object *kube.Object[S]) (ipam.Row[T], error) {
-	value, deleted, err := t.codec.decode(object)
-	return ipam.Row[T]{Value: value, Deleted: deleted || object.Metadata.Deleting, UID: object.Metadata.UID, Rev: object}, err
-}
-
-// translate gives an error of the API the sentinel that the allocator goes by, and keeps its own.
-func translate(err error) error {
-	for from, to := range map[error]error{kube.ErrNotFound: ipam.ErrNotFound, kube.ErrExists: ipam.ErrExists, kube.ErrConflict: ipam.ErrConflict} {
-		if errors.Is(err, from) {
-			return fmt.Errorf("%w: %w", to, err)
-		}
-	}
-	return err
 }

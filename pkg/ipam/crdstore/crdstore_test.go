@@ -17,7 +17,7 @@ import (
 
 func prefix(text string) netip.Prefix { return netip.MustParsePrefix(text) }
 
-func TestNamesOfObjectsAreThoseOfTheDataModel(t *testing.T) {
+func TestObjectNames(t *testing.T) {
 	for cidr, want := range map[string]string{
 		"10.0.0.64/26": "10-0-0-64-26", "fd00::40/122": "fd00--40-122", "192.0.2.7/32": "192-0-2-7-32",
 	} {
@@ -37,7 +37,7 @@ func TestNamesOfObjectsAreThoseOfTheDataModel(t *testing.T) {
 	}
 }
 
-func TestAffinityNamesThatWouldBeTooLongAreCutAndStayDistinct(t *testing.T) {
+func TestLongAffinityNamesAreTruncatedWithHash(t *testing.T) {
 	cidr := prefix("10.0.0.64/26")
 	longest := strings.Repeat("n", 252-len("-10-0-0-64-26"))
 	if got := affinityName(longest, cidr); got != longest+"-10-0-0-64-26" || len(got) != 252 {
@@ -49,9 +49,10 @@ func TestAffinityNamesThatWouldBeTooLongAreCutAndStayDistinct(t *testing.T) {
 	}
 }
 
-// oldBlock is what a writer of 2018 left: no sequence numbers, no claim time, the node in a field of its own.
-const oldBlock = `{"metadata":{"name":"10-0-0-0-30"},"spec":{"cidr":"10.0.0.0/30","hostAffinity":"node-1","strictAffinity":false,
-	"allocations":[0,null,null,1],"unallocated":[2,1],"attributes":[{"handle_id":"net.a","secondary":{"pod":"a"}},{"handle_id":null,"secondary":null}]}}`
+// oldBlock is a block of a writer of 2018: no sequence numbers, no claim time, and the node in a separate field.
+const oldBlock = `{"metadata":{"name":"10-0-0-0-30"},"spec":{"cidr":"10.0.0.0/30",
+	"hostAffinity":"node-1","strictAffinity":false,"allocations":[0,null,null,1],"unallocated":[2,1],"attributes":[
+	{"handle_id":"net.a","secondary":{"pod":"a"}},{"handle_id":null,"secondary":null}]}}`
 
 func decode(t testing.TB, text string) *kube.Object[spec.IPAMBlock] {
 	t.Helper()
@@ -62,7 +63,7 @@ func decode(t testing.TB, text string) *kube.Object[spec.IPAMBlock] {
 	return o
 }
 
-func TestABlockOfAnOldWriterIsReadAndReleasable(t *testing.T) {
+func TestBlockOfOldWriterIsReadAndReleased(t *testing.T) {
 	b, deleted, err := (blockCodec{}).decode(decode(t, oldBlock))
 	if err != nil || deleted {
 		t.Fatal(err, deleted)
@@ -76,8 +77,9 @@ func TestABlockOfAnOldWriterIsReadAndReleasable(t *testing.T) {
 	}
 }
 
-func TestAnUpdateKeepsWhatTheAllocatorDoesNotKnow(t *testing.T) {
-	o := decode(t, `{"metadata":{"name":"10-0-0-0-31","uid":"u","resourceVersion":"7","annotations":{"projectcalico.org/metadata":"{}"},"labels":{"x":"y"}},
+func TestUpdateKeepsUnknownFields(t *testing.T) {
+	o := decode(t, `{"metadata":{"name":"10-0-0-0-31","uid":"u","resourceVersion":"7",
+		"annotations":{"projectcalico.org/metadata":"{}"},"labels":{"x":"y"}},
 		"future":1,"spec":{"cidr":"10.0.0.0/31","affinity":"host:a","strictAffinity":true,"newer":{"a":[1]},
 		"allocations":[0,null],"unallocated":[1],"attributes":[{"handle_id":"h","newest":true}],"sequenceNumber":5}}`)
 	b, _, err := (blockCodec{}).decode(o)
@@ -91,16 +93,19 @@ func TestAnUpdateKeepsWhatTheAllocatorDoesNotKnow(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, kept := range []string{`"future":1`, `"newer":{"a":[1]}`, `"newest":true`, `"projectcalico.org/metadata":"{}"`, `"x":"y"`, `"resourceVersion":"7"`, `"sequenceNumber":6`} {
+	for _, kept := range []string{
+		`"future":1`, `"newer":{"a":[1]}`, `"newest":true`, `"projectcalico.org/metadata":"{}"`, `"x":"y"`,
+		`"resourceVersion":"7"`, `"sequenceNumber":6`,
+	} {
 		if !strings.Contains(string(data), kept) {
 			t.Errorf("%s was lost: %s", kept, data)
 		}
 	}
 }
 
-// TestAWriteLeavesTheRowThatWasReadAlone fills a copy of what was read, as an update does: whoever conflicts goes on with
-// the row that it has.
-func TestAWriteLeavesTheRowThatWasReadAlone(t *testing.T) {
+// TestWriteDoesNotChangeReadObject fills a copy of an object, as an update does. After a conflict the caller
+// continues with the row that it has read.
+func TestWriteDoesNotChangeReadObject(t *testing.T) {
 	o := decode(t, oldBlock)
 	b, _, err := (blockCodec{}).decode(o)
 	if err != nil {
@@ -114,7 +119,8 @@ func TestAWriteLeavesTheRowThatWasReadAlone(t *testing.T) {
 
 	affinity := &kube.Object[spec.BlockAffinity]{Metadata: kube.Metadata{Name: "a", Labels: map[string]string{"x": "y"}}}
 	unchanged(t, affinity, func(next *kube.Object[spec.BlockAffinity]) {
-		(affinityCodec{}).fill(next, ipam.AffinityKey{Node: "n", CIDR: prefix("10.0.0.0/26")}, ipam.Affinity{State: ipam.Pending}, true)
+		key := ipam.AffinityKey{Node: "n", CIDR: prefix("10.0.0.0/26")}
+		(affinityCodec{}).fill(next, key, ipam.Affinity{State: ipam.Pending}, true)
 	})
 
 	handle := &kube.Object[spec.IPAMHandle]{Spec: spec.IPAMHandle{HandleID: "h", Block: map[string]int{"10.0.0.0/26": 1}}}
@@ -128,7 +134,7 @@ func TestAWriteLeavesTheRowThatWasReadAlone(t *testing.T) {
 	})
 }
 
-// unchanged writes into a copy of an object, which has to become another and leave the object what it is.
+// unchanged writes into a copy of an object. The copy must change, the object must not.
 func unchanged[S any](t *testing.T, o *kube.Object[S], write func(next *kube.Object[S])) {
 	t.Helper()
 	text := func(o *kube.Object[S]) string {
@@ -148,13 +154,15 @@ func unchanged[S any](t *testing.T, o *kube.Object[S], write func(next *kube.Obj
 	}
 }
 
-func TestAMalformedObjectIsRefusedByName(t *testing.T) {
+func TestMalformedObjectErrorNamesObject(t *testing.T) {
 	for name, text := range map[string]string{
-		"cidr":           strings.ReplaceAll(oldBlock, "10.0.0.0/30", "ten"),
-		"index":          strings.ReplaceAll(oldBlock, "[0,null,null,1]", "[9,null,null,1]"),
-		"length":         strings.ReplaceAll(oldBlock, "[0,null,null,1]", "[0,null]"),
-		"queue":          strings.ReplaceAll(oldBlock, "[2,1]", "[2,2]"),
-		"sequence's key": strings.ReplaceAll(oldBlock, `"strictAffinity"`, `"sequenceNumberForAllocation":{"x":1},"strictAffinity"`),
+		"cidr":   strings.ReplaceAll(oldBlock, "10.0.0.0/30", "ten"),
+		"index":  strings.ReplaceAll(oldBlock, "[0,null,null,1]", "[9,null,null,1]"),
+		"length": strings.ReplaceAll(oldBlock, "[0,null,null,1]", "[0,null]"),
+		"queue":  strings.ReplaceAll(oldBlock, "[2,1]", "[2,2]"),
+		"sequence's key": strings.ReplaceAll(
+			oldBlock, `"strictAffinity"`, `"sequenceNumberForAllocation":{"x":1},"strictAffinity"`,
+		),
 	} {
 		_, _, err := (blockCodec{}).decode(decode(t, text))
 		if !errors.Is(err, ipam.ErrMalformed) || !strings.Contains(err.Error(), "10-0-0-0-30") {
@@ -166,7 +174,7 @@ func TestAMalformedObjectIsRefusedByName(t *testing.T) {
 	}
 }
 
-func TestPoolsOfAnyShapeAreRead(t *testing.T) {
+func TestDecodePool(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*poolObject)
 		want   string
@@ -187,7 +195,7 @@ func TestPoolsOfAnyShapeAreRead(t *testing.T) {
 		got = got[strings.Index(got, "/"):]
 		if p.Broken != nil {
 			if text := p.Broken.Error(); strings.Contains(text, "netip.") || strings.Contains(text, "invalid Prefix") {
-				t.Errorf("%s: Go's own text in %q", name, text)
+				t.Errorf("%s: internal error text of Go in %q", name, text)
 			}
 			got = "broken"
 		}
@@ -197,7 +205,7 @@ func TestPoolsOfAnyShapeAreRead(t *testing.T) {
 	}
 }
 
-// FuzzBlock decodes arbitrary blocks: they are refused, or written back to a block that is read alike.
+// FuzzBlock decodes arbitrary blocks. A block is rejected, or unchanged after it is encoded and decoded again.
 func FuzzBlock(f *testing.F) {
 	f.Add([]byte(oldBlock))
 	f.Add([]byte(`{"spec":{"cidr":"fd00::/128","allocations":[null],"unallocated":[0],"attributes":null,"deleted":true}}`))

@@ -10,8 +10,7 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// EncodeBlock returns a row of a block that was read or written, its revision included, as bytes that DecodeBlock reads in
-// another process.
+// EncodeBlock encodes a row of a block, including its revision. DecodeBlock decodes it, also in another process.
 func (s *Store) EncodeBlock(row ipam.Row[block.Block]) ([]byte, error) {
 	object, ok := row.Rev.(*kube.Object[spec.IPAMBlock])
 	if !ok {
@@ -20,7 +19,7 @@ func (s *Store) EncodeBlock(row ipam.Row[block.Block]) ([]byte, error) {
 	return object.MarshalJSON()
 }
 
-// DecodeBlock returns the row that EncodeBlock was given.
+// DecodeBlock decodes a row that EncodeBlock has encoded.
 func (s *Store) DecodeBlock(data []byte) (ipam.Row[block.Block], error) {
 	object := new(kube.Object[spec.IPAMBlock])
 	if err := json.Unmarshal(data, object); err != nil {

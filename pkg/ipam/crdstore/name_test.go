@@ -10,8 +10,8 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// TestDecodeRefusesABlockNamedAfterAnotherCIDR: the check for overlapping blocks goes by the names of objects.
-func TestDecodeRefusesABlockNamedAfterAnotherCIDR(t *testing.T) {
+// TestDecodeRejectsBlockWithNameOfOtherCIDR: the check for overlapping blocks relies on the names of objects.
+func TestDecodeRejectsBlockWithNameOfOtherCIDR(t *testing.T) {
 	o := new(kube.Object[spec.IPAMBlock])
 	data := `{"apiVersion":"crd.projectcalico.org/v1","kind":"IPAMBlock",
 		"metadata":{"name":"10-0-0-0-31","uid":"u","resourceVersion":"1"},

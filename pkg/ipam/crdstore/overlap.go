@@ -14,24 +14,24 @@ import (
 )
 
 const (
-	// fewNames is how many objects are looked for by name without a thought to a list.
+	// fewNames is the number of objects up to which BlocksOverlapping always looks for each name.
 	fewNames = 16
-	// listedPerGet is how many names the API server lists at the cost of one GET
+	// listedPerGet is the number of names that the API server lists at the cost of one GET
 	// (docs/decisions/0030-blocks-do-not-overlap.md).
 	listedPerGet = 16
-	// maxParallelGets bounds the GETs that are in flight at once.
+	// maxParallelGets bounds the number of GETs at the same time.
 	maxParallelGets = 32
-	// minPage and maxPage bound how many names a list asks for at once.
+	// minPage and maxPage bound the page size of a list.
 	minPage, maxPage = 500, 10000
 )
 
-// blockCount is one more than how many blocks the cluster had when they were counted, and 0 before. It only decides
-// how to read.
+// blockCount is the number of blocks of the cluster when they were last counted, plus one. It is 0 before. It only
+// decides how BlocksOverlapping reads.
 type blockCount struct{ known atomic.Int64 }
 
-// BlocksOverlapping implements ipam.Store. The sizes of blocks are few, so that the objects that can overlap a CIDR
-// have names that are known. Where these are few compared with the blocks of the cluster, it looks for each of them;
-// else it lists the names of all blocks. Both are exact.
+// BlocksOverlapping implements ipam.Store. There are few block sizes, so the names of all objects that can overlap a
+// CIDR are known. If these are few compared with the blocks of the cluster, it looks for each of them; else it lists
+// the names of all blocks. Both are exact.
 func (s *Store) BlocksOverlapping(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error) {
 	names := countOverlapping(cidr)
 	if names <= fewNames {
@@ -51,7 +51,7 @@ func (s *Store) BlocksOverlapping(ctx context.Context, cidr netip.Prefix) ([]net
 	return s.overlappingByList(ctx, cidr, total)
 }
 
-// countBlocks notes once how many blocks there are, for BlocksOverlapping. Where that fails, they are counted then.
+// countBlocks counts the blocks for BlocksOverlapping, once. If that fails, BlocksOverlapping counts them.
 func (s *Store) countBlocks(ctx context.Context) {
 	if s.count.known.Load() > 0 {
 		return
@@ -87,7 +87,7 @@ func (s *Store) overlappingByName(ctx context.Context, cidr netip.Prefix) ([]net
 
 func (s *Store) overlappingByList(ctx context.Context, cidr netip.Prefix, total int) ([]netip.Prefix, error) {
 	var found []netip.Prefix
-	// Some more than were counted, so that those which came since do not take another page.
+	// The page has room for some blocks that were created since the count.
 	limit := min(max(total+total/8, minPage), maxPage)
 	total = 0
 	for next := ""; ; {
@@ -109,7 +109,8 @@ func (s *Store) overlappingByList(ctx context.Context, cidr netip.Prefix, total 
 	}
 }
 
-// countOverlapping returns how many blocks can overlap a CIDR, itself included, as far as that is of interest.
+// countOverlapping returns the number of blocks that can overlap a CIDR, including the CIDR itself. Large results are
+// not exact.
 func countOverlapping(cidr netip.Prefix) int {
 	longest := cidr.Addr().BitLen()
 	larger := max(0, min(cidr.Bits(), longest)-(longest-block.MaxBits))
@@ -117,7 +118,7 @@ func countOverlapping(cidr netip.Prefix) int {
 	return larger + 1<<min(longest-cidr.Bits()+1, most) - 1
 }
 
-// allOverlapping returns the blocks that can overlap a CIDR that is no larger than a block.
+// allOverlapping returns the blocks that can overlap a CIDR. The CIDR must not be larger than a block.
 func allOverlapping(cidr netip.Prefix) []netip.Prefix {
 	longest := cidr.Addr().BitLen()
 	var out []netip.Prefix
@@ -132,7 +133,7 @@ func allOverlapping(cidr netip.Prefix) []netip.Prefix {
 	return out
 }
 
-// nth returns the address that comes n after the first one of a block.
+// nth returns the address n after the first one of a block.
 func nth(first netip.Addr, n int) netip.Addr {
 	bytes := first.AsSlice()
 	for i := len(bytes) - 1; n > 0; i-- {
@@ -143,7 +144,7 @@ func nth(first netip.Addr, n int) netip.Addr {
 	return addr
 }
 
-// cidrOf is the inverse of cidrName. It returns false for the name of an object that is no block.
+// cidrOf is the inverse of cidrName. It returns false if no block has the name.
 func cidrOf(name string) (netip.Prefix, bool) {
 	i := strings.LastIndexByte(name, '-')
 	if i < 0 {

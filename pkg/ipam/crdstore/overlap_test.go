@@ -7,7 +7,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-func TestNamesOfOverlappingBlocksAreComplete(t *testing.T) {
+func TestNamesOfOverlappingBlocks(t *testing.T) {
 	for cidr, want := range map[string]int{
 		"10.0.0.64/26": 6 + 127, "10.0.0.0/20": 8191, "10.0.0.7/32": 13, "10.0.0.8/29": 9 + 15,
 		"fd00::40/122": 6 + 127, "fd00::/116": 8191, "fd00::1/128": 13,
@@ -30,8 +30,8 @@ func TestNamesOfOverlappingBlocksAreComplete(t *testing.T) {
 	}
 }
 
-// TestOverlappingBlocksAreNamedIfAndOnlyIfTheyOverlap draws two blocks of any sizes.
-func TestOverlappingBlocksAreNamedIfAndOnlyIfTheyOverlap(t *testing.T) {
+// TestNamesOfOverlappingBlocksMatchOverlaps draws two blocks of any sizes.
+func TestNamesOfOverlappingBlocksMatchOverlaps(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		draw := func(label string) netip.Prefix {
 			bits := rapid.IntRange(20, 32).Draw(t, label+" bits")
@@ -57,7 +57,7 @@ func TestOverlappingBlocksAreNamedIfAndOnlyIfTheyOverlap(t *testing.T) {
 	})
 }
 
-func TestNamesThatAreNoBlocksArePassedOver(t *testing.T) {
+func TestNamesOfOtherObjectsAreIgnored(t *testing.T) {
 	for _, name := range []string{
 		"", "a", "10-0-0-0", "10-0-0-1-26", "10-0-0-0-33", "10-0-0-256-32", "fd00--g-122", "fd00-0--122", "10-0-0-0-026",
 	} {

@@ -9,7 +9,8 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// TestTouchChangesTheHandleObject covers handles with and without the annotation, and with a value that is no number.
+// TestTouchChangesTheHandleObject covers handles with and without the annotation, and with a value that is not a
+// number.
 func TestTouchChangesTheHandleObject(t *testing.T) {
 	for annotations, want := range map[string]int{
 		``: 1, `"annotations":{"x":"y"},`: 1, `"annotations":{"calico-cni/touches":"7"},`: 8,

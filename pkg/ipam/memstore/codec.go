@@ -19,11 +19,11 @@ import (
 const (
 	// maxName is the longest name of an object.
 	maxName = 253
-	// maxObject is about the size of the largest object, in bytes: etcd takes requests of 1.5 MiB.
+	// maxObject is the approximate size of the largest object, in bytes: etcd accepts requests of up to 1.5 MiB.
 	maxObject = 3 << 19
 )
 
-// subdomain is what the API server accepts as the name of an object (RFC 1123).
+// subdomain matches the names that the API server accepts (RFC 1123).
 var subdomain = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
 func refusedName(name string) error {
@@ -33,7 +33,7 @@ func refusedName(name string) error {
 	return nil
 }
 
-// seconds returns a time as an object has it.
+// seconds returns a time with the precision of an object.
 func seconds(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Time{}
@@ -79,7 +79,7 @@ func (blockCodec) settle(b block.Block, _ *block.Block) (block.Block, error) {
 	return b, nil
 }
 
-// settleJSON returns a field as the server writes it: without spaces, keys sorted.
+// settleJSON returns a field as the server writes it: without spaces, with sorted keys.
 func settleJSON(raw json.RawMessage) (json.RawMessage, error) {
 	d := json.NewDecoder(bytes.NewReader(raw))
 	d.UseNumber()
@@ -104,7 +104,7 @@ func nilIfEmpty(m map[string]string) map[string]string {
 	return m
 }
 
-// check refuses a block that breaks the data model: any writer can store one, and no reader can use it.
+// check rejects a malformed block. Any writer can store one, but no reader can use it.
 func (blockCodec) check(b block.Block) error {
 	if err := b.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ipam.ErrMalformed, err)
@@ -133,7 +133,7 @@ func (affinityCodec) refused(k ipam.AffinityKey) error { return refusedName(k.No
 
 func (affinityCodec) clone(a ipam.Affinity) ipam.Affinity { return a }
 
-// settle dates a new row; no writer can change the date.
+// settle sets the creation time of a new row. Updates keep it.
 func (c affinityCodec) settle(a ipam.Affinity, old *ipam.Affinity) (ipam.Affinity, error) {
 	if a.State == "" {
 		a.State = ipam.Confirmed
@@ -152,7 +152,7 @@ func (affinityCodec) same(a, b ipam.Affinity) bool { return a == b }
 
 type handleCodec struct{}
 
-// name is in lower case: IDs that differ in case alone have one object.
+// name is in lower case: IDs that differ only in case have the same object.
 func (handleCodec) name(id string) string { return strings.ToLower(id) }
 
 func (c handleCodec) refused(id string) error { return refusedName(c.name(id)) }

@@ -8,17 +8,17 @@ type Request struct {
 	Key string
 }
 
-// Outcome is what happens to a request.
+// Outcome is the outcome of a request.
 type Outcome int
 
 const (
 	// Pass lets the request take effect and returns its answer.
 	Pass Outcome = iota
-	// Refused fails the request before it takes effect, as 429 does.
+	// Refused fails the request before it takes effect, like status 429.
 	Refused
-	// AnswerLost lets the request take effect and fails it, as a connection does that breaks.
+	// AnswerLost lets the request take effect and returns an error, like a connection that breaks.
 	AnswerLost
-	// Repeated lets the request take effect twice and returns the second answer, as a transport does that repeats a
-	// request whose answer got lost.
+	// Repeated lets the request take effect twice and returns the second answer, like a transport that repeats a
+	// request whose answer was lost.
 	Repeated
 )

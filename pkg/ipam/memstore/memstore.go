@@ -1,5 +1,5 @@
-// Package memstore is an ipam.Store in memory that behaves like the API server where an allocator can notice:
-// docs/store-contract.md lists the behaviour, and package storetest checks it on this store and on the real server.
+// Package memstore is an ipam.Store in memory. For an allocator it behaves like the API server: docs/store-contract.md
+// lists the behaviour, and package storetest checks it on this store and on the real server.
 package memstore
 
 import (
@@ -23,9 +23,9 @@ type Store struct {
 	Reserved []netip.Prefix
 	Labels   map[string]string
 	Locked   bool
-	// Now is the clock that dates new affinities.
+	// Now is the clock for the creation time of affinities.
 	Now func() time.Time
-	// Lag returns by how many changes of affinities a cached list is behind, of n that were made. Nil means by none.
+	// Lag returns how many of n changes of affinities a cached list lacks. Nil means none.
 	Lag func(n int) int
 	// Fault decides the outcome of each request; nil lets every request pass.
 	Fault func(Request) Outcome
@@ -35,13 +35,13 @@ type Store struct {
 	blocks     *table[netip.Prefix, block.Block]
 	affinities *table[ipam.AffinityKey, ipam.Affinity]
 	handles    *table[string, ipam.Handle]
-	// held has the rows that stay after their deletion.
+	// held has the rows with a finalizer.
 	held map[string]bool
 	// listed has the affinities after each change, oldest first.
 	listed []map[string]stored[ipam.AffinityKey, ipam.Affinity]
 }
 
-// counters number what the store hands out. Revisions go back when a snapshot is restored; UIDs never do.
+// counters are the last revision and UID. Restore resets the revision, but not the UID.
 type counters struct{ revision, uid int64 }
 
 // New returns an empty store with the default configuration.
@@ -69,7 +69,7 @@ func (s *Store) Affinities() ipam.Table[ipam.AffinityKey, ipam.Affinity] { retur
 // Handles implements ipam.Store.
 func (s *Store) Handles() ipam.Table[string, ipam.Handle] { return s.handles }
 
-// AffinitiesOf implements ipam.Store. A cached list may be behind, as Lag says.
+// AffinitiesOf implements ipam.Store. A cached list may lack changes, as Lag says.
 func (s *Store) AffinitiesOf(_ context.Context, node string, cached bool) ([]ipam.AffinityRow, error) {
 	if s.Fault != nil && s.Fault(Request{Verb: "list", Kind: "affinity"}) != Pass {
 		return nil, errUnavailable
@@ -94,7 +94,7 @@ func (s *Store) AffinitiesOf(_ context.Context, node string, cached bool) ([]ipa
 	return out, nil
 }
 
-// past returns the affinities as they were some changes ago: none before the first.
+// past returns the affinities as they were some changes ago.
 func (s *Store) past(behind int) rowsOf[ipam.AffinityKey, ipam.Affinity] {
 	if behind >= len(s.listed) {
 		return nil
@@ -135,21 +135,21 @@ func (s *Store) Revision() int64 {
 	return s.counters.revision
 }
 
-// Changes returns how many changes of affinities there were, of which Lag is told.
+// Changes returns the number of changes of affinities.
 func (s *Store) Changes() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.listed)
 }
 
-// Hold has a block stay after its deletion, as a finalizer does.
+// Hold sets a finalizer on a block: a deletion only marks it.
 func (s *Store) Hold(cidr netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held["block "+s.blocks.codec.name(cidr)] = true
 }
 
-// Snapshot is the contents of a store at one moment, as a backup of etcd has it.
+// Snapshot is the contents of a store, like a backup of etcd.
 type Snapshot struct {
 	revision   int64
 	blocks     rowsOf[netip.Prefix, block.Block]
@@ -167,7 +167,8 @@ func (s *Store) Snapshot() Snapshot {
 	}
 }
 
-// Restore sets the store back to a snapshot. Revisions given out since come again for other contents; UIDs do not.
+// Restore sets the store back to a snapshot. Later writes use the same revisions again for other contents, but not the
+// same UIDs.
 func (s *Store) Restore(old Snapshot) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

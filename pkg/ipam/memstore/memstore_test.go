@@ -37,9 +37,9 @@ func TestContract(t *testing.T) {
 	})
 }
 
-// TestRestoreBringsRevisionsBack checks what no test can ask of a real server: after a restore, a revision comes
-// again for other contents, and a write by the old one succeeds. UIDs do not come again.
-func TestRestoreBringsRevisionsBack(t *testing.T) {
+// TestRestoreReusesRevisions checks behaviour that cannot be tested on a real server: after a restore, revisions are
+// used again for other contents, and a write that names an old revision succeeds. UIDs are not used again.
+func TestRestoreReusesRevisions(t *testing.T) {
 	ctx, s, cidr := context.Background(), memstore.New(time.Now), netip.MustParsePrefix("10.0.0.0/30")
 	write := func(row ipam.Row[block.Block], affinity string) ipam.Row[block.Block] {
 		t.Helper()
@@ -72,8 +72,8 @@ func TestRestoreBringsRevisionsBack(t *testing.T) {
 	}
 }
 
-// TestCachedListIsBehind checks that Lag chooses a past state for cached lists alone.
-func TestCachedListIsBehind(t *testing.T) {
+// TestCachedListIsStale checks that Lag selects a past state for cached lists only.
+func TestCachedListIsStale(t *testing.T) {
 	ctx, s := context.Background(), memstore.New(time.Now)
 	for i := range 3 {
 		key := ipam.AffinityKey{Node: "a", CIDR: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 0, 0, byte(i)}), 32)}
@@ -91,8 +91,8 @@ func TestCachedListIsBehind(t *testing.T) {
 	}
 }
 
-// TestRepeatedWriteAnswersForTheSecond checks the outcome Repeated.
-func TestRepeatedWriteAnswersForTheSecond(t *testing.T) {
+// TestRepeatedWriteReturnsSecondAnswer checks the outcome Repeated.
+func TestRepeatedWriteReturnsSecondAnswer(t *testing.T) {
 	ctx, s := context.Background(), memstore.New(time.Now)
 	s.Fault = func(memstore.Request) memstore.Outcome { return memstore.Repeated }
 	_, err := s.Handles().Create(ctx, "net.x", ipam.Handle{ID: "net.x"})

@@ -12,7 +12,7 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// String shows every row of the store, sorted, in lines that a person can read and a test can compare.
+// String returns every row of the store as a line of text, sorted.
 func (s *Store) String() string {
 	var out []string
 	s.affinities.each(func(key ipam.AffinityKey, row ipam.Row[ipam.Affinity]) {
@@ -21,8 +21,8 @@ func (s *Store) String() string {
 	s.blocks.each(func(cidr netip.Prefix, row ipam.Row[block.Block]) {
 		u := row.Value.Usage()
 		line := fmt.Sprintf("block %s of %s%s: %d free, %d used, %d cooling",
-			cidr, cmp.Or(row.Value.Affinity, "nobody"), deleted(row.Deleted), u.Free, u.Used, u.Cooling)
-		for _, h := range row.Value.HeldBy(anybody) {
+			cidr, cmp.Or(row.Value.Affinity, "no node"), deleted(row.Deleted), u.Free, u.Used, u.Cooling)
+		for _, h := range row.Value.HeldBy(anyOwner) {
 			owner, _ := row.Value.Holder(h.Addr)
 			line += fmt.Sprintf("; %s %s", h.Addr, owner.Handle)
 		}
@@ -39,16 +39,16 @@ func (s *Store) String() string {
 	return strings.Join(out, "\n")
 }
 
-func anybody(block.Attribute) bool { return true }
+func anyOwner(block.Attribute) bool { return true }
 
 func deleted(yes bool) string {
 	if yes {
-		return " (deletion begun)"
+		return " (deleted)"
 	}
 	return ""
 }
 
-// AllBlocks returns every block whose deletion has not begun.
+// AllBlocks returns all blocks that are not marked as deleted.
 func (s *Store) AllBlocks() map[netip.Prefix]block.Block {
 	out := map[netip.Prefix]block.Block{}
 	for cidr, row := range s.BlockRows() {
@@ -57,18 +57,18 @@ func (s *Store) AllBlocks() map[netip.Prefix]block.Block {
 	return out
 }
 
-// BlockRows returns the row of every block whose deletion has not begun.
+// BlockRows returns the rows of all blocks that are not marked as deleted.
 func (s *Store) BlockRows() map[netip.Prefix]ipam.Row[block.Block] {
 	rows := s.blocks.all()
 	maps.DeleteFunc(rows, func(_ netip.Prefix, row ipam.Row[block.Block]) bool { return row.Deleted })
 	return rows
 }
 
-// Check returns every breach of what holds at any moment, also between the writes of an operation:
+// Check returns all violations of the invariants, which hold at any time, also between the writes of an operation:
 //   - every block is well formed;
-//   - an address has one holder, counting the blocks of every size that contain it;
-//   - a handle counts at least what its blocks hold, so that it leads to every address;
-//   - a confirmed affinity has its block, and the block belongs to the affinity's node.
+//   - an address is allocated once, in all blocks that contain it;
+//   - a handle counts at least the addresses that are allocated under it, so that it leads to all of them;
+//   - the block of a confirmed affinity exists and belongs to the affinity's node.
 func (s *Store) Check() []string {
 	c := check{
 		handles: map[string]ipam.Row[ipam.Handle]{}, owners: map[netip.Prefix]string{},
@@ -82,11 +82,11 @@ func (s *Store) Check() []string {
 	return c.bad
 }
 
-// check gathers breaches.
+// check collects violations.
 type check struct {
 	handles map[string]ipam.Row[ipam.Handle]
 	owners  map[netip.Prefix]string
-	// held counts what handles hold, holders has the block that an address is held in.
+	// held counts the addresses of handles per block. holders has the block in which an address is allocated.
 	held    map[string]map[netip.Prefix]int
 	holders map[netip.Addr]netip.Prefix
 	bad     []string
@@ -100,7 +100,7 @@ func (c *check) block(cidr netip.Prefix, row ipam.Row[block.Block]) {
 		return
 	}
 	c.owners[cidr] = row.Value.Affinity
-	for _, h := range row.Value.HeldBy(anybody) {
+	for _, h := range row.Value.HeldBy(anyOwner) {
 		owner, _ := row.Value.Holder(h.Addr)
 		if c.held[owner.Handle] == nil {
 			c.held[owner.Handle] = map[netip.Prefix]int{}

@@ -9,13 +9,13 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// Errors of the store that the allocator has no sentinel for; match them with errors.Is.
+// Errors of the store; match them with errors.Is.
 var (
-	// ErrProtocol: a write names no row that was read.
+	// ErrProtocol: a write names no revision.
 	ErrProtocol = errors.New("row was not read before")
-	// ErrInvalid: the API server refuses such an object.
+	// ErrInvalid: the API server rejects such an object.
 	ErrInvalid = errors.New("object refused")
-	// errUnavailable: the request failed, and may or may not have taken effect.
+	// errUnavailable: the request failed. It may have taken effect.
 	errUnavailable = errors.New("store unavailable")
 )
 
@@ -27,17 +27,17 @@ type stored[K comparable, T any] struct {
 	row ipam.Row[T]
 }
 
-// rowsOf has rows by the name of their object.
+// rowsOf has rows by the names of their objects.
 type rowsOf[K comparable, T any] map[string]stored[K, T]
 
-// codec does to keys and values what a round trip through the API server does.
+// codec converts keys and values as a round trip through the API server does.
 type codec[K comparable, T any] interface {
-	// name returns the name of the object. refused reports whether the server refuses to create an object for the key.
+	// name returns the name of the object. refused returns an error if the server rejects an object for the key.
 	name(key K) string
 	refused(key K) error
-	// settle returns a copy of a value as it is read back. old is what the object had before, nil for a new object.
+	// settle returns a copy of a value as it is read back. old is the value before an update, and nil for a new object.
 	settle(value T, old *T) (T, error)
-	// check returns an error if no reader can use the value.
+	// check returns an error if the value is malformed.
 	check(value T) error
 	// same reports whether two settled values are stored as the same bytes.
 	same(a, b T) bool
@@ -49,7 +49,7 @@ type table[K comparable, T any] struct {
 	kind  string
 	codec codec[K, T]
 	rows  rowsOf[K, T]
-	// changed is called after every change, with the store locked; nil is not called.
+	// changed is called after every change, with the store locked. It may be nil.
 	changed func()
 }
 
@@ -97,7 +97,7 @@ func (t *table[K, T]) Update(_ context.Context, key K, row ipam.Row[T]) (out ipa
 			return err
 		}
 		if old.Deleted == row.Deleted && t.codec.same(old.Value, settled) {
-			// The server stores nothing: the revision stays.
+			// Like the server, keep the revision if nothing changes.
 			out, err = t.answer(old)
 			return err
 		}
@@ -127,7 +127,7 @@ func (t *table[K, T]) Delete(_ context.Context, key K, row ipam.Row[T]) error {
 	})
 }
 
-// request runs one request with the store locked, as the outcome of it has been decided, and names it in its error.
+// request runs one request with the store locked, with the outcome that Fault decides, and names it in its error.
 func (t *table[K, T]) request(verb string, key K, run func(name string) error) error {
 	outcome := Pass
 	if t.store.Fault != nil {
@@ -155,7 +155,7 @@ func (t *table[K, T]) run(outcome Outcome, key K, run func(name string) error) e
 	return run(name)
 }
 
-// check returns the stored row if it is still the one that row was read as.
+// check returns the stored row if row has its revision.
 func (t *table[K, T]) check(name string, row ipam.Row[T]) (ipam.Row[T], error) {
 	found, ok := t.rows[name]
 	switch {
@@ -179,7 +179,7 @@ func (t *table[K, T]) put(name string, key K, row ipam.Row[T]) (ipam.Row[T], err
 	return t.answer(row)
 }
 
-// answer returns a row as the caller gets it.
+// answer returns a copy of a row, or an error if it is malformed.
 func (t *table[K, T]) answer(row ipam.Row[T]) (ipam.Row[T], error) {
 	if err := t.codec.check(row.Value); err != nil {
 		return ipam.Row[T]{}, err
@@ -198,7 +198,7 @@ func (t *table[K, T]) copy(row ipam.Row[T]) ipam.Row[T] {
 	return row
 }
 
-// each calls f for every row. f does not change or keep the value.
+// each calls f for every row. f must not change or keep the value.
 func (t *table[K, T]) each(f func(key K, row ipam.Row[T])) {
 	t.store.mu.Lock()
 	defer t.store.mu.Unlock()

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzChoose asks for pools by arbitrary names: whatever is asked for, only pools that may serve are chosen, each once,
-// and an error is one that the package owns.
+// FuzzChoose requests pools by arbitrary names. Each chosen pool may serve the request and is chosen once; each error
+// is one of the package.
 func FuzzChoose(f *testing.F) {
 	f.Add("alpha", "10.8.0.0/16", false, "1")
 	f.Add("six", "fd00::/48", true, "")
@@ -36,7 +36,7 @@ func FuzzChoose(f *testing.F) {
 	})
 }
 
-// FuzzWalk walks pools of any shape that is valid: blocks lie in the pool, and the first thousand are distinct.
+// FuzzWalk walks valid pools: the blocks lie in the pool, and the first thousand are distinct.
 func FuzzWalk(f *testing.F) {
 	f.Add("10.0.0.0/8", 26, "node-1")
 	f.Add("fd00::/16", 128, "")

@@ -3,17 +3,15 @@
 package pool
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"calico-cni/pkg/selector"
 )
 
-// Block sizes, as prefix lengths, where a pool does not name one.
+// Block sizes of pools that name none, as prefix lengths.
 const (
 	DefaultBlockSizeV4 = 26
 	DefaultBlockSizeV6 = 122
@@ -31,32 +29,32 @@ const (
 
 // Errors of this package; match them with errors.Is.
 var (
-	// ErrUnknownPool: a pool asked for by name or CIDR does not exist, or assigns nothing.
+	// ErrUnknownPool: a requested pool does not exist or cannot be used.
 	ErrUnknownPool = errors.New("unknown pool")
-	// ErrInvalid: a pool contradicts the data model.
+	// ErrInvalid: a pool violates the data model.
 	ErrInvalid = errors.New("invalid pool")
 )
 
-// Pool is one IPPool as far as allocation is concerned.
+// Pool is the part of an IPPool that concerns allocation.
 type Pool struct {
 	Name string
-	// CIDR is masked; BlockSize is a prefix length within it, 20-32 or 116-128.
+	// CIDR is masked. BlockSize is the prefix length of the pool's blocks, 20 to 32 or 116 to 128.
 	CIDR      netip.Prefix
 	BlockSize int
-	// Disabled, Deleting (a deletion timestamp is set) and Refused (its condition Allocatable is False) pools assign
-	// nothing new.
+	// No address is allocated from a pool that is Disabled, Deleting (it has a deletion timestamp) or Refused (its
+	// condition Allocatable is False).
 	Disabled, Deleting, Refused bool
-	// Broken says why nothing can be assigned from a pool that contradicts the data model; nil in a sound pool.
+	// Broken is the error of a pool that violates the data model, or nil.
 	Broken error
 	// Manual pools serve only requests that name them.
 	Manual bool
-	// Node and Namespace select whom an automatic pool serves.
+	// Node and Namespace select the nodes and namespaces that an automatic pool serves.
 	Node, Namespace *selector.Selector
-	// Uses is what the pool is for; empty means Workload and Tunnel.
+	// Uses are the uses that the pool allows. Empty means Workload and Tunnel.
 	Uses []Use
 }
 
-// Validate returns an error that wraps ErrInvalid when the pool cannot be cut into blocks.
+// Validate returns an error that wraps ErrInvalid if the pool cannot be divided into blocks.
 func (p Pool) Validate() error {
 	if !p.CIDR.IsValid() || p.CIDR != p.CIDR.Masked() {
 		return fmt.Errorf("%w %s: its cidr is not a network address with a prefix length", ErrInvalid, p.Name)
@@ -66,12 +64,13 @@ func (p Pool) Validate() error {
 		low, high = 116, 128
 	}
 	if p.BlockSize < low || p.BlockSize > high || p.BlockSize < p.CIDR.Bits() {
-		return fmt.Errorf("%w %s: blockSize %d, want %d to %d and no shorter than the pool's own /%d", ErrInvalid, p.Name, p.BlockSize, low, high, p.CIDR.Bits())
+		return fmt.Errorf("%w %s: blockSize %d, want %d to %d and no shorter than the pool's own /%d",
+			ErrInvalid, p.Name, p.BlockSize, low, high, p.CIDR.Bits())
 	}
 	return nil
 }
 
-// unusable says why the pool assigns nothing to anybody, or "".
+// unusable says why the pool serves no request, or is empty.
 func (p Pool) unusable() string {
 	switch {
 	case p.Broken != nil:
@@ -93,98 +92,8 @@ func (p Pool) serves(u Use) bool {
 	return slices.Contains(p.Uses, u)
 }
 
-// Query is what an address is wanted for.
-type Query struct {
-	// IPv6 chooses the family.
-	IPv6 bool
-	Use  Use
-	// Requested are pool names or CIDRs. When there are any, exactly these serve, selectors and Manual notwithstanding.
-	Requested []string
-	// NodeLabels and NamespaceLabels are what the selectors of the pools look at.
-	NodeLabels, NamespaceLabels map[string]string
-}
-
-// Rejection says why a pool does not serve a query.
-type Rejection struct{ Pool, Reason string }
-
-// String returns "pool: reason".
-func (r Rejection) String() string { return r.Pool + ": " + r.Reason }
-
-// Choose returns the pools that serve the query, in the order in which they are to be tried: as requested, else by
-// name. It also says of every other pool of the family why it does not. A requested pool that does not exist, or that
-// assigns nothing, is an error that wraps ErrUnknownPool.
-func Choose(pools []Pool, q Query) (chosen []Pool, rejected []Rejection, err error) {
-	pools = slices.DeleteFunc(slices.Clone(pools), func(p Pool) bool { return p.CIDR.Addr().Is6() != q.IPv6 })
-	slices.SortFunc(pools, func(a, b Pool) int { return cmp.Compare(a.Name, b.Name) })
-	if len(q.Requested) > 0 {
-		return requested(pools, q)
-	}
-	for _, p := range pools {
-		if reason := p.refuses(q); reason != "" {
-			rejected = append(rejected, Rejection{p.Name, reason})
-		} else {
-			chosen = append(chosen, p)
-		}
-	}
-	return chosen, rejected, nil
-}
-
-func requested(pools []Pool, q Query) (chosen []Pool, rejected []Rejection, err error) {
-	for _, want := range q.Requested {
-		i := slices.IndexFunc(pools, func(p Pool) bool { return p.is(want) })
-		if i < 0 {
-			return nil, nil, fmt.Errorf("%w: the given pool (%s) does not exist, or is not enabled: no %s pool has this name or CIDR; "+
-				"correct the annotation or the CNI configuration that asks for it, or create the pool", ErrUnknownPool, want, family(q.IPv6))
-		}
-		p := pools[i]
-		if reason := p.unusable(); reason != "" {
-			return nil, nil, fmt.Errorf("%w: the given pool (%s) does not exist, or is not enabled: it is %s", ErrUnknownPool, want, reason)
-		}
-		switch {
-		case !p.serves(q.Use):
-			rejected = append(rejected, Rejection{p.Name, p.wrongUse(q.Use)})
-		case !slices.ContainsFunc(chosen, func(c Pool) bool { return c.Name == p.Name }):
-			chosen = append(chosen, p)
-		}
-	}
-	return chosen, rejected, nil
-}
-
-// is reports whether a request by name or CIDR means this pool.
-func (p Pool) is(want string) bool {
-	if p.Name == want {
-		return true
-	}
-	cidr, err := netip.ParsePrefix(want)
-	return err == nil && cidr.Masked() == p.CIDR
-}
-
-func (p Pool) refuses(q Query) string {
-	switch {
-	case p.unusable() != "":
-		return p.unusable()
-	case p.Manual:
-		return "serves only requests that name it (name it, or set its assignmentMode to Automatic)"
-	case !p.serves(q.Use):
-		return p.wrongUse(q.Use)
-	case !matches(p.Node, q.NodeLabels):
-		return fmt.Sprintf("nodeSelector %s does not match the node's labels %s (change the nodeSelector or the labels)", p.Node, printLabels(q.NodeLabels))
-	case !matches(p.Namespace, q.NamespaceLabels):
-		return fmt.Sprintf("namespaceSelector %s does not match the namespace's labels %s (change the namespaceSelector or the labels)", p.Namespace, printLabels(q.NamespaceLabels))
-	}
-	return ""
-}
-
-func (p Pool) wrongUse(u Use) string {
-	names := make([]string, len(p.Uses))
-	for i, use := range p.Uses {
-		names[i] = string(use)
-	}
-	return fmt.Sprintf("is for %s, not for %s (add %s to its allowedUses)", strings.Join(names, " and "), u, u)
-}
-
-// Containing returns the pool that an address belongs to: of the pools that contain it the most specific one that
-// assigns addresses, and the most specific of all where none does.
+// Containing returns the pool that an address belongs to: the most specific usable pool that contains it, or, if none
+// is usable, the most specific pool.
 func Containing(pools []Pool, addr netip.Addr) (found Pool, ok bool) {
 	for _, p := range pools {
 		if p.CIDR.Contains(addr) && (!ok || p.precedes(found)) {
@@ -194,7 +103,7 @@ func Containing(pools []Pool, addr netip.Addr) (found Pool, ok bool) {
 	return found, ok
 }
 
-// precedes reports whether p is preferred to another pool that contains the same address.
+// precedes reports whether an address that both pools contain belongs to p.
 func (p Pool) precedes(other Pool) bool {
 	if usable := p.unusable() == ""; usable != (other.unusable() == "") {
 		return usable
@@ -205,8 +114,7 @@ func (p Pool) precedes(other Pool) bool {
 	return p.Name < other.Name
 }
 
-// Usable returns nil when addresses of the pool may be assigned for u by name, and otherwise an error that says why
-// not.
+// Usable returns nil if specific addresses of the pool may be allocated for a use, or else an error that says why not.
 func (p Pool) Usable(u Use) error {
 	if reason := p.unusable(); reason != "" {
 		return fmt.Errorf("%w: pool %s is %s", ErrUnknownPool, p.Name, reason)
@@ -217,30 +125,10 @@ func (p Pool) Usable(u Use) error {
 	return nil
 }
 
-// Selects reports whether the pool's node selector selects a node of these labels.
+// Selects reports whether the pool's node selector matches the labels of a node.
 func (p Pool) Selects(nodeLabels map[string]string) bool { return matches(p.Node, nodeLabels) }
 
-// NeedsNodeLabels reports whether choosing among the pools takes the labels of the node.
+// NeedsNodeLabels reports whether a pool has a node selector, so that Choose needs the labels of the node.
 func NeedsNodeLabels(pools []Pool) bool {
 	return slices.ContainsFunc(pools, func(p Pool) bool { return p.Node != nil && !p.Node.IsAll() })
-}
-
-func matches(s *selector.Selector, labels map[string]string) bool {
-	return s == nil || s.Matches(labels)
-}
-
-func family(ipv6 bool) string {
-	if ipv6 {
-		return "IPv6"
-	}
-	return "IPv4"
-}
-
-func printLabels(labels map[string]string) string {
-	keys := make([]string, 0, len(labels))
-	for k := range labels {
-		keys = append(keys, k+"="+labels[k])
-	}
-	slices.Sort(keys)
-	return "{" + strings.Join(keys, ",") + "}"
 }

@@ -61,8 +61,12 @@ func TestChoosePoolsByRequestSelectorsAndUse(t *testing.T) {
 		{"requested by CIDR", Query{Use: Workload, Requested: []string{"10.8.0.0/16"}}, "alpha"},
 		{"requested by unmasked CIDR", Query{Use: Workload, Requested: []string{"10.8.1.2/16"}}, "alpha"},
 		{"requested twice", Query{Use: Workload, Requested: []string{"alpha", "10.8.0.0/16"}}, "alpha"},
-		{"request passes over selectors and Manual", Query{Use: Workload, Requested: []string{"rack", "team", "manual"}}, "rack team manual"},
-		{"request does not pass over the use", Query{Use: Workload, Requested: []string{"tunnel", "alpha"}}, "alpha"},
+		{
+			"request ignores selectors and Manual",
+			Query{Use: Workload, Requested: []string{"rack", "team", "manual"}},
+			"rack team manual",
+		},
+		{"request does not ignore the use", Query{Use: Workload, Requested: []string{"tunnel", "alpha"}}, "alpha"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			pools := samplePools(t)
@@ -88,7 +92,7 @@ func TestChoosePoolsByRequestSelectorsAndUse(t *testing.T) {
 	}
 }
 
-func TestARequestedPoolThatAssignsNothingIsAnError(t *testing.T) {
+func TestRequestedUnusablePoolIsAnError(t *testing.T) {
 	for want, reason := range map[string]string{
 		"nowhere": "no IPv4 pool has this name or CIDR", "10.99.0.0/16": "no IPv4 pool has this name or CIDR",
 		"six": "no IPv4 pool has this name or CIDR", "disabled": "it is disabled", "10.1.0.0/16": "it is disabled",
@@ -96,13 +100,14 @@ func TestARequestedPoolThatAssignsNothingIsAnError(t *testing.T) {
 	} {
 		_, _, err := Choose(samplePools(t), Query{Use: Workload, Requested: []string{"alpha", want}})
 		promise := fmt.Sprintf("the given pool (%s) does not exist, or is not enabled", want)
-		if !errors.Is(err, ErrUnknownPool) || !strings.Contains(err.Error(), promise) || !strings.Contains(err.Error(), reason) {
+		if !errors.Is(err, ErrUnknownPool) ||
+			!strings.Contains(err.Error(), promise) || !strings.Contains(err.Error(), reason) {
 			t.Errorf("%s: got %v, want it to say %q and %q", want, err, promise, reason)
 		}
 	}
 }
 
-func TestValidateRefusesPoolsThatCannotBeCut(t *testing.T) {
+func TestValidateRejectsInvalidPools(t *testing.T) {
 	for _, c := range []struct {
 		cidr string
 		size int
@@ -134,7 +139,7 @@ func TestValidateRefusesPoolsThatCannotBeCut(t *testing.T) {
 	}
 }
 
-func TestWalkVisitsEveryBlockOnceAndStaysInThePool(t *testing.T) {
+func TestWalkVisitsEveryBlockOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		bits, v6 := rapid.IntRange(0, 10).Draw(t, "bits"), rapid.Bool().Draw(t, "v6")
 		size, base := rapid.IntRange(20, 32).Draw(t, "size"), netip.MustParseAddr("10.255.255.255")
@@ -159,7 +164,7 @@ func TestWalkVisitsEveryBlockOnceAndStaysInThePool(t *testing.T) {
 	})
 }
 
-func TestWalkIsTheSameForANodeAndDiffersBetweenNodes(t *testing.T) {
+func TestWalkOrderDependsOnNode(t *testing.T) {
 	p := v4("p", "10.0.0.0/16")
 	first := func(node string) string {
 		var out []string
@@ -183,7 +188,7 @@ func TestWalkIsTheSameForANodeAndDiffersBetweenNodes(t *testing.T) {
 	}
 }
 
-func TestWalkOfAHugePoolBegins(t *testing.T) {
+func TestWalkOfHugePool(t *testing.T) {
 	p := Pool{CIDR: netip.MustParsePrefix("fd00::/8"), BlockSize: 128}
 	n := 0
 	for b := range p.Space(Ranges{}, nil).Walk("node") {
@@ -196,7 +201,7 @@ func TestWalkOfAHugePoolBegins(t *testing.T) {
 	}
 }
 
-func TestNodeLabelsAreNeededOnlyWhereASelectorLooksAtThem(t *testing.T) {
+func TestNeedsNodeLabels(t *testing.T) {
 	all := with(v4("all", "10.0.0.0/16"), func(p *Pool) { p.Node = sel(t, "all()") })
 	if NeedsNodeLabels([]Pool{v4("none", "10.1.0.0/16"), all}) {
 		t.Error("needed for all()")

@@ -8,14 +8,13 @@ import (
 	"slices"
 )
 
-// Ranges is a set of addresses. Looking up an address takes logarithmic time in the number of prefixes. The zero
-// value is empty.
+// Ranges is a set of addresses. A lookup takes logarithmic time in the number of prefixes. The zero value is empty.
 type Ranges struct{ v4, v6 []span }
 
 // span is the addresses from first to last.
 type span struct{ first, last uint128 }
 
-// NewRanges returns the addresses of some prefixes of both families.
+// NewRanges returns the addresses of prefixes of both IP families.
 func NewRanges(prefixes []netip.Prefix) Ranges {
 	var r Ranges
 	for _, p := range prefixes {
@@ -54,7 +53,7 @@ func spanOf(p netip.Prefix) span {
 	return span{first, first.plus(uint128{0, 1}.shiftLeft(host)).minus(uint128{0, 1})}
 }
 
-// merge sorts spans and joins those that overlap or touch.
+// merge sorts spans and joins those that overlap or are adjacent.
 func merge(spans []span) []span {
 	slices.SortFunc(spans, func(a, b span) int { return a.first.compare(b.first) })
 	var out []span

@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// drawPrefix draws a prefix around an address, from the pool itself to single addresses.
+// drawPrefix draws a prefix of an address in the pool, from the whole pool to a single address.
 func drawPrefix(t *rapid.T, label string, pool netip.Prefix) netip.Prefix {
 	addr := number(pool.Addr()).plus(uint128{0, rapid.Uint64Range(0, 1<<14).Draw(t, label)}).addr(pool.Addr().Is4())
 	bits := rapid.IntRange(max(0, pool.Bits()-1), addr.BitLen()).Draw(t, label+" bits")
@@ -25,8 +25,8 @@ func drawPool(t *rapid.T) Pool {
 	return Pool{CIDR: netip.PrefixFrom(base, size-bits).Masked(), BlockSize: size}
 }
 
-// TestSpaceHasEachBlockThatIsFreeOnce compares a walk with a look at each address of each block.
-func TestSpaceHasEachBlockThatIsFreeOnce(t *testing.T) {
+// TestSpaceHasEachFreeBlockOnce compares a walk with a check of each address of each block.
+func TestSpaceHasEachFreeBlockOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPool(t)
 		var reserved, others []netip.Prefix
@@ -68,7 +68,7 @@ func TestSpaceHasEachBlockThatIsFreeOnce(t *testing.T) {
 	})
 }
 
-func TestRangesContainWhatOneOfThePrefixesContains(t *testing.T) {
+func TestRangesContainAddressesOfPrefixes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		p := drawPool(t)
 		var prefixes []netip.Prefix
@@ -85,8 +85,8 @@ func TestRangesContainWhatOneOfThePrefixesContains(t *testing.T) {
 	})
 }
 
-// TestEachFamilyHasItsOwnRanges keeps IPv6 prefixes that contain the IPv4-mapped addresses from those of IPv4.
-func TestEachFamilyHasItsOwnRanges(t *testing.T) {
+// TestRangesSeparateFamilies checks that IPv6 prefixes with IPv4-mapped addresses contain no IPv4 address.
+func TestRangesSeparateFamilies(t *testing.T) {
 	r := NewRanges([]netip.Prefix{netip.MustParsePrefix("::/0"), netip.MustParsePrefix("10.0.0.0/8")})
 	for addr, want := range map[string]bool{
 		"10.255.255.255": true, "11.0.0.0": false, "::": true, "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff": true,
@@ -97,9 +97,9 @@ func TestEachFamilyHasItsOwnRanges(t *testing.T) {
 	}
 }
 
-// TestWalkOfAHugePoolSpreadsOverWhatIsFree takes half of huge pools away, and small ranges all over: nodes start at
-// blocks of their own in the rest, and a space has no more runs than ranges.
-func TestWalkOfAHugePoolSpreadsOverWhatIsFree(t *testing.T) {
+// TestWalkOfHugePoolSpreadsOverFreeBlocks excludes half of a huge pool, and small ranges of it. Nodes start at
+// different blocks of the rest, and a space has no more runs than excluded ranges.
+func TestWalkOfHugePoolSpreadsOverFreeBlocks(t *testing.T) {
 	for _, c := range []struct {
 		cidr, reserved string
 		size           int
@@ -147,7 +147,7 @@ func TestWalkOfAHugePoolSpreadsOverWhatIsFree(t *testing.T) {
 	}
 }
 
-func TestMostSpecificUsablePoolContainsAnAddress(t *testing.T) {
+func TestContainingReturnsMostSpecificUsablePool(t *testing.T) {
 	innermost := with(v4("innermost", "10.1.1.0/24"), func(p *Pool) { p.Disabled = true })
 	pools := []Pool{v4("outer", "10.0.0.0/8"), v4("inner", "10.1.0.0/16"), innermost}
 	for addr, want := range map[string]string{"10.2.0.0": "outer", "10.1.0.0": "inner", "10.1.1.1": "inner"} {

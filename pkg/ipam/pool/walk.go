@@ -8,13 +8,13 @@ import (
 	"slices"
 )
 
-// maxWalkBits bounds how much of a huge pool a walk covers: 2^62 blocks.
+// maxWalkBits bounds the number of blocks of a huge pool that a walk covers: 2^62.
 const maxWalkBits = 62
 
-// Blocks returns how many blocks the pool has, 2^62 at most.
+// Blocks returns the number of blocks of the pool, at most 2^62.
 func (p Pool) Blocks() uint64 { return 1 << min(p.BlockSize-p.CIDR.Bits(), maxWalkBits) }
 
-// Space is the blocks of a pool that a node may claim. Its size is linear in the number of ranges that are left out,
+// Space is the blocks of a pool that a node may claim. Its size in memory is linear in the number of excluded ranges,
 // and does not depend on the size of the pool.
 type Space struct {
 	pool Pool
@@ -22,19 +22,18 @@ type Space struct {
 	n    uint64
 }
 
-// run is consecutive blocks: first is the index of the first in the pool, start the index of it in the space.
+// run is n consecutive blocks. first is the index of the first block in the pool, start its index in the space.
 type run struct {
 	first    uint128
 	start, n uint64
 }
 
-// Space returns the blocks of the pool, without those of which reserved leaves no address and those that have an
-// address of others.
+// Space returns the blocks of the pool, except those that are reserved completely and those that overlap others.
 func (p Pool) Space(reserved Ranges, others []netip.Prefix) Space {
 	s := Space{pool: p}
 	out := p.indexes(reserved.of(p.CIDR.Addr().Is4()), false)
 	out = append(out, p.indexes(NewRanges(others).of(p.CIDR.Addr().Is4()), true)...)
-	// A run of a huge pool is cut, so that all runs together are few enough to be counted.
+	// The runs of a huge pool are truncated, so that the number of blocks fits into a uint64.
 	most := uint128{0, 1 << (maxWalkBits - bits.Len(uint(len(out))))}
 	next, one := uint128{}, uint128{0, 1}
 	add := func(end uint128) {
@@ -54,8 +53,8 @@ func (p Pool) Space(reserved Ranges, others []netip.Prefix) Space {
 	return s
 }
 
-// indexes returns the blocks that spans of addresses cover, as spans of indexes: those that they cover in part as
-// well, or only those that they cover in full.
+// indexes converts spans of addresses to spans of block indexes. With partly, it includes the blocks that are covered
+// in part.
 func (p Pool) indexes(spans []span, partly bool) (out []span) {
 	all := spanOf(p.CIDR)
 	shift := p.CIDR.Addr().BitLen() - p.BlockSize
@@ -90,11 +89,11 @@ func (p Pool) indexes(spans []span, partly bool) (out []span) {
 	return out
 }
 
-// Len returns how many blocks a walk visits.
+// Len returns the number of blocks that a walk visits.
 func (s Space) Len() uint64 { return s.n }
 
-// Walk returns every block of the space once, in an order that is the same for one node each time and differs from
-// node to node, so that nodes that claim blocks at the same moment seldom want the same one.
+// Walk returns every block of the space once. The order depends on the node: nodes that claim blocks at the same time
+// rarely choose the same one.
 func (s Space) Walk(node string) iter.Seq[netip.Prefix] {
 	return func(yield func(netip.Prefix) bool) {
 		if s.n == 0 {
@@ -113,7 +112,7 @@ func (s Space) Walk(node string) iter.Seq[netip.Prefix] {
 	}
 }
 
-// coprime returns the next number from k on that has no common divisor with n, so that steps of it visit every residue.
+// coprime returns the first number from k on that has no common divisor with n: steps of that length visit every index.
 func coprime(k, n uint64) uint64 {
 	for k = max(k, 1); gcd(k, n) != 1; k++ {
 	}
@@ -147,12 +146,12 @@ func (s Space) block(index uint64) netip.Prefix {
 	return netip.PrefixFrom(number(s.pool.CIDR.Addr()).plus(offset).addr(v4), s.pool.BlockSize)
 }
 
-// Block returns the block of the pool that an address of it lies in.
+// Block returns the block of the pool for one of its addresses.
 func (p Pool) Block(addr netip.Addr) netip.Prefix {
 	return netip.PrefixFrom(addr, p.BlockSize).Masked()
 }
 
-// Inner returns the pools inside this one that assign addresses: their addresses are not this pool's to give.
+// Inner returns the usable pools inside of this one. Their addresses do not belong to this pool.
 func (p Pool) Inner(pools []Pool) (inner []netip.Prefix) {
 	for _, q := range pools {
 		if q.unusable() == "" && q.CIDR.Bits() > p.CIDR.Bits() && p.CIDR.Contains(q.CIDR.Addr()) {

@@ -10,7 +10,7 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// alone checks what one user of a table sees.
+// alone checks a table with one user.
 func (k kind[K, T]) alone(t *testing.T) {
 	ctx := context.Background()
 	t.Run("what was written is read", func(t *testing.T) {
@@ -60,7 +60,7 @@ func (k kind[K, T]) alone(t *testing.T) {
 	})
 	t.Run("key that no object can have", func(t *testing.T) {
 		if k.bad == nil {
-			// The name of a block is made of digits and dashes.
+			// All keys of blocks are valid names.
 			return
 		}
 		s := k.table(t)
@@ -71,7 +71,7 @@ func (k kind[K, T]) alone(t *testing.T) {
 	})
 }
 
-// revisions checks what a revision is good for.
+// revisions checks writes that name a revision.
 func (k kind[K, T]) revisions(t *testing.T) {
 	ctx := context.Background()
 	t.Run("write by a stale revision conflicts", func(t *testing.T) {
@@ -100,7 +100,7 @@ func (k kind[K, T]) revisions(t *testing.T) {
 		s, key := k.table(t), k.key(9)
 		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(9)))
 		row.Value = k.second(9)
-		// The first update may change what no value shows, such as metadata.managedFields.
+		// The first update may change metadata that is not part of the value, such as managedFields.
 		row = must[ipam.Row[T]](t)(s.Update(ctx, key, row))
 		for range 2 {
 			equal(t, "value", k.second(9), must[ipam.Row[T]](t)(s.Update(ctx, key, row)).Value)
@@ -119,7 +119,7 @@ func (k kind[K, T]) revisions(t *testing.T) {
 	})
 }
 
-// lives checks deletion, and rows that are created again.
+// lives checks deletions, and rows that are created again.
 func (k kind[K, T]) lives(t *testing.T) {
 	ctx := context.Background()
 	t.Run("re-created row has another UID", func(t *testing.T) {
@@ -153,7 +153,7 @@ func (k kind[K, T]) lives(t *testing.T) {
 	})
 }
 
-// together checks what keeps several users of a table apart.
+// together checks a table with several users.
 func (k kind[K, T]) together(t *testing.T) {
 	ctx := context.Background()
 	race := func(t *testing.T, loser error, write func() error) {

@@ -42,7 +42,7 @@ func ofNode(t *testing.T, s ipam.Store) {
 	}
 }
 
-// complete lists more rows than a page of kubectl has.
+// complete lists more rows than the default page of kubectl has.
 func complete(t *testing.T, s ipam.Store) {
 	ctx, n := context.Background(), 520
 	cidr := func(i int) netip.Prefix {
@@ -65,7 +65,7 @@ func complete(t *testing.T, s ipam.Store) {
 	}
 }
 
-// outdated writes by a list that is older than the newest write of its row, as every cached list may be.
+// outdated writes rows of a list that is older than the last write, as cached lists may be.
 func outdated(t *testing.T, s ipam.Store) {
 	ctx, key := context.Background(), ipam.AffinityKey{Node: "old.a", CIDR: netip.MustParsePrefix("10.4.0.0/26")}
 	row := must[ipam.Row[ipam.Affinity]](t)(s.Affinities().Create(ctx, key, ipam.Affinity{State: ipam.Pending}))
@@ -78,7 +78,7 @@ func outdated(t *testing.T, s ipam.Store) {
 	_, err := s.Affinities().Update(ctx, key, listed[0].Row)
 	is(t, "update", err, ipam.ErrConflict)
 	is(t, "delete", s.Affinities().Delete(ctx, key, listed[0].Row), ipam.ErrConflict)
-	// A cached list shows a past state, never one that did not exist.
+	// A cached list shows a past state.
 	for _, row := range must[[]ipam.AffinityRow](t)(s.AffinitiesOf(ctx, "old.a", true)) {
 		if row.Key != key || row.Value.State != ipam.Pending && row.Value.State != ipam.Confirmed {
 			t.Errorf("cached list has %v", row)
@@ -86,8 +86,8 @@ func outdated(t *testing.T, s ipam.Store) {
 	}
 }
 
-// overlapping looks for the blocks that share addresses with a CIDR: equal, larger and smaller ones, marked ones
-// included.
+// overlapping reads the blocks that overlap a CIDR: equal, larger and smaller ones, including those that are marked as
+// deleted.
 func overlapping(t *testing.T, s ipam.Store) {
 	ctx := context.Background()
 	for _, text := range []string{"172.26.0.0/28", "172.26.0.0/30", "172.26.0.4/30", "172.26.0.16/30", "fd00:7::/124"} {

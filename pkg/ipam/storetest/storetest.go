@@ -1,5 +1,5 @@
 // Package storetest is the contract of an ipam.Store as a test suite. docs/store-contract.md lists what each row
-// checks and why an allocator depends on it. The suite runs on every store.
+// checks, and why an allocator depends on it. The suite runs on every store.
 package storetest
 
 import (
@@ -16,22 +16,22 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// Fixture is a store under test, and the means to provoke what the suite checks.
+// Fixture is a store under test, with functions that provoke faults.
 type Fixture struct {
 	Store ipam.Store
-	// Faulty is the same store; its writes fail when Refuse or LoseAnswer has been called.
+	// Faulty is the same store. Its writes fail after Refuse or LoseAnswer was called.
 	Faulty ipam.Store
-	// Refuse has writes of Faulty fail without effect, as overload does, until the returned function is called.
+	// Refuse makes writes of Faulty fail without effect, like an overloaded server, until end is called.
 	Refuse func() (end func())
-	// LoseAnswer has the next write of Faulty take effect and fail.
+	// LoseAnswer makes the next write of Faulty take effect and fail.
 	LoseAnswer func()
-	// Unserved is a store on a server that does not serve the kinds of the rows.
+	// Unserved is a store on a server that does not serve these kinds of objects.
 	Unserved ipam.Store
-	// Hold has a block stay after its deletion, as a finalizer does.
+	// Hold sets a finalizer on a block.
 	Hold func(t testing.TB, cidr netip.Prefix)
 }
 
-// Run runs the suite. Each test asks open for a fixture; its store may be shared, for every test uses rows of its own.
+// Run runs the suite. Each test opens a fixture. The fixtures may share a store, because every test uses its own rows.
 func Run(t *testing.T, open func(testing.TB) Fixture) {
 	cidrs := func(i int) netip.Prefix {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 31, byte(i), 0}), 26)
@@ -84,12 +84,12 @@ func Run(t *testing.T, open func(testing.TB) Fixture) {
 	})
 }
 
-// kind is one kind of rows. Keys and values are numbered, so that each test has rows of its own.
+// kind is one kind of rows. Keys and values are numbered, so that each test has its own rows.
 type kind[K comparable, T any] struct {
 	open func(testing.TB) Fixture
 	of   func(ipam.Store) ipam.Table[K, T]
 	key  func(int) K
-	// bad is a key that no object can have; nil when there is none.
+	// bad is a key that no object can have, or nil.
 	bad           *K
 	first, second func(int) T
 }
@@ -105,7 +105,7 @@ func (k kind[K, T]) run(t *testing.T) {
 // table returns the table of a new fixture.
 func (k kind[K, T]) table(t testing.TB) ipam.Table[K, T] { return k.of(k.open(t).Store) }
 
-// sampleBlock uses whole seconds, which is what every store keeps.
+// sampleBlock returns a block whose times are whole seconds, which is the precision of every store.
 func sampleBlock(cidr netip.Prefix, affinity string) block.Block {
 	b := block.New(cidr, affinity, time.Unix(1_800_000_000, 0).UTC())
 	b.Assign(block.Attribute{Handle: "net.Abc", Owner: map[string]string{"pod": "p", "node": "a"}}, nil)
@@ -132,7 +132,7 @@ func is(t testing.TB, what string, err, want error) {
 	}
 }
 
-// noAnswer wants an error that says nothing about the row.
+// noAnswer expects an error that says nothing about the row.
 func noAnswer(t testing.TB, what string, err error) {
 	t.Helper()
 	if err == nil {

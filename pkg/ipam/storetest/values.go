@@ -37,7 +37,7 @@ func shapes(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
 	}
 }
 
-// normalised checks that a write answers with what a read returns: times in whole seconds of UTC, no empty maps of
+// normalised checks that a write returns the same value as a read: times in whole seconds of UTC, no empty maps of
 // owners, and fields of newer writers as the server writes them.
 func normalised(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
 	ctx := context.Background()
@@ -56,7 +56,7 @@ func normalised(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
 	want.Attributes[1].ReleasedAt = want.ClaimTime
 	compare := func(what string, got block.Block) {
 		t.Helper()
-		// A write may answer with the fields of newer writers as they were sent.
+		// A write may return the fields of newer writers as they were sent.
 		if what != "read" {
 			for i := range got.Attributes {
 				got.Attributes[i].Unknown = want.Attributes[i].Unknown
@@ -89,7 +89,7 @@ func tooLarge(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
 	is(t, "get", err, ipam.ErrNotFound)
 }
 
-// held checks a block that other software has put a finalizer on.
+// held checks a block with a finalizer.
 func held(t *testing.T, f Fixture) {
 	ctx := context.Background()
 	s, cidr := f.Store.Blocks(), netip.MustParsePrefix("172.27.0.0/30")
@@ -119,7 +119,7 @@ func emptyState(t *testing.T, s ipam.Table[ipam.AffinityKey, ipam.Affinity]) {
 	}
 }
 
-// dated checks that the store dates a row, in whole seconds, and that no update changes the date.
+// dated checks that the store sets the creation time of a row, in whole seconds, and that no update changes it.
 func dated(t *testing.T, s ipam.Table[ipam.AffinityKey, ipam.Affinity]) {
 	ctx, key := context.Background(), ipam.AffinityKey{Node: "date.a", CIDR: netip.MustParsePrefix("10.2.0.64/26")}
 	row := must[ipam.Row[ipam.Affinity]](t)(s.Create(ctx, key, ipam.Affinity{State: ipam.Pending}))

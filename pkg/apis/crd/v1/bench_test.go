@@ -11,7 +11,7 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
-// fullBlock is a /26 with 64 pods in it, the most that an ordinary ADD decodes.
+// fullBlock returns a /26 with 64 allocated addresses, the largest block that an ordinary ADD decodes.
 func fullBlock() *v1.IPAMBlock {
 	b := &v1.IPAMBlock{ObjectMeta: metav1.ObjectMeta{Name: "10-0-0-64-26"}}
 	b.Spec.CIDR, b.Spec.Affinity = "10.0.0.64/26", new("host:node-a")

@@ -18,7 +18,7 @@ type BlockAffinity struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec is the whole of the object.
+	// Spec is the content of the object.
 	Spec spec.BlockAffinity `json:"spec,omitempty"`
 
 	Unknown spec.Unknown `json:"-"`
@@ -33,7 +33,7 @@ type BlockAffinityList struct {
 	Items           []BlockAffinity `json:"items"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (o *BlockAffinity) UnmarshalJSON(data []byte) error {
 	type plain BlockAffinity
 	return spec.Decode(data, (*plain)(o), &o.Unknown)

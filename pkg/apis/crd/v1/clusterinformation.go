@@ -6,7 +6,7 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
-// ClusterInformation describes the cluster. The one that counts is named "default".
+// ClusterInformation describes the cluster. Only the object named "default" is used.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,path=clusterinformations,singular=clusterinformation
@@ -14,7 +14,7 @@ type ClusterInformation struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec is the whole of the object.
+	// Spec is the content of the object.
 	Spec spec.ClusterInformation `json:"spec,omitempty"`
 
 	Unknown spec.Unknown `json:"-"`
@@ -29,7 +29,7 @@ type ClusterInformationList struct {
 	Items           []ClusterInformation `json:"items"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (o *ClusterInformation) UnmarshalJSON(data []byte) error {
 	type plain ClusterInformation
 	return spec.Decode(data, (*plain)(o), &o.Unknown)

@@ -1,6 +1,6 @@
-// Package v1 has the objects of the API group crd.projectcalico.org, version v1, for generic clients, and for the
-// CustomResourceDefinitions that are made of them: each is the contents that package spec has, and Kubernetes' metadata.
-// No binary uses it.
+// Package v1 has the objects of the API group crd.projectcalico.org, version v1, for generic clients and for the
+// generated CustomResourceDefinitions. Each object combines a type of package spec with the metadata of Kubernetes. No
+// binary uses this package.
 //
 // +kubebuilder:object:generate=true
 // +groupName=crd.projectcalico.org

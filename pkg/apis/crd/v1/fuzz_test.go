@@ -13,7 +13,7 @@ func FuzzIPAMHandle(f *testing.F)         { fuzz(f, "IPAMHandle") }
 func FuzzIPPool(f *testing.F)             { fuzz(f, "IPPool") }
 func FuzzIPReservation(f *testing.F)      { fuzz(f, "IPReservation") }
 
-// fuzz promises that what a kind accepts it writes, and that what it wrote it reads and writes the same.
+// fuzz checks that accepted input can be written, and that written output is read and written unchanged.
 func fuzz(f *testing.F, kind string) {
 	f.Add([]byte(`{"spec":{"new":1},"Spec":{"new":[{}]},"new":{"a":null}}`))
 	for _, s := range samples {

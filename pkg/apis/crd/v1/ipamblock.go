@@ -6,8 +6,8 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
-// IPAMBlock is a CIDR of addresses, one unit of allocation, owned by one node or by nobody. Its name is the CIDR with
-// each of ".", ":" and "/" turned into "-".
+// IPAMBlock is a CIDR from which addresses are allocated. At most one node has an affinity for it. Its name is the CIDR
+// with each of ".", ":" and "/" replaced by "-".
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,path=ipamblocks,singular=ipamblock
@@ -18,7 +18,7 @@ type IPAMBlock struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec is the whole of the block.
+	// Spec is the content of the object.
 	Spec spec.IPAMBlock `json:"spec,omitempty"`
 
 	Unknown spec.Unknown `json:"-"`
@@ -33,7 +33,7 @@ type IPAMBlockList struct {
 	Items           []IPAMBlock `json:"items"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (o *IPAMBlock) UnmarshalJSON(data []byte) error {
 	type plain IPAMBlock
 	return spec.Decode(data, (*plain)(o), &o.Unknown)

@@ -6,7 +6,7 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
-// IPAMConfig configures IPAM for the whole cluster. The one that counts is named "default".
+// IPAMConfig configures IPAM for the whole cluster. Only the object named "default" is used.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,path=ipamconfigs,singular=ipamconfig
@@ -14,7 +14,7 @@ type IPAMConfig struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec is the whole of the object.
+	// Spec is the content of the object.
 	Spec spec.IPAMConfig `json:"spec,omitempty"`
 
 	Unknown spec.Unknown `json:"-"`
@@ -29,7 +29,7 @@ type IPAMConfigList struct {
 	Items           []IPAMConfig `json:"items"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (o *IPAMConfig) UnmarshalJSON(data []byte) error {
 	type plain IPAMConfig
 	return spec.Decode(data, (*plain)(o), &o.Unknown)

@@ -6,7 +6,8 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
-// IPAMHandle counts the addresses of one holder, block by block. Its name is the handle ID in lower case.
+// IPAMHandle counts the addresses that are allocated under one handle, per block. Its name is the handle ID in lower
+// case.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,path=ipamhandles,singular=ipamhandle
@@ -14,7 +15,7 @@ type IPAMHandle struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec is the whole of the object.
+	// Spec is the content of the object.
 	Spec spec.IPAMHandle `json:"spec,omitempty"`
 
 	Unknown spec.Unknown `json:"-"`
@@ -29,7 +30,7 @@ type IPAMHandleList struct {
 	Items           []IPAMHandle `json:"items"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (o *IPAMHandle) UnmarshalJSON(data []byte) error {
 	type plain IPAMHandle
 	return spec.Decode(data, (*plain)(o), &o.Unknown)

@@ -6,7 +6,7 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
-// IPPool is a range of addresses that blocks are cut from.
+// IPPool is a range of addresses that is divided into blocks.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,path=ippools,singular=ippool
@@ -20,7 +20,7 @@ type IPPool struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec is the whole of the object.
+	// Spec is the content of the object.
 	Spec spec.IPPool `json:"spec,omitempty"`
 
 	// Status is written by controllers.
@@ -30,11 +30,11 @@ type IPPool struct {
 	Unknown spec.Unknown `json:"-"`
 }
 
-// IPPoolStatus is what controllers say of a pool.
+// IPPoolStatus is the status of a pool, as reported by controllers.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 type IPPoolStatus struct {
-	// Conditions of the pool; Allocatable False keeps it from assigning.
+	// Conditions of the pool. If Allocatable is False, no addresses are allocated from the pool.
 	// +listType=map
 	// +listMapKey=type
 	// +optional
@@ -50,7 +50,7 @@ type IPPoolList struct {
 	Items           []IPPool `json:"items"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (o *IPPool) UnmarshalJSON(data []byte) error {
 	type plain IPPool
 	return spec.Decode(data, (*plain)(o), &o.Unknown)

@@ -6,7 +6,7 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
-// IPReservation sets addresses aside: they are given out only when asked for by name.
+// IPReservation reserves addresses. They are allocated only if a request names them.
 //
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:scope=Cluster,path=ipreservations,singular=ipreservation
@@ -14,7 +14,7 @@ type IPReservation struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 
-	// Spec is the whole of the object.
+	// Spec is the content of the object.
 	Spec spec.IPReservation `json:"spec,omitempty"`
 
 	Unknown spec.Unknown `json:"-"`
@@ -29,7 +29,7 @@ type IPReservationList struct {
 	Items           []IPReservation `json:"items"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (o *IPReservation) UnmarshalJSON(data []byte) error {
 	type plain IPReservation
 	return spec.Decode(data, (*plain)(o), &o.Unknown)

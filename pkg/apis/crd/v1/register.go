@@ -6,10 +6,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// GroupVersion is the API group and version of every type here.
+// GroupVersion is the API group and version of all types of this package.
 var GroupVersion = schema.GroupVersion{Group: "crd.projectcalico.org", Version: "v1"}
 
-// AddToScheme registers every kind and list of the group, so that generic clients and serializers know them.
+// AddToScheme registers every kind and list of the group with a scheme.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&BlockAffinity{}, &BlockAffinityList{},

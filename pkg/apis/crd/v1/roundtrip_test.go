@@ -22,7 +22,7 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
-// value parses JSON for comparison; numbers stay as they are written.
+// value parses JSON for comparison. Numbers keep their notation.
 func value(t interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -38,7 +38,7 @@ func value(t interface {
 	return out
 }
 
-func TestRowsAreWrittenBackAsTheyWereRead(t *testing.T) {
+func TestRowsRoundTrip(t *testing.T) {
 	for _, s := range samples {
 		t.Run(s.name, func(t *testing.T) {
 			want := s.spec
@@ -60,7 +60,7 @@ func TestRowsAreWrittenBackAsTheyWereRead(t *testing.T) {
 	}
 }
 
-func TestEveryFieldThatCalicoWritesHasItsPlace(t *testing.T) {
+func TestFieldsOfCalicoAreKnown(t *testing.T) {
 	for _, s := range samples {
 		o := kinds[s.kind].make()
 		if err := json.Unmarshal([]byte(s.json(s.spec)), o); err != nil {
@@ -68,37 +68,43 @@ func TestEveryFieldThatCalicoWritesHasItsPlace(t *testing.T) {
 		}
 		unknown := reflect.ValueOf(o).Elem().FieldByName("Spec").FieldByName("Unknown").Interface().(spec.Unknown)
 		if got := slices.Sorted(maps.Keys(unknown)); !slices.Equal(got, s.unknown) {
-			t.Errorf("%s: unknown are %q, want %q", s.name, got, s.unknown)
+			t.Errorf("%s: unknown fields are %q, want %q", s.name, got, s.unknown)
 		}
 	}
 }
 
-func TestBlockIsReadFieldByField(t *testing.T) {
+func TestDecodeBlock(t *testing.T) {
 	var got spec.IPAMBlock
-	row := `{"cidr": "c", "affinity": "a", "affinityClaimTime": "2026-11-21T10:00:00Z", "allocations": [null, 3], "unallocated": [0],
-		"attributes": [{"handle_id": "h", "secondary": {"s": "1"}, "alternateOwnerAttrs": {"o": "2"}, "releasedAt": "2026-11-21T11:00:00Z"}],
-		"sequenceNumber": 5, "sequenceNumberForAllocation": {"1": 4}, "deleted": true, "strictAffinity": true, "hostAffinity": "n"}`
+	row := `{"cidr": "c", "affinity": "a", "affinityClaimTime": "2026-11-21T10:00:00Z", "allocations": [null, 3],
+		"unallocated": [0],
+		"attributes": [{"handle_id": "h", "secondary": {"s": "1"}, "alternateOwnerAttrs": {"o": "2"},
+		"releasedAt": "2026-11-21T11:00:00Z"}],
+		"sequenceNumber": 5, "sequenceNumberForAllocation": {"1": 4}, "deleted": true, "strictAffinity": true,
+			"hostAffinity": "n"}`
 	if err := json.Unmarshal([]byte(row), &got); err != nil {
 		t.Fatal(err)
 	}
 	want := spec.IPAMBlock{
-		CIDR: "c", Affinity: new("a"), AffinityClaimTime: at(10), Allocations: []*int{nil, new(3)}, Unallocated: []int{0},
+		CIDR: "c", Affinity: new("a"), AffinityClaimTime: at(10), Allocations: []*int{nil, new(3)},
+		Unallocated: []int{0},
 		Attributes: []spec.AllocationAttribute{{
-			HandleID: new("h"), Secondary: map[string]string{"s": "1"}, AlternateOwnerAttrs: map[string]string{"o": "2"}, ReleasedAt: at(11),
+			HandleID: new("h"), Secondary: map[string]string{"s": "1"},
+			AlternateOwnerAttrs: map[string]string{"o": "2"}, ReleasedAt: at(11),
 		}},
-		SequenceNumber: 5, SequenceNumberForAllocation: map[string]int64{"1": 4}, Deleted: true, StrictAffinity: true, HostAffinity: new("n"),
+		SequenceNumber: 5, SequenceNumberForAllocation: map[string]int64{"1": 4}, Deleted: true, StrictAffinity: true,
+		HostAffinity: new("n"),
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 }
 
-// at is that hour of 21 November 2026.
+// at returns that hour of 21 November 2026.
 func at(hour int) *spec.Time {
 	return &spec.Time{Time: time.Date(2026, 11, 21, hour, 0, 0, 0, time.UTC)}
 }
 
-func TestClientGoReadsAndWritesTheSame(t *testing.T) {
+func TestClientGoSerializerAgrees(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := v1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
@@ -135,7 +141,7 @@ func TestClientGoReadsAndWritesTheSame(t *testing.T) {
 	}
 }
 
-func TestSchemeKnowsEveryKindAndItsList(t *testing.T) {
+func TestSchemeHasEveryKindAndList(t *testing.T) {
 	scheme := runtime.NewScheme()
 	if err := v1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
@@ -164,8 +170,8 @@ func TestRequiredFieldsAreAlwaysWritten(t *testing.T) {
 	}
 }
 
-// The schemas ask for what Calico's ask for, no more: a row that Calico may leave out a field of has to be taken.
-func TestSchemasRequireWhatCalicosRequire(t *testing.T) {
+// The schemas must require no field that Calico's schemas do not require, because Calico may omit it.
+func TestSchemasRequireSameFieldsAsCalico(t *testing.T) {
 	for name, kind := range kinds {
 		if got := schema(t, name).Spec.Required; !slices.Equal(got, kind.required) {
 			t.Errorf("%s: spec requires %q, want %q", name, got, kind.required)
@@ -173,7 +179,7 @@ func TestSchemasRequireWhatCalicosRequire(t *testing.T) {
 	}
 }
 
-func TestSchemasHaveEveryFieldOfTheSpecs(t *testing.T) {
+func TestSchemasHaveEveryField(t *testing.T) {
 	for name, kind := range kinds {
 		var want []string
 		contents, _ := reflect.TypeOf(kind.make()).Elem().FieldByName("Spec")
@@ -192,7 +198,7 @@ func TestSchemasHaveEveryFieldOfTheSpecs(t *testing.T) {
 	}
 }
 
-// objectSchema is what the tests read of a schema.
+// objectSchema is the part of a schema that the tests read.
 type objectSchema struct {
 	Spec struct {
 		Required   []string       `json:"required"`

@@ -11,10 +11,11 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
-func TestTimesAreThoseOfKubernetes(t *testing.T) {
+func TestTimeMatchesMetav1Time(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		zone := time.FixedZone("", 60*rapid.IntRange(-840, 840).Draw(t, "minutes east"))
-		at := time.Unix(rapid.Int64Range(-62135596800, 253402300799-86400).Draw(t, "seconds"), rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds")).In(zone)
+		at := time.Unix(rapid.Int64Range(-62135596800, 253402300799-86400).Draw(t, "seconds"),
+			rapid.Int64Range(0, 999_999_999).Draw(t, "nanoseconds")).In(zone)
 		if rapid.Bool().Draw(t, "zero") {
 			at = time.Time{}
 		}

@@ -15,7 +15,7 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
-// anyJSON draws a JSON value as encoding/json would parse it.
+// anyJSON draws a JSON value in the form that encoding/json parses it to.
 func anyJSON(depth int) *rapid.Generator[any] {
 	leaves := []*rapid.Generator[any]{
 		rapid.Just[any](nil),
@@ -34,7 +34,7 @@ func anyJSON(depth int) *rapid.Generator[any] {
 	)...)
 }
 
-// unknownFields draws fields whose names are not among those of a struct type, in any case.
+// unknownFields draws fields whose names differ from those of a struct type in any case.
 func unknownFields(known reflect.Type) *rapid.Generator[map[string]any] {
 	var names []string
 	for field := range known.Fields() {
@@ -42,9 +42,12 @@ func unknownFields(known reflect.Type) *rapid.Generator[map[string]any] {
 		names = append(names, name)
 	}
 	names = append(names, "kind", "apiVersion")
-	name := rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-zA-Z-]{1,12}`), rapid.SampledFrom([]string{"-", "inline", "Unknown", "items"}))
+	name := rapid.OneOf(rapid.String(), rapid.StringMatching(`[a-zA-Z-]{1,12}`),
+		rapid.SampledFrom([]string{"-", "inline", "Unknown", "items"}))
 	return rapid.MapOfN(name.Filter(func(s string) bool {
-		return !slices.ContainsFunc(names, func(known string) bool { return known != "-" && strings.EqualFold(known, s) })
+		return !slices.ContainsFunc(names, func(known string) bool {
+			return known != "-" && strings.EqualFold(known, s)
+		})
 	}), anyJSON(2), 0, 4)
 }
 
@@ -55,11 +58,11 @@ func draw(t *rapid.T, label string, known reflect.Type, into map[string]any) {
 	}
 }
 
-func TestUnknownFieldsAndMetadataSurvive(t *testing.T) {
+func TestUnknownFieldsAndMetadataRoundTrip(t *testing.T) {
 	for _, s := range samples {
 		t.Run(s.name, func(t *testing.T) {
 			if s.want != "" {
-				s.spec = s.want // the rest of these rows changes on the way
+				s.spec = s.want // the rest of these rows is changed by the round trip
 			}
 			rapid.Check(t, func(t *rapid.T) {
 				row := value(t, []byte(s.json(s.spec)))
@@ -99,8 +102,9 @@ func TestUnknownFieldsAndMetadataSurvive(t *testing.T) {
 	}
 }
 
-func TestOnlyUnknownFieldsAreUnknown(t *testing.T) {
-	row := `{"apiVersion": "a", "kind": "b", "metadata": {}, "new": 1, "spec": {"handleID": "a", "Deleted": true, "new": 2}}`
+func TestDecodeSeparatesUnknownFields(t *testing.T) {
+	row := `{"apiVersion": "a", "kind": "b", "metadata": {}, "new": 1, "spec": {"handleID": "a", "Deleted": true, ` +
+		`"new": 2}}`
 	var h v1.IPAMHandle
 	if err := json.Unmarshal([]byte(row), &h); err != nil {
 		t.Fatal(err)
@@ -114,7 +118,7 @@ func TestOnlyUnknownFieldsAreUnknown(t *testing.T) {
 	}
 }
 
-func TestKnownFieldsWinOverUnknownOnes(t *testing.T) {
+func TestKnownFieldsTakePrecedence(t *testing.T) {
 	h := v1.IPAMHandle{Spec: spec.IPAMHandle{HandleID: "a", Unknown: spec.Unknown{
 		"handleID": json.RawMessage(`"b"`), "Block": json.RawMessage(`null`), "new": json.RawMessage(`1`),
 	}}}
@@ -127,7 +131,7 @@ func TestKnownFieldsWinOverUnknownOnes(t *testing.T) {
 	}
 }
 
-func TestUnknownFieldsOfAnEarlierRowDoNotStay(t *testing.T) {
+func TestDecodeResetsUnknownFields(t *testing.T) {
 	var s spec.IPReservation
 	for _, row := range []string{`{"old": 1}`, `{"new": 2}`, `{}`} {
 		if err := json.Unmarshal([]byte(row), &s); err != nil {
@@ -139,14 +143,17 @@ func TestUnknownFieldsOfAnEarlierRowDoNotStay(t *testing.T) {
 	}
 }
 
-func TestCopiesShareNoUnknownField(t *testing.T) {
+func TestDeepCopyOfUnknownFields(t *testing.T) {
 	b := new(v1.IPAMBlock)
 	row := `{"a": 1, "spec": {"b": 2, "attributes": [{"c": 3}]}}`
 	if err := json.Unmarshal([]byte(row), b); err != nil {
 		t.Fatal(err)
 	}
 	c := b.DeepCopy()
-	for name, u := range map[string]spec.Unknown{"a": c.Unknown, "b": c.Spec.Unknown, "c": c.Spec.Attributes[0].Unknown} {
+	for name, u := range map[string]spec.Unknown{
+		"a": c.Unknown, "b": c.Spec.Unknown,
+		"c": c.Spec.Attributes[0].Unknown,
+	} {
 		if len(u[name]) == 0 {
 			t.Fatalf("the copy has no %q", name)
 		}
@@ -161,9 +168,10 @@ func TestCopiesShareNoUnknownField(t *testing.T) {
 	}
 }
 
-func TestRowsOfAnotherShapeAreRefused(t *testing.T) {
+func TestDecodeRejectsWrongTypes(t *testing.T) {
 	for _, row := range []string{
-		`{"spec": 1}`, `{"spec": []}`, `{"spec": {"cidr": 1}}`, `{"spec": {"cidr": 1, "new": 2}}`, `{"spec": {"attributes": [1]}}`,
+		`{"spec": 1}`, `{"spec": []}`, `{"spec": {"cidr": 1}}`, `{"spec": {"cidr": 1, "new": 2}}`,
+		`{"spec": {"attributes": [1]}}`,
 		`{"spec": {"allocations": ["0"]}}`, `{"spec": {"sequenceNumber": 1.5}}`, `{"metadata": 1}`, `[]`, ``,
 	} {
 		if err := json.Unmarshal([]byte(row), new(v1.IPAMBlock)); err == nil {

@@ -1,19 +1,19 @@
 package spec
 
-// ClusterInformation is the description.
+// ClusterInformation is the content of a ClusterInformation object.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 type ClusterInformation struct {
 	// ClusterGUID identifies the cluster.
 	// +optional
 	ClusterGUID string `json:"clusterGUID,omitempty"`
-	// ClusterType lists what the cluster is made of.
+	// ClusterType lists the components of the cluster.
 	// +optional
 	ClusterType string `json:"clusterType,omitempty"`
 	// CalicoVersion is the version of Calico that the cluster runs.
 	// +optional
 	CalicoVersion string `json:"calicoVersion,omitempty"`
-	// DatastoreReady is false while an upgrade or a migration is in progress, and nothing may be assigned or released.
+	// DatastoreReady is false during an upgrade or a migration. No address may then be allocated or released.
 	// +optional
 	// +nullable
 	DatastoreReady *bool `json:"datastoreReady,omitempty"`
@@ -24,7 +24,7 @@ type ClusterInformation struct {
 	Unknown Unknown `json:"-"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (s *ClusterInformation) UnmarshalJSON(data []byte) error {
 	type plain ClusterInformation
 	return Decode(data, (*plain)(s), &s.Unknown)

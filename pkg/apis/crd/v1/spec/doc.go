@@ -1,9 +1,9 @@
-// Package spec has the contents of the objects of the API group crd.projectcalico.org, version v1, as Calico and this
-// project both read and write them, without anything of Kubernetes' own packages: a plugin that is started for every pod
-// cannot pay for those. JSON names are exact. A field that a type does not know is kept in Unknown and written back: a
-// newer writer may have put it there.
+// Package spec has the contents of the objects of the API group crd.projectcalico.org, version v1, which Calico and
+// this project both read and write. It imports no package of Kubernetes, because a plugin that starts for every pod
+// must start fast. JSON names are exact. Unknown fields are kept in Unknown and written back, because a newer writer
+// may have added them.
 //
-// The schemas made from these types are never stricter than what Calico writes. Their rules on CIDRs take a
+// The schemas generated from these types are never stricter than what Calico writes. Their rules on CIDRs need a
 // Kubernetes API server of version 1.31 or later.
 //
 // +kubebuilder:object:generate=true

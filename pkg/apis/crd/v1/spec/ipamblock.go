@@ -5,34 +5,34 @@ import (
 	"slices"
 )
 
-// IPAMBlock is the content of a block.
+// IPAMBlock is the content of an IPAMBlock object.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 type IPAMBlock struct {
 	// CIDR of the block.
 	CIDR string `json:"cidr"`
-	// Affinity is "host:<node>", "virtual:load-balancer", or absent when nobody owns the block.
+	// Affinity is "host:<node>", "virtual:load-balancer", or absent if the block has no affinity.
 	// +optional
 	// +nullable
 	Affinity *string `json:"affinity,omitempty"`
-	// AffinityClaimTime is when the affinity was taken.
+	// AffinityClaimTime is the time when the affinity was claimed.
 	// +optional
 	// +nullable
 	AffinityClaimTime *Time `json:"affinityClaimTime,omitempty"`
-	// Allocations has one entry an address: null when it is free, else an index into attributes.
+	// Allocations has one entry per address: null if it is free, else an index into attributes.
 	Allocations []*int `json:"allocations"`
-	// Unallocated are the ordinals of the free addresses; the head is given out next.
+	// Unallocated are the ordinals of the free addresses, in the order of their next allocation.
 	Unallocated []int `json:"unallocated"`
-	// Attributes say who holds the addresses.
+	// Attributes describe the owners of the addresses.
 	Attributes []AllocationAttribute `json:"attributes"`
-	// SequenceNumber grows by one with each write.
+	// SequenceNumber increases by one with each write.
 	// +optional
 	SequenceNumber int64 `json:"sequenceNumber,omitempty"`
-	// SequenceNumberForAllocation has, for each allocated ordinal, the sequence number when it was allocated.
+	// SequenceNumberForAllocation has, for each allocated ordinal, the sequence number at its allocation.
 	// +optional
 	// +nullable
 	SequenceNumberForAllocation map[string]int64 `json:"sequenceNumberForAllocation,omitempty"`
-	// Deleted says that the deletion of the block has begun.
+	// Deleted is true once the deletion of the block has begun.
 	// +optional
 	Deleted bool `json:"deleted,omitempty"`
 	// StrictAffinity is deprecated: written false, ignored on read.
@@ -45,23 +45,23 @@ type IPAMBlock struct {
 	Unknown Unknown `json:"-"`
 }
 
-// AllocationAttribute says who holds an address, or when it was released.
+// AllocationAttribute describes the owner of an address, or when the address was released.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 type AllocationAttribute struct {
-	// HandleID names the handle that the address is released by.
+	// HandleID is the handle under which the address is allocated.
 	// +optional
 	// +nullable
 	HandleID *string `json:"handle_id,omitempty"`
-	// Secondary describes the holder: pod, namespace, node, timestamp, type.
+	// Secondary describes the owner: pod, namespace, node, timestamp, type.
 	// +optional
 	// +nullable
 	Secondary map[string]string `json:"secondary,omitempty"`
-	// AlternateOwnerAttrs describe the other holder during a live migration.
+	// AlternateOwnerAttrs describe the second owner during a live migration.
 	// +optional
 	// +nullable
 	AlternateOwnerAttrs map[string]string `json:"alternateOwnerAttrs,omitempty"`
-	// ReleasedAt is when the address was released into its cooldown.
+	// ReleasedAt is the time when the address was released and its cooldown began.
 	// +optional
 	// +nullable
 	ReleasedAt *Time `json:"releasedAt,omitempty"`
@@ -69,20 +69,20 @@ type AllocationAttribute struct {
 	Unknown Unknown `json:"-"`
 }
 
-// plainBlock and plainAttribute are read and written by encoding/json alone.
+// plainBlock and plainAttribute have no JSON methods, so that encoding/json handles them.
 type (
 	plainBlock     IPAMBlock
 	plainAttribute AllocationAttribute
 )
 
-// wholeBlock is a block, attributes and all, without anything unknown: nearly every one is, and is read and written at
-// once, where to go by attributes would look at most of its text several times.
+// wholeBlock is a block with its attributes and without unknown fields. Nearly every block has this form. It is decoded
+// and encoded in one pass; decoding the attributes separately would scan most of the text several times.
 type wholeBlock struct {
 	*plainBlock
 	Attributes []plainAttribute `json:"attributes"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (s *IPAMBlock) UnmarshalJSON(data []byte) error {
 	whole := wholeBlock{plainBlock: new(plainBlock)}
 	if strict(data, &whole) != nil {
@@ -99,7 +99,7 @@ func (s *IPAMBlock) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// MarshalJSON writes the required lists even when they are empty, and the unknown fields.
+// MarshalJSON writes the required lists even if they are empty, and the unknown fields.
 func (s IPAMBlock) MarshalJSON() ([]byte, error) {
 	if s.Allocations == nil {
 		s.Allocations = []*int{}
@@ -110,7 +110,8 @@ func (s IPAMBlock) MarshalJSON() ([]byte, error) {
 	if s.Attributes == nil {
 		s.Attributes = []AllocationAttribute{}
 	}
-	if len(s.Unknown) > 0 || slices.ContainsFunc(s.Attributes, func(a AllocationAttribute) bool { return len(a.Unknown) > 0 }) {
+	if len(s.Unknown) > 0 || slices.ContainsFunc(s.Attributes,
+		func(a AllocationAttribute) bool { return len(a.Unknown) > 0 }) {
 		return Encode(plainBlock(s), s.Unknown)
 	}
 	whole := wholeBlock{(*plainBlock)(&s), make([]plainAttribute, len(s.Attributes))}
@@ -120,7 +121,7 @@ func (s IPAMBlock) MarshalJSON() ([]byte, error) {
 	return json.Marshal(whole)
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (a *AllocationAttribute) UnmarshalJSON(data []byte) error {
 	return Decode(data, (*plainAttribute)(a), &a.Unknown)
 }

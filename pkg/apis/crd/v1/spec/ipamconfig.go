@@ -1,12 +1,12 @@
 package spec
 
-// IPAMConfig is the configuration.
+// IPAMConfig is the content of an IPAMConfig object.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 // +kubebuilder:validation:XValidation:rule="self.strictAffinity || self.autoAllocateBlocks",message="without autoAllocateBlocks nodes need strictAffinity: set strictAffinity, or autoAllocateBlocks"
 // +kubebuilder:validation:XValidation:rule="self.strictAffinity || !has(self.maxBlocksPerHost) || self.maxBlocksPerHost == 0",message="maxBlocksPerHost needs strictAffinity: set strictAffinity, or maxBlocksPerHost 0"
 type IPAMConfig struct {
-	// StrictAffinity forbids a node to borrow addresses from blocks of others.
+	// StrictAffinity forbids nodes to borrow addresses from blocks of other nodes.
 	StrictAffinity bool `json:"strictAffinity"`
 	// AutoAllocateBlocks lets nodes claim blocks as they need them.
 	AutoAllocateBlocks bool `json:"autoAllocateBlocks"`
@@ -15,7 +15,7 @@ type IPAMConfig struct {
 	// +kubebuilder:validation:Maximum=2147483647
 	// +optional
 	MaxBlocksPerHost int `json:"maxBlocksPerHost,omitempty"`
-	// IPCooldownSeconds is how long a released address rests before it is given out again.
+	// IPCooldownSeconds is the time during which a released address is not allocated again.
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=1200
 	// +optional
@@ -28,7 +28,7 @@ type IPAMConfig struct {
 	Unknown Unknown `json:"-"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (s *IPAMConfig) UnmarshalJSON(data []byte) error {
 	type plain IPAMConfig
 	return Decode(data, (*plain)(s), &s.Unknown)

@@ -1,21 +1,21 @@
 package spec
 
-// IPAMHandle is the content of a handle.
+// IPAMHandle is the content of an IPAMHandle object.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 type IPAMHandle struct {
 	// HandleID in its original case.
 	HandleID string `json:"handleID"`
-	// Block has, for each block's CIDR, how many addresses the holder has there.
+	// Block has the number of addresses per block, by the block's CIDR.
 	Block map[string]int `json:"block"`
-	// Deleted says that the deletion of the handle has begun.
+	// Deleted is true once the deletion of the handle has begun.
 	// +optional
 	Deleted bool `json:"deleted"`
 
 	Unknown Unknown `json:"-"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (s *IPAMHandle) UnmarshalJSON(data []byte) error {
 	type plain IPAMHandle
 	return Decode(data, (*plain)(s), &s.Unknown)

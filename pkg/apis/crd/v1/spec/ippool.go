@@ -1,7 +1,7 @@
 package spec
 
-// IPPool is the content of a pool. Absent and zero block sizes mean the family's default, in the rules too. A disabled
-// pool may be smaller than a block: such pools only tell what needs no NAT.
+// IPPool is the content of an IPPool object. An absent or zero block size means the default of the family, also in the
+// rules. A disabled pool may be smaller than a block, because such a pool may only exempt addresses from NAT.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 // +kubebuilder:validation:XValidation:rule="!has(self.blockSize) || self.blockSize == 0 || !isCIDR(self.cidr) || (cidr(self.cidr).ip().family() == 4 ? self.blockSize >= 20 && self.blockSize <= 32 : self.blockSize >= 116 && self.blockSize <= 128)",message="blockSize must be 20 to 32 for IPv4 and 116 to 128 for IPv6"
@@ -16,7 +16,7 @@ type IPPool struct {
 	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="cidr cannot be changed: create another pool"
 	// +kubebuilder:validation:XValidation:rule="isCIDR(self) && cidr(self) == cidr(self).masked()",message="cidr must be a CIDR with no bits set behind its prefix length"
 	CIDR string `json:"cidr"`
-	// BlockSize is the prefix length of the blocks, 20-32 or 116-128; 26 and 122 when absent. It cannot be changed.
+	// BlockSize is the prefix length of the blocks: 20 to 32 or 116 to 128, by default 26 or 122. It cannot be changed.
 	// +optional
 	BlockSize int `json:"blockSize,omitempty"`
 	// IPIPMode is Never, Always or CrossSubnet; empty means Never.
@@ -29,30 +29,30 @@ type IPPool struct {
 	// +kubebuilder:default=Never
 	// +optional
 	VXLANMode string `json:"vxlanMode,omitempty"`
-	// NATOutgoing masquerades what leaves the pools.
+	// NATOutgoing masquerades traffic that leaves the pools.
 	// +optional
 	NATOutgoing bool `json:"natOutgoing,omitempty"`
-	// Disabled keeps the pool from assigning; what is assigned stays valid.
+	// Disabled prevents new allocations from the pool. Existing allocations stay valid.
 	// +optional
 	Disabled bool `json:"disabled,omitempty"`
 	// DisableBGPExport keeps the pool's routes out of BGP.
 	// +optional
 	DisableBGPExport bool `json:"disableBGPExport,omitempty"`
-	// NodeSelector chooses the nodes that the pool serves; empty means all().
+	// NodeSelector selects the nodes that the pool serves. Empty means all().
 	// +kubebuilder:default="all()"
 	// +optional
 	NodeSelector string `json:"nodeSelector,omitempty"`
-	// NamespaceSelector chooses the namespaces that the pool serves; empty means every one.
+	// NamespaceSelector selects the namespaces that the pool serves. Empty means all.
 	// +optional
 	NamespaceSelector string `json:"namespaceSelector,omitempty"`
-	// AllowedUses is what the pool is for; empty means Workload and Tunnel. LoadBalancer stands alone.
+	// AllowedUses are the uses of the pool. Empty means Workload and Tunnel. LoadBalancer excludes other uses.
 	// +kubebuilder:validation:MaxItems=3
 	// +kubebuilder:validation:items:Enum=Workload;Tunnel;LoadBalancer
 	// +kubebuilder:validation:XValidation:rule="!('LoadBalancer' in self) || self.size() == 1",message="a pool for LoadBalancer can have no other use: make a pool of its own"
 	// +listType=set
 	// +optional
 	AllowedUses []string `json:"allowedUses,omitempty"`
-	// AssignmentMode is Automatic, or Manual: only for requests that name the pool. Empty means Automatic.
+	// AssignmentMode is Automatic or Manual. A Manual pool serves only requests that name it. Empty means Automatic.
 	// +kubebuilder:validation:Enum="";Automatic;Manual
 	// +kubebuilder:default=Automatic
 	// +optional
@@ -61,7 +61,7 @@ type IPPool struct {
 	Unknown Unknown `json:"-"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (s *IPPool) UnmarshalJSON(data []byte) error {
 	type plain IPPool
 	return Decode(data, (*plain)(s), &s.Unknown)

@@ -1,6 +1,6 @@
 package spec
 
-// IPReservation lists what is set aside.
+// IPReservation is the content of an IPReservation object.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 type IPReservation struct {
@@ -14,7 +14,7 @@ type IPReservation struct {
 	Unknown Unknown `json:"-"`
 }
 
-// UnmarshalJSON keeps the fields that the type does not know.
+// UnmarshalJSON keeps unknown fields.
 func (s *IPReservation) UnmarshalJSON(data []byte) error {
 	type plain IPReservation
 	return Decode(data, (*plain)(s), &s.Unknown)

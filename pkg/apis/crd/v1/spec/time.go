@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// Time is a time as objects have it: RFC 3339 in UTC, to the second, and null when it is zero.
+// Time is a time as objects store it: RFC 3339 in UTC, to the second, and null if zero.
 //
 // +kubebuilder:object:generate=false
 // +kubebuilder:validation:Type=string
@@ -15,7 +15,7 @@ type Time struct{ time.Time }
 // DeepCopy returns a copy.
 func (t *Time) DeepCopy() *Time { return new(*t) }
 
-// UnmarshalJSON reads a time of any offset and precision.
+// UnmarshalJSON reads a time with any offset and precision.
 func (t *Time) UnmarshalJSON(data []byte) error {
 	*t = Time{}
 	if string(data) == "null" {

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Unknown are the fields of a JSON object that its Go type does not have, each as it was read.
+// Unknown has the fields of a JSON object that its Go type does not have, unchanged.
 //
 // +kubebuilder:object:generate=false
 type Unknown map[string]json.RawMessage
@@ -25,13 +25,12 @@ func (u Unknown) DeepCopy() Unknown {
 	return out
 }
 
-// Decode decodes a JSON object into known, a pointer to a struct, and sets unknown to the fields that the struct has no
-// place for. Names are compared as encoding/json compares them, without regard to case: that is how rows are read
-// whose writer spelt "deleted" as "Deleted".
+// Decode decodes a JSON object into known, a pointer to a struct, and sets unknown to the fields that the struct does
+// not have. Like encoding/json it ignores the case of names, because some writers spell "deleted" as "Deleted".
 func Decode(data []byte, known any, unknown *Unknown) error {
 	*unknown = nil
 	if strict(data, known) == nil {
-		return nil // nearly every object ends here, read once
+		return nil // nearly every object ends here, after a single pass
 	}
 	if err := json.Unmarshal(data, known); err != nil {
 		return err
@@ -53,7 +52,7 @@ func strict(data []byte, known any) error {
 	return decoder.Decode(known)
 }
 
-// Encode encodes known, a struct, and behind its fields the unknown ones, sorted by name. A field of known wins.
+// Encode encodes known, a struct, followed by the unknown fields, sorted by name. A field of known takes precedence.
 func Encode(known any, unknown Unknown) ([]byte, error) {
 	data, err := json.Marshal(known)
 	if err != nil || len(unknown) == 0 {
@@ -73,7 +72,7 @@ func Encode(known any, unknown Unknown) ([]byte, error) {
 	return append(append(data[:len(data)-1], ','), rest[1:]...), nil
 }
 
-// without returns the fields that a struct type has no place for.
+// without returns the fields that a struct type does not have.
 func without(fields Unknown, known reflect.Type) Unknown {
 	names := jsonNames(known)
 	out := make(Unknown, len(fields))
@@ -85,7 +84,7 @@ func without(fields Unknown, known reflect.Type) Unknown {
 	return out
 }
 
-// jsonNames lists the names in the json tags of a struct type, those of inlined structs among them.
+// jsonNames lists the names in the json tags of a struct type, including those of inlined structs.
 func jsonNames(t reflect.Type) (names []string) {
 	for field := range t.Fields() {
 		name, options, _ := strings.Cut(field.Tag.Get("json"), ",")

@@ -14,28 +14,28 @@ const (
 	ClusterInformations = "clusterinformations"
 )
 
-// DefaultName is the name of the one IPAMConfig, and the one ClusterInformation, that count.
+// DefaultName is the name of the only IPAMConfig and ClusterInformation that are used.
 const DefaultName = "default"
 
-// Labels of a BlockAffinity, by which the affinities of a node are listed. Rows of old writers have none.
+// Labels of a BlockAffinity, for listing the affinities of a node. Rows of old writers have none.
 const (
 	LabelHostnameHash = "projectcalico.org/hostname-hash"
 	LabelAffinityType = "projectcalico.org/affinity-type"
 	LabelIPVersion    = "projectcalico.org/ip-version"
 )
 
-// AnnotationMetadata holds the metadata that Calico keeps of its own, as JSON. It is not ours to change.
+// AnnotationMetadata contains metadata that Calico keeps as JSON. We do not change it.
 const AnnotationMetadata = "projectcalico.org/metadata"
 
-// Owners of blocks: the values of a block's affinity and of a BlockAffinity's type.
+// Owners of blocks: values of a block's affinity and of a BlockAffinity's type.
 const (
-	// AffinityHostPrefix stands before the node's name in a block's affinity.
+	// AffinityHostPrefix is the prefix of the node's name in a block's affinity.
 	AffinityHostPrefix = "host:"
-	// AffinityLoadBalancer is the affinity of the blocks that Service addresses come from.
+	// AffinityLoadBalancer is the affinity of the blocks of Service addresses.
 	AffinityLoadBalancer = "virtual:load-balancer"
-	// AffinityTypeHost is the type of a node's affinity; the empty string means the same.
+	// AffinityTypeHost is the type of a node's affinity. The empty string is equivalent.
 	AffinityTypeHost = "host"
-	// AffinityTypeVirtual is the type of an affinity that no node has.
+	// AffinityTypeVirtual is the type of an affinity without a node.
 	AffinityTypeVirtual = "virtual"
 )
 
@@ -46,7 +46,7 @@ const (
 	StatePendingDeletion = "pendingDeletion"
 )
 
-// Values of a BlockAffinity's deleted, a string. Blocks and handles have a boolean there.
+// Values of a BlockAffinity's deleted, which is a string. In blocks and handles it is a boolean.
 const (
 	DeletedTrue  = "true"
 	DeletedFalse = "false"
@@ -57,7 +57,7 @@ const (
 	// AssignmentAutomatic and AssignmentManual are the modes of a pool; empty means Automatic.
 	AssignmentAutomatic = "Automatic"
 	AssignmentManual    = "Manual"
-	// UseWorkload, UseTunnel and UseLoadBalancer are what a pool may be for; none given means the first two.
+	// UseWorkload, UseTunnel and UseLoadBalancer are the allowed uses of a pool. None means the first two.
 	UseWorkload     = "Workload"
 	UseTunnel       = "Tunnel"
 	UseLoadBalancer = "LoadBalancer"
@@ -65,7 +65,7 @@ const (
 	EncapNever       = "Never"
 	EncapAlways      = "Always"
 	EncapCrossSubnet = "CrossSubnet"
-	// PoolAllocatable is the status condition of a pool that, when False, keeps it from assigning.
+	// PoolAllocatable is a status condition of a pool. If it is False, no addresses are allocated from the pool.
 	PoolAllocatable = "Allocatable"
 )
 

@@ -1,0 +1,128 @@
+// Package ipam allocates addresses from blocks that nodes own, in a store that all nodes share.
+//
+// The store has compare-and-swap on single rows and no transactions. Every operation is therefore a sequence of
+// single writes, in an order that does no harm wherever a crash ends it: a handle is counted up before its block is
+// written and counted down after; an affinity is pending before its block exists and confirmed after. The next
+// operation that reads an incomplete state repairs it.
+//
+// An assignment has two parts. A plan reads, and yields the blocks that can serve a request, best first. An attempt
+// makes the writes: it claims a block where that is needed, counts the handle, and writes the block.
+package ipam
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"calico-cni/pkg/ipam/block"
+)
+
+// Allocator assigns and releases addresses in a store.
+type Allocator struct {
+	Store Store
+	// Now is the clock.
+	Now func() time.Time
+	// Parallel bounds how many independent calls of the store run at the same time. 0 sets no bound.
+	Parallel int
+	// Cache keeps the blocks of the node. Nil means no cache.
+	Cache BlockCache
+	// LockNode waits for the node's lock, before an assignment writes to a block of the node, and reports whether it
+	// had to wait. The caller unlocks after the assignment. The lock only avoids conflicts between requests of one
+	// node; correctness does not depend on it. Nil takes no lock.
+	LockNode func(ctx context.Context) (waited bool)
+	// Wait waits before a write is retried after a conflict; the first retry has number 1. If the context ends first,
+	// it returns an error. See Backoff. Nil does not wait.
+	Wait func(ctx context.Context, retries int) error
+}
+
+// Gather reads a View for a node, in one round of parallel requests. It fails with ErrNotReady while the datastore is
+// locked. cached are blocks in which the node recently found room. If there are any, Gather does not list the
+// affinities of the node, which costs the server a scan of all affinities; and it reads only those blocks that the
+// cache lacks.
+func (a *Allocator) Gather(ctx context.Context, c Cluster, node string, cached []netip.Prefix) (View, error) {
+	return gather(ctx, a.backend(), c, node, cached)
+}
+
+// Assign allocates an address for each want of the request, in their order. If it cannot allocate all, it keeps none.
+// The error then wraps ErrNoAddress, ErrAddrTaken, pool.ErrUnknownPool or the error of the store.
+func (a *Allocator) Assign(ctx context.Context, view View, r Request) ([]Assigned, error) {
+	return newAttempt(a.backend(), view, r, a.LockNode).assign(ctx)
+}
+
+// Withdraw reverts a successful assignment. The addresses have no cooldown, and other addresses of the handle are kept.
+// After an error it can be repeated: it lowers the counts of the handle only by what it has released itself.
+func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned) error {
+	return newReleases(a.backend()).withdraw(ctx, r, got)
+}
+
+// Lookup reads a handle. A handle that does not exist is not an error, see Holder.Found. A handle whose ID differs only
+// in case belongs to another container and counts as not found.
+func (a *Allocator) Lookup(ctx context.Context, handle string) (Holder, error) {
+	return handles{a.backend()}.lookup(ctx, handle)
+}
+
+// Release releases all addresses of a handle and deletes the handle. A handle that does not exist is a success. The
+// addresses are allocated again only after the cooldown.
+//
+// mine selects the owners to release; nil selects all. If other owners hold addresses under the same handle, they and
+// the handle are kept.
+func (a *Allocator) Release(
+	ctx context.Context, h Holder, mine func(owner map[string]string) bool, cooldown time.Duration,
+) (Released, error) {
+	return newReleases(a.backend()).release(ctx, h, mine, cooldown)
+}
+
+// ReleaseHolding releases one address if it is still allocated to the handle and was allocated at the sequence number
+// that the holding names. It reports whether it did. Garbage collection uses it, because it decides on state that it
+// read earlier. The handle is counted down afterwards.
+func (a *Allocator) ReleaseHolding(
+	ctx context.Context, handle string, cidr netip.Prefix, h block.Holding, cooldown time.Duration,
+) (bool, error) {
+	return newReleases(a.backend()).releaseHolding(ctx, handle, cidr, h, cooldown)
+}
+
+// ReleaseHeld releases addresses of one handle that were read earlier, if they have not changed since. The handle may
+// be missing, or may not count them. mine selects the owners as in Release. It returns the released addresses.
+func (a *Allocator) ReleaseHeld(
+	ctx context.Context, handle string, held []Held, mine func(owner map[string]string) bool, cooldown time.Duration,
+) ([]netip.Addr, error) {
+	return newReleases(a.backend()).releaseHeld(ctx, handle, held, mine, cooldown)
+}
+
+// HeldByHandle returns the addresses of a handle in the blocks that the handle counts, sorted by address.
+func (a *Allocator) HeldByHandle(ctx context.Context, handle string) ([]Held, error) {
+	return heldByHandle(ctx, a.backend(), handle)
+}
+
+// HeldByNode returns all allocated addresses of the blocks that a node owns, and of more blocks, sorted by address.
+// Blocks that cannot be read do not stop the others: their errors are joined and returned with the addresses.
+func (a *Allocator) HeldByNode(ctx context.Context, node string, more []netip.Prefix) ([]Held, error) {
+	return heldByNode(ctx, a.backend(), node, more)
+}
+
+// Claim claims a block for a node. If the node owns the block afterwards, obstacle is nil. Otherwise it is a
+// *TakenError if the block has another owner, or an *OverlapError if the block overlaps another one.
+func (a *Allocator) Claim(ctx context.Context, node string, cidr netip.Prefix) (obstacle, err error) {
+	return newClaims(a.backend()).ensure(ctx, node, cidr)
+}
+
+// ReleaseIfEmpty releases a block of a node if it has no allocated addresses: it deletes the block and the affinity. It
+// reports whether it did.
+func (a *Allocator) ReleaseIfEmpty(ctx context.Context, node string, cidr netip.Prefix) (bool, error) {
+	return newClaims(a.backend()).releaseIfEmpty(ctx, AffinityKey{node, cidr})
+}
+
+// ReleaseUnselected releases the blocks of affinities that are empty and lie in no pool that selects their node. It
+// makes no request if there are no affinities to check. Otherwise it reads the pools, and the nodes if a pool has a node
+// selector.
+func (a *Allocator) ReleaseUnselected(ctx context.Context, c Cluster, affinities []AffinityKey) error {
+	return releaseUnselected(ctx, newClaims(a.backend()), c, affinities)
+}
+
+func (a *Allocator) backend() backend {
+	b := backend{store: a.Store, cache: a.Cache, now: a.Now, parallel: a.Parallel, wait: a.Wait}
+	if b.cache == nil {
+		b.cache = noCache{}
+	}
+	return b
+}

@@ -1,0 +1,41 @@
+package block
+
+import (
+	"encoding/json"
+	"maps"
+	"strings"
+	"time"
+)
+
+// Attribute is the owner of an address, or the time of its release.
+type Attribute struct {
+	// Handle is the ID under which the address is allocated. It is empty in the attribute of a cooling address.
+	Handle string
+	// Owner has the pod, namespace, node, timestamp and type. It is stored under the key "secondary".
+	Owner map[string]string
+	// AlternateOwner is the second owner during a live migration.
+	AlternateOwner map[string]string
+	// ReleasedAt is the start of the cooldown. It is zero while the address is allocated.
+	ReleasedAt time.Time
+	// Unknown are fields of newer writers. They are kept unchanged.
+	Unknown map[string]json.RawMessage
+}
+
+// SameHandle reports whether a stored handle equals an ID. It ignores a carriage return and all text after it, which an
+// old migration has appended to some stored handles.
+func SameHandle(stored, want string) bool {
+	stored, _, _ = strings.Cut(stored, "\r")
+	return stored == want
+}
+
+func (a Attribute) cooling() bool { return !a.ReleasedAt.IsZero() && a.Handle == "" }
+
+func (a Attribute) clone() Attribute {
+	a.Owner, a.AlternateOwner, a.Unknown = maps.Clone(a.Owner), maps.Clone(a.AlternateOwner), maps.Clone(a.Unknown)
+	return a
+}
+
+func (a Attribute) equal(o Attribute) bool {
+	return a.Handle == o.Handle && a.ReleasedAt.Equal(o.ReleasedAt) && len(a.Unknown) == 0 && len(o.Unknown) == 0 &&
+		maps.Equal(a.Owner, o.Owner) && maps.Equal(a.AlternateOwner, o.AlternateOwner)
+}

@@ -1,0 +1,106 @@
+package ipam
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"calico-cni/pkg/ipam/block"
+)
+
+// nodeBlocks is what a request knows of the blocks of its node.
+type nodeBlocks struct {
+	backend backend
+	node    string
+	rows    []AffinityRow
+	// fromCache says that rows are blocks in which the node last found room, as far as they were not read since.
+	fromCache bool
+	// fresh says that rows were read from the store, not from a list that may be stale.
+	fresh bool
+	// blocks are block rows from the cache or the view. The request uses each of them once; later it reads the block.
+	blocks map[netip.Prefix]Row[block.Block]
+}
+
+func newNodeBlocks(b backend, view View, node string) *nodeBlocks {
+	n := &nodeBlocks{
+		backend: b, node: node, rows: view.Affinities, fromCache: view.FromCache, blocks: view.Blocks,
+	}
+	if n.blocks == nil {
+		n.blocks = map[netip.Prefix]Row[block.Block]{}
+	}
+	return n
+}
+
+// refresh reads the affinities of the node, unless it has done so before. A list that may be stale lacks blocks that
+// the node has just claimed.
+func (n *nodeBlocks) refresh(ctx context.Context) error {
+	if n.fresh {
+		return nil
+	}
+	rows, err := n.backend.store.AffinitiesOf(ctx, n.node, false)
+	if err != nil {
+		return err
+	}
+	sortNewestFirst(rows)
+	n.rows, n.fresh = rows, true
+	return nil
+}
+
+// addCached adds the blocks in which other requests of the node have found room since, except the full ones.
+func (n *nodeBlocks) addCached(full map[netip.Prefix]bool) {
+	for _, cidr := range n.backend.cache.WithRoom() {
+		if n.owns(cidr) || full[cidr] {
+			continue
+		}
+		n.rows = append(n.rows, AffinityRow{Key: AffinityKey{n.node, cidr}})
+		n.reload(cidr)
+	}
+}
+
+// reloadAll replaces the block rows by those of the cache.
+func (n *nodeBlocks) reloadAll() {
+	for cidr := range n.blocks {
+		n.reload(cidr)
+	}
+}
+
+func (n *nodeBlocks) reload(cidr netip.Prefix) {
+	if row, ok := n.backend.cache.Get(cidr); ok {
+		n.blocks[cidr] = row
+	} else {
+		delete(n.blocks, cidr)
+	}
+}
+
+// use returns the row of a block if there is one, and removes it: after an attempt with this row the block has to be
+// read.
+func (n *nodeBlocks) use(cidr netip.Prefix) (Row[block.Block], bool) {
+	row, ok := n.blocks[cidr]
+	delete(n.blocks, cidr)
+	return row, ok
+}
+
+func (n *nodeBlocks) owns(cidr netip.Prefix) bool {
+	return slices.ContainsFunc(n.rows, func(r AffinityRow) bool { return r.Key.CIDR == cidr })
+}
+
+// add adds a block that the node has just claimed.
+func (n *nodeBlocks) add(cidr netip.Prefix) {
+	row := Row[Affinity]{Value: Affinity{State: Confirmed}}
+	n.rows = append(n.rows, AffinityRow{Key: AffinityKey{n.node, cidr}, Row: row})
+}
+
+// remove removes a block that the node does not own.
+func (n *nodeBlocks) remove(key AffinityKey) {
+	n.rows = slices.DeleteFunc(slices.Clone(n.rows), func(r AffinityRow) bool { return r.Key == key })
+}
+
+// count returns the number of the node's blocks of an IP family.
+func (n *nodeBlocks) count(ipv6 bool) (count int) {
+	for _, row := range n.rows {
+		if row.Key.CIDR.Addr().Is6() == ipv6 {
+			count++
+		}
+	}
+	return count
+}

@@ -1,0 +1,199 @@
+package ipam
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"calico-cni/pkg/ipam/pool"
+)
+
+const (
+	// maxLook bounds how many blocks of a pool an assignment reads, so that a large pool that is full costs a bounded
+	// time.
+	maxLook = 2048
+	// maxKept bounds how many blocks of other nodes a walk keeps to take over, or to borrow from.
+	maxKept = 16
+)
+
+// walk is a search through one pool for blocks that the node does not own.
+type walk struct {
+	plan *plan
+	want Want
+	pool pool.Pool
+	// limit says why the node may claim no blocks, or is empty.
+	limit string
+	// idle are empty blocks of other nodes; lenders are blocks of other nodes that have room.
+	idle    []netip.Prefix
+	lenders []place
+	// others are the blocks of the pool that have another size. They are listed after the first overlap with one;
+	// then the walk starts again without the blocks that they overlap. seen are the blocks that it has already
+	// passed.
+	others     []netip.Prefix
+	othersRead bool
+	seen       map[netip.Prefix]bool
+	// looked counts the blocks that were read, taken those that cannot be claimed, free the addresses in these.
+	looked, taken, free int
+}
+
+func newWalk(p *plan, w Want, in pool.Pool, limit string) *walk {
+	return &walk{plan: p, want: w, pool: in, limit: limit, seen: map[netip.Prefix]bool{}}
+}
+
+// candidates yields the pool's free blocks, and then empty blocks of other nodes.
+func (k *walk) candidates(ctx context.Context) candidates {
+	return func(yield func(candidate, error) bool) {
+		for again := true; again; {
+			known := k.othersRead
+			for c, err := range k.freeBlocks(ctx) {
+				if !yield(c, err) {
+					return
+				}
+			}
+			again = k.othersRead != known
+		}
+		if k.looked >= k.plan.maxLook && !yield(candidate{place: place{want: k.want}, step: lookFurther}, nil) {
+			return
+		}
+		if !k.mayClaim() {
+			return
+		}
+		for _, cidr := range k.idle {
+			if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: takeOver}, nil) {
+				return
+			}
+			if err := k.refused(ctx, cidr); err != nil {
+				yield(candidate{}, err)
+				return
+			}
+		}
+	}
+}
+
+func (k *walk) mayClaim() bool { return k.limit == "" }
+
+// freeBlocks walks through the pool and yields the blocks that do not exist. It notes which of the others can be taken
+// over or borrowed from. It ends early when the blocks of other sizes become known.
+func (k *walk) freeBlocks(ctx context.Context) candidates {
+	return func(yield func(candidate, error) bool) {
+		known := k.othersRead
+		for batch := range k.batches() {
+			results, err := k.read(ctx, batch)
+			if err != nil {
+				yield(candidate{}, err)
+				return
+			}
+			for i, cidr := range batch {
+				if !errors.Is(results[i].err, ErrNotFound) {
+					k.note(cidr, results[i])
+					continue
+				}
+				if !k.mayClaim() {
+					continue
+				}
+				if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: claimFree}, nil) {
+					return
+				}
+				if err := k.refused(ctx, cidr); err != nil {
+					yield(candidate{}, err)
+					return
+				}
+			}
+			enough := !k.mayClaim() && (k.plan.config.StrictAffinity || len(k.lenders) > 0)
+			if enough || k.othersRead != known {
+				return
+			}
+		}
+	}
+}
+
+// batches yields the blocks to read, in batches that grow from one to maxBatch blocks.
+func (k *walk) batches() iter.Seq[[]netip.Prefix] {
+	return func(yield func([]netip.Prefix) bool) {
+		if k.looked >= k.plan.maxLook {
+			return
+		}
+		space := k.pool.Space(k.plan.picker.reserved, append(k.pool.Inner(k.plan.pools.pools), k.others...))
+		var batch []netip.Prefix
+		size := 1
+		for cidr := range space.Walk(k.plan.own.node) {
+			if k.seen[cidr] {
+				continue
+			}
+			k.seen[cidr] = true
+			// The node's own blocks cost no read and do not count as looked at.
+			if k.plan.own.owns(cidr) {
+				k.taken++
+				continue
+			}
+			k.looked++
+			if batch = append(batch, cidr); len(batch) < size {
+				continue
+			}
+			if !yield(batch) || k.looked >= k.plan.maxLook {
+				return
+			}
+			batch, size = nil, min(2*size, maxBatch)
+		}
+		if len(batch) > 0 {
+			yield(batch)
+		}
+	}
+}
+
+// read reads blocks at the same time. The error of a block that does not exist or is malformed is in its result.
+func (k *walk) read(ctx context.Context, batch []netip.Prefix) ([]readResult, error) {
+	results := make([]readResult, len(batch))
+	g, inGroup := k.plan.backend.group(ctx)
+	for i, cidr := range batch {
+		g.Go(func() error {
+			results[i].row, results[i].err = get(inGroup, k.plan.backend.store.Blocks(), cidr)
+			return ignore(results[i].err, ErrNotFound, ErrMalformed)
+		})
+	}
+	return results, g.Wait()
+}
+
+// note notes whether a block of another owner can be taken over or borrowed from.
+func (k *walk) note(cidr netip.Prefix, read readResult) {
+	k.taken++
+	b := read.row.Value
+	otherOwner := b.Affinity != "" && !strings.HasPrefix(b.Affinity, hostPrefix)
+	if read.err != nil || otherOwner || b.Validate() != nil {
+		// The addresses of a malformed block may be in use.
+		return
+	}
+	k.free += k.plan.unavailable.add(b, k.plan.picker.reserved)
+	idle := b.Affinity != "" && b.Empty() && k.plan.backend.now().Sub(b.ClaimTime) > idleAfter
+	if idle && len(k.idle) < maxKept {
+		k.idle = append(k.idle, cidr)
+	}
+	at := place{want: k.want, cidr: cidr, row: read.row}
+	if len(k.lenders) < maxKept && k.plan.picker.room(at) == nil {
+		k.lenders = append(k.lenders, at)
+	}
+}
+
+// refused is called after a block could not be claimed. If the block overlaps another, refused lists the pool's
+// blocks of other sizes. In a large pool that lists all blocks; it happens once in a walk, and only if blocks of
+// several sizes share a pool.
+func (k *walk) refused(ctx context.Context, cidr netip.Prefix) error {
+	if k.plan.own.owns(cidr) {
+		return nil
+	}
+	k.taken++
+	if k.plan.overlapped[cidr] == nil || k.othersRead {
+		return nil
+	}
+	cidrs, err := k.plan.backend.store.BlocksOverlapping(ctx, k.pool.CIDR)
+	if err != nil {
+		return fmt.Errorf("look for blocks that overlap pool %s: %w", k.pool.Name, err)
+	}
+	k.othersRead = true
+	k.others = slices.DeleteFunc(cidrs, func(cidr netip.Prefix) bool { return cidr.Bits() == k.pool.BlockSize })
+	return nil
+}

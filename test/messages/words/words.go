@@ -1,0 +1,51 @@
+// Package words tells what a message for users may say: nothing of Go's own, a remedy, and nothing twice. It has few
+// dependencies, so that its fuzz test is built in seconds.
+package words
+
+import (
+	"regexp"
+	"strings"
+)
+
+// internals are texts of Go's packages that tell a user nothing, and Go's names of things.
+var internals = []*regexp.Regexp{
+	regexp.MustCompile(`netip\.|net\.Parse|strconv\.|ParsePrefix|ParseAddr|invalid Prefix|invalid IP\b`),
+	regexp.MustCompile(`json: |unmarshal|Go struct|Go value|unexpected end of JSON|invalid character '`),
+	regexp.MustCompile(`yaml: |error converting|error unmarshaling`),
+	regexp.MustCompile(`x509: |tls: |crypto/|asn1:|pem:|illegal base64`),
+	regexp.MustCompile(`%!|<nil>|0x[0-9a-f]{6,}|\*?[a-z]+\.[A-Z]\w+\{|map\[|goroutine |\bnil\b`),
+	regexp.MustCompile(`context (canceled|deadline exceeded)|context deadline|operation was canceled|i/o timeout|unexpected EOF|: EOF\b`),
+	regexp.MustCompile(`http2: |net/http: |http: (server|request)|malformed HTTP|stream error|Client\.Timeout|rate: Wait`),
+	regexp.MustCompile(`\b(dial|read|write) (tcp|udp|unix)|proxyconnect|no such host|server misbehaving|use of closed`),
+	regexp.MustCompile(`fork/exec|exec: |exit status \d+|signal: |executable file not found`),
+}
+
+// remedies are how the messages say what to do.
+var remedies = regexp.MustCompile(`\b(want|set|see|add|remove|delete|correct|create|apply|choose|write|save|restart|restarts|renew|renews|run|free|enlarge|` +
+	`lower|raise|wait|waits|try|retry|retries|check|mount|replace|attach|shorten|unlock|unset|repair|use|boot|let|grant|ask|move|start|update|change|issue|allow|make|shrink|grants|drop|release)\b`)
+
+// Internal returns a text of Go's packages in a message, empty when there is none.
+func Internal(msg string) string {
+	for _, internal := range internals {
+		if found := internal.FindString(msg); found != "" {
+			return found
+		}
+	}
+	return ""
+}
+
+// HasRemedy reports whether a message says what to do.
+func HasRemedy(msg string) bool { return remedies.MatchString(msg) }
+
+// Doubled returns a clause that a message has twice, of more than two words and 16 bytes.
+func Doubled(msg string) string {
+	seen := map[string]bool{}
+	for _, clause := range strings.FieldsFunc(msg, func(r rune) bool { return r == ';' || r == ':' }) {
+		clause = strings.TrimSpace(clause)
+		if len(clause) > 16 && strings.Count(clause, " ") >= 2 && seen[clause] {
+			return clause
+		}
+		seen[clause] = true
+	}
+	return ""
+}
