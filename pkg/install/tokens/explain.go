@@ -26,7 +26,7 @@ func (i Issuer) explain(ctx context.Context, err error, namespace, server string
 			"allow it to create serviceaccounts/token, as the ClusterRole calico-cni-install does",
 			what, ErrForbidden, server, i.source())
 	case apierrors.IsNotFound(err) && fromAPIServer(err):
-		return fmt.Errorf("%s: %s; create the service account, or set --service-account and --namespace", what, err)
+		return fmt.Errorf("%s: %w; create the service account, or set --service-account and --namespace", what, err)
 	}
 	return fmt.Errorf("%s: %w", what, unanswered(ctx, err, server))
 }
