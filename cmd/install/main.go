@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command install puts the CNI plugins on a node and keeps them there, as an init container or beside the node agent.
 package main
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package tokens requests tokens of the plugins' service account, and checks whether the API server accepts them. It
 // uses client-go: no pod waits for it, unlike the plugins, which use pkg/kube.
 package tokens

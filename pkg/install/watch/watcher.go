@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package watch keeps a host as install left it: it repairs what other programs change, renews the token, settles
 // queued releases, and serves readiness and metrics.
 package watch
