@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package conflist renders the network configuration list that the container runtime reads: ours, or a template of the
 // user's with Calico's placeholders.
 package conflist

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command calico-ipam is a CNI IPAM plugin: it allocates addresses from blocks that nodes own, kept in the Kubernetes API.
 // The process runs on one processor (package oneproc), so that the runtime need not look for the CPU limit of its cgroup.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command install puts the CNI plugins on a node and keeps them there, as an init container or beside the node agent.
 package main
 
@@ -18,6 +20,7 @@ import (
 	"calico-cni/pkg/install"
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/fault"
+	"calico-cni/pkg/install/tokens"
 )
 
 func main() {
@@ -38,7 +41,7 @@ func run(ctx context.Context, log *slog.Logger) int {
 		return install.ExitOK
 	case err == nil:
 		deps := install.Deps{
-			Tokens: tokens{cfg, log}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64,
+			Tokens: tokens.Issuer{Config: cfg, UserAgent: userAgent(), Log: log}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64,
 			Out: os.Stdout, Log: log,
 		}
 		if cfg.Watch {
@@ -56,3 +59,5 @@ func run(ctx context.Context, log *slog.Logger) int {
 	}
 	return install.ExitCode(err)
 }
+
+func userAgent() string { return "calico-cni/" + buildinfo.Version }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package atomicfile replaces files atomically: a reader, or a process that executes the file, always gets the complete
 // old or the complete new file with its mode, even after a crash.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package bootclock reads the time since the host was booted. Unlike the wall clock it is never set. It only increases,
 // also while the host is suspended.
 package bootclock

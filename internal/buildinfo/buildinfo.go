@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package buildinfo holds what the build says about the binaries.
 package buildinfo
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package deadline limits the time of an operation by a context, and says in an error which operation took too long.
 //
 // The errors of package context name neither: "context deadline exceeded" helps no user. All code of this module takes

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package disktest provides tests with a small file system.
 package disktest
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package dispatch runs one CNI invocation. It reads the environment and standard input, validates them against the
 // specification, calls the verb, and prints the result or the error as JSON. It prints nothing else to standard output
 // (CNI specification 1.1.0, sections 2 and 5).

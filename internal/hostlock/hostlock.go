@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package hostlock serializes processes of one host with a lock on a file.
 package hostlock
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package jsonfault explains why a text is not valid JSON: cause, position and remedy. It quotes nothing of the text,
 // which may contain secrets.
 package jsonfault

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package lifetime has a process end in order when it is asked to: what it has begun is undone first.
 package lifetime
 

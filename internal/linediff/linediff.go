@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package linediff shows how two texts differ, in the unified format of diff(1). It is made for the short files that a
 // person configures: its cost grows with the product of their lengths.
 package linediff

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package logfile writes a log file that is shared by many short-lived processes, and limits its size, age and count.
 //
 // Each line is a single append to the file that currently has the path. The file is opened and closed for each line,

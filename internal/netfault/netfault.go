@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package netfault explains in plain words why a connection or an HTTP request failed. The errors of Go's packages net,
 // net/http and crypto/tls name their own functions and types, and no remedy.
 package netfault

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package netnspath opens network namespaces by path.
 package netnspath
 

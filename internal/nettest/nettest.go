@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nettest creates network namespaces for tests and shows their state as text.
 //
 // A namespace represents a node or a pod. Only a file descriptor holds it: no mount, file or process remains, even if

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package oncefile records in a file that an action was done on this host since boot.
 package oncefile
 

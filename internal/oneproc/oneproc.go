@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package oneproc limits a process to one thread that runs Go code at a time. A command mostly waits, for the kernel and the
 // API server: more threads cost more than they bring.
 //

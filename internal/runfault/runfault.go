@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package runfault explains in plain words why a program could not be run, or failed.
 package runfault
 

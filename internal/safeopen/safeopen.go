@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package safeopen opens files at paths where another user of the host may have placed something else, such as a
 // symbolic link to a file of root, or a FIFO that blocks the open. It guards only the last component of a path;
 // directories may be symbolic links.

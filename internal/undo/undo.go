@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package undo reverts the completed steps of a function that fails halfway.
 //
 //	func add(ctx context.Context) (err error) {

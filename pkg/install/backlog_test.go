@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package install
 
 import (
@@ -99,6 +101,7 @@ func TestWatchChecksTheTokenAfterAPluginReportsARefusal(t *testing.T) {
 }
 
 func TestMetrics(t *testing.T) {
+	ofVersion(t, `v1 "with" \ and`+"\n")
 	w := newWatched(t)
 	w.look()
 	w.authority.fails = errors.New("no")
@@ -109,22 +112,17 @@ func TestMetrics(t *testing.T) {
 	}
 	w.look()
 	w.Report(nil)
-	ofVersion(t, `v1 "with" \ and`+"\n")
 	_, got := w.get("/metrics")
 	const want = `# HELP calico_cni_install_build_info Version of the installer.
 # TYPE calico_cni_install_build_info gauge
 calico_cni_install_build_info{version="v1 \"with\" \\ and\n"} 1
-# HELP calico_cni_install_ready Whether the last look found all as it should be.
+# HELP calico_cni_install_pending_releases Queued releases of addresses that wait for the API server.
+# TYPE calico_cni_install_pending_releases gauge
+calico_cni_install_pending_releases 0
+# HELP calico_cni_install_ready Whether the host is as desired.
 # TYPE calico_cni_install_ready gauge
 calico_cni_install_ready 1
-# HELP calico_cni_install_token_expiry_timestamp_seconds When the plugins' token expires, by the API server's word; 0 before there is one.
-# TYPE calico_cni_install_token_expiry_timestamp_seconds gauge
-calico_cni_install_token_expiry_timestamp_seconds 2082844800
-# HELP calico_cni_install_token_renewals_total Tokens that were asked for.
-# TYPE calico_cni_install_token_renewals_total counter
-calico_cni_install_token_renewals_total{result="failure"} 1
-calico_cni_install_token_renewals_total{result="success"} 1
-# HELP calico_cni_install_repairs_total Repairs of what somebody changed.
+# HELP calico_cni_install_repairs_total Repairs of files that another program changed.
 # TYPE calico_cni_install_repairs_total counter
 calico_cni_install_repairs_total{part="binaries"} 1
 calico_cni_install_repairs_total{part="kubeconfig"} 0
@@ -132,9 +130,13 @@ calico_cni_install_repairs_total{part="network configuration"} 0
 calico_cni_install_repairs_total{part="node files"} 0
 calico_cni_install_repairs_total{part="old network configuration"} 0
 calico_cni_install_repairs_total{part="other network configurations"} 0
-# HELP calico_cni_install_pending_releases Releases of addresses that wait for the API server.
-# TYPE calico_cni_install_pending_releases gauge
-calico_cni_install_pending_releases 0
+# HELP calico_cni_install_token_expiry_timestamp_seconds Time at which the plugins' token expires; 0 before the first token.
+# TYPE calico_cni_install_token_expiry_timestamp_seconds gauge
+calico_cni_install_token_expiry_timestamp_seconds 2.0828448e+09
+# HELP calico_cni_install_token_renewals_total Requests for a token.
+# TYPE calico_cni_install_token_renewals_total counter
+calico_cni_install_token_renewals_total{result="failure"} 1
+calico_cni_install_token_renewals_total{result="success"} 1
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

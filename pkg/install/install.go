@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package install installs the plugins on a node: the binaries, then the kubeconfig that they use, and last the
 // network configuration, which makes the container runtime call them. It writes each file atomically, and does not
 // touch one that is up to date. It also keeps the installation, shows its status and removes it.

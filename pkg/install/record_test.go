@@ -1,7 +1,8 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package install
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"regexp"
@@ -18,34 +19,6 @@ func (h *host) record() string {
 		h.t.Fatal(err)
 	}
 	return string(data)
-}
-
-// TestARecordWithoutAFormatIsOfTheFirst has the record of an older version.
-func TestARecordWithoutAFormatIsOfTheFirst(t *testing.T) {
-	h := newHost(t)
-	h.mustInstall()
-	if !strings.Contains(h.record(), `"format": 1,`) {
-		t.Errorf("the record has no format:\n%s", h.record())
-	}
-	h.write("host/etc/cni/net.d/"+record.Name, strings.Replace(h.record(), `"format": 1,`, "", 1))
-	if err := h.uninstall(); err != nil {
-		t.Errorf("uninstall = %v", err)
-	}
-	h.checkTree("")
-}
-
-// TestOlderVersionsReadTheRecord decodes it into what the version before had: the same fields, without a format.
-func TestOlderVersionsReadTheRecord(t *testing.T) {
-	h := newHost(t)
-	h.mustInstall()
-	var before struct {
-		Version string              `json:"version"`
-		Files   map[string][]string `json:"files"`
-		Chained string              `json:"chained"`
-	}
-	if err := json.Unmarshal([]byte(h.record()), &before); err != nil || before.Version == "" || len(before.Files) != 5 {
-		t.Errorf("%+v, %v", before, err)
-	}
 }
 
 func TestRecordMayHaveFieldsOfALaterVersion(t *testing.T) {

@@ -178,10 +178,6 @@ func TestNotFoundMatchesObjectOfRequest(t *testing.T) {
 			`"name":"a","kind":"pods"`,
 		},
 		"empty": {func() error { return c.AnnotatePodIf(ctx, "b", "a", nil, nil) }, `"name":"a","kind":"pods"`},
-		"token": {
-			func() error { _, err := c.RequestToken(ctx, "b", "a", 1); return err },
-			`"name":"a","kind":"serviceaccounts"`,
-		},
 	} {
 		details = r.details
 		if err := r.make(); !errors.Is(err, ErrNotFound) {

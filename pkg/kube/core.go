@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"time"
 )
 
 // metadataOnly requests only the metadata of an object.
@@ -153,40 +152,6 @@ type podPatch struct {
 	UID             string             `json:"uid,omitempty"`
 	ResourceVersion string             `json:"resourceVersion,omitempty"`
 	Annotations     map[string]*string `json:"annotations"`
-}
-
-// Token is a bearer token of a service account.
-type Token struct {
-	Value   string
-	Expires time.Time
-}
-
-// RequestToken requests a token of a service account that is valid for about ttl.
-func (c *Client) RequestToken(ctx context.Context, namespace, account string, ttl time.Duration) (Token, error) {
-	return c.postToken(ctx, namespace, account, tokenSpec{Seconds: int64(ttl.Seconds())})
-}
-
-func (c *Client) postToken(ctx context.Context, namespace, account string, spec tokenSpec) (Token, error) {
-	body, err := json.Marshal(tokenRequest{"authentication.k8s.io/v1", "TokenRequest", spec})
-	if err != nil {
-		return Token{}, fmt.Errorf("encode token request: %w", err)
-	}
-	r := request{
-		what: fmt.Sprintf("request token of service account %s/%s", namespace, account), method: http.MethodPost,
-		of:   subject{"", "serviceaccounts", account},
-		path: "/api/v1/namespaces/" + namespace + "/serviceaccounts/" + account + "/token", content: typeJSON,
-		body: body,
-	}
-	var answer struct {
-		Status struct {
-			Token   string    `json:"token"`
-			Expires time.Time `json:"expirationTimestamp"`
-		} `json:"status"`
-	}
-	if err := c.do(ctx, r, &answer); err != nil {
-		return Token{}, err
-	}
-	return Token{Value: answer.Status.Token, Expires: answer.Status.Expires}, nil
 }
 
 func podPath(namespace, name string) string {

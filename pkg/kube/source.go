@@ -24,10 +24,3 @@ func CheckKubeconfig(data []byte, path string) error {
 	}
 	return err
 }
-
-// NewPodClient returns a client with the service account that is mounted at a directory, for the API server at host and
-// port. An empty port means 443. It is InCluster for a process that has these values from another source than its
-// environment.
-func NewPodClient(mount, host, port, userAgent string) (*Client, error) {
-	return podClient(mount, host, port, userAgent)
-}

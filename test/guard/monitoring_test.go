@@ -18,18 +18,29 @@ import (
 // metricPrefix begins the name of every metric of install.
 const metricPrefix = "calico_cni_install_"
 
-// metrics returns the type of each metric by name, from the calls of family in pkg/install.
+// metrics returns the type of each metric by name, from the options of package prometheus in pkg/install.
 func metrics(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
 	for _, file := range sources(t, "pkg/install") {
 		ast.Inspect(file, func(n ast.Node) bool {
-			call, is := n.(*ast.CallExpr)
-			if !is || len(call.Args) < 3 {
+			options, is := n.(*ast.CompositeLit)
+			if !is {
 				return true
 			}
-			if f, is := call.Fun.(*ast.Ident); is && f.Name == "family" {
-				found[metricPrefix+literal(call.Args[1])] = literal(call.Args[2])
+			selector, is := options.Type.(*ast.SelectorExpr)
+			if !is {
+				return true
+			}
+			kind := map[string]string{"GaugeOpts": "gauge", "CounterOpts": "counter"}[selector.Sel.Name]
+			for _, field := range options.Elts {
+				pair, is := field.(*ast.KeyValueExpr)
+				if !is || kind == "" {
+					continue
+				}
+				if name, is := pair.Key.(*ast.Ident); is && name.Name == "Name" {
+					found[literal(pair.Value)] = kind
+				}
 			}
 			return true
 		})

@@ -17,7 +17,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -141,17 +140,6 @@ var verbs = map[string]question{
 			return err
 		},
 	},
-	"token": {
-		func(ctx context.Context, c *kube.Client, name string) error {
-			_, err := c.RequestToken(ctx, "answers", name, 1)
-			return err
-		},
-		func(ctx context.Context, c *rest.Config, name string) error {
-			_, err := kubernetes.NewForConfigOrDie(c).CoreV1().ServiceAccounts("answers").
-				CreateToken(ctx, name, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-			return err
-		},
-	},
 	"version": {
 		func(ctx context.Context, c *kube.Client, _ string) error { return c.Ping(ctx) },
 		func(_ context.Context, c *rest.Config, _ string) error {
@@ -199,9 +187,6 @@ var corpus = []answered{
 	{file: "update-missing", verb: "update", name: "missing", ours: "not found"},
 	{file: "delete-missing", verb: "delete", name: "missing", ours: "not found"},
 	{file: "patch-missing", verb: "patch pod", name: "missing", ours: "not found"},
-	{file: "token-missing", verb: "token", name: "missing", ours: "not found"},
-
-	{file: "token-missing-namespace", verb: "token", name: "default", ours: "not served", theirs: "not found"},
 	{file: "create-in-missing-namespace", verb: "create", name: "a", ours: "not served", theirs: "not found"},
 	{file: "list-unknown-resource", verb: "list", ours: "not served", theirs: "not found"},
 	{file: "get-unknown-resource", verb: "get", name: "answers", ours: "not served", theirs: "not found"},

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
@@ -74,22 +73,4 @@ func TestLoadErrorNamesKubeconfigAndRemedy(t *testing.T) {
 	_, err := kube.Load(file, userAgent)
 	wantError(t, "missing", err, kube.ErrKubeconfig, file, "install container")
 	wantError(t, "missing", err, fs.ErrNotExist)
-}
-
-func TestRequestedTokenWorks(t *testing.T) {
-	ctx, s := t.Context(), cluster(t)
-	do(t, s.CreateServiceAccount(ctx, "default", "token-taker"))
-	token, err := admin(t, s).RequestToken(ctx, "default", "token-taker", time.Hour)
-	do(t, err)
-	if left := time.Until(token.Expires); left < 50*time.Minute || left > 70*time.Minute {
-		t.Errorf("token expires in %v, want about an hour", left)
-	}
-	file := kubeconfig(t, s, func(_ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {
-		*u = clientcmdapi.AuthInfo{Token: token.Value}
-	})
-	_, err = load(t, file).Node(ctx, "any")
-	wantError(t, "as the account", err, kube.ErrForbidden, "system:serviceaccount:default:token-taker")
-
-	_, err = admin(t, s).RequestToken(ctx, "default", "nobody", time.Hour)
-	wantError(t, "token of nobody", err, kube.ErrNotFound, "default/nobody")
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
+	"calico-cni/pkg/install/config"
+	"calico-cni/pkg/install/credentials"
+	"calico-cni/pkg/install/tokens"
 	"calico-cni/pkg/kube"
 )
 
@@ -21,40 +25,49 @@ import (
 func TestNodeBoundTokenEndsWithNode(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
 	do(t, s.CreateServiceAccount(ctx, "default", "node-bound"))
-	node, err := s.Client().CoreV1().Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "bound-1"}},
-		metav1.CreateOptions{})
+	node, err := s.Client().CoreV1().Nodes().
+		Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "bound-1"}}, metav1.CreateOptions{})
 	do(t, err)
-	token, bound, err := admin(t, s).RequestNodeToken(ctx, "default", "node-bound", "bound-1", time.Hour)
-	if do(t, err); !bound {
-		t.Fatal("the token is not bound")
+	issuer := tokens.Issuer{
+		Config:    config.Config{Kubeconfig: s.Kubeconfig(), Namespace: "default", ServiceAccount: "node-bound"},
+		UserAgent: userAgent, Log: slog.New(slog.DiscardHandler),
 	}
-	if name, uid := boundNode(t, token.Value); name != "bound-1" || uid != string(node.UID) {
+	token, expires, err := issuer.Token(ctx, "bound-1")
+	do(t, err)
+	if left := time.Until(expires); left < 23*time.Hour || left > 25*time.Hour {
+		t.Errorf("token expires in %v, want about a day", left)
+	}
+	if name, uid := boundNode(t, token); name != "bound-1" || uid != string(node.UID) {
 		t.Errorf("the token is bound to node %s with UID %s, want bound-1 with %s", name, uid, node.UID)
 	}
-	client := load(t, kubeconfig(t, s, func(_ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {
-		*u = clientcmdapi.AuthInfo{Token: token.Value}
-	}))
-	do(t, client.Ping(ctx))
+	file := kubeconfig(t, s, func(_ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {
+		*u = clientcmdapi.AuthInfo{Token: token}
+	})
+	do(t, issuer.Accepted(ctx, file))
+	_, err = load(t, file).Node(ctx, "any")
+	wantError(t, "as the account", err, kube.ErrForbidden, "system:serviceaccount:default:node-bound")
 
 	do(t, s.Client().CoreV1().Nodes().Delete(ctx, "bound-1", metav1.DeleteOptions{}))
 	// The server caches a successful token review for some seconds.
 	for range 300 {
-		if err = client.Ping(ctx); errors.Is(err, kube.ErrUnauthorized) {
+		if err = issuer.Accepted(ctx, file); errors.Is(err, credentials.ErrRefused) {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
-	wantError(t, "after the node is deleted", err, kube.ErrUnauthorized)
+	wantError(t, "after the node is deleted", err, credentials.ErrRefused)
 
-	token, bound, err = admin(t, s).RequestNodeToken(ctx, "default", "node-bound", "bound-1", time.Hour)
-	if do(t, err); bound || token.Value == "" {
-		t.Errorf("a token for a node that does not exist: bound %t", bound)
+	token, _, err = issuer.Token(ctx, "bound-1")
+	do(t, err)
+	if name, _ := boundNode(t, token); name != "" {
+		t.Errorf("the token is bound to node %s, which does not exist", name)
 	}
-	if name, _ := boundNode(t, token.Value); name != "" {
-		t.Errorf("the token is bound to node %s", name)
+	issuer.Config.ServiceAccount = "nobody"
+	_, _, err = issuer.Token(ctx, "bound-1")
+	if err == nil || !strings.Contains(err.Error(), "default/nobody") ||
+		!strings.Contains(err.Error(), "create the service account") {
+		t.Errorf("token of nobody: %v", err)
 	}
-	_, _, err = admin(t, s).RequestNodeToken(ctx, "default", "nobody", "bound-1", time.Hour)
-	wantError(t, "token of nobody", err, kube.ErrNotFound, "default/nobody")
 }
 
 // boundNode returns the node in the claims of a token.

@@ -60,7 +60,6 @@ func object(metadata, cidr string) string {
 // questions are the requests to the real API server, in this order.
 func questions(uid, version string) []asked {
 	const configMap = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`
-	const tokenRequest = `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{"expirationSeconds":3600}}`
 	stored := `"name":"answers","uid":"` + uid + `","resourceVersion":"` + version + `"`
 	stale := `"name":"answers","resourceVersion":"1"`
 	conditions := func(c string) string {
@@ -88,14 +87,6 @@ func questions(uid, version string) []asked {
 		},
 		{name: "delete-missing", method: "DELETE", path: objects + "/missing"},
 		{name: "patch-missing", method: "PATCH", path: pods + "/missing/status", content: merge, body: `{}`},
-		{
-			name: "token-missing", method: "POST", path: "/api/v1/namespaces/answers/serviceaccounts/missing/token",
-			body: tokenRequest,
-		},
-		{
-			name: "token-missing-namespace", method: "POST",
-			path: "/api/v1/namespaces/missing/serviceaccounts/default/token", body: tokenRequest,
-		},
 		{
 			name: "create-in-missing-namespace", method: "POST", path: "/api/v1/namespaces/missing/configmaps",
 			body: configMap,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package binaries keeps the binaries in the host's directories equal to those of the image.
 package binaries
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package config has the configuration of install, from flags and environment variables.
 package config
 

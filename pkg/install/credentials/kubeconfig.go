@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package credentials provides the plugins with a token of their service account, in a kubeconfig, and renews it.
 package credentials
 

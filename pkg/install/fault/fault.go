@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package fault has the errors that all parts of install share, and the remedies for errors of the operating system.
 package fault
 

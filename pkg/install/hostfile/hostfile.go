@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package hostfile inspects the host's files that install manages. It changes none but stale temporary files.
 package hostfile
 

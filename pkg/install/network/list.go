@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package network keeps the network configuration that container runtimes read: a list of its own, or the plugin in a
 // list of another program.
 package network

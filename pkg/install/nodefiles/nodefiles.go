@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nodefiles writes the files that Calico's node agent leaves on a node, where there is no agent.
 package nodefiles
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package preview prints what an installation would change in text files, without secrets.
 package preview
 

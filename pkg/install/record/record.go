@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package record keeps the record of what was installed on a host, so that uninstall removes these files and no others.
 package record
 

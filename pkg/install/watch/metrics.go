@@ -1,110 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package watch
 
 import (
-	"fmt"
-	"io"
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
-	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"calico-cni/internal/buildinfo"
 )
 
-// metrics counts what a watching process does, and shows it in Prometheus' text format, version 0.0.4.
+// metrics are the Prometheus metrics of a watcher. docs/monitoring.md lists them.
 type metrics struct {
-	// ready says whether all is as it should be.
-	ready func() bool
-
-	mu       sync.Mutex
-	expires  time.Time
-	renewals map[string]int
-	repairs  map[string]int
-	waiting  int
+	registry *prometheus.Registry
+	expires  prometheus.Gauge
+	renewals *prometheus.CounterVec
+	repairs  *prometheus.CounterVec
+	pending  prometheus.Gauge
 }
 
+// newMetrics returns metrics with all their labels, so that each counter starts at 0. ready reports whether the host is
+// ready.
 func newMetrics(ready func() bool, parts []*Part) *metrics {
-	m := &metrics{ready: ready, renewals: map[string]int{"success": 0, "failure": 0}, repairs: map[string]int{}}
+	m := &metrics{
+		registry: prometheus.NewRegistry(),
+		expires: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "calico_cni_install_token_expiry_timestamp_seconds",
+			Help: "Time at which the plugins' token expires; 0 before the first token.",
+		}),
+		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "calico_cni_install_token_renewals_total",
+			Help: "Requests for a token.",
+		}, []string{"result"}),
+		repairs: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "calico_cni_install_repairs_total",
+			Help: "Repairs of files that another program changed.",
+		}, []string{"part"}),
+		pending: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "calico_cni_install_pending_releases",
+			Help: "Queued releases of addresses that wait for the API server.",
+		}),
+	}
+	version := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name:        "calico_cni_install_build_info",
+		Help:        "Version of the installer.",
+		ConstLabels: prometheus.Labels{"version": buildinfo.Version},
+	}, func() float64 { return 1 })
+	readiness := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "calico_cni_install_ready",
+		Help: "Whether the host is as desired.",
+	}, func() float64 {
+		if ready() {
+			return 1
+		}
+		return 0
+	})
+	m.registry.MustRegister(version, readiness, m.expires, m.renewals, m.repairs, m.pending)
+	m.renewals.WithLabelValues("success")
+	m.renewals.WithLabelValues("failure")
 	for _, p := range parts {
 		if !p.Routine {
-			m.repairs[p.Name] = 0
+			m.repairs.WithLabelValues(p.Name)
 		}
 	}
 	return m
 }
 
+// handler serves the metrics.
+func (m *metrics) handler() http.Handler { return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}) }
+
 // setToken counts an attempt to renew the token, and stores the expiry of the current one.
 func (m *metrics) setToken(expires time.Time, err error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.expires = expires
-	if err != nil {
-		m.renewals["failure"]++
-		return
+	if expires.IsZero() {
+		m.expires.Set(0)
+	} else {
+		m.expires.Set(float64(expires.Unix()))
 	}
-	m.renewals["success"]++
+	result := "success"
+	if err != nil {
+		result = "failure"
+	}
+	m.renewals.WithLabelValues(result).Inc()
 }
 
 // countRepair counts an attempt to repair a part.
-func (m *metrics) countRepair(part string) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.repairs[part]++
-}
+func (m *metrics) countRepair(part string) { m.repairs.WithLabelValues(part).Inc() }
 
 // setPending stores the number of queued releases.
-func (m *metrics) setPending(n int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.waiting = n
-}
-
-// ServeHTTP shows the metrics.
-func (m *metrics) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-	_, _ = io.WriteString(w, m.text())
-}
-
-func (m *metrics) text() string {
-	ready := 0
-	if m.ready() {
-		ready = 1
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var expires int64
-	if !m.expires.IsZero() {
-		expires = m.expires.Unix()
-	}
-	var out strings.Builder
-	family(&out, "build_info", "gauge", "Version of the installer.", "version", map[string]int{buildinfo.Version: 1})
-	family(&out, "ready", "gauge", "Whether the last look found all as it should be.", "", map[string]int{"": ready})
-	family(
-		&out, "token_expiry_timestamp_seconds", "gauge",
-		"When the plugins' token expires, by the API server's word; 0 before there is one.", "",
-		map[string]int64{"": expires},
-	)
-	family(&out, "token_renewals_total", "counter", "Tokens that were asked for.", "result", m.renewals)
-	family(&out, "repairs_total", "counter", "Repairs of what somebody changed.", "part", m.repairs)
-	family(&out, "pending_releases", "gauge", "Releases of addresses that wait for the API server.", "",
-		map[string]int{"": m.waiting})
-	return out.String()
-}
-
-// escape is for the value of a label.
-var escape = strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`)
-
-// family writes one metric: its help, its type, and a sample for each value of its label, if it has one.
-func family[N int | int64](out io.Writer, name, kind, help, label string, samples map[string]N) {
-	name = "calico_cni_install_" + name
-	_, _ = fmt.Fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, kind)
-	for _, value := range slices.Sorted(maps.Keys(samples)) {
-		labels := ""
-		if label != "" {
-			labels = fmt.Sprintf(`{%s="%s"}`, label, escape.Replace(value))
-		}
-		_, _ = fmt.Fprintf(out, "%s%s %d\n", name, labels, samples[value])
-	}
-}
+func (m *metrics) setPending(n int) { m.pending.Set(float64(n)) }

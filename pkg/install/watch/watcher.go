@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package watch keeps a host as install left it: it repairs what other programs change, renews the token, settles
 // queued releases, and serves readiness and metrics.
 package watch
@@ -211,7 +213,7 @@ func (w *Watcher) leave(ctx context.Context) error {
 func (w *Watcher) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("GET /readyz", w.health)
-	mux.Handle("GET /metrics", w.metrics)
+	mux.Handle("GET /metrics", w.metrics.handler())
 	return mux
 }
 

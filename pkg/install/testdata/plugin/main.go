@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command plugin is what the tests install: it answers VERSION as the linker told it to, or waits until it is killed.
 package main
 
