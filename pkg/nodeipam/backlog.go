@@ -95,10 +95,8 @@ func (c *Command) Settled(ctx context.Context, freed Freed) {
 	ctx, cancel := deadline.Within(ctx, settleBriefly, "the settling of an earlier release")
 	defer cancel()
 	err := c.queue().SettleOne(ctx, c.queueKey(), func(ctx context.Context, r pending.Release) error {
-		if !c.leadsThere(r) {
-			return c.otherCluster(r)
-		}
-		// A release that waits may know more than this command did: the runtime forgets a result with the first DEL.
+		// That this command has deleted the handle proves that the release belongs to this cluster, whatever it names: no two
+		// containers have one ID. A release that waits may know more than this command did: the runtime forgets a result with the first DEL.
 		if freed.All && len(r.Released) == 0 {
 			return nil
 		}
@@ -150,7 +148,7 @@ func (c *Command) settleUntilOutage(stop func()) func(context.Context, pending.R
 	}
 }
 
-// ErrOtherCluster says that a queued release belongs to another API server than the command's. It is not settled.
+// ErrOtherCluster says that a queued release may belong to another API server than the command's. It is kept.
 var ErrOtherCluster = errors.New("queued release belongs to another cluster")
 
 // leadsThere reports whether a queued release belongs to the API server of this command: both name the same kubeconfig or the
@@ -168,16 +166,22 @@ func (c *Command) leadsThere(r pending.Release) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// mustBeHere reports whether a queued release can only belong to the API server of this command, so that a handle that is not
-// found there is proof that nothing is left to release. A kubeconfig that does not exist may come back, and may lead elsewhere.
+// mustBeHere reports whether a queued release can only belong to the API server of this command: a handle that is not found
+// there then proves that nothing is left to release. A kubeconfig that does not exist may come back, and may lead elsewhere.
 func (c *Command) mustBeHere(r pending.Release) bool {
-	return r.Kubeconfig == "" || r.Kubeconfig == c.Conf.Kubernetes.Kubeconfig
+	switch {
+	case r.Kubeconfig != "":
+		return r.Kubeconfig == c.Conf.Kubernetes.Kubeconfig
+	case r.APIRoot != "":
+		return r.APIRoot == c.apiRoot()
+	}
+	return true
 }
 
 func (c *Command) otherCluster(r pending.Release) error {
-	return fmt.Errorf("%w: the release names %s, the configuration names %s; run the DEL again with the configuration of that cluster, "+
-		"or remove that kubeconfig if the cluster is gone",
-		ErrOtherCluster, cmp.Or(r.Kubeconfig, r.APIRoot), cmp.Or(c.Conf.Kubernetes.Kubeconfig, c.apiRoot(), "none"))
+	return fmt.Errorf("%w: the release names %s, the configuration names %s, and this cluster has no handle of the container; "+
+		"run the DEL again with the configuration of that cluster, or remove the release from %s if that cluster no longer exists",
+		ErrOtherCluster, cmp.Or(r.Kubeconfig, r.APIRoot), cmp.Or(c.Conf.Kubernetes.Kubeconfig, c.apiRoot(), "none"), c.queue().Dir)
 }
 
 // apiRoot returns the URL of the API server without a password, empty where the configuration names a kubeconfig.
@@ -193,12 +197,8 @@ func (c *Command) apiRoot() string {
 	return root.Redacted()
 }
 
-// settle does what the DEL could not, if the release belongs to this API server. When it fails too, the release remembers what
-// was given back.
+// settle does what the DEL could not. When it fails too, the release remembers what was given back.
 func (c *Command) settle(ctx context.Context, r pending.Release) error {
-	if !c.leadsThere(r) {
-		return c.otherCluster(r)
-	}
 	released, err := c.finish(ctx, r)
 	if err != nil && len(released) > 0 {
 		r.Released = released
@@ -232,8 +232,7 @@ func (c *Command) give(ctx context.Context, a Allocations, r pending.Release, id
 		return Freed{}, err
 	}
 	if held.None() && !c.mustBeHere(r) {
-		return Freed{}, fmt.Errorf("%w: no handle of it is here, and kubeconfig %s, which it names, does not exist; restore that file, "+
-			"or remove the release from %s if that cluster no longer exists", ErrOtherCluster, r.Kubeconfig, c.queue().Dir)
+		return Freed{}, c.otherCluster(r)
 	}
 	e := c.evidenceOf(r)
 	freed, err := a.Release(ctx, held, e)

@@ -67,15 +67,12 @@ func TestReleaseBelongsToTheClusterThatItNames(t *testing.T) {
 	}
 }
 
-// TestNoPathSettlesAReleaseOfAnotherCluster has the release of the command's own attachment wait for another API server. The
-// command has no client, so that it panics if it tries.
-func TestNoPathSettlesAReleaseOfAnotherCluster(t *testing.T) {
-	for name, settle := range map[string]func(*Command) error{
-		"ADD":             func(c *Command) error { return c.SettleOwn(context.Background()) },
-		"DEL, all freed":  func(c *Command) error { c.Settled(context.Background(), Freed{All: true}); return nil },
-		"DEL, some freed": func(c *Command) error { c.Settled(context.Background(), Freed{}); return nil },
-		"a few":           func(c *Command) error { c.SettleSome(context.Background()); return nil },
-		"all":             func(c *Command) error { c.SettleAll(context.Background()); return nil },
+// TestBatchLeavesReleasesOfAnotherCluster has a release wait for another API server. The command has no client, so that it
+// panics if it tries.
+func TestBatchLeavesReleasesOfAnotherCluster(t *testing.T) {
+	for name, settle := range map[string]func(*Command){
+		"a few": func(c *Command) { c.SettleSome(context.Background()) },
+		"all":   func(c *Command) { c.SettleAll(context.Background()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			defer func() {
@@ -84,15 +81,13 @@ func TestNoPathSettlesAReleaseOfAnotherCluster(t *testing.T) {
 				}
 			}()
 			c, clock := configured(t, withKubeconfig("/b"))
-			if err := c.queue().Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Kubeconfig: "/a"}); err != nil {
+			r := pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Kubeconfig: "/a"}
+			if err := c.queue().Add(r); err != nil {
 				t.Fatal(err)
 			}
 			c.pace().Reached()
 			*clock += time.Hour
-			err := settle(c)
-			if refused := errors.Is(err, ErrOtherCluster); refused != (name == "ADD") {
-				t.Errorf("error %v", err)
-			}
+			settle(c)
 			if n, err := c.queue().Len(); n != 1 || err != nil {
 				t.Errorf("%d releases wait, %v; want 1", n, err)
 			}
@@ -100,17 +95,34 @@ func TestNoPathSettlesAReleaseOfAnotherCluster(t *testing.T) {
 	}
 }
 
-// TestReleaseOfAMissingKubeconfigIsKeptUntilItsHandleIsFound has a queued release name a kubeconfig that does not exist, as while
-// it is replaced. A command with another kubeconfig may speak to another cluster: that it finds no handle proves nothing.
-func TestReleaseOfAMissingKubeconfigIsKeptUntilItsHandleIsFound(t *testing.T) {
+// TestReleaseIsDroppedAfterADelThatDeletedTheHandle has the DEL name another kubeconfig than the queued release.
+func TestReleaseIsDroppedAfterADelThatDeletedTheHandle(t *testing.T) {
+	c, _ := configured(t, withKubeconfig("/b"))
+	r := pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Kubeconfig: "/a"}
+	if err := c.queue().Add(r); err != nil {
+		t.Fatal(err)
+	}
+	c.Settled(context.Background(), Freed{All: true})
+	if n, err := c.queue().Len(); n != 0 || err != nil {
+		t.Errorf("%d releases wait, %v; want none", n, err)
+	}
+}
+
+// TestReleaseOfAnotherClusterIsKeptUntilItsHandleIsFound settles a queued release, as the ADD and the DEL of its attachment do.
+// A command with another kubeconfig may speak to another cluster: that it finds no handle proves nothing.
+func TestReleaseOfAnotherClusterIsKeptUntilItsHandleIsFound(t *testing.T) {
 	for _, tt := range []struct {
-		name, kubeconfig string
-		found            bool
-		kept             bool
+		name, kubeconfig, apiRoot string
+		found                     bool
+		kept                      bool
 	}{
-		{"handle found", "/gone", true, false},
-		{"handle not found", "/gone", false, true},
-		{"handle not found, the same kubeconfig", "/a", false, false},
+		{"missing kubeconfig, handle found", "/gone", "", true, false},
+		{"missing kubeconfig, handle not found", "/gone", "", false, true},
+		{"another kubeconfig, handle found", "/b", "", true, false},
+		{"another kubeconfig, handle not found", "/b", "", false, true},
+		{"a URL, handle not found", "", "https://b", false, true},
+		{"the same kubeconfig, handle not found", "/a", "", false, false},
+		{"nothing named, handle not found", "", "", false, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newCluster(t)
@@ -119,10 +131,13 @@ func TestReleaseOfAMissingKubeconfigIsKeptUntilItsHandleIsFound(t *testing.T) {
 			}
 			c, _ := configured(t, withKubeconfig("/a"))
 			queue := pending.Queue{Dir: filepath.Join(t.TempDir(), "pending"), Now: w.Now}
-			if err := queue.Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Node: "n1", Kubeconfig: tt.kubeconfig}); err != nil {
+			r := pending.Release{
+				Network: "net", ContainerID: "c1", IfName: "eth0", Node: "n1", Kubeconfig: tt.kubeconfig, APIRoot: tt.apiRoot,
+			}
+			if err := queue.Add(r); err != nil {
 				t.Fatal(err)
 			}
-			_, err := queue.Settle(t.Context(), 16, c.leadsThere, w.settle(c))
+			err := queue.SettleContainer(t.Context(), "net", "c1", w.settle(c))
 			waiting, _ := queue.Len()
 			if kept := waiting == 1; kept != tt.kept || errors.Is(err, ErrOtherCluster) != tt.kept || w.held() != "" {
 				t.Errorf("kept %t, %v, held %q; want kept %t", kept, err, w.held(), tt.kept)

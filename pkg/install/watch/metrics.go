@@ -69,7 +69,9 @@ func newMetrics(ready func() bool, parts []*Part) *metrics {
 }
 
 // handler serves the metrics.
-func (m *metrics) handler() http.Handler { return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}) }
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
 
 // setToken counts an attempt to renew the token, and stores the expiry of the current one.
 func (m *metrics) setToken(expires time.Time, err error) {
