@@ -242,7 +242,7 @@ func TestC13_HostNamespaceIsRejected(t *testing.T) {
 	// The override is for plugins that work on the host. The data plane of calico rejects it.
 	unchanged(t, "ADD into the host's own namespace", func() {
 		expectError(t, "overridden", ask(t, "calico", "ADD", p, nil, override...), 4, "/proc/self/ns/net",
-			"a pod needs one of its own")
+			"a pod needs a separate one")
 	})
 	attach(t, "calico-ipam", p, map[string]any{"name": "c13"}, override...)
 }

@@ -60,7 +60,7 @@ func TestS2_StatusReportsMissingPrerequisites(t *testing.T) {
 		for name, r := range map[string]refusal{
 			"no kubeconfig": {
 				changes: map[string]any{"kubernetes.kubeconfig": "/nowhere/kubeconfig"},
-				says:    []string{"/nowhere/kubeconfig", "install"},
+				says:    []string{"/nowhere/kubeconfig", "correct kubernetes.kubeconfig"},
 			},
 			"bad kubeconfig": {
 				changes: map[string]any{"kubernetes.kubeconfig": garbage},
@@ -68,7 +68,7 @@ func TestS2_StatusReportsMissingPrerequisites(t *testing.T) {
 			},
 			"expired token": {
 				changes: map[string]any{"kubernetes.kubeconfig": old},
-				says:    []string{"expired", "2020-09-13", old, "install"},
+				says:    []string{"expired", "2020-09-13", old, "write a new token"},
 			},
 			"no nodename file": {
 				changes: map[string]any{"nodename_file": "/nowhere/nodename"},

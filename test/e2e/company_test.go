@@ -29,8 +29,12 @@ func container(t *testing.T, name string) *node.Pod {
 	installed(t)
 	path, err := sandbox.NewNetNS(name)
 	must(t, err)
-	t.Cleanup(func() { must(t, sandbox.RemoveNetNS(path)) })
-	return &node.Pod{Name: name, ContainerID: name + "-0123456789abcdef", NetNS: path}
+	p := &node.Pod{Name: name, ContainerID: name + "-0123456789abcdef", NetNS: path}
+	t.Cleanup(func() {
+		dropQueued(t, p.ContainerID)
+		must(t, sandbox.RemoveNetNS(path))
+	})
+	return p
 }
 
 func TestHostLocalOutsideKubernetesNeedsNoAPIServer(t *testing.T) {

@@ -66,6 +66,7 @@ func newPod(t *testing.T, name string, options ...func(*corev1.Pod)) *node.Pod {
 		if a := del(t, p, nil); a.Exit != 0 {
 			t.Errorf("DEL at the end: %+v", a)
 		}
+		dropQueued(t, p.ContainerID)
 		must(t, n.RemovePod(ctx, p))
 	})
 	return p

@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,6 +31,22 @@ func waiting(t *testing.T) []string {
 	files, err := filepath.Glob(filepath.Join(waitingDir, "*.json"))
 	must(t, err)
 	return files
+}
+
+// dropQueued removes what is left in the queue of a container whose test is over. A release that names the kubeconfig of a
+// test stays queued after it, because that file is gone and no handle proves to which cluster it led.
+func dropQueued(t *testing.T, containerID string) {
+	t.Helper()
+	for _, path := range waiting(t) {
+		data, err := os.ReadFile(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		must(t, err)
+		if strings.Contains(string(data), `"containerID":"`+containerID+`"`) {
+			must(t, os.Remove(path))
+		}
+	}
 }
 
 // expectWaiting expects a number of queued releases.
