@@ -28,7 +28,7 @@ func newMetrics(ready func() bool, parts []*Part) *metrics {
 		registry: prometheus.NewRegistry(),
 		expires: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "calico_cni_install_token_expiry_timestamp_seconds",
-			Help: "Time at which the plugins' token expires; 0 before the first token.",
+			Help: "Expiry of the plugins' token; 0 before the first token.",
 		}),
 		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "calico_cni_install_token_renewals_total",
@@ -69,7 +69,9 @@ func newMetrics(ready func() bool, parts []*Part) *metrics {
 }
 
 // handler serves the metrics.
-func (m *metrics) handler() http.Handler { return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}) }
+func (m *metrics) handler() http.Handler {
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
+}
 
 // setToken counts an attempt to renew the token, and stores the expiry of the current one.
 func (m *metrics) setToken(expires time.Time, err error) {
