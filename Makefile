@@ -81,7 +81,7 @@ test-e2e: system-cluster kubed  ## the tests on a cluster of its own, with fault
 	cd test && $(GO) test ./cluster ./cmd/cluster -p 1 -count 1 -v -timeout 60m -e2e
 
 # What a change must pass on a cluster. The rest of test-e2e takes longer: run it before a release.
-SMOKE = TestCheckerSees|TestDualStack|TestPodsNodesAndHostReachEachOther|TestDeploymentGrowsAndShrinks|TestSandboxKilledByHand
+SMOKE = TestCheckerDetects|TestDualStack|TestPodsNodesAndHostAreConnected|TestDeploymentGrowsAndShrinks|TestKilledSandboxIsReplaced
 test-smoke: system-cluster kubed  ## a few tests on a cluster (about three minutes)
 	cd test && $(GO) test ./cluster -count 1 -v -timeout 20m -run '$(SMOKE)' -e2e
 
@@ -101,7 +101,7 @@ nightly: mutants soak test-e2e  ## what takes too long for each change: all muta
 # The tests that a bug can hide from for long: random interleavings, stalled requests, fuzzing. About an hour.
 soak: system kubed-server  ## the long tests
 	GOGC=800 $(GO) test ./pkg/ipam -run RandomInterleavings -model.runs=100000 -timeout 120m
-	cd test && $(GO) test ./e2e -run Whatever -soak -timeout 60m
+	cd test && $(GO) test ./e2e -run DelCleansUpAfterAnyRequestFault -soak -timeout 60m
 	@for p in $$($(GO) list ./...); do for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
 		$(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime 30s $$p || exit 1; done; done
 	cd test && $(GO) test ./messages/words -run '^$$' -fuzz FuzzConfiguration -fuzztime 30s

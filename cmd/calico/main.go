@@ -20,15 +20,15 @@ import (
 	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/cnierr"
 	"calico-cni/pkg/dataplane/linux"
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/plugin"
 )
 
 func main() {
 	ctx, onSignal := lifetime.Context()
-	host := ipamplugin.Host{
+	host := nodeipam.Host{
 		Now: time.Now, ReadFile: safeopen.Read, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
-		OpenLog: ipamplugin.LogTo(os.Stderr, time.Now), State: ipamplugin.DefaultState, Keep: ipamplugin.DefaultKeep,
+		OpenLog: nodeipam.LogTo(os.Stderr, time.Now), State: nodeipam.DefaultState, Keep: nodeipam.DefaultKeep,
 		OnSignal: onSignal,
 	}
 	p := &plugin.Plugin{

@@ -9,7 +9,7 @@ import (
 
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/watch"
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 )
 
 var errNotMounted = errors.New("file of the host is not mounted")
@@ -17,8 +17,8 @@ var errNotMounted = errors.New("file of the host is not mounted")
 // backlog returns the node's queue of releases, which the plugins keep below the mounted directories.
 func backlog(cfg config.Config, log *slog.Logger) watch.Backlog {
 	at := cfg.Layout()
-	return ipamplugin.Backlog{
-		Host: ipamplugin.Host{
+	return nodeipam.Backlog{
+		Host: nodeipam.Host{
 			Now: time.Now, UserAgent: userAgent(), State: at.RunDir(), Keep: at.KeepDir(),
 			ReadFile: func(string) ([]byte, error) { return nil, errNotMounted },
 		},

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command doctables writes the tables of the documentation that repeat another file.
 //
 //	doctables DIR OUT: reads the tree DIR, writes the pages with current tables beneath OUT

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package release_test
 
 import (
@@ -7,8 +9,8 @@ import (
 	"testing"
 )
 
-// TestTheDockerfileNamesNoImageByTag: what it compiles with is named by digest, and what it makes has no base.
-func TestTheDockerfileNamesNoImageByTag(t *testing.T) {
+// TestDockerfilePinsImages: build images are named by digest, and the final image has no base.
+func TestDockerfilePinsImages(t *testing.T) {
 	text := string(must(os.ReadFile(filepath.Join("..", "..", "deploy", "Dockerfile")))(t))
 	var from []string
 	for line := range strings.Lines(text) {
@@ -17,7 +19,7 @@ func TestTheDockerfileNamesNoImageByTag(t *testing.T) {
 			from = append(from, line)
 		}
 		if strings.HasPrefix(line, "ARG GO_IMAGE=") {
-			t.Errorf("a default that nobody has verified: %s", line)
+			t.Errorf("an unverified default: %s", line)
 		}
 	}
 	want := "FROM --platform=$BUILDPLATFORM ${GO_IMAGE} AS build\nFROM scratch"
@@ -25,6 +27,6 @@ func TestTheDockerfileNamesNoImageByTag(t *testing.T) {
 		t.Errorf("stages are\n%s\nwant\n%s", got, want)
 	}
 	if !strings.Contains(text, "*@sha256:*") {
-		t.Error("nothing refuses an image without a digest")
+		t.Error("an image without a digest is not rejected")
 	}
 }

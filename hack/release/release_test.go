@@ -1,5 +1,6 @@
-// Package release_test runs the commands that make what is published, on this tree and on a copy of it, for the platform
-// that the tests run on.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package release_test runs the release commands on this tree and on a copy of it, for the platform of the tests.
 package release_test
 
 import (
@@ -47,17 +48,23 @@ func must[T any](value T, err error) func(testing.TB) T {
 // command runs one of the commands on a tree.
 func command(t *testing.T, name, root string, args ...string) {
 	t.Helper()
-	args = append([]string{"run", "./cmd/" + name, "-root", root, "-version", version, "-date", date, "-platforms", "linux/" + runtime.GOARCH}, args...)
+	args = append([]string{
+		"run", "./cmd/" + name, "-root", root, "-version", version, "-date", date, "-platforms",
+		"linux/" + runtime.GOARCH,
+	}, args...)
 	if out, err := exec.Command("go", args...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", name, err, out)
 	}
 }
 
-// elsewhere is a copy of this tree's sources in another directory, without its history.
+// elsewhere copies this tree's sources into another directory, without the history.
 func elsewhere(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "another", "tree")
-	for _, part := range []string{"go.mod", "go.sum", "LICENSE", "cmd", "pkg", "internal", "conflist", "test/go.mod", "test/go.sum"} {
+	for _, part := range []string{
+		"go.mod", "go.sum", "LICENSE", "cmd", "pkg", "internal", "conflist", "test/go.mod",
+		"test/go.sum",
+	} {
 		from, to := filepath.Join("..", "..", part), filepath.Join(dir, part)
 		info := must(os.Stat(from))(t)
 		if info.IsDir() {
@@ -70,7 +77,7 @@ func elsewhere(t *testing.T) string {
 	return dir
 }
 
-// unpack writes an archive's files into a new directory, and lists its entries with their modes.
+// unpack extracts an archive into a new directory and lists its entries with their modes.
 func unpack(t *testing.T, r io.Reader) (dir string, entries []string) {
 	t.Helper()
 	dir = t.TempDir()
@@ -80,7 +87,8 @@ func unpack(t *testing.T, r io.Reader) (dir string, entries []string) {
 			return dir, entries
 		}
 		must(0, err)(t)
-		entries = append(entries, fmt.Sprintf("%v %d:%d %d %s", h.FileInfo().Mode(), h.Uid, h.Gid, h.ModTime.Unix(), h.Name))
+		entries = append(entries, fmt.Sprintf("%v %d:%d %d %s", h.FileInfo().Mode(), h.Uid, h.Gid, h.ModTime.Unix(),
+			h.Name))
 		path := filepath.Join(dir, h.Name)
 		if h.Typeflag == tar.TypeDir {
 			must(0, os.MkdirAll(path, 0o755))(t)
@@ -91,14 +99,14 @@ func unpack(t *testing.T, r io.Reader) (dir string, entries []string) {
 	}
 }
 
-func TestTheImageMadeElsewhereIsTheSameAndItsBinariesInstallAndAnswer(t *testing.T) {
+func TestImageIsReproducibleAndItsBinariesWork(t *testing.T) {
 	dir := t.TempDir()
 	file, again := filepath.Join(dir, "image.tar"), filepath.Join(dir, "again.tar")
 	command(t, "image", filepath.Join("..", ".."), "-out", file)
 	command(t, "image", elsewhere(t), "-out", again)
 	data := must(os.ReadFile(file))(t)
 	if !bytes.Equal(data, must(os.ReadFile(again))(t)) {
-		t.Error("the image made from a copy of the tree has other bytes")
+		t.Error("the image built from a copy of the tree differs")
 	}
 	t.Logf("image for one platform: %d bytes", len(data))
 
@@ -106,7 +114,8 @@ func TestTheImageMadeElsewhereIsTheSameAndItsBinariesInstallAndAnswer(t *testing
 	files := mutate.Extract(image)
 	defer files.Close()
 	root, entries := unpack(t, files)
-	want := []string{"drwxr-xr-x 0:0 " + date + " opt/", "drwxr-xr-x 0:0 " + date + " opt/cni/", "drwxr-xr-x 0:0 " + date + " opt/cni/bin/"}
+	want := []string{"drwxr-xr-x 0:0 " + date + " opt/", "drwxr-xr-x 0:0 " + date + " opt/cni/", "drwxr-xr-x 0:0 " +
+		date + " opt/cni/bin/"}
 	names := []string{"bandwidth", "calico", "calico-ipam", "host-local", "install", "loopback", "portmap", "tuning"}
 	for _, name := range names {
 		want = append(want, "-rwxr-xr-x 0:0 "+date+" opt/cni/bin/"+name)
@@ -132,12 +141,12 @@ func TestTheImageMadeElsewhereIsTheSameAndItsBinariesInstallAndAnswer(t *testing
 		var answer struct{ SupportedVersions []string }
 		must(0, json.Unmarshal(askVersion(t, filepath.Join(host, name)), &answer))(t)
 		if !slices.Contains(answer.SupportedVersions, "1.0.0") {
-			t.Errorf("%s speaks %v", name, answer.SupportedVersions)
+			t.Errorf("%s supports %v", name, answer.SupportedVersions)
 		}
 	}
 }
 
-// wantLicenses looks for the licence of every module that is linked into a binary.
+// wantLicenses checks that every module linked into a binary has a licence.
 func wantLicenses(t *testing.T, binary, dir string) {
 	t.Helper()
 	info := must(buildinfo.ReadFile(binary))(t)
@@ -158,7 +167,7 @@ func wantLicenses(t *testing.T, binary, dir string) {
 	}
 }
 
-// theImage loads the one image of an OCI archive, with all its digests checked.
+// theImage loads the single image of an OCI archive and checks its digests.
 func theImage(t *testing.T, data []byte) v1.Image {
 	t.Helper()
 	dir, _ := unpack(t, bytes.NewReader(data))
@@ -172,8 +181,8 @@ func theImage(t *testing.T, data []byte) v1.Image {
 	return image
 }
 
-// installFrom runs the image's install as its container would, on a host with an API server that issues tokens. It returns the
-// host's directory of plugins.
+// installFrom runs the image's install as in its container, on a host with an API server that issues tokens. It returns
+// the host's plugin directory.
 func installFrom(t *testing.T, bin string) string {
 	t.Helper()
 	host := t.TempDir()
@@ -192,8 +201,10 @@ func installFrom(t *testing.T, bin string) string {
 		"clusters": [{"name": "k", "cluster": {"server": %q}}], "users": [{"name": "u", "user": {}}]}`, server.URL), 0o600))(t)
 	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "install"))
 	cmd.Env = []string{
-		"CNI_HOST_ROOT=" + host, "CNI_BIN_SOURCE=" + bin, "KUBERNETES_SERVICE_HOST=127.0.0.1", "KUBERNETES_SERVICE_PORT=1",
-		"KUBERNETES_NODE_NAME=worker-1", "SLEEP=false", "SKIP_TLS_VERIFY=true", "KUBECONFIG=" + kubeconfig, "CNI_NAMESPACE=kube-system",
+		"CNI_HOST_ROOT=" + host, "CNI_BIN_SOURCE=" + bin, "KUBERNETES_SERVICE_HOST=127.0.0.1",
+		"KUBERNETES_SERVICE_PORT=1",
+		"KUBERNETES_NODE_NAME=worker-1", "SLEEP=false", "SKIP_TLS_VERIFY=true", "KUBECONFIG=" + kubeconfig,
+		"CNI_NAMESPACE=kube-system",
 	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("install: %v\n%s", err, out)
@@ -212,7 +223,7 @@ func askVersion(t *testing.T, path string) []byte {
 	return out
 }
 
-func TestTheReleaseMadeElsewhereIsTheSameAndSaysWhatItIsMadeOf(t *testing.T) {
+func TestReleaseIsReproducibleAndListsItsModules(t *testing.T) {
 	one, two := t.TempDir(), t.TempDir()
 	command(t, "release", filepath.Join("..", ".."), "-out", one)
 	command(t, "release", elsewhere(t), "-out", two)
@@ -220,11 +231,13 @@ func TestTheReleaseMadeElsewhereIsTheSameAndSaysWhatItIsMadeOf(t *testing.T) {
 	var got []string
 	for _, entry := range must(os.ReadDir(one))(t) {
 		got = append(got, entry.Name())
-		if !bytes.Equal(must(os.ReadFile(filepath.Join(one, entry.Name())))(t), must(os.ReadFile(filepath.Join(two, entry.Name())))(t)) {
-			t.Errorf("%s made from a copy of the tree has other bytes", entry.Name())
+		if !bytes.Equal(must(os.ReadFile(filepath.Join(one, entry.Name())))(t),
+			must(os.ReadFile(filepath.Join(two, entry.Name())))(t)) {
+			t.Errorf("%s built from a copy of the tree differs", entry.Name())
 		}
 	}
-	if diff := cmp.Diff([]string{name + ".cdx.json", name + ".tar.gz", "calico-cni-" + version + "-sha256sums.txt"}, got); diff != "" {
+	if diff := cmp.Diff([]string{name + ".cdx.json", name + ".tar.gz", "calico-cni-" + version + "-sha256sums.txt"},
+		got); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)
 	}
 	sums := exec.Command("sha256sum", "--check", "--strict", "calico-cni-"+version+"-sha256sums.txt")
@@ -236,7 +249,10 @@ func TestTheReleaseMadeElsewhereIsTheSameAndSaysWhatItIsMadeOf(t *testing.T) {
 	defer f.Close()
 	dir, entries := unpack(t, must(gzip.NewReader(f))(t))
 	var want []string
-	for _, file := range []string{"-rw-r--r-- LICENSE", "-rwxr-xr-x calico", "-rwxr-xr-x calico-ipam", "-rwxr-xr-x install"} {
+	for _, file := range []string{
+		"-rw-r--r-- LICENSE", "-rwxr-xr-x calico", "-rwxr-xr-x calico-ipam",
+		"-rwxr-xr-x install",
+	} {
 		mode, base, _ := strings.Cut(file, " ")
 		want = append(want, fmt.Sprintf("%s 0:0 %s %s/%s", mode, date, name, base))
 	}
@@ -250,7 +266,7 @@ func TestTheReleaseMadeElsewhereIsTheSameAndSaysWhatItIsMadeOf(t *testing.T) {
 	wantParts(t, filepath.Join(one, name+".cdx.json"), filepath.Join(dir, name))
 }
 
-// wantParts compares the document with what Go's own tool reads from the binaries.
+// wantParts compares the document with the output of the go tool for the binaries.
 func wantParts(t *testing.T, document, dir string) {
 	t.Helper()
 	var bom struct {
@@ -276,7 +292,7 @@ func wantParts(t *testing.T, document, dir string) {
 	known := map[string]bool{}
 	for _, c := range bom.Components {
 		if known[c.Ref] {
-			t.Errorf("%s is there twice", c.Ref)
+			t.Errorf("%s is listed twice", c.Ref)
 		}
 		known[c.Ref] = true
 		if c.Type == "library" && (c.PURL != "pkg:golang/"+c.Name+"@"+c.Version || c.Version == "") {
@@ -285,7 +301,7 @@ func wantParts(t *testing.T, document, dir string) {
 		if c.Type == "application" {
 			out := must(exec.Command("sha256sum", filepath.Join(dir, c.Name)).Output())(t)
 			if len(c.Hashes) != 1 || !strings.HasPrefix(string(out), c.Hashes[0].Content) {
-				t.Errorf("%s has the sum %s, the document says %v", c.Name, out, c.Hashes)
+				t.Errorf("%s has the checksum %s, the document has %v", c.Name, out, c.Hashes)
 			}
 		}
 	}
@@ -301,7 +317,7 @@ func wantParts(t *testing.T, document, dir string) {
 				continue
 			}
 			if diff := cmp.Diff(want, d.DependsOn); diff != "" {
-				t.Errorf("%s is made of (-want +got):\n%s", binary, diff)
+				t.Errorf("modules of %s (-want +got):\n%s", binary, diff)
 			}
 			want = nil
 		}
@@ -312,7 +328,7 @@ func wantParts(t *testing.T, document, dir string) {
 	for _, d := range bom.Dependencies {
 		for _, ref := range d.DependsOn {
 			if !known[ref] {
-				t.Errorf("%s depends on %s, which is no component", d.Ref, ref)
+				t.Errorf("%s depends on %s, which is not a component", d.Ref, ref)
 			}
 		}
 	}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package announce writes the annotations of a pod from which node agents learn its addresses.
 package announce
 

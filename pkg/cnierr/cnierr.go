@@ -22,9 +22,9 @@ import (
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/pending"
 	"calico-cni/pkg/workload"
 )
@@ -46,11 +46,11 @@ func code(err error) uint {
 	switch {
 	case is(err, dataplane.ErrPodsCutOff):
 		return types.ErrLimitedConnectivity
-	case is(err, ipamplugin.ErrCannotAdd):
+	case is(err, nodeipam.ErrCannotAdd):
 		return types.ErrPluginNotAvailable
 	case is(err, netconf.ErrDecode):
 		return types.ErrDecodingFailure
-	case is(err, netconf.ErrInvalid, netconf.ErrAnnotation, ipamplugin.ErrNoFamily, dataplane.ErrSpec):
+	case is(err, netconf.ErrInvalid, netconf.ErrAnnotation, nodeipam.ErrNoFamily, dataplane.ErrSpec):
 		return types.ErrInvalidNetworkConfig
 	case is(err, netconf.ErrUnsupported):
 		return types.ErrUnsupportedField
@@ -60,16 +60,16 @@ func code(err error) uint {
 		return types.ErrIOFailure
 	case is(err, kube.ErrForbidden, kube.ErrInvalid, kube.ErrRefused, kube.ErrMalformed, ipam.ErrMalformed, pool.ErrInvalid):
 		return Refused
-	case is(err, dataplane.ErrBroken, ipamplugin.ErrNotHeld):
+	case is(err, dataplane.ErrBroken, nodeipam.ErrNotHeld):
 		return Broken
 	case is(err, dataplane.ErrDenied), leadsAway(err):
 		return HostRefuses
 	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrHandleTaken, dataplane.ErrNoIPv6):
 		return Unavailable
-	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrNotServed, ipamplugin.ErrNotUp,
+	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrNotServed, nodeipam.ErrNotUp,
 		kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
 		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy, pending.ErrFull, pending.ErrSuperseded,
-		pending.ErrVersion, ipamplugin.ErrHeld, ipamplugin.ErrOtherCluster, dataplane.ErrRouteConflict,
+		pending.ErrVersion, nodeipam.ErrHeld, nodeipam.ErrOtherCluster, dataplane.ErrRouteConflict,
 		context.DeadlineExceeded, context.Canceled):
 		return types.ErrTryAgainLater
 	case is(err, fs.ErrPermission, syscall.EROFS):

@@ -21,9 +21,9 @@ import (
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/pending"
 	"calico-cni/pkg/workload"
 )
@@ -70,17 +70,17 @@ var table = []struct {
 	{"ipam.ErrMalformed", ipam.ErrMalformed, 101},
 	{"pool.ErrUnknownPool", pool.ErrUnknownPool, 102},
 	{"pool.ErrInvalid", pool.ErrInvalid, 101},
-	{"ipamplugin.ErrNoFamily", ipamplugin.ErrNoFamily, 7},
-	{"ipamplugin.ErrNotUp", ipamplugin.ErrNotUp, 11},
-	{"ipamplugin.ErrCannotAdd", ipamplugin.ErrCannotAdd, 50},
-	{"ipamplugin.ErrNotHeld", ipamplugin.ErrNotHeld, 103},
+	{"nodeipam.ErrNoFamily", nodeipam.ErrNoFamily, 7},
+	{"nodeipam.ErrNotUp", nodeipam.ErrNotUp, 11},
+	{"nodeipam.ErrCannotAdd", nodeipam.ErrCannotAdd, 50},
+	{"nodeipam.ErrNotHeld", nodeipam.ErrNotHeld, 103},
 	{"dataplane.ErrBroken", dataplane.ErrBroken, 103},
 	{"dataplane.ErrPodsCutOff", dataplane.ErrPodsCutOff, 51},
 	{"pending.ErrFull", pending.ErrFull, 11},
 	{"pending.ErrSuperseded", pending.ErrSuperseded, 11},
 	{"pending.ErrVersion", pending.ErrVersion, 11},
-	{"ipamplugin.ErrHeld", ipamplugin.ErrHeld, 11},
-	{"ipamplugin.ErrOtherCluster", ipamplugin.ErrOtherCluster, 11},
+	{"nodeipam.ErrHeld", nodeipam.ErrHeld, 11},
+	{"nodeipam.ErrOtherCluster", nodeipam.ErrOtherCluster, 11},
 	{"hostlock.ErrBusy", hostlock.ErrBusy, 11},
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package dataplane describes network attachments of pods, independent of how a kernel implements them.
 //
 // A Spec is the desired state of an attachment, an Endpoint the result. Package linux implements both with a veth or

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ipam allocates addresses from blocks that nodes own, in a store that all nodes share.
 //
 // The store has compare-and-swap on single rows and no transactions. Every operation is therefore a sequence of
@@ -113,8 +115,8 @@ func (a *Allocator) ReleaseIfEmpty(ctx context.Context, node string, cidr netip.
 }
 
 // ReleaseUnselected releases the blocks of affinities that are empty and lie in no pool that selects their node. It
-// makes no request if there are no affinities to check. Otherwise it reads the pools, and the nodes if a pool has a node
-// selector.
+// makes no request if there are no affinities to check. Otherwise it reads the pools, and the nodes if a pool has a
+// node selector.
 func (a *Allocator) ReleaseUnselected(ctx context.Context, c Cluster, affinities []AffinityKey) error {
 	return releaseUnselected(ctx, newClaims(a.backend()), c, affinities)
 }

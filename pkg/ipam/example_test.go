@@ -1,8 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package ipam_test
 
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -16,7 +19,7 @@ func ExampleAllocator() {
 	ctx := context.Background()
 	store := memstore.New(time.Now)
 	store.IPPools = []pool.Pool{{Name: "default", CIDR: netip.MustParsePrefix("10.244.0.0/26"), BlockSize: 26}}
-	allocator := &ipam.Allocator{Store: store, Now: time.Now, Wait: ipam.Backoff(ipam.Sleep, func(int64) int64 { return 0 })}
+	allocator := &ipam.Allocator{Store: store, Now: time.Now, Wait: ipam.Backoff(ipam.Sleep, rand.Int64N)}
 
 	view, err := allocator.Gather(ctx, store, "node-1", nil)
 	if err != nil {

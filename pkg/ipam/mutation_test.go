@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package ipam_test
 
 import (
@@ -14,7 +16,7 @@ var allMutants = flag.Bool("mutants", false, "plant every bug, not only a few: o
 
 // findsBugs are patterns of tests, one of which has to find the bug: first short tests, then the model checker.
 var findsBugs = []string{
-	"Crash|LateWrite|FailedAssignmentIsReverted|IsReadBefore|RecreatedBlock|OfOtherSize",
+	"Crash|LateWrite|FailedAssignmentIsReverted|IsReadBefore|RecreatedBlock|OfOtherSize|IsNotConfirmedAfter",
 	"Interleaving",
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package ipam_test
 
 import (
@@ -229,5 +231,27 @@ func TestCachedBlockOfOtherSizeIsCheckedForOverlap(t *testing.T) {
 	got, err := a.Assign(t.Context(), view, only4("a", "net.x"))
 	if err == nil || !strings.Contains(err.Error(), old.String()) {
 		t.Errorf("got %v, %v, want that %s is not used\n%s", got, err, old, s)
+	}
+}
+
+// TestWalkLeavesOutOverlappedBlocks has blocks of other sizes that overlap most blocks of a pool. After the first
+// collision, a node does not try to claim other overlapped blocks.
+func TestWalkLeavesOutOverlappedBlocks(t *testing.T) {
+	for _, node := range []string{"a", "b", "c", "d", "e", "f"} {
+		s := newStore()
+		s.IPPools = []pool.Pool{ofPool("v4", "10.0.0.0/25", 32)}
+		for _, cidr := range []string{"10.0.0.0/26", "10.0.0.64/27", "10.0.0.96/28"} {
+			put(t, s, "other", cidr, 0)
+		}
+		s.Settings.StrictAffinity = true
+		a, calls := traced(s, nil)
+		got, err := assignWith(a, only4(node, "net.x"))
+		if err != nil {
+			t.Fatalf("node %s: %v", node, err)
+		}
+		created := strings.Count(strings.Join(calls.trace, "\n"), "create block")
+		if created > 2 || !netip.MustParsePrefix("10.0.0.112/28").Contains(got[0].Addr) {
+			t.Errorf("node %s got %s after %d claims, want at most 2", node, got[0].Addr, created)
+		}
 	}
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package ipam
 
 import (
@@ -25,83 +27,86 @@ func (a *Allocator) Room(ctx context.Context, view View, r Request) error {
 	p := newPlan(a.backend(), view, r)
 	p.maxLook = maxLookRoom
 	for _, w := range r.Wants {
-		if err := p.hasRoom(ctx, Want{IPv6: w.IPv6, Pools: w.Pools}); err != nil {
+		if err := (prediction{p}).assign(ctx, Want{IPv6: w.IPv6, Pools: w.Pools}); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// hasRoom returns nil if the plan has a candidate for a want.
-func (p *plan) hasRoom(ctx context.Context, w Want) error {
-	pools, rejected, err := p.choose(w)
+// prediction takes the place of an attempt: it tells what an attempt would achieve, and writes nothing.
+type prediction struct{ plan *plan }
+
+// assign returns nil if an address can be assigned for a want, or else the error of an attempt.
+func (r prediction) assign(ctx context.Context, w Want) error {
+	pools, rejected, err := r.plan.choose(w)
 	if err != nil {
 		return err
 	}
 	if len(pools) == 0 {
 		return noPool(w, rejected)
 	}
-	if err := p.firstUsable(ctx, p.ownBlocks(ctx, w, pools)); !errors.Is(err, errFull) {
+	if err := r.first(ctx, r.plan.ownBlocks(ctx, w, pools)); !errors.Is(err, errFull) {
 		return err
 	}
-	limit := p.limit(w)
-	if p.config.AutoAllocateBlocks && p.ownsUnusable(w, pools) {
-		// Assign would release such a block if it is empty, and claim another one.
+	limit := r.plan.limit(w)
+	if r.plan.config.AutoAllocateBlocks && r.ownsUnusable(w, pools) {
+		// An attempt would release such a block if it is empty, and claim another one.
 		limit = ""
 	}
-	if err := p.firstUsable(ctx, p.newBlocks(ctx, w, pools, limit)); !errors.Is(err, errFull) {
+	if err := r.first(ctx, r.plan.newBlocks(ctx, w, pools, limit)); !errors.Is(err, errFull) {
 		return err
 	}
-	return p.noAddress(w, rejected)
+	return r.plan.noAddress(w, rejected)
 }
 
-// firstUsable returns nil if a candidate can be used, or errFull.
-func (p *plan) firstUsable(ctx context.Context, all candidates) error {
+// first returns nil if a candidate can be used, or errFull.
+func (r prediction) first(ctx context.Context, all candidates) error {
 	for c, err := range all {
 		if err != nil {
 			return err
 		}
-		if err := p.exclude(p.predict(ctx, c)); !errors.Is(err, errFull) {
+		if err := r.plan.exclude(r.prepare(ctx, c)); !errors.Is(err, errFull) {
 			return err
 		}
 	}
 	return errFull
 }
 
-// predict returns nil if the step that a candidate needs would succeed at this moment.
-func (p *plan) predict(ctx context.Context, c candidate) error {
+// prepare returns nil if the step that a candidate needs would succeed at this moment.
+func (r prediction) prepare(ctx context.Context, c candidate) error {
 	switch c.step {
 	case checkOverlap:
-		return p.checkOverlap(ctx, c.place)
+		return r.plan.checkOverlap(ctx, c.place)
 	case repairClaim:
-		return p.predictRepair(ctx, c)
+		return r.repair(ctx, c)
 	case claimFree, takeOver:
-		return p.overlaps.check(ctx, c.cidr)
+		return r.plan.overlaps.check(ctx, c.cidr)
 	default:
 		return nil
 	}
 }
 
-// predictRepair returns nil if a block would have room after a repair of the node's affinity. If the block does not
-// exist, the repair creates it.
-func (p *plan) predictRepair(ctx context.Context, c candidate) error {
-	row, err := get(ctx, p.backend.store.Blocks(), c.cidr)
+// repair returns nil if a block would have room after a repair of the node's affinity. If the block does not exist, the
+// repair creates it.
+func (r prediction) repair(ctx context.Context, c candidate) error {
+	row, err := get(ctx, r.plan.backend.store.Blocks(), c.cidr)
 	switch {
 	case errors.Is(err, ErrNotFound):
-		return p.overlaps.check(ctx, c.cidr)
+		return r.plan.overlaps.check(ctx, c.cidr)
 	case err != nil:
 		return err
 	case row.Value.Affinity != hostAffinity(c.affinity.Key.Node):
 		return errFull
 	}
 	c.row = row
-	if err := p.picker.room(c.place); err != nil {
+	if err := r.plan.picker.room(c.place); err != nil {
 		return err
 	}
-	return p.checkOverlap(ctx, c.place)
+	return r.plan.checkOverlap(ctx, c.place)
 }
 
 // ownsUnusable reports whether the node owns blocks that cannot serve a want.
-func (p *plan) ownsUnusable(w Want, pools []pool.Pool) bool {
-	return slices.ContainsFunc(p.own.rows, func(row AffinityRow) bool { return unusable(row.Key.CIDR, w, pools) })
+func (r prediction) ownsUnusable(w Want, pools []pool.Pool) bool {
+	return slices.ContainsFunc(r.plan.own.rows, func(row AffinityRow) bool { return unusable(row.Key.CIDR, w, pools) })
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package ipam_test
 
 import (
@@ -8,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/pool"
 )
 
 // TestRoomPredictsAssignAfterBlockSizeChange fills a pool after its blockSize changed. The old blocks are on this
@@ -45,5 +48,26 @@ func TestRoomPredictsAssignAfterBlockSizeChange(t *testing.T) {
 	}
 	if answers[true] < 100 || answers[false] < 100 {
 		t.Errorf("answers %v: want many of both kinds", answers)
+	}
+}
+
+// TestRoomChecksOwnBlockForOverlap has a block of the node with free addresses that overlaps a block of another node.
+// No address may be allocated from it.
+func TestRoomChecksOwnBlockForOverlap(t *testing.T) {
+	s := newStore()
+	s.Settings.StrictAffinity = true
+	s.IPPools = []pool.Pool{ofPool("v4", "10.0.0.0/30", 30)}
+	put(t, s, "a", "10.0.0.0/30", 1)
+	put(t, s, "b", "10.0.0.2/31", 1)
+	a := &ipam.Allocator{Store: s, Now: s.Now}
+	view, err := a.Gather(t.Context(), s, "a", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Room(t.Context(), view, only4("a", "net.x")); !errors.Is(err, ipam.ErrNoAddress) {
+		t.Errorf("Room: %v, want ErrNoAddress", err)
+	}
+	if got, err := assign(s, only4("a", "net.x")); !errors.Is(err, ipam.ErrNoAddress) {
+		t.Errorf("Assign: %s, %v, want ErrNoAddress", got, err)
 	}
 }

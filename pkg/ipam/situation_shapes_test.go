@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package ipam_test
 
 // containers are situations in which the ADDs and DELs of one container overlap.

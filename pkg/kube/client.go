@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package kube is a small client of the Kubernetes API, based only on net/http: kubeconfig files, credentials,
 // requests, retries and API errors, for the few objects that a CNI plugin needs. It does not use the types of
 // Kubernetes, because their registration at start-up would delay every pod. It reads pods, nodes and namespaces only as

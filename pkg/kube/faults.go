@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kube
 
 // kubeconfigError says why credentials cannot be used, and what is expected. It quotes no value, because any value may

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kube
 
 import (
@@ -34,7 +36,7 @@ func (r Resource[T]) GetCached(ctx context.Context, name string) (*T, error) {
 func (r Resource[T]) getWith(ctx context.Context, name string, query url.Values) (*T, error) {
 	out := new(T)
 	q := request{
-		what: r.what("getWith", name), method: http.MethodGet, path: r.path + "/" + name, of: r.named(name),
+		what: r.what("get", name), method: http.MethodGet, path: r.path + "/" + name, of: r.named(name),
 		query: query,
 	}
 	if err := r.client.do(ctx, q, out); err != nil {

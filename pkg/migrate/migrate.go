@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package migrate moves a node's addresses from the IPAM plugin host-local to block IPAM while the pods keep running
 // with their addresses. It runs before the network configuration for block IPAM is installed.
 //
@@ -7,8 +9,7 @@
 // before they are taken over. If a run is killed, the next run finds them there and releases those whose containers
 // have ended.
 //
-// The migration does not lock the cluster. It holds host-local's own lock lockExclusively while it replaces the
-// directory.
+// The migration does not lock the cluster. It holds host-local's own lock only while it replaces the directory.
 package migrate
 
 import (

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package migrate
 
 import (
@@ -18,7 +20,7 @@ import (
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/workload"
 )
 
@@ -119,7 +121,7 @@ func TestHostRoutesOfKernelTables(t *testing.T) {
 
 // memoryAddresses is block IPAM with an in-memory store. test/e2e runs the migration against the real one.
 type memoryAddresses struct {
-	ipamplugin.Allocations
+	nodeipam.Allocations
 	// before is called with the name of each operation. Its error becomes the result.
 	before func(what string) error
 }
@@ -131,7 +133,7 @@ func newAddresses(t *testing.T) *memoryAddresses {
 		prefix := netip.MustParsePrefix(cidr)
 		store.IPPools = append(store.IPPools, pool.Pool{Name: name, CIDR: prefix, BlockSize: prefix.Bits() + 2})
 	}
-	return &memoryAddresses{ipamplugin.Allocations{
+	return &memoryAddresses{nodeipam.Allocations{
 		Store: store, Cluster: store, LockFile: filepath.Join(t.TempDir(), "lock"), Now: time.Now,
 		Log: slog.New(slog.DiscardHandler),
 	}, func(string) error { return nil }}
@@ -155,7 +157,7 @@ func (a *memoryAddresses) Take(ctx context.Context, id workload.ID, addr netip.A
 	if err := a.before("take " + addr.String()); err != nil {
 		return err
 	}
-	r := ipamplugin.Request{Network: "net", Node: "node", ID: id, Another: true}
+	r := nodeipam.Request{Network: "net", Node: "node", ID: id, Another: true}
 	r.Name([]netip.Addr{addr})
 	view, err := a.Gather(ctx, r)
 	if err == nil {
@@ -170,7 +172,7 @@ func (a *memoryAddresses) GiveBack(ctx context.Context, id workload.ID) error {
 	}
 	held, err := a.Lookup(ctx, "net", id)
 	if err == nil {
-		_, err = a.Release(ctx, held, ipamplugin.Evidence{})
+		_, err = a.Release(ctx, held, nodeipam.Evidence{})
 	}
 	return err
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package netconf defines the configuration that the plugins read: the CNI network configuration on standard input,
 // with the field names and defaults of Calico, and the annotations with which a pod or namespace overrides parts of it.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package netconf
 
 // Secret is a string that prints, logs and encodes as "[redacted]". Only Reveal returns its text.

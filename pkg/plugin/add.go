@@ -15,8 +15,8 @@ import (
 	"calico-cni/internal/adding"
 	"calico-cni/internal/undo"
 	"calico-cni/pkg/dataplane"
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 )
 
 // add is an ADD on its way: each step leaves what the later ones need.
@@ -28,7 +28,7 @@ type add struct {
 	// spec is the interface as it shall be, but for the addresses.
 	spec dataplane.Spec
 	// grants are what block IPAM gave, the last of them in use; the others were given up for it.
-	grants []ipamplugin.Grant
+	grants []nodeipam.Grant
 	ips    *current.Result
 	// announcing says that the pod's annotations may have been written.
 	announcing bool
@@ -124,7 +124,7 @@ func (a *attachment) readMTU() (int, error) {
 	data, err := a.ReadFile(mtuFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && a.Conf.RequireMTUFile:
-		return 0, fmt.Errorf("%w: %s does not exist, and require_mtu_file is set: the node agent writes it; see that the calico-node pod runs on this node", ipamplugin.ErrNotUp, mtuFile)
+		return 0, fmt.Errorf("%w: %s does not exist, and require_mtu_file is set: the node agent writes it; see that the calico-node pod runs on this node", nodeipam.ErrNotUp, mtuFile)
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
 	case err != nil:
@@ -132,7 +132,7 @@ func (a *attachment) readMTU() (int, error) {
 	}
 	mtu, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || mtu != 0 && mtu < netconf.LeastMTU || mtu > netconf.MostMTU {
-		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent writes it anew when restarted", ipamplugin.ErrNotUp, mtuFile, data)
+		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent writes it anew when restarted", nodeipam.ErrNotUp, mtuFile, data)
 	}
 	return mtu, nil
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 )
 
 // assign gets the addresses: from our own allocator in this process, from another IPAM plugin as the specification has
@@ -29,7 +29,7 @@ func (a *add) assign(ctx context.Context) (err error) {
 	return err
 }
 
-func (a *add) assignBlock(ctx context.Context, r ipamplugin.Request) error {
+func (a *add) assignBlock(ctx context.Context, r nodeipam.Request) error {
 	grant, err := a.Allocations().Assign(ctx, a.facts.view, r)
 	if err != nil {
 		return err

@@ -10,8 +10,8 @@ import (
 
 	"calico-cni/pkg/cnierr"
 	"calico-cni/pkg/dataplane"
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 )
 
 // conflicting is a data plane whose Setup meets a conflict each time. It counts the calls.
@@ -51,8 +51,8 @@ func TestAConflictThatAnotherAddressDoesNotCureFailsTheAddAtOnce(t *testing.T) {
 			}
 			d := &conflicting{conflict: dataplane.RouteConflictError{Addr: addr, Cause: c.cause}}
 			a := &add{
-				attachment: &attachment{Command: &ipamplugin.Command{Conf: conf, Log: slog.New(slog.DiscardHandler)}, dataplane: d},
-				grants:     []ipamplugin.Grant{{}}, ips: hosts([]netip.Addr{addr}),
+				attachment: &attachment{Command: &nodeipam.Command{Conf: conf, Log: slog.New(slog.DiscardHandler)}, dataplane: d},
+				grants:     []nodeipam.Grant{{}}, ips: hosts([]netip.Addr{addr}),
 			}
 			if c.own {
 				a.grants, a.facts.annotations.IPAddrsNoIPAM = nil, []netip.Addr{addr}

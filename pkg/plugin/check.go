@@ -14,8 +14,8 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/dataplane"
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 )
 
 // Check returns nil when the attachment is as its ADD made it, and else all that is not. It changes nothing.
@@ -26,11 +26,11 @@ func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
 	if err != nil {
 		return err
 	}
-	previous, err := ipamplugin.Previous(a.Conf)
+	previous, err := nodeipam.Previous(a.Conf)
 	if err != nil {
 		return err
 	}
-	addrs := ipamplugin.AddrsOf(previous, a.ID.IfName, a.CNI.Netns)
+	addrs := nodeipam.AddrsOf(previous, a.ID.IfName, a.CNI.Netns)
 	defer func() { a.Finish(ctx, addrs, err) }()
 
 	spec, err := a.promised(previous, addrs)
@@ -89,7 +89,7 @@ func (a *attachment) checkAddrs(ctx context.Context, addrs []netip.Addr) error {
 // unlessOwn drops the error of an IPAM plugin that does not know the addresses, when the pod brought them.
 func (a *attachment) unlessOwn(ctx context.Context, addrs []netip.Addr, err error) error {
 	var answer *types.Error
-	unknown := errors.Is(err, ipamplugin.ErrNotHeld) || errors.As(err, &answer)
+	unknown := errors.Is(err, nodeipam.ErrNotHeld) || errors.As(err, &answer)
 	if unknown && a.Conf.FeatureControl.IPAddrsNoIPAM && a.bringsOwn(ctx, addrs) {
 		return nil
 	}

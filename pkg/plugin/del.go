@@ -11,7 +11,7 @@ import (
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/deletion"
 	"calico-cni/pkg/dataplane"
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 )
 
 // Del detaches the pod. It does all it can and fails only at the end: the interface goes first, for that needs no API;
@@ -22,7 +22,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	if err != nil {
 		return err
 	}
-	var freed ipamplugin.Freed
+	var freed nodeipam.Freed
 	defer func() { a.Finish(ctx, freed.Addrs, err) }()
 	defer func() { a.EndDel(freed, err) }()
 
@@ -75,10 +75,10 @@ func (a *attachment) tellDelegate(ctx context.Context) error {
 }
 
 // forget takes the attachment out of the cluster, now or later.
-func (a *attachment) forget(ctx context.Context, held holdings, others dataplane.Others) (freed ipamplugin.Freed, err error) {
-	evidence := a.Evidence(ipamplugin.NoOthers)
+func (a *attachment) forget(ctx context.Context, held holdings, others dataplane.Others) (freed nodeipam.Freed, err error) {
+	evidence := a.Evidence(nodeipam.NoOthers)
 	if others.InNetwork {
-		evidence.Others = ipamplugin.SomeOthers
+		evidence.Others = nodeipam.SomeOthers
 	}
 	err = a.Step(ctx, "release", func() (err error) {
 		freed, err = a.release(ctx, held, evidence, others)
@@ -92,7 +92,7 @@ func (a *attachment) forget(ctx context.Context, held holdings, others dataplane
 			a.Settled(ctx, freed)
 		}
 		a.SettleSome(ctx)
-	case ipamplugin.CanWait(err):
+	case nodeipam.CanWait(err):
 		a.Note(err, false)
 		return freed, a.Postpone(err, evidence, others.Elsewhere, freed.Addrs)
 	}
@@ -101,9 +101,9 @@ func (a *attachment) forget(ctx context.Context, held holdings, others dataplane
 
 // release gives back the addresses and, beside that, empties what the pod says of them. Errors of one do not stop the other.
 func (a *attachment) release(
-	ctx context.Context, held holdings, e ipamplugin.Evidence, others dataplane.Others,
-) (freed ipamplugin.Freed, err error) {
-	ctx, cancel := deadline.Within(ctx, ipamplugin.ReleaseDeadline, "the release of the addresses")
+	ctx context.Context, held holdings, e nodeipam.Evidence, others dataplane.Others,
+) (freed nodeipam.Freed, err error) {
+	ctx, cancel := deadline.Within(ctx, nodeipam.ReleaseDeadline, "the release of the addresses")
 	defer cancel()
 	if err := a.Connect(); err != nil {
 		return freed, err
@@ -125,7 +125,7 @@ func (a *attachment) release(
 
 // releaseBeside does so while the container has other interfaces: the annotations may be of one of these, and are emptied only
 // when they name an address that is given up.
-func (a *attachment) releaseBeside(ctx context.Context, held holdings, e ipamplugin.Evidence) (freed ipamplugin.Freed, err error) {
+func (a *attachment) releaseBeside(ctx context.Context, held holdings, e nodeipam.Evidence) (freed nodeipam.Freed, err error) {
 	if a.blockIPAM() {
 		freed, err = a.releaseHeld(ctx, held, e)
 	}

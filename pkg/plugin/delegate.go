@@ -15,8 +15,8 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"calico-cni/internal/jsonfault"
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 )
 
 // delegate runs another IPAM plugin, or calico-ipam as a process of its own. The specification wants its DEL also after
@@ -28,7 +28,7 @@ func (a *add) delegate(ctx context.Context) (*current.Result, error) {
 	}
 	if migrated(a.Command) {
 		return nil, fmt.Errorf("%w: the addresses of network %s were moved from host-local to calico-ipam on this node, and the configuration still has "+
-			"host-local; set ipam.type to calico-ipam in it", ipamplugin.ErrNotUp, a.Conf.Name)
+			"host-local; set ipam.type to calico-ipam in it", nodeipam.ErrNotUp, a.Conf.Name)
 	}
 	a.undo.Push(a.delegateDel)
 	r, err := invoke.DelegateAdd(ctx, a.Conf.IPAM.Type, stdin, delegateExec())
@@ -143,7 +143,7 @@ func (a *add) delegateConfig(ctx context.Context) ([]byte, error) {
 }
 
 // withRequest returns a configuration whose section ipam, and whose args, ask for what the request does. All else stays.
-func withRequest(stdin []byte, r ipamplugin.Request) ([]byte, error) {
+func withRequest(stdin []byte, r nodeipam.Request) ([]byte, error) {
 	config, ipam := map[string]any{}, map[string]any{}
 	if err := jsonfault.Unmarshal(stdin, &config); err != nil {
 		return nil, fmt.Errorf("%w: %w", netconf.ErrDecode, err)
@@ -155,7 +155,7 @@ func withRequest(stdin []byte, r ipamplugin.Request) ([]byte, error) {
 	ipam["ipv4_pools"], ipam["ipv6_pools"] = r.IPv4.Pools, r.IPv6.Pools
 	config["ipam"] = ipam
 	var addrs []netip.Addr
-	for _, family := range []ipamplugin.Family{r.IPv4, r.IPv6} {
+	for _, family := range []nodeipam.Family{r.IPv4, r.IPv6} {
 		if family.Addr.IsValid() {
 			addrs = append(addrs, family.Addr)
 		}

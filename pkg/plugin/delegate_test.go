@@ -6,21 +6,21 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 )
 
 func TestADelegatedRequestIsWrittenIntoTheConfigurationAndNothingElseChanges(t *testing.T) {
 	const stdin = `{"name":"net","other":{"kept":1},"ipam":{"type":"calico-ipam","exec":true,"assign_ipv4":"true","mine":"kept"},"args":{"labels":["x"]}}`
 	for name, c := range map[string]struct {
-		request ipamplugin.Request
+		request nodeipam.Request
 		want    string
 	}{
 		"families and pools": {
-			ipamplugin.Request{IPv6: ipamplugin.Family{Wanted: true, Pools: []string{"six"}}},
+			nodeipam.Request{IPv6: nodeipam.Family{Wanted: true, Pools: []string{"six"}}},
 			`{"args":{"labels":["x"]},"ipam":{"assign_ipv4":"false","assign_ipv6":"true","exec":true,"ipv4_pools":null,"ipv6_pools":["six"],"mine":"kept","type":"calico-ipam"},"name":"net","other":{"kept":1}}`,
 		},
 		"addresses": {
-			ipamplugin.Request{IPv4: ipamplugin.Family{Wanted: true, Addr: netip.MustParseAddr("10.0.0.5")}},
+			nodeipam.Request{IPv4: nodeipam.Family{Wanted: true, Addr: netip.MustParseAddr("10.0.0.5")}},
 			`{"args":{"cni":{"ips":["10.0.0.5"]},"labels":["x"]},"ipam":{"assign_ipv4":"true","assign_ipv6":"false","exec":true,"ipv4_pools":null,"ipv6_pools":null,"mine":"kept","type":"calico-ipam"},"name":"net","other":{"kept":1}}`,
 		},
 	} {

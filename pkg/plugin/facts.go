@@ -10,9 +10,9 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 )
 
 // facts are what node and cluster say before anything is written.
@@ -62,12 +62,12 @@ func (a *attachment) readPod(ctx context.Context) (kube.Meta, error) {
 
 // request is what configuration, annotations and arguments together ask of block IPAM. The pod's annotations count
 // most, then the namespace's, then what the runtime asks for, then the configuration.
-func (a *add) request() ipamplugin.Request {
+func (a *add) request() nodeipam.Request {
 	f := &a.facts
 	r := a.UsualRequest(f.node)
 	r.ID = a.ID
 	if a.ID.Kubernetes() {
-		r.NamespaceLabels = ipamplugin.NamespaceLabels(a.ID.Namespace, f.namespace.Labels)
+		r.NamespaceLabels = nodeipam.NamespaceLabels(a.ID.Namespace, f.namespace.Labels)
 	}
 	if f.annotations.IPv4Pools != nil {
 		r.IPv4.Pools = f.annotations.IPv4Pools
@@ -81,7 +81,7 @@ func (a *add) request() ipamplugin.Request {
 	if f.annotations.IPAddrs != nil {
 		r.Name(f.annotations.IPAddrs)
 	} else {
-		r.Name(ipamplugin.RequestedAddrs(a.Conf, a.Args))
+		r.Name(nodeipam.RequestedAddrs(a.Conf, a.Args))
 	}
 	return r
 }

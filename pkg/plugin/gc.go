@@ -8,7 +8,7 @@ import (
 	"github.com/containernetworking/cni/pkg/skel"
 
 	"calico-cni/pkg/dataplane"
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/workload"
 )
 
@@ -39,7 +39,7 @@ func (p *Plugin) GC(ctx context.Context, args *skel.CmdArgs) (err error) {
 	return errors.Join(local, remote)
 }
 
-func (a *attachment) collectInterfaces(ctx context.Context, spared ipamplugin.Spared) error {
+func (a *attachment) collectInterfaces(ctx context.Context, spared nodeipam.Spared) error {
 	all, err := a.dataplane.List(ctx)
 	errs := []error{err}
 	for _, n := range all {
@@ -65,7 +65,7 @@ func (a *attachment) collectInterfaces(ctx context.Context, spared ipamplugin.Sp
 // The interface goes with the network namespace of the pod, because the kernel removes both ends of a pair when one goes.
 // Until then only its device group tells whose it is, as a hash, and the mark of the killed ADD names the attachment. The
 // mark is there before the interface; where it could not be written, the interface stays until the namespace goes.
-func (a *attachment) collectHalfMade(ctx context.Context, spared ipamplugin.Spared, hostIfName string) error {
+func (a *attachment) collectHalfMade(ctx context.Context, spared nodeipam.Spared, hostIfName string) error {
 	var errs []error
 	for _, k := range a.Adding().Ended(a.Conf.Name) {
 		if spared.Is(k.ContainerID, k.IfName) {

@@ -9,9 +9,9 @@ import (
 
 	"calico-cni/pkg/announce"
 	"calico-cni/pkg/dataplane"
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/migrate"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/workload"
 )
 
@@ -25,7 +25,7 @@ const (
 
 // Plugin is calico with what it takes from the world.
 type Plugin struct {
-	ipamplugin.Host
+	nodeipam.Host
 	Dataplane dataplane.Interface
 	// InterfacePrefix is the value of FELIX_INTERFACEPREFIX.
 	InterfacePrefix string
@@ -37,7 +37,7 @@ type Plugin struct {
 
 // attachment is one command about an attachment: what the runtime asked for, and the names that follow from it.
 type attachment struct {
-	*ipamplugin.Command
+	*nodeipam.Command
 	dataplane dataplane.Interface
 	gates     Gates
 	// prefix begins the names of interfaces on the host.
@@ -106,6 +106,6 @@ func (a *attachment) target() dataplane.Target {
 
 // migrated says that the network's addresses were moved from host-local to block IPAM on this node, and that the configuration
 // does not know it.
-func migrated(c *ipamplugin.Command) bool {
+func migrated(c *nodeipam.Command) bool {
 	return c.Conf.IPAM.Type == hostLocal && migrate.Done(c.ReadFile, migrate.Networks, c.Conf.Name)
 }

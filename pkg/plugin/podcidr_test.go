@@ -10,8 +10,8 @@ import (
 
 	"github.com/containernetworking/cni/pkg/skel"
 
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 )
 
 func TestPodCIDRsTakeThePlaceOfTheirNames(t *testing.T) {
@@ -96,8 +96,8 @@ func TestDelGivesHostLocalARangeWhereTheConfigurationHasNone(t *testing.T) {
 
 // unconnected is an attachment on a node that has no name and knows no API server.
 func unconnected(ipam string) *attachment {
-	return &attachment{Command: &ipamplugin.Command{
-		Host: ipamplugin.Host{ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist }},
+	return &attachment{Command: &nodeipam.Command{
+		Host: nodeipam.Host{ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist }},
 		Conf: &netconf.NetConf{IPAM: netconf.IPAM{Type: strings.Split(strings.SplitAfter(ipam, `"type":"`)[1], `"`)[0]}},
 		CNI:  &skel.CmdArgs{StdinData: []byte(`{"ipam":` + ipam + `}`)},
 		Log:  slog.New(slog.DiscardHandler),

@@ -11,7 +11,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 
 	"calico-cni/pkg/dataplane"
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 )
 
 // Status returns nil when an ADD would succeed, and else why not: running pods' trouble first. The runtime asks every few
@@ -26,14 +26,14 @@ func (p *Plugin) Status(ctx context.Context, args *skel.CmdArgs) error {
 		return err
 	}
 	if _, err := a.readMTU(); err != nil {
-		return fmt.Errorf("%w: %w", ipamplugin.ErrCannotAdd, err)
+		return fmt.Errorf("%w: %w", nodeipam.ErrCannotAdd, err)
 	}
 	if a.blockIPAM() || a.Conf.NamesAPI() {
 		if err := a.Standing(ctx); err != nil {
 			return err
 		}
 	} else if _, err := a.NodeName(a.Conf); err != nil {
-		return fmt.Errorf("%w: %w", ipamplugin.ErrCannotAdd, err)
+		return fmt.Errorf("%w: %w", nodeipam.ErrCannotAdd, err)
 	}
 	return a.delegateStatus(ctx)
 }
@@ -42,7 +42,7 @@ func (p *Plugin) Status(ctx context.Context, args *skel.CmdArgs) error {
 func (a *attachment) podsFare(ctx context.Context) error {
 	all, err := a.dataplane.List(ctx)
 	if err != nil {
-		return fmt.Errorf("%w: %w", ipamplugin.ErrCannotAdd, err)
+		return fmt.Errorf("%w: %w", nodeipam.ErrCannotAdd, err)
 	}
 	faults, first := 0, ""
 	for _, attachment := range all {
@@ -67,7 +67,7 @@ func (a *attachment) delegateStatus(ctx context.Context) error {
 		var err error
 		// Not the node's own: to read the node takes a request.
 		if stdin, err = withAnyCIDRs(stdin); err != nil {
-			return fmt.Errorf("%w: %w", ipamplugin.ErrCannotAdd, err)
+			return fmt.Errorf("%w: %w", nodeipam.ErrCannotAdd, err)
 		}
 	}
 	err := invoke.DelegateStatus(ctx, a.Conf.IPAM.Type, stdin, delegateExec())
@@ -78,7 +78,7 @@ func (a *attachment) delegateStatus(ctx context.Context) error {
 	if errors.As(err, &answer) && answer.Code != 0 {
 		return fmt.Errorf("IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
 	}
-	return fmt.Errorf("%w: %w", ipamplugin.ErrCannotAdd, a.ran(err))
+	return fmt.Errorf("%w: %w", nodeipam.ErrCannotAdd, a.ran(err))
 }
 
 // lacksVerb reports whether a plugin that is older than a verb says so: by the version, or, as those of the time before

@@ -13,7 +13,7 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/netfault"
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 )
 
 // Gates is how readiness gates are asked.
@@ -65,7 +65,7 @@ func (a *add) awaitGate(ctx context.Context, gate string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: readiness gate %s is closed: %w; see what answers there", ipamplugin.ErrNotUp, redacted(gate), last)
+			return fmt.Errorf("%w: readiness gate %s is closed: %w; see what answers there", nodeipam.ErrNotUp, redacted(gate), last)
 		case <-time.After(a.gates.Poll):
 		}
 	}

@@ -13,15 +13,15 @@ import (
 	"testing"
 	"time"
 
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/workload"
 )
 
 // gated is an ADD that waits for gates, long before it asks the API server.
 func gated(patience time.Duration, gates ...string) *add {
 	return &add{attachment: &attachment{
-		Command: &ipamplugin.Command{Conf: &netconf.NetConf{ReadinessGates: gates}, Log: slog.New(slog.DiscardHandler)},
+		Command: &nodeipam.Command{Conf: &netconf.NetConf{ReadinessGates: gates}, Log: slog.New(slog.DiscardHandler)},
 		gates:   Gates{Transport: http.DefaultTransport, Patience: patience, Poll: time.Millisecond},
 	}}
 }
@@ -60,7 +60,7 @@ func TestAGateThatStaysClosedIsNamedWithWhatItSaysAndWithoutItsSecrets(t *testin
 		{withPassword, strings.TrimPrefix(closed, "http://") + "/ready is closed"}, {withPassword, "it answers 503 Service Unavailable"}, {dead.URL, "connection refused"},
 	} {
 		err := gated(50*time.Millisecond, c.url, next).awaitGates(t.Context())
-		if !errors.Is(err, ipamplugin.ErrNotUp) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
+		if !errors.Is(err, nodeipam.ErrNotUp) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: error %v, want one that says %q", c.url, err, c.says)
 		}
 	}

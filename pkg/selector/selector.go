@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package selector implements Calico's selector language: expressions over labels, such as the nodeSelector and the
 // namespaceSelector of an IPPool.
 //

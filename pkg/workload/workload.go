@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package workload identifies the workload of a network attachment: the container and its interface, the Kubernetes pod
 // if there is one, and the names derived from these (the IPAM handle and the host interface). These names are a
 // contract with Calico: its node agent finds a pod's interface by them.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package apiserver runs a real Kubernetes API server, with RBAC and service accounts, for tests and the demo.
 //
 // The server is one process, `kubed server`: etcd and kube-apiserver. There are no controllers, no scheduler and

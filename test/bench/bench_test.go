@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bench
 
 import (
@@ -18,24 +20,25 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// effort says how much is measured.
+// effort is the amount of measurements.
 type effort struct {
-	// starts of programs, alone attachments one at a time, peaks of memory.
+	// starts is the number of program starts, alone of attachments one at a time, peaks of memory measurements.
 	starts, alone, peaks int
-	// together is how many pods are attached tenfold at a time, burst how many at once, repeats how many times both are done.
+	// together is the number of pods attached ten at a time, burst of those attached at once, repeats how often both
+	// are done.
 	together, burst, repeats int
-	// batches of perBatch pods, and as many of the mix, show what the API server spends.
+	// The API server is measured with batches of perBatch pods, and as many of the mix.
 	batches, perBatch int
-	// crowded is how many pods the node has in the end, probes how many are attached beside them to see what that costs.
+	// crowded is the final number of pods on the node, probes the number of pods attached beside them.
 	crowded, probes int
-	// blocks are written to the store for the last measurement; 0 leaves it out.
+	// blocks is the number of blocks written to the store for the last measurement; 0 skips it.
 	blocks int
 }
 
-// atATime is how many pods a busy kubelet attaches side by side.
+// atATime is the number of pods that a busy kubelet attaches concurrently.
 const atATime = 10
 
-// bench is the node that is measured on.
+// bench is the node that is measured.
 type bench struct {
 	*testing.T
 	effort effort
@@ -43,7 +46,8 @@ type bench struct {
 	tools  string
 	proxy  *proxy.Proxy
 	all    []contender
-	// pods are attached and detached again and again, so that what the kernel does behind a namespace that goes is not in between.
+	// pods are attached and detached repeatedly, so that the kernel's cleanup of deleted namespaces does not affect the
+	// results.
 	pods []*node.Pod
 }
 
@@ -57,7 +61,7 @@ func newBench(t *testing.T, e effort) *bench {
 		must(t, err)
 		b.pods = append(b.pods, pod)
 	}
-	// One pod stays, so that the node is in its steady state: it has a block with room.
+	// One pod remains, so that the node is in its steady state: it has a block with free addresses.
 	warm, err := n.CreatePod(t.Context(), "warm")
 	must(t, err)
 	b.call(b.all[0], "ADD", warm)
@@ -65,7 +69,7 @@ func newBench(t *testing.T, e effort) *bench {
 	return b
 }
 
-// call calls a plugin and expects it to succeed.
+// call calls a plugin and expects success.
 func (b *bench) call(c contender, verb string, p *node.Pod) spent {
 	b.Helper()
 	s, err := c.call(verb, p, c.config)
@@ -73,16 +77,16 @@ func (b *bench) call(c contender, verb string, p *node.Pod) spent {
 	return s
 }
 
-// probe is one pod more: the last, which nothing else attaches.
+// probe returns the last pod, which nothing else attaches.
 func (b *bench) probe() *node.Pod { return b.pods[len(b.pods)-1] }
 
-// traffic is what a call asks of the API server.
+// traffic is the API traffic of a call.
 type traffic struct {
 	requests, rounds, connections, bytes int
 	lines                                string
 }
 
-// countTraffic counts it, by verb and contender, in a steady state.
+// countTraffic counts the traffic in the steady state, by verb and contender.
 func (b *bench) countTraffic() map[string]map[string]traffic {
 	b.Helper()
 	out := map[string]map[string]traffic{"ADD": {}, "DEL": {}}
@@ -90,7 +94,7 @@ func (b *bench) countTraffic() map[string]map[string]traffic {
 		if c.counted == nil {
 			continue
 		}
-		// A node remembers its blocks by the server, and the proxy is another one.
+		// The block cache belongs to a server, and the proxy is another server.
 		for _, verb := range verbs {
 			_, err := c.call(verb, b.probe(), c.counted)
 			must(b.T, err)
@@ -110,7 +114,7 @@ func (b *bench) countTraffic() map[string]map[string]traffic {
 	return out
 }
 
-// startUp measures how long the programs take to say their version, and hello world to do nothing, in milliseconds.
+// startUp measures how long the programs take to print their version, and how long hello world takes, in milliseconds.
 func (b *bench) startUp() map[string]sample {
 	b.Helper()
 	out := map[string]sample{}
@@ -126,7 +130,7 @@ func (b *bench) startUp() map[string]sample {
 	return out
 }
 
-// sizes returns the sizes of the binaries in MB, that of all that is installed as "installed".
+// sizes returns the sizes of the binaries in MB, and the total of all installed ones as "installed".
 func (b *bench) sizes() map[string]float64 {
 	b.Helper()
 	out := map[string]float64{}
@@ -169,17 +173,17 @@ func (b *bench) measurePeaks() map[string]map[string]sample {
 	return out
 }
 
-// growth is how the cost of an ADD and a DEL grows.
+// growth shows how the cost of an ADD and a DEL grows.
 type growth struct {
-	// few and many are beside one pod and beside as many as a node has; full is beside one pod, when the store is full.
+	// few and many are the costs beside one pod and beside a full node; full is that beside one pod with a full store.
 	few, many, full figures
-	// nth has what the ADD of the n-th pod took.
+	// nth has the times of the ADDs of the n-th pods.
 	nth sample
-	// filled is how long it took to fill the store.
+	// filled is the time to fill the store.
 	filled time.Duration
 }
 
-// of is how many times longer an ADD takes than beside one pod.
+// of returns the ratio of an ADD's time to that beside one pod.
 func (g growth) of(to figures, name string) float64 {
 	return to["ADD"][name].wall.median() / g.few["ADD"][name].wall.median()
 }
@@ -188,7 +192,7 @@ func (b *bench) measureGrowth() growth {
 	b.Helper()
 	g := growth{few: b.measureAlone(b.effort.probes)}
 	first := b.all[0]
-	others := b.pods[:b.effort.crowded-2] // beside the one that is always there, and the probe
+	others := b.pods[:b.effort.crowded-2] // besides the permanent pod and the probe
 	for _, p := range others {
 		g.nth = append(g.nth, b.call(first, "ADD", p).wall)
 	}
@@ -204,10 +208,10 @@ func (b *bench) measureGrowth() growth {
 	return g
 }
 
-// settle is how long the API server is left alone after so many writes: it goes on with them for a while.
+// settle is the pause for the API server after many writes, which it processes for a while.
 const settle = 30 * time.Second
 
-// perNode and held are how many blocks a node of the crowd has, and how many pods a block.
+// perNode is the number of blocks of a node in the crowd, held the number of pods per block.
 const perNode, held = 4, 3
 
 // fill writes blocks, affinities and handles of many nodes.
@@ -218,18 +222,21 @@ func (b *bench) fill() time.Duration {
 	must(b.T, err)
 	cidr := netip.MustParsePrefix("10.0.0.0/9")
 	_, err = c.Settle(b.Context(), crowd.Group{
-		Nodes: crowd.Names("crowd", b.effort.blocks/perNode), Pool: pool.Pool{Name: "default-ipv4-ippool", CIDR: cidr, BlockSize: 26}, Blocks: perNode, Held: held,
+		Nodes: crowd.Names("crowd", b.effort.blocks/perNode), Pool: pool.Pool{
+			Name: "default-ipv4-ippool", CIDR: cidr,
+			BlockSize: 26,
+		}, Blocks: perNode, Held: held,
 	})
 	must(b.T, err)
 	return time.Since(started)
 }
 
-// result is all that was measured.
+// result has all measurements.
 type result struct {
 	effort               effort
 	started              time.Time
 	load                 string
-	others               float64 // the share of the machine that went elsewhere, in percent
+	others               float64 // CPU time of other processes, in percent
 	kernel, ram, version string
 	kubernetes           string
 	contenders           []string

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bench
 
 import (
@@ -7,7 +9,7 @@ import (
 	"strings"
 )
 
-// panel is one set of distributions on one axis, in milliseconds.
+// panel is a set of distributions on one axis, in milliseconds.
 type panel struct {
 	title string
 	rows  []row
@@ -19,7 +21,7 @@ type row struct {
 	values sample
 }
 
-// Measures of the drawing, in pixels.
+// Dimensions of the drawing, in pixels.
 const (
 	chartWidth = 860
 	labelWidth = 190
@@ -31,14 +33,16 @@ const (
 
 var colours = []string{"#1f6fb2", "#c2571a", "#5b7f2b", "#7a4fa3"}
 
-// chart draws panels, one below the other, as SVG: each value a dot, the median a line, the 90th percentile a thin one.
+// chart draws panels, one below the other, as SVG: each value as a dot, the median as a line, the 90th percentile as a
+// thin line.
 func chart(panels []panel) string {
 	var out strings.Builder
 	height := margin
 	for _, p := range panels {
 		height += titleSpace + len(p.rows)*rowHeight + axisSpace
 	}
-	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="13" fill="#222">`+"\n", chartWidth, height)
+	fmt.Fprintf(&out, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" `+
+		`font-size="13" fill="#222">`+"\n", chartWidth, height)
 	fmt.Fprintf(&out, `<rect width="%d" height="%d" fill="#fff"/>`+"\n", chartWidth, height)
 	y := margin
 	for _, p := range panels {
@@ -48,7 +52,7 @@ func chart(panels []panel) string {
 	return out.String()
 }
 
-// draw draws the panel from y downwards and returns where it ends.
+// draw draws the panel from y downwards and returns the position of its end.
 func (p panel) draw(out *strings.Builder, y int) int {
 	top := 0.0
 	for _, r := range p.rows {
@@ -74,16 +78,17 @@ func (p panel) draw(out *strings.Builder, y int) int {
 func (r row) draw(out *strings.Builder, x func(float64) float64, y int, colour string) {
 	fmt.Fprintf(out, `<text x="%d" y="%d">%s</text>`+"\n", margin, y+4, html.EscapeString(r.label))
 	for i, v := range r.values {
-		// The dots are spread over three lines, so that they do not hide each other.
+		// The dots are distributed over three lines, so that they do not hide each other.
 		fmt.Fprintf(out, `<circle cx="%.1f" cy="%d" r="2.6" fill="%s" fill-opacity="0.45"/>`, x(v), y+(i%3-1)*4, colour)
 	}
 	for _, mark := range []struct{ at, width float64 }{{r.values.median(), 3}, {r.values.quantile(0.9), 1}} {
-		fmt.Fprintf(out, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#222" stroke-width="%g"/>`, x(mark.at), x(mark.at), y-11, y+11, mark.width)
+		fmt.Fprintf(out, `<line x1="%.1f" x2="%.1f" y1="%d" y2="%d" stroke="#222" stroke-width="%g"/>`, x(mark.at),
+			x(mark.at), y-11, y+11, mark.width)
 	}
 	out.WriteString("\n")
 }
 
-// tick is the distance of an axis' ticks: 1, 2 or 5 times a power of ten, so that there are five to twelve of them.
+// tick returns the distance of an axis' ticks: 1, 2 or 5 times a power of ten, with five to twelve ticks.
 func tick(top float64) float64 {
 	if top <= 0 {
 		return 1

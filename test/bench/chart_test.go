@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bench
 
 import (
@@ -8,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestAChartIsXMLWithADotForEachValue(t *testing.T) {
+func TestChartIsXMLWithDotForEachValue(t *testing.T) {
 	drawing := chart([]panel{
 		{"ADD <ms>", []row{{"a & b", sample{1, 2, 3}}, {"c", sample{40}}}},
 		{"none", []row{{"d", nil}}},
@@ -31,12 +33,13 @@ func TestAChartIsXMLWithADotForEachValue(t *testing.T) {
 			text += string(token)
 		}
 	}
-	if dots != 4 || !strings.Contains(text, "ADD <ms>") || !strings.Contains(text, "a & b") || strings.Contains(drawing, "NaN") {
+	if dots != 4 || !strings.Contains(text, "ADD <ms>") || !strings.Contains(text, "a & b") ||
+		strings.Contains(drawing, "NaN") {
 		t.Errorf("%d dots, want 4:\n%s", dots, drawing)
 	}
 }
 
-func TestAnAxisHasFiveToTwelveTicks(t *testing.T) {
+func TestAxisHasFiveToTwelveTicks(t *testing.T) {
 	for top := 0.3; top < 20000; top *= 1.3 {
 		if n := top / tick(top); n < 4 || n > 12 {
 			t.Errorf("%g takes %g ticks of %g", top, n, tick(top))

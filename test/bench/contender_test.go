@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bench
 
 import (
@@ -15,27 +17,27 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// The names of the two that are always there. The second is what the first is held against.
+// The names of the two permanent contenders. The first is compared with the second.
 const (
 	ours = "calico"
 	peer = "ptp + host-local"
 )
 
-// verbs are those that are measured, in the order in which a pod sees them.
+// verbs are the measured verbs, in order.
 var verbs = []string{"ADD", "DEL"}
 
-// contender is a plugin that is measured.
+// contender is a measured plugin.
 type contender struct {
 	name string
-	// dir holds its binary, plugin, and those that it calls.
+	// dir contains its binary, plugin, and the binaries that it calls.
 	dir, plugin string
 	config      []byte
-	// counted is the configuration that leads through the proxy, nil for a plugin that asks no API server.
+	// counted is the configuration that uses the proxy, nil for a plugin that makes no API requests.
 	counted []byte
 }
 
-// contenders returns calico, ptp, and the peer of PEER_BIN, a directory with the binaries calico and calico-ipam of
-// somebody else.
+// contenders returns calico, ptp, and the peer in PEER_BIN, a directory with the binaries calico and calico-ipam of
+// another implementation.
 func contenders(t *testing.T, n *node.Node, p *proxy.Proxy) []contender {
 	t.Helper()
 	direct, counted := calicoConfig(t, n, n.Kubeconfig()), calicoConfig(t, n, p.Kubeconfig(t, n.Kubeconfig()))
@@ -44,13 +46,17 @@ func contenders(t *testing.T, n *node.Node, p *proxy.Proxy) []contender {
 		{name: peer, dir: n.Tools, plugin: "ptp", config: encode(t, map[string]any{
 			"cniVersion": "1.1.0", "name": "ptp", "type": "ptp", "mtu": 1450,
 			"ipam": map[string]any{
-				"type": "host-local", "dataDir": "/run/leases", "ranges": []any{[]any{map[string]any{"subnet": "10.200.0.0/16"}}},
+				"type": "host-local", "dataDir": "/run/leases",
+				"ranges": []any{[]any{map[string]any{"subnet": "10.200.0.0/16"}}},
 				"routes": []any{map[string]any{"dst": "0.0.0.0/0"}},
 			},
 		})},
 	}
 	if dir := os.Getenv("PEER_BIN"); dir != "" {
-		all = append(all, contender{name: "calico of PEER_BIN", dir: dir, plugin: "calico", config: direct, counted: counted})
+		all = append(all, contender{
+			name: "calico of PEER_BIN", dir: dir, plugin: "calico", config: direct,
+			counted: counted,
+		})
 	}
 	return all
 }
@@ -69,10 +75,11 @@ func encode(t *testing.T, v any) []byte {
 	return data
 }
 
-// spent is what one call took, in milliseconds: of time, and of CPU by the process and its children, user and system.
+// spent is the cost of a call in milliseconds: elapsed time, and CPU time of the process and its children (user and
+// system).
 type spent struct{ wall, cpu float64 }
 
-// command is a call of the plugin, ready to be started.
+// command returns a call of the plugin that is ready to be started.
 func (c contender) command(verb string, p *node.Pod, config []byte) *exec.Cmd {
 	cmd := exec.Command(filepath.Join(c.dir, c.plugin))
 	cmd.Stdin = bytes.NewReader(config)
@@ -83,7 +90,7 @@ func (c contender) command(verb string, p *node.Pod, config []byte) *exec.Cmd {
 	return cmd
 }
 
-// call calls the plugin and returns what that took.
+// call calls the plugin and returns the cost.
 func (c contender) call(verb string, p *node.Pod, config []byte) (spent, error) {
 	cmd := c.command(verb, p, config)
 	var stdout bytes.Buffer
@@ -116,10 +123,10 @@ func (c contender) peak(t *testing.T, tools, verb string, p *node.Pod) float64 {
 
 func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
-// figures are what several calls took, by verb and contender.
+// figures are the costs of several calls, by verb and contender.
 type figures map[string]map[string]*series
 
-// series is what several calls of one verb by one contender took.
+// series has the costs of several calls of one verb by one contender.
 type series struct{ wall, cpu sample }
 
 func (f figures) add(verb, contender string, s spent) {
@@ -133,7 +140,7 @@ func (f figures) add(verb, contender string, s spent) {
 	at.wall, at.cpu = append(at.wall, s.wall), append(at.cpu, s.cpu)
 }
 
-// alternate calls f for every contender in turn, n times over, the first one first in every other turn.
+// alternate calls f for every contender in turn, n times, in alternating order.
 func alternate(all []contender, n int, f func(turn int, c contender)) {
 	for turn := range n {
 		order := slices.Clone(all)

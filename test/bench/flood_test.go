@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bench
 
 import (
@@ -5,23 +7,23 @@ import (
 	"time"
 )
 
-// flood is many pods attached, or detached, side by side.
+// flood is the concurrent attachment or detachment of many pods.
 type flood struct {
-	// took is from the first call to the end of the last, in milliseconds.
+	// took is the time from the start of the first call to the end of the last, in milliseconds.
 	took float64
-	// each is what the calls took, in the order in which they ended; done is when that was, from the beginning.
+	// each has the times of the calls in the order of their end; done has the times of these ends since the start.
 	each, done sample
 	failures   []error
-	// used is the CPU time that was spent meanwhile.
+	// used is the CPU time during the flood.
 	used clock
 }
 
 func (f flood) perSecond() float64 { return 1000 * float64(len(f.each)) / f.took }
 
-// slowest is how much longer the last call took than the one in the middle.
+// slowest returns the ratio of the slowest call to the median.
 func (f flood) slowest() float64 { return f.each.most() / f.each.median() }
 
-// floods attaches and detaches pods, so many at a time, by verb and contender.
+// floods attaches and detaches pods, atATime at a time, by verb and contender.
 func (b *bench) floods(pods, atATime int) map[string]map[string][]flood {
 	b.Helper()
 	out := map[string]map[string][]flood{"ADD": {}, "DEL": {}}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bench
 
 import "fmt"
@@ -8,10 +10,10 @@ type goal struct {
 	reached           bool
 }
 
-// goals holds what was measured against what was wanted.
+// goals compares the measurements with the goals.
 func (r result) goals() []goal {
 	var out []goal
-	// most adds a goal of at most so much.
+	// most adds a goal with an upper bound.
 	most := func(figure string, got, want float64, unit string) {
 		out = append(out, goal{figure, fmt.Sprintf("at most %g%s", want, unit), short(got) + unit, got <= want})
 	}
@@ -21,7 +23,8 @@ func (r result) goals() []goal {
 	}{{"ADD", 11, 5}, {"DEL", 9, 5}} {
 		got := r.traffic[g.verb][ours]
 		out = append(out, goal{
-			"requests of a steady " + g.verb, fmt.Sprintf("at most %d, in %d rounds, on 1 connection", g.requests, g.rounds),
+			"requests of a steady " + g.verb, fmt.Sprintf("at most %d, in %d rounds, on 1 connection", g.requests,
+				g.rounds),
 			fmt.Sprintf("%d, in %d, on %d", got.requests, got.rounds, got.connections),
 			got.requests > 0 && got.requests <= g.requests && got.rounds <= g.rounds && got.connections == 1,
 		})
@@ -45,24 +48,27 @@ func (r result) goals() []goal {
 		most("start of `"+name+"` (VERSION)", r.startUp[name].over(r.startUp["hello"]).median(), 2.5, " x hello world")
 	}
 	most("API server and etcd, CPU of one pod's ADD and DEL", r.server.pod[ours].median(), 43, " ms")
-	// The peer asks no server: what it grows by is the machine's doing.
+	// The peer makes no API requests, so its growth is caused by the machine.
 	grown := func(what string, to figures) {
 		most(what, r.growth.of(to, ours), 1.2, " x")
 		out[len(out)-1].got += fmt.Sprintf(" (%s: %s x)", peer, short(r.growth.of(to, peer)))
 	}
 	grown(fmt.Sprintf("ADD with %d pods on the node, to that with 1", r.effort.crowded), r.growth.many)
 	if r.growth.full != nil {
-		grown(fmt.Sprintf("ADD with %d blocks, affinities and %d handles in the store, to that with next to none", r.effort.blocks, held*r.effort.blocks), r.growth.full)
+		grown(fmt.Sprintf("ADD with %d blocks, affinities and %d handles in the store, to that with "+
+			"next to none",
+			r.effort.blocks, held*r.effort.blocks), r.growth.full)
 	}
 	return out
 }
 
-// sizeNames are the binaries as a reader sees them.
+// sizeNames are the names of the binaries in the page.
 var sizeNames = map[string]string{
-	"calico": "`calico`", "calico-ipam": "`calico-ipam`", "install": "`install`", "installed": "everything installed, the standard plugins included",
+	"calico": "`calico`", "calico-ipam": "`calico-ipam`", "install": "`install`",
+	"installed": "everything installed, the standard plugins included",
 }
 
-// ratio is what a verb takes, one at a time, in what it takes ptp.
+// ratio returns the time of a verb, one at a time, relative to that of ptp.
 func (r result) ratio(verb string) sample {
 	return r.alone[verb][ours].wall.over(r.alone[verb][peer].wall)
 }
@@ -78,9 +84,15 @@ func (r result) floodGoals() []goal {
 	}
 	n := r.effort.burst
 	return []goal{
-		{fmt.Sprintf("ADD, %d at a time", atATime), "at least 40 pods/s", short(rate.median()) + " pods/s", rate.median() >= 40},
+		{
+			fmt.Sprintf("ADD, %d at a time", atATime), "at least 40 pods/s", short(rate.median()) + " pods/s",
+			rate.median() >= 40,
+		},
 		{fmt.Sprintf("ADD, %d at once: the last done", n), "within 4 s", short(last.most()) + " s", last.most() <= 4},
-		{fmt.Sprintf("ADD, %d at once: the slowest", n), "at most 3 x the median", short(slowest.most()) + " x", slowest.most() <= 3},
+		{
+			fmt.Sprintf("ADD, %d at once: the slowest", n), "at most 3 x the median", short(slowest.most()) + " x",
+			slowest.most() <= 3,
+		},
 		{"many at a time: failures", "none", fmt.Sprint(failures), failures == 0},
 	}
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bench
 
 import (
@@ -10,14 +12,14 @@ import (
 	"time"
 )
 
-// tick100 is the unit of the kernel's CPU times in /proc, in milliseconds: it is the same on every platform (proc(5)).
+// tick100 is the unit of CPU times in /proc in milliseconds, which is the same on every platform (proc(5)).
 const tick100 = 10
 
-// clock is how much CPU time was spent until now, in milliseconds.
+// clock is the CPU time used until now, in milliseconds.
 type clock struct {
 	at time.Time
-	// server is the API server's with etcd, plugins that of the processes that were waited for, own this process's, and
-	// machine that of everybody, the kernel included.
+	// server is that of the API server with etcd, plugins that of the finished child processes, own that of this
+	// process, and machine that of everything including the kernel.
 	server, plugins, own, machine float64
 }
 
@@ -30,21 +32,23 @@ func (b *bench) clock() clock {
 	}
 }
 
-// since returns what was spent between two readings, and how long that was in milliseconds.
+// since returns the CPU time between two readings, and the elapsed time in milliseconds.
 func (c clock) since(before clock) (spent clock, elapsed float64) {
 	return clock{
-		server: c.server - before.server, plugins: c.plugins - before.plugins, own: c.own - before.own, machine: c.machine - before.machine,
+		server: c.server - before.server, plugins: c.plugins - before.plugins, own: c.own - before.own,
+		machine: c.machine - before.machine,
 	}, ms(c.at.Sub(before.at))
 }
 
-// others is what was spent by processes that are not ours, and by the kernel on nobody's account.
+// others returns the CPU time of other processes and of unattributed kernel work.
 func (c clock) others() float64 { return max(0, c.machine-c.server-c.plugins-c.own) }
 
 func serverCPU(t *testing.T, pid int) float64 {
 	t.Helper()
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	must(t, err)
-	// The name, in parentheses, may have spaces. utime and stime are fields 14 and 15, the 12th and 13th behind it.
+	// The name, in parentheses, may contain spaces. utime and stime are fields 14 and 15, the 12th and 13th after the
+	// name.
 	fields := strings.Fields(string(data[strings.LastIndexByte(string(data), ')')+1:]))
 	return tick100 * (number(t, fields[11]) + number(t, fields[12]))
 }
@@ -78,7 +82,7 @@ func number(t *testing.T, text string) float64 {
 	return n
 }
 
-// memory is how much the machine has.
+// memory returns the memory size of the machine.
 func memory(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile("/proc/meminfo")
@@ -89,7 +93,7 @@ func memory(t *testing.T) string {
 	return fmt.Sprintf("%.0f GB", kB/1e6)
 }
 
-// kernel is the version of the kernel, without what a distribution adds to it.
+// kernel returns the kernel version without the suffix of the distribution.
 func kernel(t *testing.T) string {
 	t.Helper()
 	data, err := os.ReadFile("/proc/sys/kernel/osrelease")
@@ -98,7 +102,7 @@ func kernel(t *testing.T) string {
 	return version
 }
 
-// quiet reports whether a load average leaves the machine to what is measured.
+// quiet reports whether the load average is low enough for measurements.
 func quiet(loadavg string) bool {
 	var one float64
 	_, err := fmt.Sscan(loadavg, &one)

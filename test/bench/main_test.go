@@ -1,7 +1,10 @@
-// Package bench measures what a pod's ADD and DEL cost, side by side with ptp and host-local, which keep everything on
-// the local disk and ask no API server.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package bench measures the cost of a pod's ADD and DEL, compared with ptp and host-local, which keep their state on
+// the local disk and make no API requests.
 //
-// `go test` only tries whether all of it works. `make bench` measures, and writes docs/performance.md and its chart.
+// `go test` only checks that the measurements work. `make bench` measures, and writes docs/performance.md and its
+// chart.
 package bench
 
 import (
@@ -47,10 +50,10 @@ func outside(ctx context.Context) (int, error) {
 	return node.Outside(ctx, "BENCH", buildOthers)
 }
 
-// standard are the plugins of containernetworking that are installed with ours.
+// standard are the containernetworking plugins that are installed with ours.
 var standard = []string{"meta/bandwidth", "ipam/host-local", "main/loopback", "meta/portmap", "meta/tuning"}
 
-// buildOthers builds the standard plugins, ptp, and the programs that measure.
+// buildOthers builds the standard plugins, ptp, and the measuring programs.
 func buildOthers(ctx context.Context, dir string) error {
 	args := []string{"build", "-trimpath", "-ldflags", "-s -w", "-o", dir + "/", "./testdata/hello", "./testdata/peak"}
 	for _, path := range append([]string{"main/ptp"}, standard...) {
@@ -64,13 +67,14 @@ func buildOthers(ctx context.Context, dir string) error {
 	return nil
 }
 
-// startNode starts the node. It ends with the test.
+// startNode starts the node, which ends with the test.
 func startNode(t *testing.T) *node.Node {
 	t.Helper()
 	dir, err := os.MkdirTemp("/run", "node-")
 	must(t, err)
 	n, err := node.Start(t.Context(), node.Options{
-		Kubed: os.Getenv("BENCH_KUBED"), Tools: os.Getenv("BENCH_TOOLS"), Deploy: filepath.Join("..", "..", "deploy"), Dir: dir,
+		Kubed: os.Getenv("BENCH_KUBED"), Tools: os.Getenv("BENCH_TOOLS"), Deploy: filepath.Join("..", "..", "deploy"),
+		Dir: dir,
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, n.Server.Stop()) })

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bench
 
 import (
@@ -21,10 +23,11 @@ var (
 // TestPage writes docs/performance.md.
 func TestPage(t *testing.T) {
 	if *page == "" {
-		t.Skip("this takes long: run make bench")
+		t.Skip("slow: run make bench")
 	}
 	r := measure(t, effort{
-		starts: 60, alone: 60, peaks: 10, together: 100, burst: 100, repeats: 5, batches: 7, perBatch: 20, crowded: 110, probes: 25, blocks: *blocks,
+		starts: 60, alone: 60, peaks: 10, together: 100, burst: 100, repeats: 5, batches: 7, perBatch: 20, crowded: 110,
+		probes: 25, blocks: *blocks,
 	}, *version)
 	text := r.page()
 	must(t, os.WriteFile(*page, []byte(text), 0o644))
@@ -32,10 +35,11 @@ func TestPage(t *testing.T) {
 	t.Log("\n" + text)
 }
 
-// TestEverythingCanBeMeasured measures next to nothing, and expects a figure in each place.
-func TestEverythingCanBeMeasured(t *testing.T) {
+// TestMeasurementsWork makes minimal measurements and expects a figure in each place.
+func TestMeasurementsWork(t *testing.T) {
 	r := measure(t, effort{
-		starts: 1, alone: 1, peaks: 1, together: 3, burst: 3, repeats: 1, batches: 1, perBatch: 2, crowded: 4, probes: 1, blocks: 8,
+		starts: 1, alone: 1, peaks: 1, together: 3, burst: 3, repeats: 1, batches: 1, perBatch: 2, crowded: 4,
+		probes: 1, blocks: 8,
 	}, "")
 	text := r.page()
 	for _, bad := range []string{"| - |", "NaN", "Inf", "%!"} {
@@ -43,7 +47,7 @@ func TestEverythingCanBeMeasured(t *testing.T) {
 			t.Errorf("the page has %q in it", bad)
 		}
 	}
-	// What does not depend on the machine is as it is in a full run.
+	// Results that do not depend on the machine are the same as in a full run.
 	for _, g := range r.goals() {
 		if strings.HasPrefix(g.figure, "requests") && !g.reached {
 			t.Errorf("%s: %s, want %s", g.figure, g.got, g.want)
@@ -57,7 +61,7 @@ func TestEverythingCanBeMeasured(t *testing.T) {
 	}
 }
 
-// page is the whole file.
+// page returns the whole file.
 func (r result) page() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, `# Performance
@@ -69,7 +73,8 @@ went to other processes, and to the kernel on nobody's account.
 `, r.started.UTC().Format(time.DateOnly), runtime.NumCPU(), r.ram, r.kernel, runtime.Version(), r.kubernetes, r.version,
 		strings.Join(strings.Fields(r.load)[:3], ", "), r.others)
 	if !quiet(r.load) || r.others > noisy {
-		out.WriteString("**The machine was not quiet: other work ran beside this. Times are too long; what is compared side by side still can be.**\n\n")
+		out.WriteString("**The machine was not quiet: other work ran beside this. Times are too long; what is " +
+			"compared side by side still can be.**\n\n")
 	}
 	out.WriteString(intro)
 	r.writeGoals(&out)
@@ -80,7 +85,8 @@ went to other processes, and to the kernel on nobody's account.
 	return out.String()
 }
 
-// noisy is how many percent of the machine may go elsewhere: the kernel takes down interfaces on nobody's account.
+// noisy is the acceptable CPU time of others in percent. The kernel removes interfaces without attributing the time to
+// a process.
 const noisy = 15
 
 const intro = `Every call is one run of a built binary, as a runtime makes it, for a pod with IPv4. Held against it is ` + "`ptp`" + ` with
@@ -90,7 +96,7 @@ With PEER_BIN=directory another ` + "`calico`" + ` and ` + "`calico-ipam`" + ` t
 
 `
 
-// table writes the head of a table.
+// table writes the header of a table.
 func table(out *strings.Builder, columns ...string) {
 	fmt.Fprintf(out, "| %s |\n|%s\n", strings.Join(columns, " | "), strings.Repeat(" --- |", len(columns)))
 }
@@ -99,12 +105,14 @@ func (r result) writeGoals(out *strings.Builder) {
 	out.WriteString("## Goals\n\n")
 	table(out, "figure", "goal", "measured", "")
 	for _, g := range r.goals() {
-		fmt.Fprintf(out, "| %s | %s | %s | %s |\n", g.figure, g.want, g.got, map[bool]string{true: "reached", false: "**not reached**"}[g.reached])
+		fmt.Fprintf(out, "| %s | %s | %s | %s |\n", g.figure, g.want, g.got,
+			map[bool]string{true: "reached", false: "**not reached**"}[g.reached])
 	}
 }
 
 func (r result) writeAlone(out *strings.Builder) {
-	fmt.Fprintf(out, "\n## One at a time\n\n%d times each. CPU is that of the process and its children, user and system; memory that of the largest process.\n\n", r.effort.alone)
+	fmt.Fprintf(out, "\n## One at a time\n\n%d times each. CPU is that of the process and its children, user and "+
+		"system; memory that of the largest process.\n\n", r.effort.alone)
 	table(out, "", "ms, p50", "p90", "to ptp + host-local", "CPU ms", "peak MiB")
 	for _, verb := range verbs {
 		for _, name := range r.contenders {
@@ -113,7 +121,8 @@ func (r result) writeAlone(out *strings.Builder) {
 				s.wall.over(r.alone[verb][peer].wall), s.cpu, r.peaks[verb][name])
 		}
 	}
-	fmt.Fprintf(out, "\n![distributions](performance.svg)\n\n## Start\n\nVERSION, and a hello world that does nothing, %d times each.\n\n", r.effort.starts)
+	fmt.Fprintf(out, "\n![distributions](performance.svg)\n\n## Start\n\nVERSION, and a hello world that does "+
+		"nothing, %d times each.\n\n", r.effort.starts)
 	table(out, "", "ms", "to hello world")
 	for _, name := range []string{"hello", "calico", "calico-ipam", "ptp"} {
 		fmt.Fprintf(out, "| `%s` | %s | %s |\n", name, r.startUp[name], r.startUp[name].over(r.startUp["hello"]))
@@ -121,8 +130,10 @@ func (r result) writeAlone(out *strings.Builder) {
 }
 
 func (r result) writeFloods(out *strings.Builder) {
-	fmt.Fprintf(out, "\n## Many at a time\n\nSo many pods side by side, %d times over. *Busy* is how much of the machine's CPU was used meanwhile; behind it, where a pod's share of\n"+
-		"that went, in milliseconds. What is not the plugin's or the server's is the kernel's, this program's and others'.\n\n", r.effort.repeats)
+	fmt.Fprintf(out, "\n## Many at a time\n\nSo many pods side by side, %d times over. *Busy* is how much of the "+
+		"machine's CPU was used meanwhile; behind it, where a pod's share of\n"+
+		"that went, in milliseconds. What is not the plugin's or the server's is the kernel's, this program's and "+
+		"others'.\n\n", r.effort.repeats)
 	table(out, "", "pods/s", "last done, s", "p50, ms", "slowest to p50", "failed", "busy", "plugin", "server", "rest")
 	for _, s := range []struct {
 		name   string
@@ -140,7 +151,7 @@ func (r result) writeFloods(out *strings.Builder) {
 	out.WriteString(r.bound())
 }
 
-// bound says what keeps calico from attaching more pods a second.
+// bound says what limits the rate at which calico attaches pods.
 func (r result) bound() string {
 	var used clock
 	took, n := 0.0, 0.0
@@ -150,13 +161,15 @@ func (r result) bound() string {
 	}
 	busy := 100 * used.machine / took / float64(runtime.NumCPU())
 	if busy < saturated {
-		return fmt.Sprintf("\nTen at a time leave the machine idle for %.0f %% of the time: it is not the CPU that bounds calico's ADD.\n", 100-busy)
+		return fmt.Sprintf("\nTen at a time leave the machine idle for %.0f %% of the time: it is not the CPU that "+
+			"bounds calico's ADD.\n", 100-busy)
 	}
-	return fmt.Sprintf("\nTen at a time keep the machine %.0f %% busy: the CPU bounds calico's ADD. Of %s ms a pod, the plugin takes %s and the server %s.\n",
+	return fmt.Sprintf("\nTen at a time keep the machine %.0f %% busy: the CPU bounds calico's ADD. Of %s ms a pod, "+
+		"the plugin takes %s and the server %s.\n",
 		busy, short(used.machine/n), short(used.plugins/n), short(used.server/n))
 }
 
-// saturated is how many percent of the machine's CPU are all that one can have.
+// saturated is the percentage of CPU time that counts as full use of the machine.
 const saturated = 90
 
 func floodCells(floods []flood) string {
@@ -164,13 +177,15 @@ func floodCells(floods []flood) string {
 	failures := 0
 	for _, f := range floods {
 		n := float64(len(f.each))
-		rate, last, p50, slowest = append(rate, f.perSecond()), append(last, f.took/1000), append(p50, f.each.median()), append(slowest, f.slowest())
+		rate, last, p50, slowest = append(rate, f.perSecond()), append(last, f.took/1000), append(p50,
+			f.each.median()), append(slowest, f.slowest())
 		busy = append(busy, 100*f.used.machine/f.took/float64(runtime.NumCPU()))
 		plugin, server = append(plugin, f.used.plugins/n), append(server, f.used.server/n)
 		rest = append(rest, (f.used.others()+f.used.own)/n)
 		failures += len(f.failures)
 	}
-	return fmt.Sprintf(" %s | %s | %s | %s | %d | %.0f %% | %s | %s | %s |", rate, last, p50, slowest, failures, busy.median(),
+	return fmt.Sprintf(" %s | %s | %s | %s | %d | %.0f %% | %s | %s | %s |", rate, last, p50, slowest, failures,
+		busy.median(),
 		short(plugin.median()), short(server.median()), short(rest.median()))
 }
 
@@ -186,7 +201,8 @@ replaced, read %d times, replaced, and deleted. Bytes are those of the bodies. C
 	table(out, "", "requests", "rounds", "connections", "kB", "CPU ms, ADD and DEL", "to the mix")
 	for _, name := range r.contenders {
 		if add, del := r.traffic["ADD"][name], r.traffic["DEL"][name]; add.requests > 0 {
-			fmt.Fprintf(out, "| %s, ADD, DEL | %d, %d | %d, %d | %d, %d | %.1f, %.1f | %s | %s |\n", name, add.requests, del.requests, add.rounds, del.rounds,
+			fmt.Fprintf(out, "| %s, ADD, DEL | %d, %d | %d, %d | %d, %d | %.1f, %.1f | %s | %s |\n", name, add.requests,
+				del.requests, add.rounds, del.rounds,
 				add.connections, del.connections, float64(add.bytes)/1000, float64(del.bytes)/1000, r.server.pod[name], r.server.pod[name].over(r.server.mix))
 		}
 	}
@@ -196,7 +212,8 @@ replaced, read %d times, replaced, and deleted. Bytes are those of the bodies. C
 func (r result) writeGrowth(out *strings.Builder) {
 	fmt.Fprintf(out, "\n## How cost grows\n\nMilliseconds, %d times each.", r.effort.probes)
 	if r.growth.full != nil {
-		fmt.Fprintf(out, " The full store has %d blocks and affinities and %d handles of %d nodes in it; to fill it took %.0f s.",
+		fmt.Fprintf(out, " The full store has %d blocks and affinities and %d handles of %d nodes in it; to fill it "+
+			"took %.0f s.",
 			r.effort.blocks, held*r.effort.blocks, r.effort.blocks/perNode, r.growth.filled.Seconds())
 	}
 	out.WriteString("\n\n")
@@ -207,12 +224,13 @@ func (r result) writeGrowth(out *strings.Builder) {
 			if r.growth.full != nil {
 				full = r.growth.full[verb][name].wall.String()
 			}
-			fmt.Fprintf(out, "| %s, %s | %s | %s | %s |\n", verb, name, r.growth.few[verb][name].wall, r.growth.many[verb][name].wall, full)
+			fmt.Fprintf(out, "| %s, %s | %s | %s | %s |\n", verb, name, r.growth.few[verb][name].wall,
+				r.growth.many[verb][name].wall, full)
 		}
 	}
 }
 
-// panels are what the chart shows.
+// panels returns the panels of the chart.
 func (r result) panels() []panel {
 	var out []panel
 	for _, verb := range verbs {
@@ -228,6 +246,9 @@ func (r result) panels() []panel {
 		slices.SortFunc(runs, func(a, b flood) int { return int(a.took - b.took) })
 		p.rows = append(p.rows, row{name + " (median run)", runs[len(runs)/2].done})
 	}
-	n := panel{title: fmt.Sprintf("ADD of the 1st to the %dth pod of the node: milliseconds", r.effort.crowded), rows: []row{{ours, r.growth.nth}}}
+	n := panel{
+		title: fmt.Sprintf("ADD of the 1st to the %dth pod of the node: milliseconds", r.effort.crowded),
+		rows:  []row{{ours, r.growth.nth}},
+	}
 	return append(out, p, n)
 }

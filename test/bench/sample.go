@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bench
 
 import (
@@ -6,10 +8,10 @@ import (
 	"slices"
 )
 
-// sample is what was measured of one thing, in the order in which it was.
+// sample has the measurements of one quantity, in order.
 type sample []float64
 
-// quantile returns the smallest value that is not below a share p of the sample, 0 of none.
+// quantile returns the smallest value that is not below a share p of the sample, 0 for an empty sample.
 func (s sample) quantile(p float64) float64 {
 	if len(s) == 0 {
 		return 0
@@ -24,7 +26,7 @@ func (s sample) least() float64 { return s.quantile(0) }
 
 func (s sample) most() float64 { return s.quantile(1) }
 
-// over divides one sample by another, pair by pair: what disturbs the machine disturbs both of a pair.
+// over divides one sample by another pairwise, so that disturbances of the machine affect both values of a pair.
 func (s sample) over(other sample) sample {
 	var out sample
 	for i := range min(len(s), len(other)) {
@@ -33,7 +35,7 @@ func (s sample) over(other sample) sample {
 	return out
 }
 
-// String shows the median, and the least and the most in parentheses.
+// String shows the median, and the minimum and maximum in parentheses.
 func (s sample) String() string {
 	if len(s) == 0 {
 		return "-"
@@ -41,7 +43,7 @@ func (s sample) String() string {
 	return fmt.Sprintf("%s (%s to %s)", short(s.median()), short(s.least()), short(s.most()))
 }
 
-// short shows a number with as many digits as mean anything: two below 10, else none behind the point.
+// short formats a number with its significant digits: two decimals below 10, otherwise none.
 func short(v float64) string {
 	switch {
 	case v < 1:

@@ -1,8 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bench
 
 import "testing"
 
-func TestASampleSaysWhatIsInIt(t *testing.T) {
+func TestSampleStatistics(t *testing.T) {
 	for _, c := range []struct {
 		in              sample
 		median, p90, of float64
@@ -21,7 +23,7 @@ func TestASampleSaysWhatIsInIt(t *testing.T) {
 	}
 }
 
-func TestRatiosAreTakenPairByPair(t *testing.T) {
+func TestRatiosArePairwise(t *testing.T) {
 	if got := (sample{2, 30}).over(sample{1, 10, 5}).String(); got != "2.0 (2.0 to 3.0)" {
 		t.Errorf("got %s", got)
 	}

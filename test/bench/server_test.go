@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package bench
 
 import (
@@ -11,19 +13,19 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// serverCost is what the API server with its etcd spends, in milliseconds of CPU.
+// serverCost is the CPU time of the API server with its etcd, in milliseconds.
 type serverCost struct {
-	// pod is for an ADD and a DEL, by contender; mix for one time the mix of plain requests.
+	// pod is for an ADD and a DEL, by contender; mix is for one run of the mix of plain requests.
 	pod map[string]sample
 	mix sample
-	// idle is what it spends of each second when nobody asks.
+	// idle is the CPU time per second without requests.
 	idle float64
 }
 
-// mixGets is how many reads the mix has, beside which it has four writes.
+// mixGets is the number of reads in the mix, which also has four writes.
 const mixGets = 12
 
-// idleFor is how long it is watched while idle.
+// idleFor is the duration of the idle measurement.
 const idleFor = 2 * time.Second
 
 func (b *bench) measureServer(ctx context.Context) serverCost {
@@ -33,7 +35,7 @@ func (b *bench) measureServer(ctx context.Context) serverCost {
 	time.Sleep(idleFor)
 	spent, elapsed := b.clock().since(before)
 	out.idle = 1000 * spent.server / elapsed
-	// each returns what one of perBatch calls of f makes the server spend, beyond what it spends idle.
+	// each returns the server's CPU time for one of perBatch calls of f, minus that of an idle server.
 	each := func(f func(i int)) float64 {
 		before := b.clock()
 		for i := range b.effort.perBatch {
@@ -58,11 +60,14 @@ func (b *bench) measureServer(ctx context.Context) serverCost {
 	return out
 }
 
-// mix makes sixteen plain requests, one after the other, on a connection that is kept: a ConfigMap of 1 kB is created,
-// read six times, replaced, read six times, replaced, and deleted.
+// mix makes sixteen plain requests in sequence on one connection: a ConfigMap of 1 kB is created, read six times,
+// replaced, read six times, replaced, and deleted.
 func (b *bench) mix(ctx context.Context) {
 	b.Helper()
-	maps := b.node.Server.Dynamic().Resource(schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}).Namespace("default")
+	maps := b.node.Server.Dynamic().Resource(schema.GroupVersionResource{
+		Version:  "v1",
+		Resource: "configmaps",
+	}).Namespace("default")
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "mix"},
 		"data": map[string]any{"text": strings.Repeat("0123456789", 100)},

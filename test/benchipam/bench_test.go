@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package benchipam
 
 import (
@@ -10,36 +12,37 @@ import (
 	"time"
 
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/test/crowd"
 	"calico-cni/test/node"
 	"calico-cni/test/proxy"
 )
 
-// perBlock is how many addresses a block has.
+// perBlock is the number of addresses per block.
 const perBlock = 64
 
-// measured is the pod whose ADD or DEL is measured.
+// measured is the name of the pod whose ADD or DEL is measured.
 const measured = "measured"
 
-// size says how large the clusters are.
+// size is the size of the clusters.
 type size struct {
-	// nodes share the pools wide and third half and half, with blocks blocks each and held pods a block.
+	// nodes use the pools wide and third, half each, with a number of blocks and pods per block.
 	nodes, blocks, held int
 	wide, third         string
-	// small is the prefix length of the pools that are all claimed, huge that of the one beyond a walk.
+	// small is the prefix length of the fully claimed pools, huge that of the pool that exceeds a walk.
 	small, huge int
-	// counted is how many nodes a situation is counted on, and timed on how many more the time is taken.
+	// counted is the number of nodes on which requests are counted, timed the number of further nodes on which time is
+	// measured.
 	counted, timed int
 }
 
-// bench is the cluster that is measured.
+// bench is the measured cluster.
 type bench struct {
 	*testing.T
 	size    size
 	node    *node.Node
 	proxy   *proxy.Proxy
-	counted string // the kubeconfig that leads through the proxy
+	counted string // the kubeconfig that uses the proxy
 	crowd   *crowd.Crowd
 	pools   map[string]pool.Pool
 	// stage is 0 while the cluster is empty, and 1 when it is full.
@@ -52,14 +55,17 @@ func newBench(t *testing.T, s size) *bench {
 	through := proxy.Start(t, n.Kubeconfig())
 	c, err := crowd.New(n.Server.Kubeconfig(), time.Now())
 	must(t, err)
-	b := &bench{T: t, size: s, node: n, proxy: through, counted: through.Kubeconfig(t, n.Kubeconfig()), crowd: c, pools: map[string]pool.Pool{}}
+	b := &bench{
+		T: t, size: s, node: n, proxy: through, counted: through.Kubeconfig(t, n.Kubeconfig()), crowd: c,
+		pools: map[string]pool.Pool{},
+	}
 	b.pool(wide, s.wide, 26)
 	b.pool(third, s.third, 26)
 	b.pool(wide6, "fd00:10::/64", 122)
 	return b
 }
 
-// pool makes a pool and remembers it.
+// pool creates a pool and records it.
 func (b *bench) pool(name, cidr string, blockSize int) {
 	b.Helper()
 	object := fmt.Sprintf("%s-%d", name, b.stage)
@@ -67,7 +73,7 @@ func (b *bench) pool(name, cidr string, blockSize int) {
 	b.pools[name] = pool.Pool{Name: object, CIDR: netip.MustParsePrefix(cidr), BlockSize: blockSize}
 }
 
-// settle lets the crowd write, and returns how many of a pool's blocks it has.
+// settle lets the crowd write, and returns the number of its blocks in a pool.
 func (b *bench) settle(g crowd.Group) int {
 	b.Helper()
 	blocks, err := b.crowd.Settle(b.Context(), g)
@@ -75,7 +81,7 @@ func (b *bench) settle(g crowd.Group) int {
 	return blocks
 }
 
-// lay makes the pools whose blocks are claimed by others.
+// lay creates the pools whose blocks are claimed by others.
 func (b *bench) lay() {
 	b.Helper()
 	cidr := func(third, bits int) string { return fmt.Sprintf("10.%d.0.0/%d", 192+32*b.stage+third, bits) }
@@ -95,7 +101,7 @@ func (b *bench) lay() {
 	b.settleAll(huge, 1<<(26-b.size.huge), perBlock)
 }
 
-// clear removes the pools of lay, lest the next stage has more of them than this one. Their blocks stay.
+// clear removes the pools of lay, so that the next stage does not have more pools. Their blocks stay.
 func (b *bench) clear() {
 	b.Helper()
 	for _, name := range []string{lent, idle, packed, capped, huge} {
@@ -103,30 +109,33 @@ func (b *bench) clear() {
 	}
 }
 
-// settleAll lets as many nodes as it takes claim blocks of a pool.
+// settleAll lets nodes claim all blocks of a pool.
 func (b *bench) settleAll(pool string, blocks, held int) {
 	b.Helper()
 	names := crowd.Names(fmt.Sprintf("%s-%d-held-%d", pool, b.stage, held), blocks)
 	b.settle(crowd.Group{Nodes: names, Pool: b.pools[pool], Blocks: 1, Held: held, NoHandles: held == perBlock})
 }
 
-// filled is what it took to fill the cluster.
+// filled describes the filling of the cluster.
 type filled struct {
 	blocks, handles int
-	// share is which part of a pool's blocks is taken, in percent.
+	// share is the percentage of claimed blocks per pool.
 	share map[string]float64
 	took  time.Duration
 }
 
-// labelled is where the plugins remember that the node's affinities have labels.
-var labelled = filepath.Join(ipamplugin.DefaultState, "ipam_upgraded")
+// labelled is the file in which the plugins record that the node's affinities have labels.
+var labelled = filepath.Join(nodeipam.DefaultState, "ipam_upgraded")
 
-// fill makes the empty cluster a full one.
+// fill turns the empty cluster into a full one.
 func (b *bench) fill() filled {
 	b.Helper()
 	started, f := time.Now(), filled{share: map[string]float64{}}
 	for _, name := range []string{wide, third} {
-		g := crowd.Group{Nodes: crowd.Names("crowd-"+name, b.size.nodes/2), Pool: b.pools[name], Blocks: b.size.blocks, Held: b.size.held}
+		g := crowd.Group{
+			Nodes: crowd.Names("crowd-"+name, b.size.nodes/2), Pool: b.pools[name], Blocks: b.size.blocks,
+			Held: b.size.held,
+		}
 		f.share[name] = 100 * float64(b.settle(g)) / float64(g.Pool.Blocks())
 		f.blocks += len(g.Nodes) * g.Blocks
 		f.handles += len(g.Nodes) * g.Blocks * g.Held
@@ -135,7 +144,7 @@ func (b *bench) fill() filled {
 	return f
 }
 
-// measure returns what a situation costs.
+// measure returns the cost of a situation.
 func (b *bench) measure(s situation) cost {
 	b.Helper()
 	counted, timed := b.size.counted, b.size.timed
@@ -143,7 +152,7 @@ func (b *bench) measure(s situation) cost {
 		counted, timed = 1, min(timed, 1)
 	}
 	hosts := b.hosts(s, counted+timed, counted)
-	must(b.T, os.MkdirAll(ipamplugin.DefaultState, 0o755))
+	must(b.T, os.MkdirAll(nodeipam.DefaultState, 0o755))
 	must(b.T, os.WriteFile(labelled, nil, 0o644))
 	if s.before != nil {
 		s.before(b, s, hosts)

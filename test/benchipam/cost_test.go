@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package benchipam
 
 import (
@@ -8,29 +10,29 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// most is how many times as much a call may cost in the full cluster.
+// most is the maximum ratio of the cost in the full cluster to that in the empty one.
 const most = 2
 
-// checkBytes bounds a check for overlapping blocks: the names of 2,112 blocks, compressed. A larger cluster is asked for a fixed
-// number of names instead (docs/decisions/0030-blocks-do-not-overlap.md).
+// checkBytes bounds a check for overlapping blocks: the compressed names of 2,112 blocks. In a larger cluster only a
+// fixed number of names is requested (docs/decisions/0030-blocks-do-not-overlap.md).
 const checkBytes = 130_000
 
-// small is a cluster for every day.
+// small is the cluster for ordinary test runs.
 var small = size{
 	nodes: 300, blocks: 4, held: 2, wide: "10.0.0.0/13", third: "10.128.0.0/15", small: 22, huge: 22, counted: 1,
 }
 
-// TestAFullClusterCostsNoMoreThanTwiceAnEmptyOne holds the cost of each situation in a cluster of 1,200 blocks against
-// that in one that has next to none. It fails when somebody lists what grows with the cluster.
-func TestAFullClusterCostsNoMoreThanTwiceAnEmptyOne(t *testing.T) {
+// TestFullClusterCostsAtMostTwice compares the cost of each situation in a cluster of 1,200 blocks with that in a
+// nearly empty one. It fails if a command lists something that grows with the cluster.
+func TestFullClusterCostsAtMostTwice(t *testing.T) {
 	b := newBench(t, small)
-	b.proxy.Arm(nil) // nothing is held back: rounds are not looked at here
+	b.proxy.Arm(nil) // no delays, because rounds are not counted here
 	empty := b.measureAll()
 	b.fill()
 	for i, full := range b.measureAll() {
 		before, after := empty[i].cost, full.cost
 		if before.most().requests < 5 || before.most().bytes < 1000 {
-			t.Errorf("%s took %+v: the proxy is not looking", full.name, before.most())
+			t.Errorf("%s took %+v: the proxy did not see the requests", full.name, before.most())
 		}
 		bytes := most*before.most().bytes + int64(full.checks)*checkBytes
 		if after.most().requests > most*before.most().requests || after.most().bytes > bytes {
@@ -46,7 +48,7 @@ type row struct {
 	cost
 }
 
-// measureAll measures all situations in the cluster as it is.
+// measureAll measures all situations in the current cluster.
 func (b *bench) measureAll() []row {
 	b.Helper()
 	rows := b.measureThese(common)
@@ -67,18 +69,18 @@ func (b *bench) measureThese(situations []situation) []row {
 	return rows
 }
 
-// cost is what a situation costs, node by node.
+// cost is the cost of a situation, per node.
 type cost struct {
 	calls []call
-	// times are those of calls that did not go through the proxy, which holds each request back.
+	// times are those of calls without the proxy, which delays each request.
 	times []time.Duration
-	// scanned is how many objects the server went through for the lists of a call, on average.
+	// scanned is the average number of objects that the server scans for the lists of a call.
 	scanned float64
-	// last are the requests of the last call counted.
+	// last are the requests of the last counted call.
 	last []proxy.Request
 }
 
-// call is what one call costs: bytes are those of the bodies that the server received and sent.
+// call is the cost of one call. bytes are those of the bodies in both directions.
 type call struct {
 	requests, rounds int
 	bytes            int64
@@ -93,7 +95,7 @@ func (c *cost) add(requests []proxy.Request) {
 	c.calls, c.last = append(c.calls, one), requests
 }
 
-// most is the most of each that any call cost.
+// most returns the maximum of each cost.
 func (c cost) most() call {
 	var m call
 	for _, one := range c.calls {
@@ -102,7 +104,7 @@ func (c cost) most() call {
 	return m
 }
 
-// mean is what a call cost on average: requests and bytes.
+// mean returns the average number of requests and bytes.
 func (c cost) mean() (requests, bytes float64) {
 	for _, one := range c.calls {
 		requests += float64(one.requests) / float64(len(c.calls))
@@ -111,7 +113,7 @@ func (c cost) mean() (requests, bytes float64) {
 	return requests, bytes
 }
 
-// median is the time in the middle, 0 where none was taken.
+// median returns the median time, 0 if none was measured.
 func (c cost) median() time.Duration {
 	if len(c.times) == 0 {
 		return 0

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package benchipam
 
 import (
@@ -10,20 +12,21 @@ import (
 	"calico-cni/test/node"
 )
 
-// host is a node, as far as the plugins can tell.
+// host is a node, from the point of view of the plugins.
 type host struct {
 	b *bench
 	s situation
-	// name is the node's, lock the file by which its commands wait for each other.
+	// name is the node's name, lock the lock file of its commands.
 	name, lock string
-	// counted says that the node's calls go through the proxy. A node remembers its blocks by the server.
+	// counted says that the node's calls use the proxy. The block cache belongs to one server.
 	counted bool
-	// before is run before the measured call.
+	// before runs before the measured call.
 	before func()
 	pods   map[string]*node.Pod
 }
 
-// hosts returns new nodes for a situation, the first of which are counted. Their names, and so their walks, are the same each time.
+// hosts returns new nodes for a situation. The first ones are counted. Their names, and therefore their walks, are
+// always the same.
 func (b *bench) hosts(s situation, n, counted int) []*host {
 	id := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
@@ -41,7 +44,7 @@ func (b *bench) hosts(s situation, n, counted int) []*host {
 	return hosts
 }
 
-// pod returns the node's pod of a name. One for `calico` has an object and a network namespace.
+// pod returns the node's pod with that name. A pod for `calico` has an object and a network namespace.
 func (h *host) pod(name string) *node.Pod {
 	h.b.Helper()
 	if p := h.pods[name]; p != nil {
@@ -58,25 +61,29 @@ func (h *host) pod(name string) *node.Pod {
 	return p
 }
 
-// call calls the situation's plugin for a pod, directly or through the proxy, and expects the situation's outcome.
+// call calls the situation's plugin for a pod, with or without the proxy, and expects the situation's result.
 func (h *host) call(verb string, p *node.Pod) {
 	h.b.Helper()
 	pools := h.b.pools
 	changes := map[string]any{
-		"nodename": h.name, "nodename_file_optional": true, "ipam_lock_file": h.lock, "ipam.assign_ipv6": fmt.Sprint(h.s.dual),
-		"ipam.ipv4_pools": []string{pools[h.s.pool].Name}, "ipam.ipv6_pools": []string{pools[wide6].Name},
+		"nodename": h.name, "nodename_file_optional": true, "ipam_lock_file": h.lock,
+		"ipam.assign_ipv6": fmt.Sprint(h.s.dual),
+		"ipam.ipv4_pools":  []string{pools[h.s.pool].Name}, "ipam.ipv6_pools": []string{pools[wide6].Name},
 	}
 	if h.counted {
 		changes["kubernetes.kubeconfig"] = h.b.counted
 	}
 	config, err := h.b.node.Config(changes)
 	must(h.b.T, err)
-	a, err := h.b.node.Run(h.b.Context(), node.Call{Plugin: cmp.Or(h.s.plugin, "calico-ipam"), Command: verb, Pod: p, Config: config})
+	a, err := h.b.node.Run(h.b.Context(), node.Call{
+		Plugin: cmp.Or(h.s.plugin, "calico-ipam"), Command: verb, Pod: p,
+		Config: config,
+	})
 	must(h.b.T, err)
 	h.expect(verb, a)
 }
 
-// expect checks that a call has come out as the situation wants it, lest the cost of something else is measured.
+// expect checks the result of a call, so that no other cost is measured by mistake.
 func (h *host) expect(verb string, a node.Answer) {
 	h.b.Helper()
 	var result struct{ IPs []json.RawMessage }
@@ -87,7 +94,7 @@ func (h *host) expect(verb string, a node.Answer) {
 	case verb == "ADD":
 		must(h.b.T, json.Unmarshal([]byte(a.Stdout), &result))
 		if want := map[bool]int{false: 1, true: 2}[h.s.dual]; len(result.IPs) != want {
-			h.b.Fatalf("ADD on %s gave %s, want %d addresses", h.name, a.Stdout, want)
+			h.b.Fatalf("ADD on %s returned %s, want %d addresses", h.name, a.Stdout, want)
 		}
 	}
 }

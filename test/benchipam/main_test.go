@@ -1,8 +1,10 @@
-// Package benchipam measures what an allocation costs the API server, in a cluster that is all but empty and in the same
-// one when it is full: requests, the rounds that they come in, and bytes.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package benchipam measures what an allocation costs the API server in a nearly empty cluster and in the same cluster
+// when it is full: requests, rounds and bytes.
 //
-// `go test` does so in a small cluster and holds the two against each other. `make bench-ipam` does so in one of 5,000
-// nodes and writes docs/ipam-cost.md.
+// `go test` compares the two in a small cluster. `make bench-ipam` uses a cluster of 5,000 nodes and writes
+// docs/ipam-cost.md.
 package benchipam
 
 import (
@@ -35,13 +37,14 @@ func run(m *testing.M) (int, error) {
 	return node.Outside(context.Background(), "BENCH")
 }
 
-// startNode starts the node that plays all nodes. It ends with the test.
+// startNode starts the node that represents all nodes. It ends with the test.
 func startNode(t *testing.T) *node.Node {
 	t.Helper()
 	dir, err := os.MkdirTemp("/run", "node-")
 	must(t, err)
 	n, err := node.Start(t.Context(), node.Options{
-		Kubed: os.Getenv("BENCH_KUBED"), Tools: os.Getenv("BENCH_TOOLS"), Deploy: filepath.Join("..", "..", "deploy"), Dir: dir,
+		Kubed: os.Getenv("BENCH_KUBED"), Tools: os.Getenv("BENCH_TOOLS"), Deploy: filepath.Join("..", "..", "deploy"),
+		Dir: dir,
 	})
 	must(t, err)
 	t.Cleanup(func() { must(t, n.Server.Stop()) })

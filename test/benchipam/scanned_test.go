@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package benchipam
 
 import (
@@ -7,8 +9,8 @@ import (
 	"strings"
 )
 
-// scanned is how many objects of ours the server has gone through until now to answer lists, in its cache and in etcd: what
-// a list costs it, however few objects a selector leaves.
+// scanned returns how many of our objects the server has scanned so far to answer lists, in its cache and in etcd. This
+// is the cost of a list, however few objects the selector matches.
 func (b *bench) scanned() float64 {
 	b.Helper()
 	metrics, err := b.node.Server.Client().Discovery().RESTClient().Get().AbsPath("/metrics").DoRaw(b.Context())
@@ -18,7 +20,8 @@ func (b *bench) scanned() float64 {
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		name, labels, _ := strings.Cut(lines.Text(), "{")
-		ours := name == "apiserver_cache_list_fetched_objects_total" || name == "apiserver_storage_list_fetched_objects_total"
+		ours := name == "apiserver_cache_list_fetched_objects_total" ||
+			name == "apiserver_storage_list_fetched_objects_total"
 		labels, value, _ := strings.Cut(labels, "} ")
 		if !ours || !strings.Contains(labels, `"crd.projectcalico.org"`) {
 			continue

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package benchipam
 
 import (
@@ -12,7 +14,8 @@ import (
 
 // large is the cluster of the table.
 var large = size{
-	nodes: 5000, blocks: 4, held: 3, wide: "10.0.0.0/9", third: "10.128.0.0/11", small: 18, huge: 14, counted: 5, timed: 5,
+	nodes: 5000, blocks: 4, held: 3, wide: "10.0.0.0/9", third: "10.128.0.0/11", small: 18, huge: 14, counted: 5,
+	timed: 5,
 }
 
 var (
@@ -23,7 +26,7 @@ var (
 // TestTable writes docs/ipam-cost.md.
 func TestTable(t *testing.T) {
 	if *table == "" {
-		t.Skip("this takes long: run make bench-ipam")
+		t.Skip("slow: run make bench-ipam")
 	}
 	b := newBench(t, large)
 	empty := b.measureAll()
@@ -36,7 +39,7 @@ func TestTable(t *testing.T) {
 	t.Log("\n" + page)
 }
 
-// page is the whole file.
+// page returns the whole file.
 func page(empty, full []row, f filled, s size, kubernetes string) string {
 	var out strings.Builder
 	fmt.Fprintf(&out, `# What an allocation costs the API server
@@ -72,7 +75,7 @@ of the one are taken, %.1f %% of the other's.
 	return out.String()
 }
 
-// pair shows what holds in the empty cluster and in the full one.
+// pair formats the values of the empty and the full cluster.
 func pair(empty, full string) string { return empty + " → " + full }
 
 func (c cost) requestsText() string {
@@ -85,7 +88,7 @@ func (c cost) bytesText() string {
 	return withMost(fmt.Sprintf("%.1f", mean/1000), fmt.Sprintf("%.1f", float64(c.most().bytes)/1000))
 }
 
-// withMost adds the highest to a mean that differs from it.
+// withMost appends the maximum to a mean if they differ.
 func withMost(mean, most string) string {
 	mean, most = strings.TrimSuffix(mean, ".0"), strings.TrimSuffix(most, ".0")
 	if mean == most {
@@ -94,7 +97,7 @@ func withMost(mean, most string) string {
 	return mean + " (" + most + ")"
 }
 
-// memory is how much the machine has.
+// memory returns the memory size of the machine.
 func memory() string {
 	var kB float64
 	data, err := os.ReadFile("/proc/meminfo")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package cgroup gives the nodes of a test cluster control groups of their own, beneath those of the process that starts
 // them, and takes these away again. It knows cgroup v1, which is what the nodes' runc and kubelet are set up for.
 package cgroup

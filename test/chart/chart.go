@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package chart renders the project's Helm chart with Helm's own engine, as `helm template` and `helm install` do.
 package chart
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -10,17 +12,17 @@ import (
 	"time"
 )
 
-// checkInterval is how often the checker looks.
+// checkInterval is the interval of the checks.
 const checkInterval = 500 * time.Millisecond
 
-// Checker looks at pods, kernel routes and blocks twice a second, and keeps what must never be:
+// Checker reads pods, kernel routes and blocks twice a second, and records states that must never exist:
 //
-//   - an address that two pods have
-//   - an address that is routed to two interfaces
-//   - an address that is routed to an interface, and free in its block: somebody else would get it
+//   - two pods have the same address
+//   - an address is routed to two interfaces
+//   - an address is routed to an interface but is free in its block, so that another pod could get it
 //
-// A moment is not one: reading takes time, and what is read first may have gone when the rest is read. So what counts is
-// what was there before and after.
+// The reads are not atomic: what is read first may be gone when the rest is read. So only what is present in two
+// consecutive rounds counts.
 type Checker struct {
 	cluster *Cluster
 	cancel  context.CancelFunc
@@ -29,7 +31,7 @@ type Checker struct {
 	mu     sync.Mutex
 	rounds int
 	wrong  []string
-	pods   Owners // those that two pods had in the round before
+	pods   Owners // addresses that two pods had in the previous round
 }
 
 // Check starts a checker.
@@ -38,7 +40,7 @@ func (c *Cluster) Check(ctx context.Context) *Checker {
 	k := &Checker{cluster: c, cancel: cancel}
 	k.done.Go(func() {
 		for ctx.Err() == nil {
-			// A look that has begun is finished; it does not take long.
+			// A round that has begun is finished. It is short.
 			k.round(context.WithoutCancel(ctx))
 			select {
 			case <-ctx.Done():
@@ -49,7 +51,7 @@ func (c *Cluster) Check(ctx context.Context) *Checker {
 	return k
 }
 
-// Stop ends the checker and returns what it has seen wrong, and how often it has looked.
+// Stop stops the checker. It returns the number of rounds and an error with the recorded states.
 func (k *Checker) Stop() (rounds int, err error) {
 	k.cancel()
 	k.done.Wait()
@@ -82,7 +84,7 @@ func (k *Checker) round(ctx context.Context) {
 	if blockErr == nil {
 		k.wrong = append(k.wrong, compare(routes, blocks)...)
 	} else {
-		// Without the API server there is still the kernel to ask.
+		// Without the API server only the kernel routes can be checked.
 		k.wrong = append(k.wrong, compare(routes, before)...)
 	}
 	if podErr == nil {
@@ -94,7 +96,7 @@ func (k *Checker) round(ctx context.Context) {
 	}
 }
 
-// compare returns what is wrong with what the kernels route, given what the blocks say.
+// compare returns the errors in the kernel routes, given the blocks.
 func compare(routes, blocks Owners) []string {
 	var wrong []string
 	for addr, owners := range routes {
@@ -108,7 +110,7 @@ func compare(routes, blocks Owners) []string {
 	return wrong
 }
 
-// both returns the owners that are in a and in b.
+// both returns the owners that are in both a and b.
 func both(a, b Owners) Owners {
 	in := Owners{}
 	for addr, owners := range a {
@@ -132,7 +134,8 @@ func shared(o Owners) Owners {
 	return out
 }
 
-// Settle waits until blocks and kernels have exactly the addresses of the pods there are. The error says what differs.
+// Settle waits until the blocks and kernels have exactly the addresses of the existing pods. The error shows the
+// differences.
 func (c *Cluster) Settle(ctx context.Context) error {
 	for {
 		err := c.settled(ctx)
@@ -171,7 +174,8 @@ func (c *Cluster) settled(ctx context.Context) error {
 		return out.text()
 	}
 	if pods.text() != blocks.text() || nodes(blocks) != nodes(routes) {
-		return fmt.Errorf("addresses differ\nof pods:\n%sin blocks:\n%srouted:\n%s", pods.text(), blocks.text(), routes.text())
+		return fmt.Errorf("addresses differ\nof pods:\n%sin blocks:\n%srouted:\n%s", pods.text(), blocks.text(),
+			routes.text())
 	}
 	return nil
 }

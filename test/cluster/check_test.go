@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -10,18 +12,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// TestCheckerSeesWhatMustNeverBe plants each fault in a state as it is read from a cluster.
-func TestCheckerSeesWhatMustNeverBe(t *testing.T) {
+// TestCheckerDetectsFaults creates each fault in a state as it is read from a cluster.
+func TestCheckerDetectsFaults(t *testing.T) {
 	a, b := netip.MustParseAddr("10.244.0.1"), netip.MustParseAddr("10.244.0.2")
 	for name, test := range map[string]struct {
 		routes, blocks Owners
 		want           []string
 	}{
-		"as it should be": {
+		"no fault": {
 			Owners{a: {"node-1 cali1#7"}}, Owners{a: {"node-1 default/x"}, b: {"node-1 default/y"}}, nil,
 		},
 		"routed and free": {
-			Owners{a: {"node-1 cali1#7"}}, Owners{b: {"node-1 default/y"}}, []string{"10.244.0.1 is routed to node-1 cali1#7, and free"},
+			Owners{a: {"node-1 cali1#7"}},
+			Owners{b: {"node-1 default/y"}},
+			[]string{"10.244.0.1 is routed to node-1 cali1#7, and free"},
 		},
 		"routed to two nodes": {
 			Owners{a: {"node-1 cali1#7", "node-2 cali2#9"}},
@@ -39,8 +43,8 @@ func TestCheckerSeesWhatMustNeverBe(t *testing.T) {
 	}
 }
 
-// TestOnlyWhatLastsCounts: an interface that was replaced between two looks is not there twice.
-func TestOnlyWhatLastsCounts(t *testing.T) {
+// TestCheckerIgnoresTransientStates: an interface that was replaced between two reads does not count twice.
+func TestCheckerIgnoresTransientStates(t *testing.T) {
 	a := netip.MustParseAddr("10.244.0.1")
 	before := Owners{a: {"node-1 cali1#7", "node-2 cali2#8"}}
 	after := Owners{a: {"node-1 cali1#7", "node-2 cali2#9"}}
@@ -52,20 +56,21 @@ func TestOnlyWhatLastsCounts(t *testing.T) {
 	}
 }
 
-// TestCheckerSeesAFaultOnACluster: an address of a pod is routed to another pod's interface on another node, by hand.
-func TestCheckerSeesAFaultOnACluster(t *testing.T) {
+// TestCheckerDetectsFaultInCluster routes an address of a pod to an interface of another pod on another node.
+func TestCheckerDetectsFaultInCluster(t *testing.T) {
 	needUnwatched(t, func() {})
 	apply(t, pod("a", "node-1", "")+pod("b", "node-2", ""))
 	ready(t, "a", "b")
 	checker := c.Check(t.Context())
 	a := addrs(t, "a")[0]
-	_, err := c.Nodes[1].Run(t.Context(), "sh", "-c", "ip route add "+a+" dev $(ip -o route get "+addrs(t, "b")[0]+" | sed 's/.* dev \\([^ ]*\\) .*/\\1/')")
+	_, err := c.Nodes[1].Run(t.Context(), "sh", "-c", "ip route add "+a+" dev $(ip -o route get "+addrs(t,
+		"b")[0]+" | sed 's/.* dev \\([^ ]*\\) .*/\\1/')")
 	do(t, err)
 	eventually(t, func() error {
 		checker.mu.Lock()
 		defer checker.mu.Unlock()
 		if len(checker.wrong) == 0 {
-			return errors.New("the checker has seen nothing wrong")
+			return errors.New("the checker has found no fault")
 		}
 		return nil
 	})
@@ -73,6 +78,6 @@ func TestCheckerSeesAFaultOnACluster(t *testing.T) {
 	do(t, err)
 	_, err = checker.Stop()
 	if err == nil || !strings.Contains(err.Error(), a+" is routed to node-1 ") {
-		t.Errorf("the checker says %v, want that %s is routed twice", err, a)
+		t.Errorf("the checker found %v, want %s routed twice", err, a)
 	}
 }

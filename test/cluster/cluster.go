@@ -1,13 +1,15 @@
-// Package cluster runs a real Kubernetes cluster on the project's plugins: API server, controllers and scheduler, and nodes
-// that are machines in namespaces, each with containerd, kubelet and kube-proxy. The plugins come as users get them, by the
-// image of `make image` and deploy/calico-cni.yaml.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cluster runs a real Kubernetes cluster on the project's plugins: API server, controllers and scheduler, and
+// nodes that are machines in namespaces, each with containerd, kubelet and kube-proxy. The plugins are installed as by
+// users, with the image of `make image` and deploy/calico-cni.yaml.
 //
-// A cluster lives in a sandbox (calico-cni/test/sandbox), whose first process starts it, and ends with it:
+// A cluster runs in a sandbox (calico-cni/test/sandbox), is started by its first process, and ends with it:
 //
-//	the sandbox's namespaces      API server, controller manager, scheduler; bridge "nodes" with 192.0.2.1
-//	  machine node-1 .. node-N    192.0.2.11 ..; containerd, kubelet, kube-proxy, pods
+// \tthe sandbox's namespaces      API server, controller manager, scheduler; bridge "nodes" with 192.0.2.1
+// \t  machine node-1 .. node-N    192.0.2.11 ..; containerd, kubelet, kube-proxy, pods
 //
-// Routes between the nodes' pods are set by the test bed: see routes.go.
+// The test bed sets the routes between the nodes' pods: see routes.go.
 package cluster
 
 import (
@@ -28,7 +30,8 @@ import (
 	"calico-cni/test/parts"
 )
 
-// The addresses that a cluster uses. Nodes and host are documentation's, pods and Services as kubeadm's users choose them.
+// The addresses of a cluster. Those of nodes and host are for documentation; those of pods and Services are common with
+// kubeadm.
 const (
 	Pods4     = "10.244.0.0/16"
 	Pods6     = "fd00:10:244::/64"
@@ -36,45 +39,47 @@ const (
 	Services6 = "fd00:10:96::/112"
 )
 
-// Host4 and Host6 are the addresses of the sandbox, which is the nodes' neighbour and has the API server.
+// Host4 and Host6 are the addresses of the sandbox, which is a neighbour of the nodes and runs the API server.
 var (
 	Host4 = netip.MustParseAddr("192.0.2.1")
 	Host6 = netip.MustParseAddr("2001:db8::1")
 )
 
-// readyTimeout bounds the start from the first node to the last one Ready, on a machine that is busy with other things.
+// readyTimeout bounds the time from the start of the first node until all nodes are Ready, on a busy machine.
 const readyTimeout = 5 * time.Minute
 
-// Options say what a cluster is made of.
+// Options describe a cluster.
 type Options struct {
 	Parts parts.Parts
 	Nodes int
-	// Dir is an empty directory of the sandbox for all that the cluster keeps.
+	// Dir is an empty directory of the sandbox for all files of the cluster.
 	Dir string
-	// Group is what the nodes' control groups are made beneath.
+	// Group is the parent of the nodes' control groups.
 	Group cgroup.Group
 }
 
 // Cluster is a running cluster.
 type Cluster struct {
-	// Server is the API server as it was first started. Its clients and its files are good for later ones as well.
+	// Server is the first API server. Its clients and files also work for later ones.
 	Server *apiserver.Server
 	Nodes  []*machine.Machine
 
 	options Options
 	server  apiserver.Options
-	running *apiserver.Server // the one that runs
+	running *apiserver.Server // the current one
 	routes  *routes
 	others  []*exec.Cmd // controller manager and scheduler
 }
 
-// Start starts a cluster and returns it when all nodes and the pods of the plugins' DaemonSet are Ready. After an error nothing of it is running.
+// Start starts a cluster and returns it when all nodes and the pods of the plugins' DaemonSet are Ready. After an error
+// nothing is left running.
 func Start(ctx context.Context, o Options) (*Cluster, error) {
 	c := &Cluster{options: o}
 	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
 	defer cancel()
 	for _, step := range []func(context.Context) error{
-		c.makeDisk, c.makeNetwork, c.startServer, c.startControllers, c.makePools, c.installPlugins, c.startNodes, c.startRoutes, c.waitReady,
+		c.makeDisk, c.makeNetwork, c.startFirstServer, c.startControllers, c.makePools, c.installPlugins, c.startNodes,
+		c.startRoutes, c.waitReady,
 	} {
 		if err := step(ctx); err != nil {
 			return c, errors.Join(err, c.Stop())
@@ -83,10 +88,10 @@ func Start(ctx context.Context, o Options) (*Cluster, error) {
 	return c, nil
 }
 
-// makeDisk makes the directory for everything.
+// makeDisk creates the directory for all files.
 func (c *Cluster) makeDisk(context.Context) error { return mountDisk(c.options.Dir) }
 
-// mountDisk mounts a file system in memory, which nobody has to clean, and which can be full without harm to others.
+// mountDisk mounts an in-memory file system, which needs no cleanup and can run full without affecting others.
 func mountDisk(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -97,7 +102,7 @@ func mountDisk(dir string) error {
 	return nil
 }
 
-func (c *Cluster) startServer(ctx context.Context) error {
+func (c *Cluster) startFirstServer(ctx context.Context) error {
 	pki := c.path("server", "pki")
 	c.server = apiserver.Options{
 		Kubed: c.options.Parts.Kubed, Dir: c.path("server"), Address: Host4, Port: 6443,
@@ -113,12 +118,13 @@ func (c *Cluster) startServer(ctx context.Context) error {
 	return err
 }
 
-// startControllers starts the controller manager and the scheduler. They outlive the API server, and find it again.
+// startControllers starts the controller manager and the scheduler. They reconnect when the API server is restarted.
 func (c *Cluster) startControllers(context.Context) error {
 	pki := c.path("server", "pki")
 	for _, args := range [][]string{
 		{
-			"kube-controller-manager", "--service-account-private-key-file=" + pki + "/sa.key", "--root-ca-file=" + pki + "/ca.crt",
+			"kube-controller-manager", "--service-account-private-key-file=" + pki + "/sa.key", "--root-ca-file=" +
+				pki + "/ca.crt",
 			"--cluster-signing-cert-file=" + pki + "/ca.crt", "--cluster-signing-key-file=" + pki + "/ca.key",
 			"--use-service-account-credentials", "--allocate-node-cidrs=false", "--node-monitor-grace-period=20s",
 		},
@@ -128,7 +134,8 @@ func (c *Cluster) startControllers(context.Context) error {
 		if err != nil {
 			return err
 		}
-		cmd := exec.Command(c.options.Parts.Kubed, append(args, "--kubeconfig="+c.Server.Kubeconfig(), "--leader-elect=false", "--bind-address=127.0.0.1")...)
+		cmd := exec.Command(c.options.Parts.Kubed, append(args, "--kubeconfig="+c.Server.Kubeconfig(),
+			"--leader-elect=false", "--bind-address=127.0.0.1")...)
 		cmd.Stdout, cmd.Stderr = log, log
 		if err := errors.Join(cmd.Start(), log.Close()); err != nil {
 			return fmt.Errorf("start %s: %w", args[0], err)
@@ -138,19 +145,20 @@ func (c *Cluster) startControllers(context.Context) error {
 	return nil
 }
 
-// installPlugins applies the project's manifest as it is.
+// installPlugins applies the project's manifest unchanged.
 func (c *Cluster) installPlugins(ctx context.Context) error {
 	_, err := c.Kubectl(ctx, "", "apply", "--server-side", "-f", c.options.Parts.Manifest)
 	return err
 }
 
-// makePools makes the pools, which the manifest leaves to its user, and the CRDs, which it has as well, before them.
+// makePools creates the pools, which the manifest leaves to the user, after the CRDs, which the manifest also has.
 func (c *Cluster) makePools(ctx context.Context) error {
 	crds := os.DirFS(filepath.Join(filepath.Dir(c.options.Parts.Manifest), "chart", "crds"))
 	if err := c.Server.ApplyCRDs(ctx, crds); err != nil {
 		return err
 	}
-	const pool = "apiVersion: crd.projectcalico.org/v1\nkind: IPPool\nmetadata: {name: %s}\nspec: {cidr: \"%s\", blockSize: %d, nodeSelector: all()}\n---\n"
+	const pool = "apiVersion: crd.projectcalico.org/v1\nkind: IPPool\nmetadata: {name: %s}\nspec: {cidr: \"%s\", " +
+		"blockSize: %d, nodeSelector: all()}\n---\n"
 	_, err := c.Kubectl(ctx, fmt.Sprintf(pool+pool, "pods4", Pods4, 26, "pods6", Pods6, 122), "apply", "-f", "-")
 	return err
 }
@@ -173,7 +181,7 @@ func (c *Cluster) startNodes(context.Context) error {
 	return nil
 }
 
-// waitReady waits until every node is there and Ready, and the plugins' pod on it: a node is Ready before that.
+// waitReady waits until every node is Ready, and then the plugins' pod on it: a node is Ready before its pod.
 func (c *Cluster) waitReady(ctx context.Context) error {
 	for _, node := range c.Nodes {
 		name := "node/" + node.Spec.Name
@@ -188,7 +196,7 @@ func (c *Cluster) waitReady(ctx context.Context) error {
 	return err
 }
 
-// Replace puts another machine in the place of the i-th node, from 0: of its name and its addresses, with an empty disk.
+// Replace replaces the i-th node, from 0, by another machine with the same name and addresses and an empty disk.
 func (c *Cluster) Replace(i int) error {
 	node := c.Nodes[i]
 	if err := node.PowerOff(); err != nil {
@@ -203,10 +211,10 @@ func (c *Cluster) Replace(i int) error {
 	return node.PowerOn()
 }
 
-// StopServer ends the API server as a crash would. StartServer starts it again on its data.
+// StopServer kills the API server. StartServer starts it again with its data.
 func (c *Cluster) StopServer() error { return c.running.Kill() }
 
-// StartServer starts the API server after StopServer, at its address.
+// StartServer starts the API server at the same address after StopServer.
 func (c *Cluster) StartServer(ctx context.Context) error {
 	server, err := apiserver.Start(ctx, c.server)
 	if err == nil {
@@ -215,7 +223,7 @@ func (c *Cluster) StartServer(ctx context.Context) error {
 	return err
 }
 
-// Stop ends the cluster: the nodes as by a cut of power, for nothing of theirs is kept.
+// Stop ends the cluster. It kills the nodes, because nothing of them is kept.
 func (c *Cluster) Stop() error {
 	var errs []error
 	if c.routes != nil {

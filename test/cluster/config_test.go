@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -9,11 +11,12 @@ import (
 	"testing"
 )
 
-// reconfigure changes the network configuration of all nodes, as a user does: in the ConfigMap, and by a rollout. In the end
-// of the test it is put back.
+// reconfigure changes the network configuration of all nodes like a user: in the ConfigMap, followed by a rollout. The
+// end of the test restores it.
 func reconfigure(t *testing.T, replace ...string) {
 	t.Helper()
-	before := kubectl(t, "get", "configmap", "calico-cni-config", "-n", "kube-system", "-o", "jsonpath={.data.cni_network_config}")
+	before := kubectl(t, "get", "configmap", "calico-cni-config", "-n", "kube-system", "-o",
+		"jsonpath={.data.cni_network_config}")
 	after := strings.NewReplacer(replace...).Replace(before)
 	if after == before {
 		t.Fatalf("nothing to replace in\n%s", before)
@@ -29,7 +32,7 @@ func reconfigure(t *testing.T, replace ...string) {
 	set(after)
 }
 
-// TestDualStack: a pod has an address of each family, and is reached by both, from its node and from others.
+// TestDualStack: a pod has an address of each family, and both are reachable from its node and from others.
 func TestDualStack(t *testing.T) {
 	need(t)
 	reconfigure(t, `"assign_ipv6": "false"`, `"assign_ipv6": "true"`)
@@ -51,33 +54,37 @@ spec:
 	equal(t, "pod to pod by IPv4", ask(t, "a", "tcp", b[0]+":80"), "b "+a[0])
 	equal(t, "pod to pod by IPv6", ask(t, "a", "tcp", "["+b[1]+"]:80"), "b "+a[1])
 	equal(t, "node to pod by IPv6", askFrom(t, c.Nodes[2], "udp", "["+b[1]+"]:80"), "b 2001:db8::13")
-	for _, service := range strings.Fields(kubectl(t, "get", "service", "dual", "-o", "jsonpath={.spec.clusterIPs[*]}")) {
+	for _, service := range strings.Fields(kubectl(t, "get", "service", "dual", "-o",
+		"jsonpath={.spec.clusterIPs[*]}")) {
 		eventually(t, func() error {
-			_, err := c.Kubectl(t.Context(), "", "exec", "a", "--", "/probe", "ask", "tcp", netip.AddrPortFrom(netip.MustParseAddr(service), 80).String())
+			_, err := c.Kubectl(t.Context(), "", "exec", "a", "--", "/probe", "ask", "tcp",
+				netip.AddrPortFrom(netip.MustParseAddr(service), 80).String())
 			return err
 		})
 	}
 	settle(t)
 }
 
-// TestNodeThatIsNotUpIsNotReady: where the configuration is of version 1.1.0 or later containerd calls STATUS, and what the
-// plugin says is missing keeps the node from being Ready. When `install` is back, so are the file and the node.
-func TestNodeThatIsNotUpIsNotReady(t *testing.T) {
+// TestNodeWithoutNodenameFileIsNotReady: if the configuration has version 1.1.0 or later, containerd calls STATUS, and
+// a missing file keeps the node from being Ready. `install` restores the file, and the node becomes Ready.
+func TestNodeWithoutNodenameFileIsNotReady(t *testing.T) {
 	need(t)
 	reconfigure(t, newest...)
-	// Without the DaemonSet's pod nobody mends the node.
+	// Without the DaemonSet's pod nothing repairs the node.
 	label := func(value string) {
-		kubectlLate(t, "patch", "daemonset", "calico-cni", "-n", "kube-system", "--type=merge", "-p", `{"spec":{"template":{"spec":{"nodeSelector":{"away":`+value+`}}}}}`)
+		kubectlLate(t, "patch", "daemonset", "calico-cni", "-n", "kube-system", "--type=merge", "-p",
+			`{"spec":{"template":{"spec":{"nodeSelector":{"away":`+value+`}}}}}`)
 	}
 	t.Cleanup(func() { label("null") })
 	label(`"yes"`)
-	kubectl(t, "wait", "--for=delete", "pod", "-n", "kube-system", "-l", "app.kubernetes.io/name=calico-cni", "--timeout=2m")
+	kubectl(t, "wait", "--for=delete", "pod", "-n", "kube-system", "-l", "app.kubernetes.io/name=calico-cni",
+		"--timeout=2m")
 	_, err := c.Nodes[0].Run(t.Context(), "rm", "/var/lib/calico/nodename")
 	do(t, err)
 	kubectl(t, "wait", "--for=condition=Ready=false", "node/node-1", "--timeout=1m")
 	message := kubectl(t, "get", "node", "node-1", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].message}`)
 	if !strings.Contains(message, "node is not up: /var/lib/calico/nodename does not exist") {
-		t.Errorf("the node's message is %q, want the plugin's", message)
+		t.Errorf("the node's message is %q, want that of the plugin", message)
 	}
 	label("null")
 	kubectl(t, "wait", "--for=condition=Ready", "node/node-1", "--timeout=2m")
@@ -85,14 +92,15 @@ func TestNodeThatIsNotUpIsNotReady(t *testing.T) {
 	ready(t, "a")
 }
 
-// TestNodeWithoutAddressesIsNotReady: where the configuration is of version 1.1.0 or later containerd calls STATUS, which
-// fails while no address is to be had, and so the scheduler sends its pods elsewhere. When there are addresses again the node
-// comes back, and with it the pod that waited.
+// TestNodeWithoutAddressesIsNotReady: if the configuration has version 1.1.0 or later, containerd calls STATUS, which
+// fails while no address is available, so that the scheduler uses other nodes. When addresses are available again, the
+// node becomes Ready, and the waiting pod starts.
 func TestNodeWithoutAddressesIsNotReady(t *testing.T) {
 	need(t)
 	reconfigure(t, newest...)
 	disable := func(disabled bool) {
-		kubectlLate(t, "patch", "ippool", "pods4", "--type=merge", "-p", fmt.Sprintf(`{"spec":{"disabled":%v}}`, disabled))
+		kubectlLate(t, "patch", "ippool", "pods4", "--type=merge", "-p",
+			fmt.Sprintf(`{"spec":{"disabled":%v}}`, disabled))
 	}
 	t.Cleanup(func() { disable(false) })
 	disable(true)
@@ -100,7 +108,7 @@ func TestNodeWithoutAddressesIsNotReady(t *testing.T) {
 	kubectl(t, "wait", "--for=condition=Ready=false", "node/node-1", "--timeout=1m")
 	message := kubectl(t, "get", "node", "node-1", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].message}`)
 	if !strings.Contains(message, "pods cannot be added on this node") {
-		t.Errorf("the node's message is %q, want the plugin's", message)
+		t.Errorf("the node's message is %q, want that of the plugin", message)
 	}
 	t.Log(message)
 	disable(false)
@@ -108,17 +116,19 @@ func TestNodeWithoutAddressesIsNotReady(t *testing.T) {
 	ready(t, "waits")
 }
 
-// newest is the manifest's version of the configuration, and that with a later one beside it for runtimes that know it.
+// newest replaces the version in the manifest's configuration by itself plus a later version for runtimes that support
+// it.
 var newest = []string{`"cniVersion": "1.0.0"`, `"cniVersion": "1.0.0", "cniVersions": ["1.0.0", "1.1.0"]`}
 
-// TestRuntimeTakesTheNewestVersionItKnows of those that the configuration offers, with real plugins behind ours. A pod that
-// came by the older version goes by the newer, and the other way round.
-func TestRuntimeTakesTheNewestVersionItKnows(t *testing.T) {
+// TestRuntimeUsesNewestSupportedVersion of the versions in the configuration, with real plugins chained after ours. A
+// pod that was added with the older version is deleted with the newer, and vice versa.
+func TestRuntimeUsesNewestSupportedVersion(t *testing.T) {
 	need(t)
 	const ports = ", ports: [{containerPort: 80, hostPort: %d}]"
 	version := func(name string) string {
 		t.Helper()
-		out, err := c.Nodes[0].Run(t.Context(), "sh", "-c", `grep -ho '"cniVersion":"[^"]*"' /var/lib/cni/results/k8s-pod-network-$0-eth0`, sandboxes(t, name))
+		out, err := c.Nodes[0].Run(t.Context(), "sh", "-c",
+			`grep -ho '"cniVersion":"[^"]*"' /var/lib/cni/results/k8s-pod-network-$0-eth0`, sandboxes(t, name))
 		do(t, err)
 		return strings.Split(out, "\n")[0]
 	}
@@ -127,7 +137,8 @@ func TestRuntimeTakesTheNewestVersionItKnows(t *testing.T) {
 	equal(t, "version of a pod from before", version("older"), `"cniVersion":"1.0.0"`)
 	t.Run("newer", func(t *testing.T) {
 		reconfigure(t, append(newest, portmap, portmap+bandwidth)...)
-		apply(t, strings.Replace(pod("newer", "node-1", fmt.Sprintf(ports, 8087)), "metadata: {", "metadata: {annotations: {kubernetes.io/egress-bandwidth: 100M}, ", 1))
+		apply(t, strings.Replace(pod("newer", "node-1", fmt.Sprintf(ports, 8087)), "metadata: {",
+			"metadata: {annotations: {kubernetes.io/egress-bandwidth: 100M}, ", 1))
 		ready(t, "newer")
 		equal(t, "version of a pod", version("newer"), `"cniVersion":"1.1.0"`)
 		for name, port := range map[string]string{"older": "8086", "newer": "8087"} {
@@ -141,19 +152,20 @@ func TestRuntimeTakesTheNewestVersionItKnows(t *testing.T) {
 	none(t)
 }
 
-// What stands in the manifest's configuration for the plugin portmap, and what a user adds behind it.
+// The plugin portmap in the manifest's configuration, and a plugin that a user adds after it.
 const (
 	portmap = `"capabilities": {"portMappings": true}
     }`
 	bandwidth = `, {"type": "bandwidth", "capabilities": {"bandwidth": true}}`
 )
 
-// TestBandwidthIsLimited: a hundred megabits a second are what a pod gets that asks for them, by its annotation, where the
-// plugin bandwidth is in the configuration. containerd allows a burst of 2^32-1 bits, 537 MB, before.
+// TestBandwidthIsLimited: a pod with the bandwidth annotation gets a hundred megabits per second if the plugin
+// bandwidth is configured. containerd allows a burst of 2^32-1 bits (537 MB) before that.
 func TestBandwidthIsLimited(t *testing.T) {
 	need(t)
 	reconfigure(t, portmap, portmap+bandwidth)
-	apply(t, strings.Replace(pod("slow", "node-1", ""), "metadata: {", `metadata: {annotations: {kubernetes.io/egress-bandwidth: 100M}, `, 1)+
+	apply(t, strings.Replace(pod("slow", "node-1", ""), "metadata: {",
+		`metadata: {annotations: {kubernetes.io/egress-bandwidth: 100M}, `, 1)+
 		drain("sink", "node-2")+drain("fast", "node-3"))
 	ready(t, "slow", "sink", "fast")
 	seconds := func(from, to string) float64 {
@@ -171,7 +183,7 @@ func TestBandwidthIsLimited(t *testing.T) {
 	}
 }
 
-// drain is a manifest of a pod that swallows what it is sent.
+// drain is a manifest of a pod that discards its input.
 func drain(name, node string) string {
 	return strings.Replace(pod(name, node, ""), `args: [serve, "80"]`, `args: [drain, "80"]`, 1)
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -10,20 +12,22 @@ import (
 	"time"
 )
 
-// outage is how long the API server stays away.
+// outage is the duration of the API server outage.
 const outage = time.Minute
 
-// TestServerStopsWhilePodsComeAndGo: sixty seconds without the API server, in the middle of a rollout; meanwhile sandboxes
-// die, and kubelets, and static pods come and go.
-func TestServerStopsWhilePodsComeAndGo(t *testing.T) {
+// TestOutageDuringPodChurn stops the API server for sixty seconds during a rollout. Meanwhile sandboxes and kubelets
+// die, and static pods are added and removed.
+func TestOutageDuringPodChurn(t *testing.T) {
 	need(t)
 	apply(t, deployment("stays", 6)+deployment("goes", 12))
 	rollout(t, "deployment/stays")
 	rollout(t, "deployment/goes")
-	victim := strings.Fields(kubectl(t, "get", "pods", "-l", "app=stays", "--field-selector=spec.nodeName=node-1", "-o", "name"))[0]
+	victim := strings.Fields(kubectl(t, "get", "pods", "-l", "app=stays", "--field-selector=spec.nodeName=node-1", "-o",
+		"name"))[0]
 	victim = strings.TrimPrefix(victim, "pod/")
 	before := sandboxes(t, victim)
-	// Deletions and creations that nodes have heard of, and have not done yet: of a Deployment, and of one that grows.
+	// Nodes have received these deletions and creations but not finished them: of one Deployment, and of one that
+	// grows.
 	apply(t, deployment("comes", 12))
 	kubectl(t, "scale", "deployment/stays", "--replicas=12")
 	kubectl(t, "scale", "deployment/goes", "--replicas=0")
@@ -35,7 +39,8 @@ func TestServerStopsWhilePodsComeAndGo(t *testing.T) {
 	_, err := c.Nodes[0].Run(ctx, "ctr", "tasks", "kill", "-s", "SIGKILL", before)
 	do(t, err)
 	for _, name := range []string{"lonely", "patient"} {
-		_, err = c.Nodes[1].Run(ctx, "sh", "-c", `printf '%s' "$1" > /etc/kubernetes/manifests/$0.yaml`, name, staticPod(name))
+		_, err = c.Nodes[1].Run(ctx, "sh", "-c", `printf '%s' "$1" > /etc/kubernetes/manifests/$0.yaml`, name,
+			staticPod(name))
 		do(t, err)
 	}
 	t.Cleanup(func() { _ = os.Remove(c.Nodes[1].Path("/etc/kubernetes/manifests/patient.yaml")) })
@@ -45,9 +50,9 @@ func TestServerStopsWhilePodsComeAndGo(t *testing.T) {
 	do(t, err)
 	time.Sleep(outage - time.Since(stopped))
 	waiting, failed := count(t, pendingReleases), count(t, failedAdditions)-failed
-	t.Logf("at the end of the outage %d releases wait, and %d additions have failed", waiting, failed)
+	t.Logf("at the end of the outage %d releases are queued, and %d ADDs have failed", waiting, failed)
 	if waiting == 0 || failed == 0 {
-		t.Error("the test has not met what it is about")
+		t.Error("no release was queued or no ADD failed")
 	}
 
 	do(t, c.StartServer(ctx))
@@ -58,18 +63,21 @@ func TestServerStopsWhilePodsComeAndGo(t *testing.T) {
 	ready(t, "patient-node-2")
 	eventually(t, func() error {
 		if now := sandboxes(t, victim); now == before {
-			return fmt.Errorf("sandbox of %s is %s still", victim, now)
+			return fmt.Errorf("sandbox of %s is still %s", victim, now)
 		}
 		return nil
 	})
-	t.Logf("all pods are up %.1f s after the API server was back; %d releases wait still", time.Since(back).Seconds(), count(t, pendingReleases))
+	t.Logf("all pods are ready %.1f s after the end of the outage; %d releases are still queued",
+		time.Since(back).Seconds(), count(t, pendingReleases))
 	settle(t)
 }
 
-// underWay returns nil while pods of "comes" and of "stays" are being made, and pods of "goes" are being deleted.
+// underWay returns nil while pods of "comes" and "stays" are being created and pods of "goes" are being deleted.
 func underWay(t *testing.T) error {
 	t.Helper()
-	out := kubectl(t, "get", "pods", "-o", `jsonpath={range .items[*]}{.metadata.labels.app} {.spec.nodeName} {.status.podIP} {.metadata.deletionTimestamp}{"\n"}{end}`)
+	out := kubectl(t, "get", "pods", "-o",
+		`jsonpath={range .items[*]}{.metadata.labels.app} {.spec.nodeName} {.status.podIP} `+
+			`{.metadata.deletionTimestamp}{"\n"}{end}`)
 	made, gone := map[string]bool{}, false
 	for line := range strings.Lines(out) {
 		f := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
@@ -82,13 +90,13 @@ func underWay(t *testing.T) error {
 	return nil
 }
 
-// What a node's disk says: how many releases wait, and how many ADDs have failed, by the plugins' log.
+// The number of queued releases on a node's disk, and the number of failed ADDs in the plugins' log.
 const (
 	pendingReleases = "find /var/lib/calico/cni/pending -type f -name '*.json' | wc -l"
 	failedAdditions = `cat /var/log/calico/cni/cni.log* | grep -c 'msg="ADD failed"' || true`
 )
 
-// count adds what a script prints on every node.
+// count returns the sum of a script's output on all nodes.
 func count(t *testing.T, script string) (sum int) {
 	t.Helper()
 	for _, out := range onNodes(t, "sh", "-c", script) {
@@ -99,15 +107,15 @@ func count(t *testing.T, script string) (sum int) {
 	return sum
 }
 
-// TestRuntimeAndKubeletKilledInABurst: SIGKILL, again and again, while 45 pods come and while they go.
-func TestRuntimeAndKubeletKilledInABurst(t *testing.T) {
+// TestRuntimeAndKubeletKilledDuringChurn: repeated SIGKILL while 45 pods start and while they end.
+func TestRuntimeAndKubeletKilledDuringChurn(t *testing.T) {
 	need(t)
 	apply(t, deployment("web", 45))
 	kill := func(times int) {
 		for i := range times {
 			node := c.Nodes[i%len(c.Nodes)]
 			for _, service := range []string{"containerd", "kubelet"} {
-				// It may be down already, from the time before.
+				// It may still be down from the previous kill.
 				_ = node.Kill(t.Context(), service)
 			}
 			time.Sleep(time.Second)
@@ -123,9 +131,9 @@ func TestRuntimeAndKubeletKilledInABurst(t *testing.T) {
 	none(t)
 }
 
-// TestTokensThatAreRefused: the plugins' service account is made anew, and so no token is good that any node has. What
-// `install --watch` does about it is all that happens.
-func TestTokensThatAreRefused(t *testing.T) {
+// TestRejectedTokensAreReplaced re-creates the plugins' service account, so that all tokens on the nodes are rejected.
+// Only `install --watch` reacts to that.
+func TestRejectedTokensAreReplaced(t *testing.T) {
 	need(t)
 	apply(t, pod("before", "node-1", ""))
 	ready(t, "before")
@@ -133,13 +141,14 @@ func TestTokensThatAreRefused(t *testing.T) {
 	account := []string{"serviceaccount", "calico-cni-plugin", "-n", "kube-system"}
 	kubectl(t, append([]string{"delete"}, account...)...)
 	kubectl(t, append([]string{"create"}, account...)...)
-	// The server remembers for some seconds what it has let in.
+	// The server caches accepted tokens for some seconds.
 	_, err := c.Nodes[0].Run(t.Context(), "sh", "-c", `printf '%s' "$0" > /run/kubeconfig-before`, old[0])
 	do(t, err)
 	eventually(t, func() error {
-		out, err := c.Nodes[0].Run(t.Context(), c.options.Parts.Kubed, "kubectl", "--kubeconfig=/run/kubeconfig-before", "version")
+		out, err := c.Nodes[0].Run(t.Context(), c.options.Parts.Kubed, "kubectl", "--kubeconfig=/run/kubeconfig-before",
+			"version")
 		if err == nil {
-			return fmt.Errorf("the token before is good still: %s", out)
+			return fmt.Errorf("the old token is still accepted: %s", out)
 		}
 		if !strings.Contains(out, "must be logged in") && !strings.Contains(out, "Unauthorized") {
 			return err
@@ -150,16 +159,16 @@ func TestTokensThatAreRefused(t *testing.T) {
 	apply(t, deployment("web", 6))
 	kubectl(t, "delete", "pod", "before", "--timeout=3m")
 	rollout(t, "deployment/web")
-	t.Logf("pods came up %.1f s after the tokens were refused", time.Since(refused).Seconds())
+	t.Logf("pods started %.1f s after the tokens were rejected", time.Since(refused).Seconds())
 	for i, now := range onNodes(t, "cat", "/etc/cni/net.d/calico-kubeconfig") {
 		if now == old[i] {
-			t.Errorf("%s has the token still that is refused", c.Nodes[i].Spec.Name)
+			t.Errorf("%s still has the rejected token", c.Nodes[i].Spec.Name)
 		}
 	}
 	settle(t)
 }
 
-// onNodes runs a command on every node and returns what each prints.
+// onNodes runs a command on every node and returns the outputs.
 func onNodes(t *testing.T, args ...string) []string {
 	t.Helper()
 	var all []string
@@ -171,8 +180,8 @@ func onNodes(t *testing.T, args ...string) []string {
 	return all
 }
 
-// TestConflistOverwrittenByARival: `install --watch` puts ours back, and pods come up on it.
-func TestConflistOverwrittenByARival(t *testing.T) {
+// TestOverwrittenConflistIsRestored: `install --watch` restores our configuration, and pods start with it.
+func TestOverwrittenConflistIsRestored(t *testing.T) {
 	need(t)
 	const rival = `{"cniVersion":"1.0.0","name":"rival","plugins":[{"type":"ptp","ipam":{"type":"host-local","ranges":[[{"subnet":"10.99.0.0/24"}]]}}]}`
 	ours := onNodes(t, "cat", "/etc/cni/net.d/10-calico.conflist")
@@ -182,7 +191,7 @@ func TestConflistOverwrittenByARival(t *testing.T) {
 	pods, err := c.PodAddrs(t.Context(), false)
 	do(t, err)
 	if strings.Contains(pods.text(), "10.99.") {
-		t.Errorf("pods have addresses of the rival:\n%s", pods.text())
+		t.Errorf("pods have addresses of the other configuration:\n%s", pods.text())
 	}
 	for i, now := range onNodes(t, "cat", "/etc/cni/net.d/10-calico.conflist") {
 		equal(t, "configuration of "+c.Nodes[i].Spec.Name, now, ours[i])
@@ -190,15 +199,16 @@ func TestConflistOverwrittenByARival(t *testing.T) {
 	settle(t)
 }
 
-// TestClusterNotReady: while ClusterInformation says so no pod gets an address, and pods that are deleted still give theirs
-// back in the end.
+// TestClusterNotReady: while ClusterInformation is not ready, no pod gets an address, and deleted pods still release
+// theirs in the end.
 func TestClusterNotReady(t *testing.T) {
 	need(t)
 	apply(t, pod("before", "node-1", ""))
 	ready(t, "before")
 	information := func(ready bool) {
 		t.Helper()
-		manifest := fmt.Sprintf("apiVersion: crd.projectcalico.org/v1\nkind: ClusterInformation\nmetadata: {name: default}\nspec: {datastoreReady: %v}\n", ready)
+		manifest := fmt.Sprintf("apiVersion: crd.projectcalico.org/v1\nkind: ClusterInformation\nmetadata: {name: "+
+			"default}\nspec: {datastoreReady: %v}\n", ready)
 		if _, err := c.Kubectl(context.Background(), manifest, "apply", "-f", "-"); err != nil {
 			t.Fatal(err)
 		}
@@ -210,7 +220,7 @@ func TestClusterNotReady(t *testing.T) {
 	kubectl(t, "delete", "pod", "before", "--wait=false")
 	eventually(t, func() error {
 		if !strings.Contains(cniLog(t, c.Nodes[0]), "pod=default/waits") {
-			return fmt.Errorf("no ADD for pod waits in the log of node-1")
+			return fmt.Errorf("the log of node-1 has no waiting ADD for pod")
 		}
 		return nil
 	})
@@ -223,7 +233,8 @@ func TestClusterNotReady(t *testing.T) {
 	settle(t)
 }
 
-// TestDiskFull: a node's disk has no byte left while pods come and go. When it has room again all is as it should be.
+// TestDiskFull: a node's disk is completely full while pods are added and deleted. When there is space again, the state
+// must be consistent.
 func TestDiskFull(t *testing.T) {
 	need(t)
 	apply(t, pod("goes", "node-1", "")+pod("stays", "node-1", ""))
@@ -233,7 +244,7 @@ func TestDiskFull(t *testing.T) {
 		return err
 	}
 	t.Cleanup(func() { do(t, release(context.Background())) })
-	// It ends with an error: that there is no room.
+	// It fails when the disk is full.
 	out, err := c.Nodes[0].Run(t.Context(), "dd", "if=/dev/zero", "of=/var/lib/ballast", "bs=64k")
 	if err == nil || !strings.Contains(out, "No space left") {
 		t.Fatalf("fill disk: %v: %s", err, out)
@@ -242,14 +253,15 @@ func TestDiskFull(t *testing.T) {
 	apply(t, pod("comes", "node-1", ""))
 	time.Sleep(20 * time.Second)
 	t.Logf("with a full disk: %s", kubectl(t, "get", "pods", "--no-headers"))
-	equal(t, "node to the pod that stays", askFrom(t, c.Nodes[1], "tcp", addrs(t, "stays")[0]+":80"), "stays 192.0.2.12")
+	equal(t, "node to the pod that stays", askFrom(t, c.Nodes[1], "tcp", addrs(t, "stays")[0]+":80"),
+		"stays 192.0.2.12")
 	do(t, release(t.Context()))
 	ready(t, "comes")
 	kubectl(t, "wait", "--for=delete", "pod/goes", "--timeout=3m")
 	settle(t)
 }
 
-// kubectlLate runs kubectl when the test is over.
+// kubectlLate runs kubectl when the test ends.
 func kubectlLate(t *testing.T, args ...string) {
 	t.Helper()
 	if _, err := c.Kubectl(context.Background(), "", args...); err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -12,11 +14,11 @@ import (
 	"calico-cni/test/parts"
 )
 
-// patience is how long a test waits for what must come to pass. The machine may be busy with other things.
+// patience bounds the wait for an expected state. The machine may be busy.
 const patience = 3 * time.Minute
 
-// need skips a test that takes a cluster where there is none. Otherwise the checker looks on until the end of the test, which
-// is when all its pods are gone and every address is accounted for.
+// need skips the test if there is no cluster. Otherwise the checker runs until the end of the test, when all its pods
+// are gone and every address is accounted for.
 func need(t *testing.T) {
 	t.Helper()
 	needUnwatched(t, func() {
@@ -27,18 +29,18 @@ func need(t *testing.T) {
 				t.Error(err)
 			}
 			if rounds == 0 {
-				t.Error("the checker has not looked once")
+				t.Error("the checker made no round")
 			}
-			t.Logf("the checker has looked %d times", rounds)
+			t.Logf("the checker made %d rounds", rounds)
 		})
 	})
 }
 
-// needUnwatched is need with something else in the checker's place, whose cleanup comes last.
+// needUnwatched is like need, with watch instead of the checker. Its cleanup runs last.
 func needUnwatched(t *testing.T, watch func()) {
 	t.Helper()
 	if c == nil {
-		t.Skip("takes a cluster: run with -e2e, or make test-e2e")
+		t.Skip("needs a cluster: run with -e2e, or make test-e2e")
 	}
 	watch()
 	t.Cleanup(func() {
@@ -51,7 +53,7 @@ func needUnwatched(t *testing.T, watch func()) {
 	})
 }
 
-// settle fails the test unless blocks and kernels come to have exactly the addresses of the pods there are.
+// settle fails the test unless blocks and kernels reach exactly the addresses of the existing pods.
 func settle(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -79,7 +81,7 @@ func apply(t *testing.T, manifest string) {
 	}
 }
 
-// pod is a manifest of a pod that serves TCP and UDP on port 80; more is added to its container, in YAML's flow style.
+// pod is a manifest of a pod that serves TCP and UDP on port 80. more is added to its container, in YAML flow style.
 func pod(name, node, more string) string {
 	return fmt.Sprintf(`---
 apiVersion: v1
@@ -117,7 +119,7 @@ func ready(t *testing.T, names ...string) {
 	}
 }
 
-// rollout waits until all replicas of a Deployment, or whatever it is, are there.
+// rollout waits until all replicas of a workload are available.
 func rollout(t *testing.T, what string) {
 	t.Helper()
 	kubectl(t, "rollout", "status", what, "--timeout=5m")
@@ -129,13 +131,13 @@ func addrs(t *testing.T, name string) []string {
 	return strings.Fields(kubectl(t, "get", "pod", name, "-o", "jsonpath={.status.podIPs[*].ip}"))
 }
 
-// ask has a pod ask a server, and returns its answer: "NAME FROM".
+// ask makes a request from a pod to a server and returns the answer: "NAME FROM".
 func ask(t *testing.T, from, network, address string) string {
 	t.Helper()
 	return strings.TrimSpace(kubectl(t, "exec", from, "--", "/probe", "ask", network, address))
 }
 
-// askFrom has a node ask a server.
+// askFrom makes a request from a node to a server.
 func askFrom(t *testing.T, node *machine.Machine, network, address string) string {
 	t.Helper()
 	out, err := node.Run(t.Context(), probe(), "ask", network, address)
@@ -145,7 +147,7 @@ func askFrom(t *testing.T, node *machine.Machine, network, address string) strin
 	return strings.TrimSpace(out)
 }
 
-// probe is the path of the program that the pods run, on every node and on the host.
+// probe is the path of the program in the pods, on every node and on the host.
 func probe() string {
 	for _, image := range c.options.Parts.Images {
 		if binary, ok := strings.CutSuffix(image, ".tar"); ok && strings.HasSuffix(binary, "/probe") {
@@ -171,7 +173,7 @@ func eventually(t *testing.T, f func() error) {
 	}
 }
 
-// equal fails the test unless two texts are the same.
+// equal fails the test unless two texts are equal.
 func equal(t *testing.T, what, got, want string) {
 	t.Helper()
 	if got != want {
@@ -187,7 +189,7 @@ func do(t *testing.T, err error) {
 	}
 }
 
-// cniLog returns what the plugins have logged on a node.
+// cniLog returns the plugins' log on a node.
 func cniLog(t *testing.T, node *machine.Machine) string {
 	t.Helper()
 	data, err := os.ReadFile(node.Path("/var/log/calico/cni/cni.log"))

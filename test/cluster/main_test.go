@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -22,19 +24,20 @@ import (
 
 var e2e = flag.Bool("e2e", false, "run the tests that take a cluster, on one of their own: minutes; as root")
 
-// from is what the upgrade starts from.
-var from = flag.String("from", "", "the `commit` of the release before; by default the last tag's, or without tags "+firstRelease)
+// from is the release from which the upgrade starts.
+var from = flag.String("from", "", "the `commit` of the previous release; by default that of the last tag or, "+
+	"without tags, "+firstRelease)
 
-// firstRelease is the commit that the first release is compared with: it has no release before.
+// firstRelease is the commit that the first release is compared with, because there is no earlier release.
 const firstRelease = "4e08ed824d80"
 
-// groupName is that of the tests' control groups: another than `make cluster`'s, so that both can run.
+// groupName is the control group of the tests. It differs from that of `make cluster`, so that both can run.
 const groupName = "calico-cni-e2e"
 
 // c is the cluster that all tests share.
 var c *Cluster
 
-// before is the release before, or why there is none.
+// before is the previous release, or the reason why there is none.
 var before struct {
 	parts.Release
 	Missing string
@@ -78,7 +81,7 @@ func run(m *testing.M) (int, error) {
 	return code, errors.Join(keepLogs(o), c.Stop())
 }
 
-// outside builds the parts, runs the tests in a sandbox, and removes what outlives that.
+// outside builds the parts, runs the tests in a sandbox, and removes what remains afterwards.
 func outside(ctx context.Context) (exit int, err error) {
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -104,7 +107,7 @@ func outside(ctx context.Context) (exit int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	// What tests that were killed have left.
+	// Leftovers of killed tests.
 	if err := group.Remove(); err != nil {
 		return 1, err
 	}
@@ -119,14 +122,15 @@ func outside(ctx context.Context) (exit int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	exit, err = sandbox.Run("E2E_OPTIONS="+string(options), "E2E_BEFORE="+string(release), "E2E_LOGS="+filepath.Join(dir, "logs"))
+	exit, err = sandbox.Run("E2E_OPTIONS="+string(options), "E2E_BEFORE="+string(release),
+		"E2E_LOGS="+filepath.Join(dir, "logs"))
 	if before.Missing != "" {
 		fmt.Println("NOT TESTED: the upgrade.", before.Missing)
 	}
 	return exit, errors.Join(err, group.Remove())
 }
 
-// buildBefore builds the release before. A checkout without history is no reason not to run the rest.
+// buildBefore builds the previous release. Without history the other tests still run.
 func buildBefore(ctx context.Context, dir string) (err error) {
 	before.Release, err = parts.BuildRelease(ctx, dir, *from, firstRelease)
 	if errors.Is(err, parts.ErrNoHistory) && *from == "" {
@@ -135,7 +139,7 @@ func buildBefore(ctx context.Context, dir string) (err error) {
 	return err
 }
 
-// keepLogs copies all logs to where they outlive the sandbox.
+// keepLogs copies all logs to a directory outside of the sandbox.
 func keepLogs(o Options) error {
 	dir := os.Getenv("E2E_LOGS")
 	if err := errors.Join(os.RemoveAll(dir), os.MkdirAll(dir, 0o755)); err != nil {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -11,7 +13,7 @@ import (
 	"calico-cni/test/machine"
 )
 
-// TestPathMTUIsLearned: a narrower link behind the node is made known to the pod by the node, and what the pod sends arrives.
+// TestPathMTUIsLearned: the node reports a narrower link behind it to the pod, and the pod's traffic arrives.
 func TestPathMTUIsLearned(t *testing.T) {
 	need(t)
 	apply(t, pod("source", "node-1", "")+drain("sink", "node-2"))
@@ -23,11 +25,11 @@ func TestPathMTUIsLearned(t *testing.T) {
 	learned, err := node.Run(t.Context(), "sh", "-c", "for n in $(ls /run/netns); do ip -n $n route get "+sink+"; done")
 	do(t, err)
 	if !strings.Contains(learned, "mtu 1400") {
-		t.Errorf("the pod's way to %s has not the MTU of 1400:\n%s", sink, learned)
+		t.Errorf("the pod's route to %s does not have the MTU 1400:\n%s", sink, learned)
 	}
 }
 
-// narrow gives a node's ways to the second node a smaller MTU, as that of a link behind it, until the test ends.
+// narrow reduces the MTU of a node's routes to the second node, like a narrower link behind it, until the test ends.
 func narrow(t *testing.T, node *machine.Machine, mtu int) {
 	t.Helper()
 	routes, err := node.Run(t.Context(), "sh", "-c", "ip route | grep -F 'via 192.0.2.12 '")
@@ -44,7 +46,7 @@ func narrow(t *testing.T, node *machine.Machine, mtu int) {
 	}
 }
 
-// links sets the MTU of everything between the nodes.
+// links sets the MTU of all links between the nodes.
 func links(t *testing.T, mtu int) {
 	t.Helper()
 	names := []string{bridge}
@@ -61,8 +63,9 @@ func links(t *testing.T, mtu int) {
 	}
 }
 
-// TestJumboFrames: the nodes' links get an MTU of 9000, which `install` finds and new pods have. A packet of that size goes
-// from pod to pod across nodes in one piece, one byte more does not; pods from before go on with theirs, and reach new ones.
+// TestJumboFrames sets the MTU of the nodes' links to 9000. `install` detects it, and new pods use it. A packet of that
+// size passes between pods on different nodes, a larger one does not. Existing pods keep their MTU and can reach new
+// ones.
 func TestJumboFrames(t *testing.T) {
 	need(t)
 	apply(t, drain("before", "node-2"))
@@ -72,7 +75,8 @@ func TestJumboFrames(t *testing.T) {
 		kubectlLate(t, "rollout", "status", "daemonset/calico-cni", "-n", "kube-system", "--timeout=5m")
 		for _, node := range c.Nodes {
 			eventually(t, func() error {
-				_, err := node.Run(context.Background(), "sh", "-c", "grep -qx $(cat /sys/class/net/eth0/mtu) /var/lib/calico/mtu")
+				_, err := node.Run(context.Background(), "sh", "-c",
+					"grep -qx $(cat /sys/class/net/eth0/mtu) /var/lib/calico/mtu")
 				return err
 			})
 		}
@@ -83,7 +87,7 @@ func TestJumboFrames(t *testing.T) {
 	apply(t, pod("a", "node-1", "")+pod("b", "node-2", "")+drain("sink", "node-2"))
 	ready(t, "a", "b", "sink")
 	a, b := addrs(t, "a")[0], addrs(t, "b")[0]
-	// 20 bytes of IPv4 and 8 of UDP are not the packet's own.
+	// The headers have 20 bytes of IPv4 and 8 of UDP.
 	whole := func(size int) (string, error) {
 		return c.Kubectl(t.Context(), "", "exec", "a", "--", "/probe", "ask", "udp", b+":80", fmt.Sprint(size-28))
 	}
@@ -91,12 +95,12 @@ func TestJumboFrames(t *testing.T) {
 	do(t, err)
 	equal(t, "pod to pod with 9000 bytes", strings.TrimSpace(out), "b "+a)
 	if out, err = whole(9001); err == nil || !strings.Contains(err.Error(), "message too long") {
-		t.Errorf("pod to pod with 9001 bytes: got %q, %v, want that they are too many", out, err)
+		t.Errorf("pod to pod with 9001 bytes: got %q, %v, want message too long", out, err)
 	}
 	for _, to := range []string{"before", "sink"} {
 		kubectl(t, "exec", "a", "--", "/probe", "pour", addrs(t, to)[0]+":80", "1000000")
 	}
-	// A link behind the node that is like those of before.
+	// Simulate a link behind the node with the earlier MTU.
 	narrow(t, c.Nodes[0], 1500)
 	kubectl(t, "exec", "a", "--", "/probe", "pour", addrs(t, "sink")[0]+":80", "1000000")
 	eventually(t, func() error {
@@ -107,6 +111,6 @@ func TestJumboFrames(t *testing.T) {
 		return err
 	})
 	if out, err = whole(1501); err == nil {
-		t.Errorf("pod to pod with 1501 bytes: got %q, want that they are too many", out)
+		t.Errorf("pod to pod with 1501 bytes: got %q, want message too long", out)
 	}
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -10,10 +12,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// bridge is the link of the sandbox that the nodes are plugged into.
+// bridge connects the nodes in the sandbox.
 const bridge = "nodes"
 
-// makeNetwork makes the bridge, with the host's addresses on it.
+// makeNetwork creates the bridge with the host's addresses.
 func (c *Cluster) makeNetwork(context.Context) error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
@@ -21,7 +23,7 @@ func (c *Cluster) makeNetwork(context.Context) error {
 	}
 	link := &netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: bridge, MTU: 1500}}
 	if err := netlink.LinkAdd(link); err != nil {
-		return fmt.Errorf("make bridge: %w", err)
+		return fmt.Errorf("create bridge: %w", err)
 	}
 	for _, up := range []netlink.Link{lo, link} {
 		if err := netlink.LinkSetUp(up); err != nil {
@@ -40,7 +42,7 @@ func (c *Cluster) makeNetwork(context.Context) error {
 			return fmt.Errorf("add %s to bridge: %w", prefix, err)
 		}
 	}
-	// The nodes' frames are for the nodes' own rules; absent where the kernel has no such filter.
+	// The nodes filter their own frames. These files are absent if the kernel has no bridge filter.
 	for _, name := range []string{"iptables", "ip6tables"} {
 		file := "/proc/sys/net/bridge/bridge-nf-call-" + name
 		if err := os.WriteFile(file, []byte("0"), 0o644); err != nil && !os.IsNotExist(err) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -12,11 +14,11 @@ import (
 	"calico-cni/test/parts"
 )
 
-// containerdSocket is where containerd listens.
+// containerdSocket is the socket of containerd.
 const containerdSocket = "/run/containerd/containerd.sock"
 
-// containerdConfig is containerd's, version 3 of its format. Machines without CAP_SYS_RESOURCE refuse what a sandbox asks of
-// the out-of-memory killer; there is no registry to take the sandbox's image from.
+// containerdConfig is containerd's configuration, format version 3. Machines without CAP_SYS_RESOURCE cannot set the
+// OOM score of a sandbox. There is no registry for the sandbox image.
 const containerdConfig = `version = 3
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
   sandbox = '` + parts.Probe + `'
@@ -26,8 +28,8 @@ const containerdConfig = `version = 3
   runtime_type = 'io.containerd.runc.v2'
 `
 
-// kubeletConfig is the kubelet's: with cgroup v1, which it no longer takes unasked; on disks that are never too full, since
-// all nodes' are one; with a status that follows what happens in seconds.
+// kubeletConfig is the kubelet's configuration: with cgroup v1, which it no longer accepts by default; without disk
+// eviction, because all nodes share a disk; and with frequent status updates.
 const kubeletConfig = `apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: /etc/kubernetes/ca.crt}}
@@ -46,16 +48,16 @@ evictionHard: {memory.available: 100Mi, nodefs.available: "0%", imagefs.availabl
 imageGCHighThresholdPercent: 100
 `
 
-// kernelSettings are what the kubelet wants of the kernel as a whole.
+// kernelSettings are the global kernel settings that the kubelet requires.
 var kernelSettings = map[string]string{
 	"vm/overcommit_memory": "1", "vm/panic_on_oom": "0", "kernel/panic": "10", "kernel/panic_on_oops": "1",
 	"kernel/keys/root_maxkeys": "1000000", "kernel/keys/root_maxbytes": "25000000",
 }
 
-// NodeAddr4 and NodeAddr6 are the addresses of the i-th node, from 1.
+// NodeAddr4 and NodeAddr6 return the addresses of the i-th node, from 1.
 func NodeAddr4(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byte(10 + i)}) }
 
-// NodeAddr6 is the node's other address.
+// NodeAddr6 returns the IPv6 address of the i-th node, from 1.
 func NodeAddr6(i int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db8::%d", 10+i)) }
 
 // nodeSpec returns the i-th node, from 1.
@@ -79,7 +81,7 @@ func (c *Cluster) nodeSpec(i int) (machine.Spec, error) {
 	}, err
 }
 
-// nodeFiles are the configuration and the credentials of the node's services.
+// nodeFiles returns the configuration and the credentials of the node's services.
 func (c *Cluster) nodeFiles(name string, i int) (map[string]string, error) {
 	kubelet, err := c.kubeconfig("system:node:"+name, "system:nodes")
 	if err != nil {
@@ -106,7 +108,7 @@ func (c *Cluster) nodeFiles(name string, i int) (map[string]string, error) {
 	}, nil
 }
 
-// services are what runs on the node, in the order of their start.
+// services returns the services of the node, in start order.
 func (c *Cluster) services(name string, i int) ([]machine.Service, error) {
 	program := map[string]string{}
 	for _, wanted := range []string{"containerd", "ctr"} {
@@ -120,10 +122,14 @@ func (c *Cluster) services(name string, i int) ([]machine.Service, error) {
 			return nil, fmt.Errorf("find %s: not in %s", wanted, c.options.Parts.Path)
 		}
 	}
-	services := []machine.Service{{Name: "containerd", Args: []string{program["containerd"], "--config=/etc/containerd/config.toml"}}}
+	services := []machine.Service{{
+		Name: "containerd",
+		Args: []string{program["containerd"], "--config=/etc/containerd/config.toml"},
+	}}
 	for _, image := range c.options.Parts.Images {
 		services = append(services, machine.Service{
-			Name: "import-" + filepath.Base(image), Once: true, Args: []string{program["ctr"], "images", "import", "--local", image},
+			Name: "import-" + filepath.Base(image), Once: true,
+			Args: []string{program["ctr"], "images", "import", "--local", image},
 		})
 	}
 	kubed := c.options.Parts.Kubed
@@ -132,9 +138,10 @@ func (c *Cluster) services(name string, i int) ([]machine.Service, error) {
 			kubed, "kubelet", "--config=/etc/kubernetes/kubelet.yaml", "--kubeconfig=/etc/kubernetes/kubelet.conf",
 			"--hostname-override=" + name, fmt.Sprintf("--node-ip=%s,%s", NodeAddr4(i), NodeAddr6(i)), "--v=2",
 		}},
-		// Connection tracking's table is the whole kernel's: its size stays as it is.
+		// The connection tracking table belongs to the whole kernel, so its size is not changed.
 		machine.Service{Name: "kube-proxy", Args: []string{
-			kubed, "kube-proxy", "--kubeconfig=/etc/kubernetes/proxy.conf", "--hostname-override=" + name, "--proxy-mode=iptables",
+			kubed, "kube-proxy", "--kubeconfig=/etc/kubernetes/proxy.conf", "--hostname-override=" + name,
+			"--proxy-mode=iptables",
 			"--cluster-cidr=" + Pods4 + "," + Pods6, "--conntrack-max-per-core=0",
 			"--conntrack-tcp-timeout-established=0s", "--conntrack-tcp-timeout-close-wait=0s",
 		}},

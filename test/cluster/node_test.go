@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -11,7 +13,7 @@ import (
 	"calico-cni/test/parts"
 )
 
-// TestDrainMovesAllPods of a node, and gives back what they had on it.
+// TestDrainMovesAllPods drains a node. The addresses of its pods must be released.
 func TestDrainMovesAllPods(t *testing.T) {
 	need(t)
 	apply(t, deployment("web", 12))
@@ -23,11 +25,11 @@ func TestDrainMovesAllPods(t *testing.T) {
 	blocks, err := c.BlockAddrs(t.Context())
 	do(t, err)
 	if strings.Contains(blocks.text(), " node-2 ") {
-		t.Errorf("addresses are taken still on node-2:\n%s", blocks.text())
+		t.Errorf("addresses are still allocated on node-2:\n%s", blocks.text())
 	}
 }
 
-// TestNodeIsDeletedAndReturns: its object goes, its kubelet makes it again; pods run on it as before.
+// TestNodeIsDeletedAndReturns: a node object is deleted and re-created by its kubelet. Its pods keep running.
 func TestNodeIsDeletedAndReturns(t *testing.T) {
 	need(t)
 	apply(t, pod("old", "node-3", ""))
@@ -46,8 +48,8 @@ func TestNodeIsDeletedAndReturns(t *testing.T) {
 	settle(t)
 }
 
-// TestNodeReboots: its namespaces are gone at once, its disk is kept. Its pods come back, and what the sandboxes before had
-// is given back.
+// TestNodeReboots: the node's namespaces disappear, its disk is kept. Its pods start again, and the addresses of the
+// earlier sandboxes are released.
 func TestNodeReboots(t *testing.T) {
 	need(t)
 	apply(t, deployment("web", 9)+pod("stays", "node-2", ""))
@@ -68,10 +70,10 @@ func TestNodeReboots(t *testing.T) {
 	equal(t, "another node to the pod", askFrom(t, c.Nodes[0], "tcp", addrs(t, "stays")[0]+":80"), "stays 192.0.2.11")
 }
 
-// TestNodeIsReplacedByAnotherOfItsName, whose disk is empty: nobody is left who knows the sandboxes of before. Its pods come
-// up anew, in the blocks that the node has by its name, and on no address of before, for these are taken still. A GC gives
-// them back.
-func TestNodeIsReplacedByAnotherOfItsName(t *testing.T) {
+// TestNodeIsReplacedBySameName: a node is replaced by one with an empty disk, which does not know the earlier
+// sandboxes. Its pods start again in the blocks of the node, but with other addresses, because the earlier ones are
+// still allocated. A GC releases these.
+func TestNodeIsReplacedBySameName(t *testing.T) {
 	need(t)
 	var old []string
 	for _, name := range []string{"a", "b", "c"} {
@@ -96,24 +98,26 @@ func TestNodeIsReplacedByAnotherOfItsName(t *testing.T) {
 	do(t, err)
 	for _, addr := range old {
 		if len(blocks[netip.MustParseAddr(addr)]) == 0 {
-			t.Errorf("%s, of a pod before the replacement, is free: who freed it?", addr)
+			t.Errorf("%s, of a pod before the replacement, was released", addr)
 		}
 	}
 	collect(t, c.Nodes[1], network(t, c.Nodes[1], `"1.0.0"`, `"1.1.0"`))
 	settle(t)
 }
 
-// TestStaticPodComesAndGoes: a pod that only its node knows, until it is up.
-func TestStaticPodComesAndGoes(t *testing.T) {
+// TestStaticPod: a pod that only its node knows until it runs.
+func TestStaticPod(t *testing.T) {
 	need(t)
 	file := c.Nodes[0].Path("/etc/kubernetes/manifests/static.yaml")
-	_, err := c.Nodes[0].Run(t.Context(), "sh", "-c", `printf '%s' "$0" > /etc/kubernetes/manifests/static.yaml`, staticPod("static"))
+	_, err := c.Nodes[0].Run(t.Context(), "sh", "-c", `printf '%s' "$0" > /etc/kubernetes/manifests/static.yaml`,
+		staticPod("static"))
 	do(t, err)
 	t.Cleanup(func() { _ = os.Remove(file) })
 	kubectl(t, "wait", "--for=create", "pod/static-node-1", "--timeout=1m")
 	ready(t, "static-node-1")
 	settle(t)
-	equal(t, "node to static pod", askFrom(t, c.Nodes[1], "tcp", addrs(t, "static-node-1")[0]+":80"), "static-node-1 192.0.2.12")
+	equal(t, "node to static pod", askFrom(t, c.Nodes[1], "tcp", addrs(t, "static-node-1")[0]+":80"),
+		"static-node-1 192.0.2.12")
 	_, err = c.Nodes[0].Run(t.Context(), "rm", "/etc/kubernetes/manifests/static.yaml")
 	do(t, err)
 	kubectl(t, "wait", "--for=delete", "pod/static-node-1", "--timeout=2m")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -16,7 +18,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// kubeconfig returns a kubeconfig with a certificate for the user, signed by the API server's own authority.
+// kubeconfig returns a kubeconfig with a client certificate for the user, signed by the API server's CA.
 func (c *Cluster) kubeconfig(user string, groups ...string) (string, error) {
 	authority, err := os.ReadFile(c.path("server", "pki", "ca.crt"))
 	if err != nil {
@@ -35,7 +37,7 @@ func (c *Cluster) kubeconfig(user string, groups ...string) (string, error) {
 	return string(data), err
 }
 
-// issue returns a new certificate of a client, and its key, in PEM.
+// issue returns a new client certificate and its key, in PEM.
 func (c *Cluster) issue(authority []byte, subject pkix.Name) (cert, key []byte, err error) {
 	signer, err := os.ReadFile(c.path("server", "pki", "ca.key"))
 	if err != nil {

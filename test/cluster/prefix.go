@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -5,7 +7,7 @@ import (
 	"net/netip"
 )
 
-// prefixOf returns what netlink has as a destination. None is the default route.
+// prefixOf converts a netlink destination. Nil is the default route.
 func prefixOf(n *net.IPNet) (netip.Prefix, bool) {
 	if n == nil {
 		return netip.Prefix{}, false

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -9,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestPodsNodesAndHostReachEachOther in every direction, by their own addresses: nobody translates them.
-func TestPodsNodesAndHostReachEachOther(t *testing.T) {
+// TestPodsNodesAndHostAreConnected in every direction, by their own addresses without NAT.
+func TestPodsNodesAndHostAreConnected(t *testing.T) {
 	need(t)
 	apply(t, pod("a", "node-1", "")+pod("b", "node-1", "")+pod("far", "node-2", ""))
 	ready(t, "a", "b", "far")
@@ -46,7 +48,7 @@ func TestPodsNodesAndHostReachEachOther(t *testing.T) {
 	}
 }
 
-// answerAll answers every connection with who listens and who asks.
+// answerAll answers every connection with the names of the listener and the client.
 func answerAll(l net.Listener, name string) {
 	for {
 		conn, err := l.Accept()
@@ -60,8 +62,8 @@ func answerAll(l net.Listener, name string) {
 	}
 }
 
-// TestServiceLeadsToItsPods through kube-proxy, from pods and from nodes, by TCP and UDP; and from a pod to itself.
-func TestServiceLeadsToItsPods(t *testing.T) {
+// TestServiceReachesPods through kube-proxy, from pods and nodes, over TCP and UDP, and from a pod to itself.
+func TestServiceReachesPods(t *testing.T) {
 	need(t)
 	apply(t, pod("server", "node-1", "")+pod("client", "node-2", "")+`---
 apiVersion: v1
@@ -91,8 +93,8 @@ spec:
 	}
 }
 
-// TestHostPortLeadsToItsPod through the plugin portmap, from another node, from its own node, and not after its end.
-func TestHostPortLeadsToItsPod(t *testing.T) {
+// TestHostPortReachesPod through the plugin portmap, from another node and from its own node, but not after its end.
+func TestHostPortReachesPod(t *testing.T) {
 	need(t)
 	apply(t, pod("web", "node-1", ", ports: [{containerPort: 80, hostPort: 8088}]")+pod("client", "node-2", ""))
 	ready(t, "web", "client")

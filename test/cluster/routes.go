@@ -1,7 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
-// This file is part of the test bed, not of the product: on a real cluster routes between nodes are the node agent's, or the
-// network's. It follows the BlockAffinities and leads each block to the node that owns it, on the host and all other nodes.
+// This file is part of the test bed: in a real cluster the node agent or the network routes between nodes. It watches
+// the BlockAffinities and routes each block to its node, on the host and on all other nodes.
 
 import (
 	"context"
@@ -20,18 +22,18 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// routeProtocol marks the helper's routes, among them those of nobody else: rtnetlink(7) leaves it to administrators.
+// routeProtocol marks the routes of the test bed. rtnetlink(7) reserves the number for administrators.
 const routeProtocol = 201
 
-// routeInterval is how often the helper looks.
+// routeInterval is the interval of the updates.
 const routeInterval = 250 * time.Millisecond
 
-// Resource names the objects of a plural name of our API group for a dynamic client.
+// Resource returns the resource with a plural name of our API group for a dynamic client.
 func Resource(plural string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: plural}
 }
 
-// routes is the helper.
+// routes keeps the routes up to date.
 type routes struct {
 	cluster *Cluster
 	cancel  context.CancelFunc
@@ -65,7 +67,7 @@ func (r *routes) stop() {
 	r.done.Wait()
 }
 
-// round sets all routes once.
+// round updates all routes once.
 func (r *routes) round(ctx context.Context) error {
 	owners, err := r.owners(ctx)
 	if err != nil {
@@ -80,7 +82,7 @@ func (r *routes) round(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// owners returns the node of every block that is claimed.
+// owners returns the node of every claimed block.
 func (r *routes) owners(ctx context.Context) (map[netip.Prefix]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
@@ -103,7 +105,7 @@ func (r *routes) owners(ctx context.Context) (map[netip.Prefix]string, error) {
 	return owners, nil
 }
 
-// next returns the next hop of every block as the i-th node sees it; 0 is the host. A node's own blocks have none.
+// next returns the next hop of every block for the i-th node; 0 is the host. A node's own blocks have none.
 func (r *routes) next(owners map[netip.Prefix]string, i int) map[netip.Prefix]netip.Addr {
 	hops := map[netip.Prefix]netip.Addr{}
 	for block, owner := range owners {
@@ -120,7 +122,7 @@ func (r *routes) next(owners map[netip.Prefix]string, i int) map[netip.Prefix]ne
 	return hops
 }
 
-// follow makes the helper's routes in a network namespace those in hops.
+// follow makes the routes of the test bed in a network namespace equal to hops.
 func follow(ns string, hops map[netip.Prefix]netip.Addr) error {
 	nl, closeNL, err := netlinkIn(ns)
 	if err != nil {
@@ -146,7 +148,7 @@ func follow(ns string, hops map[netip.Prefix]netip.Addr) error {
 	for block, hop := range hops {
 		route := &netlink.Route{Dst: ipNet(block), Gw: hop.AsSlice(), Protocol: routeProtocol}
 		if err := nl.RouteReplace(route); err != nil {
-			return fmt.Errorf("lead %s to %s: %w", block, hop, err)
+			return fmt.Errorf("route %s to %s: %w", block, hop, err)
 		}
 	}
 	return nil

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -17,13 +19,13 @@ import (
 	"calico-cni/test/machine"
 )
 
-// Where a node has its network configuration and its plugins.
+// Directories of a node for its network configuration and plugins.
 const (
 	conflistFile = "/etc/cni/net.d/10-calico.conflist"
 	pluginDir    = "/opt/cni/bin"
 )
 
-// onNode has the library of container runtimes run its plugins on a node.
+// onNode makes the library of container runtimes run plugins on a node.
 type onNode struct {
 	node *machine.Machine
 	*version.PluginDecoder
@@ -45,18 +47,18 @@ func (o onNode) ExecPlugin(ctx context.Context, plugin string, stdin []byte, env
 	return stdout.Bytes(), nil
 }
 
-// FindInPath returns where the node has the plugin.
+// FindInPath returns the path of the plugin on the node.
 func (o onNode) FindInPath(plugin string, _ []string) (string, error) {
 	return pluginDir + "/" + plugin, nil
 }
 
-// cri is a container runtime on a node, as CRI-O is one: by the library alone, with a memory of its own.
+// cri simulates a container runtime such as CRI-O on a node, which uses only the library, with its own cache.
 func cri(t *testing.T, node *machine.Machine) *libcni.CNIConfig {
 	t.Helper()
 	return libcni.NewCNIConfigWithCacheDir([]string{pluginDir}, t.TempDir(), onNode{node: node})
 }
 
-// network is the node's network configuration, after replacements in its text.
+// network returns the node's network configuration, after replacements in its text.
 func network(t *testing.T, node *machine.Machine, replace ...string) *libcni.NetworkConfigList {
 	t.Helper()
 	text, err := node.Run(t.Context(), "cat", conflistFile)
@@ -70,7 +72,7 @@ func network(t *testing.T, node *machine.Machine, replace ...string) *libcni.Net
 	return list
 }
 
-// namespace makes a network namespace on a node, as runtimes do before they call plugins, and returns its path there.
+// namespace creates a network namespace on a node, as runtimes do before they call plugins, and returns its path there.
 func namespace(t *testing.T, node *machine.Machine, name string) string {
 	t.Helper()
 	_, err := node.Run(t.Context(), "sh", "-c", "ip netns add $0 && ip -n $0 link set lo up", name)
@@ -83,13 +85,14 @@ func namespace(t *testing.T, node *machine.Machine, name string) string {
 	return "/run/netns/" + name
 }
 
-// nobodys is a manifest of a pod that no scheduler takes: it is there for whoever plays its runtime.
-func nobodys(name string) string {
-	return strings.NewReplacer("nodeName: ", "schedulerName: nobody-", "metadata: {", "metadata: {annotations: {kubernetes.io/egress-bandwidth: 100M}, ").
+// unscheduled is a manifest of a pod without scheduler, for a test that simulates its runtime.
+func unscheduled(name string) string {
+	return strings.NewReplacer("nodeName: ", "schedulerName: nobody-", "metadata: {",
+		"metadata: {annotations: {kubernetes.io/egress-bandwidth: 100M}, ").
 		Replace(pod(name, "s", ""))
 }
 
-// sandboxConf is what a runtime says of a pod's sandbox, with a port of the host and a limit of bandwidth.
+// sandboxConf returns the runtime configuration of a pod's sandbox, with a host port and a bandwidth limit.
 func sandboxConf(name, ns string) *libcni.RuntimeConf {
 	return &libcni.RuntimeConf{
 		ContainerID: "cri-" + name, NetNS: ns, IfName: "eth0",
@@ -106,8 +109,8 @@ func sandboxConf(name, ns string) *libcni.RuntimeConf {
 	}
 }
 
-// TestRuntimeThatChecksAtOnce is CRI-O's order: it asks for STATUS, calls ADD, CHECK at once with the result that it
-// remembers, and DEL, twice when in doubt. The configuration is the node's, alone and with more plugins behind it.
+// TestRuntimeThatChecksAtOnce uses the order of CRI-O: STATUS, ADD, immediately CHECK with the cached result, and DEL,
+// possibly twice. It uses the node's configuration, alone and with more chained plugins.
 func TestRuntimeThatChecksAtOnce(t *testing.T) {
 	need(t)
 	node := c.Nodes[0]
@@ -118,7 +121,7 @@ func TestRuntimeThatChecksAtOnce(t *testing.T) {
 		"version-1-1": network(t, node, `"1.0.0"`, `"1.1.0"`, portmap, more),
 	} {
 		t.Run(name, func(t *testing.T) {
-			apply(t, nobodys(name))
+			apply(t, unscheduled(name))
 			runtime, conf := cri(t, node), sandboxConf(name, namespace(t, node, name))
 			do(t, runtime.GetStatusNetworkList(t.Context(), list))
 			result, err := runtime.AddNetworkList(t.Context(), list, conf)
@@ -129,7 +132,7 @@ func TestRuntimeThatChecksAtOnce(t *testing.T) {
 			addr := got.IPs[0].Address.IP.String()
 			serveIn(t, node, name)
 			for _, address := range []string{addr + ":80", "192.0.2.11:8099"} {
-				// The block may be new, and the way to it not yet known.
+				// The block may be new, and its route not yet set.
 				eventually(t, func() error {
 					out, err := c.Nodes[1].Run(t.Context(), probe(), "ask", "tcp", address)
 					if want := "node-1 192.0.2.12\n"; err == nil && out != want {
@@ -141,8 +144,9 @@ func TestRuntimeThatChecksAtOnce(t *testing.T) {
 			do(t, runtime.CheckNetworkList(t.Context(), list, conf))
 			_, err = node.Run(t.Context(), "ip", "route", "del", addr)
 			do(t, err)
-			if err := runtime.CheckNetworkList(t.Context(), list, conf); err == nil || !strings.Contains(err.Error(), addr) {
-				t.Errorf("CHECK without the route to the pod: got %v, want that %s has none", err, addr)
+			if err := runtime.CheckNetworkList(t.Context(), list, conf); err == nil ||
+				!strings.Contains(err.Error(), addr) {
+				t.Errorf("CHECK without the route to the pod: got %v, want a missing route to %s", err, addr)
 			}
 			do(t, runtime.DelNetworkList(t.Context(), list, conf))
 			do(t, runtime.DelNetworkList(t.Context(), list, conf))
@@ -153,7 +157,7 @@ func TestRuntimeThatChecksAtOnce(t *testing.T) {
 	}
 }
 
-// serveIn has the probe serve in a network namespace of a node until the test ends.
+// serveIn runs the probe as a server in a network namespace of a node until the test ends.
 func serveIn(t *testing.T, node *machine.Machine, ns string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -166,11 +170,11 @@ func serveIn(t *testing.T, node *machine.Machine, ns string) {
 	})
 }
 
-// TestGCOfARuntimeSparesLivePods and takes what it has forgotten, on a node whose pods are containerd's.
-func TestGCOfARuntimeSparesLivePods(t *testing.T) {
+// TestRuntimeGCKeepsLivePods: GC removes only unlisted attachments, on a node whose pods belong to containerd.
+func TestRuntimeGCKeepsLivePods(t *testing.T) {
 	need(t)
 	node := c.Nodes[0]
-	apply(t, pod("lives", "node-1", "")+nobodys("forgotten"))
+	apply(t, pod("lives", "node-1", "")+unscheduled("forgotten"))
 	ready(t, "lives")
 	list := network(t, node, `"1.0.0"`, `"1.1.0"`)
 	_, err := cri(t, node).AddNetworkList(t.Context(), list, sandboxConf("forgotten", namespace(t, node, "forgotten")))
@@ -181,26 +185,32 @@ func TestGCOfARuntimeSparesLivePods(t *testing.T) {
 	kubectl(t, "delete", "pod", "forgotten")
 }
 
-// collect calls GC as a runtime does that knows the sandboxes of the pods in the API, and remembers none.
+// collect calls GC like a runtime that knows the sandboxes of the pods in the API and has an empty cache.
 func collect(t *testing.T, node *machine.Machine, list *libcni.NetworkConfigList) {
 	t.Helper()
 	args := &libcni.GCArgs{ValidAttachments: []types.GCAttachment{}}
-	for _, name := range strings.Fields(kubectl(t, "get", "pods", "--field-selector=spec.nodeName="+node.Spec.Name, "-o", "jsonpath={.items[*].metadata.name}")) {
-		args.ValidAttachments = append(args.ValidAttachments, types.GCAttachment{ContainerID: sandboxes(t, name), IfName: "eth0"})
+	for _, name := range strings.Fields(kubectl(t, "get", "pods", "--field-selector=spec.nodeName="+node.Spec.Name,
+		"-o", "jsonpath={.items[*].metadata.name}")) {
+		args.ValidAttachments = append(args.ValidAttachments, types.GCAttachment{
+			ContainerID: sandboxes(t, name),
+			IfName:      "eth0",
+		})
 	}
 	do(t, cri(t, node).GCNetworkList(t.Context(), list, args))
 }
 
-// TestCNIToolOnANode drives every verb of the node's configuration by the tool that people have at hand. Its gc lists nothing
-// that is to be kept: it calls DEL for all that anybody has added to the network, and the plugin refuses to do more. So the
-// network has a name of its own, lest containerd's pods lose theirs.
-func TestCNIToolOnANode(t *testing.T) {
+// TestCNITool runs every verb of the node's configuration with cnitool. Its gc passes no list of valid attachments: it
+// calls DEL for everything in the cache of the network, and the plugin rejects the rest. Therefore the network has a
+// separate name, so that containerd's pods are not affected.
+func TestCNITool(t *testing.T) {
 	need(t)
 	node := c.Nodes[0]
 	apply(t, pod("lives", "node-1", ""))
 	ready(t, "lives")
 	ns := namespace(t, node, "tool")
-	_, err := node.Run(t.Context(), "sh", "-c", `mkdir -p /run/tool && sed 's/"k8s-pod-network"/"tool"/; s/"1\.0\.0"/"1.1.0"/' `+conflistFile+` > /run/tool/10.conflist`)
+	_, err := node.Run(t.Context(), "sh", "-c",
+		`mkdir -p /run/tool && sed 's/"k8s-pod-network"/"tool"/; `+
+			`s/"1\.0\.0"/"1.1.0"/' `+conflistFile+` > /run/tool/10.conflist`)
 	do(t, err)
 	tool := func(verb string) (string, error) {
 		return node.Run(t.Context(), "env", "CNI_PATH="+pluginDir, "NETCONFPATH=/run/tool", cnitool(), verb, "tool", ns)
@@ -213,13 +223,13 @@ func TestCNIToolOnANode(t *testing.T) {
 		}
 	}
 	if out, err := tool("gc"); err == nil || !strings.Contains(out, "GC without cni.dev/valid-attachments") {
-		t.Errorf("gc: got %s, %v, want that it does not say what is to be kept", out, err)
+		t.Errorf("gc: got %s, %v, want an error about the missing list of valid attachments", out, err)
 	}
 	settle(t)
 	equal(t, "another node to the pod", askFrom(t, c.Nodes[1], "tcp", addrs(t, "lives")[0]+":80"), "lives 192.0.2.12")
 }
 
-// cnitool is the path of the tool, on every node.
+// cnitool is the path of the tool on every node.
 func cnitool() string {
 	for dir := range strings.SplitSeq(c.options.Parts.Path, ":") {
 		if path, err := exec.LookPath(dir + "/cnitool"); err == nil {

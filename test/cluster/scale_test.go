@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -10,8 +12,8 @@ import (
 	"calico-cni/test/parts"
 )
 
-// TestDeploymentGrowsAndShrinks from nothing to 60 pods and back: at every moment each address is one pod's, and in the end
-// none is taken.
+// TestDeploymentGrowsAndShrinks scales from 0 to 60 pods and back. No two pods may ever have the same address, and none
+// is allocated in the end.
 func TestDeploymentGrowsAndShrinks(t *testing.T) {
 	need(t)
 	apply(t, deployment("web", 0))
@@ -30,21 +32,21 @@ func TestDeploymentGrowsAndShrinks(t *testing.T) {
 	settle(t)
 	kubectl(t, "wait", "--for=delete", "pod", "-l", "app=web", "--timeout=3m")
 	settle(t)
-	t.Logf("none is left after %.1f s", time.Since(started).Seconds())
+	t.Logf("all are gone after %.1f s", time.Since(started).Seconds())
 	none(t)
 }
 
-// none fails the test if an address is taken.
+// none fails the test if an address is allocated.
 func none(t *testing.T) {
 	t.Helper()
 	blocks, err := c.BlockAddrs(t.Context())
 	do(t, err)
 	if len(blocks) != 0 {
-		t.Errorf("addresses are taken still:\n%s", blocks.text())
+		t.Errorf("addresses are still allocated:\n%s", blocks.text())
 	}
 }
 
-// TestStatefulSetIsReplaced: its pods keep their names, and no address is lost on the way.
+// TestStatefulSetIsReplaced: its pods keep their names, and no address is leaked.
 func TestStatefulSetIsReplaced(t *testing.T) {
 	need(t)
 	apply(t, `---
@@ -68,7 +70,7 @@ spec:
 	settle(t)
 }
 
-// TestJobStorm: pods that end as soon as they have begun, 200 of them, give everything back before they are deleted.
+// TestJobStorm: 200 pods that end immediately release their addresses before they are deleted.
 func TestJobStorm(t *testing.T) {
 	need(t)
 	apply(t, `---
@@ -94,8 +96,9 @@ spec:
 	none(t)
 }
 
-// TestSandboxKilledByHand: the pod gets another sandbox, which may have another address, and the old one's is not lost.
-func TestSandboxKilledByHand(t *testing.T) {
+// TestKilledSandboxIsReplaced: the pod gets a new sandbox, possibly with another address, and the old address is not
+// leaked.
+func TestKilledSandboxIsReplaced(t *testing.T) {
 	need(t)
 	apply(t, pod("victim", "node-1", ""))
 	ready(t, "victim")
@@ -116,8 +119,9 @@ func TestSandboxKilledByHand(t *testing.T) {
 	})
 }
 
-// sandboxes returns the container ID that a pod is annotated with.
+// sandboxes returns the container ID in a pod's annotations.
 func sandboxes(t *testing.T, name string) string {
 	t.Helper()
-	return strings.TrimSpace(kubectl(t, "get", "pod", name, "-o", `jsonpath={.metadata.annotations.cni\.projectcalico\.org/containerID}`))
+	return strings.TrimSpace(kubectl(t, "get", "pod", name, "-o",
+		`jsonpath={.metadata.annotations.cni\.projectcalico\.org/containerID}`))
 }

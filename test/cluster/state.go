@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -15,10 +17,10 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Owners are who has an address, in words: "node-1 default/web", one for each that claims it.
+// Owners maps addresses to their owners as text, such as "node-1 default/web".
 type Owners map[netip.Addr][]string
 
-// text is one line for each address and owner, sorted.
+// text returns one line for each address and owner, sorted.
 func (o Owners) text() string {
 	var lines []string
 	for _, addr := range slices.SortedFunc(maps.Keys(o), netip.Addr.Compare) {
@@ -29,8 +31,8 @@ func (o Owners) text() string {
 	return strings.Join(lines, "")
 }
 
-// PodAddrs returns the addresses of all pods that have a network of their own and have not ended, as the API has them.
-// Those that are being deleted may have given theirs back; leaving says whether they count.
+// PodAddrs returns the addresses of all running pods with a network of their own, from the API. leaving says whether
+// pods that are being deleted count; they may already have released their addresses.
 func (c *Cluster) PodAddrs(ctx context.Context, leaving bool) (Owners, error) {
 	pods, err := c.Server.Client().CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -53,7 +55,7 @@ func (c *Cluster) PodAddrs(ctx context.Context, leaving bool) (Owners, error) {
 	return owners, nil
 }
 
-// block is as much of an IPAMBlock's spec as says who has its addresses.
+// block is the part of an IPAMBlock's spec about the owners of its addresses.
 type block struct {
 	CIDR        netip.Prefix `json:"cidr"`
 	Allocations []*int       `json:"allocations"`
@@ -63,7 +65,7 @@ type block struct {
 	Deleted bool `json:"deleted"`
 }
 
-// BlockAddrs returns the addresses that blocks give to somebody.
+// BlockAddrs returns the allocated addresses of all blocks.
 func (c *Cluster) BlockAddrs(ctx context.Context) (Owners, error) {
 	list, err := c.Server.Dynamic().Resource(Resource("ipamblocks")).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -98,7 +100,7 @@ func (c *Cluster) BlockAddrs(ctx context.Context) (Owners, error) {
 	return owners, nil
 }
 
-// RouteAddrs returns the addresses that the nodes' kernels have a pod's interface for: "node-1 cali0123456789a#7".
+// RouteAddrs returns the addresses that the nodes' kernels route to a pod's interface: "node-1 cali0123456789a#7".
 func (c *Cluster) RouteAddrs() (Owners, error) {
 	owners := Owners{}
 	for _, node := range c.Nodes {
@@ -112,7 +114,7 @@ func (c *Cluster) RouteAddrs() (Owners, error) {
 	return owners, nil
 }
 
-// podRoutes adds a namespace's routes to single addresses by pods' interfaces.
+// podRoutes adds the host routes of a namespace through interfaces of pods.
 func podRoutes(ns, node string, owners Owners) error {
 	nl, closeNL, err := netlinkIn(ns)
 	if err != nil {

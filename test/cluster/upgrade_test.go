@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cluster
 
 import (
@@ -6,16 +8,16 @@ import (
 	"testing"
 )
 
-// roll applies a manifest of the plugins and waits until every node has what it installs.
+// roll applies a manifest of the plugins and waits until it is installed on every node.
 func roll(t *testing.T, manifest string) {
 	t.Helper()
 	kubectlLate(t, "apply", "--server-side", "--force-conflicts", "-f", manifest)
 	kubectlLate(t, "rollout", "status", "daemonset/calico-cni", "-n", "kube-system", "--timeout=5m")
 }
 
-// TestUpgradeAndDowngrade: the cluster goes to the release before, whose binaries live with what those of today have
-// written, and comes back, and today's live with what the release before has written. Pods work throughout, each is deleted by
-// the other's binaries, and both fill the same blocks.
+// TestUpgradeAndDowngrade downgrades the cluster to the previous release and upgrades it again. Each version must
+// handle the state of the other: pods work throughout, are deleted by the other version's binaries, and both versions
+// use the same blocks.
 func TestUpgradeAndDowngrade(t *testing.T) {
 	need(t)
 	if before.Missing != "" {
@@ -37,7 +39,7 @@ func TestUpgradeAndDowngrade(t *testing.T) {
 		t.Fatalf("plugins are %s, want those of %s", got, before.Commit)
 	}
 	reached(t, "new", "new-for-long")
-	// What today's have written is deleted by those of before, which fill the blocks that are there.
+	// The previous release deletes pods of the current one and allocates in its blocks.
 	kubectl(t, "scale", "deployment/new", "--replicas=0")
 	kubectl(t, "wait", "--for=delete", "pod", "-l", "app=new", "--timeout=3m")
 	apply(t, deployment("old", 6)+deployment("old-for-long", 3))
@@ -58,7 +60,7 @@ func TestUpgradeAndDowngrade(t *testing.T) {
 	equal(t, "blocks after the upgrade", claimed(t), blocks)
 }
 
-// saysVersion is what the plugins of the first node say of themselves.
+// saysVersion returns the plugin version that the first node reports.
 func saysVersion(t *testing.T) string {
 	t.Helper()
 	out, err := c.Nodes[0].Run(t.Context(), pluginDir+"/calico", "-v")
@@ -66,18 +68,19 @@ func saysVersion(t *testing.T) string {
 	return strings.TrimSpace(out)
 }
 
-// claimed are the blocks of the cluster and their nodes.
+// claimed returns the blocks of the cluster and their nodes.
 func claimed(t *testing.T) string {
 	t.Helper()
 	return kubectl(t, "get", "blockaffinities", "-o", `jsonpath={range .items[*]}{.spec.cidr} {.spec.node}{"\n"}{end}`)
 }
 
-// reached fails the test unless the pod client reaches all pods of the Deployments.
+// reached fails the test unless the client pod reaches all pods of the Deployments.
 func reached(t *testing.T, deployments ...string) {
 	t.Helper()
 	from := addrs(t, "client")[0]
 	for _, name := range deployments {
-		pods := strings.Fields(kubectl(t, "get", "pods", "-l", "app="+name, "-o", `jsonpath={range .items[*]}{.metadata.name}/{.status.podIP} {end}`))
+		pods := strings.Fields(kubectl(t, "get", "pods", "-l", "app="+name, "-o",
+			`jsonpath={range .items[*]}{.metadata.name}/{.status.podIP} {end}`))
 		if len(pods) == 0 {
 			t.Errorf("%s has no pods", name)
 		}

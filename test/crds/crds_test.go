@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package crds_test says what a real API server does with the CustomResourceDefinitions of deploy/chart/crds.
 package crds_test
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package crowd fills a cluster with what many nodes have written to it: blocks, affinities with their labels, handles.
 // It writes through the product's own store, so that the rows are those that the plugins write.
 package crowd

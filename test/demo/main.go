@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command demo shows the product at work: it plays a node in namespaces of its own, with a real API server, installs
 // the plugins there as a cluster would, and attaches pods through cnitool. Nothing of the host is touched, and nothing
 // is left however it ends.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -16,7 +18,7 @@ import (
 
 const prefix = "cni.projectcalico.org/"
 
-// annotated is a pod with annotations, "key=value" each.
+// annotated sets annotations of a pod, "key=value" each.
 func annotated(pairs ...string) func(*corev1.Pod) {
 	return func(p *corev1.Pod) {
 		p.Annotations = map[string]string{}
@@ -27,20 +29,21 @@ func annotated(pairs ...string) func(*corev1.Pod) {
 	}
 }
 
-// annotateNamespace does so for the namespace "default", for the length of a test.
+// annotateNamespace annotates the namespace "default" until the test ends.
 func annotateNamespace(t *testing.T, key, value string) {
 	t.Helper()
 	installed(t)
 	set := func(value string) {
 		patch := fmt.Appendf(nil, `{"metadata":{"annotations":{%q:%s}}}`, prefix+key, value)
-		_, err := n.Server.Client().CoreV1().Namespaces().Patch(withoutCancel(t.Context()), "default", types.MergePatchType, patch, metav1.PatchOptions{})
+		_, err := n.Server.Client().CoreV1().Namespaces().Patch(withoutCancel(t.Context()), "default",
+			types.MergePatchType, patch, metav1.PatchOptions{})
 		must(t, err)
 	}
 	set(fmt.Sprintf("%q", value))
 	t.Cleanup(func() { set("null") })
 }
 
-// unselected are pools that choose no node and no namespace, so that only a request leads to them.
+// unselected creates pools that select no node and no namespace, so that only a request uses them.
 func unselected(t *testing.T, pools ...string) {
 	t.Helper()
 	installed(t)
@@ -57,9 +60,10 @@ func unselected(t *testing.T, pools ...string) {
 	}
 }
 
-// TestPoolsAndFamiliesAreThePodsThenTheNamespacesThenTheConfigurations adds pods with a wish in each place.
-func TestPoolsAndFamiliesAreThePodsThenTheNamespacesThenTheConfigurations(t *testing.T) {
-	unselected(t, "of-pod4=10.61.0.0/24", "of-ns4=10.62.0.0/24", "of-conf4=10.63.0.0/24", "of-pod6=fd00:61::/112", "of-ns6=fd00:62::/112", "of-conf6=fd00:63::/112")
+// TestPoolsAndFamiliesPrecedence adds pods whose pools and families are requested in different places.
+func TestPoolsAndFamiliesPrecedence(t *testing.T) {
+	unselected(t, "of-pod4=10.61.0.0/24", "of-ns4=10.62.0.0/24", "of-conf4=10.63.0.0/24", "of-pod6=fd00:61::/112",
+		"of-ns6=fd00:62::/112", "of-conf6=fd00:63::/112")
 	conf := map[string]any{"ipam.ipv4_pools": []string{"of-conf4"}, "ipam.ipv6_pools": []string{"of-conf6"}}
 	for _, c := range []struct {
 		name           string
@@ -68,7 +72,12 @@ func TestPoolsAndFamiliesAreThePodsThenTheNamespacesThenTheConfigurations(t *tes
 	}{
 		{"nobody", nil, nil, "10.63. fd00:63:"},
 		{"namespace", nil, []string{`ipv4pools=["of-ns4"]`, `ipv6pools=["fd00:62::/112"]`}, "10.62. fd00:62:"},
-		{"pod", []string{`ipv4pools=["10.61.0.0/24"]`, `ipv6pools=["of-pod6"]`}, []string{`ipv4pools=["of-ns4"]`}, "10.61. fd00:61:"},
+		{
+			"pod",
+			[]string{`ipv4pools=["10.61.0.0/24"]`, `ipv6pools=["of-pod6"]`},
+			[]string{`ipv4pools=["of-ns4"]`},
+			"10.61. fd00:61:",
+		},
 		{"mixed", []string{`ipv6pools=["of-pod6"]`}, []string{`ipv4pools=["of-ns4"]`}, "10.62. fd00:61:"},
 		{"families-namespace", nil, []string{`ipFamilies=["IPv6"]`}, "fd00:63:"},
 		{"families-pod", []string{`ipFamilies=["IPv4"]`}, []string{`ipFamilies=["IPv6"]`}, "10.63."},
@@ -88,7 +97,7 @@ func TestPoolsAndFamiliesAreThePodsThenTheNamespacesThenTheConfigurations(t *tes
 	}
 }
 
-// wantAddrs compares addresses by how they begin.
+// wantAddrs compares addresses by their prefixes.
 func wantAddrs(t *testing.T, got []netip.Addr, beginnings string) {
 	t.Helper()
 	want := strings.Fields(beginnings)
@@ -97,19 +106,19 @@ func wantAddrs(t *testing.T, got []netip.Addr, beginnings string) {
 	}
 	for i, addr := range got {
 		if !strings.HasPrefix(addr.String(), want[i]) {
-			t.Errorf("address %s, want one that begins with %s", addr, want[i])
+			t.Errorf("address %s, want prefix %s", addr, want[i])
 		}
 	}
 }
 
-func TestAddressesByNameAreAllocatedAndNotGivenTwice(t *testing.T) {
+func TestSpecificAddressesAreAllocatedOnce(t *testing.T) {
 	named := annotated(`ipAddrs=["fd00:10:244::777","10.244.210.7"]`)
 	p, second := newPod(t, "named", named), newPod(t, "named-second", named)
-	// What the runtime asks for counts less.
+	// The IP of CNI_ARGS has a lower precedence.
 	r := add(t, p, nil, "CNI_ARGS", p.Args()+";IP=10.244.210.8")
 	wantAddrs(t, addrs(t, r), "10.244.210.7 fd00:10:244::777")
 	if held := state(t); !strings.Contains(held, `"pod":"named"`) || strings.Contains(held, "10.244.210.8") {
-		t.Errorf("IPAM does not know the addresses as the pod's:\n%s", held)
+		t.Errorf("IPAM has not allocated the addresses to the pod:\n%s", held)
 	}
 	expectRefusal(t, second, refusal{code: 102, says: []string{"10.244.210.7"}})
 	if a := del(t, p, nil); a.Exit != 0 {
@@ -118,9 +127,11 @@ func TestAddressesByNameAreAllocatedAndNotGivenTwice(t *testing.T) {
 	add(t, second, nil)
 }
 
-func TestAnAddressByNameHasToBeOneForWorkloads(t *testing.T) {
+func TestSpecificAddressMustBeForWorkloads(t *testing.T) {
 	installed(t)
-	must(t, n.CreatePool(t.Context(), "for-services", "10.64.0.0/24", 29, func(spec map[string]any) { spec["allowedUses"] = []any{"LoadBalancer"} }))
+	must(t, n.CreatePool(t.Context(), "for-services", "10.64.0.0/24", 29, func(spec map[string]any) {
+		spec["allowedUses"] = []any{"LoadBalancer"}
+	}))
 	t.Cleanup(func() { must(t, n.Delete(withoutCancel(t.Context()), "ippools", "for-services")) })
 	p := newPod(t, "named-use", annotated(`ipAddrs=["10.64.0.7"]`))
 	expectRefusal(t, p, refusal{code: 102, says: []string{"10.64.0.7", "for-services", "allowedUses"}})
@@ -128,7 +139,7 @@ func TestAnAddressByNameHasToBeOneForWorkloads(t *testing.T) {
 	expectRefusal(t, nowhere, refusal{code: 102, says: []string{"10.65.0.7", "no pool"}})
 }
 
-func TestAddressesWithoutIPAMAreThePodsAndNobodyAllocatesThem(t *testing.T) {
+func TestAddressesWithoutIPAM(t *testing.T) {
 	for name, exec := range map[string]bool{"in-process": false, "by-exec": true} {
 		t.Run(name, func(t *testing.T) {
 			p := newPod(t, "own-"+name, annotated(`ipAddrsNoIpam=["fd00:aa::7","10.170.0.7"]`))
@@ -142,7 +153,8 @@ func TestAddressesWithoutIPAMAreThePodsAndNobodyAllocatesThem(t *testing.T) {
 				if s := state(t); strings.Contains(s, "handle "+node.Network+"."+strings.ToLower(p.ContainerID)) {
 					t.Errorf("IPAM has a handle of the pod:\n%s", s)
 				}
-				if annotations, err := n.Annotations(t.Context(), p); err != nil || annotations[prefix+"podIPs"] != "10.170.0.7/32,fd00:aa::7/128" {
+				if annotations, err := n.Annotations(t.Context(), p); err != nil ||
+					annotations[prefix+"podIPs"] != "10.170.0.7/32,fd00:aa::7/128" {
 					t.Errorf("annotations %v, %v", annotations, err)
 				}
 				if a := del(t, p, allowed); a.Exit != 0 {
@@ -153,11 +165,12 @@ func TestAddressesWithoutIPAMAreThePodsAndNobodyAllocatesThem(t *testing.T) {
 	}
 }
 
-func TestTheRestOfTheAnnotationsIsTakenAndThePodsMACBeforeTheRuntimes(t *testing.T) {
+func TestOtherAnnotationsAndMACPrecedence(t *testing.T) {
 	p := newPod(t, "rest", annotated(
 		"hwAddr=02:00:00:00:56:78", `allowedSourcePrefixes=["192.0.2.0/25","2001:db8::/64"]`, `floatingIPs=["192.0.2.99"]`))
 	r := add(t, p, map[string]any{
-		"feature_control": map[string]any{"floating_ips": true}, "runtimeConfig": map[string]any{"mac": "02:00:00:00:99:99"},
+		"feature_control": map[string]any{"floating_ips": true},
+		"runtimeConfig":   map[string]any{"mac": "02:00:00:00:99:99"},
 	})
 	pod := nettest.Open(t, p.NetNS).Dump()
 	if r.Interfaces[1].Mac != "02:00:00:00:56:78" || !strings.Contains(pod, "mac=02:00:00:00:56:78") {
@@ -166,13 +179,16 @@ func TestTheRestOfTheAnnotationsIsTakenAndThePodsMACBeforeTheRuntimes(t *testing
 	before, err := n.Annotations(t.Context(), p)
 	must(t, err)
 	if before[prefix+"floatingIPs"] != `["192.0.2.99"]` || before[prefix+"allowedSourcePrefixes"] == "" {
-		t.Errorf("what the node agent reads from the pod is not there any more: %v", before)
+		t.Errorf("the annotations for the node agent are gone: %v", before)
 	}
 }
 
-func TestAWrongAnnotationIsNamedAndNothingIsLeft(t *testing.T) {
+func TestInvalidAnnotationIsNamed(t *testing.T) {
 	long := `["` + strings.Repeat("x", 5000) + `"]`
-	local := map[string]any{"ipam": map[string]any{"type": "host-local", "ranges": []any{[]any{map[string]any{"subnet": "10.77.0.0/24"}}}}}
+	local := map[string]any{"ipam": map[string]any{
+		"type":   "host-local",
+		"ranges": []any{[]any{map[string]any{"subnet": "10.77.0.0/24"}}},
+	}}
 	allowed := map[string]any{"feature_control": map[string]any{"ip_addrs_no_ipam": true}}
 	for i, c := range []struct {
 		annotations []string
@@ -195,7 +211,11 @@ func TestAWrongAnnotationIsNamedAndNothingIsLeft(t *testing.T) {
 		{[]string{`ipAddrsNoIpam=["10.0.0.5"]`}, nil, "feature_control.ip_addrs_no_ipam"},
 		{[]string{`ipAddrsNoIpam=["10.0.0.5","10.0.0.6"]`}, allowed, "ipAddrsNoIpam of the pod"},
 		{[]string{`floatingIPs=["192.0.2.99"]`}, nil, "feature_control.floating_ips"},
-		{[]string{`floatingIPs=["192.0.2.0/24"]`}, map[string]any{"feature_control": map[string]any{"floating_ips": true}}, "floatingIPs of the pod"},
+		{
+			[]string{`floatingIPs=["192.0.2.0/24"]`},
+			map[string]any{"feature_control": map[string]any{"floating_ips": true}},
+			"floatingIPs of the pod",
+		},
 		{[]string{`hwAddr=bogus`}, nil, "hwAddr of the pod"},
 		{[]string{`hwAddr=01:00:5e:00:00:01`}, nil, "hwAddr of the pod"},
 		{[]string{`hwAddr=00:00:00:00:00:00`}, nil, "hwAddr of the pod"},
@@ -209,6 +229,7 @@ func TestAWrongAnnotationIsNamedAndNothingIsLeft(t *testing.T) {
 	}
 	t.Run("of the namespace", func(t *testing.T) {
 		annotateNamespace(t, "ipFamilies", "IPv4")
-		expectRefusal(t, newPod(t, "wrong-namespace"), refusal{code: 7, says: []string{prefix + "ipFamilies of the namespace"}})
+		expectRefusal(t, newPod(t, "wrong-namespace"),
+			refusal{code: 7, says: []string{prefix + "ipFamilies of the namespace"}})
 	})
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -6,13 +8,16 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// TestASteadyAddAndDelCostWhatTheyMay counts what an ADD and a DEL ask of the API server when the node has a block with
-// room: requests, how many times one waits for another, connections. Each number is paid for every pod.
-func TestASteadyAddAndDelCostWhatTheyMay(t *testing.T) {
+// TestSteadyAddAndDelStayWithinRequestBudget counts the requests, rounds and connections of an ADD and a DEL on a node
+// that has a block with free addresses. Every pod pays these costs.
+func TestSteadyAddAndDelStayWithinRequestBudget(t *testing.T) {
 	warm, p := newPod(t, "budget-warm"), newPod(t, "budget")
 	through := proxy.Start(t, n.Kubeconfig())
-	changes := map[string]any{"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig()), "ipam.assign_ipv6": "false"}
-	// The node remembers its blocks by the server.
+	changes := map[string]any{
+		"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig()),
+		"ipam.assign_ipv6":      "false",
+	}
+	// This fills the block cache for this server.
 	add(t, warm, changes)
 	through.Take()
 
@@ -24,7 +29,7 @@ func TestASteadyAddAndDelCostWhatTheyMay(t *testing.T) {
 	expectCost(t, "DEL", through, 6, 3, 6_000)
 }
 
-// expectCost bounds the requests, how many times one waits for another, and the bytes of all bodies, on a block of few addresses.
+// expectCost limits the requests, rounds and bytes of all bodies, with a block of few addresses.
 func expectCost(t *testing.T, what string, through *proxy.Proxy, most, rounds int, bytes int64) {
 	t.Helper()
 	requests, connections := through.Take()
@@ -41,6 +46,6 @@ func expectCost(t *testing.T, what string, through *proxy.Proxy, most, rounds in
 			what, len(requests), last, connections, most, rounds, proxy.Lines(requests))
 	}
 	if len(requests) < 5 {
-		t.Errorf("%s took only %d requests: the proxy is not looking", what, len(requests))
+		t.Errorf("%s made only %d requests: the proxy did not see them", what, len(requests))
 	}
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -24,21 +26,21 @@ import (
 	"calico-cni/test/sandbox"
 )
 
-// withTools makes plugins of others part of the node.
+// withTools installs plugins of other projects on the node.
 func withTools(t *testing.T, names ...string) {
 	t.Helper()
 	installed(t)
 	for _, name := range names {
 		data, err := os.ReadFile(filepath.Join(n.Tools, name))
 		must(t, err)
-		// Another test may be running the one that is there.
+		// Another test may be running the existing file.
 		path := filepath.Join(n.BinDir(), name)
 		must(t, os.WriteFile(path+".new", data, 0o755))
 		must(t, os.Rename(path+".new", path))
 	}
 }
 
-// list is a network of calico, with changes to its configuration, and further plugins.
+// list is a network with calico, changes to its configuration, and further plugins.
 func list(t *testing.T, changes map[string]any, others ...map[string]any) *libcni.NetworkConfigList {
 	t.Helper()
 	first, err := n.Config(changes)
@@ -55,14 +57,18 @@ func networkOf(t *testing.T, plugins ...map[string]any) *libcni.NetworkConfigLis
 	return network
 }
 
-// runtime is a container runtime's library, which calls the binaries.
+// runtime returns the CNI library of a container runtime, which runs the binaries.
 func runtime(t *testing.T) *libcni.CNIConfig {
 	t.Helper()
-	return libcni.NewCNIConfigWithCacheDir([]string{n.BinDir()}, t.TempDir(), &invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: io.Discard}})
+	return libcni.NewCNIConfigWithCacheDir([]string{n.BinDir()}, t.TempDir(),
+		&invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: io.Discard}})
 }
 
 func runtimeConf(p *node.Pod, capabilities map[string]any) *libcni.RuntimeConf {
-	conf := &libcni.RuntimeConf{ContainerID: p.ContainerID, NetNS: p.NetNS, IfName: "eth0", CapabilityArgs: capabilities}
+	conf := &libcni.RuntimeConf{
+		ContainerID: p.ContainerID, NetNS: p.NetNS, IfName: "eth0",
+		CapabilityArgs: capabilities,
+	}
 	for pair := range strings.SplitSeq(p.Args(), ";") {
 		key, value, _ := strings.Cut(pair, "=")
 		conf.Args = append(conf.Args, [2]string{key, value})
@@ -70,7 +76,7 @@ func runtimeConf(p *node.Pod, capabilities map[string]any) *libcni.RuntimeConf {
 	return conf
 }
 
-// rules are iptables' that mention one of the addresses.
+// rules returns the iptables rules that mention one of the addresses.
 func rules(t *testing.T, addrs []netip.Addr) (out []string) {
 	t.Helper()
 	for _, program := range []string{"iptables-save", "ip6tables-save"} {
@@ -87,7 +93,7 @@ func rules(t *testing.T, addrs []netip.Addr) (out []string) {
 	return out
 }
 
-// link is what a chain made of a pod, for those who look at it.
+// link is the result of a chain for a pod, for the checks.
 type link struct {
 	pod    *node.Pod
 	ns     *nettest.NetNS
@@ -95,7 +101,7 @@ type link struct {
 	addrs  []netip.Addr
 }
 
-// podLink is the pod's interface.
+// podLink returns the pod's interface.
 func (l link) podLink(t *testing.T) (found netlink.Link) {
 	t.Helper()
 	l.ns.Do(func() {
@@ -106,9 +112,9 @@ func (l link) podLink(t *testing.T) (found netlink.Link) {
 	return found
 }
 
-// TestPluginsChainedBehindCalicoWorkAndGo runs the plugins that people put behind calico: each does what it is for, the
-// whole list passes CHECK at once, and DEL leaves nothing of either.
-func TestPluginsChainedBehindCalicoWorkAndGo(t *testing.T) {
+// TestChainedPlugins runs the plugins that are commonly chained after calico. Each must have its effect, the list must
+// pass CHECK immediately, and DEL must leave nothing behind.
+func TestChainedPlugins(t *testing.T) {
 	withTools(t, "portmap", "bandwidth", "tuning", "sbr", "firewall")
 	for _, c := range []struct {
 		name         string
@@ -119,16 +125,24 @@ func TestPluginsChainedBehindCalicoWorkAndGo(t *testing.T) {
 		{
 			"portmap",
 			map[string]any{"type": "portmap", "snat": true, "capabilities": map[string]bool{"portMappings": true}},
-			map[string]any{"portMappings": []map[string]any{{"hostPort": 18080, "containerPort": 8080, "protocol": "tcp"}}},
+			map[string]any{"portMappings": []map[string]any{{
+				"hostPort": 18080, "containerPort": 8080,
+				"protocol": "tcp",
+			}}},
 			portAnswers,
 		},
-		{"bandwidth", map[string]any{"type": "bandwidth", "ingressRate": 8e6, "ingressBurst": 8e6, "egressRate": 8e6, "egressBurst": 8e6}, nil, trafficIsShaped},
+		{"bandwidth", map[string]any{
+			"type": "bandwidth", "ingressRate": 8e6, "ingressBurst": 8e6, "egressRate": 8e6,
+			"egressBurst": 8e6,
+		}, nil, trafficIsShaped},
 		{
 			"tuning", map[string]any{
-				"type": "tuning", "mac": "02:00:00:00:12:34", "mtu": 1300, "promisc": true, "sysctl": map[string]string{"net.core.somaxconn": "77"},
+				"type": "tuning", "mac": "02:00:00:00:12:34", "mtu": 1300, "promisc": true,
+				"sysctl": map[string]string{"net.core.somaxconn": "77"},
 			}, nil, linkIsTuned,
 		},
-		// Without a table of its own sbr moves the pod's routes, but for those through a gateway outside of its address's prefix: Calico's.
+		// Without a table option, sbr moves all routes of the pod except those through a gateway outside of its prefix,
+		// as Calico's.
 		{"sbr", map[string]any{"type": "sbr", "table": 200}, nil, sourceIsRouted},
 		{"firewall", map[string]any{"type": "firewall", "backend": "iptables"}, nil, forwardingIsAllowed},
 	} {
@@ -185,11 +199,12 @@ func portAnswers(t *testing.T, l link) {
 		}
 	})
 	if rules(t, l.addrs) == nil {
-		t.Error("no rule for the pod: this looks in the wrong place")
+		t.Error("no rule for the pod: the check looks in the wrong place")
 	}
 }
 
-// trafficIsShaped looks for a token bucket on either way: the host's interface, and the one that what the pod sends is led through.
+// trafficIsShaped checks for a token bucket in each direction: on the host interface, and on the interface through
+// which the pod's outgoing traffic is redirected.
 func trafficIsShaped(t *testing.T, l link) {
 	var shaped []string
 	links, err := netlink.LinkList()
@@ -203,7 +218,8 @@ func trafficIsShaped(t *testing.T, l link) {
 			}
 		}
 	}
-	if len(shaped) != 2 || !strings.Contains(fmt.Sprint(shaped), "veth") || !strings.Contains(fmt.Sprint(shaped), "ifb") {
+	if len(shaped) != 2 || !strings.Contains(fmt.Sprint(shaped), "veth") ||
+		!strings.Contains(fmt.Sprint(shaped), "ifb") {
 		t.Errorf("token buckets of 8 Mbit/s are on %v, want one veth and one ifb", shaped)
 	}
 }
@@ -225,7 +241,7 @@ func linkIsTuned(t *testing.T, l link) {
 	}
 }
 
-// sourceIsRouted finds a rule for each address of the pod that leads to the table.
+// sourceIsRouted checks for a rule for each address of the pod that selects the table.
 func sourceIsRouted(t *testing.T, l link) {
 	for _, addr := range l.addrs {
 		l.ns.Do(func() {
@@ -235,7 +251,8 @@ func sourceIsRouted(t *testing.T, l link) {
 			}
 			rules, err := netlink.RuleList(family)
 			must(t, err)
-			if text := fmt.Sprint(rules); !strings.Contains(text, "from "+addr.String()) || !strings.Contains(text, "table 200") {
+			if text := fmt.Sprint(rules); !strings.Contains(text, "from "+addr.String()) ||
+				!strings.Contains(text, "table 200") {
 				t.Errorf("no rule for %s: %s", addr, text)
 			}
 		})
@@ -251,13 +268,13 @@ func forwardingIsAllowed(t *testing.T, l link) {
 	}
 }
 
-// TestGCAndStatusOfTheInstalledListThroughTheRuntimesLibrary has a runtime collect what an attachment left that it has
-// forgotten, and spare the one that it has not.
-func TestGCAndStatusOfTheInstalledListThroughTheRuntimesLibrary(t *testing.T) {
+// TestGCAndStatusThroughRuntimeLibrary has a runtime collect the leftovers of an attachment that it no longer lists as
+// valid, and keep a valid one.
+func TestGCAndStatusThroughRuntimeLibrary(t *testing.T) {
 	kept, forgotten := newPod(t, "gc-kept"), newPod(t, "gc-forgotten")
 	network, err := libcni.LoadNetworkConf(n.NetDir(), node.Network)
 	must(t, err)
-	// Both verbs are of 1.1.0, which the installed list does not speak for the sake of old runtimes.
+	// Both verbs need 1.1.0. The installed list has an older version for old runtimes.
 	data := strings.Replace(string(network.Bytes), `"1.0.0"`, `"1.1.0"`, 1)
 	network, err = libcni.NetworkConfFromBytes([]byte(data))
 	must(t, err)
@@ -268,7 +285,7 @@ func TestGCAndStatusOfTheInstalledListThroughTheRuntimesLibrary(t *testing.T) {
 	unchangedBut(t, "ADD and GC", withoutPod(forgotten.Name), func() {
 		_, err := cni.AddNetworkList(t.Context(), network, runtimeConf(forgotten, nil))
 		must(t, err)
-		// With a cache of its own: the library would call DEL for what it remembers.
+		// With a separate cache, because the library would call DEL for cached attachments.
 		must(t, runtime(t).GCNetworkList(t.Context(), network, &libcni.GCArgs{
 			ValidAttachments: []types.GCAttachment{{ContainerID: kept.ContainerID, IfName: "eth0"}},
 		}))

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -15,18 +17,22 @@ import (
 	"calico-cni/test/proxy"
 )
 
-func TestA1_TheInterfaceHasTheNameThatWasAskedForInTheNamespaceThatWas(t *testing.T) {
+func TestA1_InterfaceHasRequestedNameAndNamespace(t *testing.T) {
 	p := newPod(t, "a1")
 	attach(t, "calico", p, map[string]any{"name": "a1"}, "CNI_IFNAME", "a-b_c.15-bytes")
-	if dump := nettest.Open(t, p.NetNS).Dump(); !strings.Contains(dump, "a-b_c.15-bytes") || strings.Contains(dump, "eth0") {
+	if dump := nettest.Open(t, p.NetNS).Dump(); !strings.Contains(dump, "a-b_c.15-bytes") ||
+		strings.Contains(dump, "eth0") {
 		t.Errorf("the pod has:\n%s", dump)
 	}
 }
 
-// TestA3_A5_A6_A7_A8 reads a result in the newest version: the others are made from it, as the rows R show.
-func TestA3_A5_A6_A7_A8_TheResultSaysWhatWasMade(t *testing.T) {
+// TestA3_A5_A6_A7_A8 checks a result in the newest version. The rows R check the conversion to older ones.
+func TestA3_A5_A6_A7_A8_ResultDescribesAttachment(t *testing.T) {
 	p := newPod(t, "a5")
-	dns := map[string]any{"nameservers": []any{"192.0.2.53"}, "domain": "a.example", "search": []any{"b.example"}, "options": []any{"ndots:2"}}
+	dns := map[string]any{
+		"nameservers": []any{"192.0.2.53"}, "domain": "a.example", "search": []any{"b.example"},
+		"options": []any{"ndots:2"},
+	}
 	r := map[string]any{}
 	must(t, json.Unmarshal([]byte(attach(t, "calico", p, map[string]any{"dns": dns, "name": "a5"}).Stdout), &r))
 	pod := r["interfaces"].([]any)[1].(map[string]any)
@@ -45,7 +51,8 @@ func TestA3_A5_A6_A7_A8_TheResultSaysWhatWasMade(t *testing.T) {
 			map[string]any{"address": addrs[1].Address.IP.String() + "/128", "interface": 1.0},
 		},
 		"routes": []any{
-			map[string]any{"dst": masked(addrs[0].Address.IP.String(), 26)}, map[string]any{"dst": masked(addrs[1].Address.IP.String(), 122)},
+			map[string]any{"dst": masked(addrs[0].Address.IP.String(), 26)},
+			map[string]any{"dst": masked(addrs[1].Address.IP.String(), 122)},
 		},
 		"dns": dns,
 	}
@@ -54,9 +61,10 @@ func TestA3_A5_A6_A7_A8_TheResultSaysWhatWasMade(t *testing.T) {
 	}
 }
 
-func TestA9_AFailedIPAMPluginGetsADel(t *testing.T) {
+func TestA9_FailedIPAMPluginGetsDel(t *testing.T) {
 	p := newPod(t, "a9")
-	log := script(t, n.BinDir(), "failing-ipam", `[ "$CNI_COMMAND" != ADD ] || { echo '{"code":120,"msg":"out of luck"}'; exit 1; }`)
+	log := script(t, n.BinDir(), "failing-ipam",
+		`[ "$CNI_COMMAND" != ADD ] || { echo '{"code":120,"msg":"out of luck"}'; exit 1; }`)
 	broken := map[string]any{"ipam": map[string]any{"type": "failing-ipam"}}
 	unchanged(t, "ADD", func() { expectError(t, "ADD", call(t, "ADD", p, broken), 120, "failing-ipam", "out of luck") })
 	var commands []string
@@ -68,8 +76,8 @@ func TestA9_AFailedIPAMPluginGetsADel(t *testing.T) {
 	}
 }
 
-// TestA10 has an ADD fail at each kind of write, and no DEL come after it.
-func TestA10_AFailureAfterTheFirstWriteLeavesNothing(t *testing.T) {
+// TestA10 lets an ADD fail at each kind of write, without a DEL after it.
+func TestA10_FailureAfterFirstWriteLeavesNothing(t *testing.T) {
 	through := proxy.Start(t, n.Kubeconfig())
 	changes := map[string]any{"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
 	p := newPod(t, "a10")
@@ -80,16 +88,18 @@ func TestA10_AFailureAfterTheFirstWriteLeavesNothing(t *testing.T) {
 	} {
 		for _, write := range writes {
 			method, path, _ := strings.Cut(write, " ")
-			through.Arm(&proxy.Fault{Status: http.StatusForbidden, Matches: func(m, p string) bool { return m == method && strings.Contains(p, path) }})
+			through.Arm(&proxy.Fault{Status: http.StatusForbidden, Matches: func(m, p string) bool {
+				return m == method && strings.Contains(p, path)
+			}})
 			unchanged(t, plugin+" "+write, func() { expectError(t, write, ask(t, plugin, "ADD", p, changes), 101) })
 			if !through.Fired() {
-				t.Errorf("%s did not come to %s", plugin, write)
+				t.Errorf("%s did not reach %s", plugin, write)
 			}
 		}
 	}
 }
 
-func TestA11_TheSameAttachmentTwiceHasTheSameAddressesFromCalicoIPAM(t *testing.T) {
+func TestA11_RepeatedAddOfCalicoIPAMReturnsSameAddresses(t *testing.T) {
 	p := newPod(t, "a11")
 	named := map[string]any{"name": "a11"}
 	first := attach(t, "calico-ipam", p, named)
@@ -100,8 +110,8 @@ func TestA11_TheSameAttachmentTwiceHasTheSameAddressesFromCalicoIPAM(t *testing.
 	})
 }
 
-// TestA12 gives one container two interfaces, and takes them away in either order. What is left of the other is all of it.
-func TestA12_TwoInterfacesOfAContainerAreReleasedSeparately(t *testing.T) {
+// TestA12 gives a container two interfaces and removes them in either order. The remaining one must be complete.
+func TestA12_TwoInterfacesAreReleasedSeparately(t *testing.T) {
 	for _, plugin := range both {
 		for i, order := range [][]string{{"eth0", "net1"}, {"net1", "eth0"}} {
 			t.Run(plugin+" "+order[0]+" first", func(t *testing.T) {
@@ -112,7 +122,8 @@ func TestA12_TwoInterfacesOfAContainerAreReleasedSeparately(t *testing.T) {
 				}
 				whole := func(what string, names ...string) {
 					for _, ifName := range names {
-						expectOK(t, "CHECK of "+ifName+" "+what, check(t, plugin, p, nil, of[ifName], "CNI_IFNAME", ifName))
+						expectOK(t, "CHECK of "+ifName+" "+what,
+							check(t, plugin, p, nil, of[ifName], "CNI_IFNAME", ifName))
 						for _, addr := range addrs(t, resultOf(t, of[ifName])) {
 							if plugin == "calico" {
 								ping(t, ifName+" "+what, nil, addr)
@@ -127,12 +138,13 @@ func TestA12_TwoInterfacesOfAContainerAreReleasedSeparately(t *testing.T) {
 				s := state(t)
 				for _, addr := range addrs(t, resultOf(t, of[gone])) {
 					if strings.Contains(s, "route "+addr.String()+"/") {
-						t.Errorf("%s of %s is still routed:\n%s", addr, gone, s)
+						t.Errorf("%s of %s still has a route:\n%s", addr, gone, s)
 					}
 				}
 				expectError(t, "CHECK of what is gone", check(t, plugin, p, nil, of[gone], "CNI_IFNAME", gone), 103)
 				if plugin == "calico" {
-					expectPodIP(t, p, map[string]string{"eth0": addrs(t, resultOf(t, of["eth0"]))[0].String() + "/32"}[stays])
+					expectPodIP(t, p, map[string]string{"eth0": addrs(t, resultOf(t, of["eth0"]))[0].String() +
+						"/32"}[stays])
 				}
 				expectOK(t, "DEL of "+stays, ask(t, plugin, "DEL", p, nil, "CNI_IFNAME", stays))
 				if s := state(t); strings.Contains(s, handleOf(node.Network, p)) {
@@ -143,7 +155,7 @@ func TestA12_TwoInterfacesOfAContainerAreReleasedSeparately(t *testing.T) {
 	}
 }
 
-// expectPodIP expects what the pod says of its address.
+// expectPodIP checks the address in the pod's annotations.
 func expectPodIP(t *testing.T, p *node.Pod, want string) {
 	t.Helper()
 	annotations, err := n.Annotations(t.Context(), p)
@@ -153,15 +165,17 @@ func expectPodIP(t *testing.T, p *node.Pod, want string) {
 	}
 }
 
-func TestA13_CapabilitiesCountMoreThanArguments(t *testing.T) {
+func TestA13_CapabilitiesTakePrecedenceOverArguments(t *testing.T) {
 	p := newPod(t, "a13")
 	const capability, convention, argument = "10.244.210.1", "10.244.210.2", "10.244.210.3"
 	env := []string{"CNI_ARGS", p.Args() + ";IP=" + argument}
 	args := map[string]any{"cni": map[string]any{"ips": []any{convention}}}
 	unheard := map[string]any{
-		"portMappings": []any{map[string]any{"hostPort": 8080}}, "ipRanges": []any{[]any{map[string]any{"subnet": "10.1.2.0/24"}}},
-		"bandwidth": map[string]any{"ingressRate": 2048}, "deviceID": "0000:04:00.5", "aliases": []any{"a"}, "cgroupPath": "/x",
-		"dns": map[string]any{"servers": []any{"192.0.2.53"}},
+		"portMappings": []any{map[string]any{"hostPort": 8080}},
+		"ipRanges":     []any{[]any{map[string]any{"subnet": "10.1.2.0/24"}}},
+		"bandwidth":    map[string]any{"ingressRate": 2048}, "deviceID": "0000:04:00.5", "aliases": []any{"a"},
+		"cgroupPath": "/x",
+		"dns":        map[string]any{"servers": []any{"192.0.2.53"}},
 	}
 	for _, plugin := range both {
 		for want, changes := range map[string]map[string]any{

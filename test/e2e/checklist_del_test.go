@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -8,12 +10,14 @@ import (
 	"calico-cni/test/sandbox"
 )
 
-// TestDEL1 takes away one thing after the other that a DEL might look for, and all of them.
-func TestDEL1_WhatIsNotThereIsGoneAlready(t *testing.T) {
+// TestDEL1 removes each thing that a DEL might look up, and then all of them.
+func TestDEL1_DelIgnoresMissingResources(t *testing.T) {
 	missing := map[string]func(t *testing.T, p *node.Pod){
 		"network namespace": func(t *testing.T, p *node.Pod) { must(t, sandbox.RemoveNetNS(p.NetNS)) },
 		"interface":         func(t *testing.T, _ *node.Pod) { must(t, removeLink(hostIfName("default.del1"))) },
-		"pod":               func(t *testing.T, _ *node.Pod) { must(t, n.Server.DeletePod(t.Context(), "default", "del1")) },
+		"pod": func(t *testing.T, _ *node.Pod) {
+			must(t, n.Server.DeletePod(t.Context(), "default", "del1"))
+		},
 		"handle": func(t *testing.T, p *node.Pod) {
 			must(t, n.Delete(t.Context(), "ipamhandles", node.Network+"."+p.ContainerID))
 		},
@@ -31,8 +35,8 @@ func TestDEL1_WhatIsNotThereIsGoneAlready(t *testing.T) {
 
 func delWithout(t *testing.T, name string, take func(*testing.T, *node.Pod)) {
 	p := newPodWithoutNetwork(t, "del1")
-	// A deleted pod takes no annotations: it must not be in the state before either. An address whose handle is gone is
-	// found by GC, and by no DEL.
+	// A deleted pod has no annotations, so the state before must not contain them either. An address without a handle
+	// is found by GC, but not by DEL.
 	look := func(s string) string { return withoutPod("del1")(withoutHolder("del1")(s)) }
 	unchangedBut(t, "ADD and DEL", look, func() {
 		add(t, p, nil)
@@ -40,7 +44,7 @@ func delWithout(t *testing.T, name string, take func(*testing.T, *node.Pod)) {
 		expectOK(t, "DEL", del(t, p, nil))
 		expectOK(t, "second DEL", del(t, p, nil))
 		if s := state(t); name != "handle" && strings.Contains(s, `"del1"`) {
-			t.Errorf("addresses are still held:\n%s", s)
+			t.Errorf("addresses are still allocated:\n%s", s)
 		}
 	})
 	if name == "handle" {
@@ -53,7 +57,7 @@ func delWithout(t *testing.T, name string, take func(*testing.T, *node.Pod)) {
 	_ = sandbox.RemoveNetNS(p.NetNS)
 }
 
-func TestDEL2_DEL8_DelAgainSucceedsAndSaysNothing(t *testing.T) {
+func TestDEL2_DEL8_RepeatedDelSucceedsSilently(t *testing.T) {
 	p := newPod(t, "del2")
 	for _, plugin := range both {
 		named := map[string]any{"name": "del2-" + plugin}
@@ -66,7 +70,7 @@ func TestDEL2_DEL8_DelAgainSucceedsAndSaysNothing(t *testing.T) {
 	}
 }
 
-func TestDEL3_DelNeedsNoNamespacePath(t *testing.T) {
+func TestDEL3_DelWithoutNamespacePath(t *testing.T) {
 	p := newPod(t, "del3")
 	for _, plugin := range both {
 		for _, path := range []string{"-", "", "/run/netns/none"} {
@@ -79,7 +83,7 @@ func TestDEL3_DelNeedsNoNamespacePath(t *testing.T) {
 	}
 }
 
-func TestDEL4_DelNeedsNoPreviousResult(t *testing.T) {
+func TestDEL4_DelWithoutPreviousResult(t *testing.T) {
 	p := newPod(t, "del4")
 	for _, plugin := range both {
 		for _, previous := range []any{nil, map[string]any{}, "x", map[string]any{"ips": []any{nil}}} {
@@ -92,16 +96,19 @@ func TestDEL4_DelNeedsNoPreviousResult(t *testing.T) {
 	}
 }
 
-func TestDEL5_DelOfWhatWasNeverAddedSucceeds(t *testing.T) {
+func TestDEL5_DelWithoutAddSucceeds(t *testing.T) {
 	p := newPod(t, "del5")
 	for _, plugin := range both {
 		unchanged(t, plugin+" DEL", func() { expectOK(t, plugin+" DEL without ADD", ask(t, plugin, "DEL", p, nil)) })
-		expectError(t, plugin, ask(t, plugin, "ADD", p, map[string]any{"ipam.ipv6_pools": []string{"no-such-pool"}}), 102)
-		unchanged(t, plugin+" DEL", func() { expectOK(t, plugin+" DEL after an ADD that failed", ask(t, plugin, "DEL", p, nil)) })
+		expectError(t, plugin, ask(t, plugin, "ADD", p, map[string]any{"ipam.ipv6_pools": []string{"no-such-pool"}}),
+			102)
+		unchanged(t, plugin+" DEL", func() {
+			expectOK(t, plugin+" DEL after an ADD that failed", ask(t, plugin, "DEL", p, nil))
+		})
 	}
 }
 
-func TestDEL6_ADelegatesErrorComesAfterOurOwnCleanUp(t *testing.T) {
+func TestDEL6_DelegateErrorIsReportedAfterCleanup(t *testing.T) {
 	p := newPod(t, "del6")
 	log := script(t, n.BinDir(), "stubborn-ipam", `case "$CNI_COMMAND" in
 ADD) echo '{"cniVersion":"1.1.0","ips":[{"address":"10.78.0.9/24"}]}';;

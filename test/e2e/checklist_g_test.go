@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -12,25 +14,27 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// TestG1_G5 has leftovers of every sort beside what must stay, and collects.
-func TestG1_G5_WhatIsNotValidGoes(t *testing.T) {
+// TestG1_G5 runs GC with leftovers of every kind beside attachments that must be kept.
+func TestG1_G5_GCRemovesInvalidAttachments(t *testing.T) {
 	for _, plugin := range both {
 		t.Run(plugin, func(t *testing.T) {
 			named := map[string]any{"name": "g1-" + plugin}
-			stays, goes, orphan := newPod(t, "g1-stays-"+plugin), newPod(t, "g1-goes-"+plugin), newPod(t, "g1-orphan-"+plugin)
+			stays, goes, orphan := newPod(t, "g1-stays-"+plugin), newPod(t, "g1-goes-"+plugin), newPod(t,
+				"g1-orphan-"+plugin)
 			a := attach(t, plugin, stays, named)
 			before := state(t)
 			gone := attach(t, plugin, goes, named)
 			attach(t, plugin, orphan, named)
 			must(t, n.Delete(t.Context(), "ipamhandles", named["name"].(string)+"."+orphan.ContainerID))
 
-			expectOK(t, "GC", ask(t, plugin, "GC", nil, valid(named, stays.ContainerID, "eth0", "never-heard-of", "eth0")))
-			// What the pods say of addresses is for their DEL.
+			expectOK(t, "GC", ask(t, plugin, "GC", nil, valid(named, stays.ContainerID, "eth0", "never-heard-of",
+				"eth0")))
+			// The annotations of the pods are left to their DEL.
 			look := func(s string) string { return withoutPod(goes.Name)(withoutPod(orphan.Name)(s)) }
 			expectSame(t, "GC", look(before), look(state(t)))
 			for _, addr := range addrs(t, resultOf(t, gone)) {
 				if strings.Contains(state(t), "route "+addr.String()) {
-					t.Errorf("%s is still routed", addr)
+					t.Errorf("%s still has a route", addr)
 				}
 			}
 			expectOK(t, "CHECK of what is valid", check(t, plugin, stays, named, a))
@@ -38,13 +42,17 @@ func TestG1_G5_WhatIsNotValidGoes(t *testing.T) {
 	}
 }
 
-func TestG1_BorrowedAddressesGoAndTheLendersOwnStay(t *testing.T) {
+func TestG1_GCReleasesBorrowedAddressesOnly(t *testing.T) {
 	installed(t)
 	must(t, n.CreatePool(t.Context(), "g1-lent", "10.81.0.0/29", 29))
 	t.Cleanup(func() { must(t, n.Delete(withoutCancel(t.Context()), "ippools", "g1-lent")) })
 	for _, plugin := range both {
-		lent := map[string]any{"name": "g1-lent-" + plugin, "ipam.assign_ipv6": "false", "ipam.ipv4_pools": []string{"g1-lent"}}
-		lender := plus(lent, "nodename", "g1-lender", "nodename_file_optional", true, "ipam_lock_file", filepath.Join(t.TempDir(), "lock"))
+		lent := map[string]any{
+			"name": "g1-lent-" + plugin, "ipam.assign_ipv6": "false",
+			"ipam.ipv4_pools": []string{"g1-lent"},
+		}
+		lender := plus(lent, "nodename", "g1-lender", "nodename_file_optional", true, "ipam_lock_file",
+			filepath.Join(t.TempDir(), "lock"))
 		owned, borrower := newPod(t, "g1-owned-"+plugin), newPod(t, "g1-borrower-"+plugin)
 		a := attach(t, "calico-ipam", owned, lender)
 		before := state(t)
@@ -58,7 +66,7 @@ func TestG1_BorrowedAddressesGoAndTheLendersOwnStay(t *testing.T) {
 	}
 }
 
-func TestG1_ASecondInterfaceStaysWhereTheFirstIsNotValid(t *testing.T) {
+func TestG1_GCKeepsValidSecondInterface(t *testing.T) {
 	for i, order := range [][]string{{"eth0", "net1"}, {"net1", "eth0"}} {
 		for _, plugin := range both {
 			named := map[string]any{"name": fmt.Sprintf("g1-second-%d-%s", i, plugin)}
@@ -68,13 +76,14 @@ func TestG1_ASecondInterfaceStaysWhereTheFirstIsNotValid(t *testing.T) {
 				of[ifName] = attach(t, plugin, p, named, "CNI_IFNAME", ifName)
 			}
 			expectOK(t, "GC", ask(t, plugin, "GC", nil, valid(named, p.ContainerID, order[1])))
-			expectError(t, plugin+" CHECK of "+order[0], check(t, plugin, p, named, of[order[0]], "CNI_IFNAME", order[0]), 103, order0(order, plugin))
+			expectError(t, plugin+" CHECK of "+order[0], check(t, plugin, p, named, of[order[0]], "CNI_IFNAME",
+				order[0]), 103, order0(order, plugin))
 			expectOK(t, plugin+" CHECK of "+order[1], check(t, plugin, p, named, of[order[1]], "CNI_IFNAME", order[1]))
 		}
 	}
 }
 
-// order0 is what a CHECK names: the interface, or the address.
+// order0 returns the part that a CHECK names: the interface or the address.
 func order0(order []string, plugin string) string {
 	if plugin == "calico" {
 		return order[0]
@@ -82,7 +91,7 @@ func order0(order []string, plugin string) string {
 	return "not held"
 }
 
-func TestG2_NoListIsAnErrorAndAnEmptyListMeansAll(t *testing.T) {
+func TestG2_AbsentListIsErrorAndEmptyListMeansAll(t *testing.T) {
 	for _, plugin := range both {
 		named := map[string]any{"name": "g2-" + plugin}
 		p := newPod(t, "g2-"+plugin)
@@ -90,12 +99,19 @@ func TestG2_NoListIsAnErrorAndAnEmptyListMeansAll(t *testing.T) {
 		a := attach(t, plugin, p, named)
 		unchanged(t, "GC without a list", func() {
 			expectError(t, plugin, ask(t, plugin, "GC", nil, named), 7, "cni.dev/valid-attachments")
-			expectError(t, plugin, ask(t, plugin, "GC", nil, plus(named, "cni.dev/valid-attachments", "x")), 6, "cni.dev/valid-attachments")
-			for _, nameless := range []string{`[null]`, `[{}]`, `[{"containerID":"` + p.ContainerID + `"}]`, `[{"container_id":"a","if_name":"eth0"}]`} {
-				expectError(t, plugin, ask(t, plugin, "GC", nil, plus(named, "cni.dev/valid-attachments", json.RawMessage(nameless))), 7, "cni.dev/valid-attachments[0]")
+			expectError(t, plugin, ask(t, plugin, "GC", nil, plus(named, "cni.dev/valid-attachments", "x")), 6,
+				"cni.dev/valid-attachments")
+			for _, nameless := range []string{
+				`[null]`, `[{}]`, `[{"containerID":"` + p.ContainerID + `"}]`,
+				`[{"container_id":"a","if_name":"eth0"}]`,
+			} {
+				expectError(t, plugin, ask(t, plugin, "GC", nil,
+					plus(named, "cni.dev/valid-attachments",
+						json.RawMessage(nameless))), 7, "cni.dev/valid-attachments[0]")
 			}
-			// JSON's null is no list either.
-			stdin := strings.Replace(mustJSON(t, must2(n.Config(valid(named)))), `"cni.dev/valid-attachments":[]`, `"cni.dev/valid-attachments":null`, 1)
+			// A JSON null is not a list either.
+			stdin := strings.Replace(mustJSON(t, must2(n.Config(valid(named)))), `"cni.dev/valid-attachments":[]`,
+				`"cni.dev/valid-attachments":null`, 1)
 			got, err := n.Run(t.Context(), node.Call{Plugin: plugin, Command: "GC", Stdin: []byte(stdin)})
 			must(t, err)
 			expectError(t, plugin+" null", got, 7, "cni.dev/valid-attachments")
@@ -106,7 +122,7 @@ func TestG2_NoListIsAnErrorAndAnEmptyListMeansAll(t *testing.T) {
 	}
 }
 
-// must2 is must for a function of two results.
+// must2 is must for a function with two results.
 func must2[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
@@ -114,8 +130,8 @@ func must2[T any](v T, err error) T {
 	return v
 }
 
-// TestG3 refuses every write to the block of one family. The holder of an address of the other one still loses it.
-func TestG3_OneThingThatFailsStopsNoOther(t *testing.T) {
+// TestG3 rejects every write to the block of one family. The address of the other family must still be released.
+func TestG3_GCContinuesAfterFailure(t *testing.T) {
 	through := proxy.Start(t, n.Kubeconfig())
 	for _, plugin := range both {
 		named := map[string]any{"name": "g3-" + plugin}
@@ -129,11 +145,12 @@ func TestG3_OneThingThatFailsStopsNoOther(t *testing.T) {
 		all := valid(plus(named, "kubernetes.kubeconfig", through.Kubeconfig(t, n.Kubeconfig())))
 		expectError(t, plugin+" GC", ask(t, plugin, "GC", nil, all), 101, "10-244-")
 		s := state(t)
-		if !strings.Contains(s, handleOf(named["name"].(string), p4)) || strings.Contains(s, handleOf(named["name"].(string), p6)) {
-			t.Errorf("%s: want the IPv4 address held, and the IPv6 address not:\n%s", plugin, s)
+		if !strings.Contains(s, handleOf(named["name"].(string), p4)) ||
+			strings.Contains(s, handleOf(named["name"].(string), p6)) {
+			t.Errorf("%s: want the IPv4 address allocated, the IPv6 address released:\n%s", plugin, s)
 		}
 		if hasLink(hostIfName("default."+p4.Name)) || hasLink(hostIfName("default."+p6.Name)) {
-			t.Errorf("%s: an interface is still there", plugin)
+			t.Errorf("%s: an interface still exists", plugin)
 		}
 		through.Arm(nil)
 		expectOK(t, plugin+" GC afterwards", ask(t, plugin, "GC", nil, all))
@@ -142,7 +159,7 @@ func TestG3_OneThingThatFailsStopsNoOther(t *testing.T) {
 	}
 }
 
-func TestG4_AnotherIPAMPluginIsToldToo(t *testing.T) {
+func TestG4_GCCallsOtherIPAMPlugin(t *testing.T) {
 	p := newPod(t, "g4")
 	log := script(t, n.BinDir(), "tidy-ipam", `case "$CNI_COMMAND" in
 ADD) echo '{"cniVersion":"1.1.0","ips":[{"address":"10.78.1.9/24"}]}';;
@@ -151,11 +168,12 @@ esac`)
 	changes := map[string]any{"ipam": map[string]any{"type": "tidy-ipam"}, "name": "g4"}
 	attach(t, "calico", p, changes)
 	expectOK(t, "GC", ask(t, "calico", "GC", nil, valid(changes, "keep-this", "eth0")))
-	if got := read(log); !strings.Contains(got, "GC ") || !strings.Contains(got, `"keep-this"`) || !strings.Contains(got, `"tidy-ipam"`) {
+	if got := read(log); !strings.Contains(got, "GC ") || !strings.Contains(got, `"keep-this"`) ||
+		!strings.Contains(got, `"tidy-ipam"`) {
 		t.Errorf("the IPAM plugin got:\n%s", got)
 	}
 	if hasLink(hostIfName("default.g4")) {
-		t.Error("the interface is still there")
+		t.Error("the interface still exists")
 	}
 	byExec := map[string]any{"ipam.exec": true, "name": "g4-exec"}
 	q := newPod(t, "g4-exec")
@@ -166,38 +184,41 @@ esac`)
 	}
 }
 
-// TestG4_HostLocal is about a real plugin that knows no GC.
-func TestG4_AnIPAMPluginWithoutGCIsNoError(t *testing.T) {
+// TestG4_IPAMPluginWithoutGCIsNoError uses a real plugin without GC.
+func TestG4_IPAMPluginWithoutGCIsNoError(t *testing.T) {
 	p := newPod(t, "g4-local")
 	changes := plus(hostLocal(t, "10.79.4.0/24"), "name", "g4-local")
 	attach(t, "calico", p, changes)
 	expectOK(t, "GC", ask(t, "calico", "GC", nil, valid(changes)))
 	if hasLink(hostIfName("default.g4-local")) {
-		t.Error("the interface is still there")
+		t.Error("the interface still exists")
 	}
 }
 
-func TestG6_G7_CollectingAgainIsSilentAndADelMayFollow(t *testing.T) {
+func TestG6_G7_RepeatedGCIsSilentAndDelMayFollow(t *testing.T) {
 	for _, plugin := range both {
 		named := map[string]any{"name": "g6-" + plugin}
 		p := newPod(t, "g6-"+plugin)
 		attach(t, plugin, p, named)
 		expectOK(t, plugin+" GC", ask(t, plugin, "GC", nil, valid(named)))
-		unchanged(t, plugin+" GC again", func() { expectOK(t, plugin+" GC again", ask(t, plugin, "GC", nil, valid(named))) })
+		unchanged(t, plugin+" GC again", func() {
+			expectOK(t, plugin+" GC again", ask(t, plugin, "GC", nil, valid(named)))
+		})
 		expectOK(t, plugin+" DEL after GC", ask(t, plugin, "DEL", p, named))
 		expectOK(t, plugin+" DEL again", ask(t, plugin, "DEL", p, named))
-		// And after the DEL the same attachment may come again.
+		// The same attachment can be added again after the DEL.
 		attach(t, plugin, p, named)
 	}
 }
 
-// TestG8 makes addresses look like those of tunnels and of others, and collects everything that is not.
-func TestG8_TunnelsOtherNetworksAndOtherNodesAreNotTouched(t *testing.T) {
+// TestG8 makes addresses look like those of tunnels and of other owners, and runs GC.
+func TestG8_GCKeepsTunnelsOtherNetworksAndOtherNodes(t *testing.T) {
 	for _, plugin := range both {
 		name := "g8-" + plugin
 		named := map[string]any{"name": name}
 		other := newPod(t, "g8-other-"+plugin)
-		longer, far := plus(named, "name", name+"-longer"), plus(named, "nodename", "g8-far", "nodename_file_optional", true)
+		longer, far := plus(named, "name", name+"-longer"), plus(named, "nodename", "g8-far", "nodename_file_optional",
+			true)
 		attach(t, plugin, other, longer)
 		attach(t, "calico-ipam", newPod(t, "g8-far-"+plugin), far)
 
@@ -213,7 +234,7 @@ func TestG8_TunnelsOtherNetworksAndOtherNodesAreNotTouched(t *testing.T) {
 		})
 		unchanged(t, plugin+" GC", func() { expectOK(t, plugin+" GC", ask(t, plugin, "GC", nil, valid(named))) })
 		if s := state(t); strings.Count(s, `"`+handle+`"`) != 2 || !strings.Contains(s, "ipipTunnelAddress") {
-			t.Errorf("%s: this test has planted nothing:\n%s", plugin, s)
+			t.Errorf("%s: this test has created no addresses:\n%s", plugin, s)
 		}
 		if !hasLink(hostIfName("default."+other.Name)) && plugin == "calico" {
 			t.Error("the interface of another network is gone")
@@ -222,8 +243,8 @@ func TestG8_TunnelsOtherNetworksAndOtherNodesAreNotTouched(t *testing.T) {
 	}
 }
 
-// TestG8_AnAttachmentThatIsBeingAdded holds an ADD back between its writes.
-func TestG8_AnAttachmentThatIsBeingAddedIsNotTouched(t *testing.T) {
+// TestG8_GCKeepsAttachmentBeingAdded pauses an ADD between its writes.
+func TestG8_GCKeepsAttachmentBeingAdded(t *testing.T) {
 	for plugin, request := range map[string]string{"calico": "PATCH /pods/", "calico-ipam": "PUT /ipamblocks/"} {
 		through := proxy.Start(t, n.Kubeconfig())
 		path := through.Kubeconfig(t, n.Kubeconfig())
@@ -244,20 +265,20 @@ func TestG8_AnAttachmentThatIsBeingAddedIsNotTouched(t *testing.T) {
 		}
 		expectOK(t, plugin+" CHECK", check(t, plugin, p, named, a))
 		if s := state(t); strings.Contains(s, handleOf(named["name"].(string), gone)) {
-			t.Errorf("%s: the collection did nothing:\n%s", plugin, s)
+			t.Errorf("%s: GC did nothing:\n%s", plugin, s)
 		}
 		expectOK(t, plugin+" DEL", ask(t, plugin, "DEL", p, named))
 	}
 }
 
-func TestG9_DisableGCIsTheRuntimesBusiness(t *testing.T) {
+func TestG9_DisableGCIsIgnored(t *testing.T) {
 	for _, plugin := range both {
 		named := map[string]any{"name": "g9-" + plugin, "disableGC": true}
 		p := newPod(t, "g9-"+plugin)
 		attach(t, plugin, p, named)
 		expectOK(t, plugin+" GC", ask(t, plugin, "GC", nil, valid(named)))
 		if s := state(t); strings.Contains(s, handleOf("g9-"+plugin, p)) {
-			t.Errorf("%s: a GC that was called did nothing:\n%s", plugin, s)
+			t.Errorf("%s: GC did nothing:\n%s", plugin, s)
 		}
 	}
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -18,7 +20,7 @@ import (
 	"calico-cni/test/sandbox"
 )
 
-func TestK1_CheckCameWith040AndTakesAPreviousResult(t *testing.T) {
+func TestK1_CheckNeeds040AndPreviousResult(t *testing.T) {
 	p := newPod(t, "k1")
 	for _, plugin := range both {
 		a := attach(t, plugin, p, map[string]any{"name": "k1-" + plugin})
@@ -31,16 +33,19 @@ func TestK1_CheckCameWith040AndTakesAPreviousResult(t *testing.T) {
 	}
 }
 
-func TestK2_WhatOtherPluginsPutIntoTheResultIsTheirs(t *testing.T) {
+func TestK2_CheckIgnoresResultsOfOtherPlugins(t *testing.T) {
 	p := newPod(t, "k2")
 	for _, plugin := range both {
 		named := map[string]any{"name": "k2-" + plugin}
 		a := attach(t, plugin, p, named)
 		r := resultOf(t, a)
 		said := mustJSON(t, map[string]any{
-			"cniVersion": "1.1.0", "dns": map[string]any{}, "routes": append(listed(r.Routes), map[string]any{"dst": "203.0.113.0/24", "gw": "192.0.2.1"}),
-			"interfaces": append(listed(r.Interfaces), map[string]any{"name": "other0", "sandbox": p.NetNS}, map[string]any{"name": "br9"}),
-			"ips":        append(listed(r.IPs), map[string]any{"address": "203.0.113.9/24", "interface": len(r.Interfaces)}),
+			"cniVersion": "1.1.0", "dns": map[string]any{},
+			"routes": append(listed(r.Routes), map[string]any{"dst": "203.0.113.0/24", "gw": "192.0.2.1"}),
+			"interfaces": append(listed(r.Interfaces), map[string]any{"name": "other0", "sandbox": p.NetNS},
+				map[string]any{"name": "br9"}),
+			"ips": append(listed(r.IPs),
+				map[string]any{"address": "203.0.113.9/24", "interface": len(r.Interfaces)}),
 		})
 		expectOK(t, plugin+" CHECK", check(t, plugin, p, named, node.Answer{Stdout: said}))
 		expectOK(t, "DEL", ask(t, plugin, "DEL", p, named))
@@ -55,7 +60,7 @@ func listed[T any](of []T) []any {
 	return out
 }
 
-// breakage is something that somebody does to an attachment, and what a CHECK says of it.
+// breakage is a change to an attachment, with the message that CHECK must report.
 type breakage struct {
 	name string
 	do   func(t *testing.T, p *node.Pod, host string, addr net.IP)
@@ -63,7 +68,7 @@ type breakage struct {
 	says []string
 }
 
-// inPod does something to the pod's interface.
+// inPod changes the pod's interface.
 func inPod(do func(link netlink.Link) error) func(*testing.T, *node.Pod, string, net.IP) {
 	return func(t *testing.T, p *node.Pod, _ string, _ net.IP) {
 		nettest.Open(t, p.NetNS).Do(func() {
@@ -74,7 +79,7 @@ func inPod(do func(link netlink.Link) error) func(*testing.T, *node.Pod, string,
 	}
 }
 
-// onHost does something to the host's.
+// onHost changes the host interface.
 func onHost(do func(link netlink.Link) error) func(*testing.T, *node.Pod, string, net.IP) {
 	return func(t *testing.T, _ *node.Pod, host string, _ net.IP) {
 		link, err := netlink.LinkByName(host)
@@ -85,21 +90,25 @@ func onHost(do func(link netlink.Link) error) func(*testing.T, *node.Pod, string
 
 func host32(ip net.IP) *net.IPNet { return &net.IPNet{IP: ip, Mask: net.CIDRMask(32, 32)} }
 
-// breakages are those of the data plane.
+// breakages are the changes to the data plane.
 func breakages() []breakage {
 	return []breakage{
 		{name: "interface deleted", do: inPod(netlink.LinkDel), code: 103, says: []string{"eth0"}},
 		{name: "interface down", do: inPod(netlink.LinkSetDown), code: 103, says: []string{"eth0", "down"}},
 		{name: "host interface down", do: onHost(netlink.LinkSetDown), code: 103, says: []string{"cali", "down"}},
 		{name: "address removed", do: func(t *testing.T, p *node.Pod, host string, addr net.IP) {
-			inPod(func(link netlink.Link) error { return netlink.AddrDel(link, &netlink.Addr{IPNet: host32(addr)}) })(t, p, host, addr)
+			inPod(func(link netlink.Link) error { return netlink.AddrDel(link, &netlink.Addr{IPNet: host32(addr)}) })(t,
+				p, host, addr)
 		}, code: 103, says: []string{"ADDR"}},
 		{name: "default route of the pod removed", do: inPod(func(link netlink.Link) error {
 			return netlink.RouteDel(&netlink.Route{LinkIndex: link.Attrs().Index, Gw: net.IPv4(169, 254, 1, 1)})
 		}), code: 103, says: []string{"route", "169.254.1.1"}},
 		{name: "route of the host removed", do: func(t *testing.T, p *node.Pod, host string, addr net.IP) {
 			onHost(func(link netlink.Link) error {
-				return netlink.RouteDel(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: host32(addr), Scope: netlink.SCOPE_LINK})
+				return netlink.RouteDel(&netlink.Route{
+					LinkIndex: link.Attrs().Index, Dst: host32(addr),
+					Scope: netlink.SCOPE_LINK,
+				})
 			})(t, p, host, addr)
 		}, code: 103, says: []string{"route", "ADDR"}},
 		{name: "MAC changed", do: inPod(func(link netlink.Link) error {
@@ -111,7 +120,7 @@ func breakages() []breakage {
 	}
 }
 
-func TestK3_EachThingThatIsBrokenIsNamed(t *testing.T) {
+func TestK3_EachDefectIsNamed(t *testing.T) {
 	for i, b := range breakages() {
 		t.Run(b.name, func(t *testing.T) {
 			p := newPod(t, fmt.Sprint("k3-", i))
@@ -126,19 +135,20 @@ func TestK3_EachThingThatIsBrokenIsNamed(t *testing.T) {
 	}
 }
 
-func TestK3_AnotherSandboxIsNamed(t *testing.T) {
+func TestK3_OtherSandboxIsNamed(t *testing.T) {
 	p := newPod(t, "k3-sandbox")
 	a := attach(t, "calico", p, nil)
 	other, err := sandbox.NewNetNS("k3-other")
 	must(t, err)
 	defer func() { must(t, sandbox.RemoveNetNS(other)) }()
 	expectError(t, "CHECK", check(t, "calico", p, nil, a, "CNI_NETNS", other), 103, p.NetNS, other)
-	expectError(t, "CHECK", check(t, "calico", p, nil, a, "CNI_NETNS", "/run/netns/gone"), 103, p.NetNS, "/run/netns/gone")
+	expectError(t, "CHECK", check(t, "calico", p, nil, a, "CNI_NETNS", "/run/netns/gone"), 103, p.NetNS,
+		"/run/netns/gone")
 	expectError(t, "CHECK", check(t, "calico", p, nil, a, "CNI_IFNAME", "net9"), 103, "net9")
 }
 
-// TestK4 takes the addresses away behind the attachment's back, and gives them to another.
-func TestK4_AnAllocationThatIsGoneOrAnothersIsNamed(t *testing.T) {
+// TestK4 releases the addresses behind the attachment's back and allocates them to another.
+func TestK4_MissingOrForeignAllocationIsNamed(t *testing.T) {
 	for _, plugin := range both {
 		p := newPod(t, "k4-"+plugin)
 		a := attach(t, plugin, p, nil)
@@ -156,7 +166,7 @@ func TestK4_AnAllocationThatIsGoneOrAnothersIsNamed(t *testing.T) {
 	}
 }
 
-func TestK5_WhatChainedPluginsChangeIsTolerated(t *testing.T) {
+func TestK5_ChangesByChainedPluginsAreTolerated(t *testing.T) {
 	p := newPod(t, "k5")
 	a := attach(t, "calico", p, nil)
 	inPod(func(link netlink.Link) error {
@@ -172,8 +182,8 @@ func TestK5_WhatChainedPluginsChangeIsTolerated(t *testing.T) {
 	expectOK(t, "CHECK", check(t, "calico", p, nil, a))
 }
 
-// TestK6 lists the forms that an attachment takes.
-func TestK6_RightAfterAddAllIsWell(t *testing.T) {
+// TestK6 covers the forms of an attachment.
+func TestK6_CheckSucceedsRightAfterAdd(t *testing.T) {
 	own := func(p *corev1.Pod) {
 		p.Annotations = map[string]string{"cni.projectcalico.org/ipAddrsNoIpam": `["10.79.0.7"]`}
 	}
@@ -192,7 +202,11 @@ func TestK6_RightAfterAddAllIsWell(t *testing.T) {
 		{name: "calico-ipam, no pod", plugin: "calico-ipam", env: []string{"CNI_ARGS", "-"}},
 		{name: "calico-ipam by exec", plugin: "calico", changes: map[string]any{"ipam.exec": true}},
 		{name: "host-local", plugin: "calico", changes: hostLocal(t, "10.79.1.0/24")},
-		{name: "addresses of the pod's own", plugin: "calico", changes: map[string]any{"feature_control": map[string]any{"ip_addrs_no_ipam": true}}, pod: []func(*corev1.Pod){own}},
+		{
+			name: "addresses of the pod's own", plugin: "calico",
+			changes: map[string]any{"feature_control": map[string]any{"ip_addrs_no_ipam": true}},
+			pod:     []func(*corev1.Pod){own},
+		},
 		{name: "0.4.0", plugin: "calico", changes: map[string]any{"cniVersion": "0.4.0"}},
 		{name: "1.0.0", plugin: "calico", changes: map[string]any{"cniVersion": "1.0.0"}},
 		{name: "calico-ipam, 0.4.0", plugin: "calico-ipam", changes: map[string]any{"cniVersion": "0.4.0"}},
@@ -206,7 +220,7 @@ func TestK6_RightAfterAddAllIsWell(t *testing.T) {
 	}
 }
 
-func TestK7_AnotherIPAMPluginIsAskedToo(t *testing.T) {
+func TestK7_CheckCallsOtherIPAMPlugin(t *testing.T) {
 	p := newPod(t, "k7")
 	changes := hostLocal(t, "10.79.2.0/24")
 	a := attach(t, "calico", p, changes)
@@ -226,7 +240,7 @@ func TestK7_AnotherIPAMPluginIsAskedToo(t *testing.T) {
 	expectError(t, "CHECK by exec", check(t, "calico", again, byExec, a), 103, "calico-ipam", "not held")
 }
 
-// TestK8 looks at everything before and after a CHECK that succeeds, and one that fails.
+// TestK8 compares the complete state before and after a successful and a failed CHECK.
 func TestK8_CheckChangesNothing(t *testing.T) {
 	p := newPod(t, "k8")
 	a := attach(t, "calico", p, nil)
@@ -247,13 +261,13 @@ func TestK8_CheckChangesNothing(t *testing.T) {
 	}
 }
 
-func TestK9_TroubleWithTheAPIServerIsTransient(t *testing.T) {
+func TestK9_APIServerErrorsAreTransient(t *testing.T) {
 	p := newPod(t, "k9")
 	for _, plugin := range both {
 		named := map[string]any{"name": "k9-" + plugin}
 		a := attach(t, plugin, p, named)
 		expectOK(t, plugin+" CHECK", check(t, plugin, p, named, a))
-		// With its addresses gone, an attachment is broken, but nobody can tell.
+		// The attachment is broken without its addresses, but this cannot be determined during the outage.
 		expectOK(t, plugin, ask(t, "calico-ipam", "DEL", p, named))
 		for _, o := range outages(t) {
 			t.Run(plugin+" "+o.name, func(t *testing.T) {
@@ -267,8 +281,8 @@ func TestK9_TroubleWithTheAPIServerIsTransient(t *testing.T) {
 	}
 }
 
-// TestK2 has earlier plugins of the chain bring addresses of their own, which calico neither made nor looks for.
-func TestK2_AddressesOfEarlierPluginsAreNotLookedFor(t *testing.T) {
+// TestK2 has addresses of earlier plugins of the chain, which calico neither created nor checks.
+func TestK2_AddressesOfEarlierPluginsAreIgnored(t *testing.T) {
 	p, named := newPod(t, "k2-earlier"), map[string]any{"name": "k2-earlier"}
 	for _, previous := range []string{
 		`{"cniVersion":"1.1.0","interfaces":[{"name":"first0"}],"ips":[{"address":"192.0.2.77/24"}]}`,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -15,8 +17,8 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// TestS1_S6_S7 asks as a runtime does: often, of every plugin, and with no environment but the command.
-func TestS1_S6_S7_WhileAllIsWellStatusIsSilentAndAsksNobody(t *testing.T) {
+// TestS1_S6_S7 calls STATUS like a runtime: often, on every plugin, with only the command in the environment.
+func TestS1_S6_S7_ReadyStatusIsSilentAndMakesNoRequest(t *testing.T) {
 	bare := []string{"CNI_IFNAME", "-", "CNI_PATH", "-", "PATH", "-"}
 	p := newPod(t, "s1")
 	for _, plugin := range both {
@@ -25,13 +27,13 @@ func TestS1_S6_S7_WhileAllIsWellStatusIsSilentAndAsksNobody(t *testing.T) {
 		expectOK(t, plugin+" before the first ADD", ask(t, plugin, "STATUS", nil, named, bare...))
 		attach(t, plugin, p, named)
 		if requests, _ := through.Take(); len(requests) == 0 {
-			t.Fatal("the proxy is not looking")
+			t.Fatal("the proxy did not see the requests")
 		}
 		for range 3 {
 			expectOK(t, plugin+" after it", ask(t, plugin, "STATUS", nil, named, bare...))
 		}
 		if requests, connections := through.Take(); len(requests) != 0 || connections != 0 {
-			t.Errorf("%s: STATUS took %d connections and:\n%s", plugin, connections, proxy.Lines(requests))
+			t.Errorf("%s: STATUS made %d connections and:\n%s", plugin, connections, proxy.Lines(requests))
 		}
 		expectOK(t, "DEL", ask(t, plugin, "DEL", p, named))
 		for _, version := range specVersions[:len(specVersions)-1] {
@@ -41,13 +43,14 @@ func TestS1_S6_S7_WhileAllIsWellStatusIsSilentAndAsksNobody(t *testing.T) {
 	}
 }
 
-// expired is a token whose time is over, as it says itself.
+// expired returns a token that has expired according to its claims.
 func expired() string {
 	part := func(v string) string { return base64.RawURLEncoding.EncodeToString([]byte(v)) }
-	return part(`{"alg":"RS256"}`) + "." + part(`{"exp":1600000000,"sub":"system:serviceaccount:kube-system:calico-cni-plugin"}`) + "." + part(secret)
+	return part(`{"alg":"RS256"}`) + "." +
+		part(`{"exp":1600000000,"sub":"system:serviceaccount:kube-system:calico-cni-plugin"}`) + "." + part(secret)
 }
 
-func TestS2_WhatAnAddWouldMissIsSaid(t *testing.T) {
+func TestS2_StatusReportsMissingPrerequisites(t *testing.T) {
 	installed(t)
 	old := kubeconfig(t, n.Server.URL())
 	must(t, os.WriteFile(old, []byte(strings.ReplaceAll(read(old), secret, expired())), 0o600))
@@ -55,11 +58,26 @@ func TestS2_WhatAnAddWouldMissIsSaid(t *testing.T) {
 	must(t, os.WriteFile(garbage, []byte("{{{ "+secret), 0o600))
 	for _, plugin := range both {
 		for name, r := range map[string]refusal{
-			"no kubeconfig":     {changes: map[string]any{"kubernetes.kubeconfig": "/nowhere/kubeconfig"}, says: []string{"/nowhere/kubeconfig", "install"}},
-			"bad kubeconfig":    {changes: map[string]any{"kubernetes.kubeconfig": garbage}, says: []string{garbage, "install"}},
-			"expired token":     {changes: map[string]any{"kubernetes.kubeconfig": old}, says: []string{"expired", "2020-09-13", old, "install"}},
-			"no nodename file":  {changes: map[string]any{"nodename_file": "/nowhere/nodename"}, says: []string{"/nowhere/nodename", "calico-node"}},
-			"kubeconfig unsaid": {changes: map[string]any{"kubernetes.kubeconfig": ""}, says: []string{"kubernetes.kubeconfig"}},
+			"no kubeconfig": {
+				changes: map[string]any{"kubernetes.kubeconfig": "/nowhere/kubeconfig"},
+				says:    []string{"/nowhere/kubeconfig", "install"},
+			},
+			"bad kubeconfig": {
+				changes: map[string]any{"kubernetes.kubeconfig": garbage},
+				says:    []string{garbage, "install"},
+			},
+			"expired token": {
+				changes: map[string]any{"kubernetes.kubeconfig": old},
+				says:    []string{"expired", "2020-09-13", old, "install"},
+			},
+			"no nodename file": {
+				changes: map[string]any{"nodename_file": "/nowhere/nodename"},
+				says:    []string{"/nowhere/nodename", "calico-node"},
+			},
+			"kubeconfig unsaid": {
+				changes: map[string]any{"kubernetes.kubeconfig": ""},
+				says:    []string{"kubernetes.kubeconfig"},
+			},
 		} {
 			r.changes["name"] = "s2-" + plugin
 			a := ask(t, plugin, "STATUS", nil, r.changes)
@@ -73,14 +91,17 @@ func TestS2_WhatAnAddWouldMissIsSaid(t *testing.T) {
 	expectError(t, "no MTU file", ask(t, "calico", "STATUS", nil, noMTU), 50, "/var/lib/calico/mtu")
 }
 
-// TestS2_S5 has an ADD and a DEL meet each outage: STATUS tells of it as long as it lasts, and no longer.
-func TestS2_S5_AnOutageIsSaidUntilItEnds(t *testing.T) {
+// TestS2_S5 runs an ADD and a DEL in each kind of outage. STATUS must report the outage exactly as long as it lasts.
+func TestS2_S5_StatusReportsOutageUntilItEnds(t *testing.T) {
 	p := newPod(t, "s2-outage")
 	for _, plugin := range both {
 		for i, o := range outages(t) {
 			for _, verb := range []string{"ADD", "DEL"} {
 				t.Run(plugin+" "+o.name+" "+verb, func(t *testing.T) {
-					through := map[string]any{"name": fmt.Sprintf("s2-%s-%d-%s", plugin, i, strings.ToLower(verb)), "kubernetes.kubeconfig": o.begin(t)}
+					through := map[string]any{
+						"name":                  fmt.Sprintf("s2-%s-%d-%s", plugin, i, strings.ToLower(verb)),
+						"kubernetes.kubeconfig": o.begin(t),
+					}
 					if a := ask(t, plugin, verb, p, through); (a.Exit == 0) != (verb == "DEL") {
 						t.Fatalf("%s: %+v", verb, a)
 					}
@@ -94,7 +115,7 @@ func TestS2_S5_AnOutageIsSaidUntilItEnds(t *testing.T) {
 	}
 }
 
-func TestS2_S5_PodsThatSufferAreCode51AndTheVerbsGoOn(t *testing.T) {
+func TestS2_S5_PodsCutOffAreCode51AndVerbsContinue(t *testing.T) {
 	for i, family := range []string{"ipv4/ip_forward", "ipv6/conf/all/forwarding"} {
 		t.Run(family, func(t *testing.T) {
 			sysctl := "/proc/sys/net/" + family
@@ -102,7 +123,8 @@ func TestS2_S5_PodsThatSufferAreCode51AndTheVerbsGoOn(t *testing.T) {
 			a := attach(t, "calico", p, nil)
 			must(t, os.WriteFile(sysctl, []byte("0"), 0o644))
 			defer func() { must(t, os.WriteFile(sysctl, []byte("1"), 0o644)) }()
-			expectError(t, "STATUS", ask(t, "calico", "STATUS", nil, nil), 51, hostIfName("default."+p.Name), "forwarding")
+			expectError(t, "STATUS", ask(t, "calico", "STATUS", nil, nil), 51, hostIfName("default."+p.Name),
+				"forwarding")
 			attach(t, "calico", newPod(t, fmt.Sprint("s2-next-", i)), nil)
 			expectOK(t, "GC", ask(t, "calico", "GC", nil, valid(map[string]any{"name": "s2-suffers"})))
 			must(t, os.WriteFile(sysctl, []byte("1"), 0o644))
@@ -112,8 +134,8 @@ func TestS2_S5_PodsThatSufferAreCode51AndTheVerbsGoOn(t *testing.T) {
 	}
 }
 
-// TestS3 fills a pool of two addresses. Whoever took the last of them has STATUS say so before anybody asks in vain.
-func TestS3_NoAddressLeftIsSaidUntilThereIsOne(t *testing.T) {
+// TestS3 fills a pool of two addresses. STATUS must report the exhaustion as soon as the last address is allocated.
+func TestS3_StatusReportsExhaustionUntilItEnds(t *testing.T) {
 	onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "s3", "10.80.0.0/31", 31)) })
 	for _, plugin := range both {
 		only4 := map[string]any{"ipam.assign_ipv6": "false", "name": "s3-" + plugin}
@@ -139,13 +161,14 @@ func TestS3_NoAddressLeftIsSaidUntilThereIsOne(t *testing.T) {
 			}
 		}
 	}
-	// A pool that comes is nobody's command: STATUS looks for it when what it knows is ten seconds old.
+	// No command notices a new pool. STATUS looks for one when its information is ten seconds old.
 	must(t, n.CreatePool(t.Context(), "s3-more", "10.80.1.0/26", 26))
 	age(t, "/var/run/calico/cni/trouble/s3-calico-ipam.json", 11*time.Second)
-	expectOK(t, "STATUS with a new pool", ask(t, "calico-ipam", "STATUS", nil, map[string]any{"ipam.assign_ipv6": "false", "name": "s3-calico-ipam"}))
+	expectOK(t, "STATUS with a new pool",
+		ask(t, "calico-ipam", "STATUS", nil, map[string]any{"ipam.assign_ipv6": "false", "name": "s3-calico-ipam"}))
 }
 
-// age makes what STATUS remembers older than it is, which spares the wait.
+// age makes the files of STATUS older, to avoid a wait.
 func age(t *testing.T, path string, by time.Duration) {
 	t.Helper()
 	var report map[string]any
@@ -154,10 +177,12 @@ func age(t *testing.T, path string, by time.Duration) {
 	must(t, os.WriteFile(path, []byte(mustJSON(t, report)), 0o600))
 }
 
-func TestS4_TheIPAMPluginIsAskedToo(t *testing.T) {
+func TestS4_StatusCallsIPAMPlugin(t *testing.T) {
 	installed(t)
-	log := script(t, n.BinDir(), "moody-ipam", `[ "$CNI_COMMAND" != STATUS ] || { echo '{"code":50,"msg":"not today"}'; exit 1; }`)
-	expectError(t, "STATUS", ask(t, "calico", "STATUS", nil, map[string]any{"ipam": map[string]any{"type": "moody-ipam"}}), 50, "moody-ipam", "not today")
+	log := script(t, n.BinDir(), "moody-ipam",
+		`[ "$CNI_COMMAND" != STATUS ] || { echo '{"code":50,"msg":"not today"}'; exit 1; }`)
+	expectError(t, "STATUS", ask(t, "calico", "STATUS", nil,
+		map[string]any{"ipam": map[string]any{"type": "moody-ipam"}}), 50, "moody-ipam", "not today")
 	if !strings.HasPrefix(read(log), "STATUS") {
 		t.Errorf("the IPAM plugin got %q", read(log))
 	}
@@ -166,8 +191,8 @@ func TestS4_TheIPAMPluginIsAskedToo(t *testing.T) {
 	expectOK(t, "STATUS by exec", ask(t, "calico", "STATUS", nil, map[string]any{"ipam.exec": true}))
 }
 
-// TestS5 has an outage end that STATUS has told of, and nobody ask STATUS again.
-func TestS5_TheVerbsDoNotAskStatus(t *testing.T) {
+// TestS5 ends an outage that STATUS has reported, and does not call STATUS again.
+func TestS5_VerbsDoNotDependOnStatus(t *testing.T) {
 	through := proxy.Start(t, n.Kubeconfig())
 	p := newPod(t, "s5")
 	for _, plugin := range both {

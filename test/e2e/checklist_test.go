@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -20,16 +22,18 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// The files checklist_*_test.go show the rows of the specification's check-list, each test by the id of its row:
-// C configuration and protocol, A ADD, DEL, K CHECK, S STATUS, G GC, V VERSION, R conversion of results, P delegation.
+// The files checklist_*_test.go test the rows of the specification's check-list. Each test name begins with the ID of
+// its row: C configuration and protocol, A ADD, DEL, K CHECK, S STATUS, G GC, V VERSION, R conversion of results, P
+// delegation.
 
-// both are the binaries that answer to the specification.
+// both are the binaries that implement the specification.
 var both = []string{"calico", "calico-ipam"}
 
 // specVersions are the versions of the specification.
 var specVersions = []string{"0.1.0", "0.2.0", "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"}
 
-// ask calls a plugin with changes to the configuration. Without a pod the environment is that of a command about the node.
+// ask calls a plugin with changes to the configuration. Without a pod the environment is that of a command for the
+// node.
 func ask(t *testing.T, plugin, command string, p *node.Pod, changes map[string]any, env ...string) node.Answer {
 	t.Helper()
 	config, err := n.Config(changes)
@@ -43,7 +47,7 @@ func ask(t *testing.T, plugin, command string, p *node.Pod, changes map[string]a
 	return a
 }
 
-// plus returns changes with more of them, key by key.
+// plus returns changes with additional keys.
 func plus(changes map[string]any, more ...any) map[string]any {
 	out := maps.Clone(changes)
 	if out == nil {
@@ -55,7 +59,7 @@ func plus(changes map[string]any, more ...any) map[string]any {
 	return out
 }
 
-// attach calls ADD, expects it to succeed, and has the test end with the DEL.
+// attach calls ADD, expects success, and calls DEL when the test ends.
 func attach(t *testing.T, plugin string, p *node.Pod, changes map[string]any, env ...string) node.Answer {
 	t.Helper()
 	a := ask(t, plugin, "ADD", p, changes, env...)
@@ -76,13 +80,16 @@ func resultOf(t testing.TB, a node.Answer) *current.Result {
 	return r
 }
 
-// check calls CHECK as a runtime does: with the configuration and the result of the ADD.
-func check(t *testing.T, plugin string, p *node.Pod, changes map[string]any, added node.Answer, env ...string) node.Answer {
+// check calls CHECK like a runtime: with the configuration and the result of the ADD.
+func check(t *testing.T, plugin string, p *node.Pod, changes map[string]any, added node.Answer,
+	env ...string,
+) node.Answer {
 	t.Helper()
 	return ask(t, plugin, "CHECK", p, plus(changes, "prevResult", json.RawMessage(added.Stdout)), env...)
 }
 
-// valid is the configuration of a GC that lists attachments as valid: container IDs and interface names by turns.
+// valid returns the configuration of a GC with valid attachments, given as alternating container IDs and interface
+// names.
 func valid(changes map[string]any, attachments ...string) map[string]any {
 	list := []any{}
 	for i := 0; i < len(attachments); i += 2 {
@@ -91,7 +98,7 @@ func valid(changes map[string]any, attachments ...string) map[string]any {
 	return plus(changes, "cni.dev/valid-attachments", list)
 }
 
-// expectOK expects success, and silence on standard output.
+// expectOK expects success without output.
 func expectOK(t testing.TB, what string, a node.Answer) {
 	t.Helper()
 	if a.Exit != 0 || a.Stdout != "" {
@@ -99,7 +106,7 @@ func expectOK(t testing.TB, what string, a node.Answer) {
 	}
 }
 
-// expectError expects one error object on one line, of a code, which says the given parts.
+// expectError expects one error object on one line, with a code and the given parts of the message.
 func expectError(t testing.TB, what string, a node.Answer, code uint, says ...string) {
 	t.Helper()
 	if a.Exit != 1 || a.Error.Code != code {
@@ -108,7 +115,7 @@ func expectError(t testing.TB, what string, a node.Answer, code uint, says ...st
 	}
 	for _, part := range says {
 		if !strings.Contains(a.Error.Msg, part) {
-			t.Errorf("%s: message does not say %q: %s", what, part, a.Error.Msg)
+			t.Errorf("%s: message does not contain %q: %s", what, part, a.Error.Msg)
 		}
 	}
 	if a.Error.CNIVersion == "" || strings.Contains(a.Error.Msg, "\n") || strings.Count(a.Stdout, "\n") > 1 {
@@ -122,7 +129,7 @@ func hasLink(name string) bool {
 	return err == nil
 }
 
-// tool puts one of the other projects' plugins beside ours.
+// tool installs a plugin of another project beside ours.
 func tool(t *testing.T, name string) {
 	t.Helper()
 	installed(t)
@@ -131,8 +138,8 @@ func tool(t *testing.T, name string) {
 	must(t, os.WriteFile(filepath.Join(n.BinDir(), name), data, 0o755))
 }
 
-// script makes an IPAM plugin of a few lines of shell, in a directory, which tells of each call in the file of the
-// returned path: the command and the directory, then what the lines print.
+// script creates an IPAM plugin as a shell script in a directory. It logs the command and the directory of each call to
+// the returned file, and then runs the lines.
 func script(t *testing.T, dir, name, lines string) (log string) {
 	t.Helper()
 	log = filepath.Join(t.TempDir(), "calls")
@@ -142,13 +149,13 @@ func script(t *testing.T, dir, name, lines string) (log string) {
 	return log
 }
 
-// read returns the text of a file, empty when it is not there.
+// read returns the text of a file, or "" if it is missing.
 func read(path string) string {
 	data, _ := os.ReadFile(path)
 	return string(data)
 }
 
-// hostLocal is a configuration with host-local in place of block IPAM.
+// hostLocal returns a configuration with host-local instead of block IPAM.
 func hostLocal(t *testing.T, subnet string) map[string]any {
 	t.Helper()
 	tool(t, "host-local")
@@ -157,35 +164,36 @@ func hostLocal(t *testing.T, subnet string) map[string]any {
 	}}
 }
 
-// handleOf is how the state shows the handle of a pod's container in a network.
+// handleOf returns the representation of a container's handle in the state.
 func handleOf(network string, p *node.Pod) string {
 	return "handle " + network + "." + p.ContainerID + "\n"
 }
 
-// holding stops the first request of a kind until the channel is closed.
+// holding delays the first request of a kind until the channel is closed.
 func holding(method, path string, until <-chan struct{}) *proxy.Fault {
 	return &proxy.Fault{
-		Matches: func(m, p string) bool { return m == method && strings.Contains(p, path) }, Stall: time.Minute, Until: until,
+		Matches: func(m, p string) bool { return m == method && strings.Contains(p, path) }, Stall: time.Minute,
+		Until: until,
 	}
 }
 
-// await waits until something is so.
+// await waits until a condition is true.
 func await(t *testing.T, what string, so func() bool) {
 	t.Helper()
 	for end := time.Now().Add(30 * time.Second); !so(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("waited in vain for %s", what)
+			t.Fatalf("timeout waiting for %s", what)
 		}
 	}
 }
 
-// hostIfName is the host's end of the interface of "<namespace>.<pod>", as the data model has it.
+// hostIfName returns the host interface name of "<namespace>.<pod>".
 func hostIfName(pod string) string {
 	sum := sha1.Sum([]byte(pod))
 	return "cali" + hex.EncodeToString(sum[:])[:11]
 }
 
-// masked is an address with a prefix length, as a result has a route to it.
+// masked returns an address with a prefix length, as in the routes of a result.
 func masked(addr string, bits int) string { return fmt.Sprintf("%s/%d", addr, bits) }
 
 func mustJSON(t testing.TB, v any) string {
@@ -203,7 +211,7 @@ func removeLink(name string) error {
 	return netlink.LinkDel(link)
 }
 
-// withoutHolder is a state without the addresses that a pod holds.
+// withoutHolder removes the addresses of a pod from a state.
 func withoutHolder(pod string) func(string) string {
 	return func(state string) string {
 		var lines []string

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -21,7 +23,7 @@ import (
 	"calico-cni/test/sandbox"
 )
 
-// container is a network namespace that no pod object is for, as podman, nerdctl and cnitool make them.
+// container creates a network namespace without a pod object, as podman, nerdctl and cnitool do.
 func container(t *testing.T, name string) *node.Pod {
 	t.Helper()
 	installed(t)
@@ -31,17 +33,21 @@ func container(t *testing.T, name string) *node.Pod {
 	return &node.Pod{Name: name, ContainerID: name + "-0123456789abcdef", NetNS: path}
 }
 
-func TestHostLocalOutsideKubernetesTakesNoAPIServer(t *testing.T) {
+func TestHostLocalOutsideKubernetesNeedsNoAPIServer(t *testing.T) {
 	withTools(t, "host-local")
 	p := container(t, "no-pod")
 	leases := t.TempDir()
 	local := map[string]any{
 		"kubernetes": nil, "policy": nil,
-		"ipam": map[string]any{"type": "host-local", "dataDir": leases, "ranges": []any{[]any{map[string]any{"subnet": "10.77.0.0/24"}}}},
+		"ipam": map[string]any{
+			"type": "host-local", "dataDir": leases,
+			"ranges": []any{[]any{map[string]any{"subnet": "10.77.0.0/24"}}},
+		},
 	}
 	unchanged(t, "ADD and DEL", func() {
 		r := add(t, p, local, "CNI_ARGS", "-")
-		if got := addrs(t, r); len(got) != 1 || !strings.HasPrefix(got[0].String(), "10.77.0.") || r.Interfaces[0].Name != "calino-pod-0123" || held(t, leases) != 1 {
+		if got := addrs(t, r); len(got) != 1 || !strings.HasPrefix(got[0].String(), "10.77.0.") ||
+			r.Interfaces[0].Name != "calino-pod-0123" || held(t, leases) != 1 {
 			t.Errorf("addresses %v, interfaces %+v, %d leases", got, r.Interfaces, held(t, leases))
 		}
 		ping(t, "host to container", nil, addrs(t, r)[0])
@@ -69,7 +75,7 @@ func held(t *testing.T, dir string) (count int) {
 	return count
 }
 
-func TestOutsideKubernetesAContainerIsKeyedByItsIDAndNoPodIsTold(t *testing.T) {
+func TestContainerOutsideKubernetes(t *testing.T) {
 	p := container(t, "by-cnitool")
 	config, err := n.Config(nil)
 	must(t, err)
@@ -98,13 +104,14 @@ func TestOutsideKubernetesAContainerIsKeyedByItsIDAndNoPodIsTold(t *testing.T) {
 		if !lines[line] {
 			kind, rest, _ := strings.Cut(line, " ")
 			seen[kind]++
-			if kind == "handle" && !strings.HasPrefix(rest, "tool-net.cnitool-") || kind == "link" && !strings.HasPrefix(rest, "calicnitool-") {
+			if kind == "handle" && !strings.HasPrefix(rest, "tool-net.cnitool-") || kind == "link" &&
+				!strings.HasPrefix(rest, "calicnitool-") {
 				t.Errorf("not keyed by the container's ID: %s", line)
 			}
 		}
 	}
 	if diff := cmp.Diff(map[string]int{"link": 1, "route": 2, "handle": 1, "block": 2}, seen); diff != "" {
-		t.Errorf("what came with the container (-want +got):\n%s", diff)
+		t.Errorf("state of the container (-want +got):\n%s", diff)
 	}
 	cnitool("del")
 	if diff := cmp.Diff(before, state(t)); diff != "" {
@@ -112,16 +119,21 @@ func TestOutsideKubernetesAContainerIsKeyedByItsIDAndNoPodIsTold(t *testing.T) {
 	}
 }
 
-func TestStaticAddressesAreThePodsAndItsDefaultRoutesStay(t *testing.T) {
+func TestStaticIPAM(t *testing.T) {
 	withTools(t, "static")
 	p := newPod(t, "static-ipam")
 	changes := map[string]any{"ipam": map[string]any{
-		"type": "static", "addresses": []map[string]any{{"address": "10.88.0.5/24", "gateway": "10.88.0.1"}, {"address": "fd88::5/64"}},
-		"routes": []map[string]any{{"dst": "10.1.0.0/16"}}, "dns": map[string]any{"nameservers": []string{"10.96.0.10"}},
+		"type": "static", "addresses": []map[string]any{
+			{"address": "10.88.0.5/24", "gateway": "10.88.0.1"},
+			{"address": "fd88::5/64"},
+		},
+		"routes": []map[string]any{{"dst": "10.1.0.0/16"}},
+		"dns":    map[string]any{"nameservers": []string{"10.96.0.10"}},
 	}}
 	unchangedBut(t, "ADD and DEL", withoutPod(p.Name), func() {
 		r := attachList(t, p, changes)
-		if got := fmt.Sprint(r.IPs[0].Address.String(), r.IPs[1].Address.String(), r.IPs[0].Gateway, r.DNS.Nameservers); got != "10.88.0.5/32fd88::5/128<nil> [10.96.0.10]" {
+		if got := fmt.Sprint(r.IPs[0].Address.String(), r.IPs[1].Address.String(), r.IPs[0].Gateway,
+			r.DNS.Nameservers); got != "10.88.0.5/32fd88::5/128<nil> [10.96.0.10]" {
 			t.Errorf("result: %s", got)
 		}
 		if routes := viaGateway(t, p); routes != "route default; route6 default" {
@@ -134,7 +146,7 @@ func TestStaticAddressesAreThePodsAndItsDefaultRoutesStay(t *testing.T) {
 	})
 }
 
-func TestCalicoIPAMByExecAnswersEveryVerbOfAList(t *testing.T) {
+func TestCalicoIPAMByExecSupportsEveryVerb(t *testing.T) {
 	p := newPod(t, "exec-verbs")
 	byExec := map[string]any{"ipam.exec": true}
 	unchangedBut(t, "ADD and DEL", withoutPod(p.Name), func() {
@@ -144,7 +156,7 @@ func TestCalicoIPAMByExecAnswersEveryVerbOfAList(t *testing.T) {
 	})
 }
 
-// attach adds a pod by the runtime's library, and checks it at once.
+// attachList adds a pod through the runtime's library and checks it immediately.
 func attachList(t *testing.T, p *node.Pod, changes map[string]any) *current.Result {
 	t.Helper()
 	network, cni := list(t, changes), runtime(t)
@@ -158,7 +170,7 @@ func attachList(t *testing.T, p *node.Pod, changes map[string]any) *current.Resu
 	return result
 }
 
-// viaGateway are the destinations that a pod reaches through a gateway.
+// viaGateway returns the destinations that a pod reaches through a gateway.
 func viaGateway(t *testing.T, p *node.Pod) string {
 	t.Helper()
 	var out []string
@@ -170,8 +182,8 @@ func viaGateway(t *testing.T, p *node.Pod) string {
 	return strings.Join(out, "; ")
 }
 
-// TestCalicoIPAMServesTheMainPluginsOfOthers gives two containers addresses from block IPAM under another main plugin.
-func TestCalicoIPAMServesTheMainPluginsOfOthers(t *testing.T) {
+// TestCalicoIPAMUnderOtherMainPlugins allocates addresses to two containers from block IPAM under another main plugin.
+func TestCalicoIPAMUnderOtherMainPlugins(t *testing.T) {
 	withTools(t, "bridge", "macvlan", "ptp")
 	for _, c := range []struct {
 		name   string
@@ -198,7 +210,7 @@ func TestCalicoIPAMServesTheMainPluginsOfOthers(t *testing.T) {
 	}
 }
 
-// withoutBridge is a state without the bridge that its plugin leaves, and its route.
+// withoutBridge removes the bridge, which its plugin leaves behind, and its route from a state.
 func withoutBridge(state string) string {
 	return strings.NewReplacer("link br-e2e\n", "", "route fe80::/64\n", "").Replace(state)
 }
@@ -239,8 +251,8 @@ func texts(all []netip.Addr) (out []string) {
 	return out
 }
 
-// TestAnIPAMPluginThatFailsIsNamedAndAskedToCleanUp has an IPAM plugin of nobody fail in each way there is.
-func TestAnIPAMPluginThatFailsIsNamedAndAskedToCleanUp(t *testing.T) {
+// TestFailingIPAMPluginIsNamedAndGetsDel has an unknown IPAM plugin that fails in different ways.
+func TestFailingIPAMPluginIsNamedAndGetsDel(t *testing.T) {
 	p := newPod(t, "ipam-fails")
 	for _, c := range []struct {
 		name, answer string
@@ -251,28 +263,41 @@ func TestAnIPAMPluginThatFailsIsNamedAndAskedToCleanUp(t *testing.T) {
 		{"an error", `{"cniVersion":"1.1.0","code":77,"msg":"no more lilies"}`, 1, 77, []string{"no more lilies"}},
 		{"no address", `{"cniVersion":"1.1.0","ips":[]}`, 0, 100, []string{"no address"}},
 		{"a null", `{"cniVersion":"1.1.0","ips":[{"address":"10.78.0.9/24"},null]}`, 0, 100, []string{"ips[1]"}},
-		{"a route to nowhere", `{"cniVersion":"1.1.0","ips":[{"address":"10.78.0.9/24"}],"routes":[{}]}`, 0, 100, []string{"routes[0]"}},
+		{
+			"a route to nowhere", `{"cniVersion":"1.1.0","ips":[{"address":"10.78.0.9/24"}],"routes":[{}]}`, 0, 100,
+			[]string{"routes[0]"},
+		},
 		{"nonsense", `lilies`, 0, 100, nil},
 		{"silence", ``, 1, 100, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			verbs := filepath.Join(t.TempDir(), "verbs")
-			script := fmt.Sprintf("#!/bin/sh\ncat >/dev/null\necho $CNI_COMMAND >>%s\n[ $CNI_COMMAND = DEL ] && exit 0\necho '%s'\nexit %d\n", verbs, c.answer, c.exit)
+			script := fmt.Sprintf("#!/bin/sh\ncat >/dev/null\necho $CNI_COMMAND >>%s\n[ $CNI_COMMAND = DEL ] && "+
+				"exit 0\necho '%s'\nexit %d\n", verbs, c.answer, c.exit)
 			must(t, os.WriteFile(filepath.Join(n.BinDir(), "lily"), []byte(script), 0o755))
-			expectRefusal(t, p, refusal{changes: map[string]any{"ipam": map[string]any{"type": "lily"}}, code: c.code, says: append(c.says, "IPAM plugin lily")})
+			expectRefusal(t, p, refusal{
+				changes: map[string]any{"ipam": map[string]any{"type": "lily"}}, code: c.code,
+				says: append(c.says, "IPAM plugin lily"),
+			})
 			if called, err := os.ReadFile(verbs); err != nil || string(called) != "ADD\nDEL\n" {
 				t.Errorf("it was called for %q, %v; want ADD and then DEL", called, err)
 			}
 		})
 	}
 	must(t, os.Remove(filepath.Join(n.BinDir(), "lily")))
-	expectRefusal(t, p, refusal{changes: map[string]any{"ipam": map[string]any{"type": "lily"}}, code: 100, says: []string{"IPAM plugin lily", "lily"}})
+	expectRefusal(t, p, refusal{
+		changes: map[string]any{"ipam": map[string]any{"type": "lily"}}, code: 100,
+		says: []string{"IPAM plugin lily", "lily"},
+	})
 }
 
-func TestIPAMPluginsNeedNotKnowTheArgumentsOfKubernetes(t *testing.T) {
+func TestIPAMPluginsIgnoreKubernetesArguments(t *testing.T) {
 	withTools(t, "host-local")
 	p := newPod(t, "foreign-args")
-	local := map[string]any{"ipam": map[string]any{"type": "host-local", "dataDir": t.TempDir(), "subnet": "10.78.0.0/24"}}
+	local := map[string]any{"ipam": map[string]any{
+		"type": "host-local", "dataDir": t.TempDir(),
+		"subnet": "10.78.0.0/24",
+	}}
 	strict := []string{"CNI_ARGS", "K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + p.Name}
 	wantAddrs(t, addrs(t, add(t, p, local, strict...)), "10.78.0.")
 	if a := call(t, "DEL", p, local, strict...); a.Exit != 0 {

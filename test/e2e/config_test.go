@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -17,7 +19,7 @@ import (
 	"calico-cni/internal/nettest"
 )
 
-// attached adds a pod with changes to the configuration, shows what came of it, and deletes it again.
+// attached adds a pod with changes to the configuration, calls look, and deletes the pod.
 func attached(t *testing.T, name string, changes map[string]any, look func(link), env ...string) {
 	t.Helper()
 	p := newPod(t, name)
@@ -30,7 +32,7 @@ func attached(t *testing.T, name string, changes map[string]any, look func(link)
 	})
 }
 
-func TestMTUIsTheConfigurationsThenTheFilesThenTheKernels(t *testing.T) {
+func TestMTUPrecedence(t *testing.T) {
 	const file = "/var/lib/calico/mtu"
 	mtuOf := func(name string, changes map[string]any) {
 		t.Helper()
@@ -38,7 +40,8 @@ func TestMTUIsTheConfigurationsThenTheFilesThenTheKernels(t *testing.T) {
 		delete(changes, "want")
 		attached(t, name, changes, func(l link) {
 			if got := l.podLink(t).Attrs().MTU; got != want || l.result.Interfaces[1].Mtu != want {
-				t.Errorf("%s: the pod's MTU is %d, the result's %d, want %d", name, got, l.result.Interfaces[1].Mtu, want)
+				t.Errorf("%s: the pod's MTU is %d, the result's %d, want %d", name, got, l.result.Interfaces[1].Mtu,
+					want)
 			}
 		})
 	}
@@ -56,11 +59,14 @@ func TestMTUIsTheConfigurationsThenTheFilesThenTheKernels(t *testing.T) {
 	bad := newPod(t, "mtu-bad")
 	for _, content := range []string{"large\n", "-1", "67", "65536"} {
 		must(t, os.WriteFile(file, []byte(content), 0o644))
-		expectRefusal(t, bad, refusal{changes: map[string]any{"mtu": 0, "ipam.assign_ipv6": "false"}, code: 11, says: []string{file, strings.TrimSpace(content), "from 68"}})
+		expectRefusal(t, bad, refusal{
+			changes: map[string]any{"mtu": 0, "ipam.assign_ipv6": "false"}, code: 11,
+			says: []string{file, strings.TrimSpace(content), "from 68"},
+		})
 	}
 }
 
-func TestTheNodesNameIsFromTheFirstPlaceThatHasIt(t *testing.T) {
+func TestNodeNamePrecedence(t *testing.T) {
 	system, err := os.Hostname()
 	must(t, err)
 	file := filepath.Join(t.TempDir(), "nodename")
@@ -70,10 +76,19 @@ func TestTheNodesNameIsFromTheFirstPlaceThatHasIt(t *testing.T) {
 		changes map[string]any
 		want    string
 	}{
-		"nodename": {map[string]any{"nodename": "from-conf", "nodename_file": file, "hostname": "from-hostname"}, "from-conf"},
-		"file":     {map[string]any{"nodename": nil, "nodename_file": file, "hostname": "from-hostname"}, "from-file"},
-		"hostname": {map[string]any{"nodename": nil, "nodename_file": nowhere, "nodename_file_optional": true, "hostname": "from-hostname"}, "from-hostname"},
-		"system":   {map[string]any{"nodename": nil, "nodename_file": nowhere, "nodename_file_optional": true}, strings.ToLower(system)},
+		"nodename": {
+			map[string]any{"nodename": "from-conf", "nodename_file": file, "hostname": "from-hostname"},
+			"from-conf",
+		},
+		"file": {map[string]any{"nodename": nil, "nodename_file": file, "hostname": "from-hostname"}, "from-file"},
+		"hostname": {map[string]any{
+			"nodename": nil, "nodename_file": nowhere, "nodename_file_optional": true,
+			"hostname": "from-hostname",
+		}, "from-hostname"},
+		"system": {
+			map[string]any{"nodename": nil, "nodename_file": nowhere, "nodename_file_optional": true},
+			strings.ToLower(system),
+		},
 	} {
 		attached(t, "name-"+name, c.changes, func(link) {
 			if s := state(t); !strings.Contains(s, fmt.Sprintf(`"node":%q`, c.want)) {
@@ -83,19 +98,23 @@ func TestTheNodesNameIsFromTheFirstPlaceThatHasIt(t *testing.T) {
 	}
 }
 
-func TestFieldsOfTheDeviceReachTheKernel(t *testing.T) {
+func TestDeviceFieldsReachKernel(t *testing.T) {
 	attached(t, "queues", map[string]any{"num_queues": 3}, func(l link) {
 		if a := l.podLink(t).Attrs(); a.NumTxQueues != 3 || a.NumRxQueues != 3 {
 			t.Errorf("%d transmit and %d receive queues, want 3", a.NumTxQueues, a.NumRxQueues)
 		}
 	})
 	for _, on := range []bool{true, false} {
-		attached(t, fmt.Sprint("forwarding-", on), map[string]any{"container_settings": map[string]any{"allow_ip_forwarding": on}}, func(l link) {
-			want := map[bool]string{true: "ipv4/ip_forward=1 ipv6/conf/all/forwarding=1", false: "ipv4/ip_forward=0 ipv6/conf/all/forwarding=0"}[on]
-			if dump := l.ns.Dump(); !strings.Contains(dump, want) {
-				t.Errorf("want %s in the pod:\n%s", want, dump)
-			}
-		})
+		attached(t, fmt.Sprint("forwarding-", on),
+			map[string]any{"container_settings": map[string]any{"allow_ip_forwarding": on}}, func(l link) {
+				want := map[bool]string{
+					true:  "ipv4/ip_forward=1 ipv6/conf/all/forwarding=1",
+					false: "ipv4/ip_forward=0 ipv6/conf/all/forwarding=0",
+				}[on]
+				if dump := l.ns.Dump(); !strings.Contains(dump, want) {
+					t.Errorf("want %s in the pod:\n%s", want, dump)
+				}
+			})
 	}
 	attached(t, "prefix", nil, func(l link) {
 		if name := l.result.Interfaces[0].Name; !strings.HasPrefix(name, "eni") || len(name) != 14 {
@@ -109,8 +128,8 @@ func TestFieldsOfTheDeviceReachTheKernel(t *testing.T) {
 	})
 }
 
-// TestNetkitIsMadeWhereTheKernelHasItAndAVethElsewhere asks this kernel itself which it is.
-func TestNetkitIsMadeWhereTheKernelHasItAndAVethElsewhere(t *testing.T) {
+// TestNetkitOrVeth tries which type this kernel supports.
+func TestNetkitOrVeth(t *testing.T) {
 	want, probe := "veth", &netlink.Netkit{LinkAttrs: netlink.LinkAttrs{Name: "nk-probe"}}
 	if netlink.LinkAdd(probe) == nil {
 		want = "netkit"
@@ -124,7 +143,7 @@ func TestNetkitIsMadeWhereTheKernelHasItAndAVethElsewhere(t *testing.T) {
 	})
 }
 
-func TestTheLockFileIsTheConfigurations(t *testing.T) {
+func TestLockFileOfConfiguration(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "of-conf.lock")
 	attached(t, "lock", map[string]any{"ipam_lock_file": lock}, func(link) {
 		if _, err := os.Stat(lock); err != nil {
@@ -133,14 +152,18 @@ func TestTheLockFileIsTheConfigurations(t *testing.T) {
 	})
 }
 
-// TestRequestsAreLimitedByQPSAndBurst sets a rate at which the second request would come after the command's time; that is said at once.
-func TestRequestsAreLimitedByQPSAndBurst(t *testing.T) {
+// TestQPSAndBurst sets a rate at which the second request would exceed the command's deadline. The command must fail
+// immediately.
+func TestQPSAndBurst(t *testing.T) {
 	p := newPod(t, "qps")
-	expectRefusal(t, p, refusal{changes: map[string]any{"qps": 0.001, "burst": 1}, code: 11, says: []string{"limits requests to qps 0.001 and burst 1"}})
+	expectRefusal(t, p, refusal{
+		changes: map[string]any{"qps": 0.001, "burst": 1}, code: 11,
+		says: []string{"limits requests to qps 0.001 and burst 1"},
+	})
 	attached(t, "burst", map[string]any{"qps": 0.001, "burst": 100}, func(link) {})
 }
 
-func TestTheAPIServerIsReachedByTheFieldsFromBeforeKubeconfigs(t *testing.T) {
+func TestAPIServerFieldsWithoutKubeconfig(t *testing.T) {
 	installed(t)
 	token, err := n.Server.Token(t.Context(), "kube-system", "calico-cni-plugin")
 	must(t, err)
@@ -159,32 +182,37 @@ func TestTheAPIServerIsReachedByTheFieldsFromBeforeKubeconfigs(t *testing.T) {
 		},
 		"certificate": {"kubernetes": nil, "policy": map[string]any{
 			"type": "k8s", "k8s_api_root": n.Server.URL(), "k8s_certificate_authority": ca,
-			"k8s_client_certificate": file("tls.crt", config.CertData), "k8s_client_key": file("tls.key", config.KeyData),
+			"k8s_client_certificate": file("tls.crt", config.CertData),
+			"k8s_client_key":         file("tls.key", config.KeyData),
 		}},
 	} {
 		attached(t, "direct-"+name, changes, func(l link) { ping(t, "host to pod", nil, l.addrs[0]) })
 	}
 	expectRefusal(t, newPod(t, "direct-bad"), refusal{
 		changes: map[string]any{
-			"kubernetes": map[string]any{"k8s_api_root": n.Server.URL()}, "policy": map[string]any{"k8s_auth_token": secret, "k8s_certificate_authority": ca},
+			"kubernetes": map[string]any{"k8s_api_root": n.Server.URL()},
+			"policy":     map[string]any{"k8s_auth_token": secret, "k8s_certificate_authority": ca},
 		},
 		code: 11, says: []string{"credentials refused", "the CNI configuration"},
 	})
 }
 
-func TestGatesAreAskedBeforeAnythingIsDone(t *testing.T) {
+func TestReadinessGatesAreProbedFirst(t *testing.T) {
 	var asked atomic.Int64
 	gate := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) }))
 	defer gate.Close()
 	attached(t, "gate", map[string]any{"readiness_gates": []string{gate.URL, gate.URL + "/healthz"}}, func(link) {
 		if asked.Load() != 2 {
-			t.Errorf("two gates were asked %d times", asked.Load())
+			t.Errorf("two gates were probed %d times", asked.Load())
 		}
 	})
-	expectRefusal(t, newPod(t, "gate-bogus"), refusal{changes: map[string]any{"readiness_gates": []string{"bogus"}}, code: 7, says: []string{"readiness_gates[0]"}})
+	expectRefusal(t, newPod(t, "gate-bogus"), refusal{
+		changes: map[string]any{"readiness_gates": []string{"bogus"}},
+		code:    7, says: []string{"readiness_gates[0]"},
+	})
 }
 
-func TestTheWaitForPoliciesLooksIntoTheDirectoryOfTheConfiguration(t *testing.T) {
+func TestPolicyWaitUsesConfiguredDirectory(t *testing.T) {
 	dir := t.TempDir()
 	wait := map[string]any{"policy_setup_timeout_seconds": 1, "endpoint_status_dir": dir}
 	const late = "starting the pod before its policies are set up"
@@ -198,31 +226,38 @@ func TestTheWaitForPoliciesLooksIntoTheDirectoryOfTheConfiguration(t *testing.T)
 		t.Errorf("with the file: %+v", a)
 	}
 	expectRefusal(t, newPod(t, "policy-bad"), refusal{
-		changes: map[string]any{"policy_setup_timeout_seconds": -1}, code: 7, says: []string{"policy_setup_timeout_seconds"},
+		changes: map[string]any{"policy_setup_timeout_seconds": -1}, code: 7,
+		says: []string{"policy_setup_timeout_seconds"},
 	})
 }
 
-func TestWhatReachesBeyondLinuxAndKubernetesIsRefused(t *testing.T) {
+func TestFieldsForOtherPlatformsAreRejected(t *testing.T) {
 	p := newPod(t, "beyond")
 	for field, value := range map[string]any{
-		"datastore_type": "etcdv3", "calico_api_group": "projectcalico.org/v3", "dataplane_options": map[string]any{"type": "grpc"},
+		"datastore_type": "etcdv3", "calico_api_group": "projectcalico.org/v3",
+		"dataplane_options": map[string]any{"type": "grpc"},
 	} {
 		t.Run(field, func(t *testing.T) {
 			expectRefusal(t, p, refusal{changes: map[string]any{field: value}, code: 2, says: []string{field}})
 		})
 	}
-	for field, value := range map[string]any{"datastore_type": "stone", "calico_api_group": "v2", "device_type": "string", "num_queues": 4097} {
+	for field, value := range map[string]any{
+		"datastore_type": "stone", "calico_api_group": "v2",
+		"device_type": "string", "num_queues": 4097,
+	} {
 		t.Run(field+" unknown", func(t *testing.T) {
 			expectRefusal(t, p, refusal{changes: map[string]any{field: value}, code: 7, says: []string{field}})
 		})
 	}
 }
 
-// TestBadValuesThatCalicoToleratesAreWarnings: each command logs one line for each such value, and works.
-func TestBadValuesThatCalicoToleratesAreWarnings(t *testing.T) {
+// TestToleratedValuesAreWarnings: each command logs one line for each such value and succeeds.
+func TestToleratedValuesAreWarnings(t *testing.T) {
 	tolerated := map[string]any{
-		"log_level": "loud", "log_file_max_size": -1, "num_queues": -1, "burst": -1, "mode": "vxlan", "vxlan_mac_prefix": "0E-2A", "vxlan_vni": 4096,
-		"windows_use_single_network": true, "windows_disable_default_deny_all_policy": true, "windows_loopback_DSR": true, "ipam.assign_ipv6": "yes",
+		"log_level": "loud", "log_file_max_size": -1, "num_queues": -1, "burst": -1, "mode": "vxlan",
+		"vxlan_mac_prefix": "0E-2A", "vxlan_vni": 4096,
+		"windows_use_single_network": true, "windows_disable_default_deny_all_policy": true,
+		"windows_loopback_DSR": true, "ipam.assign_ipv6": "yes",
 	}
 	for _, plugin := range both {
 		p := newPod(t, "tolerated-"+plugin)
@@ -238,8 +273,10 @@ func TestBadValuesThatCalicoToleratesAreWarnings(t *testing.T) {
 	}
 }
 
-// byHand runs a plugin as a person does.
-func byHand(t *testing.T, plugin, name string, changes map[string]any, env ...string) (exit int, stdout, stderr string) {
+// byHand runs a plugin like a user on the command line.
+func byHand(t *testing.T, plugin, name string, changes map[string]any, env ...string) (exit int, stdout,
+	stderr string,
+) {
 	t.Helper()
 	config, err := n.Config(changes)
 	must(t, err)
@@ -250,7 +287,7 @@ func byHand(t *testing.T, plugin, name string, changes map[string]any, env ...st
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-func TestFlagsForPeople(t *testing.T) {
+func TestCommandLineFlags(t *testing.T) {
 	installed(t)
 	for _, plugin := range []string{"calico", "calico-ipam"} {
 		if exit, out, _ := byHand(t, plugin, "-v", nil); exit != 0 || out != "test\n" {
@@ -262,17 +299,26 @@ func TestFlagsForPeople(t *testing.T) {
 		exit    int
 		says    string
 	}{
-		"a datastore that is ready": {nil, 0, ""},
-		"a dead server":             {map[string]any{"kubernetes.kubeconfig": kubeconfig(t, "https://127.0.0.1:1")}, 1, "connection refused"},
-		"a refused token":           {map[string]any{"kubernetes.kubeconfig": kubeconfig(t, n.Server.URL())}, 1, "credentials refused"},
-		"a wrong configuration":     {map[string]any{"datastore_type": "etcdv3"}, 1, "datastore_type"},
+		"ready datastore": {nil, 0, ""},
+		"dead server": {
+			map[string]any{"kubernetes.kubeconfig": kubeconfig(t, "https://127.0.0.1:1")},
+			1,
+			"connection refused",
+		},
+		"rejected token": {
+			map[string]any{"kubernetes.kubeconfig": kubeconfig(t, n.Server.URL())},
+			1,
+			"credentials refused",
+		},
+		"invalid configuration": {map[string]any{"datastore_type": "etcdv3"}, 1, "datastore_type"},
 	} {
 		exit, out, errs := byHand(t, "calico", "-t", c.changes, "CNI_COMMAND=ADD")
 		if exit != c.exit || out != "" || !strings.Contains(errs, c.says) || strings.Contains(errs, secret) {
 			t.Errorf("-t with %s: exit %d, stdout %q, stderr %q", name, exit, out, errs)
 		}
 	}
-	must(t, n.Create(t.Context(), "ClusterInformation", "clusterinformations", "default", map[string]any{"datastoreReady": false}))
+	must(t, n.Create(t.Context(), "ClusterInformation", "clusterinformations", "default",
+		map[string]any{"datastoreReady": false}))
 	defer func() { must(t, n.Delete(withoutCancel(t.Context()), "clusterinformations", "default")) }()
 	if exit, _, errs := byHand(t, "calico", "-t", nil); exit != 1 || !strings.Contains(errs, "datastoreReady") {
 		t.Errorf("-t with a locked datastore: exit %d, %q", exit, errs)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -12,7 +14,7 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// routedAway makes a pool of two addresses, the first of which the host routes to a pod that is alive.
+// routedAway creates a pool of two addresses. The host routes the first one to a live pod.
 func routedAway(t *testing.T) (free netip.Addr) {
 	t.Helper()
 	neighbour := add(t, newPod(t, "conflict-alive"), nil)
@@ -20,11 +22,14 @@ func routedAway(t *testing.T) (free netip.Addr) {
 	taken := netip.MustParseAddr("10.86.0.0")
 	link, err := netlink.LinkByName(neighbour.Interfaces[0].Name)
 	must(t, err)
-	must(t, netlink.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: host32(taken.AsSlice()), Scope: netlink.SCOPE_LINK}))
+	must(t, netlink.RouteAdd(&netlink.Route{
+		LinkIndex: link.Attrs().Index, Dst: host32(taken.AsSlice()),
+		Scope: netlink.SCOPE_LINK,
+	}))
 	return taken.Next()
 }
 
-func TestAnAddressThatTheHostRoutesToALivePodIsGivenUpForAnother(t *testing.T) {
+func TestAddOfAddressRoutedToLivePodUsesAnother(t *testing.T) {
 	free, p := routedAway(t), newPod(t, "conflict")
 	a := attach(t, "calico", p, map[string]any{"ipam.assign_ipv6": "false"})
 	if got := addrs(t, resultOf(t, a)); len(got) != 1 || got[0] != free {
@@ -32,13 +37,13 @@ func TestAnAddressThatTheHostRoutesToALivePodIsGivenUpForAnother(t *testing.T) {
 	}
 	ping(t, "host to pod", nil, free)
 	if s := state(t); strings.Count(s, "block 10-86-0-0-31 holds") != 1 {
-		t.Errorf("the other address is still held:\n%s", s)
+		t.Errorf("the other address is still allocated:\n%s", s)
 	}
 }
 
-// TestAnAddressThatTheHostHasItselfIsGivenUpForAnother covers what the kernel does not report when the route to the
-// pod is added: the host keeps packets for the address.
-func TestAnAddressThatTheHostHasItselfIsGivenUpForAnother(t *testing.T) {
+// TestAddOfAddressOfHostUsesAnother covers a conflict that the kernel does not report when the route to the pod is
+// added: the host keeps packets for the address.
+func TestAddOfAddressOfHostUsesAnother(t *testing.T) {
 	onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "shadowed", "10.87.0.0/31", 31)) })
 	taken := netip.MustParseAddr("10.87.0.0")
 	lo, err := netlink.LinkByName("lo")
@@ -57,7 +62,7 @@ func TestAnAddressThatTheHostHasItselfIsGivenUpForAnother(t *testing.T) {
 	}
 	ping(t, "host to pod", nil, taken.Next())
 
-	// Now only the address of the host is left.
+	// Only the address of the host is left now.
 	second := newPod(t, "shadowed-second")
 	unchanged(t, "the ADD", func() {
 		a := call(t, "ADD", second, v4)
@@ -72,11 +77,14 @@ func TestAnAddressThatTheHostHasItselfIsGivenUpForAnother(t *testing.T) {
 	})
 }
 
-// The handle is read to withdraw: after the second assignment has read it to count itself there, too.
-func TestAnAddressThatCouldNotBeGivenUpGoesWithTheFailedAdd(t *testing.T) {
+// The handle is read for the release, after the second assignment has read it.
+func TestFailedAddReleasesConflictingAddress(t *testing.T) {
 	routedAway(t)
 	through, p, reads := proxy.Start(t, n.Kubeconfig()), newPod(t, "conflict-fault"), 0
-	changes := map[string]any{"ipam.assign_ipv6": "false", "kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
+	changes := map[string]any{
+		"ipam.assign_ipv6":      "false",
+		"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig()),
+	}
 	unchanged(t, "the ADD", func() {
 		through.Arm(&proxy.Fault{Status: http.StatusForbidden, Matches: func(method, path string) bool {
 			if method == "GET" && strings.Contains(path, "/ipamhandles/") {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -19,7 +21,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// versions are two images whose plugins differ, and what each has of a plugin.
+// versions are two images with different plugins, and the content of each plugin.
 type versions struct {
 	images [2]string
 	sums   map[string]bool
@@ -33,7 +35,7 @@ func newVersions(t *testing.T) *versions {
 		for _, name := range []string{"calico", "calico-ipam", "portmap"} {
 			data, err := os.ReadFile(filepath.Join(n.Tools, name))
 			must(t, err)
-			// Bytes behind a program's sections change nothing but its sum.
+			// Bytes after a program's sections change only its checksum.
 			data = append(data, byte('a'+k))
 			must(t, os.WriteFile(filepath.Join(v.images[k], name), data, 0o755))
 			v.sums[fmt.Sprintf("%s %x", name, sha256.Sum256(data))] = true
@@ -42,9 +44,9 @@ func newVersions(t *testing.T) *versions {
 	return v
 }
 
-// TestARuntimeNeverMeetsHalfAnInstallation kills installers of two versions at random instants, two at a time, while a
-// runtime looks at the host all the time.
-func TestARuntimeNeverMeetsHalfAnInstallation(t *testing.T) {
+// TestRuntimeSeesNoPartialInstallation kills installers of two versions at random times, two at a time, while a runtime
+// inspects the host.
+func TestRuntimeSeesNoPartialInstallation(t *testing.T) {
 	installed(t)
 	s, v := newSite(t), newVersions(t)
 	start := time.Now()
@@ -63,7 +65,7 @@ func TestARuntimeNeverMeetsHalfAnInstallation(t *testing.T) {
 		runtimes.Go(func() {
 			for ctx.Err() == nil {
 				if err := look(); err != nil {
-					t.Errorf("a runtime meets: %v", err)
+					t.Errorf("a runtime sees: %v", err)
 					return
 				}
 				looks.Add(1)
@@ -71,34 +73,38 @@ func TestARuntimeNeverMeetsHalfAnInstallation(t *testing.T) {
 		})
 	}
 	seed := rand.Uint64()
-	killed, finished := s.massacre(v, rand.New(rand.NewPCG(seed, 0)), 2*took)
+	killed, finished := s.killInstallers(v, rand.New(rand.NewPCG(seed, 0)), 2*took)
 	stop()
 	runtimes.Wait()
-	t.Logf("seed %d: %d installers were killed, %d finished, runtimes looked %d times; one installation took %s", seed, killed, finished, looks.Load(), took)
+	t.Logf("seed %d: %d installers were killed, %d finished, runtimes looked %d times; one installation took %s", seed,
+		killed, finished, looks.Load(), took)
 	if killed < 10 || looks.Load() < 100 {
-		t.Errorf("too few for a proof")
+		t.Errorf("too few runs for a result")
 	}
 	if exit, _, log := s.run(nil, "CNI_BIN_SOURCE="+v.images[1]); exit != 0 {
-		t.Errorf("installing after it all: exit code %d\n%s", exit, log)
+		t.Errorf("installing afterwards: exit code %d\n%s", exit, log)
 	}
 	if exit, out, log := s.run([]string{"status"}, "CNI_BIN_SOURCE="+v.images[1]); exit != 0 {
-		t.Errorf("status after it all: exit code %d\n%s%s", exit, out, log)
+		t.Errorf("status afterwards: exit code %d\n%s%s", exit, out, log)
 	}
 	if exit, _, log := s.run([]string{"uninstall"}); exit != 0 || s.files() != "" {
-		t.Errorf("uninstalling after it all: exit code %d, left\n%s%s", exit, s.files(), log)
+		t.Errorf("uninstalling afterwards: exit code %d, left\n%s%s", exit, s.files(), log)
 	}
 }
 
-// massacre starts pairs of installers and kills most of them, at instants within the time that a pair takes.
-func (s *site) massacre(v *versions, random *rand.Rand, within time.Duration) (killed, finished int) {
+// killInstallers starts pairs of installers and kills most of them at random times.
+func (s *site) killInstallers(v *versions, random *rand.Rand, within time.Duration) (killed, finished int) {
 	for round := range 25 {
 		var pair []*exec.Cmd
 		var kills []*time.Timer
 		for k := range 2 {
-			cmd := s.installer(nil, "CNI_BIN_SOURCE="+v.images[(round+k)%2], fmt.Sprintf("CNI_MTU=%d", 1400+random.IntN(50)))
+			cmd := s.installer(nil, "CNI_BIN_SOURCE="+v.images[(round+k)%2],
+				fmt.Sprintf("CNI_MTU=%d", 1400+random.IntN(50)))
 			must(s.t, cmd.Start())
 			pair = append(pair, cmd)
-			kills = append(kills, time.AfterFunc(time.Duration(random.Int64N(int64(within))), func() { _ = cmd.Process.Kill() }))
+			kills = append(kills, time.AfterFunc(time.Duration(random.Int64N(int64(within))), func() {
+				_ = cmd.Process.Kill()
+			}))
 		}
 		for k, cmd := range pair {
 			_ = cmd.Wait()
@@ -113,7 +119,7 @@ func (s *site) massacre(v *versions, random *rand.Rand, within time.Duration) (k
 	return killed, finished
 }
 
-// wholeBinaries says what is amiss with the plugins: each has to be one of the versions, and executable.
+// wholeBinaries checks that each plugin is one of the versions and executable.
 func (s *site) wholeBinaries(v *versions) error {
 	for _, name := range []string{"calico", "calico-ipam", "portmap"} {
 		f, err := os.Open(s.path("opt/cni/bin/" + name))
@@ -136,7 +142,7 @@ func (s *site) wholeBinaries(v *versions) error {
 	return nil
 }
 
-// wholeConfigs says what is amiss with the files of the configuration directory that somebody reads.
+// wholeConfigs checks the files of the configuration directory that a runtime reads.
 func (s *site) wholeConfigs() error {
 	dir := s.path("etc/cni/net.d")
 	files, err := libcni.ConfFiles(dir, []string{".conf", ".conflist", ".json"})
@@ -154,7 +160,7 @@ func (s *site) wholeConfigs() error {
 	return nil
 }
 
-// runnable runs a plugin as a runtime does.
+// runnable runs a plugin like a runtime.
 func (s *site) runnable(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, s.path("opt/cni/bin/calico"))
 	cmd.Env, cmd.Stdin = []string{"CNI_COMMAND=VERSION"}, strings.NewReader(`{"cniVersion":"1.0.0"}`)
@@ -165,14 +171,15 @@ func (s *site) runnable(ctx context.Context) error {
 	return nil
 }
 
-// TestASwitchOfListsKilled switches from one list of others to another and back, and kills the installer at random instants.
-// The run after that has to leave our plugin in the one list that it is to be in.
-func TestASwitchOfListsKilledAtAnyInstantIsTakenUpByTheNextRun(t *testing.T) {
+// TestInterruptedListSwitchIsCompletedByNextRun switches between two configuration lists of other plugins and kills the
+// installer at random times. The next run must leave our plugin in exactly the intended list.
+func TestInterruptedListSwitchIsCompletedByNextRun(t *testing.T) {
 	installed(t)
 	s := newSite(t)
 	lists := []string{"05-a.conflist", "06-b.conflist"}
 	for _, name := range lists {
-		must(t, os.WriteFile(s.path("etc/cni/net.d/"+name), []byte(`{"cniVersion": "1.0.0", "name": "theirs", "plugins": [{"type": "tuning"}]}`), 0o644))
+		must(t, os.WriteFile(s.path("etc/cni/net.d/"+name),
+			[]byte(`{"cniVersion": "1.0.0", "name": "theirs", "plugins": [{"type": "tuning"}]}`), 0o644))
 	}
 	if exit, _, log := s.run(nil, "CNI_CHAIN_INTO="+lists[0]); exit != 0 {
 		t.Fatal(log)
@@ -188,7 +195,7 @@ func TestASwitchOfListsKilledAtAnyInstantIsTakenUpByTheNextRun(t *testing.T) {
 		want := lists[(round+1)%2]
 		cmd := s.installer(nil, "CNI_CHAIN_INTO="+want)
 		must(t, cmd.Start())
-		// The second half is where the list is switched.
+		// The list is switched in the second half.
 		kill := time.AfterFunc(took/2+time.Duration(random.Int64N(int64(took/2))), func() { _ = cmd.Process.Kill() })
 		_ = cmd.Wait()
 		kill.Stop()

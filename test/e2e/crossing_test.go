@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -9,16 +11,16 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// What one command does must not take from another attachment what is its own. Each test has two cross each other's way.
+// A command must not affect other attachments. Each test runs two commands that overlap.
 
-// stillHolds is the check that an attachment has what its ADD gave it.
+// stillHolds checks that an attachment has everything that its ADD created.
 func stillHolds(t *testing.T, plugin string, p *node.Pod, changes map[string]any, added node.Answer, env ...string) {
 	t.Helper()
 	a := ask(t, plugin, "CHECK", p, plus(changes, "prevResult", resultOf(t, added)), env...)
 	expectOK(t, plugin+" CHECK of "+p.ContainerID, a)
 }
 
-func TestAGCSparesAnAttachmentWhoseAddEndedWhileItRan(t *testing.T) {
+func TestGCKeepsAttachmentAddedWhileItRuns(t *testing.T) {
 	installed(t)
 	for _, plugin := range both {
 		ofAdd, ofGC := proxy.Start(t, n.Kubeconfig()), proxy.Start(t, n.Kubeconfig())
@@ -33,7 +35,8 @@ func TestAGCSparesAnAttachmentWhoseAddEndedWhileItRan(t *testing.T) {
 		await(t, "ADD", ofAdd.Fired)
 		ofGC.Arm(holding("GET", "/clusterinformations", gcGoesOn))
 		go func() {
-			collected <- ask(t, plugin, "GC", nil, valid(plus(named, "kubernetes.kubeconfig", ofGC.Kubeconfig(t, n.Kubeconfig()))))
+			collected <- ask(t, plugin, "GC", nil,
+				valid(plus(named, "kubernetes.kubeconfig", ofGC.Kubeconfig(t, n.Kubeconfig()))))
 		}()
 		await(t, "GC", ofGC.Fired)
 		close(addGoesOn)
@@ -46,7 +49,7 @@ func TestAGCSparesAnAttachmentWhoseAddEndedWhileItRan(t *testing.T) {
 	}
 }
 
-// expectResult expects an ADD to have succeeded.
+// expectResult expects a successful ADD.
 func expectResult(t *testing.T, what string, a node.Answer) {
 	t.Helper()
 	if a.Exit != 0 {
@@ -54,11 +57,14 @@ func expectResult(t *testing.T, what string, a node.Answer) {
 	}
 }
 
-func TestAReleaseThatWaitedTakesNothingFromAContainerThatCameBack(t *testing.T) {
+func TestQueuedReleaseKeepsAddressesOfRepeatedAdd(t *testing.T) {
 	installed(t)
 	through := proxy.Start(t, n.Kubeconfig())
 	p := container(t, "cross-back")
-	named := map[string]any{"name": "cross-back", "kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig()), "ipam.assign_ipv6": "false"}
+	named := map[string]any{
+		"name": "cross-back", "kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig()),
+		"ipam.assign_ipv6": "false",
+	}
 	for _, ifName := range []string{"eth0", "eth1"} {
 		expectResult(t, ifName, ask(t, "calico", "ADD", p, named, "CNI_ARGS", "-", "CNI_IFNAME", ifName))
 	}
@@ -76,7 +82,7 @@ func TestAReleaseThatWaitedTakesNothingFromAContainerThatCameBack(t *testing.T) 
 	expectOK(t, "DEL", ask(t, "calico", "DEL", p, named, "CNI_ARGS", "-"))
 }
 
-func TestADelByExecKeepsTheReleaseThatItsIPAMPluginQueued(t *testing.T) {
+func TestDelByExecKeepsQueuedRelease(t *testing.T) {
 	p := newPod(t, "cross-exec")
 	named := map[string]any{"name": "cross-exec", "ipam.exec": true}
 	expectResult(t, "calico", ask(t, "calico", "ADD", p, named))
@@ -92,7 +98,7 @@ func TestADelByExecKeepsTheReleaseThatItsIPAMPluginQueued(t *testing.T) {
 	}
 }
 
-func TestContainersWhoseIDsBeginAlikeKeepTheirInterfaces(t *testing.T) {
+func TestContainerIDsWithCommonPrefix(t *testing.T) {
 	installed(t)
 	p, q := container(t, "same-prefix-aa"), container(t, "same-prefix-bb")
 	named := map[string]any{"name": "cross-alike", "ipam.assign_ipv6": "false"}
@@ -107,20 +113,26 @@ func TestContainersWhoseIDsBeginAlikeKeepTheirInterfaces(t *testing.T) {
 	expectOK(t, "DEL", ask(t, "calico", "DEL", q, named, "CNI_ARGS", "-"))
 }
 
-func TestADelInOneNetworkLeavesTheAnnotationsOfAnother(t *testing.T) {
+func TestDelKeepsAnnotationsOfOtherNetwork(t *testing.T) {
 	installed(t)
 	through := proxy.Start(t, n.Kubeconfig())
-	a, b := map[string]any{"name": "cross-a"}, map[string]any{"name": "cross-b", "kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
+	a, b := map[string]any{"name": "cross-a"}, map[string]any{
+		"name":                  "cross-b",
+		"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig()),
+	}
 	for name, remove := range map[string]func(p *node.Pod, added node.Answer){
 		"with the result of the ADD": func(p *node.Pod, added node.Answer) {
-			expectOK(t, "DEL", ask(t, "calico", "DEL", p, plus(b, "prevResult", resultOf(t, added)), "CNI_IFNAME", "net1"))
+			expectOK(t, "DEL", ask(t, "calico", "DEL", p, plus(b, "prevResult", resultOf(t, added)), "CNI_IFNAME",
+				"net1"))
 		},
 		"without": func(p *node.Pod, _ node.Answer) {
 			expectOK(t, "DEL", ask(t, "calico", "DEL", p, b, "CNI_IFNAME", "net1"))
 		},
-		// Calico does not say which interface an address is for: in its network it is the only one.
-		"of addresses that Calico gave": func(p *node.Pod, _ node.Answer) {
-			alter(t, "cross-b."+p.ContainerID, func(attribute map[string]any) { delete(attribute["secondary"].(map[string]any), "interface") })
+		// Calico does not record the interface of an address. In its network the address is the only one.
+		"of addresses that Calico allocated": func(p *node.Pod, _ node.Answer) {
+			alter(t, "cross-b."+p.ContainerID, func(attribute map[string]any) {
+				delete(attribute["secondary"].(map[string]any), "interface")
+			})
 			expectOK(t, "DEL", ask(t, "calico", "DEL", p, b, "CNI_IFNAME", "net1"))
 		},
 		"after an outage": func(p *node.Pod, _ node.Answer) {
@@ -143,20 +155,20 @@ func TestADelInOneNetworkLeavesTheAnnotationsOfAnother(t *testing.T) {
 			must(t, err)
 			expectSame(t, "annotations", mustJSON(t, before), mustJSON(t, after))
 			if strings.Contains(state(t), handleOf("cross-b", p)) {
-				t.Error("the addresses of the second are still held")
+				t.Error("the addresses of the second are still allocated")
 			}
 			expectOK(t, "DEL", ask(t, "calico", "DEL", p, a))
 			after, err = n.Annotations(t.Context(), p)
 			must(t, err)
 			if after["cni.projectcalico.org/podIP"] != "" || strings.Contains(state(t), handleOf("cross-a", p)) {
-				t.Errorf("after the DEL of the first the pod says %v", after)
+				t.Errorf("annotations after the DEL of the first: %v", after)
 			}
 		})
 	}
 }
 
-// The addresses are another plugin's to release: what they were is told by the result of the ADD.
-func TestTheAnnotationsOfAnInterfaceWithAnotherIPAMPluginGoWithIt(t *testing.T) {
+// Another plugin releases the addresses. The result of the ADD contains them.
+func TestDelClearsAnnotationsWithOtherIPAMPlugin(t *testing.T) {
 	p, named := newPod(t, "cross-exec-two"), map[string]any{"name": "cross-exec-two", "ipam.exec": true}
 	first := ask(t, "calico", "ADD", p, named)
 	expectResult(t, "first", first)
@@ -165,18 +177,21 @@ func TestTheAnnotationsOfAnInterfaceWithAnotherIPAMPluginGoWithIt(t *testing.T) 
 	annotations, err := n.Annotations(t.Context(), p)
 	must(t, err)
 	if annotations["cni.projectcalico.org/podIP"] != "" {
-		t.Errorf("the pod still says %v", annotations)
+		t.Errorf("the pod still has the annotations %v", annotations)
 	}
 	expectOK(t, "DEL", ask(t, "calico", "DEL", p, named, "CNI_IFNAME", "net1"))
 }
 
-// The addresses are given back, and then the API server is lost: nothing is left to release, and the pod still names them.
-func TestTheAnnotationsOfAnInterfaceThatGoesAreEmptiedAfterAnOutage(t *testing.T) {
+// The addresses are released before the API server becomes unavailable. Nothing is left to release, but the pod still
+// has the annotations.
+func TestAnnotationsAreClearedAfterOutage(t *testing.T) {
 	installed(t)
 	through := proxy.Start(t, n.Kubeconfig())
 	named := map[string]any{"name": "cross-stale", "kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
 	outage := proxy.Fault{Lose: proxy.Before, Always: true}
-	onPods := proxy.Fault{Lose: proxy.Before, Always: true, Matches: func(_, path string) bool { return strings.Contains(path, "/pods/") }}
+	onPods := proxy.Fault{Lose: proxy.Before, Always: true, Matches: func(_, path string) bool {
+		return strings.Contains(path, "/pods/")
+	}}
 	status := func(*node.Pod) {
 		delayHasPassed(t)
 		ask(t, "calico", "STATUS", nil, named)
@@ -191,7 +206,7 @@ func TestTheAnnotationsOfAnInterfaceThatGoesAreEmptiedAfterAnOutage(t *testing.T
 		"another command in the outage": {{&onPods, del}, {&onPods, status}, {nil, status}},
 		"the DEL again":                 {{&onPods, del}, {nil, del}},
 		"the DEL again in the outage":   {{&onPods, del}, {&outage, del}, {nil, status}},
-		"another command that is cut":   {{&outage, del}, {&onPods, status}, {nil, status}},
+		"another command that fails":    {{&outage, del}, {&onPods, status}, {nil, status}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPod(t, "stale-"+strings.ReplaceAll(strings.ToLower(name), " ", "-"))
@@ -205,14 +220,14 @@ func TestTheAnnotationsOfAnInterfaceThatGoesAreEmptiedAfterAnOutage(t *testing.T
 			annotations, err := n.Annotations(t.Context(), p)
 			must(t, err)
 			if annotations["cni.projectcalico.org/podIP"] != "" || annotations["cni.projectcalico.org/podIPs"] != "" {
-				t.Errorf("the pod still says %v", annotations)
+				t.Errorf("the pod still has the annotations %v", annotations)
 			}
 			expectOK(t, "DEL", ask(t, "calico", "DEL", p, named, "CNI_IFNAME", "net1"))
 		})
 	}
 }
 
-func TestAReleaseWhoseKubeconfigIsGoneIsSettledAllTheSame(t *testing.T) {
+func TestQueuedReleaseIsSettledWithoutItsKubeconfig(t *testing.T) {
 	p := newPod(t, "cross-kubeconfig")
 	named := map[string]any{"name": "cross-kubeconfig"}
 	for _, gone := range []string{"/nowhere/kubeconfig", ""} {
@@ -228,7 +243,7 @@ func TestAReleaseWhoseKubeconfigIsGoneIsSettledAllTheSame(t *testing.T) {
 	}
 }
 
-func TestStatusCountsPoolsThatServeSomeNamespacesOrThoseWhoNameThem(t *testing.T) {
+func TestStatusCountsSelectiveAndManualPools(t *testing.T) {
 	for name, spec := range map[string]func(map[string]any){
 		"namespace": func(spec map[string]any) { spec["namespaceSelector"] = "projectcalico.org/name == 'default'" },
 		"manual":    func(spec map[string]any) { spec["assignmentMode"] = "Manual" },

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -21,7 +23,7 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// faults are what may happen to a request. kill ends the plugin.
+// faults are the faults of a request. kill ends the plugin.
 func faults(kill func()) []proxy.Fault {
 	all := []proxy.Fault{
 		{Name: "lost before the server", Lose: proxy.Before},
@@ -29,7 +31,10 @@ func faults(kill func()) []proxy.Fault {
 		{Name: "conflict", Status: http.StatusConflict},
 		{Name: "too many requests", Status: http.StatusTooManyRequests, RetryAfter: 1},
 		{Name: "server error", Status: http.StatusInternalServerError},
-		{Name: "done, then 503 with Retry-After", Lose: proxy.After, Status: http.StatusServiceUnavailable, RetryAfter: 1},
+		{
+			Name: "done, then 503 with Retry-After", Lose: proxy.After, Status: http.StatusServiceUnavailable,
+			RetryAfter: 1,
+		},
 		{Name: "done, then the connection died silently", Lose: proxy.After, Silent: true},
 		{Name: "404 of a load balancer", Status: http.StatusNotFound, Page: true},
 		{Name: "login page", Status: http.StatusOK, Page: true},
@@ -38,7 +43,7 @@ func faults(kill func()) []proxy.Fault {
 		{Name: "killed after it was done", Lose: proxy.After, Do: kill},
 	}
 	if *soak {
-		// The plugin gives a request up after half of that.
+		// The plugin times a request out after half of that.
 		all = append(all, proxy.Fault{Name: "stalled", Stall: 30 * time.Second},
 			proxy.Fault{Name: "the connection died silently", Lose: proxy.Before, Silent: true})
 	}
@@ -47,22 +52,22 @@ func faults(kill func()) []proxy.Fault {
 
 var soak = flag.Bool("soak", false, "try what takes long, too")
 
-// invocation is a command whose requests are harmed, one after the other.
+// invocation is a command whose requests are disturbed, one at a time.
 type invocation struct {
 	name, verb string
-	// fresh has it run on a node that owns no block yet, another one each time.
+	// fresh runs it on a node without blocks, a new one each time.
 	fresh bool
-	// memory is what the node remembers of its blocks: nothing, or what is out of date; nil is how they are.
+	// memory prepares the block cache of the node: empty or outdated. Nil keeps it.
 	memory func(*testing.T)
 }
 
-// TestWhateverHappensToARequestADelLeavesNothing takes every request that an ADD makes, as a first ADD shows them, and lets
-// each fault happen to it; then likewise for an ADD that has to claim its blocks, and for a DEL. A DEL without fault must
-// bring the node and the cluster to what they were. A request that is added one day is covered by itself.
-func TestWhateverHappensToARequestADelLeavesNothing(t *testing.T) {
+// TestDelCleansUpAfterAnyRequestFault lets each fault happen to each request of an ADD, as recorded from a first ADD.
+// It does the same with an ADD that claims its blocks, and with a DEL. A DEL without fault must then restore the node
+// and the cluster. New requests are covered automatically.
+func TestDelCleansUpAfterAnyRequestFault(t *testing.T) {
 	installed(t)
 	through := proxy.Start(t, n.Kubeconfig())
-	// The node remembers its blocks by the server.
+	// This fills the block cache for this server.
 	unharmed := map[string]any{"kubernetes.kubeconfig": through.Kubeconfig(t, n.Kubeconfig())}
 	add(t, newPod(t, "fault-warm"), unharmed)
 	nodes, cases := 0, 0
@@ -130,7 +135,7 @@ func (i invocation) prepare(t *testing.T) {
 	}
 }
 
-// rememberedBlocks are the files in which the node remembers its blocks.
+// rememberedBlocks returns the files of the block cache.
 func rememberedBlocks(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("/var/run/calico/cni/blocks/*.block")
@@ -145,7 +150,7 @@ func forgetBlocks(t *testing.T) {
 	}
 }
 
-// outdateBlocks returns what has the node remember its blocks as they are now, and take that for what it wrote a moment ago.
+// outdateBlocks returns a function that restores the current block cache with the time of a fresh write.
 func outdateBlocks(t *testing.T) func(*testing.T) {
 	t.Helper()
 	old := map[string][]byte{}
@@ -155,7 +160,7 @@ func outdateBlocks(t *testing.T) func(*testing.T) {
 		old[file] = data
 	}
 	if len(old) == 0 {
-		t.Fatal("the node remembers no block")
+		t.Fatal("the block cache is empty")
 	}
 	return func(t *testing.T) {
 		t.Helper()
@@ -168,7 +173,7 @@ func outdateBlocks(t *testing.T) func(*testing.T) {
 	}
 }
 
-// keys returns what an invocation asked of the server, each request once, with the pod's own names taken out.
+// keys returns the distinct requests of an invocation, without the names that are specific to the pod.
 func keys(through *proxy.Proxy, p *node.Pod) []string {
 	requests, _ := through.Take()
 	var out []string
@@ -180,7 +185,7 @@ func keys(through *proxy.Proxy, p *node.Pod) []string {
 	return out
 }
 
-// key names a request by what it is for: pods, nodes and blocks are others the next time.
+// key identifies a request by its purpose, because pods, nodes and blocks differ between runs.
 func key(p *node.Pod, method, path string) string {
 	path = strings.TrimPrefix(strings.TrimPrefix(path, "/apis/crd.projectcalico.org/v1/"), "/api/v1/")
 	path = strings.NewReplacer(p.ContainerID, "CONTAINER", p.Name, "POD").Replace(path)
@@ -196,7 +201,7 @@ func key(p *node.Pod, method, path string) string {
 	return method + " " + path
 }
 
-// harm runs the plugin, and lets the i-th fault happen to a request of it.
+// harm runs the plugin and lets a fault happen to one of its requests.
 func harm(t *testing.T, through *proxy.Proxy, verb string, p *node.Pod, changes map[string]any, request string, i int) {
 	t.Helper()
 	config, err := n.Config(changes)
@@ -206,14 +211,15 @@ func harm(t *testing.T, through *proxy.Proxy, verb string, p *node.Pod, changes 
 	cmd := exec.Command(filepath.Join(n.BinDir(), "calico"))
 	cmd.Stdin = strings.NewReader(string(stdin))
 	cmd.Env = []string{
-		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + p.ContainerID, "CNI_NETNS=" + p.NetNS, "CNI_IFNAME=eth0", "CNI_PATH=" + n.BinDir(), "CNI_ARGS=" + p.Args(),
+		"CNI_COMMAND=" + verb, "CNI_CONTAINERID=" + p.ContainerID, "CNI_NETNS=" + p.NetNS, "CNI_IFNAME=eth0",
+		"CNI_PATH=" + n.BinDir(), "CNI_ARGS=" + p.Args(),
 	}
 	fault := faults(func() { _ = cmd.Process.Kill() })[i]
 	fault.Matches = func(method, path string) bool { return key(p, method, path) == request }
 	through.Arm(&fault)
 	_ = cmd.Run()
 	if !through.Fired() {
-		t.Errorf("no request was %q", request)
+		t.Errorf("no request matched %q", request)
 		through.Arm(nil)
 	}
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -22,7 +24,7 @@ import (
 
 var install sync.Once
 
-// installed makes sure that the plugins and the two default pools are there.
+// installed checks that the plugins and the two default pools are installed.
 func installed(t *testing.T) {
 	t.Helper()
 	install.Do(func() {
@@ -46,7 +48,7 @@ func must(t testing.TB, err error) {
 
 func withoutCancel(ctx context.Context) context.Context { return context.WithoutCancel(ctx) }
 
-// newPodWithoutNetwork makes a pod that the test has to remove itself.
+// newPodWithoutNetwork creates a pod that the test must remove.
 func newPodWithoutNetwork(t *testing.T, name string, options ...func(*corev1.Pod)) *node.Pod {
 	t.Helper()
 	installed(t)
@@ -55,7 +57,7 @@ func newPodWithoutNetwork(t *testing.T, name string, options ...func(*corev1.Pod
 	return p
 }
 
-// newPod makes a pod that goes with its test, its network first.
+// newPod creates a pod that is removed with its test, after its network.
 func newPod(t *testing.T, name string, options ...func(*corev1.Pod)) *node.Pod {
 	t.Helper()
 	p := newPodWithoutNetwork(t, name, options...)
@@ -80,7 +82,7 @@ func del(t *testing.T, p *node.Pod, changes map[string]any) node.Answer {
 	return call(t, "DEL", p, changes)
 }
 
-// add calls ADD and expects it to succeed.
+// add calls ADD and expects success.
 func add(t *testing.T, p *node.Pod, changes map[string]any, env ...string) *current.Result {
 	t.Helper()
 	a := call(t, "ADD", p, changes, env...)
@@ -108,8 +110,8 @@ func addrs(t testing.TB, r *current.Result) []netip.Addr {
 	return out
 }
 
-// state is what the plugins may leave behind on the node and in the cluster, as text: links, routes to pods,
-// handles, what blocks hold, and what pods are annotated with. Blocks and affinities of the node may stay.
+// state returns what the plugins may leave behind on the node and in the cluster, as text: links, routes to pods,
+// handles, allocations in blocks, and annotations of pods. Blocks and affinities of the node are not part of it.
 func state(t testing.TB) string {
 	t.Helper()
 	ctx := context.WithoutCancel(t.Context())
@@ -153,13 +155,13 @@ func state(t testing.TB) string {
 	return strings.Join(out, "\n")
 }
 
-// unchanged runs f and expects the state to be afterwards what it was before.
+// unchanged runs f and expects the same state before and after.
 func unchanged(t *testing.T, what string, f func()) {
 	t.Helper()
 	unchangedBut(t, what, func(state string) string { return state }, f)
 }
 
-// unchangedBut does so for the part of the state that look returns.
+// unchangedBut does the same for the part of the state that look returns.
 func unchangedBut(t *testing.T, what string, look func(string) string, f func()) {
 	t.Helper()
 	before := look(state(t))

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -16,7 +18,7 @@ import (
 	"calico-cni/test/node"
 )
 
-// withoutPod is a state without the annotations of a pod.
+// withoutPod removes the annotations of a pod from a state.
 func withoutPod(name string) func(string) string {
 	return func(state string) string {
 		var lines []string
@@ -29,7 +31,7 @@ func withoutPod(name string) func(string) string {
 	}
 }
 
-func TestAStaticPodIsKnownByTheHashOfItsFile(t *testing.T) {
+func TestStaticPodIsIdentifiedByHash(t *testing.T) {
 	const hash = "0123456789abcdef0123456789abcdef"
 	p := newPod(t, "static", func(p *corev1.Pod) {
 		p.Annotations = map[string]string{"kubernetes.io/config.hash": hash}
@@ -47,7 +49,7 @@ func TestAStaticPodIsKnownByTheHashOfItsFile(t *testing.T) {
 	}
 }
 
-func TestA11_AnotherAddOfALivePodLeavesItAloneByExecToo(t *testing.T) {
+func TestA11_RepeatedAddByExecKeepsLivePod(t *testing.T) {
 	for name, changes := range map[string]map[string]any{"in process": nil, "by exec": {"ipam.exec": true}} {
 		p := newPod(t, "again-"+strings.ReplaceAll(name, " ", "-"))
 		got := addrs(t, add(t, p, changes))
@@ -60,7 +62,7 @@ func TestA11_AnotherAddOfALivePodLeavesItAloneByExecToo(t *testing.T) {
 	}
 }
 
-func TestC16_DelManagesWithAConfigurationThatAddWouldRefuse(t *testing.T) {
+func TestC16_DelAcceptsInvalidConfiguration(t *testing.T) {
 	for i, broken := range []map[string]any{
 		{"mtu": "large"},
 		{"mtu": 5},
@@ -81,7 +83,11 @@ func TestC16_DelManagesWithAConfigurationThatAddWouldRefuse(t *testing.T) {
 			})
 		})
 	}
-	for i, env := range [][]string{{"FELIX_INTERFACEPREFIX", "toolongprefix"}, {"CNI_NETNS", "-"}, {"CNI_NETNS", "/proc/self/ns/net"}} {
+	for i, env := range [][]string{
+		{"FELIX_INTERFACEPREFIX", "toolongprefix"},
+		{"CNI_NETNS", "-"},
+		{"CNI_NETNS", "/proc/self/ns/net"},
+	} {
 		t.Run(strings.Join(env, "="), func(t *testing.T) {
 			p := newPod(t, fmt.Sprint("changed-env-", i))
 			unchangedBut(t, "ADD and DEL", withoutPod(p.Name), func() {
@@ -94,7 +100,7 @@ func TestC16_DelManagesWithAConfigurationThatAddWouldRefuse(t *testing.T) {
 	}
 }
 
-func TestAPodCannotReleaseAnAddressByALegacyHandleThatIsAnothersHandle(t *testing.T) {
+func TestLegacyHandleDoesNotReleaseAddressOfOtherPod(t *testing.T) {
 	inDefault := map[string]any{"name": "default"}
 	victim := newPod(t, "legacy-victim")
 	victim.ContainerID = "legacy-thief"
@@ -112,7 +118,7 @@ func TestAPodCannotReleaseAnAddressByALegacyHandleThatIsAnothersHandle(t *testin
 	must(t, n.RemovePod(t.Context(), thief))
 }
 
-func TestAPodCannotReleaseAnAddressOfAContainerOutsideKubernetes(t *testing.T) {
+func TestPodDoesNotReleaseAddressOfContainerOutsideKubernetes(t *testing.T) {
 	inDefault := map[string]any{"name": "default"}
 	victim := newPodWithoutNetwork(t, "outside-victim")
 	victim.ContainerID = "outside-thief"
@@ -133,22 +139,37 @@ func TestAPodCannotReleaseAnAddressOfAContainerOutsideKubernetes(t *testing.T) {
 	must(t, n.RemovePod(t.Context(), victim))
 }
 
-func TestA1_WhatCannotBeAttachedIsRefusedBeforeAnythingIsWritten(t *testing.T) {
+func TestA1_InvalidRequestIsRejectedBeforeFirstWrite(t *testing.T) {
 	p := newPod(t, "refused")
 	for _, r := range []refusal{
 		{name: "template of a name", env: []string{"CNI_IFNAME", "a%d"}, code: 4, says: []string{"CNI_IFNAME"}},
 		{name: "loopback", env: []string{"CNI_IFNAME", "lo"}, code: 4, says: []string{"CNI_IFNAME"}},
-		{name: "MTU too small for IPv6", changes: map[string]any{"mtu": 1000}, code: 7, says: []string{"MTU 1000", "1280"}},
-		{name: "container ID that no object can have", env: []string{"CNI_CONTAINERID", "a_b"}, code: 4, says: []string{"a_b"}},
-		{name: "node that no object can have", changes: map[string]any{"nodename": "a/b"}, code: 7, says: []string{"nodename", "a/b"}},
-		{name: "node with a line break", changes: map[string]any{"nodename": "a\nb"}, code: 7, says: []string{"nodename", `"a\nb"`}},
-		{name: "network that no object can have", changes: map[string]any{"name": "my_net"}, code: 7, says: []string{"my_net"}},
+		{
+			name: "MTU too small for IPv6", changes: map[string]any{"mtu": 1000}, code: 7,
+			says: []string{"MTU 1000", "1280"},
+		},
+		{
+			name: "container ID that no object can have", env: []string{"CNI_CONTAINERID", "a_b"}, code: 4,
+			says: []string{"a_b"},
+		},
+		{
+			name: "node that no object can have", changes: map[string]any{"nodename": "a/b"}, code: 7,
+			says: []string{"nodename", "a/b"},
+		},
+		{
+			name: "node with a line break", changes: map[string]any{"nodename": "a\nb"}, code: 7,
+			says: []string{"nodename", `"a\nb"`},
+		},
+		{
+			name: "network that no object can have", changes: map[string]any{"name": "my_net"}, code: 7,
+			says: []string{"my_net"},
+		},
 	} {
 		t.Run(r.name, func(t *testing.T) { expectRefusal(t, p, r) })
 	}
 }
 
-func TestA4_APreviousResultIsKeptAndTheRuntimesMACIsUsed(t *testing.T) {
+func TestA4_PreviousResultAndRuntimeMACAreUsed(t *testing.T) {
 	const mac = "0a:11:22:33:44:55"
 	p := newPod(t, "chained")
 	r := add(t, p, map[string]any{
@@ -169,8 +190,9 @@ func TestA4_APreviousResultIsKeptAndTheRuntimesMACIsUsed(t *testing.T) {
 	}
 }
 
-// TestC14_ManyAtOnce attaches and detaches pods side by side: addresses are distinct, no call fails, nothing is left.
-func TestC14_ManyAtOnce(t *testing.T) {
+// TestC14_ConcurrentAddAndDel attaches and detaches pods concurrently: addresses are distinct, no call fails, and
+// nothing is left behind.
+func TestC14_ConcurrentAddAndDel(t *testing.T) {
 	const pods = 20
 	var all [pods]*node.Pod
 	for i := range all {
@@ -192,7 +214,7 @@ func TestC14_ManyAtOnce(t *testing.T) {
 			}
 			for _, ip := range result.IPs {
 				if other := seen[ip.Address]; other != "" {
-					t.Errorf("%s was given to %s and %s", ip.Address, other, p.Name)
+					t.Errorf("%s was allocated to %s and %s", ip.Address, other, p.Name)
 				}
 				seen[ip.Address] = p.Name
 			}
@@ -224,9 +246,9 @@ func TestC14_ManyAtOnce(t *testing.T) {
 	}
 }
 
-// TestKilledAtAnyMomentADelLeavesNothing kills ADD after one millisecond, two, and so on until it is through; then DEL, with and
-// without the namespace, must bring everything to nothing.
-func TestKilledAtAnyMomentADelLeavesNothing(t *testing.T) {
+// TestDelCleansUpAfterKillAtAnyTime kills ADD after one millisecond, two, and so on until it succeeds. DEL, with and
+// without the namespace, must then remove everything.
+func TestDelCleansUpAfterKillAtAnyTime(t *testing.T) {
 	warm := newPod(t, "killed-warm")
 	add(t, warm, nil)
 	for _, signal := range []syscall.Signal{syscall.SIGKILL, syscall.SIGTERM} {
@@ -254,7 +276,7 @@ func TestKilledAtAnyMomentADelLeavesNothing(t *testing.T) {
 	}
 }
 
-// addAndSignal starts an ADD, signals it after a while, and reports whether it had ended by itself.
+// addAndSignal starts an ADD, sends a signal after a delay, and reports whether the ADD had already ended.
 func addAndSignal(t *testing.T, p *node.Pod, signal syscall.Signal, delay time.Duration) bool {
 	t.Helper()
 	config, err := n.Config(nil)
@@ -264,7 +286,8 @@ func addAndSignal(t *testing.T, p *node.Pod, signal syscall.Signal, delay time.D
 	cmd := exec.Command(filepath.Join(n.BinDir(), "calico"))
 	cmd.Stdin = strings.NewReader(string(stdin))
 	cmd.Env = []string{
-		"CNI_COMMAND=ADD", "CNI_CONTAINERID=" + p.ContainerID, "CNI_NETNS=" + p.NetNS, "CNI_IFNAME=eth0", "CNI_PATH=" + n.BinDir(), "CNI_ARGS=" + p.Args(),
+		"CNI_COMMAND=ADD", "CNI_CONTAINERID=" + p.ContainerID, "CNI_NETNS=" + p.NetNS, "CNI_IFNAME=eth0", "CNI_PATH=" +
+			n.BinDir(), "CNI_ARGS=" + p.Args(),
 	}
 	must(t, cmd.Start())
 	time.Sleep(delay)

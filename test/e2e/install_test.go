@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -25,7 +27,7 @@ func inode(t *testing.T, path string) [3]int64 {
 	return [3]int64{int64(s.Ino), s.Mtim.Sec, s.Mtim.Nsec}
 }
 
-func TestInstallGivesThePluginsATokenThatMayDoWhatTheyNeedAndNoMore(t *testing.T) {
+func TestInstalledTokenHasMinimalRights(t *testing.T) {
 	installed(t)
 	info, err := os.Stat(n.Kubeconfig())
 	must(t, err)
@@ -36,8 +38,10 @@ func TestInstallGivesThePluginsATokenThatMayDoWhatTheyNeedAndNoMore(t *testing.T
 	must(t, err)
 	client, err := kubernetes.NewForConfig(config)
 	must(t, err)
-	who, err := client.CoreV1().ServiceAccounts("kube-system").Get(t.Context(), "calico-cni-plugin", metav1.GetOptions{})
-	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "system:serviceaccount:kube-system:calico-cni-plugin") {
+	who, err := client.CoreV1().ServiceAccounts("kube-system").Get(t.Context(), "calico-cni-plugin",
+		metav1.GetOptions{})
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(),
+		"system:serviceaccount:kube-system:calico-cni-plugin") {
 		t.Errorf("got %v, %v; want to be forbidden as the plugins' service account", who, err)
 	}
 	for _, write := range []string{"ippools", "ipamconfigs", "clusterinformations", "ipreservations"} {
@@ -48,9 +52,12 @@ func TestInstallGivesThePluginsATokenThatMayDoWhatTheyNeedAndNoMore(t *testing.T
 	}
 }
 
-func TestInstallAgainWritesNothingThatIsTheSameAndLogsNoToken(t *testing.T) {
+func TestRepeatedInstallKeepsFilesAndLogsNoToken(t *testing.T) {
 	installed(t)
-	stable := []string{filepath.Join(n.BinDir(), "calico"), filepath.Join(n.BinDir(), "calico-ipam"), filepath.Join(n.NetDir(), "10-calico.conflist")}
+	stable := []string{
+		filepath.Join(n.BinDir(), "calico"), filepath.Join(n.BinDir(), "calico-ipam"),
+		filepath.Join(n.NetDir(), "10-calico.conflist"),
+	}
 	before := map[string][3]int64{}
 	for _, path := range stable {
 		before[path] = inode(t, path)
@@ -71,7 +78,7 @@ func TestInstallAgainWritesNothingThatIsTheSameAndLogsNoToken(t *testing.T) {
 	}
 }
 
-func TestARuntimeLoadsWhatInstallWroteAndAttachesPodsByIt(t *testing.T) {
+func TestRuntimeUsesInstalledConfiguration(t *testing.T) {
 	p := newPod(t, "by-libcni")
 	list, err := libcni.LoadNetworkConf(n.NetDir(), node.Network)
 	must(t, err)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -10,13 +12,13 @@ import (
 	"testing"
 )
 
-// collected is how callgrind says how many instructions it counted.
+// collected matches the instruction count of callgrind.
 var collected = regexp.MustCompile(`Collected : (\d+)`)
 
-// TestASteadyAddAndDelTakeFewInstructions counts what the processor does in a process of the plugin, which does not depend
-// on the machine's mood: valgrind counts instructions. The bounds are a
-// quarter above what was counted when they were set. Valgrind cannot stand the signals by which the Go runtime preempts.
-func TestASteadyAddAndDelTakeFewInstructions(t *testing.T) {
+// TestSteadyAddAndDelStayWithinInstructionBudget counts the instructions of a plugin process with valgrind, which does
+// not depend on the load of the machine. The limits are 25% above the count at the time when they were set. Valgrind
+// does not support the signals with which the Go runtime preempts goroutines.
+func TestSteadyAddAndDelStayWithinInstructionBudget(t *testing.T) {
 	add(t, newPod(t, "instructions-warm"), nil)
 	p := newPod(t, "instructions")
 	config, err := n.Config(nil)
@@ -27,11 +29,13 @@ func TestASteadyAddAndDelTakeFewInstructions(t *testing.T) {
 		verb string
 		most int
 	}{{"VERSION", 1_900_000}, {"ADD", 22_000_000}, {"DEL", 19_000_000}} {
-		cmd := exec.CommandContext(t.Context(), "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", filepath.Join(n.BinDir(), "calico"))
+		cmd := exec.CommandContext(t.Context(), "valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+			filepath.Join(n.BinDir(), "calico"))
 		cmd.Stdin = strings.NewReader(string(stdin))
 		cmd.Env = []string{
 			"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin", "TMPDIR=" + t.TempDir(), "GODEBUG=asyncpreemptoff=1",
-			"CNI_COMMAND=" + c.verb, "CNI_CONTAINERID=" + p.ContainerID, "CNI_NETNS=" + p.NetNS, "CNI_IFNAME=eth0", "CNI_PATH=" + n.BinDir(), "CNI_ARGS=" + p.Args(),
+			"CNI_COMMAND=" + c.verb, "CNI_CONTAINERID=" + p.ContainerID, "CNI_NETNS=" + p.NetNS, "CNI_IFNAME=eth0",
+			"CNI_PATH=" + n.BinDir(), "CNI_ARGS=" + p.Args(),
 		}
 		var said strings.Builder
 		cmd.Stderr = &said

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -12,7 +14,7 @@ import (
 	"calico-cni/test/sandbox"
 )
 
-func TestPodsTalkToEachOtherAndToTheHostOverBothFamilies(t *testing.T) {
+func TestConnectivityOfPodsAndHost(t *testing.T) {
 	a, b := newPod(t, "talk-a"), newPod(t, "talk-b")
 	addrsA, addrsB := addrs(t, add(t, a, nil)), addrs(t, add(t, b, nil))
 	if len(addrsA) != 2 || !addrsA[0].Is4() || !addrsA[1].Is6() {
@@ -27,7 +29,7 @@ func TestPodsTalkToEachOtherAndToTheHostOverBothFamilies(t *testing.T) {
 	}
 }
 
-// ping sends one packet from a pod, or from the host, and expects an answer to that very packet.
+// ping sends one packet from a pod or the host and expects the answer to this packet.
 func ping(t *testing.T, what string, from *node.Pod, to netip.Addr) {
 	t.Helper()
 	args := []string{"ping", "-n", "-c", "1", "-W", "5", to.String()}
@@ -39,7 +41,7 @@ func ping(t *testing.T, what string, from *node.Pod, to netip.Addr) {
 	}
 }
 
-func TestAddAndDelLeaveTheNodeAndTheClusterAsTheyWere(t *testing.T) {
+func TestAddAndDelRestoreNodeAndCluster(t *testing.T) {
 	warm := newPod(t, "leave-warm")
 	add(t, warm, nil)
 	for name, families := range map[string]map[string]any{

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -13,8 +15,8 @@ import (
 	"calico-cni/test/node"
 )
 
-// The node's lock is one of its assignments: an ADD waits for its turn, a DEL does not wait for ADDs.
-func TestAnAddWaitsForTheNodesLockAndADelDoesNot(t *testing.T) {
+// The node's lock serializes assignments: an ADD waits for it, a DEL does not.
+func TestAddWaitsForLockButDelDoesNot(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "ipam.lock")
 	changes := map[string]any{"ipam_lock_file": lock}
 	gone, come := newPod(t, "lock-gone"), newPod(t, "lock-come")
@@ -42,7 +44,7 @@ func TestAnAddWaitsForTheNodesLockAndADelDoesNot(t *testing.T) {
 	}
 }
 
-// awaitWaiter waits until the kernel has somebody wait for the lock of a file.
+// awaitWaiter waits until a process waits for the lock of a file.
 func awaitWaiter(t *testing.T, f *os.File) {
 	t.Helper()
 	var stat unix.Stat_t
@@ -58,5 +60,5 @@ func awaitWaiter(t *testing.T, f *os.File) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatal("nobody waits for the lock")
+	t.Fatal("no process waits for the lock")
 }

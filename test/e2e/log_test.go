@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -14,7 +16,7 @@ import (
 	"calico-cni/test/node"
 )
 
-// lines returns the lines of a log that hold all the parts.
+// lines returns the lines of a log that contain all parts.
 func lines(log string, parts ...string) []string {
 	var out []string
 	for line := range strings.Lines(log) {
@@ -29,7 +31,7 @@ func lines(log string, parts ...string) []string {
 	return out
 }
 
-// expectOneLine expects one line of all parts, on standard error and in the file alike.
+// expectOneLine expects exactly one line with all parts, on standard error and in the file.
 func expectOneLine(t *testing.T, a node.Answer, file string, parts ...string) {
 	t.Helper()
 	for where, log := range map[string]string{"standard error": a.Stderr, "the file": read(file)} {
@@ -39,28 +41,34 @@ func expectOneLine(t *testing.T, a node.Answer, file string, parts ...string) {
 	}
 }
 
-func TestACommandLeavesOneLineThatSaysWhatItDid(t *testing.T) {
+func TestCommandLogsOneSummaryLine(t *testing.T) {
 	for _, plugin := range both {
 		p := newPod(t, "log-"+plugin)
 		file := func(verb string) string { return filepath.Join(t.TempDir(), plugin, "sub", verb+".log") }
 		run := func(verb, path string, more ...any) node.Answer {
-			return ask(t, plugin, verb, p, plus(map[string]any{"name": "log-" + plugin, "log_file_path": path}, more...))
+			return ask(t, plugin, verb, p, plus(map[string]any{"name": "log-" + plugin, "log_file_path": path},
+				more...))
 		}
 		path := file("add")
 		added := run("ADD", path)
-		who := []string{"network=log-" + plugin, "pod=default/" + p.Name, "container=" + p.ContainerID, "ifname=eth0", "took="}
+		who := []string{
+			"network=log-" + plugin, "pod=default/" + p.Name, "container=" + p.ContainerID, "ifname=eth0",
+			"took=",
+		}
 		got := addrs(t, resultOf(t, added))
 		held := append(who, got[0].String(), got[1].String())
 		expectOneLine(t, added, path, append(held, `msg="ADD done"`)...)
 		expectLines(t, added.Stderr, 1)
 		path = file("check")
-		expectOneLine(t, run("CHECK", path, "prevResult", json.RawMessage(added.Stdout)), path, append(held, `msg="CHECK done"`)...)
+		expectOneLine(t, run("CHECK", path, "prevResult", json.RawMessage(added.Stdout)), path,
+			append(held, `msg="CHECK done"`)...)
 		path = file("del")
 		deleted := run("DEL", path)
 		expectOneLine(t, deleted, path, append(held, `msg="DEL done"`)...)
 		expectLines(t, deleted.Stderr, 1)
 		path = file("gc")
-		expectOneLine(t, run("GC", path, "cni.dev/valid-attachments", []any{}), path, `msg="GC done"`, "network=log-"+plugin, "took=")
+		expectOneLine(t, run("GC", path, "cni.dev/valid-attachments", []any{}), path, `msg="GC done"`,
+			"network=log-"+plugin, "took=")
 		path = file("failed")
 		failed := run("ADD", path, "ipam.ipv4_pools", []string{"no-such-pool"})
 		expectOneLine(t, failed, path, append(who, `msg="ADD failed"`, "level=ERROR", "no-such-pool")...)
@@ -78,7 +86,7 @@ func expectLines(t *testing.T, log string, want int) {
 	}
 }
 
-func TestDebugAddsTheSteps(t *testing.T) {
+func TestDebugLevelLogsSteps(t *testing.T) {
 	p := newPod(t, "log-steps")
 	path := filepath.Join(t.TempDir(), "log")
 	loud := map[string]any{"log_level": "debug", "log_file_path": path}
@@ -90,7 +98,7 @@ func TestDebugAddsTheSteps(t *testing.T) {
 	expectOneLine(t, call(t, "DEL", p, loud), path, `msg="DEL step"`, `step="tear down"`, "took=")
 }
 
-// quoted is a value as slog's text has it.
+// quoted returns a value in the text format of slog.
 func quoted(s string) string {
 	if strings.Contains(s, " ") {
 		return fmt.Sprintf("%q", s)
@@ -98,9 +106,9 @@ func quoted(s string) string {
 	return s + " "
 }
 
-// TestNoSecret plants one wherever a secret may be: the configuration, the kubeconfig, the pod, the arguments. Then every
-// command is run, with success and without.
-func TestNoSecretIsInAnyLogOrAnswer(t *testing.T) {
+// TestLogsAndOutputContainNoSecret puts secrets into the configuration, the kubeconfig, the pod and the arguments, and
+// runs every command, with success and with failure.
+func TestLogsAndOutputContainNoSecret(t *testing.T) {
 	const inPod, inArgs, inConfig = "p0d-s3cr3t", "4rgs-s3cr3t", "c0nf-s3cr3t"
 	path := filepath.Join(t.TempDir(), "log")
 	p := newPod(t, "log-secret", func(p *corev1.Pod) {
@@ -110,8 +118,9 @@ func TestNoSecretIsInAnyLogOrAnswer(t *testing.T) {
 	token := tokenOf(t, n.Kubeconfig())
 	secrets := []string{inPod, inArgs, inConfig, secret, token}
 	loud := map[string]any{
-		"log_level": "debug", "log_file_path": path, "policy.k8s_auth_token": inConfig, "policy.k8s_client_key": inConfig,
-		"vendor": map[string]any{"password": inConfig}, "args": map[string]any{"vendor": inConfig},
+		"log_level": "debug", "log_file_path": path, "policy.k8s_auth_token": inConfig,
+		"policy.k8s_client_key": inConfig,
+		"vendor":                map[string]any{"password": inConfig}, "args": map[string]any{"vendor": inConfig},
 	}
 	refused := kubeconfig(t, n.Server.URL())
 	garbage := filepath.Join(t.TempDir(), "garbage")

@@ -1,5 +1,7 @@
-// Package e2e runs the built binaries as a container runtime does, on a node that is real but for the kubelet: the API
-// server with RBAC, network namespaces, and an installation made by `install`.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package e2e runs the built binaries like a container runtime, on a node without a kubelet but with a real API server
+// with RBAC, network namespaces, and an installation by `install`.
 package e2e
 
 import (
@@ -15,7 +17,7 @@ import (
 	"calico-cni/test/sandbox"
 )
 
-// n is the node that all tests share; each has pods of its own.
+// n is the node that all tests share. Each test has its own pods.
 var n *node.Node
 
 func TestMain(m *testing.M) {
@@ -47,7 +49,8 @@ func run(m *testing.M) (int, error) {
 		return 1, err
 	}
 	n, err = node.Start(context.Background(), node.Options{
-		Kubed: os.Getenv("E2E_KUBED"), Tools: os.Getenv("E2E_TOOLS"), Deploy: filepath.Join("..", "..", "deploy"), Dir: dir,
+		Kubed: os.Getenv("E2E_KUBED"), Tools: os.Getenv("E2E_TOOLS"), Deploy: filepath.Join("..", "..", "deploy"),
+		Dir: dir,
 	})
 	if err != nil {
 		return 1, err

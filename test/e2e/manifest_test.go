@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -17,9 +19,9 @@ import (
 	"calico-cni/test/node"
 )
 
-// TestTheManifestsInitContainerMakesANodeThatAttachesPods renders the chart for a host, runs install with exactly the
-// environment and the mounts of its init container, and attaches a pod with what is on the host afterwards.
-func TestTheManifestsInitContainerMakesANodeThatAttachesPods(t *testing.T) {
+// TestInitContainerOfManifestInstallsWorkingNode renders the chart, runs install with exactly the environment and the
+// mounts of its init container, and attaches a pod with the result.
+func TestInitContainerOfManifestInstallsWorkingNode(t *testing.T) {
 	p := newPod(t, "by-manifest")
 	host := t.TempDir()
 	binDir, netDir := filepath.Join(host, "bin"), filepath.Join(host, "net.d")
@@ -36,7 +38,7 @@ func TestTheManifestsInitContainerMakesANodeThatAttachesPods(t *testing.T) {
 	root := mount(t, spec, spec.InitContainers[0])
 	api := strings.Split(strings.TrimPrefix(n.Server.URL(), "https://"), ":")
 	cmd := exec.CommandContext(t.Context(), filepath.Join(n.Tools, "install"))
-	// What the kubelet gives every container, and where the image and the host are without one.
+	// The kubelet sets these for every container. The image and the host have other paths without a container.
 	cmd.Env = append(environment(t, spec.InitContainers[0], config.Data),
 		"KUBERNETES_SERVICE_HOST="+api[0], "KUBERNETES_SERVICE_PORT="+api[1], "CNI_HOST_ROOT="+root, "CNI_BIN_SOURCE="+filepath.Join(n.Root, "image"))
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -59,7 +61,7 @@ func TestTheManifestsInitContainerMakesANodeThatAttachesPods(t *testing.T) {
 	must(t, runtime.DelNetworkList(t.Context(), list, args))
 }
 
-// decode finds the first object of a kind in a manifest.
+// decode finds the first object of a kind in a manifest and decodes it.
 func decode(t *testing.T, manifest, kind string, into any) {
 	t.Helper()
 	for document := range strings.SplitSeq(manifest, "---\n") {
@@ -71,7 +73,7 @@ func decode(t *testing.T, manifest, kind string, into any) {
 	t.Fatalf("no %s in the manifest", kind)
 }
 
-// environment is a container's environment as the kubelet makes it.
+// environment returns a container's environment as the kubelet sets it.
 func environment(t *testing.T, c corev1.Container, config map[string]string) []string {
 	t.Helper()
 	var out []string
@@ -91,7 +93,8 @@ func environment(t *testing.T, c corev1.Container, config map[string]string) []s
 	return out
 }
 
-// mount makes a container's directory /host, with links for mounts, and the directories of the host as the kubelet does.
+// mount creates a container's directory /host, with links instead of mounts, and the host directories that the kubelet
+// creates.
 func mount(t *testing.T, spec corev1.PodSpec, c corev1.Container) string {
 	t.Helper()
 	root := t.TempDir()

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -12,7 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// marksDir has the marks of ADDs.
+// marksDir contains the in-flight marks.
 const marksDir = "/var/run/calico/cni/adding"
 
 // marked returns which of some containers have a mark.
@@ -45,7 +47,7 @@ func marksOf(t *testing.T, containerID string) map[string]string {
 
 var markTime = regexp.MustCompile(`\d{20}`)
 
-// ageMarks makes the marks of containers those of an earlier boot.
+// ageMarks changes the marks of containers to those of an earlier boot.
 func ageMarks(t *testing.T, containerIDs ...string) {
 	t.Helper()
 	for _, id := range containerIDs {
@@ -55,14 +57,15 @@ func ageMarks(t *testing.T, containerIDs ...string) {
 	}
 }
 
-// TestGCRemovesMarksOfADDsThatNoDELFollowed has an ADD that failed and none of whose DELs came, beside a pod that runs.
-func TestGCRemovesMarksOfADDsThatNoDELFollowed(t *testing.T) {
+// TestGCRemovesMarksOfFailedAdds has a failed ADD without a DEL, beside a running pod.
+func TestGCRemovesMarksOfFailedAdds(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.String(), func(t *testing.T) {
 			named := map[string]any{"name": "marks-" + w.String(), "ipam.exec": w.exec}
 			live, failed := newPod(t, "marks-live-"+w.String()), newPod(t, "marks-failed-"+w.String())
 			attach(t, w.plugin, live, named)
-			if a := ask(t, w.plugin, "ADD", failed, plus(named, "ipam.ipv4_pools", []string{"no-such-pool"})); a.Exit == 0 {
+			if a := ask(t, w.plugin, "ADD", failed,
+				plus(named, "ipam.ipv4_pools", []string{"no-such-pool"})); a.Exit == 0 {
 				t.Fatalf("ADD: %+v", a)
 			}
 			collect := func(what, want string) {
@@ -83,22 +86,26 @@ func TestGCRemovesMarksOfADDsThatNoDELFollowed(t *testing.T) {
 	}
 }
 
-// TestGCRemovesInterfaceOfAKilledADD has the interface of an ADD that was killed before it could set the alias, which the mark
-// of the ADD leads to, and one of an ADD that nothing is known of.
-func TestGCRemovesInterfaceOfAKilledADD(t *testing.T) {
+// TestGCRemovesInterfaceOfKilledAdd has the interface of an ADD that was killed before it set the alias, which GC
+// finds through the in-flight mark, and the interface of an unknown ADD.
+func TestGCRemovesInterfaceOfKilledAdd(t *testing.T) {
 	named, killed := map[string]any{"name": "half-made"}, newPod(t, "half-made")
 	halfMade := func(name, owner string) *netlink.Veth {
 		t.Helper()
 		h := fnv.New32a()
 		_, _ = h.Write([]byte(owner + "/eth0"))
 		link := &netlink.Veth{LinkAttrs: netlink.LinkAttrs{
-			Name: name, Group: 1<<30 | h.Sum32()&(1<<30-1), HardwareAddr: net.HardwareAddr{0xee, 0xee, 0xee, 0xee, 0xee, 0xee},
+			Name: name, Group: 1<<30 | h.Sum32()&(1<<30-1), HardwareAddr: net.HardwareAddr{
+				0xee, 0xee, 0xee, 0xee, 0xee,
+				0xee,
+			},
 		}, PeerName: name + "p"}
 		must(t, netlink.LinkAdd(link))
 		t.Cleanup(func() { _ = netlink.LinkDel(link) })
 		return link
 	}
-	mine, others := halfMade("calihalfmade0", "half-made."+killed.ContainerID), halfMade("calihalfmade1", "half-made.unknown")
+	mine, others := halfMade("calihalfmade0", "half-made."+killed.ContainerID), halfMade("calihalfmade1",
+		"half-made.unknown")
 	there := func(link *netlink.Veth) bool {
 		_, err := netlink.LinkByName(link.Name)
 		return err == nil
@@ -107,7 +114,8 @@ func TestGCRemovesInterfaceOfAKilledADD(t *testing.T) {
 		t.Helper()
 		expectOK(t, what, ask(t, "calico", "GC", nil, valid(named, spared...)))
 		if there(mine) != want || !there(others) {
-			t.Errorf("%s: the interface is there: %t, want %t; that of another: %t, want true", what, there(mine), want, there(others))
+			t.Errorf("%s: the interface exists: %t, want %t; that of the other ADD: %t, want true", what, there(mine),
+				want, there(others))
 		}
 	}
 	collect("GC without a mark", true)

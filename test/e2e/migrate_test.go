@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -22,20 +24,20 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// networks is where host-local keeps its leases.
+// networks is the directory of host-local's leases.
 const networks = "/var/lib/cni/networks"
 
-// before is a node whose network has host-local for its IPAM plugin, which is to be migrated.
+// before is a node before its migration, with a network that uses host-local.
 type before struct {
 	t             *testing.T
 	network, node string
 	ranges        []any
 }
 
-// pools are for these tests alone: no node of another test claims a block within somebody's pod CIDR.
+// pools are used only by these tests, so that no node of another test claims a block in one of the pod CIDRs.
 var pools sync.Once
 
-// newBefore makes such a node with two pod CIDRs, and a network of its own in host-local's directory.
+// newBefore creates such a node with two pod CIDRs and a separate network in host-local's directory.
 func newBefore(t *testing.T, name string, cidrs ...string) *before {
 	t.Helper()
 	withTools(t, "host-local")
@@ -59,7 +61,7 @@ func newBefore(t *testing.T, name string, cidrs ...string) *before {
 	return b
 }
 
-// config is the network's: with host-local, or after it with block IPAM.
+// config returns the configuration of the network, with host-local or with block IPAM.
 func (b *before) config(ipam object) object {
 	return object{"name": b.network, "nodename": b.node, "nodename_file_optional": true, "ipam": ipam}
 }
@@ -69,10 +71,13 @@ func (b *before) hostLocal() object {
 }
 
 func (b *before) blockIPAM() object {
-	return b.config(object{"type": "calico-ipam", "assign_ipv4": "true", "assign_ipv6": "true", "ipv4_pools": []any{"migration-ipv4"}, "ipv6_pools": []any{"migration-ipv6"}})
+	return b.config(object{
+		"type": "calico-ipam", "assign_ipv4": "true", "assign_ipv6": "true",
+		"ipv4_pools": []any{"migration-ipv4"}, "ipv6_pools": []any{"migration-ipv6"},
+	})
 }
 
-// lease has host-local itself give a container its addresses, or take them back.
+// lease calls host-local to allocate or release the addresses of a container.
 func (b *before) lease(verb, container string) []netip.Addr {
 	b.t.Helper()
 	a, err := n.Run(withoutCancel(b.t.Context()), b.hostLocalItself(verb, container))
@@ -89,12 +94,15 @@ func (b *before) lease(verb, container string) []netip.Addr {
 func (b *before) hostLocalItself(verb, container string) node.Call {
 	return node.Call{
 		Plugin: "host-local", Command: verb, Env: map[string]string{"CNI_NETNS_OVERRIDE": "1"},
-		Pod:    &node.Pod{Name: "none", ContainerID: container, NetNS: "/proc/self/ns/net"},
-		Config: object{"cniVersion": "1.0.0", "name": b.network, "type": "calico", "ipam": object{"type": "host-local", "ranges": b.ranges}},
+		Pod: &node.Pod{Name: "none", ContainerID: container, NetNS: "/proc/self/ns/net"},
+		Config: object{
+			"cniVersion": "1.0.0", "name": b.network, "type": "calico",
+			"ipam": object{"type": "host-local", "ranges": b.ranges},
+		},
 	}
 }
 
-// upgrade returns the command of an init container.
+// upgrade returns the command of the init container.
 func (b *before) upgrade(kubeconfig string) *exec.Cmd {
 	b.t.Helper()
 	cmd := exec.CommandContext(b.t.Context(), filepath.Join(n.BinDir(), "calico-ipam"), "-upgrade", b.network)
@@ -109,7 +117,7 @@ func (b *before) migrate() {
 	}
 }
 
-// holds returns what the state says of the network's containers: handles, and what blocks have for them.
+// holds returns the part of the state about the network's containers: handles and allocations in blocks.
 func (b *before) holds() string {
 	b.t.Helper()
 	var out []string
@@ -121,9 +129,10 @@ func (b *before) holds() string {
 	return strings.Join(out, "")
 }
 
-// cached is a runtime's library, with its cache where runtimes have it.
+// cached returns the library of a runtime, with its cache in the usual place.
 func cached() *libcni.CNIConfig {
-	return libcni.NewCNIConfigWithCacheDir([]string{n.BinDir()}, "/var/lib/cni", &invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: io.Discard}})
+	return libcni.NewCNIConfigWithCacheDir([]string{n.BinDir()}, "/var/lib/cni",
+		&invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: io.Discard}})
 }
 
 func (b *before) list(config object) *libcni.NetworkConfigList {
@@ -153,8 +162,9 @@ func (b *before) delPod(p *node.Pod, config object) {
 	}
 }
 
-// TestAMigratedNode has pods that run through a migration, one that ends before and a lease that nobody has.
-func TestPodsKeepWhatTheyHaveThroughAMigrationFromHostLocalAndADelFreesIt(t *testing.T) {
+// TestMigrationKeepsAddressesOfRunningPods has pods that run during a migration, one that ends before, and a leaked
+// lease.
+func TestMigrationKeepsAddressesOfRunningPods(t *testing.T) {
 	b := newBefore(t, "mig", "10.249.200.0/24", "fd00:10:249::c8:0/112")
 	var pods []*node.Pod
 	for _, name := range []string{"one", "two", "three", "four"} {
@@ -174,22 +184,25 @@ func TestPodsKeepWhatTheyHaveThroughAMigrationFromHostLocalAndADelFreesIt(t *tes
 	}
 	now := b.holds()
 	for _, p := range pods[:2] {
-		if strings.Count(now, handleOf(b.network, p)) != 1 || strings.Count(now, fmt.Sprintf(`"namespace":"default","node":%q,"pod":%q`, b.node, p.Name)) != 2 {
-			t.Errorf("two addresses of %s in blocks, and a handle, are not to be found in\n%s", p.Name, now)
+		if strings.Count(now, handleOf(b.network, p)) != 1 ||
+			strings.Count(now, fmt.Sprintf(`"namespace":"default","node":%q,"pod":%q`, b.node, p.Name)) != 2 {
+			t.Errorf("two addresses of %s in blocks, and a handle, are missing in\n%s", p.Name, now)
 		}
 		ping(t, "host to pod", nil, held[p][0])
 	}
 	if strings.Contains(now, pods[2].ContainerID) {
-		t.Errorf("what ended is held:\n%s", now)
+		t.Errorf("an ended container has addresses:\n%s", now)
 	}
-	if mark := read(filepath.Join(networks, b.network)); !strings.Contains(mark, "moved from host-local to calico-ipam") {
+	if mark := read(filepath.Join(networks, b.network)); !strings.Contains(mark,
+		"moved from host-local to calico-ipam") {
 		t.Errorf("mark: %q", mark)
 	}
-	if _, err := cached().AddNetworkList(t.Context(), b.list(b.hostLocal()), runtimeConf(pods[3], nil)); err == nil || !strings.Contains(err.Error(), "set ipam.type to calico-ipam") {
+	if _, err := cached().AddNetworkList(t.Context(), b.list(b.hostLocal()), runtimeConf(pods[3], nil)); err == nil ||
+		!strings.Contains(err.Error(), "set ipam.type to calico-ipam") {
 		t.Errorf("ADD with host-local after the migration: %v", err)
 	}
 	if a, err := n.Run(t.Context(), b.hostLocalItself("ADD", "late")); err == nil && a.Exit == 0 {
-		t.Errorf("host-local gives out addresses after the migration: %+v", a)
+		t.Errorf("host-local allocates addresses after the migration: %+v", a)
 	}
 	for _, got := range b.addPod(pods[3], b.blockIPAM()) {
 		inOwn := slices.ContainsFunc(b.ranges, func(r any) bool {
@@ -200,7 +213,7 @@ func TestPodsKeepWhatTheyHaveThroughAMigrationFromHostLocalAndADelFreesIt(t *tes
 		}
 	}
 	b.delPod(pods[0], b.blockIPAM())
-	// As a runtime does that keeps the configuration of the ADD.
+	// The runtime uses the configuration of the ADD.
 	b.delPod(pods[1], b.hostLocal())
 	leases, err := filepath.Glob(filepath.Join(networks, b.network+".migrated", "*"))
 	must(t, err)
@@ -215,12 +228,14 @@ func TestPodsKeepWhatTheyHaveThroughAMigrationFromHostLocalAndADelFreesIt(t *tes
 	}
 }
 
-// onlyKernel is the part of the state that pods notice.
+// onlyKernel returns the part of the state that pods depend on.
 func onlyKernel(state string) string {
-	return pick(state, func(line string) bool { return strings.HasPrefix(line, "link ") || strings.HasPrefix(line, "route ") })
+	return pick(state, func(line string) bool {
+		return strings.HasPrefix(line, "link ") || strings.HasPrefix(line, "route ")
+	})
 }
 
-// withoutAnnotations leaves the pods' words out: a DEL leaves the container's ID.
+// withoutAnnotations removes the annotations, because a DEL keeps the container ID in them.
 func withoutAnnotations(state string) string {
 	return pick(state, func(line string) bool { return !strings.HasPrefix(line, "pod ") })
 }
@@ -235,28 +250,32 @@ func pick(state string, which func(line string) bool) string {
 	return strings.Join(out, "\n")
 }
 
-// TestAMigrationKilledAtAnyRequest kills it before and after each of its requests; then a container ends, and the next run
-// has to find all as if nothing had been.
-func TestAMigrationKilledAtAnyRequestIsTakenUpByTheNext(t *testing.T) {
+// TestMigrationKilledAtAnyRequestIsCompletedByNext kills a migration before and after each of its requests. Then a
+// container ends, and the next run must reach the same result as without the kill.
+func TestMigrationKilledAtAnyRequestIsCompletedByNext(t *testing.T) {
 	through := proxy.Start(t, n.Kubeconfig())
 	kubeconfig := ""
 	for i, done := 0, false; !done; i++ {
 		for _, moment := range []proxy.When{proxy.Before, proxy.After} {
-			// A CIDR of its own for each, one block of either family.
+			// A separate CIDR for each case, with one block per family.
 			k := 2*i + int(moment) - 1
-			b := newBefore(t, fmt.Sprintf("kill-%d", k), fmt.Sprintf("10.249.%d.%d/26", 210+k/4, k%4*64), fmt.Sprintf("fd00:10:249::%x:0/122", 0x1000+k))
+			b := newBefore(t, fmt.Sprintf("kill-%d", k), fmt.Sprintf("10.249.%d.%d/26", 210+k/4, k%4*64),
+				fmt.Sprintf("fd00:10:249::%x:0/122", 0x1000+k))
 			if kubeconfig == "" {
 				kubeconfig = through.Kubeconfig(t, n.Kubeconfig())
 			}
 			stays, goes := b.lease("ADD", "stays"), b.lease("ADD", "goes")
 			cmd := b.upgrade(kubeconfig)
 			n := 0
-			through.Arm(&proxy.Fault{Lose: moment, Do: func() { _ = cmd.Process.Kill() }, Matches: func(string, string) bool { n++; return n == i+1 }})
+			through.Arm(&proxy.Fault{
+				Lose: moment, Do: func() { _ = cmd.Process.Kill() },
+				Matches: func(string, string) bool { n++; return n == i+1 },
+			})
 			out, err := cmd.CombinedOutput()
 			if done = !through.Fired(); done {
 				through.Arm(nil)
 				if err != nil || i < 15 {
-					t.Errorf("undisturbed after %d requests: %v\n%s", i, err, out)
+					t.Errorf("not disturbed after %d requests: %v\n%s", i, err, out)
 				}
 			} else if cmd.ProcessState.Exited() {
 				t.Errorf("request %d: was not killed: %v\n%s", i, err, out)
@@ -266,12 +285,12 @@ func TestAMigrationKilledAtAnyRequestIsTakenUpByTheNext(t *testing.T) {
 	}
 }
 
-// endAndMigrate lets one of two containers end, runs the migration again, and expects the other to hold what it had.
+// endAndMigrate ends one of two containers, runs the migration again, and expects the other to keep its addresses.
 func (b *before) endAndMigrate(fenced bool, stays, goes []netip.Addr) {
 	t := b.t
 	t.Helper()
 	if fenced {
-		// Host-local does not know it any more.
+		// Host-local no longer has its lease.
 		expectOK(t, "DEL", b.blockDel("goes"))
 	} else {
 		b.lease("DEL", "goes")
@@ -279,20 +298,21 @@ func (b *before) endAndMigrate(fenced bool, stays, goes []netip.Addr) {
 	b.migrate()
 	now := b.holds()
 	if strings.Count(now, b.network+".stays\"") != 2 || strings.Contains(now, "goes") {
-		t.Errorf("%s: of %v and %v, which is gone, are held:\n%s", b.network, stays, goes, now)
+		t.Errorf("%s: of %v and %v (deleted) are allocated:\n%s", b.network, stays, goes, now)
 	}
 	expectOK(t, "DEL", b.blockDel("stays"))
 	if now := b.holds(); now != "" {
-		t.Errorf("%s: after the DEL are held:\n%s", b.network, now)
+		t.Errorf("%s: still allocated after the DEL:\n%s", b.network, now)
 	}
 }
 
 func (b *before) blockDel(container string) node.Answer {
 	b.t.Helper()
-	return ask(b.t, "calico-ipam", "DEL", &node.Pod{Name: "none", ContainerID: container, NetNS: "/proc/self/ns/net"}, b.blockIPAM(), "CNI_ARGS", "-")
+	return ask(b.t, "calico-ipam", "DEL", &node.Pod{Name: "none", ContainerID: container, NetNS: "/proc/self/ns/net"},
+		b.blockIPAM(), "CNI_ARGS", "-")
 }
 
-func TestNodesThatAreMigratedAtOnceKeepToTheirOwnCIDRs(t *testing.T) {
+func TestConcurrentMigrationsUseOwnPodCIDRs(t *testing.T) {
 	var nodes []*before
 	var starts sync.WaitGroup
 	for i := range 3 {
@@ -331,14 +351,15 @@ func TestNodesThatAreMigratedAtOnceKeepToTheirOwnCIDRs(t *testing.T) {
 	}
 }
 
-func TestAMigrationSaysWhatItCannotTakeOverAndLeavesHostLocalAsItIs(t *testing.T) {
+func TestFailedMigrationKeepsHostLocal(t *testing.T) {
 	b := newBefore(t, "outside", "10.249.195.0/26")
 	b.lease("ADD", "inside")
 	b.ranges = []any{[]any{object{"subnet": "10.99.0.0/24"}}}
 	outside := b.lease("ADD", "outside")[0]
 	for range 2 {
 		out, err := b.upgrade(n.Kubeconfig()).CombinedOutput()
-		if err == nil || !strings.Contains(string(out), outside.String()+" lies in no pool") || !strings.Contains(string(out), "1 of 2") {
+		if err == nil || !strings.Contains(string(out), outside.String()+" lies in no pool") ||
+			!strings.Contains(string(out), "1 of 2") {
 			t.Errorf("%v\n%s", err, out)
 		}
 		if held := b.holds(); strings.Count(held, "handle_id") != 1 || !strings.Contains(held, "outside.inside") {
@@ -352,12 +373,13 @@ func TestAMigrationSaysWhatItCannotTakeOverAndLeavesHostLocalAsItIs(t *testing.T
 
 	small := newBefore(t, "small", "10.249.196.0/27")
 	small.lease("ADD", "c")
-	if out, err := small.upgrade(n.Kubeconfig()).CombinedOutput(); err == nil || !strings.Contains(string(out), "nodes would share one") {
+	if out, err := small.upgrade(n.Kubeconfig()).CombinedOutput(); err == nil ||
+		!strings.Contains(string(out), "nodes would share one") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
 
-func TestAMigrationWithNothingToDoAsksNobody(t *testing.T) {
+func TestMigrationWithoutLeasesMakesNoRequest(t *testing.T) {
 	installed(t)
 	dead := kubeconfig(t, "https://127.0.0.1:1")
 	b := &before{t: t, network: "never", node: "never-node"}
@@ -367,8 +389,14 @@ func TestAMigrationWithNothingToDoAsksNobody(t *testing.T) {
 		says string
 	}{
 		"no leases": {b.upgrade(dead), 0, "nothing to migrate"},
-		"no node":   {&exec.Cmd{Path: filepath.Join(n.BinDir(), "calico-ipam"), Args: []string{"calico-ipam", "-upgrade"}, Env: []string{"KUBECONFIG=" + dead}}, 2, "KUBERNETES_NODE_NAME is empty"},
-		"usage":     {exec.Command(filepath.Join(n.BinDir(), "calico-ipam"), "-x"), 2, "usage: calico-ipam"},
+		"no node": {
+			&exec.Cmd{
+				Path: filepath.Join(n.BinDir(), "calico-ipam"),
+				Args: []string{"calico-ipam", "-upgrade"}, Env: []string{"KUBECONFIG=" + dead},
+			}, 2,
+			"KUBERNETES_NODE_NAME is empty",
+		},
+		"usage": {exec.Command(filepath.Join(n.BinDir(), "calico-ipam"), "-x"), 2, "usage: calico-ipam"},
 	} {
 		var out bytes.Buffer
 		c.cmd.Stdout, c.cmd.Stderr = &out, &out

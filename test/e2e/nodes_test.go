@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -10,8 +12,8 @@ import (
 	"calico-cni/test/node"
 )
 
-// TestTwentyNodesShareASmallPool runs the built calico-ipam for twenty nodes at once, on a pool with fewer blocks than
-// nodes: they claim, borrow and take over. No address is ever given twice, and in the end nothing is held.
+// TestTwentyNodesShareASmallPool runs the built calico-ipam for twenty nodes concurrently, on a pool with fewer blocks
+// than nodes. They claim, borrow and take over. No address is allocated twice, and nothing is left in the end.
 func TestTwentyNodesShareASmallPool(t *testing.T) {
 	installed(t)
 	const nodes, rounds, each = 20, 3, 2
@@ -37,17 +39,17 @@ func TestTwentyNodesShareASmallPool(t *testing.T) {
 		wg.Wait()
 	})
 	if len(held.of) != 0 {
-		t.Errorf("still held: %v", held.of)
+		t.Errorf("still allocated: %v", held.of)
 	}
 }
 
-// holders are the addresses in use, and by whom.
+// holders are the addresses in use, with their owners.
 type holders struct {
 	sync.Mutex
 	of map[string]string
 }
 
-// live is one life of a node's pods: they come, and they go.
+// live adds and deletes the pods of one node.
 func live(t *testing.T, held *holders, config map[string]any, name string, round, pods int) {
 	for i := range pods {
 		id := fmt.Sprintf("%s-%d-%d", name, round, i)
@@ -59,7 +61,7 @@ func live(t *testing.T, held *holders, config map[string]any, name string, round
 		}
 		held.Lock()
 		if other := held.of[result.IPs[0].Address]; other != "" {
-			t.Errorf("%s was given to %s while %s has it", result.IPs[0].Address, id, other)
+			t.Errorf("%s was allocated to %s while %s has it", result.IPs[0].Address, id, other)
 		}
 		held.of[result.IPs[0].Address] = id
 		held.Unlock()
@@ -81,7 +83,8 @@ func live(t *testing.T, held *holders, config map[string]any, name string, round
 
 func ipam(t *testing.T, command, id string, config map[string]any) node.Answer {
 	a, err := n.Run(withoutCancel(t.Context()), node.Call{
-		Plugin: "calico-ipam", Command: command, Config: config, Env: map[string]string{"CNI_CONTAINERID": id, "CNI_NETNS": "/run/netns/none"},
+		Plugin: "calico-ipam", Command: command, Config: config,
+		Env: map[string]string{"CNI_CONTAINERID": id, "CNI_NETNS": "/run/netns/none"},
 	})
 	if err != nil {
 		t.Error(err)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -11,17 +13,17 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// outage is a time in which the API server does not do what the plugins need. A kubeconfig leads to it before, during and after.
+// outage is a kind of API server outage. A kubeconfig leads to the server before, during and after it.
 type outage struct {
 	name string
-	// begin returns the path of the kubeconfig.
+	// begin starts the outage and returns the path of the kubeconfig.
 	begin func(*testing.T) string
 	end   func(*testing.T)
-	// says is what the plugins say of it.
+	// says is part of the plugins' message.
 	says string
 }
 
-// outages are all kinds of them.
+// outages are all kinds.
 func outages(t *testing.T) []outage {
 	t.Helper()
 	installed(t)
@@ -38,20 +40,27 @@ func outages(t *testing.T) []outage {
 			name: "404 of a load balancer", begin: by(proxy.Fault{Status: http.StatusNotFound, Page: true}), end: back,
 			says: "API not served",
 		},
-		{name: "login page", begin: by(proxy.Fault{Status: http.StatusOK, Page: true}), end: back, says: "API not served"},
+		{
+			name: "login page", begin: by(proxy.Fault{Status: http.StatusOK, Page: true}), end: back,
+			says: "API not served",
+		},
 		{
 			name: "redirect to a login page", end: back, says: "API not served",
 			begin: by(proxy.Fault{Status: http.StatusFound, Page: true, Location: "https://login.test/"}),
 		},
 		{name: "401", begin: by(proxy.Fault{Status: http.StatusUnauthorized}), end: back, says: "credentials refused"},
-		{name: "not ready", begin: func(t *testing.T) string { lock(t); return path }, end: unlock, says: "datastoreReady"},
+		{
+			name: "not ready", begin: func(t *testing.T) string { lock(t); return path }, end: unlock,
+			says: "datastoreReady",
+		},
 	}
 }
 
-// lock has the cluster say that its data must be left alone.
+// lock sets datastoreReady to false.
 func lock(t *testing.T) {
 	t.Helper()
-	must(t, n.Create(t.Context(), "ClusterInformation", "clusterinformations", "default", map[string]any{"datastoreReady": false}))
+	must(t, n.Create(t.Context(), "ClusterInformation", "clusterinformations", "default",
+		map[string]any{"datastoreReady": false}))
 }
 
 func unlock(t *testing.T) {
@@ -59,7 +68,7 @@ func unlock(t *testing.T) {
 	must(t, n.Delete(withoutCancel(t.Context()), "clusterinformations", "default"))
 }
 
-// alter changes what the blocks say of a handle's addresses, as somebody else might.
+// alter changes the attributes of a handle's addresses in the blocks, like another writer.
 func alter(t *testing.T, handle string, change func(attribute map[string]any)) {
 	t.Helper()
 	ctx := withoutCancel(t.Context())

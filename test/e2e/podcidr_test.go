@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -11,11 +13,15 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// nodeWithCIDRs makes a node object as the controller manager leaves one, and returns what removes it.
+// nodeWithCIDRs creates a node object with the fields of the controller manager, and returns a function that removes
+// it.
 func nodeWithCIDRs(t *testing.T, name string, cidrs ...string) (remove func()) {
 	t.Helper()
 	nodes := n.Server.Client().CoreV1().Nodes()
-	object := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: corev1.NodeSpec{PodCIDR: cidrs[0], PodCIDRs: cidrs}}
+	object := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Spec:       corev1.NodeSpec{PodCIDR: cidrs[0], PodCIDRs: cidrs},
+	}
 	_, err := nodes.Create(t.Context(), object, metav1.CreateOptions{})
 	must(t, err)
 	gone := false
@@ -31,9 +37,9 @@ func nodeWithCIDRs(t *testing.T, name string, cidrs ...string) (remove func()) {
 
 type object = map[string]any
 
-// TestHostLocalTakesTheNodesPodCIDRsAndKeepsNoLease adds pods by the node's CIDRs, and deletes them whatever became of the node
-// and the API server meanwhile.
-func TestHostLocalTakesTheNodesPodCIDRsAndKeepsNoLease(t *testing.T) {
+// TestHostLocalUsesPodCIDRsAndReleasesLeases adds pods with the node's CIDRs, and deletes them with the node or the API
+// server gone.
+func TestHostLocalUsesPodCIDRsAndReleasesLeases(t *testing.T) {
 	withTools(t, "host-local")
 	for _, c := range []struct {
 		name string
@@ -42,8 +48,14 @@ func TestHostLocalTakesTheNodesPodCIDRsAndKeepsNoLease(t *testing.T) {
 	}{
 		{"subnet", object{"subnet": "usePodCidr"}, []string{"10.201.0.0/24"}},
 		{"ipv6", object{"subnet": "usePodCidrIPv6"}, []string{"fd00:201::/64"}},
-		{"ranges", object{"ranges": []any{[]any{object{"subnet": "usePodCidr"}}, []any{object{"subnet": "usePodCidrIPv6"}}}}, []string{"10.201.0.0/24", "fd00:201::/64"}},
-		{"further", object{"subnet": "usePodCidr", "rangeStart": "10.201.0.100", "ranges": []any{[]any{object{"subnet": "10.202.0.0/24"}}}}, []string{"10.201.0.0/24", "10.202.0.0/24"}},
+		{"ranges", object{"ranges": []any{
+			[]any{object{"subnet": "usePodCidr"}},
+			[]any{object{"subnet": "usePodCidrIPv6"}},
+		}}, []string{"10.201.0.0/24", "fd00:201::/64"}},
+		{"further", object{
+			"subnet": "usePodCidr", "rangeStart": "10.201.0.100",
+			"ranges": []any{[]any{object{"subnet": "10.202.0.0/24"}}},
+		}, []string{"10.201.0.0/24", "10.202.0.0/24"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			p := newPod(t, "cidr-"+c.name)
@@ -87,18 +99,22 @@ func TestHostLocalTakesTheNodesPodCIDRsAndKeepsNoLease(t *testing.T) {
 	}
 }
 
-func TestAPodCIDRThatTheNodeHasNotIsExplained(t *testing.T) {
+func TestMissingPodCIDRIsExplained(t *testing.T) {
 	withTools(t, "host-local")
 	p := newPod(t, "cidr-none")
 	nodeWithCIDRs(t, "cidr-node-4", "10.203.0.0/24")
 	local := object{"type": "host-local", "dataDir": t.TempDir(), "subnet": "usePodCidrIPv6"}
 	expectRefusal(t, p, refusal{
-		changes: object{"nodename": "cidr-node-4", "ipam": local}, code: 7, says: []string{"usePodCidrIPv6", "node cidr-node-4", "--allocate-node-cidrs"},
+		changes: object{"nodename": "cidr-node-4", "ipam": local}, code: 7,
+		says: []string{"usePodCidrIPv6", "node cidr-node-4", "--allocate-node-cidrs"},
 	})
-	expectRefusal(t, p, refusal{changes: object{"nodename": "cidr-nowhere", "ipam": local}, code: 11, says: []string{"get node cidr-nowhere"}})
+	expectRefusal(t, p, refusal{
+		changes: object{"nodename": "cidr-nowhere", "ipam": local}, code: 11,
+		says: []string{"get node cidr-nowhere"},
+	})
 }
 
-func TestRoutesOfHostLocalTakeThePlaceOfTheDefaultRoutes(t *testing.T) {
+func TestHostLocalRoutesReplaceDefaultRoutes(t *testing.T) {
 	withTools(t, "host-local")
 	routes := []any{object{"dst": "192.0.2.0/24", "gw": "10.79.0.1"}, object{"dst": "fd00:96::/112"}}
 	for name, c := range map[string]struct {
@@ -113,7 +129,10 @@ func TestRoutesOfHostLocalTakeThePlaceOfTheDefaultRoutes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPod(t, "routes-"+name)
-			ipam := object{"type": "host-local", "dataDir": t.TempDir(), "ranges": []any{[]any{object{"subnet": "10.79.0.0/24"}}, []any{object{"subnet": "fd00:79::/64"}}}}
+			ipam := object{
+				"type": "host-local", "dataDir": t.TempDir(),
+				"ranges": []any{[]any{object{"subnet": "10.79.0.0/24"}}, []any{object{"subnet": "fd00:79::/64"}}},
+			}
 			if c.routes != nil {
 				ipam["routes"] = c.routes
 			}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -9,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// asCalico removes the names of interfaces from what a handle holds: Calico writes none.
+// asCalico removes the interface names from the allocations of a handle, because Calico writes none.
 func asCalico(t *testing.T, handle string) {
 	t.Helper()
 	blocks := n.Server.Dynamic().Resource(node.Resource("ipamblocks"))
@@ -36,16 +38,17 @@ func asCalico(t *testing.T, handle string) {
 	}
 }
 
-// TestIPAMPluginReleasesWhatCalicoAllocatedForOtherInterfaces is Multus' case: calico-ipam below macvlan, for net1.
-func TestIPAMPluginReleasesWhatCalicoAllocatedForOtherInterfaces(t *testing.T) {
+// TestIPAMPluginReleasesAllocationsOfCalico is the case of Multus: calico-ipam under macvlan, for
+// net1.
+func TestIPAMPluginReleasesAllocationsOfCalico(t *testing.T) {
 	p := newPod(t, "multus")
 	for _, c := range []struct {
 		name string
-		// allocated are the interfaces that Calico, and that ours allocated for.
+		// calico and ours are the interfaces for which Calico and our plugin allocated.
 		calico, ours []string
-		// told has the runtime pass the result of the ADD.
+		// told says that the runtime passes the result of the ADD.
 		told bool
-		// left is whether something is held after the DEL of net1.
+		// left says whether addresses are left after the DEL of net1.
 		left bool
 	}{
 		{name: "one interface", calico: []string{"net1"}},
@@ -87,18 +90,20 @@ func TestIPAMPluginReleasesWhatCalicoAllocatedForOtherInterfaces(t *testing.T) {
 			}
 			for _, ifName := range []string{"eth0", "net2"} {
 				if a, ok := results[ifName]; ok {
-					expectOK(t, "CHECK of "+ifName, ask(t, "calico-ipam", "CHECK", p, plus(changes, "prevResult", prevResult(t, a, p, ifName)), "CNI_IFNAME", ifName))
+					expectOK(t, "CHECK of "+ifName,
+						ask(t, "calico-ipam", "CHECK", p, plus(changes, "prevResult", prevResult(t, a, p, ifName)),
+							"CNI_IFNAME", ifName))
 					expectOK(t, "DEL", ask(t, "calico-ipam", "DEL", p, changes, "CNI_IFNAME", ifName))
 				}
 			}
 			if s := state(t); strings.Contains(s, handleOf(name, p)) {
-				t.Errorf("something is left of %s:\n%s", address, s)
+				t.Errorf("%s is still allocated:\n%s", address, s)
 			}
 		})
 	}
 }
 
-// prevResult is a result of macvlan with the addresses of the IPAM plugin.
+// prevResult returns a result of macvlan with the addresses of the IPAM plugin.
 func prevResult(t *testing.T, a node.Answer, p *node.Pod, ifName ...string) map[string]any {
 	t.Helper()
 	name := "net1"
@@ -109,11 +114,14 @@ func prevResult(t *testing.T, a node.Answer, p *node.Pod, ifName ...string) map[
 	for _, ip := range resultOf(t, a).IPs {
 		ips = append(ips, map[string]any{"address": ip.Address.String(), "interface": 0})
 	}
-	return map[string]any{"cniVersion": "1.0.0", "interfaces": []any{map[string]any{"name": name, "sandbox": p.NetNS}}, "ips": ips}
+	return map[string]any{
+		"cniVersion": "1.0.0", "interfaces": []any{map[string]any{"name": name, "sandbox": p.NetNS}},
+		"ips": ips,
+	}
 }
 
-// TestDelWithCutDownConfigurationFreesTheLease has host-local called as Multus does that has lost the configuration.
-func TestDelWithCutDownConfigurationFreesTheLease(t *testing.T) {
+// TestDelWithReducedConfigurationReleasesLease calls host-local like Multus after it has lost the configuration.
+func TestDelWithReducedConfigurationReleasesLease(t *testing.T) {
 	p := container(t, "cut-down")
 	changes := plus(hostLocal(t, "10.79.9.0/24"), "kubernetes", nil, "policy", nil)
 	leases := changes["ipam"].(map[string]any)["dataDir"].(string)

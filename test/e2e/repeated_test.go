@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -26,7 +28,7 @@ type repeated struct {
 	changes map[string]any
 }
 
-// way is a plugin that releases block IPAM. With exec, calico runs calico-ipam as a process of its own.
+// way is a plugin that releases block IPAM. With exec, calico runs calico-ipam as a separate process.
 type way struct {
 	plugin string
 	exec   bool
@@ -46,7 +48,8 @@ func newRepeated(t *testing.T, w way, name string) *repeated {
 	name += "-" + w.String()
 	r := &repeated{t: t, plugin: w.plugin, pod: newPod(t, name), through: proxy.Start(t, n.Kubeconfig())}
 	r.changes = map[string]any{
-		"name": name, "kubernetes.kubeconfig": r.through.Kubeconfig(t, n.Kubeconfig()), "ipam.assign_ipv6": "false", "ipam.exec": w.exec,
+		"name": name, "kubernetes.kubeconfig": r.through.Kubeconfig(t, n.Kubeconfig()), "ipam.assign_ipv6": "false",
+		"ipam.exec": w.exec,
 	}
 	return r
 }
@@ -86,8 +89,8 @@ func TestRepeatedDelMakesNoRequest(t *testing.T) {
 	}
 }
 
-// TestDelThatIsNotCertainAsksTheAPIServer has each reason for a repeated DEL to look again.
-func TestDelThatIsNotCertainAsksTheAPIServer(t *testing.T) {
+// TestUncertainDelAsksAPIServer has each reason for a repeated DEL to make requests.
+func TestUncertainDelAsksAPIServer(t *testing.T) {
 	const dir = "/var/run/calico/cni"
 	for _, w := range ways {
 		for _, c := range []struct {
@@ -101,10 +104,14 @@ func TestDelThatIsNotCertainAsksTheAPIServer(t *testing.T) {
 					t.Errorf("ADD: %+v", a)
 				}
 			}},
-			{"a release that waits", func(r *repeated) {
-				entry := mustJSON(t, map[string]any{"network": r.changes["name"], "containerID": r.pod.ContainerID, "ifName": "eth0", "queued": time.Now()})
+			{"a queued release", func(r *repeated) {
+				entry := mustJSON(t, map[string]any{
+					"network": r.changes["name"], "containerID": r.pod.ContainerID,
+					"ifName": "eth0", "queued": time.Now(),
+				})
 				must(t, os.MkdirAll(waitingDir, 0o700))
-				must(t, os.WriteFile(filepath.Join(waitingDir, r.changes["name"].(string)+"@"+r.pod.ContainerID+"@eth0.json"), []byte(entry), 0o600))
+				must(t, os.WriteFile(filepath.Join(waitingDir,
+					r.changes["name"].(string)+"@"+r.pod.ContainerID+"@eth0.json"), []byte(entry), 0o600))
 			}},
 			{"another cluster", func(r *repeated) {
 				data, err := os.ReadFile(r.changes["kubernetes.kubeconfig"].(string))
@@ -125,9 +132,9 @@ func TestDelThatIsNotCertainAsksTheAPIServer(t *testing.T) {
 	}
 }
 
-// TestDelLooksAgainWhenTheHostHasTheInterface has another implementation attach the pod between two DELs, with the prefix that
-// interfaces have now, or with the one from before it was changed.
-func TestDelLooksAgainWhenTheHostHasTheInterface(t *testing.T) {
+// TestDelAsksAPIServerIfHostHasInterface has another implementation attach the pod between two DELs, with the current
+// interface prefix or an earlier one.
+func TestDelAsksAPIServerIfHostHasInterface(t *testing.T) {
 	for name, prefix := range map[string]string{"the same prefix": "cali", "another prefix": "old"} {
 		r := newRepeated(t, ways[0], "foreign-"+prefix)
 		r.add()
@@ -141,14 +148,14 @@ func TestDelLooksAgainWhenTheHostHasTheInterface(t *testing.T) {
 	}
 }
 
-// TestDelAfterOneThatDidNotSucceedAsksTheAPIServer has the first DEL fail after some of its work.
-func TestDelAfterOneThatDidNotSucceedAsksTheAPIServer(t *testing.T) {
+// TestDelAfterFailedDelAsksAPIServer lets the first DEL fail after part of its work.
+func TestDelAfterFailedDelAsksAPIServer(t *testing.T) {
 	for _, w := range ways {
 		r := newRepeated(t, w, "refused-del")
 		r.add()
 		r.through.Arm(&proxy.Fault{Status: http.StatusForbidden, Always: true})
 		if a := ask(t, r.plugin, "DEL", r.pod, r.changes); a.Exit == 0 {
-			t.Errorf("DEL that is refused: %+v", a)
+			t.Errorf("rejected DEL: %+v", a)
 		}
 		r.through.Arm(&proxy.Fault{Lose: proxy.Before, Always: true})
 		expectOK(t, "DEL in an outage", ask(t, r.plugin, "DEL", r.pod, r.changes))
@@ -160,8 +167,8 @@ func TestDelAfterOneThatDidNotSucceedAsksTheAPIServer(t *testing.T) {
 	}
 }
 
-// TestCPUOfARepeatedDel logs what a repeated DEL costs, beside one that asks the API server.
-func TestCPUOfARepeatedDel(t *testing.T) {
+// TestCPUOfRepeatedDel logs the CPU time of a repeated DEL, beside that of one that asks the API server.
+func TestCPUOfRepeatedDel(t *testing.T) {
 	if os.Getenv("CNI_MEASURE") == "" {
 		t.Log("not measured: CNI_MEASURE is not set")
 		return
@@ -178,7 +185,8 @@ func TestCPUOfARepeatedDel(t *testing.T) {
 		run := func(command string) time.Duration {
 			cmd := exec.Command(filepath.Join(n.BinDir(), r.plugin))
 			cmd.Env = []string{
-				"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + r.pod.ContainerID, "CNI_NETNS=" + r.pod.NetNS, "CNI_IFNAME=eth0", "CNI_PATH=" + n.BinDir(),
+				"CNI_COMMAND=" + command, "CNI_CONTAINERID=" + r.pod.ContainerID, "CNI_NETNS=" + r.pod.NetNS,
+				"CNI_IFNAME=eth0", "CNI_PATH=" + n.BinDir(),
 				"CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + r.pod.Name,
 			}
 			cmd.Stdin = strings.NewReader(string(stdin))
@@ -201,6 +209,7 @@ func TestCPUOfARepeatedDel(t *testing.T) {
 		start := mean("VERSION", func() {})
 		repeated := mean("DEL", func() {})
 		full := mean("DEL", func() { must(t, os.RemoveAll("/var/run/calico/cni/deleted")) })
-		t.Logf("%s: a repeated DEL takes %v of CPU, one that asks the API server and finds nothing %v; VERSION takes %v", w, repeated, full, start)
+		t.Logf("%s: a repeated DEL takes %v of CPU, one that asks the API server and finds nothing %v; VERSION "+
+			"takes %v", w, repeated, full, start)
 	}
 }

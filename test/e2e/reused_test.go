@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -6,10 +8,9 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// TestDelRemovesAnUnmarkedInterfaceOnlyForItsContainer has the runtime name the namespace of a running pod for
-// another container, as a path like /proc/<pid>/ns/net does once the process ID is in use again. Calico's interfaces
-// have no alias.
-func TestDelRemovesAnUnmarkedInterfaceOnlyForItsContainer(t *testing.T) {
+// TestDelRemovesUnmarkedInterfaceOnlyForItsContainer passes the namespace of a running pod for another container, like
+// a path /proc/<pid>/ns/net whose process ID has been reused. Interfaces of Calico have no alias.
+func TestDelRemovesUnmarkedInterfaceOnlyForItsContainer(t *testing.T) {
 	p, other := newPod(t, "reused"), newPod(t, "reused-other")
 	hostIfName := add(t, p, nil).Interfaces[0].Name
 	link, err := netlink.LinkByName(hostIfName)

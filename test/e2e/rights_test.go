@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -18,7 +20,7 @@ import (
 	"calico-cni/test/node"
 )
 
-// roles are the chart's, which the manifests have from there.
+// roles is the directory of the chart's roles, from which the manifests are generated.
 var roles = filepath.Join("..", "..", "deploy", "chart", "templates", "rbac")
 
 // right is one verb on one kind of object.
@@ -26,18 +28,18 @@ type right struct{ group, resource, verb string }
 
 func (r right) String() string { return r.verb + " " + r.resource }
 
-// asked is how the server names the right that is lacking.
+// asked returns the server's wording for a missing right.
 func (r right) asked() string {
 	return fmt.Sprintf("cannot %s resource %q in API group %q", r.verb, r.resource, r.group)
 }
 
-// situation does something with the credentials of a kubeconfig, and returns what went wrong, or "". name is for the
-// objects that it makes; it leaves none.
+// situation uses the credentials of a kubeconfig and returns the error, or "". name is for the objects that it creates;
+// it leaves none behind.
 type situation func(t *testing.T, kubeconfig, name string) string
 
 const crdGroup = "crd.projectcalico.org"
 
-// needs says for every right of the roles in which situation it is needed.
+// needs has a situation for every right of the roles.
 var needs = map[string]map[right]situation{
 	"calico-cni-plugin": {
 		{"", "pods", "get"}:                      attachPod,
@@ -68,9 +70,9 @@ var needs = map[string]map[right]situation{
 	},
 }
 
-// TestEveryRightOfTheRolesIsNeeded takes each verb of each rule away in turn, and expects that the situation which needs it
-// fails for that reason and, with the whole role, does not. A right that is added without a situation here fails, too.
-func TestEveryRightOfTheRolesIsNeeded(t *testing.T) {
+// TestEveryRightOfRolesIsNeeded removes each verb of each rule in turn. The situation of the right must fail for this
+// reason, and succeed with the complete role. A right without a situation fails the test.
+func TestEveryRightOfRolesIsNeeded(t *testing.T) {
 	installed(t)
 	for role, known := range needs {
 		rules := readRole(t, role)
@@ -78,14 +80,14 @@ func TestEveryRightOfTheRolesIsNeeded(t *testing.T) {
 		whole := account(t, role+"-whole", rules)
 		for r := range known {
 			if _, ok := rights[r]; !ok {
-				t.Errorf("%s does not give the right to %s any more: take it out here", role, r)
+				t.Errorf("%s no longer grants %s: remove it here", role, r)
 			}
 		}
 		passed := map[string]bool{}
 		for r, rule := range rights {
 			do := known[r]
 			if do == nil {
-				t.Errorf("nothing here needs the right of %s to %s: remove it, or write the situation", role, r)
+				t.Errorf("nothing here needs the right of %s to %s: remove it, or add a situation", role, r)
 				continue
 			}
 			name := strings.NewReplacer(" ", "-", "/", "-").Replace("rights-" + r.String())
@@ -97,7 +99,7 @@ func TestEveryRightOfTheRolesIsNeeded(t *testing.T) {
 					passed[what] = true
 				}
 				failure := do(t, account(t, name, without(rights, rule)), name)
-				// The installer names the right in its own words.
+				// The installer words the right differently.
 				if !strings.Contains(failure, r.asked()) && !strings.Contains(failure, "allow it to "+r.String()) {
 					t.Errorf("it fails with %q, want: %s", failure, r.asked())
 				}
@@ -123,7 +125,8 @@ func expand(rules []rbacv1.PolicyRule) map[right]rbacv1.PolicyRule {
 			for _, resource := range rule.Resources {
 				for _, verb := range rule.Verbs {
 					out[right{group, resource, verb}] = rbacv1.PolicyRule{
-						APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{verb}, ResourceNames: rule.ResourceNames,
+						APIGroups: []string{group}, Resources: []string{resource}, Verbs: []string{verb},
+						ResourceNames: rule.ResourceNames,
 					}
 				}
 			}
@@ -132,7 +135,7 @@ func expand(rules []rbacv1.PolicyRule) map[right]rbacv1.PolicyRule {
 	return out
 }
 
-// without returns all rules but one.
+// without returns all rules except one.
 func without(rights map[right]rbacv1.PolicyRule, but rbacv1.PolicyRule) []rbacv1.PolicyRule {
 	var out []rbacv1.PolicyRule
 	for _, rule := range rights {
@@ -143,7 +146,7 @@ func without(rights map[right]rbacv1.PolicyRule, but rbacv1.PolicyRule) []rbacv1
 	return out
 }
 
-// account makes a service account with these rules, and returns a kubeconfig of it.
+// account creates a service account with these rules and returns its kubeconfig.
 func account(t *testing.T, name string, rules []rbacv1.PolicyRule) string {
 	t.Helper()
 	must(t, n.Server.CreateServiceAccount(t.Context(), "kube-system", name))
@@ -157,7 +160,7 @@ func account(t *testing.T, name string, rules []rbacv1.PolicyRule) string {
 	return path
 }
 
-// failure is what a call said, when it failed.
+// failure returns the error message of a call, if it failed.
 func failure(a node.Answer) string {
 	if a.Exit == 0 {
 		return ""
@@ -166,7 +169,7 @@ func failure(a node.Answer) string {
 }
 
 func attachPod(t *testing.T, kubeconfig, name string) string {
-	// The node has a block with room.
+	// The node has a block with free addresses.
 	add(t, newPod(t, name+"-warm"), nil)
 	return failure(call(t, "ADD", newPod(t, name), map[string]any{"kubernetes.kubeconfig": kubeconfig}))
 }
@@ -185,11 +188,13 @@ func attachAgain(t *testing.T, kubeconfig, name string) string {
 }
 
 func attachPodWherePoolsSelectNodes(t *testing.T, kubeconfig, name string) string {
-	pool(t, name, "10.63.0.0/24", func(spec map[string]any) { spec["nodeSelector"] = "kubernetes.io/hostname == '" + node.Name + "'" })
+	pool(t, name, "10.63.0.0/24", func(spec map[string]any) {
+		spec["nodeSelector"] = "kubernetes.io/hostname == '" + node.Name + "'"
+	})
 	return attachPod(t, kubeconfig, name)
 }
 
-// pool makes a pool that goes with its test.
+// pool creates a pool that is deleted with its test.
 func pool(t *testing.T, name, cidr string, change ...func(map[string]any)) {
 	t.Helper()
 	must(t, n.CreatePool(t.Context(), name, cidr, 29, change...))
@@ -200,18 +205,19 @@ func pool(t *testing.T, name, cidr string, change ...func(map[string]any)) {
 	})
 }
 
-// onNode is a configuration for calico-ipam on a node of its own.
+// onNode returns a configuration for calico-ipam on a separate node.
 func onNode(t *testing.T, kubeconfig, name, pool string) map[string]any {
 	t.Helper()
 	config, err := n.Config(map[string]any{
-		"kubernetes.kubeconfig": kubeconfig, "nodename": name, "nodename_file_optional": true, "ipam_lock_file": filepath.Join(t.TempDir(), "lock"),
+		"kubernetes.kubeconfig": kubeconfig, "nodename": name, "nodename_file_optional": true,
+		"ipam_lock_file":   filepath.Join(t.TempDir(), "lock"),
 		"ipam.assign_ipv6": "false", "ipam.ipv4_pools": []string{pool},
 	})
 	must(t, err)
 	return config
 }
 
-// release takes back what a container holds, with the rights that it takes.
+// release releases the addresses of a container with full rights.
 func release(t *testing.T, id, name, pool string) {
 	t.Helper()
 	if a := ipam(t, "DEL", id, onNode(t, n.Kubeconfig(), name, pool)); a.Exit != 0 {
@@ -225,7 +231,7 @@ func claimBlock(t *testing.T, kubeconfig, name string) string {
 	return failure(ipam(t, "ADD", name, onNode(t, kubeconfig, name, name)))
 }
 
-// giveBlockBack has a node claim a block while it owns an empty one in a pool that is gone.
+// giveBlockBack lets a node claim a block while it owns an empty one in a deleted pool.
 func giveBlockBack(t *testing.T, kubeconfig, name string) string {
 	old := name + "-old"
 	pool(t, name, "10.61.0.0/24")
@@ -267,18 +273,20 @@ func installAgain(t *testing.T, kubeconfig, _ string) string {
 	return strings.ReplaceAll(log, `\"`, `"`)
 }
 
-// TestInstallNeedsTheOneCapabilityThatItsContainerHas installs as the DaemonSet's containers do, root without capabilities
-// but DAC_OVERRIDE, onto a host whose directories are another user's and closed; and then without that one.
-func TestInstallNeedsTheOneCapabilityThatItsContainerHas(t *testing.T) {
+// TestInstallNeedsOnlyDacOverride installs like the containers of the DaemonSet, as root with only the capability
+// DAC_OVERRIDE, on a host whose directories belong to another user; and then without that capability.
+func TestInstallNeedsOnlyDacOverride(t *testing.T) {
 	installed(t)
 	for capabilities, want := range map[string]string{"-all,+dac_override": "", "-all": "permission denied"} {
 		t.Run(capabilities, func(t *testing.T) {
 			host := foreignHost(t)
 			api, err := url.Parse(n.Server.URL())
 			must(t, err)
-			cmd := exec.CommandContext(t.Context(), "setpriv", "--no-new-privs", "--bounding-set="+capabilities, "--inh-caps=-all", filepath.Join(n.Tools, "install"))
+			cmd := exec.CommandContext(t.Context(), "setpriv", "--no-new-privs", "--bounding-set="+capabilities,
+				"--inh-caps=-all", filepath.Join(n.Tools, "install"))
 			cmd.Env = []string{
-				"KUBERNETES_SERVICE_HOST=" + api.Hostname(), "KUBERNETES_SERVICE_PORT=" + api.Port(), "KUBERNETES_NODE_NAME=" + node.Name,
+				"KUBERNETES_SERVICE_HOST=" + api.Hostname(), "KUBERNETES_SERVICE_PORT=" + api.Port(),
+				"KUBERNETES_NODE_NAME=" + node.Name,
 				"CNI_HOST_ROOT=" + host, "CNI_BIN_SOURCE=" + filepath.Join(n.Root, "image"), "SLEEP=false",
 			}
 			out, err := cmd.CombinedOutput()
@@ -294,7 +302,8 @@ func TestInstallNeedsTheOneCapabilityThatItsContainerHas(t *testing.T) {
 				}
 			}
 			slices.Sort(files)
-			installed := strings.Join(files, " ") == ".calico-cni.record 10-calico.conflist calico calico-ipam calico-kubeconfig portmap"
+			installed := strings.Join(files,
+				" ") == ".calico-cni.record 10-calico.conflist calico calico-ipam calico-kubeconfig portmap"
 			if installed != (want == "") || want != "" && len(files) > 0 {
 				t.Errorf("on the host are %v", files)
 			}
@@ -302,7 +311,7 @@ func TestInstallNeedsTheOneCapabilityThatItsContainerHas(t *testing.T) {
 	}
 }
 
-// foreignHost is a host whose directories belong to somebody else, who lets nobody write there.
+// foreignHost creates a host whose directories belong to another user and are not writable for others.
 func foreignHost(t *testing.T) string {
 	t.Helper()
 	host := t.TempDir()

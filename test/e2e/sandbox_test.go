@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -11,7 +13,7 @@ import (
 	"calico-cni/test/sandbox"
 )
 
-// secondSandbox is the same pod in a new sandbox, as the kubelet makes one when the first has died.
+// secondSandbox is the same pod in a new sandbox, as the kubelet creates it when the first one has died.
 func secondSandbox(t *testing.T, p *node.Pod) *node.Pod {
 	t.Helper()
 	path, err := sandbox.NewNetNS(p.Name + "-again")
@@ -27,7 +29,7 @@ func secondSandbox(t *testing.T, p *node.Pod) *node.Pod {
 	return &second
 }
 
-func TestDEL7_DelOfAnOldSandboxDoesNotTouchTheNewOne(t *testing.T) {
+func TestDEL7_DelOfOldSandboxKeepsNewOne(t *testing.T) {
 	for _, ended := range []bool{false, true} {
 		name := map[bool]string{false: "old namespace still there", true: "old namespace gone"}[ended]
 		t.Run(name, func(t *testing.T) {
@@ -51,20 +53,21 @@ func TestDEL7_DelOfAnOldSandboxDoesNotTouchTheNewOne(t *testing.T) {
 			if podIP := annotations["cni.projectcalico.org/podIP"]; podIP != got[0].String()+"/32" {
 				t.Errorf("podIP is %q, want that of the new sandbox, %s", podIP, got[0])
 			}
-			if s := state(t); strings.Contains(s, "handle "+strings.ToLower(node.Network+"."+old.ContainerID)+"\n") || !strings.Contains(s, second.ContainerID) {
+			if s := state(t); strings.Contains(s, "handle "+strings.ToLower(node.Network+"."+old.ContainerID)+"\n") ||
+				!strings.Contains(s, second.ContainerID) {
 				t.Errorf("handles:\n%s", s)
 			}
 		})
 	}
 }
 
-func TestA11_ASecondAddForTheSameContainerNeverGetsASecondAddress(t *testing.T) {
+func TestA11_RepeatedAddAllocatesNoSecondAddress(t *testing.T) {
 	p := newPod(t, "twice")
 	add(t, p, nil)
 	expectRefusal(t, p, refusal{code: 4, says: []string{"eth0"}})
 }
 
-func TestAFailedSecondSandboxReleasesOnlyItsOwn(t *testing.T) {
+func TestFailedSecondSandboxReleasesOnlyItsAddresses(t *testing.T) {
 	p := newPod(t, "second-fails")
 	add(t, p, nil)
 	second := secondSandbox(t, p)
@@ -77,12 +80,15 @@ func TestAFailedSecondSandboxReleasesOnlyItsOwn(t *testing.T) {
 	}
 }
 
-func TestP4_CalicoIPAMAnswersAsAnIPAMPlugin(t *testing.T) {
+func TestP4_ResultOfCalicoIPAM(t *testing.T) {
 	p := newPod(t, "as-ipam")
 	config, err := n.Config(nil)
 	must(t, err)
 	run := func(command string, env map[string]string) node.Answer {
-		a, err := n.Run(t.Context(), node.Call{Plugin: "calico-ipam", Command: command, Pod: p, Config: config, Env: env})
+		a, err := n.Run(t.Context(), node.Call{
+			Plugin: "calico-ipam", Command: command, Pod: p, Config: config,
+			Env: env,
+		})
 		must(t, err)
 		return a
 	}
@@ -107,7 +113,8 @@ func TestP4_CalicoIPAMAnswersAsAnIPAMPlugin(t *testing.T) {
 		for i, bits := range []string{"/26", "/122"} {
 			ip := result.IPs[i]
 			if !strings.HasSuffix(ip.Address, bits) || ip.Interface != nil || result.Routes[i].Dst != ip.Address {
-				t.Errorf("address %+v with route %+v, want the block's prefix length %s, no interface, and a route to it", ip, result.Routes[i], bits)
+				t.Errorf("address %+v with route %+v, want the block's prefix length %s, no interface, and a "+
+					"route to it", ip, result.Routes[i], bits)
 			}
 		}
 		for range 2 {
@@ -126,7 +133,7 @@ func TestP4_CalicoIPAMAnswersAsAnIPAMPlugin(t *testing.T) {
 	})
 }
 
-func TestCalicoIPAMByExecDoesWhatItDoesInProcess(t *testing.T) {
+func TestCalicoIPAMByExecBehavesAsInProcess(t *testing.T) {
 	byExec := map[string]any{"ipam.exec": true}
 	asked := func(p *corev1.Pod) {
 		p.Annotations = map[string]string{"cni.projectcalico.org/ipAddrs": `["10.244.201.5"]`}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -12,17 +14,17 @@ import (
 	"strings"
 )
 
-// shard is the part of the tests that this process runs: those with number i of n. E2E_SHARDS sets n, the number of sandboxes
-// that run at once, each with an API server and a node of its own.
+// shard is the part of the tests that this process runs: those with number i modulo n. E2E_SHARDS sets n, the number of
+// concurrent sandboxes, each with its own API server and node.
 type shard struct{ i, n int }
 
 // part is the shard of this process.
 var part = shard{0, 1}
 
-// split are tests that every shard runs: they divide their cases by has.
-var split = []string{"TestWhateverHappensToARequestADelLeavesNothing"}
+// split are tests that every shard runs. They divide their cases with has.
+var split = []string{"TestDelCleansUpAfterAnyRequestFault"}
 
-// shards returns how many sandboxes are asked for.
+// shards returns the requested number of sandboxes.
 func shards() (int, error) {
 	s := os.Getenv("E2E_SHARDS")
 	if s == "" {
@@ -30,12 +32,12 @@ func shards() (int, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 1 {
-		return 0, fmt.Errorf("read E2E_SHARDS: %q is no positive number", s)
+		return 0, fmt.Errorf("read E2E_SHARDS: %q is not a positive number", s)
 	}
 	return n, nil
 }
 
-// enterShard takes the part of this process from E2E_SHARD, and has the testing package skip the tests of the others.
+// enterShard reads the part of this process from E2E_SHARD, and makes the testing package skip the tests of the others.
 func enterShard() error {
 	if _, err := fmt.Sscanf(os.Getenv("E2E_SHARD"), "%d/%d", &part.i, &part.n); err != nil {
 		return nil //nolint:nilerr // Without the variable there is one shard.
@@ -70,7 +72,7 @@ func (s shard) hasTest(name string) bool {
 // has reports whether the shard runs case number k.
 func (s shard) has(k int) bool { return k%s.n == s.i }
 
-// testNames asks this program for the names of its tests.
+// testNames runs this program to list its tests.
 func testNames() ([]string, error) {
 	program, err := os.Executable()
 	if err != nil {

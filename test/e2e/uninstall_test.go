@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -12,7 +14,8 @@ func TestInstallStatusUninstall(t *testing.T) {
 	installed(t)
 	s := newSite(t)
 	must(t, os.WriteFile(s.path("opt/cni/bin/bridge"), []byte("somebody else's"), 0o755))
-	if exit, out, log := s.run([]string{"--dry-run"}); exit != 3 || !strings.Contains(out, "+++ ") || log != "" || s.files() != "opt/cni/bin/bridge\n" {
+	if exit, out, log := s.run([]string{"--dry-run"}); exit != 3 || !strings.Contains(out, "+++ ") || log != "" ||
+		s.files() != "opt/cni/bin/bridge\n" {
 		t.Errorf("dry run: exit code %d\n%s%s%s", exit, out, log, s.files())
 	}
 	if exit, _, log := s.run(nil); exit != 0 {
@@ -33,7 +36,8 @@ func TestInstallStatusUninstall(t *testing.T) {
 		Problems         []string
 	}
 	must(t, json.Unmarshal([]byte(out), &status))
-	if life := time.Until(status.Kubeconfig.TokenExpires); exit != 0 || status.InstalledVersion != "test" || len(status.Problems) > 0 || life < time.Hour || life > 25*time.Hour {
+	if life := time.Until(status.Kubeconfig.TokenExpires); exit != 0 || status.InstalledVersion != "test" ||
+		len(status.Problems) > 0 || life < time.Hour || life > 25*time.Hour {
 		t.Errorf("status: exit code %d, %+v\n%s", exit, status, log)
 	}
 	if strings.Contains(out+log, s.token()) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -10,10 +12,10 @@ import (
 	"calico-cni/test/node"
 )
 
-// waitingDir is where releases wait for the API server.
+// waitingDir is the release queue.
 const waitingDir = "/var/lib/calico/cni/pending"
 
-// delayHasPassed has the node settle at once what waits: it reached the API server after the outage some time ago.
+// delayHasPassed makes the node settle queued releases at once, as if it had reached the API server some time ago.
 func delayHasPassed(t *testing.T) {
 	t.Helper()
 	const file = "/var/run/calico/cni/settling"
@@ -21,7 +23,7 @@ func delayHasPassed(t *testing.T) {
 	must(t, os.WriteFile(file, []byte(`{"version":1,"notBefore":0,"next":0}`), 0o600))
 }
 
-// waiting returns the names of the releases that wait.
+// waiting returns the names of the queued releases.
 func waiting(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(waitingDir, "*.json"))
@@ -29,16 +31,17 @@ func waiting(t *testing.T) []string {
 	return files
 }
 
-// expectWaiting expects so many releases to wait.
+// expectWaiting expects a number of queued releases.
 func expectWaiting(t *testing.T, what string, want int) {
 	t.Helper()
 	if got := waiting(t); len(got) != want {
-		t.Errorf("%s: %d releases wait, want %d: %v", what, len(got), want, got)
+		t.Errorf("%s: %d releases are queued, want %d: %v", what, len(got), want, got)
 	}
 }
 
-// TestADelWhile has each kind of outage, and after the first kind each verb be the one that reaches the server again.
-func TestADelWhileTheAPIServerIsOutOfReachSucceedsAndIsSettledLater(t *testing.T) {
+// TestDelDuringOutageIsSettledLater has each kind of outage and, after the first kind, each verb as the first to reach
+// the server again.
+func TestDelDuringOutageIsSettledLater(t *testing.T) {
 	for _, plugin := range both {
 		for i, o := range outages(t) {
 			if plugin != both[0] && i > 0 {
@@ -62,10 +65,10 @@ func TestADelWhileTheAPIServerIsOutOfReachSucceedsAndIsSettledLater(t *testing.T
 						expectWaiting(t, "after the DEL", 1)
 					}
 					if hasLink(hostIfName("default." + p.Name)) {
-						t.Error("the interface is still there")
+						t.Error("the interface still exists")
 					}
 					if s := state(t); !strings.Contains(s, handleOf(name, p)) {
-						t.Errorf("the address is not held any more:\n%s", s)
+						t.Errorf("the address is no longer allocated:\n%s", s)
 					}
 					o.end(t)
 					delayHasPassed(t)
@@ -77,7 +80,7 @@ func TestADelWhileTheAPIServerIsOutOfReachSucceedsAndIsSettledLater(t *testing.T
 						t.Errorf("%s: %+v", verb, a)
 					}
 					if verb == "ADD" {
-						// An ADD settles its own release only.
+						// An ADD settles only its own release.
 						expectWaiting(t, "after the ADD", 1)
 					} else {
 						expectWaiting(t, "after the "+verb, 0)
@@ -95,8 +98,9 @@ func TestADelWhileTheAPIServerIsOutOfReachSucceedsAndIsSettledLater(t *testing.T
 	}
 }
 
-// TestAnAddAfterADelThatWaits is the danger of a queue: a release that comes after the ADD of the same container.
-func TestAnAddAfterADelThatWaitsKeepsItsAddresses(t *testing.T) {
+// TestAddDuringQueuedReleaseKeepsItsAddresses covers the risk of a queue: a release that runs after the ADD of the same
+// container.
+func TestAddDuringQueuedReleaseKeepsItsAddresses(t *testing.T) {
 	for _, plugin := range both {
 		for i, o := range outages(t) {
 			if plugin != both[0] && i > 0 {
@@ -134,8 +138,8 @@ func TestAnAddAfterADelThatWaitsKeepsItsAddresses(t *testing.T) {
 	}
 }
 
-// TestAFullQueue fills the queue with as many files as it holds, of releases of another cluster.
-func TestAFullQueueIsCode11AfterAllThatCanBeDone(t *testing.T) {
+// TestFullQueueIsCode11 fills the queue with releases of another cluster.
+func TestFullQueueIsCode11(t *testing.T) {
 	const limit = 4096
 	elsewhere := filepath.Join(t.TempDir(), "kubeconfig")
 	must(t, os.WriteFile(elsewhere, nil, 0o600))
@@ -148,13 +152,14 @@ func TestAFullQueueIsCode11AfterAllThatCanBeDone(t *testing.T) {
 		must(t, os.MkdirAll(waitingDir, 0o700))
 		for i := range limit {
 			data := fmt.Sprintf(`{"network":"elsewhere","containerID":"c%d","ifName":"eth0","kubeconfig":%q,"queued":"2026-01-01T00:00:00Z"}`, i, elsewhere)
-			must(t, os.WriteFile(filepath.Join(waitingDir, fmt.Sprintf("elsewhere@c%d@eth0.json", i)), []byte(data), 0o600))
+			must(t, os.WriteFile(filepath.Join(waitingDir, fmt.Sprintf("elsewhere@c%d@eth0.json", i)), []byte(data),
+				0o600))
 		}
 		o.begin(t)
 		expectError(t, plugin+" DEL", ask(t, plugin, "DEL", p, named), 11, "4096", waitingDir, "API server unavailable")
 		expectWaiting(t, "in the full queue", limit)
 		if hasLink(hostIfName("default." + p.Name)) {
-			t.Error("the interface is still there")
+			t.Error("the interface still exists")
 		}
 		o.end(t)
 		for _, file := range waiting(t)[:limit-1] {
@@ -172,8 +177,8 @@ func TestAFullQueueIsCode11AfterAllThatCanBeDone(t *testing.T) {
 	}
 }
 
-// TestAReleaseThatWaits is kept in a file that a person may read, and that tells no secret.
-func TestAReleaseThatWaitsIsOneFileWithoutSecrets(t *testing.T) {
+// TestQueuedReleaseIsOneFileWithoutSecrets checks the permissions and the content of the file.
+func TestQueuedReleaseIsOneFileWithoutSecrets(t *testing.T) {
 	p := newPod(t, "waits-file")
 	path := kubeconfig(t, n.Server.URL())
 	expectOK(t, "DEL", del(t, p, map[string]any{"kubernetes.kubeconfig": path, "policy.k8s_auth_token": secret}))

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package e2e
 
 import (
@@ -19,7 +21,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// site is a host of its own to install on; the API server is the node's.
+// site is a separate host for installations. It uses the API server of the node.
 type site struct {
 	t    *testing.T
 	root string
@@ -39,13 +41,14 @@ func (s *site) path(name string) string { return filepath.Join(s.root, name) }
 // installer returns the installer for this host, with arguments and settings "NAME=value".
 func (s *site) installer(args []string, settings ...string) *exec.Cmd {
 	s.t.Helper()
-	cmd, err := n.Installer(s.t.Context(), append([]string{"CNI_HOST_ROOT=" + s.root, "CNI_NET_DIR=" + s.path("etc/cni/net.d")}, settings...)...)
+	cmd, err := n.Installer(s.t.Context(),
+		append([]string{"CNI_HOST_ROOT=" + s.root, "CNI_NET_DIR=" + s.path("etc/cni/net.d")}, settings...)...)
 	must(s.t, err)
 	cmd.Args = append(cmd.Args, args...)
 	return cmd
 }
 
-// run runs an installer to its end.
+// run runs an installer until it exits.
 func (s *site) run(args []string, settings ...string) (exit int, stdout, log string) {
 	s.t.Helper()
 	cmd := s.installer(args, settings...)
@@ -57,7 +60,7 @@ func (s *site) run(args []string, settings ...string) (exit int, stdout, log str
 	return cmd.ProcessState.ExitCode(), out.String(), errors.String()
 }
 
-// watcher is an installer that watches, until its test ends.
+// watcher is an installer that watches until its test ends.
 type watcher struct {
 	*site
 	cmd *exec.Cmd
@@ -82,7 +85,7 @@ func (s *site) watch(settings ...string) *watcher {
 	return w
 }
 
-// eventually waits for what has to come true, and fails the test with the log when it does not.
+// eventually waits for a condition. It fails the test with the log if the condition stays false.
 func (w *watcher) eventually(what string, holds func() bool) {
 	w.t.Helper()
 	for end := time.Now().Add(90 * time.Second); !holds(); time.Sleep(50 * time.Millisecond) {
@@ -108,7 +111,7 @@ func (w *watcher) ask() (code int, body string) {
 	return answer.StatusCode, string(data)
 }
 
-// stop sends the signal that a kubelet sends, and returns the exit code.
+// stop sends the signal of a kubelet and returns the exit code.
 func (w *watcher) stop() int {
 	w.t.Helper()
 	must(w.t, w.cmd.Process.Signal(syscall.SIGTERM))
@@ -124,7 +127,7 @@ func (s *site) token() string {
 	return config.AuthInfos["calico"].Token
 }
 
-// works says that the API server knows the plugins' token.
+// works reports whether the API server accepts the plugins' token.
 func (s *site) works() bool {
 	config, err := clientcmd.BuildConfigFromFlags("", s.path("etc/cni/net.d/calico-kubeconfig"))
 	if err != nil {
@@ -138,11 +141,14 @@ func (s *site) works() bool {
 	return err == nil
 }
 
-func TestAWatchingInstallerRepairsAndLeavesAWorkingNode(t *testing.T) {
+func TestWatchingInstallerRepairsNode(t *testing.T) {
 	installed(t)
 	s := newSite(t)
 	w := s.watch("NODE_FILES=true")
-	for _, name := range []string{"opt/cni/bin/calico", "etc/cni/net.d/calico-kubeconfig", "etc/cni/net.d/10-calico.conflist", "var/lib/calico/nodename"} {
+	for _, name := range []string{
+		"opt/cni/bin/calico", "etc/cni/net.d/calico-kubeconfig",
+		"etc/cni/net.d/10-calico.conflist", "var/lib/calico/nodename",
+	} {
 		before, err := os.ReadFile(s.path(name))
 		must(t, err)
 		must(t, os.Remove(s.path(name)))
@@ -160,8 +166,8 @@ func TestAWatchingInstallerRepairsAndLeavesAWorkingNode(t *testing.T) {
 	}
 }
 
-// TestATokenThatTheServerRefusesIsReplaced: the service account goes, and comes again.
-func TestATokenThatTheServerRefusesIsReplaced(t *testing.T) {
+// TestRejectedTokenIsReplaced deletes and re-creates the service account.
+func TestRejectedTokenIsReplaced(t *testing.T) {
 	s := newSite(t)
 	s.onThisNode()
 	pod := newPod(t, "refused")
@@ -169,14 +175,15 @@ func TestATokenThatTheServerRefusesIsReplaced(t *testing.T) {
 	old := s.token()
 	accounts := n.Server.Client().CoreV1().ServiceAccounts("kube-system")
 	must(t, accounts.Delete(t.Context(), "calico-cni-plugin", metav1.DeleteOptions{}))
-	_, err := accounts.Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "calico-cni-plugin"}}, metav1.CreateOptions{})
+	_, err := accounts.Create(t.Context(),
+		&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "calico-cni-plugin"}}, metav1.CreateOptions{})
 	must(t, err)
 	defer func() {
-		// The other tests' token was that account's, too.
+		// The token of the other tests also belonged to that account.
 		_, err := n.Install(withoutCancel(t.Context()), "CNI_ASSIGN_IPV6=true")
 		must(t, err)
 	}()
-	// The watcher would ask by itself within half a minute; a plugin that is refused has it ask at once.
+	// The watcher would check within half a minute. A rejected plugin makes it check at once.
 	named := map[string]any{"name": "refused", "kubernetes.kubeconfig": s.path("etc/cni/net.d/calico-kubeconfig")}
 	begun := time.Now()
 	defer func() { expectOK(t, "DEL", call(t, "DEL", pod, named)) }()
@@ -188,12 +195,13 @@ func TestATokenThatTheServerRefusesIsReplaced(t *testing.T) {
 	t.Logf("after %s", time.Since(begun))
 	log, err := os.ReadFile(w.log)
 	must(t, err)
-	if !strings.Contains(string(log), "refuses the token") || strings.Contains(string(log), old) || strings.Contains(string(log), s.token()) {
+	if !strings.Contains(string(log), "refuses the token") || strings.Contains(string(log), old) ||
+		strings.Contains(string(log), s.token()) {
 		t.Errorf("want the reason, and no token:\n%s", log)
 	}
 }
 
-func TestTokensAreRenewedWithTheCredentialsThatTheKubeletRenews(t *testing.T) {
+func TestTokensAreRenewedWithRenewedServiceAccountToken(t *testing.T) {
 	installed(t)
 	s := newSite(t)
 	w := s.watch("CNI_TOKEN_REFRESH_INTERVAL=2s")
@@ -207,19 +215,20 @@ func TestTokensAreRenewedWithTheCredentialsThatTheKubeletRenews(t *testing.T) {
 	})
 	old := s.token()
 	if !w.ready() || !s.works() {
-		t.Error("a token that is good for hours does not do")
+		t.Error("the node is not ready although its token is valid for hours")
 	}
 	must(t, os.WriteFile(own, good, 0o600))
 	w.eventually("the token is renewed", func() bool { return s.token() != old && s.works() })
 }
 
-func TestReadinessTellsOfARival(t *testing.T) {
+func TestReadinessReportsOtherConfiguration(t *testing.T) {
 	installed(t)
 	s := newSite(t)
 	w := s.watch()
 	path := s.path("etc/cni/net.d/10-calico.conflist")
 	w.eventually("it is not ready, and says why", func() bool {
-		must(t, os.WriteFile(path, []byte(`{"name": "rival", "cniVersion": "1.0.0", "plugins": [{"type": "bridge"}]}`), 0o600))
+		must(t, os.WriteFile(path, []byte(`{"name": "rival", "cniVersion": "1.0.0", "plugins": [{"type": "bridge"}]}`),
+			0o600))
 		code, body := w.ask()
 		return code == http.StatusServiceUnavailable && strings.Contains(body, `network "rival" of plugins bridge`)
 	})
@@ -238,7 +247,7 @@ func TestCleanupOnExit(t *testing.T) {
 	}
 }
 
-// files lists the host's files, a line each.
+// files lists the files of the host, one per line.
 func (s *site) files() string {
 	var out strings.Builder
 	must(s.t, filepath.WalkDir(s.root, func(path string, e os.DirEntry, err error) error {
@@ -251,7 +260,7 @@ func (s *site) files() string {
 	return out.String()
 }
 
-// onThisNode has the site's watcher see what the plugins keep on the node.
+// onThisNode makes the site's watcher use the state directories of the node.
 func (s *site) onThisNode() {
 	s.t.Helper()
 	for _, dir := range []string{"var/lib/calico/cni", "var/run/calico/cni"} {
@@ -261,15 +270,18 @@ func (s *site) onThisNode() {
 	}
 }
 
-// TestAWatchingInstallerSettles has the API server come back after the last command that the runtime makes, with a
-// configuration whose version has no STATUS.
-func TestAWatchingInstallerSettlesReleasesThatNoCommandWould(t *testing.T) {
+// TestWatchingInstallerSettlesReleases makes the API server available again after the last command of the runtime, with
+// a configuration whose version has no STATUS.
+func TestWatchingInstallerSettlesReleases(t *testing.T) {
 	s := newSite(t)
 	s.onThisNode()
 	p := newPod(t, "quiet")
 	w := s.watch()
 	before := state(t)
-	named := map[string]any{"name": "quiet", "kubernetes.kubeconfig": s.path("etc/cni/net.d/calico-kubeconfig"), "cniVersion": "1.0.0"}
+	named := map[string]any{
+		"name": "quiet", "kubernetes.kubeconfig": s.path("etc/cni/net.d/calico-kubeconfig"),
+		"cniVersion": "1.0.0",
+	}
 	attach(t, "calico", p, named)
 	lock(t)
 	expectOK(t, "DEL", ask(t, "calico", "DEL", p, named))
@@ -283,6 +295,7 @@ func TestAWatchingInstallerSettlesReleasesThatNoCommandWould(t *testing.T) {
 	w.url = "http://127.0.0.1:9097/metrics"
 	w.eventually("the metrics say so", func() bool {
 		_, body := w.ask()
-		return strings.Contains(body, "\ncalico_cni_install_pending_releases 0\n") && strings.Contains(body, "\ncalico_cni_install_ready 1\n")
+		return strings.Contains(body, "\ncalico_cni_install_pending_releases 0\n") &&
+			strings.Contains(body, "\ncalico_cni_install_ready 1\n")
 	})
 }

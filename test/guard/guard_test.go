@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package guard checks the limits of the binaries: size, work at start-up, and linked packages.
 package guard
 

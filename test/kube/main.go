@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command kubed is all of Kubernetes in one binary: `kubed COMMAND ARGS`, or COMMAND ARGS through a link of
 // that name, where COMMAND is one of
 //

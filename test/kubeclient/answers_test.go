@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kubeclient_test
 
 import (
@@ -28,14 +30,17 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// question is one request, made by both clients. The name of the object is a parameter.
+// question is one request, made by both clients. The object name is a parameter.
 type question struct {
 	ours   func(ctx context.Context, c *kube.Client, name string) error
 	theirs func(ctx context.Context, c *rest.Config, name string) error
 }
 
 func dynamicOf(c *rest.Config, group, version, resource string) dynamic.NamespaceableResourceInterface {
-	return dynamic.NewForConfigOrDie(c).Resource(schema.GroupVersionResource{Group: group, Version: version, Resource: resource})
+	return dynamic.NewForConfigOrDie(c).Resource(schema.GroupVersionResource{
+		Group: group, Version: version,
+		Resource: resource,
+	})
 }
 
 func reservationsOf(c *rest.Config) dynamic.ResourceInterface {
@@ -44,7 +49,8 @@ func reservationsOf(c *rest.Config) dynamic.ResourceInterface {
 
 func unstructuredOf(name string) *unstructured.Unstructured {
 	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": spec.GroupVersion, "kind": "IPReservation", "metadata": map[string]any{"name": name, "resourceVersion": "1"},
+		"apiVersion": spec.GroupVersion, "kind": "IPReservation",
+		"metadata": map[string]any{"name": name, "resourceVersion": "1"},
 	}}
 }
 
@@ -143,10 +149,10 @@ var verbs = map[string]question{
 	},
 }
 
-// answered is what a server answers to a request, and how both clients classify it. theirs is empty where it is the same.
+// answered is a server's response to a request and its classification by both clients. theirs is empty if both agree.
 type answered struct {
 	file, verb, name string
-	made             recorded // where there is no file
+	made             recorded // if there is no file
 	ours, theirs     string
 }
 
@@ -161,7 +167,7 @@ func status(code int, reason string) recorded {
 		`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"m","reason":%q,"code":%d}`, reason, code)}
 }
 
-// corpus are recorded answers of the API server, and what stands in its place.
+// corpus are recorded responses of the API server and of other servers in its place.
 var corpus = []answered{
 	{file: "get", verb: "get", name: "answers", ours: "success"},
 	{file: "get-cached", verb: "get", name: "answers", ours: "success"},
@@ -242,14 +248,20 @@ var corpus = []answered{
 	{verb: "get", made: page(200), ours: "not served", theirs: "not decoded"},
 	{verb: "get", made: page(302), ours: "not served", theirs: "unknown"},
 	{verb: "get", made: page(511), ours: "not served", theirs: "unavailable"},
-	{verb: "get", made: recorded{200, "application/json", "", `{"login":"required"}`}, ours: "not served", theirs: "not decoded"},
+	{
+		verb: "get", made: recorded{200, "application/json", "", `{"login":"required"}`}, ours: "not served",
+		theirs: "not decoded",
+	},
 	{verb: "delete", made: page(200), ours: "not served", theirs: "success"},
 	{verb: "patch pod", name: "web", made: page(200), ours: "not served", theirs: "not decoded"},
-	{verb: "get", made: recorded{200, "application/json", "", `{"apiVersion":"v1","kind":`}, ours: "malformed", theirs: "not decoded"},
+	{
+		verb: "get", made: recorded{200, "application/json", "", `{"apiVersion":"v1","kind":`}, ours: "malformed",
+		theirs: "not decoded",
+	},
 }
 
-// TestAnswersAreClassifiedAsByClientGo gives each answer to both clients.
-func TestAnswersAreClassifiedAsByClientGo(t *testing.T) {
+// TestResponsesAreClassifiedAsByClientGo passes each response to both clients.
+func TestResponsesAreClassifiedAsByClientGo(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "answers", "*.json"))
 	do(t, err)
 	for _, file := range files {
@@ -272,14 +284,14 @@ func TestAnswersAreClassifiedAsByClientGo(t *testing.T) {
 		}
 		server, _ := replay(t, answer)
 		if got := class(verbs[c.verb].ours(t.Context(), clientAt(t, server), c.name)); got != c.ours {
-			t.Errorf("%s: pkg/kube says %s, want %s", what, got, c.ours)
+			t.Errorf("%s: pkg/kube: %s, want %s", what, got, c.ours)
 		}
 		want := c.theirs
 		if want == "" {
 			want = c.ours
 		}
 		if got := classOfClientGo(verbs[c.verb].theirs(t.Context(), &rest.Config{Host: server}, c.name)); got != want {
-			t.Errorf("%s: client-go says %s, want %s", what, got, want)
+			t.Errorf("%s: client-go: %s, want %s", what, got, want)
 		}
 	}
 	if len(corpus) < 40 {
@@ -287,8 +299,8 @@ func TestAnswersAreClassifiedAsByClientGo(t *testing.T) {
 	}
 }
 
-// TestRequestsAreRepeatedAsByClientGo counts the requests that a server sees which always answers the same.
-func TestRequestsAreRepeatedAsByClientGo(t *testing.T) {
+// TestRetriesMatchClientGo counts the requests to a server that always responds in the same way.
+func TestRetriesMatchClientGo(t *testing.T) {
 	again := func(r recorded) recorded { r.RetryAfter = "0"; return r }
 	const all = 11
 	for _, c := range []struct {
@@ -298,7 +310,7 @@ func TestRequestsAreRepeatedAsByClientGo(t *testing.T) {
 	}{
 		{again(status(429, "TooManyRequests")), all, all, all, all},
 		{status(429, "TooManyRequests"), 1, 1, 1, 1},
-		// After 5xx a write may have been executed.
+		// After a 5xx response a write may have been executed.
 		{again(status(500, "InternalError")), all, 1, all, all},
 		{again(status(503, "ServiceUnavailable")), all, 1, all, all},
 		{again(page(503)), all, 1, all, all},
@@ -308,7 +320,7 @@ func TestRequestsAreRepeatedAsByClientGo(t *testing.T) {
 	} {
 		for verb, ask := range verbs {
 			if verb == "version" {
-				continue // client-go asks for it in another way
+				continue // client-go makes this request differently
 			}
 			ours, theirs := c.reads, c.theirReads
 			if !strings.HasPrefix(verb, "get") && verb != "list" {
@@ -317,17 +329,19 @@ func TestRequestsAreRepeatedAsByClientGo(t *testing.T) {
 			server, made := replay(t, c.answer)
 			_ = ask.ours(t.Context(), clientAt(t, server), "a")
 			if got := made.Swap(0); got != ours {
-				t.Errorf("%s, %d with Retry-After %q: pkg/kube makes %d requests, want %d", verb, c.answer.Status, c.answer.RetryAfter, got, ours)
+				t.Errorf("%s, %d with Retry-After %q: pkg/kube makes %d requests, want %d", verb, c.answer.Status,
+					c.answer.RetryAfter, got, ours)
 			}
 			_ = ask.theirs(t.Context(), &rest.Config{Host: server, QPS: -1}, "a")
 			if got := made.Load(); got != theirs {
-				t.Errorf("%s, %d with Retry-After %q: client-go makes %d requests, want %d", verb, c.answer.Status, c.answer.RetryAfter, got, theirs)
+				t.Errorf("%s, %d with Retry-After %q: client-go makes %d requests, want %d", verb, c.answer.Status,
+					c.answer.RetryAfter, got, theirs)
 			}
 		}
 	}
 }
 
-// TestDifferencesFromClientGoAreDocumented finds each pair of classes of the corpus in docs/compatibility.md.
+// TestDifferencesFromClientGoAreDocumented checks that docs/compatibility.md has each pair of classes of the corpus.
 func TestDifferencesFromClientGoAreDocumented(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join("..", "..", "docs", "compatibility.md"))
 	do(t, err)
@@ -338,7 +352,7 @@ func TestDifferencesFromClientGoAreDocumented(t *testing.T) {
 	}
 }
 
-// replay starts a server that answers every request in the same way, and counts them.
+// replay starts a server that answers every request in the same way, and counts the requests.
 func replay(t *testing.T, answer recorded) (url string, made *atomic.Int32) {
 	t.Helper()
 	made = new(atomic.Int32)
@@ -399,9 +413,13 @@ func classOfClientGo(err error) string {
 		"not found": {apierrors.IsNotFound}, "exists": {apierrors.IsAlreadyExists}, "conflict": {apierrors.IsConflict},
 		"unauthorized": {apierrors.IsUnauthorized}, "forbidden": {apierrors.IsForbidden},
 		"invalid": {apierrors.IsInvalid, apierrors.IsBadRequest, apierrors.IsRequestEntityTooLargeError},
-		"refused": {apierrors.IsMethodNotSupported, apierrors.IsNotAcceptable, apierrors.IsUnsupportedMediaType, apierrors.IsGone, apierrors.IsResourceExpired},
+		"refused": {
+			apierrors.IsMethodNotSupported, apierrors.IsNotAcceptable, apierrors.IsUnsupportedMediaType,
+			apierrors.IsGone, apierrors.IsResourceExpired,
+		},
 		"unavailable": {
-			apierrors.IsInternalError, apierrors.IsServerTimeout, apierrors.IsServiceUnavailable, apierrors.IsTimeout, apierrors.IsTooManyRequests,
+			apierrors.IsInternalError, apierrors.IsServerTimeout, apierrors.IsServiceUnavailable, apierrors.IsTimeout,
+			apierrors.IsTooManyRequests,
 		},
 	} {
 		if slices.ContainsFunc(is, func(is func(error) bool) bool { return is(err) }) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kubeclient_test
 
 import (
@@ -27,7 +29,7 @@ import (
 	"time"
 )
 
-// bench is what the samples of a kubeconfig refer to: a server with TLS, one without, a proxy, and files.
+// bench has what the sample kubeconfigs refer to: a server with TLS, one without, a proxy, and files.
 type bench struct {
 	https, http, proxy *httptest.Server
 	words              map[string]string
@@ -35,13 +37,13 @@ type bench struct {
 
 	mu  sync.Mutex
 	log []string
-	// answer replaces the good answer of the servers unless it is nil.
+	// answer replaces the successful response of the servers unless it is nil.
 	answer http.HandlerFunc
 }
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	t.Setenv("KUBERNETES_SERVICE_HOST", "") // client-go falls back to the pod's credentials
+	t.Setenv("KUBERNETES_SERVICE_HOST", "") // client-go falls back to the credentials of the pod
 	b := &bench{}
 	b.https = silent(http.HandlerFunc(b.serve))
 	b.https.EnableHTTP2 = true
@@ -69,8 +71,9 @@ func newBench(t *testing.T) *bench {
 	lines = lines[:60] + `\n` + lines[60:120] + `\n` + lines[120:] + `\n`
 	b.words = map[string]string{
 		"$SERVER": b.https.URL, "$REST": strings.TrimPrefix(b.https.URL, "https:"), "$ADDRESS": address, "$PORT": port,
-		"$HTTP": b.http.URL, "$PLAIN": strings.TrimPrefix(b.http.URL, "http://"), "$PROXY": strings.TrimPrefix(b.proxy.URL, "http://"),
-		"$CA": b64(ca), "$CERT": b64(cert), "$KEY": b64(key), "$OTHERKEY": b64(otherKey), "$LINES": lines,
+		"$HTTP": b.http.URL, "$PLAIN": strings.TrimPrefix(b.http.URL, "http://"),
+		"$PROXY": strings.TrimPrefix(b.proxy.URL, "http://"),
+		"$CA":    b64(ca), "$CERT": b64(cert), "$KEY": b64(key), "$OTHERKEY": b64(otherKey), "$LINES": lines,
 	}
 	b.files = map[string]string{
 		"ca.crt": string(ca), "pki/tls.crt": string(cert), "pki/tls.key": string(key), "empty": "", "blank": " \n",
@@ -79,12 +82,18 @@ func newBench(t *testing.T) *bench {
 	}
 	for name, status := range map[string]map[string]any{
 		"certificate": {"clientCertificateData": string(plugCert), "clientKeyData": string(plugKey)},
-		"both":        {"clientCertificateData": string(plugCert), "clientKeyData": string(plugKey), "token": "with-certificate"},
-		"half":        {"clientCertificateData": string(plugCert)},
-		"number":      {"token": 5},
-		"unknown":     {"token": "t", "new": 1},
+		"both": {
+			"clientCertificateData": string(plugCert), "clientKeyData": string(plugKey),
+			"token": "with-certificate",
+		},
+		"half":    {"clientCertificateData": string(plugCert)},
+		"number":  {"token": 5},
+		"unknown": {"token": "t", "new": 1},
 	} {
-		printed, err := json.Marshal(map[string]any{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": status})
+		printed, err := json.Marshal(map[string]any{
+			"apiVersion": "client.authentication.k8s.io/v1",
+			"kind":       "ExecCredential", "status": status,
+		})
 		do(t, err)
 		b.files["prints/"+name] = string(printed)
 	}
@@ -93,8 +102,8 @@ func newBench(t *testing.T) *bench {
 	return b
 }
 
-// pluginScript is a credential plugin. Its arguments are the version and the token that it prints, or the name of a file in
-// prints. It notes each run, and what it is told.
+// pluginScript is a credential plugin. Its arguments are the version and the token to print, or the name of a file in
+// prints. It records each run and its input.
 const pluginScript = `#!/bin/sh
 token=$2
 [ "$2" != env ] || token=$TOKEN
@@ -113,7 +122,7 @@ else
 fi
 `
 
-// silent is a server that does not log the handshakes that fail.
+// silent starts a server that does not log failed handshakes.
 func silent(h http.Handler) *httptest.Server {
 	s := httptest.NewUnstartedServer(h)
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -132,7 +141,7 @@ func (b *bench) write(t *testing.T, text string) string {
 			do(t, os.Chmod(path, 0o700))
 		}
 	}
-	// Longer words first: $CERT begins with $CE, $CA is part of none.
+	// Longer words first, because $CE is a prefix of $CERT.
 	words := slices.SortedFunc(maps.Keys(b.words), func(x, y string) int { return len(y) - len(x) })
 	text = strings.ReplaceAll(text, "$DIR", dir)
 	for _, word := range words {
@@ -143,7 +152,7 @@ func (b *bench) write(t *testing.T, text string) string {
 	return path
 }
 
-// reset forgets what was received, and shows the credential plugin its directory.
+// reset discards the recorded requests and tells the credential plugin its directory.
 func (b *bench) reset(t *testing.T, dir string) {
 	t.Helper()
 	t.Setenv("BENCH", dir)
@@ -156,7 +165,8 @@ func (b *bench) reset(t *testing.T, dir string) {
 	b.log = nil
 }
 
-// received returns what servers and proxy received, one request a line, and what the credential plugin was told.
+// received returns the requests that the servers and the proxy received, one per line, and the input of the credential
+// plugin.
 func (b *bench) received(t *testing.T, dir string) string {
 	t.Helper()
 	b.mu.Lock()
@@ -169,7 +179,7 @@ func (b *bench) received(t *testing.T, dir string) string {
 	return strings.Join(lines, "\n")
 }
 
-// canonical is JSON with its keys in order. A null config of a cluster is left out.
+// canonical sorts the keys of JSON and omits a null config of a cluster.
 func canonical(t *testing.T, data []byte) string {
 	t.Helper()
 	var object map[string]any
@@ -189,7 +199,7 @@ func (b *bench) note(line string) {
 	b.log = append(b.log, line)
 }
 
-// serve answers as the API does when it is asked for its version, and notes who asks for what.
+// serve responds to a version request like the API server, and records the request and its credentials.
 func (b *bench) serve(w http.ResponseWriter, r *http.Request) {
 	b.note(effective(r))
 	b.mu.Lock()
@@ -203,7 +213,7 @@ func (b *bench) serve(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"major":"1","minor":"36","gitVersion":"v1.36.0"}`)
 }
 
-// effective is a request as far as it tells who asks whom for what.
+// effective describes a request: who requests what from whom.
 func effective(r *http.Request) string {
 	fields := []string{r.Method, r.URL.EscapedPath()}
 	if r.TLS != nil {
@@ -214,7 +224,8 @@ func effective(r *http.Request) string {
 	}
 	var headers []string
 	for name, values := range r.Header {
-		if name == "Authorization" || name == "Accept-Encoding" || name == "User-Agent" || strings.HasPrefix(name, "Impersonate-") {
+		if name == "Authorization" || name == "Accept-Encoding" || name == "User-Agent" ||
+			strings.HasPrefix(name, "Impersonate-") {
 			headers = append(headers, fmt.Sprintf("%s: %q", name, values))
 		}
 	}
@@ -222,7 +233,7 @@ func effective(r *http.Request) string {
 	return strings.Join(append(fields, headers...), ", ")
 }
 
-// tunnel is the CONNECT of a proxy that knows one server by every name.
+// tunnel handles CONNECT for a proxy that connects every name to one server.
 func (b *bench) tunnel(w http.ResponseWriter, r *http.Request) {
 	b.note("proxy: " + r.Method + " " + r.Host + " " + r.Header.Get("Proxy-Authorization"))
 	to, err := net.DialTimeout("tcp", b.words["$ADDRESS"], 5*time.Second)
@@ -247,15 +258,21 @@ func (b *bench) tunnel(w http.ResponseWriter, r *http.Request) {
 	go done(from, to)
 }
 
-// keyPair makes a client certificate and its key, in PEM.
+// keyPair creates a client certificate and its key, in PEM.
 func keyPair(t *testing.T, name string) (cert, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	do(t, err)
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
+		NotAfter: time.Now().Add(time.Hour),
+	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, private.Public(), private)
 	do(t, err)
 	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
 	do(t, err)
-	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	return pem.EncodeToMemory(&pem.Block{
+		Type:  "CERTIFICATE",
+		Bytes: der,
+	}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
 }

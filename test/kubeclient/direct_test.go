@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kubeclient_test
 
 import (
@@ -8,12 +10,15 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-func TestAServerIsReachedWithoutAKubeconfigByTokenOrByCertificate(t *testing.T) {
+func TestDirectByTokenOrCertificate(t *testing.T) {
 	s := cluster(t)
 	config := s.Config()
 	dir := t.TempDir()
 	paths := map[string]string{}
-	for name, data := range map[string][]byte{"ca.crt": config.CAData, "tls.crt": config.CertData, "tls.key": config.KeyData} {
+	for name, data := range map[string][]byte{
+		"ca.crt": config.CAData, "tls.crt": config.CertData,
+		"tls.key": config.KeyData,
+	} {
 		paths[name] = filepath.Join(dir, name)
 		do(t, os.WriteFile(paths[name], data, 0o600))
 	}
@@ -22,13 +27,19 @@ func TestAServerIsReachedWithoutAKubeconfigByTokenOrByCertificate(t *testing.T) 
 	do(t, err)
 	for name, c := range map[string]struct {
 		direct kube.Direct
-		// refused is what the server says to this one's question for a namespace; nil where it may ask.
+		// refused is the expected error of a request for a namespace, nil if it is permitted.
 		refused error
 	}{
-		"certificate":          {kube.Direct{Server: s.URL(), CA: paths["ca.crt"], Certificate: paths["tls.crt"], Key: paths["tls.key"]}, nil},
-		"token that may not":   {kube.Direct{Server: s.URL(), CA: paths["ca.crt"], Token: token}, kube.ErrForbidden},
-		"token that is wrong":  {kube.Direct{Server: s.URL(), CA: paths["ca.crt"], Token: "hunter2"}, kube.ErrUnauthorized},
-		"CA that is not there": {kube.Direct{Server: s.URL(), Token: token}, kube.ErrUnavailable},
+		"certificate": {kube.Direct{
+			Server: s.URL(), CA: paths["ca.crt"], Certificate: paths["tls.crt"],
+			Key: paths["tls.key"],
+		}, nil},
+		"token without the right": {
+			kube.Direct{Server: s.URL(), CA: paths["ca.crt"], Token: token},
+			kube.ErrForbidden,
+		},
+		"invalid token": {kube.Direct{Server: s.URL(), CA: paths["ca.crt"], Token: "hunter2"}, kube.ErrUnauthorized},
+		"no CA":         {kube.Direct{Server: s.URL(), Token: token}, kube.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, err := c.direct.Client(userAgent)
@@ -42,6 +53,7 @@ func TestAServerIsReachedWithoutAKubeconfigByTokenOrByCertificate(t *testing.T) 
 		})
 	}
 	_, err = kube.Direct{Server: s.URL(), Token: token, CA: filepath.Join(dir, "nowhere")}.Client(userAgent)
-	wantError(t, "a CA file that is not there", err, kube.ErrKubeconfig, "certificate-authority", "the CNI configuration")
+	wantError(t, "a CA file that is not there", err, kube.ErrKubeconfig, "certificate-authority",
+		"the CNI configuration")
 	wantError(t, "a CA file that is not there", err, os.ErrNotExist)
 }

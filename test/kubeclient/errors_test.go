@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kubeclient_test
 
 import (
@@ -16,27 +18,29 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-func TestServerThatIsDeadIsUnavailable(t *testing.T) {
+func TestDeadServerIsUnavailable(t *testing.T) {
 	s := cluster(t)
 	l := listen(t)
 	do(t, l.Close())
 	_, err := at(t, s, l.Addr().String()).Namespace(t.Context(), "default")
-	wantError(t, "nobody listens", err, kube.ErrUnavailable, "get namespace default", "connection refused", l.Addr().String())
+	wantError(t, "nobody listens", err, kube.ErrUnavailable, "get namespace default", "connection refused",
+		l.Addr().String())
 }
 
-// TestServerThatNeverAnswersIsUnavailableWhenTheContextEnds hangs when the context counts for nothing.
-func TestServerThatNeverAnswersIsUnavailableWhenTheContextEnds(t *testing.T) {
+// TestUnresponsiveServerIsUnavailable hangs if the context is ignored.
+func TestUnresponsiveServerIsUnavailable(t *testing.T) {
 	s := cluster(t)
 	l := listen(t)
 	client := at(t, s, l.Addr().String())
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := client.Namespace(ctx, "default")
-	wantError(t, "connections are taken and left alone", err, kube.ErrUnavailable, "get namespace default", "no answer", l.Addr().String())
+	wantError(t, "connections are taken and left alone", err, kube.ErrUnavailable, "get namespace default", "no answer",
+		l.Addr().String())
 	wantError(t, "connections are taken and left alone", err, context.DeadlineExceeded)
 }
 
-func TestServerOfAnotherCAIsUnavailableAndTheCACertificateBlamed(t *testing.T) {
+func TestServerOfOtherCAIsUnavailable(t *testing.T) {
 	s := cluster(t)
 	other := httptest.NewUnstartedServer(http.NotFoundHandler())
 	other.Config.ErrorLog = quiet(t)
@@ -61,32 +65,36 @@ func TestLoginPageIsNotServed(t *testing.T) {
 	wantError(t, "a captive portal", err, kube.ErrNotServed, "get namespace default", "HTML page")
 }
 
-func TestUnauthorizedNamesTheKubeconfigAndTheCureAndKeepsTheToken(t *testing.T) {
+func TestUnauthorizedNamesKubeconfigAndRemedy(t *testing.T) {
 	s := cluster(t)
 	const token = "hunter2-7c0ffee5"
-	file := kubeconfig(t, s, func(_ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) { *u = clientcmdapi.AuthInfo{Token: token} })
+	file := kubeconfig(t, s, func(_ *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {
+		*u = clientcmdapi.AuthInfo{Token: token}
+	})
 	client := load(t, file)
 	_, err := client.Pod(t.Context(), "default", "web")
-	wantError(t, "bad token", err, kube.ErrUnauthorized, "get pod default/web", "kubeconfig "+file, "write a new token there")
+	wantError(t, "bad token", err, kube.ErrUnauthorized, "get pod default/web", "kubeconfig "+file,
+		"write a new token there")
 	if strings.Contains(err.Error(), token) {
-		t.Errorf("%q has the token", err)
+		t.Errorf("%q contains the token", err)
 	}
 	_, err = reservations(client).Create(t.Context(), "x", reservation("x"))
 	wantError(t, "bad token, write", err, kube.ErrUnauthorized, file)
 }
 
-func TestForbiddenNamesTheRightAndTheClusterRole(t *testing.T) {
+func TestForbiddenNamesRightAndClusterRole(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
 	do(t, s.CreateServiceAccount(ctx, "default", "powerless"))
 	file := filepath.Join(t.TempDir(), "kubeconfig")
 	do(t, s.WriteKubeconfig(ctx, file, "default", "powerless"))
 	client := load(t, file)
 	_, err := client.Node(ctx, "n")
-	wantError(t, "read", err, kube.ErrForbidden, "get node n", `cannot get resource "nodes"`, "system:serviceaccount:default:powerless", "ClusterRole")
+	wantError(t, "read", err, kube.ErrForbidden, "get node n", `cannot get resource "nodes"`,
+		"system:serviceaccount:default:powerless", "ClusterRole")
 	err = client.AnnotatePod(ctx, "default", kube.Meta{Name: "web"}, nil)
 	wantError(t, "patch", err, kube.ErrForbidden, `cannot patch resource "pods/status"`)
 	if data, readErr := os.ReadFile(file); readErr != nil || strings.Contains(err.Error(), tokenIn(string(data))) {
-		t.Errorf("%q has the token: %v", err, readErr)
+		t.Errorf("%q contains the token: %v", err, readErr)
 	}
 }
 
@@ -118,13 +126,14 @@ func TestAbsentObjectsAreNotFound(t *testing.T) {
 	}
 }
 
-func TestListOfAnUnknownKindSaysThatItsDefinitionIsMissing(t *testing.T) {
+func TestListOfUnknownKindNamesMissingDefinition(t *testing.T) {
 	unknown := kube.NewResource[map[string]any](admin(t, cluster(t)), "crd.projectcalico.org/v1", "ippoolz")
 	_, err := unknown.List(t.Context(), kube.ListOptions{})
-	wantError(t, "unknown kind", err, kube.ErrNotServed, "list ippoolz", "apply the CustomResourceDefinition of ippoolz")
+	wantError(t, "unknown kind", err, kube.ErrNotServed, "list ippoolz",
+		"apply the CustomResourceDefinition of ippoolz")
 }
 
-func TestWritesThatMeetAnotherWriteAreConflicts(t *testing.T) {
+func TestConcurrentWritesAreConflicts(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
 	client := admin(t, s)
 	table := reservations(client)
@@ -139,25 +148,30 @@ func TestWritesThatMeetAnotherWriteAreConflicts(t *testing.T) {
 	do(t, err)
 	_, err = table.Update(ctx, "conflict", stale)
 	wantError(t, "stale update", err, kube.ErrConflict, "update ipreservations conflict")
-	wantError(t, "stale delete", table.Delete(ctx, "conflict", stale.Metadata.UID, stale.Metadata.ResourceVersion), kube.ErrConflict, "delete ipreservations conflict")
+	wantError(t, "stale delete", table.Delete(ctx, "conflict", stale.Metadata.UID, stale.Metadata.ResourceVersion),
+		kube.ErrConflict, "delete ipreservations conflict")
 
-	wantError(t, "delete of another", table.Delete(ctx, "conflict", otherUID, fresh.Metadata.ResourceVersion), kube.ErrConflict)
+	wantError(t, "delete of another", table.Delete(ctx, "conflict", otherUID, fresh.Metadata.ResourceVersion),
+		kube.ErrConflict)
 
 	kept, err := table.Get(ctx, "conflict")
 	do(t, err)
-	if got := kept.Spec.ReservedCIDRs; len(got) != 1 || got[0] != "10.0.0.2" || kept.Metadata.ResourceVersion != fresh.Metadata.ResourceVersion {
-		t.Errorf("after the conflicts it is %v at %s, want 10.0.0.2 at %s", got, kept.Metadata.ResourceVersion, fresh.Metadata.ResourceVersion)
+	if got := kept.Spec.ReservedCIDRs; len(got) != 1 || got[0] != "10.0.0.2" ||
+		kept.Metadata.ResourceVersion != fresh.Metadata.ResourceVersion {
+		t.Errorf("after the conflicts it is %v at %s, want 10.0.0.2 at %s", got, kept.Metadata.ResourceVersion,
+			fresh.Metadata.ResourceVersion)
 	}
 	do(t, table.Delete(ctx, "conflict", fresh.Metadata.UID, fresh.Metadata.ResourceVersion))
 	_, err = table.Get(ctx, "conflict")
 	wantError(t, "get after delete", err, kube.ErrNotFound)
 }
 
-func TestObjectsThatBreakTheSchemaAreRefusedWithTheField(t *testing.T) {
+func TestInvalidObjectErrorNamesField(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
 	client := admin(t, s)
 	_, err := reservations(client).Create(ctx, "refused", reservation("refused", "no-address"))
-	wantError(t, "422", err, kube.ErrInvalid, "create ipreservations refused", "reservedCIDRs", "must be a CIDR or an address")
+	wantError(t, "422", err, kube.ErrInvalid, "create ipreservations refused", "reservedCIDRs",
+		"must be a CIDR or an address")
 	stored := create(t, client, "refused-name", "10.0.0.1")
 	stored.Metadata.Name = "another"
 	_, err = reservations(client).Update(ctx, "refused-name", stored)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kubeclient_test
 
 import (
@@ -18,8 +20,8 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// asker makes the smallest request that a kubeconfig allows. loading is why the kubeconfig is refused; asking, why the request
-// fails.
+// asker makes the smallest request that a kubeconfig allows. loading is the error of the kubeconfig; asking is the
+// error of the request.
 type asker func(ctx context.Context, path string) (loading, asking error)
 
 func askWithClientGo(ctx context.Context, path string) (loading, asking error) {
@@ -30,7 +32,7 @@ func askWithClientGo(ctx context.Context, path string) (loading, asking error) {
 	return nil, client.Get().AbsPath("/version").Do(ctx).Error()
 }
 
-// clientGo loads a kubeconfig as Calico's plugin does.
+// clientGo loads a kubeconfig like Calico's plugin.
 func clientGo(path string) (*rest.RESTClient, error) {
 	rules := &clientcmd.ClientConfigLoadingRules{ExplicitPath: path}
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, nil).ClientConfig()
@@ -55,9 +57,10 @@ func askWithKube(ctx context.Context, path string) (loading, asking error) {
 	return nil, client.Ping(ctx)
 }
 
-// TestClientsTakeTheSameKubeconfigs has client-go and package kube load each sample, ask a server, and compares what the server
-// and the credential plugin receive. A difference has a row in docs/compatibility.md, and a row has a difference.
-func TestClientsTakeTheSameKubeconfigs(t *testing.T) {
+// TestClientsAcceptSameKubeconfigs loads each sample with client-go and package kube, makes a request, and compares
+// what the server and the credential plugin receive. Every difference must have a row in docs/compatibility.md, and
+// every row a difference.
+func TestClientsAcceptSameKubeconfigs(t *testing.T) {
 	corpus := slices.Concat(textSamples, contextSamples, serverSamples, userSamples, execSamples)
 	if len(corpus) < 150 {
 		t.Errorf("the corpus has %d samples", len(corpus))
@@ -82,7 +85,7 @@ func TestClientsTakeTheSameKubeconfigs(t *testing.T) {
 	}
 	for _, row := range slices.Sorted(maps.Keys(rows)) {
 		if !used[row] {
-			t.Errorf("docs/compatibility.md has the row %q, of which there is no sample", row)
+			t.Errorf("docs/compatibility.md has the row %q, which has no sample", row)
 		}
 	}
 }
@@ -92,23 +95,23 @@ func compare(t *testing.T, b *bench, s sample, rows map[string]bool) {
 	peer := b.outcome(t, askWithClientGo, path)
 	ours := b.outcome(t, askWithKube, path)
 	if ours.kind() != s.want {
-		t.Errorf("pkg/kube: %s, want it %s", ours, s.want)
+		t.Errorf("pkg/kube: %s, want %s", ours, s.want)
 	}
 	same := peer.kind() == ours.kind() && peer.received == ours.received
 	switch {
 	case same && s.row != "":
 		t.Errorf("no difference, but docs/compatibility.md has the row %q\nboth:      %s", s.row, ours)
 	case !same && s.row == "":
-		t.Errorf("a difference that is not documented\nclient-go: %s\npkg/kube:  %s", peer, ours)
+		t.Errorf("an undocumented difference\nclient-go: %s\npkg/kube:  %s", peer, ours)
 	case s.row != "" && !rows[s.row]:
 		t.Errorf("docs/compatibility.md has no row %q", s.row)
 	}
 }
 
-// result is what a client makes of a kubeconfig.
+// result is the result of a client for a kubeconfig.
 type result struct {
 	loading, asking error
-	// received is what the servers, the proxy and the credential plugin received.
+	// received is the input of the servers, the proxy and the credential plugin.
 	received string
 }
 
@@ -170,7 +173,7 @@ func documentedDifferences(t *testing.T) map[string]bool {
 	return rows
 }
 
-// literal is a kubeconfig whose token is a block scalar of a kind.
+// literal returns a kubeconfig whose token is a block scalar of some kind.
 func literal(kind string) string {
 	return swap(block, "token: a.b.c\n", fmt.Sprintf("token: %s\n        a.b.c\n", kind))
 }
@@ -188,7 +191,7 @@ func crlf(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }
 
 func long(n int) string { return strings.Repeat("x", n) }
 
-// utf16 in front of a sample of ASCII has it encoded in UTF-16 with a byte order mark.
+// utf16 is a prefix: a sample that begins with it is encoded in UTF-16 with a byte order mark.
 const utf16 = "\xff\xfe"
 
 func encoded(text string) string {

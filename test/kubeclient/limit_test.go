@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kubeclient_test
 
 import (
@@ -8,9 +10,9 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// TestALimitedClientSendsABurstAndThenWaits gives it a rate at which the next request would come after the end of its context:
-// the client says so at once.
-func TestALimitedClientSendsABurstAndThenWaits(t *testing.T) {
+// TestLimitedClientSendsBurst uses a rate at which the next request would exceed the deadline of its context. The
+// client must fail immediately.
+func TestLimitedClientSendsBurst(t *testing.T) {
 	s := cluster(t)
 	for _, c := range []struct {
 		qps          float32

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kubeclient_test
 
 import (
@@ -12,7 +14,7 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-func TestLoadTakesAGoodKubeconfig(t *testing.T) {
+func TestLoadAcceptsValidKubeconfig(t *testing.T) {
 	s := cluster(t)
 	client := admin(t, s)
 	if client.Host() != s.URL() {
@@ -23,7 +25,7 @@ func TestLoadTakesAGoodKubeconfig(t *testing.T) {
 	}
 }
 
-func TestLoadReadsFilesBesideTheKubeconfig(t *testing.T) {
+func TestLoadReadsReferencedFiles(t *testing.T) {
 	s := cluster(t)
 	var ca, cert, key []byte
 	file := kubeconfig(t, s, func(c *clientcmdapi.Cluster, u *clientcmdapi.AuthInfo) {
@@ -43,16 +45,18 @@ func TestLoadReadsFilesBesideTheKubeconfig(t *testing.T) {
 	}
 }
 
-func TestLoadOfAnUnusableKubeconfigNamesItAndTheCure(t *testing.T) {
+func TestLoadErrorNamesKubeconfigAndRemedy(t *testing.T) {
 	const token = "hunter2-7c0ffee5"
 	for name, content := range map[string]string{
-		"garbage":          "\x00\x01" + token,
-		"no YAML":          "users: [" + token,
-		"no kubeconfig":    "- " + token,
-		"empty":            "",
-		"no context":       "{apiVersion: v1, kind: Config, users: [{name: a, user: {token: " + token + "}}]}",
-		"unknown cluster":  "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: {cluster: a, user: a}}], users: [{name: a, user: {token: " + token + "}}]}",
-		"broken CA":        "{apiVersion: v1, kind: Config, clusters: [{name: a, cluster: {server: x, certificate-authority-data: " + token + "}}]}",
+		"garbage":       "\x00\x01" + token,
+		"no YAML":       "users: [" + token,
+		"no kubeconfig": "- " + token,
+		"empty":         "",
+		"no context":    "{apiVersion: v1, kind: Config, users: [{name: a, user: {token: " + token + "}}]}",
+		"unknown cluster": "{apiVersion: v1, kind: Config, current-context: a, contexts: [{name: a, context: " +
+			"{cluster: a, user: a}}], users: [{name: a, user: {token: " + token + "}}]}",
+		"broken CA": "{apiVersion: v1, kind: Config, clusters: [{name: a, cluster: {server: x, " +
+			"certificate-authority-data: " + token + "}}]}",
 		"token of no text": "{apiVersion: v1, kind: Config, users: [{name: a, user: {token: [" + token + "]}}]}",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -61,7 +65,7 @@ func TestLoadOfAnUnusableKubeconfigNamesItAndTheCure(t *testing.T) {
 			_, err := kube.Load(file, userAgent)
 			wantError(t, name, err, kube.ErrKubeconfig, file, "install container")
 			if err != nil && strings.Contains(err.Error(), token) {
-				t.Errorf("%q has the token", err)
+				t.Errorf("%q contains the token", err)
 			}
 		})
 	}

@@ -1,5 +1,6 @@
-// Package kubeclient_test runs the client of package kube against the real API server, and against what stands in its
-// place when things go wrong.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kubeclient_test runs the client of package kube against the real API server, and against faulty servers.
 package kubeclient_test
 
 import (
@@ -34,13 +35,13 @@ func cluster(t *testing.T) *apiserver.Server {
 	return s
 }
 
-// crds are applied once, by the first test that asks for them.
+// crds are applied once, by the first test that needs them.
 var crds struct {
 	sync.Once
 	err error
 }
 
-// admin returns a client of the administrator.
+// admin returns a client with the administrator's credentials.
 func admin(t *testing.T, s *apiserver.Server) *kube.Client {
 	t.Helper()
 	return load(t, s.Kubeconfig())
@@ -55,7 +56,7 @@ func load(t *testing.T, file string) *kube.Client {
 	return client
 }
 
-// kubeconfig writes the administrator's kubeconfig with a change to its one cluster and its one user.
+// kubeconfig writes the administrator's kubeconfig with changes to its cluster and user.
 func kubeconfig(t *testing.T, s *apiserver.Server, change func(*clientcmdapi.Cluster, *clientcmdapi.AuthInfo)) string {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(s.Kubeconfig())
@@ -71,13 +72,15 @@ func kubeconfig(t *testing.T, s *apiserver.Server, change func(*clientcmdapi.Clu
 	return file
 }
 
-// at returns a client of the administrator whose server is at another address.
+// at returns a client of the administrator for a server at another address.
 func at(t *testing.T, s *apiserver.Server, address string) *kube.Client {
 	t.Helper()
-	return load(t, kubeconfig(t, s, func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) { c.Server = "https://" + address }))
+	return load(t, kubeconfig(t, s, func(c *clientcmdapi.Cluster, _ *clientcmdapi.AuthInfo) {
+		c.Server = "https://" + address
+	}))
 }
 
-// reservations is a kind of objects that nothing else writes.
+// reservations is a kind of object that no other test writes.
 func reservations(c *kube.Client) kube.Objects[spec.IPReservation] {
 	return kube.NewObjects[spec.IPReservation](c, spec.GroupVersion, spec.IPReservations)
 }
@@ -99,7 +102,7 @@ func create(t *testing.T, c *kube.Client, name string, cidrs ...string) *kube.Ob
 	return o
 }
 
-// wantError checks what an error wraps and what it says.
+// wantError checks which error is wrapped, and parts of the message.
 func wantError(t *testing.T, what string, err, target error, says ...string) {
 	t.Helper()
 	if !errors.Is(err, target) {
@@ -108,7 +111,7 @@ func wantError(t *testing.T, what string, err, target error, says ...string) {
 	}
 	for _, text := range says {
 		if !strings.Contains(err.Error(), text) {
-			t.Errorf("%s: %q does not say %q", what, err, text)
+			t.Errorf("%s: %q does not contain %q", what, err, text)
 		}
 	}
 }

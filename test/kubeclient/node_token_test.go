@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kubeclient_test
 
 import (
@@ -19,8 +21,8 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// TestTokenBoundToANodeEndsWithTheNode requests tokens from a real API server, as install does.
-func TestTokenBoundToANodeEndsWithTheNode(t *testing.T) {
+// TestNodeBoundTokenEndsWithNode requests tokens from a real API server, as install does.
+func TestNodeBoundTokenEndsWithNode(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
 	do(t, s.CreateServiceAccount(ctx, "default", "node-bound"))
 	node, err := s.Client().CoreV1().Nodes().
@@ -46,7 +48,7 @@ func TestTokenBoundToANodeEndsWithTheNode(t *testing.T) {
 	wantError(t, "as the account", err, kube.ErrForbidden, "system:serviceaccount:default:node-bound")
 
 	do(t, s.Client().CoreV1().Nodes().Delete(ctx, "bound-1", metav1.DeleteOptions{}))
-	// The server caches for some seconds that a token is valid.
+	// The server caches a successful token review for some seconds.
 	for range 300 {
 		if err = issuer.Accepted(ctx, file); errors.Is(err, credentials.ErrRefused) {
 			break
@@ -68,7 +70,7 @@ func TestTokenBoundToANodeEndsWithTheNode(t *testing.T) {
 	}
 }
 
-// boundNode returns what the claims of a token say of a node.
+// boundNode returns the node in the claims of a token.
 func boundNode(t *testing.T, token string) (name, uid string) {
 	t.Helper()
 	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kubeclient_test
 
 import (
@@ -12,9 +14,11 @@ import (
 
 const otherUID = "00000000-0000-0000-0000-000000000000"
 
-func TestAnnotatePodSetsAnnotationsAndKeepsTheOthers(t *testing.T) {
+func TestAnnotatePodKeepsOtherAnnotations(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
-	pod, err := s.CreatePod(ctx, "n", "default", "annotated", func(p *corev1.Pod) { p.Annotations = map[string]string{"kept": "1", "changed": "old"} })
+	pod, err := s.CreatePod(ctx, "n", "default", "annotated", func(p *corev1.Pod) {
+		p.Annotations = map[string]string{"kept": "1", "changed": "old"}
+	})
 	do(t, err)
 	client := admin(t, s)
 	read, err := client.Pod(ctx, "default", "annotated")
@@ -22,9 +26,11 @@ func TestAnnotatePodSetsAnnotationsAndKeepsTheOthers(t *testing.T) {
 	if diff := cmp.Diff(map[string]string{"kept": "1", "changed": "old"}, read.Annotations); diff != "" {
 		t.Errorf("annotations as read (-want +got):\n%s", diff)
 	}
-	do(t, client.AnnotatePod(ctx, "default", read, map[string]*string{"changed": new("new"), "added": new("10.0.0.5/32")}))
-	// Without a resourceVersion the UID alone counts.
-	do(t, client.AnnotatePod(ctx, "default", kube.Meta{Name: "annotated", UID: string(pod.UID)}, map[string]*string{"added": new("")}))
+	do(t, client.AnnotatePod(ctx, "default", read,
+		map[string]*string{"changed": new("new"), "added": new("10.0.0.5/32")}))
+	// Without a resourceVersion only the UID must match.
+	do(t, client.AnnotatePod(ctx, "default", kube.Meta{Name: "annotated", UID: string(pod.UID)},
+		map[string]*string{"added": new("")}))
 
 	after, err := s.Client().CoreV1().Pods("default").Get(ctx, "annotated", metav1.GetOptions{})
 	do(t, err)
@@ -36,7 +42,7 @@ func TestAnnotatePodSetsAnnotationsAndKeepsTheOthers(t *testing.T) {
 	}
 }
 
-func TestAnnotatePodLeavesAnotherPodAndAChangedOneAlone(t *testing.T) {
+func TestAnnotatePodRejectsOtherOrChangedPod(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
 	pod, err := s.CreatePod(ctx, "n", "default", "guarded")
 	do(t, err)
@@ -45,7 +51,8 @@ func TestAnnotatePodLeavesAnotherPodAndAChangedOneAlone(t *testing.T) {
 
 	err = client.AnnotatePod(ctx, "default", kube.Meta{Name: "guarded", UID: otherUID}, mark)
 	wantError(t, "another UID", err, kube.ErrConflict, "annotate pod default/guarded", "another object of that name")
-	err = client.AnnotatePod(ctx, "default", kube.Meta{Name: "guarded", UID: otherUID, ResourceVersion: pod.ResourceVersion}, mark)
+	err = client.AnnotatePod(ctx, "default",
+		kube.Meta{Name: "guarded", UID: otherUID, ResourceVersion: pod.ResourceVersion}, mark)
 	wantError(t, "another UID at the same version", err, kube.ErrConflict)
 
 	stale := kube.Meta{Name: "guarded", UID: string(pod.UID), ResourceVersion: pod.ResourceVersion}

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kubeclient_test
 
 import (
@@ -26,7 +28,7 @@ import (
 
 var record = flag.Bool("record", false, "write what the API server answers to testdata/answers")
 
-// recorded is an answer of the API server, as a file in testdata/answers has it.
+// recorded is a response of the API server, as a file in testdata/answers contains it.
 type recorded struct {
 	Status     int
 	Type       string
@@ -34,10 +36,11 @@ type recorded struct {
 	Body       string
 }
 
-// asked is a request to the API server whose answer is recorded.
+// asked is a request to the API server whose response is recorded.
 type asked struct {
 	name, method, path string
-	// content, accept and body are those of the request. user is the administrator, "anyone" without rights, or "nobody".
+	// content, accept and body are those of the request. user is the administrator, "anyone" without rights, or
+	// "nobody".
 	content, accept, body, user string
 }
 
@@ -49,12 +52,12 @@ const (
 	pods    = "/api/v1/namespaces/answers/pods"
 )
 
-// object is an IPReservation as JSON.
+// object returns an IPReservation as JSON.
 func object(metadata, cidr string) string {
 	return fmt.Sprintf(`{"apiVersion":"crd.projectcalico.org/v1","kind":"IPReservation","metadata":{%s},"spec":{"reservedCIDRs":[%q]}}`, metadata, cidr)
 }
 
-// questions are what is asked of the real API server, in this order.
+// questions are the requests to the real API server, in this order.
 func questions(uid, version string) []asked {
 	const configMap = `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`
 	stored := `"name":"answers","uid":"` + uid + `","resourceVersion":"` + version + `"`
@@ -68,21 +71,33 @@ func questions(uid, version string) []asked {
 		{name: "list", path: objects + "?labelSelector=a%3Db"},
 		{name: "get-metadata", path: pods + "/web", accept: meta},
 		{name: "update", method: "PUT", path: objects + "/answers", body: object(stored, "10.1.0.0/24"), accept: meta},
-		{name: "patch", method: "PATCH", path: pods + "/web/status", content: merge, accept: meta, body: `{"metadata":{"annotations":{"a":"b"}}}`},
+		{
+			name: "patch", method: "PATCH", path: pods + "/web/status", content: merge, accept: meta,
+			body: `{"metadata":{"annotations":{"a":"b"}}}`,
+		},
 
 		{name: "get-missing", path: objects + "/missing"},
 		{name: "get-missing-metadata", path: pods + "/missing", accept: meta},
 		{name: "get-missing-namespace", path: "/api/v1/namespaces/missing", accept: meta},
 		{name: "get-missing-node", path: "/api/v1/nodes/missing", accept: meta},
 		{name: "get-in-missing-namespace", path: "/api/v1/namespaces/missing/pods/web", accept: meta},
-		{name: "update-missing", method: "PUT", path: objects + "/missing", body: object(`"name":"missing","resourceVersion":"1"`, "10.0.0.0/24")},
+		{
+			name: "update-missing", method: "PUT", path: objects + "/missing",
+			body: object(`"name":"missing","resourceVersion":"1"`, "10.0.0.0/24"),
+		},
 		{name: "delete-missing", method: "DELETE", path: objects + "/missing"},
 		{name: "patch-missing", method: "PATCH", path: pods + "/missing/status", content: merge, body: `{}`},
-		{name: "create-in-missing-namespace", method: "POST", path: "/api/v1/namespaces/missing/configmaps", body: configMap},
+		{
+			name: "create-in-missing-namespace", method: "POST", path: "/api/v1/namespaces/missing/configmaps",
+			body: configMap,
+		},
 
 		{name: "list-unknown-resource", path: group + "/things"},
 		{name: "get-unknown-resource", path: group + "/things/answers"},
-		{name: "create-unknown-resource", method: "POST", path: group + "/things", body: object(`"name":"a"`, "10.0.0.0/24")},
+		{
+			name: "create-unknown-resource", method: "POST", path: group + "/things",
+			body: object(`"name":"a"`, "10.0.0.0/24"),
+		},
 		{name: "get-unknown-group", path: "/apis/things.test/v1/things/answers"},
 		{name: "get-unknown-version", path: "/apis/crd.projectcalico.org/v9/ipreservations/answers"},
 		{name: "get-unknown-core-resource", path: "/api/v1/namespaces/answers/things/web"},
@@ -91,29 +106,60 @@ func questions(uid, version string) []asked {
 
 		{name: "create-existing", method: "POST", path: objects, body: object(`"name":"answers"`, "10.0.0.0/24")},
 		{name: "update-stale", method: "PUT", path: objects + "/answers", body: object(stale, "10.2.0.0/24")},
-		{name: "update-other-uid", method: "PUT", path: objects + "/answers", body: object(`"name":"answers","uid":"00000000-0000-0000-0000-000000000000"`, "10.0.0.0/24")},
-		{name: "delete-other-uid", method: "DELETE", path: objects + "/answers", body: conditions(`"uid":"00000000-0000-0000-0000-000000000000"`)},
+		{
+			name: "update-other-uid", method: "PUT", path: objects + "/answers",
+			body: object(`"name":"answers","uid":"00000000-0000-0000-0000-000000000000"`, "10.0.0.0/24"),
+		},
+		{
+			name: "delete-other-uid", method: "DELETE", path: objects + "/answers",
+			body: conditions(`"uid":"00000000-0000-0000-0000-000000000000"`),
+		},
 		{name: "delete-stale", method: "DELETE", path: objects + "/answers", body: conditions(`"resourceVersion":"1"`)},
-		{name: "patch-other-uid", method: "PATCH", path: pods + "/web/status", content: merge, body: `{"metadata":{"uid":"00000000-0000-0000-0000-000000000000"}}`},
-		{name: "patch-stale", method: "PATCH", path: pods + "/web/status", content: merge, body: `{"metadata":{"resourceVersion":"1","annotations":{"a":"c"}}}`},
+		{
+			name: "patch-other-uid", method: "PATCH", path: pods + "/web/status", content: merge,
+			body: `{"metadata":{"uid":"00000000-0000-0000-0000-000000000000"}}`,
+		},
+		{
+			name: "patch-stale", method: "PATCH", path: pods + "/web/status", content: merge,
+			body: `{"metadata":{"resourceVersion":"1","annotations":{"a":"c"}}}`,
+		},
 
 		{name: "create-against-schema", method: "POST", path: objects, body: object(`"name":"bad"`, "no CIDR")},
 		{name: "create-bad-name", method: "POST", path: objects, body: object(`"name":"Bad_Name"`, "10.0.0.0/24")},
-		{name: "update-other-name", method: "PUT", path: objects + "/answers", body: object(`"name":"other","resourceVersion":"1"`, "10.0.0.0/24")},
+		{
+			name: "update-other-name", method: "PUT", path: objects + "/answers",
+			body: object(`"name":"other","resourceVersion":"1"`, "10.0.0.0/24"),
+		},
 		{name: "create-no-json", method: "POST", path: objects, body: `{`},
-		{name: "create-too-large", method: "POST", path: objects, body: object(`"name":"large","annotations":{"a":"`+strings.Repeat("x", 4<<20)+`"}`, "10.0.0.0/24")},
+		{
+			name: "create-too-large", method: "POST", path: objects,
+			body: object(`"name":"large","annotations":{"a":"`+strings.Repeat("x", 4<<20)+`"}`, "10.0.0.0/24"),
+		},
 		{name: "list-bad-selector", path: objects + "?labelSelector=%21%21"},
-		{name: "patch-test-fails", method: "PATCH", path: pods + "/web/status", content: "application/json-patch+json", body: `[{"op":"test","path":"/metadata/annotations/a","value":"x"}]`},
+		{
+			name: "patch-test-fails", method: "PATCH", path: pods + "/web/status",
+			content: "application/json-patch+json",
+			body:    `[{"op":"test","path":"/metadata/annotations/a","value":"x"}]`,
+		},
 
 		{name: "unauthorized", path: objects + "/answers", user: "nobody"},
 		{name: "forbidden-get", path: objects + "/answers", user: "anyone"},
 		{name: "forbidden-list", path: objects, user: "anyone"},
-		{name: "forbidden-patch", method: "PATCH", path: pods + "/web/status", content: merge, body: `{}`, user: "anyone"},
+		{
+			name: "forbidden-patch", method: "PATCH", path: pods + "/web/status", content: merge, body: `{}`,
+			user: "anyone",
+		},
 
 		{name: "create", method: "POST", path: objects, body: object(`"name":"answers-new"`, "10.0.0.0/24")},
-		{name: "method-not-allowed", method: "POST", path: pods + "/web", body: `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"}}`},
+		{
+			name: "method-not-allowed", method: "POST", path: pods + "/web",
+			body: `{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web"}}`,
+		},
 		{name: "not-acceptable", path: objects + "/answers", accept: "text/html"},
-		{name: "unsupported-media-type", method: "PATCH", path: objects + "/answers", content: "text/plain", body: `{}`},
+		{
+			name: "unsupported-media-type", method: "PATCH", path: objects + "/answers", content: "text/plain",
+			body: `{}`,
+		},
 		{name: "list-bad-continue", path: objects + "?limit=1&continue=bm9uc2Vuc2U"},
 		{name: "version-of-the-future", path: objects + "?resourceVersion=999999999&resourceVersionMatch=NotOlderThan"},
 
@@ -121,8 +167,8 @@ func questions(uid, version string) []asked {
 	}
 }
 
-// TestRecordedAnswersAreThoseOfTheAPIServer asks again, and compares all but what is another each time.
-func TestRecordedAnswersAreThoseOfTheAPIServer(t *testing.T) {
+// TestRecordedResponsesMatchAPIServer repeats the requests and compares everything that does not vary.
+func TestRecordedResponsesMatchAPIServer(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
 	do(t, s.CreateNamespace(ctx, "answers"))
 	do(t, s.CreateServiceAccount(ctx, "answers", "anyone"))
@@ -138,7 +184,8 @@ func TestRecordedAnswersAreThoseOfTheAPIServer(t *testing.T) {
 	for _, q := range questions(stored.Metadata.UID, stored.Metadata.ResourceVersion) {
 		compareRecorded(t, q.name, q.ask(t, clients[q.user], s.URL()))
 	}
-	compareRecorded(t, "http-without-tls", asked{path: "/version"}.ask(t, http.DefaultClient, strings.Replace(s.URL(), "https", "http", 1)))
+	compareRecorded(t, "http-without-tls",
+		asked{path: "/version"}.ask(t, http.DefaultClient, strings.Replace(s.URL(), "https", "http", 1)))
 	compareRecorded(t, "create-while-definition-goes", whileDefinitionGoes(t, s, clients[""]))
 	compareRecorded(t, "version", asked{path: "/version"}.ask(t, clients[""], s.URL()))
 }
@@ -172,10 +219,14 @@ func (q asked) ask(t *testing.T, client *http.Client, server string) recorded {
 	defer answer.Body.Close()
 	body, err := io.ReadAll(answer.Body)
 	do(t, err)
-	return recorded{answer.StatusCode, answer.Header.Get("Content-Type"), answer.Header.Get("Retry-After"), string(body)}
+	return recorded{
+		answer.StatusCode, answer.Header.Get("Content-Type"), answer.Header.Get("Retry-After"),
+		string(body),
+	}
 }
 
-// whileDefinitionGoes creates an object of a kind whose CustomResourceDefinition is being deleted, and is held by an object.
+// whileDefinitionGoes creates an object of a kind whose CustomResourceDefinition is being deleted, but still has an
+// object.
 func whileDefinitionGoes(t *testing.T, s *apiserver.Server, client *http.Client) recorded {
 	t.Helper()
 	ctx := t.Context()
@@ -184,7 +235,10 @@ func whileDefinitionGoes(t *testing.T, s *apiserver.Server, client *http.Client)
 		"versions":[{"name":"v1","served":true,"storage":true,"schema":{"openAPIV3Schema":{"type":"object"}}}]}}`
 	var crd unstructured.Unstructured
 	do(t, json.Unmarshal([]byte(definition), &crd.Object))
-	definitions := s.Dynamic().Resource(schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"})
+	definitions := s.Dynamic().Resource(schema.GroupVersionResource{
+		Group: "apiextensions.k8s.io", Version: "v1",
+		Resource: "customresourcedefinitions",
+	})
 	_, err := definitions.Create(ctx, &crd, metav1.CreateOptions{})
 	do(t, err)
 	body := func(name string) string {
@@ -207,7 +261,7 @@ func whileDefinitionGoes(t *testing.T, s *apiserver.Server, client *http.Client)
 	return last
 }
 
-// compareRecorded compares an answer with the recorded one, or records it.
+// compareRecorded compares a response with the recorded one, or records it.
 func compareRecorded(t *testing.T, name string, got recorded) {
 	t.Helper()
 	got.Body = steady(got.Body)
@@ -224,7 +278,8 @@ func compareRecorded(t *testing.T, name string, got recorded) {
 	want, err := readRecorded(file)
 	do(t, err)
 	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("%s: the API server answers otherwise now; record it again with -record (-recorded +now):\n%s", name, diff)
+		t.Errorf("%s: the response of the API server has changed; record it again with -record (-recorded +now):\n%s",
+			name, diff)
 	}
 }
 
@@ -239,7 +294,7 @@ func readRecorded(file string) (r recorded, err error) {
 	return r, err
 }
 
-// steady replaces what is another in each run, and takes out managedFields, whose order is.
+// steady replaces values that vary between runs, and removes managedFields, whose order varies.
 func steady(body string) string {
 	var object map[string]any
 	if strings.Contains(body, `"managedFields"`) && json.Unmarshal([]byte(body), &object) == nil {

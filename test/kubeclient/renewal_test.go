@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kubeclient_test
 
 import (
@@ -15,13 +17,13 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// differencesInTime are the rows on what happens after a kubeconfig is loaded, with the test of each.
+// differencesInTime are the rows about the time after a kubeconfig is loaded, with their tests.
 var differencesInTime = map[string]string{
 	rowRetry:        "TestClientsRenewCredentials",
 	rowExpiration:   "TestClientsRenewCredentials",
 	rowTokenCache:   "TestClientsRenewCredentials",
 	rowRedirect:     "TestClientsFollowRedirects",
-	rowPluginStderr: "TestClientsShowWhatACredentialPluginWrites",
+	rowPluginStderr: "TestCredentialPluginStandardError",
 }
 
 // session is a client that makes several requests.
@@ -45,42 +47,62 @@ func sessions(t *testing.T, path string) map[string]func() session {
 func TestClientsRenewCredentials(t *testing.T) {
 	for name, c := range map[string]struct {
 		user string
-		// refuse is the token that the server answers with 401.
+		// refuse is the token that the server rejects with 401.
 		refuse string
-		// between is done between the requests.
+		// between runs between the requests.
 		between func(dir string) error
-		// tokens are those that the server receives from a client, and failed the numbers of the requests that fail.
+		// tokens are the tokens that the server receives from a client; failed are the numbers of the failing requests.
 		tokens map[string][]string
 		failed map[string][]int
 	}{
 		"a credential plugin": {
-			user:   execV1 + "./plugin, args: [v1, count]}",
-			tokens: map[string][]string{"client-go": {"run-1", "run-1", "run-1"}, "pkg/kube": {"run-1", "run-1", "run-1"}},
+			user: execV1 + "./plugin, args: [v1, count]}",
+			tokens: map[string][]string{
+				"client-go": {"run-1", "run-1", "run-1"},
+				"pkg/kube":  {"run-1", "run-1", "run-1"},
+			},
 		},
 		rowRetry: {
 			user: execV1 + "./plugin, args: [v1, count]}", refuse: "run-1",
-			tokens: map[string][]string{"client-go": {"run-1", "run-2", "run-2"}, "pkg/kube": {"run-1", "run-2", "run-2", "run-2"}},
+			tokens: map[string][]string{
+				"client-go": {"run-1", "run-2", "run-2"},
+				"pkg/kube":  {"run-1", "run-2", "run-2", "run-2"},
+			},
 			failed: map[string][]int{"client-go": {0}},
 		},
-		// client-go runs the plugin for the handshake, too.
+		// client-go also runs the plugin for the handshake.
 		rowExpiration: {
-			user:   execV1 + "./plugin, args: [v1, expired]}",
-			tokens: map[string][]string{"client-go": {"run-1", "run-3", "run-4"}, "pkg/kube": {"run-1", "run-1", "run-1"}},
+			user: execV1 + "./plugin, args: [v1, expired]}",
+			tokens: map[string][]string{
+				"client-go": {"run-1", "run-3", "run-4"},
+				"pkg/kube":  {"run-1", "run-1", "run-1"},
+			},
 		},
 		rowTokenCache: {
-			user:    "tokenFile: token",
-			between: func(dir string) error { return os.WriteFile(filepath.Join(dir, "token"), []byte("renewed\n"), 0o600) },
-			tokens:  map[string][]string{"client-go": {"from-file", "from-file", "from-file"}, "pkg/kube": {"from-file", "renewed", "renewed"}},
+			user: "tokenFile: token",
+			between: func(dir string) error {
+				return os.WriteFile(filepath.Join(dir, "token"), []byte("renewed\n"), 0o600)
+			},
+			tokens: map[string][]string{
+				"client-go": {"from-file", "from-file", "from-file"},
+				"pkg/kube":  {"from-file", "renewed", "renewed"},
+			},
 		},
 		"401 for the token of a file": {
 			user: "tokenFile: token", refuse: "from-file",
-			tokens: map[string][]string{"client-go": {"from-file", "from-file", "from-file"}, "pkg/kube": {"from-file", "from-file", "from-file"}},
+			tokens: map[string][]string{
+				"client-go": {"from-file", "from-file", "from-file"},
+				"pkg/kube":  {"from-file", "from-file", "from-file"},
+			},
 			failed: map[string][]int{"client-go": {0, 1, 2}, "pkg/kube": {0, 1, 2}},
 		},
 		"a tokenFile that is emptied": {
 			user:    "tokenFile: token",
 			between: func(dir string) error { return os.WriteFile(filepath.Join(dir, "token"), nil, 0o600) },
-			tokens:  map[string][]string{"client-go": {"from-file", "from-file", "from-file"}, "pkg/kube": {"from-file", "from-file", "from-file"}},
+			tokens: map[string][]string{
+				"client-go": {"from-file", "from-file", "from-file"},
+				"pkg/kube":  {"from-file", "from-file", "from-file"},
+			},
 		},
 	} {
 		for _, who := range []string{"client-go", "pkg/kube"} {
@@ -141,7 +163,7 @@ func TestClientsFollowRedirects(t *testing.T) {
 	}
 }
 
-func TestClientsShowWhatACredentialPluginWrites(t *testing.T) {
+func TestCredentialPluginStandardError(t *testing.T) {
 	for who, want := range map[string]bool{"client-go": true, "pkg/kube": false} {
 		t.Run(who, func(t *testing.T) {
 			b := newBench(t)
@@ -164,8 +186,8 @@ func TestClientsShowWhatACredentialPluginWrites(t *testing.T) {
 	}
 }
 
-// TestErrorsHaveTheInstallHint: the message about a credential plugin that is missing has the hint, as that of client-go.
-func TestErrorsHaveTheInstallHint(t *testing.T) {
+// TestErrorsHaveInstallHint: the error about a missing credential plugin contains the hint, as in client-go.
+func TestErrorsHaveInstallHint(t *testing.T) {
 	b := newBench(t)
 	path := b.write(t, kc(verified, execV1+"./nowhere, installHint: 'the hint'}"))
 	client, err := kube.Load(path, userAgent)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package kubeclient_test
 
 import (
@@ -17,7 +19,7 @@ import (
 	"calico-cni/test/apiserver"
 )
 
-// proxy passes connections on to the API server, and counts them and what the server answers.
+// proxy forwards connections to the API server. It counts them and the bytes of the responses.
 type proxy struct {
 	address     string
 	connections atomic.Int64
@@ -55,7 +57,7 @@ func (p *proxy) pass(in net.Conn, server string) {
 	_, _ = io.Copy(in, io.TeeReader(out, counter{&p.answered}))
 }
 
-// counter counts what is written to it.
+// counter counts the bytes written to it.
 type counter struct{ n *atomic.Int64 }
 
 func (c counter) Write(p []byte) (int, error) {
@@ -74,7 +76,7 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-// quiet is a log that goes where the test's own goes.
+// quiet returns a logger that writes to the test's log.
 func quiet(t *testing.T) *log.Logger { return log.New(t.Output(), "", 0) }
 
 func TestFirstParallelRoundUsesOneConnection(t *testing.T) {
@@ -105,7 +107,7 @@ func TestFirstParallelRoundUsesOneConnection(t *testing.T) {
 	}
 }
 
-// fatPod has 100 KB of specification, and next to nothing of metadata.
+// fatPod has 100 KB of specification, but little metadata.
 func fatPod(pod *corev1.Pod) {
 	pod.Spec.Containers[0].Env = []corev1.EnvVar{{Name: "FAT", Value: strings.Repeat("0123456789", fat/10)}}
 	pod.Labels = map[string]string{"app": "fat"}
@@ -119,14 +121,17 @@ func TestPodsAreReadAndPatchedAsMetadataOnly(t *testing.T) {
 	do(t, err)
 	p := proxyTo(t, s)
 	client := at(t, s, p.address)
-	// The first request pays for the handshake.
+	// The first request includes the handshake.
 	_, err = client.Namespace(ctx, "default")
 	do(t, err)
 
 	before := p.answered.Load()
 	got, err := client.Pod(ctx, "default", "fat")
 	do(t, err)
-	want := kube.Meta{Name: "fat", UID: string(pod.UID), ResourceVersion: pod.ResourceVersion, Labels: map[string]string{"app": "fat"}}
+	want := kube.Meta{
+		Name: "fat", UID: string(pod.UID), ResourceVersion: pod.ResourceVersion,
+		Labels: map[string]string{"app": "fat"},
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
 	}
@@ -135,7 +140,7 @@ func TestPodsAreReadAndPatchedAsMetadataOnly(t *testing.T) {
 		t.Errorf("read and patch of a pod of %d bytes brought %d bytes, want metadata only", fat, n)
 	}
 
-	// The proxy would see a pod that came whole.
+	// Check that the proxy would notice a complete pod.
 	before = p.answered.Load()
 	whole := kube.NewResource[corev1.Namespace](client, "../api/v1/namespaces/default", "pods")
 	if _, err := whole.Get(ctx, "fat"); err != nil {
@@ -153,7 +158,8 @@ func TestNodesAndNamespacesAreReadAsMetadata(t *testing.T) {
 	client := admin(t, s)
 	node, err := client.Node(ctx, "metadata")
 	do(t, err)
-	if diff := cmp.Diff(map[string]string{"kubernetes.io/hostname": "metadata"}, node.Labels); diff != "" || node.Name != "metadata" {
+	if diff := cmp.Diff(map[string]string{"kubernetes.io/hostname": "metadata"}, node.Labels); diff != "" ||
+		node.Name != "metadata" {
 		t.Errorf("node %q, labels (-want +got):\n%s", node.Name, diff)
 	}
 	namespace, err := client.Namespace(ctx, "default")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package kubed provides the binary of test/kube, which is all of Kubernetes or its API server alone: built once for a
 // machine, and then found in a cache.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package machine runs a Linux machine in namespaces of this one: a first process that keeps services running, a network
 // with one uplink, control groups, and a file system that is the host's but for what programs write to. Cutting its power
 // ends all that ran on it; its disk stays, for the next boot.

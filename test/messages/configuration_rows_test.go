@@ -1,11 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package messages_test
 
 import (
 	"testing"
 
 	"calico-cni/conflist"
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/workload"
 )
 
@@ -90,7 +92,7 @@ func configurationRows() []row {
 				path := cluster(t).Kubeconfig()
 				return configured("ipam.assign_ipv4", "false", "kubernetes.kubeconfig", path)(t)
 			},
-			code: 7, says: "neither an IPv4 nor an IPv6 address", remedy: "set ipam.assign_ipv4 or ipam.assign_ipv6", kinds: []error{ipamplugin.ErrNoFamily},
+			code: 7, says: "neither an IPv4 nor an IPv6 address", remedy: "set ipam.assign_ipv4 or ipam.assign_ipv6", kinds: []error{nodeipam.ErrNoFamily},
 		},
 
 		{cause: "annotation that is no list", by: annotated(plain, "ipv4pools", "pool-a"), code: 7, says: "cni.projectcalico.org/ipv4pools of the pod", remedy: "want a JSON list of strings", kinds: []error{netconf.ErrAnnotation}},

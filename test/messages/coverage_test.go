@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package messages_test
 
 import (
@@ -8,9 +10,9 @@ import (
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/ipamplugin"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/pending"
 	"calico-cni/pkg/workload"
 )
@@ -21,7 +23,7 @@ var shown = []error{
 	dataplane.ErrNoNetNS, dataplane.ErrIfNameTaken, dataplane.ErrSpec, dataplane.ErrBroken, dataplane.ErrDenied, dataplane.ErrRouteConflict,
 	kube.ErrKubeconfig, kube.ErrNotFound, kube.ErrUnauthorized, kube.ErrForbidden, kube.ErrRefused, kube.ErrUnavailable, kube.ErrNotServed, kube.ErrMalformed,
 	ipam.ErrNoAddress, ipam.ErrAddrTaken, ipam.ErrNotReady, ipam.ErrMalformed, pool.ErrUnknownPool,
-	ipamplugin.ErrNoFamily, ipamplugin.ErrNotUp, ipamplugin.ErrNotHeld, ipamplugin.ErrCannotAdd, pending.ErrFull, hostlock.ErrBusy,
+	nodeipam.ErrNoFamily, nodeipam.ErrNotUp, nodeipam.ErrNotHeld, nodeipam.ErrCannotAdd, pending.ErrFull, hostlock.ErrBusy,
 }
 
 // unshown has the others, and why no row produces them.
@@ -31,14 +33,14 @@ var unshown = map[error]string{
 	dataplane.ErrPodsCutOff: "takes running pods whose forwarding is off; test/e2e tests it",
 	kube.ErrExists:          "the allocator handles it", kube.ErrConflict: "the allocator handles it", kube.ErrInvalid: "takes an object that the schema refuses; test/kubeclient tests it",
 	ipam.ErrNotFound: "the allocator handles it", ipam.ErrExists: "the allocator handles it", ipam.ErrConflict: "the allocator handles it",
-	ipam.ErrContended:          "takes 100 conflicts; pkg/ipam tests it",
-	ipam.ErrReleased:           "takes a DEL between two writes of an ADD; pkg/ipam tests it",
-	ipam.ErrHandleTaken:        "takes two containers whose IDs differ in case; pkg/ipam tests it",
-	pool.ErrInvalid:            "is the cause within a pool.ErrUnknownPool or a reason of an ipam.ErrNoAddress",
-	pending.ErrSuperseded:      "takes an ADD during a DEL; pkg/ipamplugin tests it",
-	pending.ErrVersion:         "takes a file of a newer version; pkg/pending tests it",
-	ipamplugin.ErrHeld:         "is logged, and the DEL succeeds",
-	ipamplugin.ErrOtherCluster: "takes a queued release of another cluster; pkg/ipamplugin tests it",
+	ipam.ErrContended:        "takes 100 conflicts; pkg/ipam tests it",
+	ipam.ErrReleased:         "takes a DEL between two writes of an ADD; pkg/ipam tests it",
+	ipam.ErrHandleTaken:      "takes two containers whose IDs differ in case; pkg/ipam tests it",
+	pool.ErrInvalid:          "is the cause within a pool.ErrUnknownPool or a reason of an ipam.ErrNoAddress",
+	pending.ErrSuperseded:    "takes an ADD during a DEL; pkg/nodeipam tests it",
+	pending.ErrVersion:       "takes a file of a newer version; pkg/pending tests it",
+	nodeipam.ErrHeld:         "is logged, and the DEL succeeds",
+	nodeipam.ErrOtherCluster: "takes a queued release of another cluster; pkg/nodeipam tests it",
 }
 
 // TestEveryShownErrorHasARow compares the lists with the rows; pkg/cnierr has the test that its table is complete.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package messages_test holds the messages of the plugins: what causes each, its CNI code, and the parts that name the cause
 // and the remedy. Each row produces its error by its real cause, through the code that the plugins run.
 package messages_test
@@ -19,6 +21,7 @@ import (
 	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/cnierr"
 	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/test/apiserver"
 )
 
@@ -49,7 +52,7 @@ type invocation struct {
 	stdin *string
 	env   map[string]string
 	// prepare is called with the plugin's directories before the call.
-	prepare func(t *testing.T, h ipamplugin.Host)
+	prepare func(t *testing.T, h nodeipam.Host)
 }
 
 // answer is what a call printed, and the error that the plugin returned.
@@ -80,9 +83,9 @@ func (i invocation) run(t *testing.T) outcome {
 func (i invocation) call(t *testing.T) (a answer) {
 	t.Helper()
 	dir := t.TempDir()
-	host := ipamplugin.Host{
+	host := nodeipam.Host{
 		Now: time.Now, ReadFile: safeopen.Read, Hostname: os.Hostname, UserAgent: "calico-cni-test",
-		OpenLog: ipamplugin.LogTo(&bytes.Buffer{}, time.Now), State: filepath.Join(dir, "state"), Keep: filepath.Join(dir, "keep"),
+		OpenLog: nodeipam.LogTo(&bytes.Buffer{}, time.Now), State: filepath.Join(dir, "state"), Keep: filepath.Join(dir, "keep"),
 	}
 	if i.prepare != nil {
 		i.prepare(t, host)

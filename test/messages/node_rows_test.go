@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package messages_test
 
 import (
@@ -10,19 +12,19 @@ import (
 
 	"calico-cni/internal/hostlock"
 	"calico-cni/internal/safeopen"
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/pending"
 )
 
 func nodeRows() []row {
 	return []row{
-		{cause: "no nodename file", by: configured("nodename_file_optional", false), code: 11, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{ipamplugin.ErrNotUp}},
+		{cause: "no nodename file", by: configured("nodename_file_optional", false), code: 11, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{nodeipam.ErrNotUp}},
 		{
 			cause: "nodename is a FIFO", by: func(t *testing.T) outcome {
 				path := filepath.Join(t.TempDir(), "nodename")
 				must(t, syscall.Mkfifo(path, 0o600))
 				return configured("nodename_file_optional", false, "nodename_file", path)(t)
-			}, code: 11, says: "is a FIFO", remedy: "remove it", kinds: []error{ipamplugin.ErrNotUp, safeopen.ErrNotRegular},
+			}, code: 11, says: "is a FIFO", remedy: "remove it", kinds: []error{nodeipam.ErrNotUp, safeopen.ErrNotRegular},
 		},
 		{
 			cause: "node name that no object can have", by: func(t *testing.T) outcome {
@@ -32,7 +34,7 @@ func nodeRows() []row {
 		{
 			cause: "STATUS without nodename file", by: func(t *testing.T) outcome {
 				return invocation{verb: "STATUS", changes: map[string]any{"nodename_file_optional": false}}.run(t)
-			}, code: 50, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{ipamplugin.ErrCannotAdd},
+			}, code: 50, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{nodeipam.ErrCannotAdd},
 		},
 		{
 			cause: "lock is held", by: func(t *testing.T) outcome {
@@ -59,7 +61,7 @@ func nodeRows() []row {
 		},
 		{
 			cause: "release cannot be queued", by: func(t *testing.T) outcome {
-				return invocation{verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": "/none"}, prepare: func(t *testing.T, h ipamplugin.Host) {
+				return invocation{verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": "/none"}, prepare: func(t *testing.T, h nodeipam.Host) {
 					must(t, os.WriteFile(h.Keep, nil, 0o600))
 				}}.run(t)
 			}, code: 11, says: "/none", remedy: "queue",
@@ -68,7 +70,7 @@ func nodeRows() []row {
 }
 
 // fill puts as many files of releases into the queue as it holds.
-func fill(t *testing.T, h ipamplugin.Host) {
+func fill(t *testing.T, h nodeipam.Host) {
 	dir := filepath.Join(h.Keep, "pending")
 	must(t, os.MkdirAll(dir, 0o700))
 	for n := range 4096 {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package messages_test
 
 import (
@@ -16,7 +18,7 @@ import (
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/ipamplugin"
+	"calico-cni/pkg/nodeipam"
 )
 
 // object is one of the datastore: its resource, its name and what it holds.
@@ -187,7 +189,7 @@ func poolRows() []row {
 					"kubernetes.kubeconfig": cluster(t).Kubeconfig(),
 					"prevResult":            map[string]any{"cniVersion": "1.1.0", "ips": []any{map[string]any{"address": "10.66.0.1/32"}}},
 				}}.run(t)
-			}, code: 103, says: "10.66.0.1", remedy: "delete the pod", kinds: []error{ipamplugin.ErrNotHeld},
+			}, code: 103, says: "10.66.0.1", remedy: "delete the pod", kinds: []error{nodeipam.ErrNotHeld},
 		},
 	}
 }

@@ -1,5 +1,7 @@
-// Package node plays a Kubernetes node without a kubelet, in a sandbox: it has the API server, an installation of the
-// plugins by `install`, and pods that are an object in the API and a network namespace.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package node simulates a Kubernetes node without a kubelet, in a sandbox: an API server, an installation of the
+// plugins by `install`, and pods, each an object in the API with a network namespace.
 package node
 
 import (
@@ -11,13 +13,17 @@ import (
 	"strings"
 )
 
-// Build builds the project's three binaries, as they are released, cnitool, and the plugins that they keep company with, into a directory.
+// Build builds the project's three binaries as they are released, cnitool, and plugins of other projects into a
+// directory.
 func Build(ctx context.Context, dir string) error {
 	root, err := output(ctx, ".", "go", "list", "-m", "-f", "{{.Dir}}", "calico-cni")
 	if err != nil {
 		return err
 	}
-	own := []string{"build", "-trimpath", "-ldflags", "-s -w -X calico-cni/internal/buildinfo.Version=test", "-o", dir + "/", "./cmd/..."}
+	own := []string{
+		"build", "-trimpath", "-ldflags", "-s -w -X calico-cni/internal/buildinfo.Version=test", "-o",
+		dir + "/", "./cmd/...",
+	}
 	if _, err := output(ctx, root, "go", own...); err != nil {
 		return err
 	}
@@ -35,7 +41,7 @@ func Build(ctx context.Context, dir string) error {
 	return err
 }
 
-// output runs a program in a directory and returns what it prints, without the last newline.
+// output runs a program in a directory and returns its output without the last newline.
 func output(ctx context.Context, dir, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package node
 
 import (
@@ -19,30 +21,30 @@ import (
 // Name is the node's name.
 const Name = "node-1"
 
-// Network is the name of the network that the default configuration makes.
+// Network is the name of the network in the default configuration.
 const Network = "k8s-pod-network"
 
 // Node is a node with the plugins installed.
 type Node struct {
 	Server *apiserver.Server
-	// Root is what the host's directories lie beneath.
+	// Root is the parent of the host's directories.
 	Root string
-	// Tools holds the binaries of Build.
+	// Tools contains the binaries of Build.
 	Tools string
 }
 
-// Options say how the node is made.
+// Options say how to create the node.
 type Options struct {
 	// Kubed is the binary of the API server, Tools the directory of Build.
 	Kubed, Tools string
 	// Deploy is the project's directory deploy.
 	Deploy string
-	// Dir is an empty directory for everything that the node keeps.
+	// Dir is an empty directory for all files of the node.
 	Dir string
 }
 
-// Start makes the node: network, API server, CRDs, service accounts with the chart's roles, and the
-// file by which a node agent says that it is up. Pools and the installation are for the caller.
+// Start creates the node: network, API server, CRDs, service accounts with the chart's roles, and the file with which a
+// node agent reports that it is running. The caller creates the pools and runs the installation.
 func Start(ctx context.Context, o Options) (*Node, error) {
 	if err := sandbox.Network(); err != nil {
 		return nil, err
@@ -90,19 +92,19 @@ func (n *Node) prepare(ctx context.Context, deploy string) error {
 	return os.WriteFile("/var/lib/calico/nodename", []byte(Name+"\n"), 0o644)
 }
 
-// BinDir is the node's directory of plugins.
+// BinDir returns the node's directory of plugins.
 func (n *Node) BinDir() string { return filepath.Join(n.Root, "opt/cni/bin") }
 
-// NetDir is the node's directory of network configurations.
+// NetDir returns the node's directory of network configurations.
 func (n *Node) NetDir() string { return filepath.Join(n.Root, "etc/cni/net.d") }
 
-// Kubeconfig is the plugins' kubeconfig.
+// Kubeconfig returns the path of the plugins' kubeconfig.
 func (n *Node) Kubeconfig() string { return filepath.Join(n.NetDir(), "calico-kubeconfig") }
 
-// account is where the kubelet mounts a pod's service account.
+// account is the directory where the kubelet mounts a pod's service account.
 const account = "/run/secrets/kubernetes.io/serviceaccount"
 
-// Install runs the binary `install` as its init container would be run, and returns the log.
+// Install runs the binary `install` as in its init container and returns the log.
 func (n *Node) Install(ctx context.Context, settings ...string) (string, error) {
 	cmd, err := n.Installer(ctx, settings...)
 	if err != nil {
@@ -115,8 +117,8 @@ func (n *Node) Install(ctx context.Context, settings ...string) (string, error) 
 	return string(out), nil
 }
 
-// Installer returns the binary `install` as a container would run it: under its own service account, with the node's
-// directories mounted, and further settings "NAME=value", which go before.
+// Installer returns the binary `install` as a container would run it: with its own service account, the node's
+// directories mounted, and additional settings "NAME=value", which take precedence.
 func (n *Node) Installer(ctx context.Context, settings ...string) (*exec.Cmd, error) {
 	image := filepath.Join(n.Root, "image")
 	for _, name := range []string{"calico", "calico-ipam", "portmap"} {
@@ -140,7 +142,7 @@ func (n *Node) Installer(ctx context.Context, settings ...string) (*exec.Cmd, er
 	return cmd, nil
 }
 
-// mountAccount puts the installer's service account where a kubelet would.
+// mountAccount places the installer's service account where a kubelet would.
 func (n *Node) mountAccount(ctx context.Context) error {
 	token, err := n.Server.Token(ctx, "kube-system", "calico-cni-install")
 	if err != nil {
@@ -170,8 +172,10 @@ func copyFile(to, from string) error {
 	return os.WriteFile(to, data, 0o755)
 }
 
-// CreatePool makes an IPPool; change may alter it before.
-func (n *Node) CreatePool(ctx context.Context, name, cidr string, blockSize int, change ...func(spec map[string]any)) error {
+// CreatePool creates an IPPool. change may modify it first.
+func (n *Node) CreatePool(ctx context.Context, name, cidr string, blockSize int,
+	change ...func(spec map[string]any),
+) error {
 	spec := map[string]any{"cidr": cidr, "blockSize": int64(blockSize), "nodeSelector": "all()"}
 	for _, f := range change {
 		f(spec)
@@ -179,7 +183,7 @@ func (n *Node) CreatePool(ctx context.Context, name, cidr string, blockSize int,
 	return n.Create(ctx, "IPPool", "ippools", name, spec)
 }
 
-// Create makes an object of crd.projectcalico.org/v1.
+// Create creates an object of crd.projectcalico.org/v1.
 func (n *Node) Create(ctx context.Context, kind, plural, name string, spec map[string]any) error {
 	object := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": "crd.projectcalico.org/v1", "kind": kind, "metadata": map[string]any{"name": name}, "spec": spec,
@@ -190,12 +194,12 @@ func (n *Node) Create(ctx context.Context, kind, plural, name string, spec map[s
 	return nil
 }
 
-// Delete removes an object of crd.projectcalico.org/v1.
+// Delete deletes an object of crd.projectcalico.org/v1.
 func (n *Node) Delete(ctx context.Context, plural, name string) error {
 	return n.Server.Dynamic().Resource(Resource(plural)).Delete(ctx, name, metav1.DeleteOptions{})
 }
 
-// List returns the specs of all objects of a plural name, by name.
+// List returns the specs of all objects with a plural name, by name.
 func (n *Node) List(ctx context.Context, plural string) (map[string]map[string]any, error) {
 	list, err := n.Server.Dynamic().Resource(Resource(plural)).List(ctx, metav1.ListOptions{})
 	if err != nil {
@@ -209,7 +213,7 @@ func (n *Node) List(ctx context.Context, plural string) (map[string]map[string]a
 	return out, nil
 }
 
-// Resource names the objects of a plural name for a dynamic client.
+// Resource returns the resource with a plural name for a dynamic client.
 func Resource(plural string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: plural}
 }

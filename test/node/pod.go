@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package node
 
 import (
@@ -17,14 +19,14 @@ import (
 	"calico-cni/test/sandbox"
 )
 
-// Pod is a pod as far as its network goes: an object in the API and a sandbox's namespace.
+// Pod is the network side of a pod: an object in the API and the namespace of a sandbox.
 type Pod struct {
 	Name, UID, ContainerID string
 	// NetNS is the path of its network namespace.
 	NetNS string
 }
 
-// CreatePod makes a pod in the namespace "default"; options may change the object before.
+// CreatePod creates a pod in the namespace "default". options may modify the object first.
 func (n *Node) CreatePod(ctx context.Context, name string, options ...func(*corev1.Pod)) (*Pod, error) {
 	object, err := n.Server.CreatePod(ctx, Name, "default", name, options...)
 	if err != nil {
@@ -42,7 +44,7 @@ func (n *Node) RemovePod(ctx context.Context, p *Pod) error {
 	return errors.Join(n.Server.DeletePod(ctx, "default", p.Name), sandbox.RemoveNetNS(p.NetNS))
 }
 
-// Annotations returns what the pod's object is annotated with.
+// Annotations returns the annotations of the pod's object.
 func (n *Node) Annotations(ctx context.Context, p *Pod) (map[string]string, error) {
 	object, err := n.Server.Client().CoreV1().Pods("default").Get(ctx, p.Name, metav1.GetOptions{})
 	if err != nil {
@@ -51,7 +53,7 @@ func (n *Node) Annotations(ctx context.Context, p *Pod) (map[string]string, erro
 	return object.Annotations, nil
 }
 
-// Call is one invocation of a plugin, as a runtime makes it.
+// Call is one invocation of a plugin, as by a runtime.
 type Call struct {
 	// Plugin is "calico" or "calico-ipam".
 	Plugin, Command string
@@ -59,17 +61,17 @@ type Call struct {
 	IfName          string
 	// Config is the plugin's network configuration.
 	Config map[string]any
-	// Env is added to the environment and overrides it; a value of "-" removes the variable.
+	// Env is added to the environment and takes precedence. The value "-" removes a variable.
 	Env map[string]string
-	// Stdin replaces the configuration where it is not nil.
+	// Stdin replaces the configuration if it is not nil.
 	Stdin []byte
 }
 
-// Answer is what came of a call.
+// Answer is the result of a call.
 type Answer struct {
 	Exit           int
 	Stdout, Stderr string
-	// Error is the CNI error, where stdout has one.
+	// Error is the CNI error on standard output, if any.
 	Error struct {
 		CNIVersion string `json:"cniVersion"`
 		Code       uint   `json:"code"`
@@ -77,8 +79,8 @@ type Answer struct {
 	}
 }
 
-// Config returns the plugin's configuration as the installed list has it, in the newest version of the specification;
-// changes set keys of it, and those of "ipam" and others by "ipam.key".
+// Config returns the plugin's configuration from the installed list, in the newest version of the specification.
+// changes set its keys, and nested keys as "ipam.key".
 func (n *Node) Config(changes map[string]any) (map[string]any, error) {
 	data, err := os.ReadFile(filepath.Join(n.NetDir(), "10-calico.conflist"))
 	if err != nil {
@@ -93,7 +95,7 @@ func (n *Node) Config(changes map[string]any) (map[string]any, error) {
 	config := list.Plugins[0]
 	config["name"], config["cniVersion"] = Network, "1.1.0"
 	for key, value := range changes {
-		// A key may have a dot of its own.
+		// A key may itself contain a dot.
 		name, inner, _ := strings.Cut(key, ".")
 		section, nested := config[name].(map[string]any)
 		switch {
@@ -152,7 +154,8 @@ func (n *Node) Run(ctx context.Context, c Call) (Answer, error) {
 	return a, nil
 }
 
-// Args is CNI_ARGS as containerd sends it.
+// Args returns CNI_ARGS as containerd sends it.
 func (p *Pod) Args() string {
-	return "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + p.Name + ";K8S_POD_INFRA_CONTAINER_ID=" + p.ContainerID + ";K8S_POD_UID=" + p.UID
+	return "IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=" + p.Name + ";K8S_POD_INFRA_CONTAINER_ID=" +
+		p.ContainerID + ";K8S_POD_UID=" + p.UID
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package parts builds what the nodes of a test cluster are made of, from Go modules alone: containerd, runc, and
 // Kubernetes as programs; a probe and the project's own image as OCI archives. There is no registry and no download but
 // that of modules.

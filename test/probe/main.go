@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command probe is what runs in the pods of the test cluster. Without arguments it holds a pod's namespaces, as the pause
 // container does. Otherwise:
 //

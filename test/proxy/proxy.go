@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package proxy stands between a plugin and the real API server. It counts what passes: requests, their bytes, the
 // rounds that they come in, and connections. It can do harm to one of them.
 package proxy

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package sandbox runs a program as the first process of a machine of its own: network, mount and process namespaces
 // that play a node. Whatever the program makes there (links, routes, sysctls, mounts, processes) ends with it, however
 // it ends, and nothing of the host is touched.

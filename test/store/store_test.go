@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package store_test runs the tests of the store against the real API server.
 package store_test
 

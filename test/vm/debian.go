@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package vm runs programs on a kernel that the machine does not have: one of Debian's, in a guest that qemu emulates in
 // software, so that it takes no support by the hardware.
 package vm

@@ -1,4 +1,6 @@
-// Package archive writes tar files that depend on their entries alone.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package archive writes tar files that depend only on their entries.
 package archive
 
 import (
@@ -15,15 +17,15 @@ import (
 	"time"
 )
 
-// File is an entry of an archive: of root, and executable or not.
+// File is an entry of an archive. It belongs to root and may be executable.
 type File struct {
-	// Name in the archive, without a leading slash; the directories above it are made.
+	// Name is the path in the archive, without a leading slash. Parent directories are added.
 	Name       string
 	Data       []byte
 	Executable bool
 }
 
-// Tar returns an uncompressed archive of files, ordered by name, all of one date.
+// Tar returns an uncompressed archive of files, sorted by name, all with the same date.
 func Tar(files []File, date time.Time) ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
@@ -58,11 +60,12 @@ func Tar(files []File, date time.Time) ([]byte, error) {
 
 func header(name string, size int, mode int64, kind byte, date time.Time) *tar.Header {
 	return &tar.Header{
-		Name: name, Size: int64(size), Mode: mode, Typeflag: kind, ModTime: date.UTC().Truncate(time.Second), Format: tar.FormatUSTAR,
+		Name: name, Size: int64(size), Mode: mode, Typeflag: kind, ModTime: date.UTC().Truncate(time.Second),
+		Format: tar.FormatUSTAR,
 	}
 }
 
-// parents lists the directories above a name, the uppermost first.
+// parents lists the parent directories of a name, topmost first.
 func parents(name string) []string {
 	var out []string
 	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
@@ -72,7 +75,7 @@ func parents(name string) []string {
 	return out
 }
 
-// Gzip compresses. The header has no name and no time.
+// Gzip compresses data. The header has no name and no time.
 func Gzip(data []byte) ([]byte, error) {
 	var out bytes.Buffer
 	w, err := gzip.NewWriterLevel(&out, gzip.BestCompression)
@@ -88,7 +91,7 @@ func Gzip(data []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Dir returns the regular files beneath a directory, with names that begin with prefix.
+// Dir returns the regular files below a directory, with prefix before their names.
 func Dir(dir, prefix string) ([]File, error) {
 	var files []File
 	err := filepath.WalkDir(dir, func(file string, entry os.DirEntry, err error) error {
@@ -104,7 +107,10 @@ func Dir(dir, prefix string) ([]File, error) {
 			return err
 		}
 		name, err := filepath.Rel(dir, file)
-		files = append(files, File{Name: path.Join(prefix, filepath.ToSlash(name)), Data: data, Executable: info.Mode()&0o100 != 0})
+		files = append(files, File{
+			Name: path.Join(prefix, filepath.ToSlash(name)), Data: data,
+			Executable: info.Mode()&0o100 != 0,
+		})
 		return err
 	})
 	return files, err

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package archive
 
 import (
@@ -17,7 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// list shows an archive, an entry a line.
+// list lists an archive, one entry per line.
 func list(t *testing.T, data []byte) string {
 	t.Helper()
 	var out strings.Builder
@@ -37,7 +39,7 @@ func list(t *testing.T, data []byte) string {
 	}
 }
 
-func TestAnArchiveDependsOnItsEntriesAlone(t *testing.T) {
+func TestArchiveDependsOnlyOnEntries(t *testing.T) {
 	files := []File{{"opt/bin/b", []byte("2"), true}, {"opt/a", []byte("1"), false}, {"opt/bin/a", nil, true}}
 	date := time.Unix(1700000000, 999)
 	got, err := Tar(files, date)
@@ -60,7 +62,7 @@ drwxr-xr-x 0:0 opt/bin/ 1700000000
 	}
 }
 
-func TestCompressionKeepsTheBytesAndAddsNoName(t *testing.T) {
+func TestGzipKeepsBytesAndAddsNoName(t *testing.T) {
 	data := []byte(strings.Repeat("calico", 1000))
 	packed, err := Gzip(data)
 	if err != nil {
@@ -76,7 +78,7 @@ func TestCompressionKeepsTheBytesAndAddsNoName(t *testing.T) {
 	}
 }
 
-func TestADirectoryKeepsWhatIsExecutableAndNoOtherMode(t *testing.T) {
+func TestDirKeepsOnlyExecutableMode(t *testing.T) {
 	dir := t.TempDir()
 	for name, mode := range map[string]os.FileMode{"tool": 0o700, "text": 0o600} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(name), mode); err != nil {
@@ -87,7 +89,8 @@ func TestADirectoryKeepsWhatIsExecutableAndNoOtherMode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]File{{"v1/text", []byte("text"), false}, {"v1/tool", []byte("tool"), true}}, got); diff != "" {
+	if diff := cmp.Diff([]File{{"v1/text", []byte("text"), false}, {"v1/tool", []byte("tool"), true}},
+		got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

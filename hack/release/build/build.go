@@ -1,4 +1,7 @@
-// Package build compiles what is released, so that the same sources and the same Go give the same bytes anywhere.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package build compiles the released binaries reproducibly: the same sources and the same Go give the same bytes
+// anywhere.
 package build
 
 import (
@@ -16,24 +19,25 @@ import (
 // Own are the project's binaries.
 var Own = []string{"calico", "calico-ipam", "install"}
 
-// pluginsModule has the plugins that a network configuration chains to ours. Module test pins its version.
+// pluginsModule has the plugins that a network configuration chains after ours. The module test pins its version.
 const pluginsModule = "github.com/containernetworking/plugins"
 
-// plugins are the packages of pluginsModule that the image holds, by the binary's name.
+// plugins are the packages of pluginsModule in the image, by the name of the binary.
 var plugins = map[string]string{
-	"bandwidth": "meta/bandwidth", "host-local": "ipam/host-local", "loopback": "main/loopback", "portmap": "meta/portmap", "tuning": "meta/tuning",
+	"bandwidth": "meta/bandwidth", "host-local": "ipam/host-local", "loopback": "main/loopback",
+	"portmap": "meta/portmap", "tuning": "meta/tuning",
 }
 
-// Platform is what a binary runs on.
+// Platform is a platform of binaries.
 type Platform struct{ OS, Arch string }
 
-// String returns the platform as Parse takes it: linux/amd64.
+// String returns the platform in the format of Parse: linux/amd64.
 func (p Platform) String() string { return p.OS + "/" + p.Arch }
 
-// supported are the platforms that are released.
+// supported are the released platforms.
 var supported = []Platform{{"linux", "amd64"}, {"linux", "arm64"}, {"linux", "s390x"}, {"linux", "ppc64le"}}
 
-// Parse reads platforms with commas between.
+// Parse parses a comma-separated list of platforms.
 func Parse(list string) ([]Platform, error) {
 	var out []Platform
 	for text := range strings.SplitSeq(list, ",") {
@@ -43,21 +47,21 @@ func Parse(list string) ([]Platform, error) {
 			return nil, fmt.Errorf("platform %q: want one of %v", text, supported)
 		}
 		if slices.Contains(out, p) {
-			return nil, fmt.Errorf("platform %q is named twice", text)
+			return nil, fmt.Errorf("platform %q is listed twice", text)
 		}
 		out = append(out, p)
 	}
 	return out, nil
 }
 
-// Tree is a source tree. The binaries tell Version when asked.
+// Tree is a source tree. The binaries report Version.
 type Tree struct {
 	Root, Version string
 }
 
 var version = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
-// Validate returns an error when the version cannot stand in a file's name and an image's tag.
+// Validate returns an error if the version cannot be part of a file name and an image tag.
 func (t Tree) Validate() error {
 	if !version.MatchString(t.Version) {
 		return fmt.Errorf("version %q: want letters, digits, '.', '_' and '-', as in v1.2.3", t.Version)
@@ -77,7 +81,7 @@ func (t Tree) Binaries(ctx context.Context, p Platform, dir string) error {
 	return compile(ctx, t.Root, p, dir, "calico-cni/internal/buildinfo.Version="+t.Version, packages)
 }
 
-// Plugins builds the plugins that configurations chain to ours into a directory.
+// Plugins builds the plugins that configurations chain after ours into a directory.
 func (t Tree) Plugins(ctx context.Context, p Platform, dir string) error {
 	module := filepath.Join(t.Root, "test")
 	pinned, err := run(ctx, module, nil, "list", "-m", "-f", "{{.Version}}", pluginsModule)
@@ -92,7 +96,7 @@ func (t Tree) Plugins(ctx context.Context, p Platform, dir string) error {
 	return compile(ctx, module, p, dir, pluginsModule+"/pkg/utils/buildversion.BuildVersion="+pinned, packages)
 }
 
-// compile builds packages of the module in root. Everything of the environment that would show in the bytes is fixed.
+// compile builds packages of the module in root. It fixes every environment setting that affects the output.
 func compile(ctx context.Context, root string, p Platform, dir, variable string, packages []string) error {
 	dir, err := filepath.Abs(dir)
 	if err != nil {
@@ -107,7 +111,7 @@ func compile(ctx context.Context, root string, p Platform, dir, variable string,
 	return err
 }
 
-// run runs go in a directory and returns what it prints.
+// run runs go in a directory and returns its output.
 func run(ctx context.Context, dir string, env []string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package build
 
 import (
@@ -11,8 +13,9 @@ func TestPlatforms(t *testing.T) {
 		"linux/arm64, linux/s390x": "[linux/arm64 linux/s390x]",
 		"":                         `platform "": want one of [linux/amd64 linux/arm64 linux/s390x linux/ppc64le]`,
 		"linux":                    `platform "linux": want one of [linux/amd64 linux/arm64 linux/s390x linux/ppc64le]`,
-		"windows/amd64":            `platform "windows/amd64": want one of [linux/amd64 linux/arm64 linux/s390x linux/ppc64le]`,
-		"linux/amd64,linux/amd64":  `platform "linux/amd64" is named twice`,
+		"windows/amd64": `platform "windows/amd64": want one of [linux/amd64 linux/arm64 linux/s390x ` +
+			`linux/ppc64le]`,
+		"linux/amd64,linux/amd64": `platform "linux/amd64" is listed twice`,
 	} {
 		platforms, err := Parse(list)
 		got := fmt.Sprint(platforms)
@@ -25,7 +28,7 @@ func TestPlatforms(t *testing.T) {
 	}
 }
 
-func TestAVersionCanStandInANameAndInATag(t *testing.T) {
+func TestValidateVersion(t *testing.T) {
 	for version, want := range map[string]bool{
 		"v1.2.3": true, "0a32b87-dirty": true, "v1.0.0-rc.1": true,
 		"": false, "v1+2": false, "v1 -X a=b": false, "../v1": false, "-v": false,

@@ -1,7 +1,10 @@
-// Package image makes the container image without a container runtime: an OCI archive, which containerd, CRI-O and podman
-// import as it is.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package image builds the container image without a container runtime, as an OCI archive. containerd, CRI-O and podman
+// can import it.
 //
-// Source: the OCI image specification 1.1, image layout; the annotation io.containerd.image.name of containerd's importer.
+// Source: the OCI image specification 1.1, image layout; the annotation io.containerd.image.name of containerd's
+// importer.
 package image
 
 import (
@@ -23,7 +26,7 @@ import (
 	"calico-cni/hack/release/build"
 )
 
-// BinDir is where the image has its binaries; Calico's has them there, too.
+// BinDir is the directory of the binaries in the image, as in Calico's image.
 const BinDir = "opt/cni/bin"
 
 // Image is the image for one platform: the binaries in BinDir, and their licences.
@@ -32,7 +35,7 @@ type Image struct {
 	Files    []archive.File
 }
 
-// Archive returns the images as one OCI archive under a reference, "NAME:TAG". It depends on the arguments alone.
+// Archive returns the images as one OCI archive with a reference, "NAME:TAG". The result depends only on the arguments.
 func Archive(images []Image, reference string, date time.Time) ([]byte, error) {
 	tag, err := name.NewTag(reference, name.StrictValidation)
 	if err != nil {
@@ -56,7 +59,7 @@ func Archive(images []Image, reference string, date time.Time) ([]byte, error) {
 	return archive.Tar(files, date)
 }
 
-// write writes an image layout. One image stands in it by itself, several behind an index of their own.
+// write writes an image layout. A single image is referenced directly, several by an index of their own.
 func write(dir string, images []Image, tag name.Tag, date time.Time) error {
 	path, err := layout.Write(dir, empty.Index)
 	if err != nil {
@@ -76,12 +79,13 @@ func write(dir string, images []Image, tag name.Tag, date time.Time) error {
 		if len(images) == 1 {
 			return path.AppendImage(image, named, layout.WithPlatform(platform))
 		}
-		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &platform}})
+		index = mutate.AppendManifests(index,
+			mutate.IndexAddendum{Add: image, Descriptor: v1.Descriptor{Platform: &platform}})
 	}
 	return path.AppendIndex(index, named)
 }
 
-// build makes the image of one platform.
+// build builds the image of one platform.
 func (i Image) build(version string, date time.Time) (v1.Image, error) {
 	data, err := archive.Tar(i.Files, date)
 	if err != nil {
@@ -95,7 +99,8 @@ func (i Image) build(version string, date time.Time) (v1.Image, error) {
 	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
 	created := v1.Time{Time: date.UTC()}
 	image, err := mutate.Append(base, mutate.Addendum{
-		Layer: layer, MediaType: types.OCILayer, History: v1.History{Created: created, CreatedBy: "calico-cni hack/release"},
+		Layer: layer, MediaType: types.OCILayer,
+		History: v1.History{Created: created, CreatedBy: "calico-cni hack/release"},
 	})
 	if err != nil {
 		return nil, err
@@ -109,7 +114,8 @@ func (i Image) build(version string, date time.Time) (v1.Image, error) {
 	config.Config = v1.Config{
 		Entrypoint: []string{"/" + BinDir + "/install"}, Env: []string{"PATH=/" + BinDir}, User: "0:0", WorkingDir: "/",
 		Labels: map[string]string{
-			"org.opencontainers.image.title": "calico-cni", "org.opencontainers.image.version": version, "org.opencontainers.image.licenses": "Apache-2.0",
+			"org.opencontainers.image.title": "calico-cni", "org.opencontainers.image.version": version,
+			"org.opencontainers.image.licenses": "Apache-2.0",
 		},
 	}
 	return mutate.ConfigFile(image, config)

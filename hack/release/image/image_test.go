@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package image
 
 import (
@@ -22,12 +24,15 @@ import (
 
 var date = time.Unix(1700000000, 0)
 
-// of is an image of one small file.
+// of returns an image with one small file.
 func of(arch string) Image {
-	return Image{build.Platform{OS: "linux", Arch: arch}, []archive.File{{Name: BinDir + "/install", Data: []byte(arch), Executable: true}}}
+	return Image{
+		build.Platform{OS: "linux", Arch: arch},
+		[]archive.File{{Name: BinDir + "/install", Data: []byte(arch), Executable: true}},
+	}
 }
 
-// load unpacks an OCI archive and returns its index, checked.
+// load unpacks an OCI archive, checks its index and returns it.
 func load(t *testing.T, data []byte) v1.ImageIndex {
 	t.Helper()
 	dir := t.TempDir()
@@ -60,7 +65,7 @@ func load(t *testing.T, data []byte) v1.ImageIndex {
 	return index
 }
 
-// only returns the one entry of an index, which has to carry the name.
+// only returns the single entry of an index, which must have the name.
 func only(t *testing.T, index v1.ImageIndex) v1.Descriptor {
 	t.Helper()
 	m, err := index.IndexManifest()
@@ -87,7 +92,7 @@ func pack(t *testing.T, images ...Image) []byte {
 	return data
 }
 
-func TestAnImageOfOnePlatformIsARunnableImage(t *testing.T) {
+func TestImageOfOnePlatform(t *testing.T) {
 	index := load(t, pack(t, of("arm64")))
 	entry := only(t, index)
 	if !entry.MediaType.IsImage() || entry.Platform.String() != "linux/arm64" {
@@ -101,15 +106,17 @@ func TestAnImageOfOnePlatformIsARunnableImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(config.Config.Entrypoint, " "); got != "/opt/cni/bin/install" || config.Config.User != "0:0" {
+	if got := strings.Join(config.Config.Entrypoint, " "); got != "/opt/cni/bin/install" ||
+		config.Config.User != "0:0" {
 		t.Errorf("it runs %q as %q", got, config.Config.User)
 	}
-	if config.OS != "linux" || config.Architecture != "arm64" || !config.Created.Equal(date) || len(config.RootFS.DiffIDs) != 1 {
+	if config.OS != "linux" || config.Architecture != "arm64" || !config.Created.Equal(date) ||
+		len(config.RootFS.DiffIDs) != 1 {
 		t.Errorf("config %+v", config)
 	}
 }
 
-func TestAnImageOfSeveralPlatformsIsAnIndexUnderOneName(t *testing.T) {
+func TestImageOfSeveralPlatforms(t *testing.T) {
 	index := load(t, pack(t, of("amd64"), of("arm64")))
 	entry := only(t, index)
 	inner, err := index.ImageIndex(entry.Digest)
@@ -137,20 +144,20 @@ func TestAnImageOfSeveralPlatformsIsAnIndexUnderOneName(t *testing.T) {
 	}
 }
 
-func TestTheSameFilesGiveTheSameBytesAndOthersDoNot(t *testing.T) {
+func TestImageIsReproducible(t *testing.T) {
 	one := pack(t, of("amd64"), of("arm64"))
 	if !bytes.Equal(one, pack(t, of("amd64"), of("arm64"))) {
-		t.Error("made twice it differs")
+		t.Error("two builds differ")
 	}
 	if bytes.Equal(one, pack(t, of("amd64"), of("s390x"))) {
-		t.Error("another file makes no difference")
+		t.Error("a different file does not change the image")
 	}
 }
 
-func TestANameThatNoKubeletWouldFindIsRefused(t *testing.T) {
+func TestInvalidReferenceIsRejected(t *testing.T) {
 	for _, reference := range []string{"calico-cni:v1", "localhost/calico-cni", "localhost/Calico:v1", ""} {
 		if _, err := Archive([]Image{of("amd64")}, reference, date); err == nil {
-			t.Errorf("%q is taken", reference)
+			t.Errorf("%q is accepted", reference)
 		}
 	}
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package image
 
 import (
@@ -11,7 +13,7 @@ import (
 	"calico-cni/hack/release/licenses"
 )
 
-// Build compiles what the image for a platform holds.
+// Build compiles the content of the image for a platform.
 func Build(ctx context.Context, tree build.Tree, p build.Platform) (Image, error) {
 	dir, err := os.MkdirTemp("", "calico-cni-image-")
 	if err != nil {
@@ -25,7 +27,7 @@ func Build(ctx context.Context, tree build.Tree, p build.Platform) (Image, error
 	return Image{Platform: p, Files: files}, err
 }
 
-// Fill compiles it into a directory, which is then the root of the image's files.
+// Fill compiles the content into a directory, which becomes the root of the image.
 func Fill(ctx context.Context, tree build.Tree, p build.Platform, root string) error {
 	dir := filepath.Join(root, BinDir)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -40,7 +42,7 @@ func Fill(ctx context.Context, tree build.Tree, p build.Platform, root string) e
 	return fillLicenses(ctx, tree.Root, dir, filepath.Join(root, licensesDir))
 }
 
-// licensesDir is where the image has the licence of the project, and those of all that is linked into its binaries.
+// licensesDir is the directory with the licence of the project and those of all linked modules.
 const licensesDir = "licenses"
 
 func fillLicenses(ctx context.Context, sources, binaries, dir string) error {

@@ -1,7 +1,9 @@
-// Package licenses collects the licences of what binaries are made of. Which modules that are, the Go linker has written into
-// each binary.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package licenses collects the licences of the modules in binaries. The Go linker records these modules in each
+// binary.
 //
-// Source: debug/buildinfo; the licence of Apache 2.0, section 4, asks for NOTICE files as well.
+// Source: debug/buildinfo; section 4 of the Apache License 2.0, which also requires NOTICE files.
 package licenses
 
 import (
@@ -24,23 +26,24 @@ import (
 	"calico-cni/hack/release/archive"
 )
 
-// ErrMissing says that a module that is linked into a binary has no licence in its root directory.
+// ErrMissing: a linked module has no licence in its root directory.
 var ErrMissing = errors.New("module without a licence")
 
-// license matches the names of files that have to go with copies of a module.
+// license matches the names of files that must accompany copies of a module.
 var license = regexp.MustCompile(`(?i)^(licen[cs]e|unlicense|copying|copyright|notice|patents)([._-].*)?$`)
 
-// module is one that is linked into a binary.
+// module is a linked module.
 type module struct{ path, version string }
 
-// Of returns the licence files of all modules in binaries, the standard library as "std", in directories MODULE@VERSION below
-// prefix. It runs go, which has the modules in its cache after a build. An error wraps ErrMissing when one has no licence.
+// Of returns the licence files of all modules in binaries, and of the standard library as "std", in directories
+// MODULE@VERSION below prefix. It runs go, which has the modules in its cache after a build. An error wraps ErrMissing
+// if a module has no licence.
 func Of(ctx context.Context, binaries []string, prefix string) ([]archive.File, error) {
 	var modules []module
 	for _, binary := range binaries {
 		info, err := buildinfo.ReadFile(binary)
 		if err != nil {
-			return nil, fmt.Errorf("read what %s is made of: %w", filepath.Base(binary), err)
+			return nil, fmt.Errorf("read the modules of %s: %w", filepath.Base(binary), err)
 		}
 		modules = append(modules, module{"std", strings.Fields(info.GoVersion)[0]})
 		for _, m := range info.Deps {
@@ -69,7 +72,8 @@ func Of(ctx context.Context, binaries []string, prefix string) ([]archive.File, 
 	return files, nil
 }
 
-// OfDir returns the project's own licence, as LICENSE, and those of all modules in the binaries of a directory, below prefix.
+// OfDir returns the project's own licence as LICENSE, and those of all modules in the binaries of a directory, below
+// prefix.
 func OfDir(ctx context.Context, sources, dir, prefix string) ([]archive.File, error) {
 	own, err := os.ReadFile(filepath.Join(sources, "LICENSE"))
 	if err != nil {
@@ -89,7 +93,7 @@ func OfDir(ctx context.Context, sources, dir, prefix string) ([]archive.File, er
 
 func (m module) name() string { return m.path + "@" + m.version }
 
-// directories returns where each module is on this machine.
+// directories returns the directory of each module on this machine.
 func directories(ctx context.Context, modules []module) (map[module]string, error) {
 	dirs, args := map[module]string{}, []string{"mod", "download", "-json"}
 	for _, m := range modules {
@@ -123,7 +127,8 @@ func directories(ctx context.Context, modules []module) (map[module]string, erro
 	}
 }
 
-// below returns the licences in a module's directory and, unless rootOnly, beneath it: a module may hold code of others.
+// below returns the licences in a module's directory and, unless rootOnly, in its subdirectories, which may contain
+// third-party code.
 func below(dir string, rootOnly bool) ([]archive.File, error) {
 	var files []archive.File
 	root := false
@@ -151,7 +156,7 @@ func below(dir string, rootOnly bool) ([]archive.File, error) {
 	return files, err
 }
 
-// run runs go outside of any module, so that no module's requirements choose the versions.
+// run runs go outside of any module, so that no module's requirements affect the versions.
 func run(ctx context.Context, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Env = os.TempDir(), append(os.Environ(), "GOFLAGS=-mod=mod", "GOWORK=off")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package licenses
 
 import (
@@ -10,8 +12,9 @@ import (
 	"testing"
 )
 
-// TestEveryLinkedModuleHasItsLicence builds the binaries of the project and lists what Go says of them.
-func TestEveryLinkedModuleHasItsLicence(t *testing.T) {
+// TestEveryLinkedModuleHasLicence builds the project's binaries and compares the licences with the modules that Go
+// reports.
+func TestEveryLinkedModuleHasLicence(t *testing.T) {
 	dir := t.TempDir()
 	cmd := exec.Command("go", "build", "-o", dir+"/", "./cmd/...")
 	cmd.Dir = filepath.Join("..", "..", "..")
@@ -42,7 +45,7 @@ func TestEveryLinkedModuleHasItsLicence(t *testing.T) {
 		}
 		for _, m := range info.Deps {
 			if modules++; !has[m.Path] {
-				t.Errorf("%s is linked into %s and has no licence", m.Path, filepath.Base(binary))
+				t.Errorf("%s is linked into %s but has no licence", m.Path, filepath.Base(binary))
 			}
 		}
 	}
@@ -51,7 +54,7 @@ func TestEveryLinkedModuleHasItsLicence(t *testing.T) {
 	}
 }
 
-func TestAModuleWithoutALicenceIsRefused(t *testing.T) {
+func TestModuleWithoutLicenceIsRejected(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		file string
@@ -59,15 +62,16 @@ func TestAModuleWithoutALicenceIsRefused(t *testing.T) {
 		n    int
 	}{
 		{"none", "main.go", ErrMissing, 0},
-		{"of its code of others alone", "third_party/x/LICENSE", ErrMissing, 1},
-		{"source code of that name", "license.go", ErrMissing, 0},
+		{"only of third-party code", "third_party/x/LICENSE", ErrMissing, 1},
+		{"source file of that name", "license.go", ErrMissing, 0},
 		{"MIT", "LICENSE.MIT", nil, 1},
 		{"British", "LICENCE.txt", nil, 1},
 		{"GNU", "COPYING", nil, 1},
 	} {
 		dir := t.TempDir()
 		path := filepath.Join(dir, tt.file)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte("text"), 0o644)); err != nil {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755),
+			os.WriteFile(path, []byte("text"), 0o644)); err != nil {
 			t.Fatal(err)
 		}
 		files, err := below(dir, false)

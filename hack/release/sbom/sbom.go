@@ -1,5 +1,7 @@
-// Package sbom says what binaries are made of, as CycloneDX 1.6 in JSON. All of it is read from the binaries themselves:
-// the Go linker writes into each the modules that it was built from.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package sbom writes a software bill of materials of binaries, as CycloneDX 1.6 in JSON. It reads all information from
+// the binaries, in which the Go linker records the modules.
 //
 // Source: the CycloneDX specification 1.6; the package URL specification, type golang; debug/buildinfo.
 package sbom
@@ -59,11 +61,11 @@ type dependency struct {
 	DependsOn []string `json:"dependsOn,omitempty"`
 }
 
-// product is how the whole is named in the document.
+// product is the name of the product in the document.
 const product = "calico-cni"
 
-// Of returns the document of a release: the binaries with their SHA-256, the modules in them, and which binary has which.
-// The date is the release's.
+// Of returns the document of a release: the binaries with their SHA-256, their modules, and the dependencies between
+// both. date is the date of the release.
 func Of(binaries []string, version string, date time.Time) ([]byte, error) {
 	whole := component{Type: "application", Ref: product, Name: product, Version: version}
 	b := bom{
@@ -74,7 +76,7 @@ func Of(binaries []string, version string, date time.Time) ([]byte, error) {
 	for _, path := range slices.Sorted(slices.Values(binaries)) {
 		c, used, err := read(path, version)
 		if err != nil {
-			return nil, fmt.Errorf("read what %s is made of: %w", filepath.Base(path), err)
+			return nil, fmt.Errorf("read the modules of %s: %w", filepath.Base(path), err)
 		}
 		own := dependency{Ref: c.Ref}
 		for _, m := range used {
@@ -93,7 +95,7 @@ func Of(binaries []string, version string, date time.Time) ([]byte, error) {
 	return append(data, '\n'), err
 }
 
-// read returns a binary and the modules that it was built from, the standard library among them.
+// read returns a binary and its modules, including the standard library.
 func read(path, version string) (component, []component, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -128,7 +130,7 @@ func replaced(m *debug.Module) *debug.Module {
 	return m
 }
 
-// library is a module. sum is the hash that go.sum has of it.
+// library returns the component of a module. sum is its hash in go.sum.
 func library(path, version, sum string) component {
 	segments := strings.Split(path, "/")
 	for i, s := range segments {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package linux attaches pods to a Linux node with a veth or netkit pair and routes, without a bridge.
 //
 // The pod's end carries the addresses as /32 and /128. Its default route leads to a link-local gateway that no machine

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package linux
 
 import (
@@ -17,7 +19,7 @@ type teardown struct {
 	target dataplane.Target
 	mark   mark
 	host   side
-	pod    *side // Nil if the namespace is gone, cannot be errs, or is the host's own.
+	pod    *side // Nil if the namespace is gone, cannot be opened, or is the host's own.
 }
 
 // Teardown removes the pod's end of the pair, and with it the host's end and its routes. It then removes the host's end

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package block
 
 import (
@@ -34,28 +36,20 @@ func (b *Block) AssignAddr(addr netip.Addr, owner Attribute) (Holding, error) {
 	}
 	i := slices.Index(b.Unallocated, o)
 	if i < 0 {
-		return Holding{}, fmt.Errorf("%w: %s of block %s %s", ErrTaken, addr, b.CIDR, b.describe(o))
+		holder := b.Attributes[b.Allocations[o]]
+		return Holding{}, fmt.Errorf("%w: %s of block %s %s", ErrTaken, addr, b.CIDR, holder.describe())
 	}
 	return b.take(i, o, addr, owner), nil
 }
 
 func (b *Block) take(queued, ordinal int, addr netip.Addr, owner Attribute) Holding {
 	b.Unallocated = slices.Delete(b.Unallocated, queued, queued+1)
-	b.Allocations[ordinal] = b.attribute(owner)
+	b.Attributes, b.Allocations[ordinal] = addAttribute(b.Attributes, owner)
 	if b.SequenceAt == nil {
 		b.SequenceAt = map[int]int64{}
 	}
 	b.SequenceAt[ordinal] = b.Sequence
 	return Holding{Addr: addr, Sequence: b.Sequence}
-}
-
-// attribute returns the index of an attribute that equals a. It appends a if there is none.
-func (b *Block) attribute(a Attribute) int {
-	if i := slices.IndexFunc(b.Attributes, a.equal); i >= 0 {
-		return i
-	}
-	b.Attributes = append(b.Attributes, a.clone())
-	return len(b.Attributes) - 1
 }
 
 // Held returns the addresses of a handle, sorted.
@@ -97,9 +91,9 @@ func (b *Block) Release(handle string, h Holding, now time.Time, cooldown time.D
 	}
 	delete(b.SequenceAt, o)
 	if cooldown > 0 {
-		b.Allocations[o] = b.attribute(Attribute{ReleasedAt: now})
+		b.Attributes, b.Allocations[o] = addAttribute(b.Attributes, Attribute{ReleasedAt: now})
 	} else {
-		b.free(o)
+		b.Allocations[o], b.Unallocated = Free, append(b.Unallocated, o)
 	}
 	b.compact()
 	return true
@@ -116,17 +110,12 @@ func (b *Block) Thaw(now time.Time, cooldown time.Duration) int {
 	released := func(o int) time.Time { return b.Attributes[b.Allocations[o]].ReleasedAt }
 	slices.SortStableFunc(due, func(x, y int) int { return released(x).Compare(released(y)) })
 	for _, o := range due {
-		b.free(o)
+		b.Allocations[o], b.Unallocated = Free, append(b.Unallocated, o)
 	}
 	if len(due) > 0 {
 		b.compact()
 	}
 	return len(due)
-}
-
-func (b *Block) free(ordinal int) {
-	b.Allocations[ordinal] = Free
-	b.Unallocated = append(b.Unallocated, ordinal)
 }
 
 // compact removes the attributes that no ordinal points to, and renumbers the others in their order.
@@ -150,16 +139,4 @@ func (b *Block) compact() {
 		}
 	}
 	b.Attributes = kept
-}
-
-func (b Block) describe(ordinal int) string {
-	a := b.Attributes[b.Allocations[ordinal]]
-	switch {
-	case a.cooling():
-		return "is in its cooldown since " + a.ReleasedAt.UTC().Format(time.RFC3339)
-	case a.Owner["pod"] != "":
-		return fmt.Sprintf("is allocated to pod %s/%s (handle %s)", a.Owner["namespace"], a.Owner["pod"], a.Handle)
-	default:
-		return "is allocated to handle " + a.Handle
-	}
 }

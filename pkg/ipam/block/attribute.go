@@ -1,8 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package block
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,4 +42,25 @@ func (a Attribute) clone() Attribute {
 func (a Attribute) equal(o Attribute) bool {
 	return a.Handle == o.Handle && a.ReleasedAt.Equal(o.ReleasedAt) && len(a.Unknown) == 0 && len(o.Unknown) == 0 &&
 		maps.Equal(a.Owner, o.Owner) && maps.Equal(a.AlternateOwner, o.AlternateOwner)
+}
+
+// describe says to whom an address is allocated, or that it is cooling.
+func (a Attribute) describe() string {
+	switch {
+	case a.cooling():
+		return "is in its cooldown since " + a.ReleasedAt.UTC().Format(time.RFC3339)
+	case a.Owner["pod"] != "":
+		return fmt.Sprintf("is allocated to pod %s/%s (handle %s)", a.Owner["namespace"], a.Owner["pod"], a.Handle)
+	default:
+		return "is allocated to handle " + a.Handle
+	}
+}
+
+// addAttribute returns a list that contains an attribute, and its index. It appends the attribute if it is not in the
+// list.
+func addAttribute(list []Attribute, a Attribute) ([]Attribute, int) {
+	if i := slices.IndexFunc(list, a.equal); i >= 0 {
+		return list, i
+	}
+	return append(list, a.clone()), len(list)
 }

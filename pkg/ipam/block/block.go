@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package block allocates and releases addresses in the value of one IPAM block. It is pure: it reads no clock and no
 // store.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package crdstore implements ipam.Store and ipam.Cluster with the objects of crd.projectcalico.org/v1 in the
 // Kubernetes API, as Calico reads and writes them. An update keeps the fields that the allocator does not know:
 // labels, annotations, finalizers, and fields of newer writers.
@@ -26,7 +28,7 @@ type Store struct {
 	reservations kube.Resource[read[spec.IPReservation]]
 	cluster      kube.Resource[read[spec.ClusterInformation]]
 	labelled     Once
-	count        blockCount
+	overlaps     *overlapReader
 }
 
 // Once records that a one-time task was done on this node.
@@ -44,6 +46,7 @@ func New(c *kube.Client, labelled Once) *Store {
 	return &Store{
 		client:   c,
 		labelled: labelled,
+		overlaps: &overlapReader{blocks: blocks},
 		blocks: table[netip.Prefix, block.Block, spec.IPAMBlock]{
 			blocks, blockCodec{},
 		},
@@ -79,7 +82,7 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 	}
 	// Callers that list affinities may claim a block next.
 	counted := make(chan struct{})
-	go func() { defer close(counted); s.countBlocks(ctx) }()
+	go func() { defer close(counted); s.overlaps.count(ctx) }()
 	defer func() { <-counted }()
 	selector := spec.LabelHostnameHash + "=" + hostnameHash(node) + "," +
 		spec.LabelAffinityType + "=" + spec.AffinityTypeHost

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package crdstore
 
 import (
@@ -10,7 +12,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/kube"
 )
 
 const (
@@ -25,50 +29,57 @@ const (
 	minPage, maxPage = 500, 10000
 )
 
-// blockCount is the number of blocks of the cluster when they were last counted, plus one. It is 0 before. It only
-// decides how BlocksOverlapping reads.
-type blockCount struct{ known atomic.Int64 }
+// overlapReader reads which blocks overlap a CIDR. counted is the number of blocks of the cluster when they were last
+// counted, plus one, and 0 before. It only decides how to read.
+type overlapReader struct {
+	blocks  kube.Objects[spec.IPAMBlock]
+	counted atomic.Int64
+}
 
 // BlocksOverlapping implements ipam.Store. There are few block sizes, so the names of all objects that can overlap a
 // CIDR are known. If these are few compared with the blocks of the cluster, it looks for each of them; else it lists
 // the names of all blocks. Both are exact.
 func (s *Store) BlocksOverlapping(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error) {
+	return s.overlaps.read(ctx, cidr)
+}
+
+func (r *overlapReader) read(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error) {
 	names := countOverlapping(cidr)
 	if names <= fewNames {
-		return s.overlappingByName(ctx, cidr)
+		return r.byName(ctx, cidr)
 	}
-	total := int(s.count.known.Load()) - 1
+	total := int(r.counted.Load()) - 1
 	if total < 0 {
-		page, err := s.blocks.resource.Names(ctx, 1, "")
+		page, err := r.blocks.Names(ctx, 1, "")
 		if err != nil {
 			return nil, translate(err)
 		}
 		total = len(page.Names) + page.Remaining
 	}
 	if total > names*listedPerGet {
-		return s.overlappingByName(ctx, cidr)
+		return r.byName(ctx, cidr)
 	}
-	return s.overlappingByList(ctx, cidr, total)
+	return r.byList(ctx, cidr, total)
 }
 
-// countBlocks counts the blocks for BlocksOverlapping, once. If that fails, BlocksOverlapping counts them.
-func (s *Store) countBlocks(ctx context.Context) {
-	if s.count.known.Load() > 0 {
+// count counts the blocks, once. If that fails, read counts them.
+func (r *overlapReader) count(ctx context.Context) {
+	if r.counted.Load() > 0 {
 		return
 	}
-	if page, err := s.blocks.resource.Names(ctx, 1, ""); err == nil {
-		s.count.known.Store(int64(len(page.Names)+page.Remaining) + 1)
+	if page, err := r.blocks.Names(ctx, 1, ""); err == nil {
+		r.counted.Store(int64(len(page.Names)+page.Remaining) + 1)
 	}
 }
 
-func (s *Store) overlappingByName(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error) {
+func (r *overlapReader) byName(ctx context.Context, cidr netip.Prefix) ([]netip.Prefix, error) {
 	cidrs := allOverlapping(cidr)
 	exists := make([]bool, len(cidrs))
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(maxParallelGets)
 	for i, other := range cidrs {
 		g.Go(func() (err error) {
-			exists[i], err = s.blocks.resource.Exists(ctx, cidrName(other))
+			exists[i], err = r.blocks.Exists(ctx, cidrName(other))
 			return err
 		})
 	}
@@ -85,13 +96,13 @@ func (s *Store) overlappingByName(ctx context.Context, cidr netip.Prefix) ([]net
 	return found, nil
 }
 
-func (s *Store) overlappingByList(ctx context.Context, cidr netip.Prefix, total int) ([]netip.Prefix, error) {
+func (r *overlapReader) byList(ctx context.Context, cidr netip.Prefix, total int) ([]netip.Prefix, error) {
 	var found []netip.Prefix
 	// The page has room for some blocks that were created since the count.
 	limit := min(max(total+total/8, minPage), maxPage)
 	total = 0
 	for next := ""; ; {
-		page, err := s.blocks.resource.Names(ctx, limit, next)
+		page, err := r.blocks.Names(ctx, limit, next)
 		if err != nil {
 			return nil, translate(err)
 		}
@@ -102,7 +113,7 @@ func (s *Store) overlappingByList(ctx context.Context, cidr netip.Prefix, total 
 			}
 		}
 		if next = page.Continue; next == "" {
-			s.count.known.Store(int64(total) + 1)
+			r.counted.Store(int64(total) + 1)
 			slices.SortFunc(found, netip.Prefix.Compare)
 			return found, nil
 		}

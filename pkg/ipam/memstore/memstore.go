@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package memstore is an ipam.Store in memory. For an allocator it behaves like the API server: docs/store-contract.md
 // lists the behaviour, and package storetest checks it on this store and on the real server.
 package memstore
@@ -13,16 +15,11 @@ import (
 
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
-	"calico-cni/pkg/ipam/pool"
 )
 
 // Store is an ipam.Store and an ipam.Cluster. The exported fields are settings; set them before use.
 type Store struct {
-	Settings ipam.Config
-	IPPools  []pool.Pool
-	Reserved []netip.Prefix
-	Labels   map[string]string
-	Locked   bool
+	Cluster
 	// Now is the clock for the creation time of affinities.
 	Now func() time.Time
 	// Lag returns how many of n changes of affinities a cached list lacks. Nil means none.
@@ -36,9 +33,8 @@ type Store struct {
 	affinities *table[ipam.AffinityKey, ipam.Affinity]
 	handles    *table[string, ipam.Handle]
 	// held has the rows with a finalizer.
-	held map[string]bool
-	// listed has the affinities after each change, oldest first.
-	listed []map[string]stored[ipam.AffinityKey, ipam.Affinity]
+	held   map[string]bool
+	listed history
 }
 
 // counters are the last revision and UID. Restore resets the revision, but not the UID.
@@ -46,13 +42,13 @@ type counters struct{ revision, uid int64 }
 
 // New returns an empty store with the default configuration.
 func New(now func() time.Time) *Store {
-	s := &Store{Settings: ipam.DefaultConfig(), Now: now, held: map[string]bool{}}
+	s := &Store{Cluster: Cluster{Settings: ipam.DefaultConfig()}, Now: now, held: map[string]bool{}}
 	s.blocks = &table[netip.Prefix, block.Block]{
 		store: s, kind: "block", codec: blockCodec{}, rows: rowsOf[netip.Prefix, block.Block]{},
 	}
 	s.affinities = &table[ipam.AffinityKey, ipam.Affinity]{
 		store: s, kind: "affinity", codec: affinityCodec{s}, rows: rowsOf[ipam.AffinityKey, ipam.Affinity]{},
-		changed: s.affinitiesChanged,
+		changed: func() { s.listed.add(s.affinities.rows) },
 	}
 	s.handles = &table[string, ipam.Handle]{
 		store: s, kind: "handle", codec: handleCodec{}, rows: rowsOf[string, ipam.Handle]{},
@@ -79,7 +75,7 @@ func (s *Store) AffinitiesOf(_ context.Context, node string, cached bool) ([]ipa
 	rows := s.affinities.rows
 	if n := len(s.listed); cached && s.Lag != nil && n > 0 {
 		if behind := s.Lag(n); behind > 0 {
-			rows = s.past(behind)
+			rows = s.listed.past(behind)
 		}
 	}
 	var out []ipam.AffinityRow
@@ -92,40 +88,6 @@ func (s *Store) AffinitiesOf(_ context.Context, node string, cached bool) ([]ipa
 		return cmp.Compare(a.Key.CIDR.String(), b.Key.CIDR.String())
 	})
 	return out, nil
-}
-
-// past returns the affinities as they were some changes ago.
-func (s *Store) past(behind int) rowsOf[ipam.AffinityKey, ipam.Affinity] {
-	if behind >= len(s.listed) {
-		return nil
-	}
-	return s.listed[len(s.listed)-1-behind]
-}
-
-func (s *Store) affinitiesChanged() { s.listed = append(s.listed, maps.Clone(s.affinities.rows)) }
-
-// Ready implements ipam.Cluster.
-func (s *Store) Ready(context.Context) error {
-	if s.Locked {
-		return ipam.ErrNotReady
-	}
-	return nil
-}
-
-// Config implements ipam.Cluster.
-func (s *Store) Config(context.Context) (ipam.Config, error) { return s.Settings, nil }
-
-// Pools implements ipam.Cluster.
-func (s *Store) Pools(context.Context) ([]pool.Pool, error) { return slices.Clone(s.IPPools), nil }
-
-// Reservations implements ipam.Cluster.
-func (s *Store) Reservations(context.Context) ([]netip.Prefix, error) {
-	return slices.Clone(s.Reserved), nil
-}
-
-// NodeLabels implements ipam.Cluster.
-func (s *Store) NodeLabels(context.Context, string) (map[string]string, error) {
-	return maps.Clone(s.Labels), nil
 }
 
 // Revision returns the revision of the last change.
@@ -147,6 +109,21 @@ func (s *Store) Hold(cidr netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held["block "+s.blocks.codec.name(cidr)] = true
+}
+
+// history has the affinities after each change, oldest first.
+type history []rowsOf[ipam.AffinityKey, ipam.Affinity]
+
+func (h *history) add(rows rowsOf[ipam.AffinityKey, ipam.Affinity]) {
+	*h = append(*h, maps.Clone(rows))
+}
+
+// past returns the affinities as they were some changes ago.
+func (h history) past(behind int) rowsOf[ipam.AffinityKey, ipam.Affinity] {
+	if behind >= len(h) {
+		return nil
+	}
+	return h[len(h)-1-behind]
 }
 
 // Snapshot is the contents of a store, like a backup of etcd.
@@ -176,5 +153,5 @@ func (s *Store) Restore(old Snapshot) {
 	s.blocks.rows, s.affinities.rows = maps.Clone(old.blocks), maps.Clone(old.affinities)
 	s.handles.rows = maps.Clone(old.handles)
 	s.listed = nil
-	s.affinitiesChanged()
+	s.listed.add(s.affinities.rows)
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package pool decides which IP pools serve a request, in what order, and which block of a pool a node tries next.
 // It is pure: pools, labels and names come in as values.
 package pool

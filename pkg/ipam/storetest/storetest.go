@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package storetest is the contract of an ipam.Store as a test suite. docs/store-contract.md lists what each row
 // checks, and why an allocator depends on it. The suite runs on every store.
 package storetest

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command cluster runs a Kubernetes cluster on the project's plugins, in namespaces of this machine:
 //
 //	cluster up [--nodes N]       starts it and says how to use it; does nothing but the latter when it runs

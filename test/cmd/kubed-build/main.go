@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command kubed-build prints the path of kubed on standard output, after building it if it must: the step
 // before the tests that takes its time with words. With -server it needs no more than the API server and etcd. It exits 1
 // when the build fails and 130 when interrupted.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command manifests renders the chart of deploy/chart into the manifests beside it.
 //
 //	manifests DEPLOY OUT: reads the directory DEPLOY, writes beneath OUT

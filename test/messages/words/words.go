@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package words tells what a message for users may say: nothing of Go's own, a remedy, and nothing twice. It has few
 // dependencies, so that its fuzz test is built in seconds.
 package words

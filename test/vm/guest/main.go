@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command guest is the first process of a virtual machine: it mounts what programs expect, loads the modules, runs the programs
 // that it finds listed, says how each ended, and switches the machine off.
 package main

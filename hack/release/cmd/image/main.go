@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Command image writes the container image as an OCI archive.
 package main
 
@@ -18,13 +20,15 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	root := flag.String("root", "../..", "`directory` of the sources")
-	name := flag.String("name", "localhost/calico-cni", "`name` of the image, without a tag; the nodes know it by that")
+	name := flag.String("name", "localhost/calico-cni", "`name` of the image, without a tag; as the nodes use it")
 	version := flag.String("version", "", "`version`, which is also the tag")
-	date := flag.Int64("date", 0, "date of all files, in `seconds` since 1970: the commit's, so that it can be done again")
-	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "`platforms`, with commas between")
+	date := flag.Int64("date", 0, "date of all files, in `seconds` since 1970: that of the commit makes the build "+
+		"reproducible")
+	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "comma-separated `platforms`")
 	out := flag.String("out", "../../dist/image.tar", "`file` to write")
 	flag.Parse()
-	if err := run(ctx, build.Tree{Root: *root, Version: *version}, *name, time.Unix(*date, 0), *platforms, *out); err != nil {
+	if err := run(ctx, build.Tree{Root: *root, Version: *version}, *name, time.Unix(*date, 0), *platforms,
+		*out); err != nil {
 		fmt.Fprintln(os.Stderr, "image:", err)
 		os.Exit(1)
 	}

@@ -1,5 +1,7 @@
-// Command release writes what is published into a directory: for each platform an archive of the binaries and the list of
-// what they are made of, and the sums of all.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command release writes the published files into a directory: for each platform an archive of the binaries and a
+// software bill of materials, and the checksums of all files.
 package main
 
 import (
@@ -24,8 +26,10 @@ func main() {
 	defer stop()
 	root := flag.String("root", "../..", "`directory` of the sources")
 	version := flag.String("version", "", "`version`, as in v1.2.3")
-	date := flag.Int64("date", 0, "date of all files, in `seconds` since 1970: the commit's, so that it can be done again")
-	platforms := flag.String("platforms", "linux/amd64,linux/arm64,linux/s390x,linux/ppc64le", "`platforms`, with commas between")
+	date := flag.Int64("date", 0, "date of all files, in `seconds` since 1970: that of the commit makes the build "+
+		"reproducible")
+	platforms := flag.String("platforms", "linux/amd64,linux/arm64,linux/s390x,linux/ppc64le",
+		"comma-separated `platforms`")
 	out := flag.String("out", "../../dist", "`directory` to write to")
 	flag.Parse()
 	if err := run(ctx, build.Tree{Root: *root, Version: *version}, time.Unix(*date, 0), *platforms, *out); err != nil {
@@ -58,7 +62,7 @@ func run(ctx context.Context, tree build.Tree, date time.Time, platforms, out st
 	return os.WriteFile(filepath.Join(out, "calico-cni-"+tree.Version+"-sha256sums.txt"), []byte(sums.String()), 0o644)
 }
 
-// release returns the archive for a platform and its list of parts.
+// release returns the archive for a platform and its bill of materials.
 func release(ctx context.Context, tree build.Tree, date time.Time, p build.Platform) ([]archive.File, error) {
 	dir, err := os.MkdirTemp("", "calico-cni-release-")
 	if err != nil {
@@ -84,7 +88,7 @@ func release(ctx context.Context, tree build.Tree, date time.Time, p build.Platf
 	return []archive.File{{Name: name + ".tar.gz", Data: packed}, {Name: name + ".cdx.json", Data: parts}}, nil
 }
 
-// pack returns the archive: the binaries and the licences, in a directory of the archive's name.
+// pack returns the archive: the binaries and the licences, in a directory with the archive's name.
 func pack(ctx context.Context, root, dir, name string, date time.Time) ([]byte, error) {
 	files, err := archive.Dir(dir, name)
 	if err != nil {

@@ -1,5 +1,7 @@
-// Command rootfs writes the image's files for one platform into a directory. It is what deploy/Dockerfile runs, so that
-// both images hold the same.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command rootfs writes the image's files for one platform into a directory. deploy/Dockerfile runs it, so that both
+// images have the same content.
 package main
 
 import (

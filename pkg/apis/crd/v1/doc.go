@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package v1 has the objects of the API group crd.projectcalico.org, version v1, for generic clients and for the
 // generated CustomResourceDefinitions. Each object combines a type of package spec with the metadata of Kubernetes. No
 // binary uses this package.

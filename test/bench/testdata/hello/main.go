@@ -1,4 +1,6 @@
-// Command hello is the least that a program in Go can do: the floor of every start.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command hello is a minimal Go program, for the lower bound of the start-up time.
 package main
 
 func main() { println("hello") }

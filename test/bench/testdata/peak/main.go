@@ -1,5 +1,7 @@
-// Command peak runs a program and writes its peak memory in KiB to a file: peak FILE PROGRAM. It is small itself,
-// because a process is taken to have used at least what the one used that started it.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command peak runs a program and writes its peak memory in KiB to a file: peak FILE PROGRAM. It must be small, because
+// a child process inherits the peak of its parent.
 package main
 
 import (

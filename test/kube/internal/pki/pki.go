@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package pki makes the certificates and keys of a small Kubernetes API server.
 package pki
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package spec
 
 // IPPool is the content of an IPPool object. An absent or zero block size means the default of the family, also in the

@@ -1,4 +1,4 @@
-package ipamplugin
+package nodeipam
 
 import (
 	"errors"

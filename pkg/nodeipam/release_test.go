@@ -1,4 +1,4 @@
-package ipamplugin
+package nodeipam
 
 import (
 	"context"
@@ -196,7 +196,7 @@ func TestOwnInterfacesAreNamedUnderOtherMainPlugins(t *testing.T) {
 		kind, ifName, want string
 	}{{"calico", "eth0", ""}, {"", "eth0", ""}, {"macvlan", "eth0", "eth0"}, {"macvlan", "net1", "net1"}, {"calico", "net1", "net1"}} {
 		command := &Command{Conf: &netconf.NetConf{Type: c.kind}, ID: workload.ID{ContainerID: "c1", IfName: c.ifName}}
-		owner := Allocations{Now: time.Now}.owner(command.request("n1", kube.Meta{}))
+		owner := Allocations{Now: time.Now}.owner(command.Request("n1", kube.Meta{}))
 		if got := owner[ownerInterface]; got != c.want {
 			t.Errorf("under %q, for %s: named %q, want %q", c.kind, c.ifName, got, c.want)
 		}

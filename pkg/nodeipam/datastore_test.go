@@ -1,4 +1,4 @@
-package ipamplugin
+package nodeipam
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net/netip"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -94,6 +95,37 @@ func TestNoPathSettlesAReleaseOfAnotherCluster(t *testing.T) {
 			}
 			if n, err := c.queue().Len(); n != 1 || err != nil {
 				t.Errorf("%d releases wait, %v; want 1", n, err)
+			}
+		})
+	}
+}
+
+// TestReleaseOfAMissingKubeconfigIsKeptUntilItsHandleIsFound has a queued release name a kubeconfig that does not exist, as while
+// it is replaced. A command with another kubeconfig may speak to another cluster: that it finds no handle proves nothing.
+func TestReleaseOfAMissingKubeconfigIsKeptUntilItsHandleIsFound(t *testing.T) {
+	for _, tt := range []struct {
+		name, kubeconfig string
+		found            bool
+		kept             bool
+	}{
+		{"handle found", "/gone", true, false},
+		{"handle not found", "/gone", false, true},
+		{"handle not found, the same kubeconfig", "/a", false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newCluster(t)
+			if tt.found {
+				w.add("n1", "eth0")
+			}
+			c, _ := configured(t, withKubeconfig("/a"))
+			queue := pending.Queue{Dir: filepath.Join(t.TempDir(), "pending"), Now: w.Now}
+			if err := queue.Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Node: "n1", Kubeconfig: tt.kubeconfig}); err != nil {
+				t.Fatal(err)
+			}
+			_, err := queue.Settle(t.Context(), 16, c.leadsThere, w.settle(c))
+			waiting, _ := queue.Len()
+			if kept := waiting == 1; kept != tt.kept || errors.Is(err, ErrOtherCluster) != tt.kept || w.held() != "" {
+				t.Errorf("kept %t, %v, held %q; want kept %t", kept, err, w.held(), tt.kept)
 			}
 		})
 	}

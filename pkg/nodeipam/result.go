@@ -1,4 +1,4 @@
-package ipamplugin
+package nodeipam
 
 import (
 	"maps"
@@ -41,9 +41,9 @@ var (
 	linkLocal6 = net.ParseIP("fe80::ecee:eeff:feee:eeee")
 )
 
-// resultFor is the Result for a main plugin. One that programs what it gets is given no routes: the kernel refuses them for
+// ResultFor is the Result for a main plugin. One that programs what it gets is given no routes: the kernel refuses them for
 // their host bits, and makes them by itself from the addresses.
-func (g Grant) resultFor(plugin string) *current.Result {
+func (g Grant) ResultFor(plugin string) *current.Result {
 	r := g.Result()
 	if plugin == "" || plugin == mainPlugin {
 		return r

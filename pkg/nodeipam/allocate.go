@@ -1,4 +1,4 @@
-package ipamplugin
+package nodeipam
 
 import (
 	"cmp"
@@ -26,6 +26,8 @@ const ReleaseSuffix = ".release"
 const (
 	assignPatience  = 30 * time.Second
 	releasePatience = 5 * time.Second
+	// assignDeadline bounds an assignment, the wait for the lock apart. The kubelet gives a sandbox four minutes.
+	assignDeadline = 90 * time.Second
 )
 
 // Allocations are the addresses of one node, in a cluster's store.
@@ -89,7 +91,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	if err := cmp.Or(checkNode(r.Node), checkHandle(r.ID.HandleID(r.Network))); err != nil {
 		return Grant{}, err
 	}
-	ctx, cancel := deadline.Within(ctx, assignPatience+commandDeadline, "the allocation of the addresses")
+	ctx, cancel := deadline.Within(ctx, assignPatience+assignDeadline, "the allocation of the addresses")
 	defer cancel()
 	g := Grant{request: ipam.Request{
 		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: a.owner(r), NamespaceLabels: r.NamespaceLabels, Wants: wants,

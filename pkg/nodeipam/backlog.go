@@ -1,4 +1,4 @@
-package ipamplugin
+package nodeipam
 
 import (
 	"cmp"
@@ -168,6 +168,12 @@ func (c *Command) leadsThere(r pending.Release) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
+// mustBeHere reports whether a queued release can only belong to the API server of this command, so that a handle that is not
+// found there is proof that nothing is left to release. A kubeconfig that does not exist may come back, and may lead elsewhere.
+func (c *Command) mustBeHere(r pending.Release) bool {
+	return r.Kubeconfig == "" || r.Kubeconfig == c.Conf.Kubernetes.Kubeconfig
+}
+
 func (c *Command) otherCluster(r pending.Release) error {
 	return fmt.Errorf("%w: the release names %s, the configuration names %s; run the DEL again with the configuration of that cluster, "+
 		"or remove that kubeconfig if the cluster is gone",
@@ -224,6 +230,10 @@ func (c *Command) give(ctx context.Context, a Allocations, r pending.Release, id
 	held, err := a.Lookup(ctx, r.Network, id)
 	if err != nil {
 		return Freed{}, err
+	}
+	if held.None() && !c.mustBeHere(r) {
+		return Freed{}, fmt.Errorf("%w: no handle of it is here, and kubeconfig %s, which it names, does not exist; restore that file, "+
+			"or remove the release from %s if that cluster no longer exists", ErrOtherCluster, r.Kubeconfig, c.queue().Dir)
 	}
 	e := c.evidenceOf(r)
 	freed, err := a.Release(ctx, held, e)

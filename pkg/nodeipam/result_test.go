@@ -1,4 +1,4 @@
-package ipamplugin
+package nodeipam
 
 import (
 	"fmt"
@@ -102,7 +102,7 @@ func TestResultForAnotherMainPluginHasOnlyWhatThatCanProgram(t *testing.T) {
 		"bridge": "10.0.0.5/26 <nil>, fd00::5/122 <nil>; 0 routes",
 		"ptp":    "10.0.0.5/26 169.254.1.1, fd00::5/122 fe80::ecee:eeff:feee:eeee; 0 routes",
 	} {
-		r := g.resultFor(plugin)
+		r := g.ResultFor(plugin)
 		got := fmt.Sprintf("%s %s, %s %s; %d routes", &r.IPs[0].Address, r.IPs[0].Gateway, &r.IPs[1].Address, r.IPs[1].Gateway, len(r.Routes))
 		if got != want {
 			t.Errorf("%q: %s, want %s", plugin, got, want)
