@@ -40,8 +40,10 @@ func run(ctx context.Context, log *slog.Logger) int {
 		_, _ = fmt.Println(buildinfo.Version)
 		return install.ExitOK
 	case err == nil:
+		tokens.RedirectLog(log)
 		deps := install.Deps{
-			Tokens: tokens.Issuer{Config: cfg, UserAgent: userAgent(), Log: log}, Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64,
+			Tokens:   tokens.Issuer{Config: cfg, UserAgent: userAgent(), Log: log},
+			Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64,
 			Out: os.Stdout, Log: log,
 		}
 		if cfg.Watch {

@@ -130,7 +130,7 @@ calico_cni_install_repairs_total{part="network configuration"} 0
 calico_cni_install_repairs_total{part="node files"} 0
 calico_cni_install_repairs_total{part="old network configuration"} 0
 calico_cni_install_repairs_total{part="other network configurations"} 0
-# HELP calico_cni_install_token_expiry_timestamp_seconds Time at which the plugins' token expires; 0 before the first token.
+# HELP calico_cni_install_token_expiry_timestamp_seconds Expiry of the plugins' token; 0 before the first token.
 # TYPE calico_cni_install_token_expiry_timestamp_seconds gauge
 calico_cni_install_token_expiry_timestamp_seconds 2.0828448e+09
 # HELP calico_cni_install_token_renewals_total Requests for a token.

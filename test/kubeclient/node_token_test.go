@@ -21,7 +21,7 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// TestNodeBoundTokenEndsWithNode requests a token from a real API server, like install.
+// TestNodeBoundTokenEndsWithNode requests tokens from a real API server, as install does.
 func TestNodeBoundTokenEndsWithNode(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
 	do(t, s.CreateServiceAccount(ctx, "default", "node-bound"))

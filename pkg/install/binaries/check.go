@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"path/filepath"
 	"strings"
 
@@ -43,20 +44,20 @@ func (s *Set) Check(ctx context.Context) error {
 		}
 	}
 	if !possible && closed != nil {
-		return fmt.Errorf("%w: %w", s.errMissing(), closed)
+		return fmt.Errorf("%w: %w", errMissing(s.Dirs), closed)
 	} else if !possible {
-		return s.errMissing()
+		return errMissing(s.Dirs)
 	}
-	return s.checkVersions(ctx, wanted, missing)
+	return checkVersions(ctx, s.Log, wanted, missing)
 }
 
 // checkVersions runs the plugins of the image that are missing on the host.
-func (s *Set) checkVersions(ctx context.Context, wanted, missing []binary) error {
+func checkVersions(ctx context.Context, log *slog.Logger, wanted, missing []binary) error {
 	for _, b := range wanted {
 		if !IsPlugin(b.name) || !has(missing, b.name) {
 			continue
 		}
-		if err := s.checkVersion(ctx, b.name, b.path); err != nil {
+		if err := checkVersion(ctx, log, b.name, b.path); err != nil {
 			return err
 		}
 	}
@@ -93,7 +94,7 @@ func (s *Set) Preview(print func(format string, args ...any)) (changes int, err 
 		}
 	}
 	if !complete {
-		return 0, s.errMissing()
+		return 0, errMissing(s.Dirs)
 	}
 	return changes, nil
 }

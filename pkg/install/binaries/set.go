@@ -73,14 +73,14 @@ func (s *Set) Install(ctx context.Context) error {
 		complete = complete || ok
 	}
 	if !complete {
-		return s.errMissing()
+		return errMissing(s.Dirs)
 	}
 	return nil
 }
 
-func (s *Set) errMissing() error {
+func errMissing(dirs []string) error {
 	return fmt.Errorf("%w: none of %s holds them all and can be written; "+
-		"mount the runtime's binary directory at the first, read-write", ErrMissing, strings.Join(s.Dirs, ", "))
+		"mount the runtime's binary directory at the first, read-write", ErrMissing, strings.Join(dirs, ", "))
 }
 
 // fill updates one directory and reports whether it then holds all binaries. It skips a directory that is absent or
@@ -121,7 +121,7 @@ func (s *Set) write(ctx context.Context, dir string, binaries []binary) error {
 		return err
 	}
 	for _, b := range binaries {
-		if _, err := atomicfile.CopyFile(filepath.Join(dir, b.name), b.path, mode, s.checks(ctx, b)...); err != nil {
+		if _, err := atomicfile.CopyFile(filepath.Join(dir, b.name), b.path, mode, checks(ctx, s.Log, b)...); err != nil {
 			return err
 		}
 	}

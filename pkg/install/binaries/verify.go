@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os/exec"
 	"slices"
 	"strings"
@@ -25,10 +26,10 @@ import (
 const versionTimeout = 10 * time.Second
 
 // checks are the checks that a copy of a binary must pass before it replaces the file on the host.
-func (s *Set) checks(ctx context.Context, b binary) []atomicfile.Check {
+func checks(ctx context.Context, log *slog.Logger, b binary) []atomicfile.Check {
 	checks := []atomicfile.Check{b.checkSum}
 	if IsPlugin(b.name) {
-		checks = append(checks, func(temporary string) error { return s.checkVersion(ctx, b.name, temporary) })
+		checks = append(checks, func(temporary string) error { return checkVersion(ctx, log, b.name, temporary) })
 	}
 	return checks
 }
@@ -49,11 +50,11 @@ func (b binary) checkSum(temporary string) error {
 // SELinux), that says nothing about the host, and the checksum suffices.
 //
 // Source: CNI specification 1.1.0, section 2, VERSION.
-func (s *Set) checkVersion(ctx context.Context, name, path string) error {
+func checkVersion(ctx context.Context, log *slog.Logger, name, path string) error {
 	versions, err := supportedVersions(ctx, path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		s.Log.Warn("binary is verified by its checksum alone: it may not be run from here", "name", name, "error", err)
+		log.Warn("binary is verified by its checksum alone: it may not be run from here", "name", name, "error", err)
 		return nil
 	case err != nil:
 		return fmt.Errorf("%w: %s does not answer VERSION: %w; the image is damaged or made for another architecture",

@@ -5,6 +5,7 @@ package tokens
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/kube"
@@ -71,6 +73,9 @@ func restConfig(path string) (*rest.Config, error) {
 	}
 	return cfg, err
 }
+
+// RedirectLog has client-go log to a logger, for the whole process, instead of in its own format to standard error.
+func RedirectLog(log *slog.Logger) { klog.SetSlogLogger(log) }
 
 // newClient returns a client of the core API that knows TokenRequest.
 func newClient(cfg *rest.Config, userAgent string) (*rest.RESTClient, error) {

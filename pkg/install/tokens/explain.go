@@ -53,8 +53,8 @@ func errAnotherServer(server string) error {
 		"see whether a load balancer, a proxy or a login page answers at %s in place of the API server", server)
 }
 
-// isRefusal reports whether the server does not accept the credentials. A proxy in front of the API server may answer this
-// in plain text, but a page in HTML is another server's.
+// isRefusal reports whether the server does not accept the credentials. A proxy in front of the API server may answer
+// this in plain text, but a page in HTML is another server's.
 func isRefusal(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || !apierrors.IsUnauthorized(err) {

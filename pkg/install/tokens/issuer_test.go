@@ -84,8 +84,8 @@ const issued = `{"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1
 
 // refusal is a Status as an API server sends it.
 func refusal(code int, reason, message string) string {
-	return fmt.Sprintf(`{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": %d, "reason": %q, "message": %q}`,
-		code, reason, message)
+	const status = `{"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": %d, "reason": %q, "message": %q}`
+	return fmt.Sprintf(status, code, reason, message)
 }
 
 func TestTokenIsBoundToTheNode(t *testing.T) {
@@ -132,7 +132,10 @@ func TestTokenErrorsNameTheCauseAndARemedy(t *testing.T) {
 		{"forbidden", 403, refusal(403, "Forbidden", "no"), ErrForbidden, "as the ClusterRole calico-cni-install does"},
 		{"no account", 404, refusal(404, "NotFound", "gone"), nil, "create the service account"},
 		{"login page", 401, page, nil, "a login page answers at https://127.0.0.1:"},
-		{"error of the server", 500, refusal(500, "InternalError", "etcd is down"), nil, "the API server answers: etcd is down"},
+		{
+			"error of the server", 500, refusal(500, "InternalError", "etcd is down"), nil,
+			"the API server answers: etcd is down",
+		},
 	} {
 		s := &server{answer: func(bool) (int, string) { return tt.code, tt.body }}
 		_, _, err := s.start(t).Token(t.Context(), "worker-1")

@@ -28,7 +28,7 @@ func newMetrics(ready func() bool, parts []*Part) *metrics {
 		registry: prometheus.NewRegistry(),
 		expires: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "calico_cni_install_token_expiry_timestamp_seconds",
-			Help: "Time at which the plugins' token expires; 0 before the first token.",
+			Help: "Expiry of the plugins' token; 0 before the first token.",
 		}),
 		renewals: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "calico_cni_install_token_renewals_total",
