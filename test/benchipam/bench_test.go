@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/nodeipam"
 	"calico-cni/test/crowd"
 	"calico-cni/test/node"
 	"calico-cni/test/proxy"
@@ -119,7 +119,7 @@ type filled struct {
 }
 
 // labelled is where the plugins remember that the node's affinities have labels.
-var labelled = filepath.Join(nodeipam.DefaultState, "ipam_upgraded")
+var labelled = filepath.Join(invocation.DefaultState, "ipam_upgraded")
 
 // fill makes the empty cluster a full one.
 func (b *bench) fill() filled {
@@ -143,7 +143,7 @@ func (b *bench) measure(s situation) cost {
 		counted, timed = 1, min(timed, 1)
 	}
 	hosts := b.hosts(s, counted+timed, counted)
-	must(b.T, os.MkdirAll(nodeipam.DefaultState, 0o755))
+	must(b.T, os.MkdirAll(invocation.DefaultState, 0o755))
 	must(b.T, os.WriteFile(labelled, nil, 0o644))
 	if s.before != nil {
 		s.before(b, s, hosts)

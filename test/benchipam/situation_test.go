@@ -3,7 +3,7 @@ package benchipam
 import (
 	"os"
 
-	"calico-cni/pkg/nodeipam"
+	"calico-cni/pkg/invocation"
 	"calico-cni/test/crowd"
 )
 
@@ -91,6 +91,6 @@ func full(blocks int) func(*bench, situation, []*host) {
 // booted makes the node forget that the affinities have labels.
 func booted(b *bench, _ situation, hosts []*host) {
 	for _, h := range hosts {
-		h.before = func() { must(b.T, os.RemoveAll(nodeipam.DefaultState)) }
+		h.before = func() { must(b.T, os.RemoveAll(invocation.DefaultState)) }
 	}
 }

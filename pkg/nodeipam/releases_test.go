@@ -1,0 +1,115 @@
+package nodeipam
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net/netip"
+	"testing"
+	"time"
+
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/pending"
+	"calico-cni/pkg/workload"
+)
+
+// nodeOf returns the node of an API server on a host that has the files /a and /b, with an empty queue.
+func nodeOf(t *testing.T, server Server) (n *Node, clock *time.Duration) {
+	t.Helper()
+	clock = new(time.Duration)
+	*clock = time.Hour
+	return &Node{
+		Network: "net", Server: server, Log: slog.New(slog.DiscardHandler),
+		Disk: Disk{Now: time.Now, Boot: func() time.Duration { return *clock }, Keep: t.TempDir(), State: t.TempDir()},
+		ReadFile: func(path string) ([]byte, error) {
+			if path == "/a" || path == "/b" {
+				return []byte("kubeconfig"), nil
+			}
+			return nil, fs.ErrNotExist
+		},
+		Name:    func() (string, error) { return "", fs.ErrNotExist },
+		Connect: func() (*kube.Client, error) { return nil, nil },
+	}, clock
+}
+
+// c1 is the attachment whose release is queued.
+var c1 = workload.ID{ContainerID: "c1", IfName: "eth0"}
+
+func withKubeconfig(path string) Server { return Server{Kubeconfig: path} }
+
+func withRoot(url string) Server { return Server{APIRoot: url} }
+
+func TestReleaseBelongsToNamedCluster(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		server  Server
+		release pending.Release
+		want    bool
+	}{
+		{"the same kubeconfig", withKubeconfig("/a"), pending.Release{Kubeconfig: "/a"}, true},
+		{"another kubeconfig", withKubeconfig("/a"), pending.Release{Kubeconfig: "/b"}, false},
+		{"another kubeconfig that is gone", withKubeconfig("/a"), pending.Release{Kubeconfig: "/gone"}, true},
+		{"nothing named", withKubeconfig("/a"), pending.Release{}, true},
+		{"a URL", withKubeconfig("/a"), pending.Release{APIRoot: "https://a"}, false},
+		{"the same URL", withRoot("https://a"), pending.Release{APIRoot: "https://a"}, true},
+		{"another URL", withRoot("https://a"), pending.Release{APIRoot: "https://b"}, false},
+		{"a kubeconfig, the command has a URL", withRoot("https://a"), pending.Release{Kubeconfig: "/b"}, false},
+		{"nothing named, the command has a URL", withRoot("https://a"), pending.Release{}, true},
+	} {
+		c, _ := nodeOf(t, tt.server)
+		if got := c.Releases().belongsHere(tt.release); got != tt.want {
+			t.Errorf("%s: %t, want %t", tt.name, got, tt.want)
+		}
+	}
+}
+
+// TestReleaseOfOtherClusterIsNotSettled queues a release of the attachment for another API server. The node has no
+// client: a request panics.
+func TestReleaseOfOtherClusterIsNotSettled(t *testing.T) {
+	for name, settle := range map[string]func(*Node) error{
+		"ADD":             func(c *Node) error { return c.Releases().SettleOwn(context.Background(), "c1") },
+		"DEL, all freed":  func(c *Node) error { c.Releases().Settled(context.Background(), c1, Freed{All: true}); return nil },
+		"DEL, some freed": func(c *Node) error { c.Releases().Settled(context.Background(), c1, Freed{}); return nil },
+		"a few":           func(c *Node) error { c.Releases().SettleSome(context.Background()); return nil },
+		"all":             func(c *Node) error { c.Releases().SettleAll(context.Background()); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			defer func() {
+				if r := recover(); r != nil {
+					t.Errorf("settled by the wrong API server: %v", r)
+				}
+			}()
+			c, clock := nodeOf(t, withKubeconfig("/b"))
+			if err := c.Disk.queue().Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Kubeconfig: "/a"}); err != nil {
+				t.Fatal(err)
+			}
+			c.Disk.pace().Reached()
+			*clock += time.Hour
+			err := settle(c)
+			if refused := errors.Is(err, ErrOtherCluster); refused != (name == "ADD") {
+				t.Errorf("error %v", err)
+			}
+			if n, err := c.Disk.queue().Len(); n != 1 || err != nil {
+				t.Errorf("%d releases wait, %v; want 1", n, err)
+			}
+		})
+	}
+}
+
+// TestQueuedReleasesOfTwoClustersCoexist queues releases of one attachment as DELs with two kubeconfigs do.
+func TestQueuedReleasesOfTwoClustersCoexist(t *testing.T) {
+	a, _ := nodeOf(t, withKubeconfig("/a"))
+	b, _ := nodeOf(t, withKubeconfig("/b"))
+	b.Disk = a.Disk
+	outage := context.DeadlineExceeded
+	for _, c := range []*Node{a, b, a, b} {
+		evidence := Evidence{Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.1")}}
+		if err := c.Releases().Postpone(outage, &Deletion{node: c, id: c1}, evidence, false, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := a.Disk.queue().Len(); n != 2 || err != nil {
+		t.Errorf("%d releases wait, %v; want one of each cluster", n, err)
+	}
+}
