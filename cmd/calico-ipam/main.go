@@ -17,15 +17,15 @@ import (
 	_ "calico-cni/internal/oneproc"
 	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/cnierr"
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/ipamplugin"
-	"calico-cni/pkg/nodeipam"
 )
 
 func main() {
 	ctx, onSignal := lifetime.Context()
-	host := nodeipam.Host{
+	host := invocation.Host{
 		Now: time.Now, ReadFile: safeopen.Read, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
-		OpenLog: nodeipam.LogTo(os.Stderr, time.Now), State: nodeipam.DefaultState, Keep: nodeipam.DefaultKeep,
+		OpenLog: invocation.LogTo(os.Stderr, time.Now), State: invocation.DefaultState, Keep: invocation.DefaultKeep,
 		OnSignal: onSignal,
 	}
 	if len(os.Args) > 1 {

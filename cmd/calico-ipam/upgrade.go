@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"calico-cni/internal/buildinfo"
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/migrate"
 	"calico-cni/pkg/nodeipam"
@@ -25,7 +26,7 @@ var errUsage = errors.New("usage: calico-ipam [-v | -upgrade [NETWORK]]: -v prin
 	"to block IPAM; a container runtime calls calico-ipam without any")
 
 // upgrade migrates the node of KUBERNETES_NODE_NAME, with the credentials of KUBECONFIG or of the pod.
-func upgrade(ctx context.Context, h nodeipam.Host, args []string) error {
+func upgrade(ctx context.Context, h invocation.Host, args []string) error {
 	network, node := usualNetwork, os.Getenv("KUBERNETES_NODE_NAME")
 	if len(args) > 0 {
 		network = args[0]
@@ -46,7 +47,7 @@ func upgrade(ctx context.Context, h nodeipam.Host, args []string) error {
 	defer func() { _ = errors.Join(os.Remove(lock), os.Remove(lock+nodeipam.ReleaseSuffix)) }()
 	return migrate.Migration{
 		Network: network, Networks: migrate.Networks, Results: "/var/lib/cni/results", Proc: "/proc/net",
-		Addresses: h.Adopter(client, network, node, lock, log), Now: time.Now, Log: log,
+		Addresses: nodeipam.NewAdopter(h.Disk(), client, network, node, lock, log), Now: time.Now, Log: log,
 	}.Run(ctx)
 }
 
@@ -58,7 +59,7 @@ func credentials(userAgent string) (*kube.Client, error) {
 }
 
 // flags is for people and init containers.
-func flags(ctx context.Context, h nodeipam.Host, args []string) (exit int) {
+func flags(ctx context.Context, h invocation.Host, args []string) (exit int) {
 	err := errUsage
 	switch args[0] {
 	case "-v":

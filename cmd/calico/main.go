@@ -20,15 +20,15 @@ import (
 	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/cnierr"
 	"calico-cni/pkg/dataplane/linux"
-	"calico-cni/pkg/nodeipam"
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/plugin"
 )
 
 func main() {
 	ctx, onSignal := lifetime.Context()
-	host := nodeipam.Host{
+	host := invocation.Host{
 		Now: time.Now, ReadFile: safeopen.Read, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
-		OpenLog: nodeipam.LogTo(os.Stderr, time.Now), State: nodeipam.DefaultState, Keep: nodeipam.DefaultKeep,
+		OpenLog: invocation.LogTo(os.Stderr, time.Now), State: invocation.DefaultState, Keep: invocation.DefaultKeep,
 		OnSignal: onSignal,
 	}
 	p := &plugin.Plugin{

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"calico-cni/internal/bootclock"
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/watch"
 	"calico-cni/pkg/nodeipam"
@@ -18,10 +19,8 @@ var errNotMounted = errors.New("file of the host is not mounted")
 func backlog(cfg config.Config, log *slog.Logger) watch.Backlog {
 	at := cfg.Layout()
 	return nodeipam.Backlog{
-		Host: nodeipam.Host{
-			Now: time.Now, UserAgent: userAgent(), State: at.RunDir(), Keep: at.KeepDir(),
-			ReadFile: func(string) ([]byte, error) { return nil, errNotMounted },
-		},
+		Disk:      nodeipam.Disk{State: at.RunDir(), Keep: at.KeepDir(), Now: time.Now, Boot: bootclock.Now},
+		UserAgent: userAgent(), ReadFile: func(string) ([]byte, error) { return nil, errNotMounted },
 		Kubeconfig: at.Kubeconfig(), Named: at.HostKubeconfig(), Log: log,
 	}
 }

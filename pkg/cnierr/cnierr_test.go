@@ -19,6 +19,7 @@ import (
 	"calico-cni/internal/hostlock"
 	"calico-cni/pkg/cnierr"
 	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/kube"
@@ -71,7 +72,7 @@ var table = []struct {
 	{"pool.ErrUnknownPool", pool.ErrUnknownPool, 102},
 	{"pool.ErrInvalid", pool.ErrInvalid, 101},
 	{"nodeipam.ErrNoFamily", nodeipam.ErrNoFamily, 7},
-	{"nodeipam.ErrNotUp", nodeipam.ErrNotUp, 11},
+	{"invocation.ErrNotUp", invocation.ErrNotUp, 11},
 	{"nodeipam.ErrCannotAdd", nodeipam.ErrCannotAdd, 50},
 	{"nodeipam.ErrNotHeld", nodeipam.ErrNotHeld, 103},
 	{"dataplane.ErrBroken", dataplane.ErrBroken, 103},

@@ -8,10 +8,14 @@ import (
 
 	"github.com/containernetworking/cni/pkg/skel"
 	"github.com/containernetworking/cni/pkg/types"
+	"golang.org/x/sync/errgroup"
 
 	"calico-cni/internal/adding"
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/deletion"
+	"calico-cni/pkg/invocation"
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/kube"
 	"calico-cni/pkg/nodeipam"
 )
 
@@ -19,128 +23,161 @@ import (
 const checkDeadline = 90 * time.Second
 
 // Plugin is calico-ipam.
-type Plugin struct{ nodeipam.Host }
+type Plugin struct{ Host invocation.Host }
 
 // Add allocates the addresses and returns them as an IPAM plugin does.
 func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, err error) {
-	c, err := p.Attach("ADD", args)
+	call, err := p.Host.Attach("ADD", args)
 	if err != nil {
 		return nil, err
 	}
+	node := call.NodeIPAM()
 	var grant nodeipam.Grant
-	defer func() { c.Finish(ctx, grant.Addrs(), err) }()
-	defer func() { c.Note(err, grant.Last()) }()
-	end, err := c.BeginAdd(adding.IPAM)
+	defer func() { call.Finish(ctx, grant.Addrs(), err) }()
+	defer func() { node.Health().Note(err, grant.Last()) }()
+	call.CancelOnSignal()
+	end, err := node.BeginAdd(call.ID, adding.IPAM)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { end(err == nil) }()
 
-	node, err := c.NodeName(c.Conf)
+	name, err := call.NodeName()
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Connect(); err != nil {
+	if err := call.Connect(); err != nil {
 		return nil, err
 	}
-	if err := c.SettleOwn(ctx); err != nil {
+	if err := node.Releases().SettleOwn(ctx, call.ID.ContainerID); err != nil {
 		return nil, err
 	}
-	view, namespace, err := c.Gather(ctx, node)
+	usual := node.UsualRequest(name)
+	view, namespace, err := gather(ctx, call, node.Allocations(), usual)
 	if err != nil {
 		return nil, err
 	}
-	if grant, err = c.Allocations().Assign(ctx, view, c.Request(node, namespace)); err != nil {
+	if grant, err = node.Allocations().Assign(ctx, view, request(call, usual, namespace)); err != nil {
 		return nil, err
 	}
-	return grant.ResultFor(c.Conf.Type), nil
+	return resultFor(grant, call.Conf.Type), nil
 }
 
-// Del releases whatever the attachment holds. To hold nothing is a success, and so is a release that has to wait.
+// gather reads what the request depends on, in one parallel round.
+func gather(
+	ctx context.Context, call *invocation.Call, a nodeipam.Allocations, usual nodeipam.Request,
+) (view ipam.View, namespace kube.Meta, err error) {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) { view, err = a.Gather(ctx, usual); return err })
+	if call.ID.Kubernetes() {
+		g.Go(func() (err error) { namespace, err = call.ReadNamespace(ctx); return err })
+	}
+	err = g.Wait()
+	return view, namespace, err
+}
+
+// request is the request of the attachment.
+func request(call *invocation.Call, usual nodeipam.Request, namespace kube.Meta) nodeipam.Request {
+	r := usual
+	r.ID = call.ID
+	// Other main plugins do not tell a release which interfaces the container has.
+	r.NamesInterface = call.Conf.Type != mainPlugin && call.Conf.Type != ""
+	if call.ID.Kubernetes() {
+		r.NamespaceLabels = nodeipam.NamespaceLabels(call.ID.Namespace, namespace.Labels)
+	}
+	r.Name(call.RequestedAddrs())
+	return r
+}
+
+// Del releases the addresses of the attachment. An attachment without addresses is a success, and so is a queued release.
 func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
-	c, err := p.Detach(args)
+	call, err := p.Host.Detach(args)
 	if err != nil {
 		return err
 	}
+	node := call.NodeIPAM()
 	var freed nodeipam.Freed
-	defer func() { c.Finish(ctx, freed.Addrs, err) }()
-	defer func() { c.EndDel(freed, err) }()
+	defer func() { call.Finish(ctx, freed.Addrs, err) }()
+	del := node.BeginDel(call.ID, deletion.IPAM)
+	defer func() { del.End(freed, err) }()
 
-	if c.BeginDel(deletion.IPAM) {
+	if del.Repeated() {
 		freed.All = true
 		return nil
 	}
 	// The container may have other interfaces.
-	evidence := c.Evidence(nodeipam.OthersUnknown)
-	if freed, err = release(ctx, c, evidence); nodeipam.CanWait(err) {
-		c.Note(err, false)
-		return c.Postpone(err, evidence, true, freed.Addrs)
+	evidence := del.Evidence(nodeipam.OthersUnknown, call.PreviousAddrs())
+	if freed, err = release(ctx, call, node, evidence); nodeipam.CanWait(err) {
+		node.Health().Note(err, false)
+		return node.Releases().Postpone(err, del, evidence, true, freed.Addrs)
 	}
 	if err != nil {
 		return err
 	}
-	c.NoteRelease(freed.Addrs)
-	c.Settled(ctx, freed)
-	c.SettleSome(ctx)
+	node.Health().NoteRelease(freed.Addrs)
+	node.Releases().Settled(ctx, call.ID, freed)
+	node.Releases().SettleSome(ctx)
 	return nil
 }
 
-func release(ctx context.Context, c *nodeipam.Command, e nodeipam.Evidence) (nodeipam.Freed, error) {
+func release(
+	ctx context.Context, call *invocation.Call, node *nodeipam.Node, e nodeipam.Evidence,
+) (nodeipam.Freed, error) {
 	ctx, cancel := deadline.Within(ctx, nodeipam.ReleaseDeadline, "the release of the addresses")
 	defer cancel()
-	if err := c.Connect(); err != nil {
+	if err := call.Connect(); err != nil {
 		return nodeipam.Freed{}, err
 	}
-	held, err := c.LookUp(ctx)
+	held, err := node.HoldingsOf(ctx, call.ID)
 	if err != nil {
 		return nodeipam.Freed{}, err
 	}
-	return c.Allocations().Release(ctx, held, e)
+	return node.Allocations().Release(ctx, held, e)
 }
 
-// Check returns nil when the attachment holds the addresses that its result says.
+// Check returns nil if the attachment holds the addresses in its result.
 func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
 	ctx, cancel := deadline.Within(ctx, checkDeadline, "CHECK")
 	defer cancel()
-	c, err := p.Attach("CHECK", args)
+	call, err := p.Host.Attach("CHECK", args)
 	if err != nil {
 		return err
 	}
-	previous, err := nodeipam.Previous(c.Conf)
+	previous, err := invocation.Previous(call.Conf)
 	if err != nil {
 		return err
 	}
-	addrs := nodeipam.AddrsOf(previous, c.ID.IfName, args.Netns)
-	defer func() { c.Finish(ctx, addrs, err) }()
-	if err := c.Connect(); err != nil {
+	addrs := invocation.AddrsOf(previous, call.ID.IfName, args.Netns)
+	defer func() { call.Finish(ctx, addrs, err) }()
+	if err := call.Connect(); err != nil {
 		return err
 	}
-	return c.Allocations().Check(ctx, c.Conf.Name, c.ID, addrs)
+	return call.NodeIPAM().Allocations().Check(ctx, call.Conf.Name, call.ID, addrs)
 }
 
-// Status returns nil when an ADD could get addresses now, and else why not.
+// Status returns nil if an ADD can get addresses now, and else the cause.
 func (p *Plugin) Status(ctx context.Context, args *skel.CmdArgs) error {
-	c, err := p.OnNode("STATUS", args)
+	call, err := p.Host.OnNode("STATUS", args)
 	if err != nil {
 		return err
 	}
-	return c.Standing(ctx)
+	return call.NodeIPAM().Health().Check(ctx)
 }
 
-// GC gives back what the node holds in the network beyond what the runtime calls valid.
+// GC releases the allocations of the node in the network whose attachments the runtime does not list as valid.
 func (p *Plugin) GC(ctx context.Context, args *skel.CmdArgs) (err error) {
-	c, err := p.OnNode("GC", args)
+	call, err := p.Host.OnNode("GC", args)
 	if err != nil {
 		return err
 	}
 	var freed []netip.Addr
-	defer func() { c.Finish(ctx, freed, err) }()
-	spared, err := c.Spared()
+	defer func() { call.Finish(ctx, freed, err) }()
+	spared, err := call.Spared()
 	if err != nil {
 		return err
 	}
-	if freed, err = c.Collect(ctx, spared); err == nil {
-		c.SweepMarks(spared)
+	if freed, err = call.NodeIPAM().Collect(ctx, spared); err == nil {
+		spared.SweepMarks()
 	}
 	return err
 }

@@ -20,21 +20,22 @@ const enoughRoom = 256
 
 // Adopter takes over addresses that another IPAM plugin gave to containers of a node in a network.
 type Adopter struct {
-	Allocations
+	allocations   Allocations
 	network, node string
 	client        *kube.Client
 	view          ipam.View
 	deletions     deletion.Records
 }
 
-// Adopter returns the one of a node in a network. lockFile keeps a second one on this node apart.
-func (h Host) Adopter(client *kube.Client, network, node, lockFile string, log *slog.Logger) *Adopter {
-	store := crdstore.New(client, h.labelled())
+// NewAdopter returns the adopter of a node in a network. lockFile serialises adopters on this node.
+func NewAdopter(disk Disk, client *kube.Client, network, node, lockFile string, log *slog.Logger) *Adopter {
+	store := crdstore.New(client, disk.labelled())
 	return &Adopter{
-		Allocations: Allocations{
-			Store: store, Cluster: store, LockFile: lockFile, borrowed: h.borrowed(), remembered: h.remembered(client, store), Now: h.Now, Log: log,
+		allocations: Allocations{
+			Store: store, Cluster: store, LockFile: lockFile, borrowed: disk.borrowed(),
+			remembered: disk.remembered(client, store), Now: disk.Now, Log: log,
 		},
-		network: network, node: node, client: client, deletions: h.deletions(),
+		network: network, node: node, client: client, deletions: disk.deletions(),
 	}
 }
 
@@ -43,7 +44,7 @@ func (h Host) Adopter(client *kube.Client, network, node, lockFile string, log *
 // error wraps ipam.ErrNotReady, kube.ErrNotFound, pool.ErrInvalid for a block that two nodes would share, or what the store said.
 func (a *Adopter) Claim(ctx context.Context) error {
 	var err error
-	if a.view, err = a.allocator(a.remembered).Gather(ctx, a.Cluster, a.node, nil); err != nil {
+	if a.view, err = a.allocations.allocator(a.allocations.remembered).Gather(ctx, a.allocations.Cluster, a.node, nil); err != nil {
 		return err
 	}
 	cidrs, err := a.client.PodCIDRs(ctx, a.node)
@@ -71,12 +72,12 @@ func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
 			return fmt.Errorf("claim the pod CIDR %s of node %s: %w %s: its blocks of /%d are larger than that, and nodes would share one; "+
 				"make the pool with a blockSize of %d or more", cidr, a.node, pool.ErrInvalid, p.Name, b.Bits(), cidr.Bits())
 		}
-		obstacle, err := a.allocator(a.remembered).Claim(ctx, a.node, b)
+		obstacle, err := a.allocations.allocator(a.allocations.remembered).Claim(ctx, a.node, b)
 		if err != nil {
 			return err
 		}
 		if obstacle != nil {
-			a.Log.Warn("a block of the node's pod CIDR is not claimed", "block", b, "pod_cidr", cidr, "error", obstacle)
+			a.allocations.Log.Warn("a block of the node's pod CIDR is not claimed", "block", b, "pod_cidr", cidr, "error", obstacle)
 		}
 		room += 1 << (b.Addr().BitLen() - b.Bits())
 		addr = last(b).Next()
@@ -96,7 +97,7 @@ func last(b netip.Prefix) netip.Addr {
 
 // Held returns what the attachment's handle holds, for whichever interface.
 func (a *Adopter) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error) {
-	held, err := a.allocator(a.remembered).HeldByHandle(ctx, id.HandleID(a.network))
+	held, err := a.allocations.allocator(a.allocations.remembered).HeldByHandle(ctx, id.HandleID(a.network))
 	var addrs []netip.Addr
 	for _, h := range held {
 		addrs = append(addrs, h.Addr)
@@ -113,16 +114,16 @@ func (a *Adopter) Take(ctx context.Context, id workload.ID, addr netip.Addr) err
 	}
 	r := Request{Network: a.network, Node: a.node, ID: id, Another: true}
 	r.Name([]netip.Addr{addr})
-	_, err := a.Assign(ctx, a.view, r)
+	_, err := a.allocations.Assign(ctx, a.view, r)
 	return err
 }
 
 // GiveBack releases what the attachment holds. To hold nothing is a success.
 func (a *Adopter) GiveBack(ctx context.Context, id workload.ID) error {
-	held, err := a.Lookup(ctx, a.network, id)
+	held, err := a.allocations.Lookup(ctx, a.network, id)
 	if err != nil {
 		return err
 	}
-	_, err = a.Release(ctx, held, Evidence{})
+	_, err = a.allocations.Release(ctx, held, Evidence{})
 	return err
 }

@@ -94,7 +94,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	ctx, cancel := deadline.Within(ctx, assignPatience+assignDeadline, "the allocation of the addresses")
 	defer cancel()
 	g := Grant{request: ipam.Request{
-		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: a.owner(r), NamespaceLabels: r.NamespaceLabels, Wants: wants,
+		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: r.owner(a.Now()), NamespaceLabels: r.NamespaceLabels, Wants: wants,
 	}}
 	if !r.Another {
 		g.request.SameAttachment = r.again
@@ -186,8 +186,8 @@ func (a Allocations) allocator(memory remembered) *ipam.Allocator {
 var ErrNoFamily = errors.New("neither an IPv4 nor an IPv6 address is wanted; set ipam.assign_ipv4 or ipam.assign_ipv6 to \"true\"")
 
 // owner is what is stored with an address about its holder. The timestamp is in the form that every reader of these objects expects.
-func (a Allocations) owner(r Request) map[string]string {
-	owner := map[string]string{"node": r.Node, "timestamp": a.Now().UTC().String()}
+func (r Request) owner(now time.Time) map[string]string {
+	owner := map[string]string{"node": r.Node, "timestamp": now.UTC().String()}
 	if r.ID.Kubernetes() {
 		owner["pod"], owner["namespace"] = r.ID.Pod, r.ID.Namespace
 	}

@@ -3,7 +3,6 @@ package nodeipam
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,11 +10,10 @@ import (
 
 	"calico-cni/internal/adding"
 	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/netconf"
 )
 
-// Spared says which attachments of a network a collection leaves alone: those that the runtime calls valid, and those
-// that were being added when it began, or since.
+// Spared are the attachments of a network that a collection keeps: those that the runtime calls valid, and those that were being
+// added when it began, or since.
 type Spared struct {
 	network string
 	valid   map[string]map[string]bool
@@ -26,20 +24,10 @@ type Spared struct {
 	named map[string]map[string]bool
 }
 
-// Spared returns what a GC spares. A configuration without the list of valid attachments is an error that wraps
-// netconf.ErrInvalid: it must not be taken for an empty list.
-func (c *Command) Spared() (Spared, error) {
-	if c.Conf.ValidAttachments == nil {
-		return Spared{}, fmt.Errorf("%w: GC without cni.dev/valid-attachments: want the list of attachments to keep, empty for none; the runtime sets it", netconf.ErrInvalid)
-	}
-	s := Spared{network: c.Conf.Name, valid: map[string]map[string]bool{}, marks: c.Adding(), started: c.begun}
-	for _, a := range c.Conf.ValidAttachments {
-		if s.valid[a.ContainerID] == nil {
-			s.valid[a.ContainerID] = map[string]bool{}
-		}
-		s.valid[a.ContainerID][a.IfName] = true
-	}
-	return s, nil
+// NewSpared returns what a collection that began at started, since boot, spares in a network. valid are the interfaces of the
+// attachments to keep, by container.
+func NewSpared(network string, valid map[string]map[string]bool, marks adding.Marks, started time.Duration) Spared {
+	return Spared{network: network, valid: valid, marks: marks, started: started}
 }
 
 // Is reports whether an attachment is spared. An empty interface name stands for any of the container's.
@@ -54,10 +42,10 @@ func (s Spared) beingAdded(containerID, ifName string) bool {
 	return s.marks.Since(adding.Key{Network: s.network, ContainerID: containerID, IfName: ifName}, s.started)
 }
 
-// SweepMarks removes the marks that ADDs of the network have left on attachments that are not spared: an ADD that was killed,
-// and that no DEL followed, leaves one.
-func (c *Command) SweepMarks(s Spared) {
-	c.Adding().Sweep(s.network, func(k adding.Key) bool { return s.Is(k.ContainerID, k.IfName) })
+// SweepMarks removes the marks of attachments of the network that are not spared. An ADD that was killed leaves a mark if no DEL
+// follows.
+func (s Spared) SweepMarks() {
+	s.marks.Sweep(s.network, func(k adding.Key) bool { return s.Is(k.ContainerID, k.IfName) })
 }
 
 // Container returns the container that a handle of the network is of. Handles of other networks, of tunnels, load
@@ -87,7 +75,7 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	errs = append(errs, err)
 	spared = spared.knowing(held)
 	var freed []netip.Addr
-	for handle, leftovers := range a.leftovers(held, node, spared) {
+	for handle, leftovers := range leftoversIn(held, node, spared) {
 		addrs, err := a.allocator(a.remembered).ReleaseHeld(ctx, handle, leftovers, func(owner map[string]string) bool {
 			return spared.leftover(handle, owner, node)
 		}, config.Cooldown)
@@ -96,13 +84,13 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	if err := errors.Join(errs...); err != nil {
 		return freed, err
 	}
-	a.forgetLenders(lenders, held, freed, node)
+	a.borrowed.forgetUnused(lenders, held, freed, node)
 	slices.SortFunc(freed, netip.Addr.Compare)
 	return freed, nil
 }
 
-// leftovers are the holdings to be given back, by their handles.
-func (a Allocations) leftovers(held []ipam.Held, node string, spared Spared) map[string][]ipam.Held {
+// leftoversIn returns the holdings to be released, by handle.
+func leftoversIn(held []ipam.Held, node string, spared Spared) map[string][]ipam.Held {
 	out := map[string][]ipam.Held{}
 	for _, h := range held {
 		if spared.leftover(h.Handle, h.Owner, node) {
@@ -144,14 +132,14 @@ func (s Spared) interfaceOf(handle, containerID string, owner map[string]string)
 	return usualIfName
 }
 
-// forgetLenders drops those blocks of other nodes from memory in which this one holds nothing any more.
-func (a Allocations) forgetLenders(lenders []lender, held []ipam.Held, freed []netip.Addr, node string) {
+// forgetUnused drops the blocks of other nodes in which this node holds nothing any more.
+func (b borrowed) forgetUnused(lenders []lender, held []ipam.Held, freed []netip.Addr, node string) {
 	for _, l := range lenders {
 		inUse := slices.ContainsFunc(held, func(h ipam.Held) bool {
 			return h.Block == l.cidr && h.Owner["node"] == node && !slices.Contains(freed, h.Addr)
 		})
 		if !inUse {
-			a.borrowed.forget(l)
+			b.forget(l)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"calico-cni/pkg/pending"
 )
 
-// TestEndOfOwnTimeIsNoOutage settles with less time than the API server takes to answer.
-func TestEndOfOwnTimeIsNoOutage(t *testing.T) {
+// TestOwnDeadlineIsNotAnOutage settles with less time than the API server takes to answer.
+func TestOwnDeadlineIsNotAnOutage(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer server.Close()
 	client, err := kube.Direct{Server: server.URL}.Client("test")
@@ -20,18 +20,18 @@ func TestEndOfOwnTimeIsNoOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := newCluster(t)
-	c := w.command()
-	c.Client, c.Keep, c.State = client, t.TempDir(), t.TempDir()
-	if err := c.queue().Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0"}); err != nil {
+	n := w.node(t)
+	n.Connect = func() (*kube.Client, error) { return client, nil }
+	if err := n.Disk.queue().Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0"}); err != nil {
 		t.Fatal(err)
 	}
-	p := c.pace()
+	p := n.Disk.pace()
 	p.Random = func() float64 { return 0 }
 	if !p.Reached() {
 		t.Fatal("not reached")
 	}
-	c.settleUpTo(t.Context(), settleFew, 100*time.Millisecond)
+	n.Releases().settleUpTo(t.Context(), settleFew, 100*time.Millisecond)
 	if _, err := os.Stat(p.File); err != nil {
-		t.Errorf("the command's own patience is taken for an outage: %v", err)
+		t.Errorf("the deadline of the caller counts as an outage: %v", err)
 	}
 }

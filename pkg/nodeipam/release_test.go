@@ -15,7 +15,6 @@ import (
 	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/kube"
-	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/pending"
 	"calico-cni/pkg/workload"
 )
@@ -190,15 +189,15 @@ func TestReleaseMatrix(t *testing.T) {
 	}
 }
 
-// TestOwnInterfacesAreNamedUnderOtherMainPlugins is what keeps a repeated DEL of net1 from taking the address of eth0.
-func TestOwnInterfacesAreNamedUnderOtherMainPlugins(t *testing.T) {
+// TestOwnerNamesInterface ensures that a repeated DEL of net1 does not release the address of eth0.
+func TestOwnerNamesInterface(t *testing.T) {
 	for _, c := range []struct {
-		kind, ifName, want string
-	}{{"calico", "eth0", ""}, {"", "eth0", ""}, {"macvlan", "eth0", "eth0"}, {"macvlan", "net1", "net1"}, {"calico", "net1", "net1"}} {
-		command := &Command{Conf: &netconf.NetConf{Type: c.kind}, ID: workload.ID{ContainerID: "c1", IfName: c.ifName}}
-		owner := Allocations{Now: time.Now}.owner(command.Request("n1", kube.Meta{}))
-		if got := owner[ownerInterface]; got != c.want {
-			t.Errorf("under %q, for %s: named %q, want %q", c.kind, c.ifName, got, c.want)
+		names        bool
+		ifName, want string
+	}{{false, "eth0", ""}, {true, "eth0", "eth0"}, {true, "net1", "net1"}, {false, "net1", "net1"}} {
+		r := Request{ID: workload.ID{ContainerID: "c1", IfName: c.ifName}, NamesInterface: c.names}
+		if got := r.owner(time.Now())[ownerInterface]; got != c.want {
+			t.Errorf("NamesInterface %t, for %s: named %q, want %q", c.names, c.ifName, got, c.want)
 		}
 	}
 }
@@ -210,7 +209,7 @@ func TestQueuedReleaseDoesNotDependOnTheClock(t *testing.T) {
 			w := newCluster(t)
 			w.add("n1", "eth0")
 			w.clock = w.clock.Add(steps[0])
-			c, queue := w.command(), pending.Queue{Dir: filepath.Join(t.TempDir(), "pending"), Now: w.Now}
+			c, queue := w.node(t), pending.Queue{Dir: filepath.Join(t.TempDir(), "pending"), Now: w.Now}
 			if err := queue.Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Node: "n1"}); err != nil {
 				t.Fatal(err)
 			}
@@ -248,7 +247,7 @@ func TestQueuedReleaseThatLeavesSomethingIsKept(t *testing.T) {
 			if err := queue.Add(r); err != nil {
 				t.Fatal(err)
 			}
-			_, err := queue.Settle(t.Context(), 16, nil, w.settle(w.command()))
+			_, err := queue.Settle(t.Context(), 16, nil, w.settle(w.node(t)))
 			waiting, _ := queue.Len()
 			if kept := waiting == 1; kept != c.kept || errors.Is(err, ErrHeld) != c.kept {
 				t.Errorf("kept %t, %v; want %t", kept, err, c.kept)
@@ -258,7 +257,7 @@ func TestQueuedReleaseThatLeavesSomethingIsKept(t *testing.T) {
 			}
 			// The other node releases what is its own: nothing is left to wait for.
 			w.del("eth0", Evidence{})
-			if _, err := queue.Settle(t.Context(), 16, nil, w.settle(w.command())); err != nil {
+			if _, err := queue.Settle(t.Context(), 16, nil, w.settle(w.node(t))); err != nil {
 				t.Error(err)
 			}
 			if waiting, _ := queue.Len(); waiting != 0 {
@@ -268,16 +267,23 @@ func TestQueuedReleaseThatLeavesSomethingIsKept(t *testing.T) {
 	}
 }
 
-// command is one that knows no node.
-func (c *cluster) command() *Command {
-	unknown := func(string) ([]byte, error) { return nil, errors.New("no such file") }
-	return &Command{Host: Host{Now: c.Now, ReadFile: unknown}, Conf: &netconf.NetConf{}, Log: c.Log}
+// node returns a node with an empty queue and an unknown name.
+func (c *cluster) node(t *testing.T) *Node {
+	t.Helper()
+	return &Node{
+		Disk:     Disk{Now: c.Now, Boot: func() time.Duration { return time.Hour }, Keep: t.TempDir(), State: t.TempDir()},
+		Network:  "net",
+		Name:     func() (string, error) { return "", errors.New("no such file") },
+		ReadFile: func(string) ([]byte, error) { return nil, errors.New("no such file") },
+		Connect:  func() (*kube.Client, error) { return nil, nil },
+		Log:      c.Log,
+	}
 }
 
-// settle releases from the store as a command does that has reached the API server.
-func (c *cluster) settle(command *Command) func(ctx context.Context, r pending.Release) error {
+// settle returns a function that releases from the store instead of the API server.
+func (c *cluster) settle(n *Node) func(ctx context.Context, r pending.Release) error {
 	return func(ctx context.Context, r pending.Release) error {
-		_, err := command.give(ctx, c.Allocations, r, workload.ID{ContainerID: r.ContainerID, IfName: r.IfName})
+		_, err := n.Releases().give(ctx, c.Allocations, r, workload.ID{ContainerID: r.ContainerID, IfName: r.IfName})
 		return err
 	}
 }

@@ -9,18 +9,16 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// TestRepeatedDelKeepsAQueuedReleaseThatKnowsMore queues the first DEL of net1 with the address that the runtime passed along. The
+// TestRepeatedDelKeepsQueuedReleaseWithMoreEvidence queues the first DEL of net1 with the address that the runtime passed along. The
 // runtime forgets the result then, so that the second DEL frees nothing and must not drop the queued release.
-func TestRepeatedDelKeepsAQueuedReleaseThatKnowsMore(t *testing.T) {
+func TestRepeatedDelKeepsQueuedReleaseWithMoreEvidence(t *testing.T) {
 	w := newCluster(t)
 	a1 := w.addAsCalico("n1", "net1")
 	w.add("n1", "net2")
-	c := w.command()
-	c.Keep, c.State = t.TempDir(), t.TempDir()
-	c.Conf.Name = "net"
-	c.ID = workload.ID{ContainerID: "c1", IfName: "net1"}
+	c := w.node(t)
+	id := workload.ID{ContainerID: "c1", IfName: "net1"}
 	// DEL 1 of net1, in an outage: the runtime says which address it had.
-	if err := c.queue().Add(pending.Release{
+	if err := c.Disk.queue().Add(pending.Release{
 		Network: "net", ContainerID: "c1", IfName: "net1", Node: "n1",
 		Others: true, OthersUnknown: true, Addresses: []netip.Addr{a1},
 	}); err != nil {
@@ -28,12 +26,12 @@ func TestRepeatedDelKeepsAQueuedReleaseThatKnowsMore(t *testing.T) {
 	}
 	// DEL 2, after it: libcni removed the cached result after DEL 1 succeeded.
 	freed := w.del("net1", Evidence{})
-	// The command has no client: settling the release fails, and keeps it.
+	// The node has no client: settling the release fails, and keeps it.
 	func() {
 		defer func() { _ = recover() }()
-		c.Settled(context.Background(), freed)
+		c.Releases().Settled(context.Background(), id, freed)
 	}()
-	n, _ := c.queue().Len()
+	n, _ := c.Disk.queue().Len()
 	// DEL of net2
 	w.del("net2", Evidence{})
 	t.Logf("freed %v, %d wait, held %q", freed, n, w.held())
@@ -56,10 +54,10 @@ func TestQueuedReleaseOfReleasedAttachmentIsSettled(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	done, err := queue.Settle(t.Context(), 16, nil, w.settle(w.command()))
+	done, err := queue.Settle(t.Context(), 16, nil, w.settle(w.node(t)))
 	t.Logf("settled %d, %v", done, err)
 	// hot plug: ADD net1 again
-	if err := queue.SettleContainer(t.Context(), "net", "c1", w.settle(w.command())); err != nil {
+	if err := queue.SettleContainer(t.Context(), "net", "c1", w.settle(w.node(t))); err != nil {
 		t.Errorf("ADD of the container is refused: %v", err)
 	}
 }
@@ -79,7 +77,7 @@ func TestReplacedEntryKeepsReleasedBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := queue.Settle(t.Context(), 16, nil, w.settle(w.command()))
+	_, err := queue.Settle(t.Context(), 16, nil, w.settle(w.node(t)))
 	if w.held() != live.String() {
 		t.Errorf("%v of the live net2 is gone: %q held, %v", live, w.held(), err)
 	}

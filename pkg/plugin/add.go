@@ -15,13 +15,18 @@ import (
 	"calico-cni/internal/adding"
 	"calico-cni/internal/undo"
 	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 )
 
-// add is an ADD on its way: each step leaves what the later ones need.
-type add struct {
-	*attachment
+// addRun is one ADD. Each step stores what later steps need.
+type addRun struct {
+	attachment *attachment
+	// call and ipam are those of the attachment.
+	call  *invocation.Call
+	ipam  *nodeipam.Node
+	gates Gates
 	undo  undo.Stack
 	facts facts
 	mtu   int
@@ -38,14 +43,15 @@ type add struct {
 // Add attaches the pod: it reads what the cluster says, allocates the addresses, sets up the interface, and tells the
 // cluster. When a step fails, those before it are undone. What can be refused is refused before anything is written.
 func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, err error) {
-	attachment, err := p.attach("ADD", args)
+	attachment, err := p.newAttachment("ADD", args)
 	if err != nil {
 		return nil, err
 	}
-	a := &add{attachment: attachment}
-	defer func() { a.Finish(ctx, addresses(a.ips), err) }()
+	a := newAddRun(attachment, p.Gates)
+	defer func() { a.call.Finish(ctx, addresses(a.ips), err) }()
 	defer func() { a.note(err) }()
-	end, err := a.BeginAdd(adding.Main)
+	a.call.CancelOnSignal()
+	end, err := a.ipam.BeginAdd(a.call.ID, adding.Main)
 	if err != nil {
 		return nil, err
 	}
@@ -65,51 +71,55 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 		{"attach", a.attachInterface},
 		{"await policy", a.awaitPolicy},
 	} {
-		if err := a.Step(ctx, step.name, func() error { return step.do(ctx) }); err != nil {
+		if err := a.call.Step(ctx, step.name, func() error { return step.do(ctx) }); err != nil {
 			return nil, err
 		}
 	}
 	return a.result(), nil
 }
 
-// readNode reads what the node's own files say, and prepares the way to the API server.
-func (a *add) readNode(context.Context) (err error) {
-	if a.facts.node, err = a.NodeName(a.Conf); err != nil {
-		return err
-	}
-	if a.mtu, err = a.readMTU(); err != nil || !a.asksAPI() {
-		return err
-	}
-	return a.Connect()
+func newAddRun(a *attachment, gates Gates) *addRun {
+	return &addRun{attachment: a, call: a.call, ipam: a.ipam, gates: gates}
 }
 
-func (a *add) settleEarlier(ctx context.Context) error {
-	if !a.asksAPI() {
+// readNode reads what the node's own files say, and prepares the way to the API server.
+func (a *addRun) readNode(context.Context) (err error) {
+	if a.facts.node, err = a.call.NodeName(); err != nil {
+		return err
+	}
+	if a.mtu, err = a.attachment.readMTU(); err != nil || !a.attachment.asksAPI() {
+		return err
+	}
+	return a.call.Connect()
+}
+
+func (a *addRun) settleEarlier(ctx context.Context) error {
+	if !a.attachment.asksAPI() {
 		return nil
 	}
-	return a.SettleOwn(ctx)
+	return a.ipam.Releases().SettleOwn(ctx, a.call.ID.ContainerID)
 }
 
 // admit refuses what the data plane would refuse later, and settles which name the host's end has.
-func (a *add) admit(ctx context.Context) (err error) {
-	target := a.target()
-	a.spec, err = a.dataplane.Admit(ctx, dataplane.Spec{
+func (a *addRun) admit(ctx context.Context) (err error) {
+	target := a.attachment.target()
+	a.spec, err = a.attachment.dataplane.Admit(ctx, dataplane.Spec{
 		Owner: target.Owner, NetNS: target.NetNS, IfName: target.IfName,
 		HostIfName: target.HostIfName, SecondHostIfName: target.SecondHostIfName,
-		MTU: a.mtu, Queues: a.Conf.NumQueues, MAC: a.mac(), Addrs: a.families(), Netkit: a.Conf.DeviceType == "netkit",
+		MTU: a.mtu, Queues: a.call.Conf.NumQueues, MAC: a.mac(), Addrs: a.families(), Netkit: a.call.Conf.DeviceType == "netkit",
 		// Outside Kubernetes the name has but the first characters of the container's ID.
-		Shared:            !a.ID.Kubernetes(),
-		Routes:            a.Conf.PodRoutes(),
-		AllowIPForwarding: a.Conf.ContainerSettings.AllowIPForwarding,
+		Shared:            !a.call.ID.Kubernetes(),
+		Routes:            a.call.Conf.PodRoutes(),
+		AllowIPForwarding: a.call.Conf.ContainerSettings.AllowIPForwarding,
 	})
 	return err
 }
 
 // note remembers for STATUS what the outcome means for the next command.
-func (a *add) note(err error) {
+func (a *addRun) note(err error) {
 	// calico-ipam, run for this command, has noted what it found.
-	if a.asksAPI() && (err != nil || !a.Conf.IPAM.Exec) {
-		a.Note(err, len(a.grants) > 0 && a.grants[len(a.grants)-1].Last())
+	if a.attachment.asksAPI() && (err != nil || !a.call.Conf.IPAM.Exec) {
+		a.ipam.Health().Note(err, len(a.grants) > 0 && a.grants[len(a.grants)-1].Last())
 	}
 }
 
@@ -118,13 +128,13 @@ const mtuFile = "/var/lib/calico/mtu"
 
 // readMTU returns the MTU of the pod's interface, 0 for the kernel's default.
 func (a *attachment) readMTU() (int, error) {
-	if a.Conf.MTU != 0 {
-		return a.Conf.MTU, nil
+	if a.call.Conf.MTU != 0 {
+		return a.call.Conf.MTU, nil
 	}
-	data, err := a.ReadFile(mtuFile)
+	data, err := a.call.Host.ReadFile(mtuFile)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && a.Conf.RequireMTUFile:
-		return 0, fmt.Errorf("%w: %s does not exist, and require_mtu_file is set: the node agent writes it; see that the calico-node pod runs on this node", nodeipam.ErrNotUp, mtuFile)
+	case errors.Is(err, fs.ErrNotExist) && a.call.Conf.RequireMTUFile:
+		return 0, fmt.Errorf("%w: %s does not exist, and require_mtu_file is set: the node agent writes it; see that the calico-node pod runs on this node", invocation.ErrNotUp, mtuFile)
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
 	case err != nil:
@@ -132,7 +142,7 @@ func (a *attachment) readMTU() (int, error) {
 	}
 	mtu, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || mtu != 0 && mtu < netconf.LeastMTU || mtu > netconf.MostMTU {
-		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent writes it anew when restarted", nodeipam.ErrNotUp, mtuFile, data)
+		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent writes it anew when restarted", invocation.ErrNotUp, mtuFile, data)
 	}
 	return mtu, nil
 }

@@ -10,39 +10,40 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 )
 
 // assign gets the addresses: from our own allocator in this process, from another IPAM plugin as the specification has
 // it, or from nobody where the pod brings its own. It pushes what gives them back.
-func (a *add) assign(ctx context.Context) (err error) {
+func (a *addRun) assign(ctx context.Context) (err error) {
 	switch own := a.facts.annotations.IPAddrsNoIPAM; {
 	case own != nil:
 		a.ips = hosts(own)
-	case a.blockIPAM():
+	case a.attachment.blockIPAM():
 		a.undo.Push(a.withdraw)
 		err = a.assignBlock(ctx, a.request())
 	default:
-		a.ips, err = a.delegate(ctx)
+		a.ips, err = a.delegateAdd(ctx)
 	}
 	return err
 }
 
-func (a *add) assignBlock(ctx context.Context, r nodeipam.Request) error {
-	grant, err := a.Allocations().Assign(ctx, a.facts.view, r)
+func (a *addRun) assignBlock(ctx context.Context, r nodeipam.Request) error {
+	grant, err := a.ipam.Allocations().Assign(ctx, a.facts.view, r)
 	if err != nil {
 		return err
 	}
-	a.grants, a.ips = append(a.grants, grant), grant.Result()
+	a.grants, a.ips = append(a.grants, grant), invocation.Result(grant)
 	return nil
 }
 
 // withdraw gives back all that block IPAM gave.
-func (a *add) withdraw(ctx context.Context) error {
+func (a *addRun) withdraw(ctx context.Context) error {
 	var errs []error
 	for _, grant := range a.grants {
-		errs = append(errs, a.Allocations().Withdraw(ctx, grant))
+		errs = append(errs, a.ipam.Allocations().Withdraw(ctx, grant))
 	}
 	a.grants = nil
 	return errors.Join(errs...)
@@ -51,13 +52,13 @@ func (a *add) withdraw(ctx context.Context) error {
 // reassign gives up the addresses for others. The old ones are kept until there are new ones, so that they are not the
 // same. Those that cannot be given back fail the ADD, whose undo tries once more; what is left then is for the DEL that
 // follows a failed ADD, and hangs on the same handle until it comes.
-func (a *add) reassign(ctx context.Context) error {
+func (a *addRun) reassign(ctx context.Context) error {
 	r := a.request()
 	r.Another = true
 	if err := a.assignBlock(ctx, r); err != nil {
 		return err
 	}
-	if err := a.Allocations().Withdraw(ctx, a.grants[0]); err != nil {
+	if err := a.ipam.Allocations().Withdraw(ctx, a.grants[0]); err != nil {
 		return err
 	}
 	a.grants = a.grants[1:]
@@ -65,11 +66,11 @@ func (a *add) reassign(ctx context.Context) error {
 }
 
 // families stands for the addresses of the families that are wanted, before there are any.
-func (a *add) families() []netip.Addr {
+func (a *addRun) families() []netip.Addr {
 	if own := a.facts.annotations.IPAddrsNoIPAM; own != nil {
 		return own
 	}
-	if a.Conf.IPAM.Type != netconf.CalicoIPAM {
+	if a.call.Conf.IPAM.Type != netconf.CalicoIPAM {
 		return nil
 	}
 	var out []netip.Addr

@@ -21,7 +21,7 @@ const maxConflicts = 4
 
 // attachInterface sets up the interface and, beside it, tells the cluster of the addresses. An address that the host
 // routes elsewhere, though IPAM calls it free, is given up for another, if another may help and any will do.
-func (a *add) attachInterface(ctx context.Context) error {
+func (a *addRun) attachInterface(ctx context.Context) error {
 	ctx, cancel := deadline.Within(ctx, attachDeadline, "the setup of the interface")
 	defer cancel()
 	for tries := 1; ; tries++ {
@@ -35,7 +35,7 @@ func (a *add) attachInterface(ctx context.Context) error {
 		case tries == maxConflicts, !conflict.AnotherAddressHelps(), !a.mayReassign():
 			return err
 		}
-		a.Log.Warn("taking another address: the host routes this one elsewhere, although IPAM has not allocated it",
+		a.call.Log.Warn("taking another address: the host routes this one elsewhere, although IPAM has not allocated it",
 			"address", conflict.Addr, "route", conflict.Route, "interface", conflict.HostIfName, "owner", conflict.Owner)
 		if err := a.reassign(ctx); err != nil {
 			return errors.Join(conflict, err)
@@ -44,38 +44,38 @@ func (a *add) attachInterface(ctx context.Context) error {
 }
 
 // asksFor reports whether the pod or the runtime asks for the address by name.
-func (a *add) asksFor(addr netip.Addr) bool {
+func (a *addRun) asksFor(addr netip.Addr) bool {
 	r := a.request()
 	return addr == r.IPv4.Addr || addr == r.IPv6.Addr || slices.Contains(a.facts.annotations.IPAddrsNoIPAM, addr)
 }
 
 // mayReassign reports whether any address will do.
-func (a *add) mayReassign() bool {
+func (a *addRun) mayReassign() bool {
 	r := a.request()
 	return len(a.grants) > 0 && !r.IPv4.Addr.IsValid() && !r.IPv6.Addr.IsValid()
 }
 
-func (a *add) setUp(ctx context.Context) error {
+func (a *addRun) setUp(ctx context.Context) error {
 	spec := a.spec
 	spec.Addrs, spec.NoHostRoutes = addresses(a.ips), a.migrating()
 	var setUp error
 	var g errgroup.Group
 	g.Go(func() error {
-		a.endpoint, setUp = a.dataplane.Setup(ctx, spec)
+		a.endpoint, setUp = a.attachment.dataplane.Setup(ctx, spec)
 		return setUp
 	})
 	if a.announces() {
 		if !a.announcing {
 			a.announcing = true
 			// Whether it took effect or not: a patch that got no answer may have.
-			a.undo.Push(func(ctx context.Context) error { return a.announcer().Restore(ctx, a.facts.pod) })
+			a.undo.Push(func(ctx context.Context) error { return a.attachment.announcer().Restore(ctx, a.facts.pod) })
 		}
-		g.Go(func() error { return a.announcer().Announce(ctx, a.facts.pod, spec.Addrs) })
+		g.Go(func() error { return a.attachment.announcer().Announce(ctx, a.facts.pod, spec.Addrs) })
 	}
 	err := g.Wait()
 	if setUp == nil {
 		a.undo.Push(func(ctx context.Context) error {
-			_, err := a.dataplane.Teardown(ctx, a.target())
+			_, err := a.attachment.dataplane.Teardown(ctx, a.attachment.target())
 			return err
 		})
 	}
@@ -83,34 +83,34 @@ func (a *add) setUp(ctx context.Context) error {
 }
 
 // announces reports whether the pod's annotations speak of this interface: a second one of the pod has none.
-func (a *add) announces() bool {
-	return a.ID.Kubernetes() && a.spec.HostIfName == a.ID.HostIfName(a.prefix)
+func (a *addRun) announces() bool {
+	return a.call.ID.Kubernetes() && a.spec.HostIfName == a.call.ID.HostIfName(a.attachment.prefix)
 }
 
 // migrating reports whether the pod is the target of a live migration, whose addresses the host must not route to it
 // yet: calico-ipam says so by a result without routes.
-func (a *add) migrating() bool {
-	return a.Conf.IPAM.Type == netconf.CalicoIPAM && len(a.ips.Routes) == 0
+func (a *addRun) migrating() bool {
+	return a.call.Conf.IPAM.Type == netconf.CalicoIPAM && len(a.ips.Routes) == 0
 }
 
 // result is what the runtime gets: both interfaces, the host's first, and the addresses as those of single hosts on the
 // second. What plugins before this one in a chain did stands before that.
-func (a *add) result() *current.Result {
-	r, e := a.previous, a.endpoint
+func (a *addRun) result() *current.Result {
+	r, e := a.attachment.previous, a.endpoint
 	if r == nil {
 		r = &current.Result{CNIVersion: current.ImplementedSpecVersion}
 	}
 	r.Interfaces = append(r.Interfaces,
 		&current.Interface{Name: e.HostIfName},
-		&current.Interface{Name: e.IfName, Mac: e.MAC.String(), Mtu: e.MTU, Sandbox: a.CNI.Netns})
+		&current.Interface{Name: e.IfName, Mac: e.MAC.String(), Mtu: e.MTU, Sandbox: a.call.CNI.Netns})
 	inPod := len(r.Interfaces) - 1
 	for _, addr := range addresses(a.ips) {
 		r.IPs = append(r.IPs, &current.IPConfig{Interface: &inPod, Address: host(addr)})
 	}
 	r.Routes = append(r.Routes, a.ips.Routes...)
 	switch {
-	case !a.Conf.DNS.IsEmpty():
-		r.DNS = a.Conf.DNS
+	case !a.call.Conf.DNS.IsEmpty():
+		r.DNS = a.call.Conf.DNS
 	case r.DNS.IsEmpty():
 		r.DNS = a.ips.DNS
 	}

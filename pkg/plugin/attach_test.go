@@ -10,6 +10,7 @@ import (
 
 	"calico-cni/pkg/cnierr"
 	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 )
@@ -26,9 +27,9 @@ func (c *conflicting) Setup(context.Context, dataplane.Spec) (dataplane.Endpoint
 	return dataplane.Endpoint{}, &c.conflict
 }
 
-// TestAConflictThatAnotherAddressDoesNotCureFailsTheAddAtOnce: a retry does not help either, so that the code is not 11.
+// TestAddFailsOnConflictThatOtherAddressDoesNotResolve: a retry does not help either, so that the code is not 11.
 // test/e2e has the conflicts for which another address is taken.
-func TestAConflictThatAnotherAddressDoesNotCureFailsTheAddAtOnce(t *testing.T) {
+func TestAddFailsOnConflictThatOtherAddressDoesNotResolve(t *testing.T) {
 	addr := netip.MustParseAddr("10.66.0.1")
 	for _, c := range []struct {
 		name           string
@@ -50,10 +51,9 @@ func TestAConflictThatAnotherAddressDoesNotCureFailsTheAddAtOnce(t *testing.T) {
 				conf.RuntimeConfig.IPs = []string{addr.String()}
 			}
 			d := &conflicting{conflict: dataplane.RouteConflictError{Addr: addr, Cause: c.cause}}
-			a := &add{
-				attachment: &attachment{Command: &nodeipam.Command{Conf: conf, Log: slog.New(slog.DiscardHandler)}, dataplane: d},
-				grants:     []nodeipam.Grant{{}}, ips: hosts([]netip.Addr{addr}),
-			}
+			call := &invocation.Call{Conf: conf, Log: slog.New(slog.DiscardHandler)}
+			a := newAddRun(&attachment{call: call, ipam: call.NodeIPAM(), dataplane: d}, Gates{})
+			a.grants, a.ips = []nodeipam.Grant{{}}, hosts([]netip.Addr{addr})
 			if c.own {
 				a.grants, a.facts.annotations.IPAddrsNoIPAM = nil, []netip.Addr{addr}
 			}

@@ -14,6 +14,7 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 )
@@ -22,33 +23,33 @@ import (
 func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
 	ctx, cancel := deadline.Within(ctx, checkDeadline, "CHECK")
 	defer cancel()
-	a, err := p.attach("CHECK", args)
+	a, err := p.newAttachment("CHECK", args)
 	if err != nil {
 		return err
 	}
-	previous, err := nodeipam.Previous(a.Conf)
+	previous, err := invocation.Previous(a.call.Conf)
 	if err != nil {
 		return err
 	}
-	addrs := nodeipam.AddrsOf(previous, a.ID.IfName, a.CNI.Netns)
-	defer func() { a.Finish(ctx, addrs, err) }()
+	addrs := invocation.AddrsOf(previous, a.call.ID.IfName, a.call.CNI.Netns)
+	defer func() { a.call.Finish(ctx, addrs, err) }()
 
-	spec, err := a.promised(previous, addrs)
+	spec, err := a.expectedSpec(previous, addrs)
 	if err != nil {
 		return err
 	}
 	return errors.Join(
-		a.Step(ctx, "check interface", func() error { return a.dataplane.Check(ctx, spec) }),
-		a.Step(ctx, "check addresses", func() error { return a.checkAddrs(ctx, addrs) }))
+		a.call.Step(ctx, "check interface", func() error { return a.dataplane.Check(ctx, spec) }),
+		a.call.Step(ctx, "check addresses", func() error { return a.checkAddrs(ctx, addrs) }))
 }
 
-// promised is the interface as the result of the ADD, perhaps changed by later plugins of the chain, says it is.
-func (a *attachment) promised(r *current.Result, addrs []netip.Addr) (dataplane.Spec, error) {
+// expectedSpec is the interface as the result of the ADD, perhaps changed by later plugins of the chain, says it is.
+func (a *attachment) expectedSpec(r *current.Result, addrs []netip.Addr) (dataplane.Spec, error) {
 	target := a.target()
 	spec := dataplane.Spec{
 		Owner: target.Owner, NetNS: target.NetNS, IfName: target.IfName, HostIfName: target.HostIfName, Addrs: addrs,
-		NoHostRoutes: a.Conf.IPAM.Type == netconf.CalicoIPAM && len(r.Routes) == 0,
-		Routes:       a.Conf.PodRoutes(),
+		NoHostRoutes: a.call.Conf.IPAM.Type == netconf.CalicoIPAM && len(r.Routes) == 0,
+		Routes:       a.call.Conf.PodRoutes(),
 	}
 	var inPod *current.Interface
 	for _, n := range r.Interfaces {
@@ -56,17 +57,17 @@ func (a *attachment) promised(r *current.Result, addrs []netip.Addr) (dataplane.
 		case n == nil:
 		case n.Sandbox == "" && n.Name == target.SecondHostIfName:
 			spec.HostIfName = n.Name
-		case n.Sandbox != "" && n.Name == a.ID.IfName && (inPod == nil || n.Sandbox == a.CNI.Netns):
+		case n.Sandbox != "" && n.Name == a.call.ID.IfName && (inPod == nil || n.Sandbox == a.call.CNI.Netns):
 			inPod = n
 		}
 	}
 	switch {
 	case inPod == nil:
-		return spec, fmt.Errorf("%w: prevResult has no interface %s of a container; want the result of the ADD, which the runtime sets", dataplane.ErrBroken, a.ID.IfName)
-	case inPod.Sandbox != a.CNI.Netns:
-		return spec, fmt.Errorf("%w: prevResult has %s in sandbox %s, CNI_NETNS is %s; want those of the ADD, which the runtime sets", dataplane.ErrBroken, a.ID.IfName, inPod.Sandbox, a.CNI.Netns)
+		return spec, fmt.Errorf("%w: prevResult has no interface %s of a container; want the result of the ADD, which the runtime sets", dataplane.ErrBroken, a.call.ID.IfName)
+	case inPod.Sandbox != a.call.CNI.Netns:
+		return spec, fmt.Errorf("%w: prevResult has %s in sandbox %s, CNI_NETNS is %s; want those of the ADD, which the runtime sets", dataplane.ErrBroken, a.call.ID.IfName, inPod.Sandbox, a.call.CNI.Netns)
 	case len(addrs) == 0:
-		return spec, fmt.Errorf("%w: prevResult has no address of %s; want the result of the ADD, which the runtime sets", dataplane.ErrBroken, a.ID.IfName)
+		return spec, fmt.Errorf("%w: prevResult has no address of %s; want the result of the ADD, which the runtime sets", dataplane.ErrBroken, a.call.ID.IfName)
 	}
 	spec.MTU = inPod.Mtu
 	if mac, err := net.ParseMAC(inPod.Mac); err == nil {
@@ -78,19 +79,19 @@ func (a *attachment) promised(r *current.Result, addrs []netip.Addr) (dataplane.
 // checkAddrs asks IPAM whether the addresses are the attachment's.
 func (a *attachment) checkAddrs(ctx context.Context, addrs []netip.Addr) error {
 	if !a.blockIPAM() {
-		return a.unlessOwn(ctx, addrs, a.delegateCheck(ctx))
+		return a.unlessOwn(ctx, addrs, a.delegate().check(ctx))
 	}
-	if err := a.Connect(); err != nil {
+	if err := a.call.Connect(); err != nil {
 		return err
 	}
-	return a.unlessOwn(ctx, addrs, a.Allocations().Check(ctx, a.Conf.Name, a.ID, addrs))
+	return a.unlessOwn(ctx, addrs, a.ipam.Allocations().Check(ctx, a.call.Conf.Name, a.call.ID, addrs))
 }
 
 // unlessOwn drops the error of an IPAM plugin that does not know the addresses, when the pod brought them.
 func (a *attachment) unlessOwn(ctx context.Context, addrs []netip.Addr, err error) error {
 	var answer *types.Error
 	unknown := errors.Is(err, nodeipam.ErrNotHeld) || errors.As(err, &answer)
-	if unknown && a.Conf.FeatureControl.IPAddrsNoIPAM && a.bringsOwn(ctx, addrs) {
+	if unknown && a.call.Conf.FeatureControl.IPAddrsNoIPAM && a.bringsOwn(ctx, addrs) {
 		return nil
 	}
 	return err
@@ -98,13 +99,13 @@ func (a *attachment) unlessOwn(ctx context.Context, addrs []netip.Addr, err erro
 
 // bringsOwn reports whether the pod's annotations say that its addresses are not from IPAM.
 func (a *attachment) bringsOwn(ctx context.Context, addrs []netip.Addr) bool {
-	if !a.ID.Kubernetes() || a.Connect() != nil {
+	if !a.call.ID.Kubernetes() || a.call.Connect() != nil {
 		return false
 	}
 	pod, err := a.readPod(ctx)
 	if err != nil {
 		return false
 	}
-	said, err := a.Conf.Annotations(pod.Annotations, nil)
+	said, err := a.call.Conf.Annotations(pod.Annotations, nil)
 	return err == nil && len(said.IPAddrsNoIPAM) > 0 && slices.Equal(addresses(hosts(said.IPAddrsNoIPAM)), addrs)
 }

@@ -15,87 +15,92 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"calico-cni/internal/jsonfault"
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 )
 
-// delegate runs another IPAM plugin, or calico-ipam as a process of its own. The specification wants its DEL also after
-// an ADD that failed (CNI 1.1.0, section 4).
-func (a *add) delegate(ctx context.Context) (*current.Result, error) {
+// delegate is an IPAM plugin that runs as a process of its own: another one, or calico-ipam.
+type delegate struct{ call *invocation.Call }
+
+// delegateAdd runs the ADD of the IPAM plugin. The specification requires its DEL even after an ADD that failed (CNI 1.1.0,
+// section 4).
+func (a *addRun) delegateAdd(ctx context.Context) (*current.Result, error) {
 	stdin, err := a.delegateConfig(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if migrated(a.Command) {
+	if migrated(a.call) {
 		return nil, fmt.Errorf("%w: the addresses of network %s were moved from host-local to calico-ipam on this node, and the configuration still has "+
-			"host-local; set ipam.type to calico-ipam in it", nodeipam.ErrNotUp, a.Conf.Name)
+			"host-local; set ipam.type to calico-ipam in it", invocation.ErrNotUp, a.call.Conf.Name)
 	}
-	a.undo.Push(a.delegateDel)
-	r, err := invoke.DelegateAdd(ctx, a.Conf.IPAM.Type, stdin, delegateExec())
+	d := a.attachment.delegate()
+	a.undo.Push(d.del)
+	r, err := invoke.DelegateAdd(ctx, a.call.Conf.IPAM.Type, stdin, delegateExec())
 	if err != nil {
-		return nil, a.ran(err)
+		return nil, d.wrap(err)
 	}
 	result, err := current.NewResultFromResult(r)
 	if err != nil {
-		return nil, fmt.Errorf("read result of IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
+		return nil, fmt.Errorf("read result of IPAM plugin %s: %w", a.call.Conf.IPAM.Type, err)
 	}
 	if entry := netconf.Hollow(result); entry != "" {
-		return nil, fmt.Errorf("IPAM plugin %s returned a result whose %s has no dst or address; see its output in the runtime's log", a.Conf.IPAM.Type, entry)
+		return nil, fmt.Errorf("IPAM plugin %s returned a result whose %s has no dst or address; see its output in the runtime's log", a.call.Conf.IPAM.Type, entry)
 	}
 	if len(addresses(result)) == 0 {
-		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section ipam", a.Conf.IPAM.Type)
+		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section ipam", a.call.Conf.IPAM.Type)
 	}
 	return result, nil
 }
 
-// delegateDel has to bring the IPAM plugin to its DEL also when the API server cannot say what the configuration means.
-func (a *attachment) delegateDel(ctx context.Context) error {
-	stdin, err := a.withSomeCIDRs(ctx)
+// del has to bring the IPAM plugin to its DEL also when the API server cannot say what the configuration means.
+func (d delegate) del(ctx context.Context) error {
+	stdin, err := d.withSomeCIDRs(ctx)
 	if err != nil {
 		return err
 	}
-	if stdin, err = a.withSomeRange(stdin); err != nil {
+	if stdin, err = d.withSomeRange(stdin); err != nil {
 		return err
 	}
-	return a.ran(invoke.DelegateDel(ctx, a.Conf.IPAM.Type, stdin, delegateExec()))
+	return d.wrap(invoke.DelegateDel(ctx, d.call.Conf.IPAM.Type, stdin, delegateExec()))
 }
 
-func (a *attachment) delegateCheck(ctx context.Context) error {
-	stdin, err := a.withSomeCIDRs(ctx)
+func (d delegate) check(ctx context.Context) error {
+	stdin, err := d.withSomeCIDRs(ctx)
 	if err != nil {
 		return err
 	}
-	if a.Conf.IPAM.Type == "static" {
+	if d.call.Conf.IPAM.Type == "static" {
 		if stdin, err = withoutGateways(stdin); err != nil {
 			return err
 		}
 	}
-	return a.ran(invoke.DelegateCheck(ctx, a.Conf.IPAM.Type, stdin, delegateExec()))
+	return d.wrap(invoke.DelegateCheck(ctx, d.call.Conf.IPAM.Type, stdin, delegateExec()))
 }
 
-func (a *attachment) delegateGC(ctx context.Context) error {
-	stdin, err := a.withSomeCIDRs(ctx)
+func (d delegate) gc(ctx context.Context) error {
+	stdin, err := d.withSomeCIDRs(ctx)
 	if err != nil {
 		return err
 	}
-	err = invoke.DelegateGC(ctx, a.Conf.IPAM.Type, stdin, delegateExec())
+	err = invoke.DelegateGC(ctx, d.call.Conf.IPAM.Type, stdin, delegateExec())
 	var answer *types.Error
 	if errors.As(err, &answer) && lacksVerb(answer) {
 		return nil
 	}
-	return a.ran(err)
+	return d.wrap(err)
 }
 
-// ran says whose error it is. One that dies without a word has no code, so that it gets ours.
-func (a *attachment) ran(err error) error {
+// wrap says whose error it is. One that dies without a word has no code, so that it gets ours.
+func (d delegate) wrap(err error) error {
 	var answer *types.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &answer) && answer.Code == 0:
-		return fmt.Errorf("run IPAM plugin %s: %s; see its output in the runtime's log", a.Conf.IPAM.Type, strings.TrimSpace(err.Error()))
+		return fmt.Errorf("run IPAM plugin %s: %s; see its output in the runtime's log", d.call.Conf.IPAM.Type, strings.TrimSpace(err.Error()))
 	}
-	return fmt.Errorf("run IPAM plugin %s: %w", a.Conf.IPAM.Type, err)
+	return fmt.Errorf("run IPAM plugin %s: %w", d.call.Conf.IPAM.Type, err)
 }
 
 // withoutGateways returns a configuration of static without the gateways of its addresses: static's CHECK would look for them in
@@ -135,11 +140,11 @@ func (t tolerant) ExecPlugin(ctx context.Context, path string, stdin []byte, env
 
 // delegateConfig is the configuration that the IPAM plugin gets: the whole of ours. calico-ipam knows nothing of a
 // pod's annotations, so what they ask for is put where it looks; host-local knows nothing of nodes.
-func (a *add) delegateConfig(ctx context.Context) ([]byte, error) {
-	if a.Conf.IPAM.Type != netconf.CalicoIPAM {
-		return a.withPodCIDRs(ctx)
+func (a *addRun) delegateConfig(ctx context.Context) ([]byte, error) {
+	if a.call.Conf.IPAM.Type != netconf.CalicoIPAM {
+		return a.attachment.delegate().withPodCIDRs(ctx)
 	}
-	return withRequest(a.CNI.StdinData, a.request())
+	return withRequest(a.call.CNI.StdinData, a.request())
 }
 
 // withRequest returns a configuration whose section ipam, and whose args, ask for what the request does. All else stays.

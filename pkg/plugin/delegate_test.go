@@ -9,7 +9,7 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-func TestADelegatedRequestIsWrittenIntoTheConfigurationAndNothingElseChanges(t *testing.T) {
+func TestWithRequestChangesOnlyTheRequest(t *testing.T) {
 	const stdin = `{"name":"net","other":{"kept":1},"ipam":{"type":"calico-ipam","exec":true,"assign_ipv4":"true","mine":"kept"},"args":{"labels":["x"]}}`
 	for name, c := range map[string]struct {
 		request nodeipam.Request

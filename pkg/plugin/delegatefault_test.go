@@ -8,9 +8,9 @@ import (
 	"testing"
 )
 
-// TestAnIPAMPluginThatFailsIsExplainedInPlainWords runs programs that fail in every way that the specification does not
+// TestIPAMPluginErrorsHaveNoGoInternals runs programs that fail in every way that the specification does not
 // know.
-func TestAnIPAMPluginThatFailsIsExplainedInPlainWords(t *testing.T) {
+func TestIPAMPluginErrorsHaveNoGoInternals(t *testing.T) {
 	for _, c := range []struct {
 		name, verb, text string
 		mode             fs.FileMode

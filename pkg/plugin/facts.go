@@ -25,35 +25,38 @@ type facts struct {
 }
 
 // readCluster reads all facts of the cluster in one parallel round.
-func (a *add) readCluster(ctx context.Context) error {
-	if !a.asksAPI() {
+func (a *addRun) readCluster(ctx context.Context) error {
+	if !a.attachment.asksAPI() {
 		return nil
 	}
 	f := &a.facts
 	ctx, cancel := deadline.Within(ctx, gatherDeadline, "the read of what the cluster says about the pod")
 	defer cancel()
 	g, inGroup := errgroup.WithContext(ctx)
-	if a.ID.Kubernetes() {
-		g.Go(func() (err error) { f.pod, err = a.readPod(inGroup); return err })
-		g.Go(func() (err error) { f.namespace, err = a.ReadNamespace(inGroup); return err })
+	if a.call.ID.Kubernetes() {
+		g.Go(func() (err error) { f.pod, err = a.attachment.readPod(inGroup); return err })
+		g.Go(func() (err error) { f.namespace, err = a.call.ReadNamespace(inGroup); return err })
 	}
-	if a.blockIPAM() {
-		g.Go(func() (err error) { f.view, err = a.Allocations().Gather(inGroup, a.UsualRequest(f.node)); return err })
+	if a.attachment.blockIPAM() {
+		g.Go(func() (err error) {
+			f.view, err = a.ipam.Allocations().Gather(inGroup, a.ipam.UsualRequest(f.node))
+			return err
+		})
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if a.ID.Kubernetes() && !a.announcer().IsPod(f.pod) {
+	if a.call.ID.Kubernetes() && !a.attachment.announcer().IsPod(f.pod) {
 		return fmt.Errorf("pod %s/%s of UID %s: %w: another pod of its name, of UID %s, has taken its place",
-			a.ID.Namespace, a.ID.Pod, a.ID.PodUID, kube.ErrNotFound, f.pod.UID)
+			a.call.ID.Namespace, a.call.ID.Pod, a.call.ID.PodUID, kube.ErrNotFound, f.pod.UID)
 	}
 	var err error
-	f.annotations, err = a.Conf.Annotations(f.pod.Annotations, f.namespace.Annotations)
+	f.annotations, err = a.call.Conf.Annotations(f.pod.Annotations, f.namespace.Annotations)
 	return err
 }
 
 func (a *attachment) readPod(ctx context.Context) (kube.Meta, error) {
-	pod, err := a.Client.Pod(ctx, a.ID.Namespace, a.ID.Pod)
+	pod, err := a.call.Client.Pod(ctx, a.call.ID.Namespace, a.call.ID.Pod)
 	if errors.Is(err, kube.ErrNotFound) {
 		err = fmt.Errorf("%w; the pod was deleted, or is a static pod whose mirror is not there yet", err)
 	}
@@ -62,12 +65,12 @@ func (a *attachment) readPod(ctx context.Context) (kube.Meta, error) {
 
 // request is what configuration, annotations and arguments together ask of block IPAM. The pod's annotations count
 // most, then the namespace's, then what the runtime asks for, then the configuration.
-func (a *add) request() nodeipam.Request {
+func (a *addRun) request() nodeipam.Request {
 	f := &a.facts
-	r := a.UsualRequest(f.node)
-	r.ID = a.ID
-	if a.ID.Kubernetes() {
-		r.NamespaceLabels = nodeipam.NamespaceLabels(a.ID.Namespace, f.namespace.Labels)
+	r := a.ipam.UsualRequest(f.node)
+	r.ID = a.call.ID
+	if a.call.ID.Kubernetes() {
+		r.NamespaceLabels = nodeipam.NamespaceLabels(a.call.ID.Namespace, f.namespace.Labels)
 	}
 	if f.annotations.IPv4Pools != nil {
 		r.IPv4.Pools = f.annotations.IPv4Pools
@@ -81,17 +84,17 @@ func (a *add) request() nodeipam.Request {
 	if f.annotations.IPAddrs != nil {
 		r.Name(f.annotations.IPAddrs)
 	} else {
-		r.Name(nodeipam.RequestedAddrs(a.Conf, a.Args))
+		r.Name(a.call.RequestedAddrs())
 	}
 	return r
 }
 
 // mac is the MAC address that the pod asks for, else the one that the runtime does, else none.
-func (a *add) mac() net.HardwareAddr {
+func (a *addRun) mac() net.HardwareAddr {
 	if a.facts.annotations.HWAddr != nil {
 		return a.facts.annotations.HWAddr
 	}
-	mac, err := net.ParseMAC(a.Conf.RuntimeConfig.MAC)
+	mac, err := net.ParseMAC(a.call.Conf.RuntimeConfig.MAC)
 	if err != nil {
 		return nil
 	}

@@ -15,26 +15,26 @@ import (
 // GC removes what attachments of the network that the runtime does not call valid have left on this node: host
 // interfaces with their routes, and allocations. It goes on after an error, and returns all that there were.
 func (p *Plugin) GC(ctx context.Context, args *skel.CmdArgs) (err error) {
-	c, err := p.OnNode("GC", args)
+	c, err := p.Host.OnNode("GC", args)
 	if err != nil {
 		return err
 	}
-	a := &attachment{Command: c, dataplane: p.Dataplane}
+	a := &attachment{call: c, ipam: c.NodeIPAM(), dataplane: p.Dataplane}
 	var freed []netip.Addr
-	defer func() { a.Finish(ctx, freed, err) }()
-	spared, err := a.Spared()
+	defer func() { a.call.Finish(ctx, freed, err) }()
+	spared, err := a.call.Spared()
 	if err != nil {
 		return err
 	}
 	local := a.collectInterfaces(ctx, spared)
 	var remote error
 	if a.blockIPAM() {
-		freed, remote = a.Collect(ctx, spared)
+		freed, remote = a.ipam.Collect(ctx, spared)
 	} else {
-		remote = a.delegateGC(ctx)
+		remote = a.delegate().gc(ctx)
 	}
 	if local == nil && remote == nil {
-		a.SweepMarks(spared)
+		spared.SweepMarks()
 	}
 	return errors.Join(local, remote)
 }
@@ -53,7 +53,7 @@ func (a *attachment) collectInterfaces(ctx context.Context, spared nodeipam.Spar
 		}
 		_, err := a.dataplane.Teardown(ctx, dataplane.Target{Owner: n.Owner, IfName: n.IfName, HostIfName: n.HostIfName})
 		if err == nil {
-			a.Log.Info("removed an interface that nobody claims", "interface", n.HostIfName, "container", containerID)
+			a.call.Log.Info("removed an interface that nobody claims", "interface", n.HostIfName, "container", containerID)
 		}
 		errs = append(errs, err)
 	}
@@ -67,7 +67,7 @@ func (a *attachment) collectInterfaces(ctx context.Context, spared nodeipam.Spar
 // mark is there before the interface; where it could not be written, the interface stays until the namespace goes.
 func (a *attachment) collectHalfMade(ctx context.Context, spared nodeipam.Spared, hostIfName string) error {
 	var errs []error
-	for _, k := range a.Adding().Ended(a.Conf.Name) {
+	for _, k := range a.call.Host.Disk().Marks().Ended(a.call.Conf.Name) {
 		if spared.Is(k.ContainerID, k.IfName) {
 			continue
 		}

@@ -9,6 +9,7 @@ import (
 
 	"calico-cni/pkg/announce"
 	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/migrate"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
@@ -25,7 +26,7 @@ const (
 
 // Plugin is calico with what it takes from the world.
 type Plugin struct {
-	nodeipam.Host
+	Host      invocation.Host
 	Dataplane dataplane.Interface
 	// InterfacePrefix is the value of FELIX_INTERFACEPREFIX.
 	InterfacePrefix string
@@ -35,24 +36,24 @@ type Plugin struct {
 	HostHas func(names ...string) bool
 }
 
-// attachment is one command about an attachment: what the runtime asked for, and the names that follow from it.
+// attachment is one call for an attachment, and the names that follow from it.
 type attachment struct {
-	*nodeipam.Command
+	call      *invocation.Call
+	ipam      *nodeipam.Node
 	dataplane dataplane.Interface
-	gates     Gates
 	// prefix begins the names of interfaces on the host.
 	prefix string
 	// previous is the result of the plugins before this one in a chain; nil when it is the first.
 	previous *current.Result
 }
 
-// attach reads the configuration and the arguments of a command that has to be right in all that it says. Nothing is touched yet.
-func (p *Plugin) attach(verb string, args *skel.CmdArgs) (*attachment, error) {
-	c, err := p.Attach(verb, args)
+// newAttachment reads and validates the configuration and the arguments. It has no effect outside the process.
+func (p *Plugin) newAttachment(verb string, args *skel.CmdArgs) (*attachment, error) {
+	c, err := p.Host.Attach(verb, args)
 	if err != nil {
 		return nil, err
 	}
-	a := &attachment{Command: c, dataplane: p.Dataplane, gates: p.Gates}
+	a := &attachment{call: c, ipam: c.NodeIPAM(), dataplane: p.Dataplane}
 	if a.prefix, err = workload.ParsePrefix(p.InterfacePrefix); err != nil {
 		return nil, err
 	}
@@ -60,9 +61,9 @@ func (p *Plugin) attach(verb string, args *skel.CmdArgs) (*attachment, error) {
 	return a, err
 }
 
-// detach reads what a DEL is about, as far as it can be read.
-func (p *Plugin) detach(args *skel.CmdArgs) (*attachment, error) {
-	c, err := p.Detach(args)
+// attachmentForDel reads as much of the arguments and the configuration of a DEL as it can.
+func (p *Plugin) attachmentForDel(args *skel.CmdArgs) (*attachment, error) {
+	c, err := p.Host.Detach(args)
 	if err != nil {
 		return nil, err
 	}
@@ -75,37 +76,40 @@ func (p *Plugin) detach(args *skel.CmdArgs) (*attachment, error) {
 		// Some runtimes delete with the configuration of the ADD: its lease is an allocation of ours by now.
 		c.Conf.IPAM = netconf.IPAM{Type: netconf.CalicoIPAM}
 	}
-	return &attachment{Command: c, dataplane: p.Dataplane, prefix: prefix}, nil
+	return &attachment{call: c, ipam: c.NodeIPAM(), dataplane: p.Dataplane, prefix: prefix}, nil
 }
 
-// asksAPI reports whether the attachment takes the API server at all: with another IPAM plugin and outside Kubernetes it does not.
-func (a *attachment) asksAPI() bool { return a.blockIPAM() || a.ID.Kubernetes() }
+// asksAPI reports whether the attachment needs the API server: with another IPAM plugin and outside Kubernetes it does not.
+func (a *attachment) asksAPI() bool { return a.blockIPAM() || a.call.ID.Kubernetes() }
 
 // blockIPAM reports whether addresses come from our own allocator, in this process.
-func (a *attachment) blockIPAM() bool { return blockIPAM(a.Conf) }
+func (a *attachment) blockIPAM() bool { return blockIPAM(a.call.Conf) }
 
 func blockIPAM(conf *netconf.NetConf) bool {
 	return conf.IPAM.Type == netconf.CalicoIPAM && !conf.IPAM.Exec
 }
 
 // handle owns what the attachment has, in IPAM and on the host.
-func (a *attachment) handle() string { return a.ID.HandleID(a.Conf.Name) }
+func (a *attachment) handle() string { return a.call.ID.HandleID(a.call.Conf.Name) }
+
+// delegate is the IPAM plugin that runs as a process of its own.
+func (a *attachment) delegate() delegate { return delegate{call: a.call} }
 
 func (a *attachment) announcer() announce.Announcer {
-	return announce.Announcer{Client: a.Client, ID: a.ID}
+	return announce.Announcer{Client: a.call.Client, ID: a.call.ID}
 }
 
 func (a *attachment) target() dataplane.Target {
 	return dataplane.Target{
-		Owner: a.handle(), ContainerID: a.ID.ContainerID, NetNS: a.CNI.Netns, IfName: a.ID.IfName,
-		HostIfName: a.ID.HostIfName(a.prefix), SecondHostIfName: a.ID.SecondHostIfName(a.prefix),
+		Owner: a.handle(), ContainerID: a.call.ID.ContainerID, NetNS: a.call.CNI.Netns, IfName: a.call.ID.IfName,
+		HostIfName: a.call.ID.HostIfName(a.prefix), SecondHostIfName: a.call.ID.SecondHostIfName(a.prefix),
 		// Outside Kubernetes the name has the container's ID in it.
-		Unmarked: !a.ID.Kubernetes(),
+		Unmarked: !a.call.ID.Kubernetes(),
 	}
 }
 
 // migrated says that the network's addresses were moved from host-local to block IPAM on this node, and that the configuration
 // does not know it.
-func migrated(c *nodeipam.Command) bool {
-	return c.Conf.IPAM.Type == hostLocal && migrate.Done(c.ReadFile, migrate.Networks, c.Conf.Name)
+func migrated(c *invocation.Call) bool {
+	return c.Conf.IPAM.Type == hostLocal && migrate.Done(c.Host.ReadFile, migrate.Networks, c.Conf.Name)
 }

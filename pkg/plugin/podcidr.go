@@ -30,48 +30,48 @@ var anyCIDRs = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustP
 
 // withPodCIDRs returns the configuration with the node's pod CIDRs in place of what stands for them. The node is read
 // only when something does.
-func (a *attachment) withPodCIDRs(ctx context.Context) ([]byte, error) {
-	if !a.wantsPodCIDRs() {
-		return a.CNI.StdinData, nil
+func (d delegate) withPodCIDRs(ctx context.Context) ([]byte, error) {
+	if !d.wantsPodCIDRs() {
+		return d.call.CNI.StdinData, nil
 	}
-	name, err := a.NodeName(a.Conf)
+	name, err := d.call.NodeName()
 	if err != nil {
 		return nil, err
 	}
-	if err := a.Connect(); err != nil {
+	if err := d.call.Connect(); err != nil {
 		return nil, err
 	}
-	cidrs, err := a.Client.PodCIDRs(ctx, name)
+	cidrs, err := d.call.Client.PodCIDRs(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	return withCIDRs(a.CNI.StdinData, "node "+name, cidrs)
+	return withCIDRs(d.call.CNI.StdinData, "node "+name, cidrs)
 }
 
 // wantsPodCIDRs looks at the configuration as it came: that of a DEL may be one that nobody else can read.
-func (a *attachment) wantsPodCIDRs() bool {
-	return a.Conf.IPAM.Type == hostLocal && bytes.Contains(bytes.ToLower(a.CNI.StdinData), []byte(strings.ToLower(podCIDR4)))
+func (d delegate) wantsPodCIDRs() bool {
+	return d.call.Conf.IPAM.Type == hostLocal && bytes.Contains(bytes.ToLower(d.call.CNI.StdinData), []byte(strings.ToLower(podCIDR4)))
 }
 
 // withSomeCIDRs is withPodCIDRs for what comes after the ADD, where any CIDR will do when the node cannot be read.
-func (a *attachment) withSomeCIDRs(ctx context.Context) ([]byte, error) {
-	if !a.wantsPodCIDRs() {
-		return a.CNI.StdinData, nil
+func (d delegate) withSomeCIDRs(ctx context.Context) ([]byte, error) {
+	if !d.wantsPodCIDRs() {
+		return d.call.CNI.StdinData, nil
 	}
 	ctx, cancel := deadline.Within(ctx, nodePatience, "the read of the node")
 	defer cancel()
-	stdin, err := a.withPodCIDRs(ctx)
+	stdin, err := d.withPodCIDRs(ctx)
 	if err != nil {
-		a.Log.Warn("calling host-local without the node's pod CIDRs", "error", err)
-		return withAnyCIDRs(a.CNI.StdinData)
+		d.call.Log.Warn("calling host-local without the node's pod CIDRs", "error", err)
+		return withAnyCIDRs(d.call.CNI.StdinData)
 	}
 	return stdin, nil
 }
 
 // withSomeRange returns a configuration that host-local's DEL accepts. It refuses one without a range, though it finds the lease by
 // the container alone; Multus sends such a configuration when it has lost that of the ADD.
-func (a *attachment) withSomeRange(stdin []byte) ([]byte, error) {
-	if a.Conf.IPAM.Type != hostLocal {
+func (d delegate) withSomeRange(stdin []byte) ([]byte, error) {
+	if d.call.Conf.IPAM.Type != hostLocal {
 		return stdin, nil
 	}
 	config := map[string]any{}

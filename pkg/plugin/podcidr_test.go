@@ -10,11 +10,11 @@ import (
 
 	"github.com/containernetworking/cni/pkg/skel"
 
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/netconf"
-	"calico-cni/pkg/nodeipam"
 )
 
-func TestPodCIDRsTakeThePlaceOfTheirNames(t *testing.T) {
+func TestPodCIDRsReplacePlaceholders(t *testing.T) {
 	both := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/24"), netip.MustParsePrefix("fd01::/64"), netip.MustParsePrefix("10.9.0.0/24")}
 	for _, c := range []struct {
 		name, ipam string
@@ -47,7 +47,7 @@ func TestPodCIDRsTakeThePlaceOfTheirNames(t *testing.T) {
 	}
 }
 
-func TestWithoutTheNodeAnyCIDRStandsInAndNothingBoundsIt(t *testing.T) {
+func TestSomeCIDRsReplacePlaceholdersWithoutNode(t *testing.T) {
 	const ipam = `{"subnet":"usePodCidr","rangeStart":"10.1.0.9","rangeEnd":"10.1.0.99","gateway":"10.1.0.1","ranges":[[{"subnet":"10.7.0.0/24","rangeStart":"10.7.0.9"}]],"type":"host-local"}`
 	a := unconnected(ipam)
 	got, err := a.withSomeCIDRs(t.Context())
@@ -60,18 +60,18 @@ func TestWithoutTheNodeAnyCIDRStandsInAndNothingBoundsIt(t *testing.T) {
 	}
 }
 
-func TestAConfigurationThatNamesItsSubnetsTakesNoNode(t *testing.T) {
+func TestConfigurationWithSubnetsReadsNoNode(t *testing.T) {
 	for _, ipam := range []string{`{"type":"host-local","subnet":"10.0.0.0/8"}`, `{"type":"other","subnet":"usePodCidr"}`} {
 		a := unconnected(ipam)
 		for name, f := range map[string]func(context.Context) ([]byte, error){"ADD": a.withPodCIDRs, "DEL": a.withSomeCIDRs} {
-			if got, err := f(t.Context()); err != nil || string(got) != string(a.CNI.StdinData) {
+			if got, err := f(t.Context()); err != nil || string(got) != string(a.call.CNI.StdinData) {
 				t.Errorf("%s, %s: %s, %v", name, ipam, got, err)
 			}
 		}
 	}
 }
 
-func TestDelGivesHostLocalARangeWhereTheConfigurationHasNone(t *testing.T) {
+func TestDelAddsRangeForHostLocal(t *testing.T) {
 	const some = `"ranges":[[{"subnet":"192.0.2.0/24"}],[{"subnet":"2001:db8::/64"}]]`
 	for _, c := range []struct{ ipam, want string }{
 		{`{"type":"host-local"}`, `{` + some + `,"type":"host-local"}`},
@@ -87,19 +87,20 @@ func TestDelGivesHostLocalARangeWhereTheConfigurationHasNone(t *testing.T) {
 		if want == "" {
 			want = c.ipam
 		}
-		got, err := a.withSomeRange(a.CNI.StdinData)
+		got, err := a.withSomeRange(a.call.CNI.StdinData)
 		if err != nil || string(got) != `{"ipam":`+want+`}` {
 			t.Errorf("%s: got %s, %v; want %s", c.ipam, got, err, want)
 		}
 	}
 }
 
-// unconnected is an attachment on a node that has no name and knows no API server.
-func unconnected(ipam string) *attachment {
-	return &attachment{Command: &nodeipam.Command{
-		Host: nodeipam.Host{ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist }},
+// unconnected is a delegate on a node without a name and without an API server.
+func unconnected(ipam string) delegate {
+	call := &invocation.Call{
+		Host: invocation.Host{ReadFile: func(string) ([]byte, error) { return nil, fs.ErrNotExist }},
 		Conf: &netconf.NetConf{IPAM: netconf.IPAM{Type: strings.Split(strings.SplitAfter(ipam, `"type":"`)[1], `"`)[0]}},
 		CNI:  &skel.CmdArgs{StdinData: []byte(`{"ipam":` + ipam + `}`)},
 		Log:  slog.New(slog.DiscardHandler),
-	}}
+	}
+	return delegate{call: call}
 }

@@ -20,7 +20,7 @@ func (p *Plugin) Try(ctx context.Context, stdin io.Reader) error {
 	if err != nil {
 		return fmt.Errorf("read network configuration from standard input: %w", err)
 	}
-	c, err := p.OnNode("TRY", &skel.CmdArgs{StdinData: data})
+	c, err := p.Host.OnNode("TRY", &skel.CmdArgs{StdinData: data})
 	if err != nil {
 		return err
 	}
@@ -29,5 +29,5 @@ func (p *Plugin) Try(ctx context.Context, stdin io.Reader) error {
 	}
 	ctx, cancel := deadline.Within(ctx, tryPatience, "the look at the datastore")
 	defer cancel()
-	return c.Allocations().Cluster.Ready(ctx)
+	return c.NodeIPAM().Allocations().Cluster.Ready(ctx)
 }

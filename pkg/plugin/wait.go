@@ -13,7 +13,7 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/netfault"
-	"calico-cni/pkg/nodeipam"
+	"calico-cni/pkg/invocation"
 )
 
 // Gates is how readiness gates are asked.
@@ -37,8 +37,8 @@ const (
 )
 
 // awaitGates waits until every readiness gate of the configuration has answered with a status of success.
-func (a *add) awaitGates(ctx context.Context) error {
-	for _, gate := range a.Conf.ReadinessGates {
+func (a *addRun) awaitGates(ctx context.Context) error {
+	for _, gate := range a.call.Conf.ReadinessGates {
 		if err := a.awaitGate(ctx, gate); err != nil {
 			return err
 		}
@@ -46,13 +46,13 @@ func (a *add) awaitGates(ctx context.Context) error {
 	return nil
 }
 
-func (a *add) awaitGate(ctx context.Context, gate string) error {
+func (a *addRun) awaitGate(ctx context.Context, gate string) error {
 	ctx, cancel := deadline.Within(ctx, a.gates.Patience, "the wait for a readiness gate")
 	defer cancel()
 	client := &http.Client{Transport: a.gates.Transport, Timeout: gateAnswer}
 	var last error
 	for {
-		err := knock(ctx, client, gate)
+		err := probe(ctx, client, gate)
 		if err == nil {
 			return nil
 		}
@@ -65,13 +65,13 @@ func (a *add) awaitGate(ctx context.Context, gate string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: readiness gate %s is closed: %w; see what answers there", nodeipam.ErrNotUp, redacted(gate), last)
+			return fmt.Errorf("%w: readiness gate %s is closed: %w; see what answers there", invocation.ErrNotUp, redacted(gate), last)
 		case <-time.After(a.gates.Poll):
 		}
 	}
 }
 
-func knock(ctx context.Context, client *http.Client, gate string) error {
+func probe(ctx context.Context, client *http.Client, gate string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, gate, nil)
 	if err != nil {
 		return errors.New("it is not a URL")
@@ -99,15 +99,15 @@ func redacted(gate string) string {
 
 // awaitPolicy waits until the node agent says, by a file, that it has programmed the policies of the endpoint. That it
 // does not come in time is no error: the pod starts before its policies, as it does without this wait.
-func (a *add) awaitPolicy(ctx context.Context) error {
-	if a.Conf.PolicySetupTimeoutSeconds == 0 || !a.announces() {
+func (a *addRun) awaitPolicy(ctx context.Context) error {
+	if a.call.Conf.PolicySetupTimeoutSeconds == 0 || !a.announces() {
 		return nil
 	}
-	ctx, cancel := deadline.Within(ctx, a.Conf.PolicySetupTimeout(), "the wait for the policies of the pod")
+	ctx, cancel := deadline.Within(ctx, a.call.Conf.PolicySetupTimeout(), "the wait for the policies of the pod")
 	defer cancel()
-	file := filepath.Join(a.Conf.EndpointStatusDir, endpointFile(a.ID.Namespace, a.ID.Pod, a.ID.IfName))
+	file := filepath.Join(a.call.Conf.EndpointStatusDir, endpointFile(a.call.ID.Namespace, a.call.ID.Pod, a.call.ID.IfName))
 	for {
-		_, err := a.ReadFile(file)
+		_, err := a.call.Host.ReadFile(file)
 		if err == nil {
 			return nil
 		}
@@ -116,7 +116,7 @@ func (a *add) awaitPolicy(ctx context.Context) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				err = errors.New("the file is not there")
 			}
-			a.Log.Warn("starting the pod before its policies are set up", "file", file, "waited", a.Conf.PolicySetupTimeout(), "error", err)
+			a.call.Log.Warn("starting the pod before its policies are set up", "file", file, "waited", a.call.Conf.PolicySetupTimeout(), "error", err)
 			return nil
 		case <-time.After(policyPoll):
 		}

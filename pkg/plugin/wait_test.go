@@ -13,17 +13,16 @@ import (
 	"testing"
 	"time"
 
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/netconf"
-	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/workload"
 )
 
 // gated is an ADD that waits for gates, long before it asks the API server.
-func gated(patience time.Duration, gates ...string) *add {
-	return &add{attachment: &attachment{
-		Command: &nodeipam.Command{Conf: &netconf.NetConf{ReadinessGates: gates}, Log: slog.New(slog.DiscardHandler)},
-		gates:   Gates{Transport: http.DefaultTransport, Patience: patience, Poll: time.Millisecond},
-	}}
+func gated(patience time.Duration, gates ...string) *addRun {
+	call := &invocation.Call{Conf: &netconf.NetConf{ReadinessGates: gates}, Log: slog.New(slog.DiscardHandler)}
+	return newAddRun(&attachment{call: call, ipam: call.NodeIPAM()},
+		Gates{Transport: http.DefaultTransport, Patience: patience, Poll: time.Millisecond})
 }
 
 // gate is a server that answers with the statuses, one after the other, and with the last of them from then on.
@@ -39,7 +38,7 @@ func gate(t *testing.T, statuses ...int) (url string, asked *atomic.Int64) {
 
 const ample = time.Minute
 
-func TestAnAddWaitsUntilEveryGateIsOpen(t *testing.T) {
+func TestAddWaitsForReadinessGates(t *testing.T) {
 	open, askedOpen := gate(t, 204)
 	late, askedLate := gate(t, 503, 404, 302, 200)
 	if err := gated(ample, open, late).awaitGates(t.Context()); err != nil {
@@ -50,7 +49,7 @@ func TestAnAddWaitsUntilEveryGateIsOpen(t *testing.T) {
 	}
 }
 
-func TestAGateThatStaysClosedIsNamedWithWhatItSaysAndWithoutItsSecrets(t *testing.T) {
+func TestClosedReadinessGateIsReportedWithoutSecrets(t *testing.T) {
 	closed, _ := gate(t, 503)
 	next, askedNext := gate(t, 200)
 	withPassword := strings.Replace(closed, "http://", "http://user:hunter2@", 1) + "/ready?token=hunter2"
@@ -60,7 +59,7 @@ func TestAGateThatStaysClosedIsNamedWithWhatItSaysAndWithoutItsSecrets(t *testin
 		{withPassword, strings.TrimPrefix(closed, "http://") + "/ready is closed"}, {withPassword, "it answers 503 Service Unavailable"}, {dead.URL, "connection refused"},
 	} {
 		err := gated(50*time.Millisecond, c.url, next).awaitGates(t.Context())
-		if !errors.Is(err, nodeipam.ErrNotUp) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
+		if !errors.Is(err, invocation.ErrNotUp) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: error %v, want one that says %q", c.url, err, c.says)
 		}
 	}
@@ -82,7 +81,7 @@ func (f *statusFile) read(path string) ([]byte, error) {
 	return nil, nil
 }
 
-func TestTheWaitForPoliciesEndsWithTheFileOrGivesUpAndGoesOn(t *testing.T) {
+func TestPolicyWaitEndsWithFileOrTimeout(t *testing.T) {
 	id := workload.ID{ContainerID: "c", Namespace: "ns", Pod: "pod", IfName: "eth0"}
 	for name, c := range map[string]struct {
 		seconds, from int
@@ -98,9 +97,9 @@ func TestTheWaitForPoliciesEndsWithTheFileOrGivesUpAndGoesOn(t *testing.T) {
 			var log strings.Builder
 			file := &statusFile{from: c.from}
 			a := gated(ample)
-			a.Conf.PolicySetupTimeoutSeconds, a.Conf.EndpointStatusDir = c.seconds, "/status"
-			a.ID, a.Log, a.ReadFile = id, slog.New(slog.NewTextHandler(&log, nil)), file.read
-			a.prefix, a.spec.HostIfName = "cali", id.HostIfName("cali")
+			a.call.Conf.PolicySetupTimeoutSeconds, a.call.Conf.EndpointStatusDir = c.seconds, "/status"
+			a.call.ID, a.call.Log, a.call.Host.ReadFile = id, slog.New(slog.NewTextHandler(&log, nil)), file.read
+			a.attachment.prefix, a.spec.HostIfName = "cali", id.HostIfName("cali")
 			if err := a.awaitPolicy(t.Context()); err != nil {
 				t.Errorf("error %v: a late node agent is none", err)
 			}
@@ -111,8 +110,8 @@ func TestTheWaitForPoliciesEndsWithTheFileOrGivesUpAndGoesOn(t *testing.T) {
 	}
 }
 
-// TestAClosedGateIsExplainedInPlainWords has gates that fail in the network: no message has the words of Go's packages.
-func TestAClosedGateIsExplainedInPlainWords(t *testing.T) {
+// TestReadinessGateErrorsHaveNoGoInternals has gates that fail in the network: no message has the words of Go's packages.
+func TestReadinessGateErrorsHaveNoGoInternals(t *testing.T) {
 	silent := listener(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	closing := listener(t, func(net.Conn) {})
 	other := listener(t, func(c net.Conn) {
@@ -130,7 +129,7 @@ func TestAClosedGateIsExplainedInPlainWords(t *testing.T) {
 		{secure.URL, "its certificate cannot be verified with the CA certificates of this node"},
 		{"http://127.0.0.1:1", "no connection to 127.0.0.1:1: connection refused"},
 	} {
-		if err := knock(t.Context(), new(http.Client), c.url); err == nil || !strings.HasPrefix(err.Error(), c.says) {
+		if err := probe(t.Context(), new(http.Client), c.url); err == nil || !strings.HasPrefix(err.Error(), c.says) {
 			t.Errorf("%s: error %v, want one that says %q", c.url, err, c.says)
 		}
 	}

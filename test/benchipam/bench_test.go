@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/nodeipam"
 	"calico-cni/test/crowd"
 	"calico-cni/test/node"
 	"calico-cni/test/proxy"
@@ -125,7 +125,7 @@ type filled struct {
 }
 
 // labelled is the file in which the plugins record that the node's affinities have labels.
-var labelled = filepath.Join(nodeipam.DefaultState, "ipam_upgraded")
+var labelled = filepath.Join(invocation.DefaultState, "ipam_upgraded")
 
 // fill turns the empty cluster into a full one.
 func (b *bench) fill() filled {
@@ -152,7 +152,7 @@ func (b *bench) measure(s situation) cost {
 		counted, timed = 1, min(timed, 1)
 	}
 	hosts := b.hosts(s, counted+timed, counted)
-	must(b.T, os.MkdirAll(nodeipam.DefaultState, 0o755))
+	must(b.T, os.MkdirAll(invocation.DefaultState, 0o755))
 	must(b.T, os.WriteFile(labelled, nil, 0o644))
 	if s.before != nil {
 		s.before(b, s, hosts)

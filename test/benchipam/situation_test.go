@@ -5,7 +5,7 @@ package benchipam
 import (
 	"os"
 
-	"calico-cni/pkg/nodeipam"
+	"calico-cni/pkg/invocation"
 	"calico-cni/test/crowd"
 )
 
@@ -99,6 +99,6 @@ func full(blocks int) func(*bench, situation, []*host) {
 // booted removes the record that the affinities have labels, like a reboot.
 func booted(b *bench, _ situation, hosts []*host) {
 	for _, h := range hosts {
-		h.before = func() { must(b.T, os.RemoveAll(nodeipam.DefaultState)) }
+		h.before = func() { must(b.T, os.RemoveAll(invocation.DefaultState)) }
 	}
 }

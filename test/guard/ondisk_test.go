@@ -24,7 +24,7 @@ var fileName = regexp.MustCompile(`^\.?[a-z-]*\.(atomicfile|block|blocks|broken|
 // writers are the packages that make or read files below the host paths.
 var writers = []string{
 	"cmd", "conflist", "internal/adding", "internal/atomicfile", "internal/deletion", "internal/hostlock", "internal/logfile", "internal/oncefile", "internal/trouble",
-	"pkg/install", "pkg/ipamplugin", "pkg/migrate", "pkg/netconf", "pkg/nodeipam", "pkg/pending", "pkg/plugin",
+	"pkg/install", "pkg/invocation", "pkg/ipamplugin", "pkg/migrate", "pkg/netconf", "pkg/nodeipam", "pkg/pending", "pkg/plugin",
 }
 
 // elsewhere are names of files that are not among the host's state.

@@ -18,19 +18,19 @@ func configured(changes ...any) func(t *testing.T) outcome {
 		for i := 0; i < len(changes); i += 2 {
 			all[changes[i].(string)] = changes[i+1]
 		}
-		return invocation{verb: "ADD", changes: all}.run(t)
+		return pluginCall{verb: "ADD", changes: all}.run(t)
 	}
 }
 
 // stdin is the outcome of an ADD with that text on standard input.
 func stdin(text string) func(t *testing.T) outcome {
-	return func(t *testing.T) outcome { return invocation{verb: "ADD", stdin: &text}.run(t) }
+	return func(t *testing.T) outcome { return pluginCall{verb: "ADD", stdin: &text}.run(t) }
 }
 
 // args is the outcome of an ADD with an environment variable.
 func environment(name, value string) func(t *testing.T) outcome {
 	return func(t *testing.T) outcome {
-		return invocation{verb: "ADD", env: map[string]string{name: value}}.run(t)
+		return pluginCall{verb: "ADD", env: map[string]string{name: value}}.run(t)
 	}
 }
 
@@ -83,10 +83,10 @@ func configurationRows() []row {
 		{cause: "readiness gate that is no URL", by: configured("readiness_gates", []string{"http://u:" + secret + "@%zz"}), code: 7, says: "readiness_gates[0]", remedy: "want an http or https URL", kinds: invalid},
 		{cause: "requested address that is none", by: configured("runtimeConfig", map[string]any{"ips": []string{"10.0.0.999"}}), code: 7, says: "10.0.0.999", remedy: "want an IP address", kinds: invalid},
 		{cause: "previous result that is none", by: func(t *testing.T) outcome {
-			return invocation{verb: "CHECK", changes: map[string]any{"prevResult": map[string]any{"ips": []any{map[string]any{"address": "10..5"}}}}}.run(t)
+			return pluginCall{verb: "CHECK", changes: map[string]any{"prevResult": map[string]any{"ips": []any{map[string]any{"address": "10..5"}}}}}.run(t)
 		}, code: 6, says: "prevResult", remedy: "want the format of the CNI specification", kinds: decode},
-		{cause: "no previous result", by: func(t *testing.T) outcome { return invocation{verb: "CHECK"}.run(t) }, code: 7, says: "CHECK without prevResult", remedy: "want the result of the ADD", kinds: invalid},
-		{cause: "no list of attachments", by: func(t *testing.T) outcome { return invocation{verb: "GC"}.run(t) }, code: 7, says: "GC without cni.dev/valid-attachments", remedy: "want the list of attachments to keep", kinds: invalid},
+		{cause: "no previous result", by: func(t *testing.T) outcome { return pluginCall{verb: "CHECK"}.run(t) }, code: 7, says: "CHECK without prevResult", remedy: "want the result of the ADD", kinds: invalid},
+		{cause: "no list of attachments", by: func(t *testing.T) outcome { return pluginCall{verb: "GC"}.run(t) }, code: 7, says: "GC without cni.dev/valid-attachments", remedy: "want the list of attachments to keep", kinds: invalid},
 		{
 			cause: "no address family", by: func(t *testing.T) outcome {
 				path := cluster(t).Kubeconfig()
@@ -117,7 +117,7 @@ func environmentRows() []row {
 		{cause: "long interface name", by: environment("CNI_IFNAME", "sixteen-letters-"), code: 4, says: "CNI_IFNAME", remedy: "want 1 to 15 bytes"},
 		{cause: "bad container ID", by: environment("CNI_CONTAINERID", "../x"), code: 4, says: `CNI_CONTAINERID "../x"`, remedy: "want a letter or digit"},
 		{cause: "container ID that no object can have", by: func(t *testing.T) outcome {
-			return invocation{verb: "ADD", changes: map[string]any{"kubernetes.kubeconfig": cluster(t).Kubeconfig()}, env: map[string]string{"CNI_CONTAINERID": "a_b"}}.run(t)
+			return pluginCall{verb: "ADD", changes: map[string]any{"kubernetes.kubeconfig": cluster(t).Kubeconfig()}, env: map[string]string{"CNI_CONTAINERID": "a_b"}}.run(t)
 		}, code: 4, says: "a_b", remedy: "want", kinds: args},
 		{cause: "malformed CNI_ARGS", by: environment("CNI_ARGS", "K8S_POD_NAME"), code: 4, says: "CNI_ARGS: pair 1", remedy: "want KEY=VALUE pairs", kinds: args},
 		{cause: "unknown key in CNI_ARGS", by: environment("CNI_ARGS", "WHAT=1"), code: 4, says: `unknown key "WHAT"`, remedy: "add IgnoreUnknown=1", kinds: args},

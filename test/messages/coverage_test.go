@@ -8,6 +8,7 @@ import (
 
 	"calico-cni/internal/hostlock"
 	"calico-cni/pkg/dataplane"
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/kube"
@@ -23,7 +24,7 @@ var shown = []error{
 	dataplane.ErrNoNetNS, dataplane.ErrIfNameTaken, dataplane.ErrSpec, dataplane.ErrBroken, dataplane.ErrDenied, dataplane.ErrRouteConflict,
 	kube.ErrKubeconfig, kube.ErrNotFound, kube.ErrUnauthorized, kube.ErrForbidden, kube.ErrRefused, kube.ErrUnavailable, kube.ErrNotServed, kube.ErrMalformed,
 	ipam.ErrNoAddress, ipam.ErrAddrTaken, ipam.ErrNotReady, ipam.ErrMalformed, pool.ErrUnknownPool,
-	nodeipam.ErrNoFamily, nodeipam.ErrNotUp, nodeipam.ErrNotHeld, nodeipam.ErrCannotAdd, pending.ErrFull, hostlock.ErrBusy,
+	nodeipam.ErrNoFamily, invocation.ErrNotUp, nodeipam.ErrNotHeld, nodeipam.ErrCannotAdd, pending.ErrFull, hostlock.ErrBusy,
 }
 
 // unshown has the others, and why no row produces them.

@@ -20,8 +20,8 @@ import (
 	"calico-cni/internal/dispatch"
 	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/cnierr"
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/ipamplugin"
-	"calico-cni/pkg/nodeipam"
 	"calico-cni/test/apiserver"
 )
 
@@ -43,8 +43,8 @@ func of(err error) outcome {
 	return outcome{e.Code, strings.ReplaceAll(e.Msg, "\n", "; "), err}
 }
 
-// invocation is one call of calico-ipam.
-type invocation struct {
+// pluginCall is one call of calico-ipam.
+type pluginCall struct {
 	verb string
 	// changes are made to a good configuration: a path of keys with dots, and the value; nil removes the key.
 	changes map[string]any
@@ -52,7 +52,7 @@ type invocation struct {
 	stdin *string
 	env   map[string]string
 	// prepare is called with the plugin's directories before the call.
-	prepare func(t *testing.T, h nodeipam.Host)
+	prepare func(t *testing.T, h invocation.Host)
 }
 
 // answer is what a call printed, and the error that the plugin returned.
@@ -63,7 +63,7 @@ type answer struct {
 }
 
 // run is the outcome of a call that must fail.
-func (i invocation) run(t *testing.T) outcome {
+func (i pluginCall) run(t *testing.T) outcome {
 	t.Helper()
 	a := i.call(t)
 	if a.exit != 1 {
@@ -80,12 +80,12 @@ func (i invocation) run(t *testing.T) outcome {
 }
 
 // call calls the plugin in this process, as its main does, with directories of its own.
-func (i invocation) call(t *testing.T) (a answer) {
+func (i pluginCall) call(t *testing.T) (a answer) {
 	t.Helper()
 	dir := t.TempDir()
-	host := nodeipam.Host{
+	host := invocation.Host{
 		Now: time.Now, ReadFile: safeopen.Read, Hostname: os.Hostname, UserAgent: "calico-cni-test",
-		OpenLog: nodeipam.LogTo(&bytes.Buffer{}, time.Now), State: filepath.Join(dir, "state"), Keep: filepath.Join(dir, "keep"),
+		OpenLog: invocation.LogTo(&bytes.Buffer{}, time.Now), State: filepath.Join(dir, "state"), Keep: filepath.Join(dir, "keep"),
 	}
 	if i.prepare != nil {
 		i.prepare(t, host)

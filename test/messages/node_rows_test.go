@@ -12,19 +12,20 @@ import (
 
 	"calico-cni/internal/hostlock"
 	"calico-cni/internal/safeopen"
+	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/pending"
 )
 
 func nodeRows() []row {
 	return []row{
-		{cause: "no nodename file", by: configured("nodename_file_optional", false), code: 11, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{nodeipam.ErrNotUp}},
+		{cause: "no nodename file", by: configured("nodename_file_optional", false), code: 11, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{invocation.ErrNotUp}},
 		{
 			cause: "nodename is a FIFO", by: func(t *testing.T) outcome {
 				path := filepath.Join(t.TempDir(), "nodename")
 				must(t, syscall.Mkfifo(path, 0o600))
 				return configured("nodename_file_optional", false, "nodename_file", path)(t)
-			}, code: 11, says: "is a FIFO", remedy: "remove it", kinds: []error{nodeipam.ErrNotUp, safeopen.ErrNotRegular},
+			}, code: 11, says: "is a FIFO", remedy: "remove it", kinds: []error{invocation.ErrNotUp, safeopen.ErrNotRegular},
 		},
 		{
 			cause: "node name that no object can have", by: func(t *testing.T) outcome {
@@ -33,7 +34,7 @@ func nodeRows() []row {
 		},
 		{
 			cause: "STATUS without nodename file", by: func(t *testing.T) outcome {
-				return invocation{verb: "STATUS", changes: map[string]any{"nodename_file_optional": false}}.run(t)
+				return pluginCall{verb: "STATUS", changes: map[string]any{"nodename_file_optional": false}}.run(t)
 			}, code: 50, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{nodeipam.ErrCannotAdd},
 		},
 		{
@@ -56,12 +57,12 @@ func nodeRows() []row {
 		},
 		{
 			cause: "queue full", by: func(t *testing.T) outcome {
-				return invocation{verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": "/none"}, prepare: fill}.run(t)
+				return pluginCall{verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": "/none"}, prepare: fill}.run(t)
 			}, code: 11, says: "wait in", remedy: "see that it runs", kinds: []error{pending.ErrFull},
 		},
 		{
 			cause: "release cannot be queued", by: func(t *testing.T) outcome {
-				return invocation{verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": "/none"}, prepare: func(t *testing.T, h nodeipam.Host) {
+				return pluginCall{verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": "/none"}, prepare: func(t *testing.T, h invocation.Host) {
 					must(t, os.WriteFile(h.Keep, nil, 0o600))
 				}}.run(t)
 			}, code: 11, says: "/none", remedy: "queue",
@@ -70,7 +71,7 @@ func nodeRows() []row {
 }
 
 // fill puts as many files of releases into the queue as it holds.
-func fill(t *testing.T, h nodeipam.Host) {
+func fill(t *testing.T, h invocation.Host) {
 	dir := filepath.Join(h.Keep, "pending")
 	must(t, os.MkdirAll(dir, 0o700))
 	for n := range 4096 {

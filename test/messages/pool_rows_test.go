@@ -76,7 +76,7 @@ func succeed(t *testing.T, n int, changes []any) {
 	for i := 0; i < len(changes); i += 2 {
 		all[changes[i].(string)] = changes[i+1]
 	}
-	if got := (invocation{verb: "ADD", changes: all, env: map[string]string{"CNI_CONTAINERID": fmt.Sprintf("before%d", n)}}).call(t); got.exit != 0 {
+	if got := (pluginCall{verb: "ADD", changes: all, env: map[string]string{"CNI_CONTAINERID": fmt.Sprintf("before%d", n)}}).call(t); got.exit != 0 {
 		t.Fatalf("ADD %d: %s", n, got.stdout)
 	}
 }
@@ -185,7 +185,7 @@ func poolRows() []row {
 		{
 			cause: "address not held", by: func(t *testing.T) outcome {
 				put(t, ippool("p", "10.66.0.0/30"))
-				return invocation{verb: "CHECK", changes: map[string]any{
+				return pluginCall{verb: "CHECK", changes: map[string]any{
 					"kubernetes.kubeconfig": cluster(t).Kubeconfig(),
 					"prevResult":            map[string]any{"cniVersion": "1.1.0", "ips": []any{map[string]any{"address": "10.66.0.1/32"}}},
 				}}.run(t)

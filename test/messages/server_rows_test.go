@@ -274,7 +274,7 @@ func serverRows() []row {
 		},
 		{
 			cause: "namespace missing", by: func(t *testing.T) outcome {
-				return invocation{
+				return pluginCall{
 					verb: "ADD", changes: map[string]any{"kubernetes.kubeconfig": cluster(t).Kubeconfig()},
 					env: map[string]string{"CNI_ARGS": "K8S_POD_NAMESPACE=nowhere;K8S_POD_NAME=ghost"},
 				}.run(t)

@@ -1,4 +1,4 @@
-package nodeipam
+package invocation
 
 import (
 	"regexp"
@@ -11,7 +11,7 @@ import (
 	"calico-cni/pkg/netconf"
 )
 
-func TestTheLogBeginsWithTheWarningsOfTheConfiguration(t *testing.T) {
+func TestLogStartsWithConfigurationWarnings(t *testing.T) {
 	conf, err := netconf.Parse([]byte(`{"name": "n", "type": "calico", "log_level": "loud", "num_queues": -1, "ipam": {"type": "calico-ipam"}}`))
 	if err != nil {
 		t.Fatal(err)

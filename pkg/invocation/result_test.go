@@ -1,18 +1,16 @@
-package nodeipam
+package invocation
 
 import (
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/nodeipam"
 )
 
-// grant is a grant of addresses "address block", of which those with an asterisk were asked for by name.
-func grant(lines ...string) (g Grant) {
+// grant is a grant of addresses "address block", of which those with an asterisk were requested.
+func grant(lines ...string) (g nodeipam.Grant) {
 	for _, line := range lines {
 		addr, block, _ := strings.Cut(line, " ")
 		block, named := strings.CutSuffix(block, " *")
@@ -25,9 +23,9 @@ func grant(lines ...string) (g Grant) {
 	return g
 }
 
-func TestResultHasPrefixesOfBlocksOrOfHostsWhenNamed(t *testing.T) {
+func TestResultHasPrefixOfBlockOrOfRequestedHost(t *testing.T) {
 	for _, c := range []struct {
-		grant Grant
+		grant nodeipam.Grant
 		want  string
 	}{
 		{grant(), ""},
@@ -38,7 +36,7 @@ func TestResultHasPrefixesOfBlocksOrOfHostsWhenNamed(t *testing.T) {
 		{grant("fd00::48 fd00::40/122 *"), "fd00::48/128"},
 		{grant("10.65.185.8 10.65.185.0/26", "fd00::48 fd00::40/122 *"), "10.65.185.8/26 fd00::48/128"},
 	} {
-		r := c.grant.Result()
+		r := Result(c.grant)
 		var ips, routes []string
 		for _, ip := range r.IPs {
 			if ip.Interface != nil || ip.Gateway != nil {
@@ -61,8 +59,8 @@ func TestResultHasPrefixesOfBlocksOrOfHostsWhenNamed(t *testing.T) {
 	}
 }
 
-func TestResultHasItsFamiliesInOldVersionsToo(t *testing.T) {
-	r := grant("10.65.185.8 10.65.185.0/26", "fd00::48 fd00::40/122").Result()
+func TestResultConvertsToOldVersion(t *testing.T) {
+	r := Result(grant("10.65.185.8 10.65.185.0/26", "fd00::48 fd00::40/122"))
 	old, err := r.GetAsVersion("0.2.0")
 	if err != nil {
 		t.Fatal(err)
@@ -75,37 +73,5 @@ func TestResultHasItsFamiliesInOldVersionsToo(t *testing.T) {
 		`"ip6":{"ip":"fd00::48/122","routes":[{"dst":"fd00::48/122"}]},"dns":{}}`
 	if got := strings.Join(strings.Fields(out.String()), ""); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
-	}
-}
-
-func TestNamespaceLabelsHaveTheNameWhateverTheLabelsSay(t *testing.T) {
-	for _, c := range []struct{ labels, want map[string]string }{
-		{nil, map[string]string{"projectcalico.org/name": "shop"}},
-		{map[string]string{"team": "a"}, map[string]string{"projectcalico.org/name": "shop", "team": "a"}},
-		{map[string]string{"projectcalico.org/name": "bank"}, map[string]string{"projectcalico.org/name": "shop"}},
-	} {
-		before := fmt.Sprint(c.labels)
-		if diff := cmp.Diff(c.want, NamespaceLabels("shop", c.labels)); diff != "" {
-			t.Errorf("labels %v (-want +got):\n%s", c.labels, diff)
-		}
-		if after := fmt.Sprint(c.labels); after != before {
-			t.Errorf("the namespace's own labels were %s and are %s", before, after)
-		}
-	}
-}
-
-func TestResultForAnotherMainPluginHasOnlyWhatThatCanProgram(t *testing.T) {
-	g := grant("10.0.0.5 10.0.0.0/26", "fd00::5 fd00::/122")
-	for plugin, want := range map[string]string{
-		"":       "10.0.0.5/26 <nil>, fd00::5/122 <nil>; 2 routes",
-		"calico": "10.0.0.5/26 <nil>, fd00::5/122 <nil>; 2 routes",
-		"bridge": "10.0.0.5/26 <nil>, fd00::5/122 <nil>; 0 routes",
-		"ptp":    "10.0.0.5/26 169.254.1.1, fd00::5/122 fe80::ecee:eeff:feee:eeee; 0 routes",
-	} {
-		r := g.ResultFor(plugin)
-		got := fmt.Sprintf("%s %s, %s %s; %d routes", &r.IPs[0].Address, r.IPs[0].Gateway, &r.IPs[1].Address, r.IPs[1].Gateway, len(r.Routes))
-		if got != want {
-			t.Errorf("%q: %s, want %s", plugin, got, want)
-		}
 	}
 }

@@ -1,8 +1,7 @@
-package nodeipam
+package invocation
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/netip"
 	"strings"
@@ -21,39 +20,7 @@ func addrs(text string) (list []netip.Addr) {
 	return list
 }
 
-func TestNamedAddressesAreAllThatIsWanted(t *testing.T) {
-	for _, c := range []struct {
-		v4, v6      bool
-		named, want string
-	}{
-		{true, false, "", "4:[a] invalid IP"},
-		{false, true, "", "6:[b] invalid IP"},
-		{true, true, "", "4:[a] invalid IP 6:[b] invalid IP"},
-		{true, false, "10.0.0.5", "4:[a] 10.0.0.5"},
-		{true, true, "10.0.0.5", "4:[a] 10.0.0.5"},
-		{true, true, "fd00::5", "6:[b] fd00::5"},
-		{true, false, "fd00::5", "6:[b] fd00::5"},
-		{true, false, "fd00::5 10.0.0.5", "4:[a] 10.0.0.5 6:[b] fd00::5"},
-		{false, false, "10.0.0.5", "4:[a] 10.0.0.5"},
-	} {
-		r := Request{IPv4: Family{Wanted: c.v4, Pools: []string{"a"}}, IPv6: Family{Wanted: c.v6, Pools: []string{"b"}}}
-		r.Name(addrs(c.named))
-		var got []string
-		for name, f := range map[string]Family{"4": r.IPv4, "6": r.IPv6} {
-			if f.Wanted {
-				got = append(got, fmt.Sprintf("%s:%v %v", name, f.Pools, f.Addr))
-			}
-		}
-		if len(got) == 2 && got[0] > got[1] {
-			got[0], got[1] = got[1], got[0]
-		}
-		if text := strings.Join(got, " "); text != c.want {
-			t.Errorf("IPv4 %t, IPv6 %t, named %q: wants %s, want %s", c.v4, c.v6, c.named, text, c.want)
-		}
-	}
-}
-
-func TestRequestedAddrsAreOfTheConfigurationBeforeCNIArgs(t *testing.T) {
+func TestRequestedAddrsPrefersConfigurationToCNIArgs(t *testing.T) {
 	for _, c := range []struct{ fields, args, want string }{
 		{"", "", ""},
 		{"", "IP=10.0.0.1", "10.0.0.1"},
@@ -69,13 +36,14 @@ func TestRequestedAddrsAreOfTheConfigurationBeforeCNIArgs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(addrs(c.want), RequestedAddrs(conf, args), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+		equal := cmp.Comparer(func(a, b netip.Addr) bool { return a == b })
+		if diff := cmp.Diff(addrs(c.want), (&Call{Conf: conf, Args: args}).RequestedAddrs(), equal); diff != "" {
 			t.Errorf("%s with CNI_ARGS %q (-want +got):\n%s", c.fields, c.args, diff)
 		}
 	}
 }
 
-func TestNodeNameComesFromTheFirstPlaceThatHasIt(t *testing.T) {
+func TestNodeNameUsesFirstSource(t *testing.T) {
 	broken := errors.New("input/output error")
 	for _, c := range []struct {
 		name    string
@@ -98,7 +66,10 @@ func TestNodeNameComesFromTheFirstPlaceThatHasIt(t *testing.T) {
 			want: "node is not up: /nodename does not exist: the node agent writes it; see that the calico-node pod runs on this node " +
 				"and mounts /var/lib/calico, or set nodename_file_optional",
 		},
-		{name: "unreadable file", conf: netconf.NetConf{Nodename: "a"}, fileErr: broken, want: "node is not up: read nodename file: input/output error"},
+		{
+			name: "unreadable file", conf: netconf.NetConf{Nodename: "a"}, fileErr: broken,
+			want: "node is not up: read nodename file: input/output error",
+		},
 		{name: "no name anywhere", hostErr: broken, want: "read host name: input/output error; set nodename in the CNI configuration"},
 		{name: "empty name", host: " ", want: "read host name: it is empty; set nodename in the CNI configuration"},
 	} {
@@ -114,7 +85,8 @@ func TestNodeNameComesFromTheFirstPlaceThatHasIt(t *testing.T) {
 			got, err := host.NodeName(&c.conf)
 			if err != nil {
 				got = err.Error()
-				if notUp := strings.HasPrefix(got, "node is not up"); errors.Is(err, ErrNotUp) != notUp || !errors.Is(err, c.hostErr) && c.hostErr != nil {
+				notUp := strings.HasPrefix(got, "node is not up")
+				if errors.Is(err, ErrNotUp) != notUp || !errors.Is(err, c.hostErr) && c.hostErr != nil {
 					t.Errorf("%v wraps the wrong error", err)
 				}
 			}

@@ -1,4 +1,4 @@
-package nodeipam
+package invocation
 
 import (
 	"encoding/json"
@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestAddressesOfAnInterfaceAreNotThoseOfEarlierPlugins(t *testing.T) {
+func TestAddrsOfIgnoresAddressesOfEarlierPlugins(t *testing.T) {
 	const own = `{"name": "cali1"}, {"name": "eth0", "sandbox": "/ns"}`
 	for name, c := range map[string]struct{ result, want string }{
 		"its own, IPv4 first": {

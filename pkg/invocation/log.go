@@ -1,4 +1,4 @@
-package nodeipam
+package invocation
 
 import (
 	"io"

@@ -1,0 +1,153 @@
+package invocation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/containernetworking/cni/pkg/skel"
+
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/workload"
+)
+
+// Call is one call of a plugin.
+type Call struct {
+	Host Host
+	Verb string
+	Conf *netconf.NetConf
+	CNI  *skel.CmdArgs
+	// Args are the values of CNI_ARGS, ID identifies the attachment. Both are empty for verbs that concern the whole node.
+	Args workload.Args
+	ID   workload.ID
+	Log  *slog.Logger
+	// Client speaks to the API server once Connect has succeeded.
+	Client *kube.Client
+	// started is the wall clock at the start, begun the boot clock.
+	started time.Time
+	begun   time.Duration
+}
+
+// Attach reads a call for one attachment and validates it. It has no effect outside the process.
+func (h Host) Attach(verb string, args *skel.CmdArgs) (*Call, error) {
+	c, err := h.OnNode(verb, args)
+	if err != nil {
+		return nil, err
+	}
+	if c.Args, err = workload.ParseArgs(args.Args); err != nil {
+		return nil, err
+	}
+	c.ID, err = workload.Identify(args.ContainerID, args.IfName, c.Args)
+	return c, err
+}
+
+// Detach reads a DEL. It tolerates a configuration or an environment that an ADD would reject.
+func (h Host) Detach(args *skel.CmdArgs) (*Call, error) {
+	started, begun := h.Now(), h.boot()
+	conf, broken := netconf.ParseForRelease(args.StdinData)
+	c := &Call{Host: h, Verb: "DEL", Conf: conf, CNI: args, Log: h.OpenLog(conf), started: started, begun: begun}
+	if broken != nil {
+		c.Log.Warn("releasing by what can be read of the configuration", "error", broken)
+	}
+	var err error
+	c.ID, err = workload.ForRelease(args.ContainerID, args.IfName, args.Args)
+	return c, err
+}
+
+// OnNode reads a call that concerns the whole node.
+func (h Host) OnNode(verb string, args *skel.CmdArgs) (*Call, error) {
+	started, begun := h.Now(), h.boot()
+	conf, err := netconf.Parse(args.StdinData)
+	if err != nil {
+		return nil, err
+	}
+	return &Call{Host: h, Verb: verb, Conf: conf, CNI: args, Log: h.OpenLog(conf), started: started, begun: begun}, nil
+}
+
+// CancelOnSignal makes a signal cancel the context of the call. An ADD calls it before its first effect.
+func (c *Call) CancelOnSignal() {
+	if c.Host.OnSignal != nil {
+		c.Host.OnSignal()
+	}
+}
+
+// NodeName returns the name of the Kubernetes node.
+func (c *Call) NodeName() (string, error) { return c.Host.NodeName(c.Conf) }
+
+// Connect creates the client of the API server, once. It makes no request.
+func (c *Call) Connect() error {
+	if c.Client != nil {
+		return nil
+	}
+	c.CancelOnSignal()
+	client, err := c.newClient()
+	if err != nil {
+		return err
+	}
+	c.Client = client.Limited(c.Conf.QPS, c.Conf.Burst)
+	return nil
+}
+
+func (c *Call) newClient() (*kube.Client, error) {
+	if root := c.Conf.APIRoot(); root != "" && c.Conf.Kubernetes.Kubeconfig == "" {
+		return kube.Direct{
+			Server: root, Token: c.Conf.Policy.AuthToken.Reveal(), CA: c.Conf.Policy.CertificateAuthority,
+			Certificate: c.Conf.Policy.ClientCertificate, Key: c.Conf.Policy.ClientKey.Reveal(),
+		}.Client(c.Host.UserAgent)
+	}
+	path, err := c.Conf.KubeconfigPath()
+	if err != nil && c.Verb == "DEL" {
+		// The configuration was right once: the release can wait until it is again.
+		return nil, fmt.Errorf("%w: %w", kube.ErrKubeconfig, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return kube.Load(path, c.Host.UserAgent)
+}
+
+// ReadNamespace reads the namespace of the pod.
+func (c *Call) ReadNamespace(ctx context.Context) (kube.Meta, error) {
+	namespace, err := c.Client.Namespace(ctx, c.ID.Namespace)
+	if errors.Is(err, kube.ErrNotFound) {
+		err = fmt.Errorf("%w; see whether it was deleted while the pod was starting", err)
+	}
+	return namespace, err
+}
+
+// Finish logs the outcome of the call: the attachment, the addresses, the duration and the error.
+func (c *Call) Finish(ctx context.Context, addrs []netip.Addr, err error) {
+	level, message := slog.LevelInfo, c.Verb+" done"
+	attrs := []slog.Attr{slog.String("network", c.Conf.Name)}
+	if c.ID.ContainerID != "" {
+		if c.ID.Kubernetes() {
+			attrs = append(attrs, slog.String("pod", c.ID.Namespace+"/"+c.ID.Pod))
+		}
+		attrs = append(attrs, slog.String("container", c.ID.ContainerID), slog.String("ifname", c.ID.IfName))
+	}
+	attrs = append(attrs, slog.Any("addresses", addrs), slog.Duration("took", c.Host.Now().Sub(c.started)))
+	if err != nil {
+		level, message = slog.LevelError, c.Verb+" failed"
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	c.Log.LogAttrs(ctx, level, message, attrs...)
+}
+
+// Step runs one step of the call. At log level debug it logs the duration.
+func (c *Call) Step(ctx context.Context, name string, do func() error) error {
+	if !c.Log.Enabled(ctx, slog.LevelDebug) {
+		return do()
+	}
+	started := c.Host.Now()
+	err := do()
+	attrs := []slog.Attr{slog.String("step", name), slog.Duration("took", c.Host.Now().Sub(started))}
+	if err != nil {
+		attrs = append(attrs, slog.String("error", err.Error()))
+	}
+	c.Log.LogAttrs(ctx, slog.LevelDebug, c.Verb+" step", attrs...)
+	return err
+}

@@ -1,0 +1,72 @@
+package invocation
+
+import (
+	"fmt"
+	"net/netip"
+	"net/url"
+
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
+)
+
+// NodeIPAM returns the IPAM of this node for the network of the call.
+func (c *Call) NodeIPAM() *nodeipam.Node {
+	return &nodeipam.Node{
+		Disk: c.Host.Disk(), Network: c.Conf.Name, LockFile: c.Conf.IPAMLockFile, Plugin: c.Conf.IPAM.Type,
+		IPv4:   nodeipam.Family{Wanted: c.Conf.IPAM.AssignIPv4, Pools: c.Conf.IPAM.IPv4Pools},
+		IPv6:   nodeipam.Family{Wanted: c.Conf.IPAM.AssignIPv6, Pools: c.Conf.IPAM.IPv6Pools},
+		Server: nodeipam.Server{Kubeconfig: c.Conf.Kubernetes.Kubeconfig, APIRoot: c.apiRoot()},
+		Scope:  c.scope(), Name: c.NodeName, ReadFile: c.Host.ReadFile, Log: c.Log,
+		Connect: func() (*kube.Client, error) {
+			err := c.Connect()
+			return c.Client, err
+		},
+	}
+}
+
+// scope is what a DEL depends on besides its attachment.
+func (c *Call) scope() string {
+	return fmt.Sprintf("%q %q %q %t", c.Conf.Kubernetes.Kubeconfig, c.Conf.APIRoot(), c.Conf.IPAM.Type, c.Conf.IPAM.Exec)
+}
+
+// apiRoot returns the URL of the API server without a password, empty if the configuration names a kubeconfig.
+func (c *Call) apiRoot() string {
+	if c.Conf.Kubernetes.Kubeconfig != "" {
+		return ""
+	}
+	root, err := url.Parse(c.Conf.APIRoot())
+	if err != nil {
+		// Connect returns this error, too.
+		return ""
+	}
+	return root.Redacted()
+}
+
+// Spared returns the attachments that a GC must keep. A configuration without the list of valid attachments is an error that
+// wraps netconf.ErrInvalid: a missing list is not an empty one.
+func (c *Call) Spared() (nodeipam.Spared, error) {
+	if c.Conf.ValidAttachments == nil {
+		return nodeipam.Spared{}, fmt.Errorf("%w: GC without cni.dev/valid-attachments: want the list of attachments to keep, "+
+			"empty for none; the runtime sets it", netconf.ErrInvalid)
+	}
+	valid := map[string]map[string]bool{}
+	for _, a := range c.Conf.ValidAttachments {
+		if valid[a.ContainerID] == nil {
+			valid[a.ContainerID] = map[string]bool{}
+		}
+		valid[a.ContainerID][a.IfName] = true
+	}
+	return nodeipam.NewSpared(c.Conf.Name, valid, c.Host.Disk().Marks(), c.begun), nil
+}
+
+// RequestedAddrs returns the specific addresses that the runtime requests: those of the configuration, else that of CNI_ARGS.
+func (c *Call) RequestedAddrs() []netip.Addr {
+	if addrs := c.Conf.RequestedIPs(); len(addrs) > 0 {
+		return addrs
+	}
+	if c.Args.IP.IsValid() {
+		return []netip.Addr{c.Args.IP}
+	}
+	return nil
+}

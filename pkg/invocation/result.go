@@ -1,0 +1,32 @@
+package invocation
+
+import (
+	"net"
+	"net/netip"
+	"slices"
+
+	"github.com/containernetworking/cni/pkg/types"
+	current "github.com/containernetworking/cni/pkg/types/100"
+
+	"calico-cni/pkg/nodeipam"
+)
+
+// Result is the CNI result of a grant as IPAM plugins return it: no interfaces, and a route for each address. The prefix length
+// is that of the block, for a requested address that of a host.
+func Result(g nodeipam.Grant) *current.Result {
+	r := &current.Result{CNIVersion: current.ImplementedSpecVersion}
+	for _, got := range g.Assigned {
+		bits := got.Block.Bits()
+		if slices.Contains(g.Requested, got.Addr) {
+			bits = got.Addr.BitLen()
+		}
+		address := ipNet(netip.PrefixFrom(got.Addr, bits))
+		r.IPs = append(r.IPs, &current.IPConfig{Address: address})
+		r.Routes = append(r.Routes, &types.Route{Dst: address})
+	}
+	return r
+}
+
+func ipNet(p netip.Prefix) net.IPNet {
+	return net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+}

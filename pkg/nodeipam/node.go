@@ -1,0 +1,93 @@
+// Package nodeipam is the IPAM of one node: it allocates and releases addresses, locks the node, caches the node's blocks,
+// keeps records of attachments, queues releases while the API server cannot be reached, and collects leaked allocations.
+package nodeipam
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"sync"
+	"time"
+
+	"calico-cni/internal/deadline"
+	"calico-cni/pkg/ipam/crdstore"
+	"calico-cni/pkg/kube"
+	"calico-cni/pkg/workload"
+)
+
+// ReleaseDeadline bounds a release. A release that takes longer is queued.
+const ReleaseDeadline = 20 * time.Second
+
+// Node is the IPAM of a node for one network.
+type Node struct {
+	Disk    Disk
+	Network string
+	// LockFile serialises the assignments of the node.
+	LockFile string
+	// Plugin is the type of the IPAM plugin in the network configuration.
+	Plugin string
+	// IPv4 and IPv6 are what a pod gets that requests nothing specific.
+	IPv4, IPv6 Family
+	Server     Server
+	// Scope is what a DEL depends on besides its attachment: the record of another scope does not count.
+	Scope string
+	// Name returns the name of the Kubernetes node.
+	Name func() (string, error)
+	// Connect returns the client of the API server, the same each time.
+	Connect  func() (*kube.Client, error)
+	ReadFile func(path string) ([]byte, error)
+	Log      *slog.Logger
+	// store is created once, because it counts the blocks of the cluster.
+	store  *crdstore.Store
+	opened sync.Once
+}
+
+// Server names an API server as queued releases do: by the path of a kubeconfig, or by its URL without a password.
+type Server struct{ Kubeconfig, APIRoot string }
+
+// Allocations are the addresses of the node. Connect must have succeeded.
+func (n *Node) Allocations() Allocations {
+	client, _ := n.Connect()
+	n.opened.Do(func() { n.store = crdstore.New(client, n.Disk.labelled()) })
+	return Allocations{
+		Store: n.store, Cluster: n.store, LockFile: n.LockFile, borrowed: n.Disk.borrowed(),
+		remembered: n.Disk.remembered(client, n.store), Now: n.Disk.Now, Log: n.Log,
+	}
+}
+
+// HoldingsOf reads what the attachment holds, within ReleaseDeadline.
+func (n *Node) HoldingsOf(ctx context.Context, id workload.ID) (Holdings, error) {
+	ctx, cancel := deadline.Within(ctx, ReleaseDeadline, "the release of the addresses")
+	defer cancel()
+	return n.Allocations().Lookup(ctx, n.Network, id)
+}
+
+// UsualRequest is the request of a pod that requests nothing specific.
+func (n *Node) UsualRequest(node string) Request {
+	return Request{Network: n.Network, Node: node, IPv4: n.IPv4, IPv6: n.IPv6}
+}
+
+// Collect settles the queued releases, then releases the allocations that are not spared. It returns their addresses.
+func (n *Node) Collect(ctx context.Context, spared Spared) ([]netip.Addr, error) {
+	node, err := n.Name()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := n.Connect(); err != nil {
+		return nil, err
+	}
+	n.Releases().SettleAll(ctx)
+	freed, err := n.Allocations().Collect(ctx, node, spared)
+	if err != nil {
+		n.Health().Note(err, false)
+		return freed, err
+	}
+	n.Health().NoteRelease(freed)
+	return freed, nil
+}
+
+// Releases are the queued releases of the node.
+func (n *Node) Releases() Releases { return Releases{node: n} }
+
+// Health tells whether an ADD can get addresses.
+func (n *Node) Health() Health { return Health{node: n} }
