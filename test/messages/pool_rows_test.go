@@ -168,7 +168,16 @@ func poolRows() []row {
 		},
 		{
 			cause: "block that overlaps another", by: claimed("10.66.0.0/29"), code: 100, says: "block 10.66.0.0/29 is not used, as it overlaps block 10.66.0.0/30 of host:node-1",
-			remedy: "delete the pods of blocks whose size is not the blockSize", not: "belongs to",
+			remedy: "delete the IPAMBlock and the BlockAffinity", not: "delete the pods",
+		},
+		{
+			cause: "block that overlaps a malformed one", by: with([]object{
+				ippool("p", "10.66.0.0/28"), {"ipamblocks", "IPAMBlock", "10-66-0-0-16", map[string]any{
+					"cidr": "10.66.0.0/16", "affinity": "host:node-1", "strictAffinity": false, "deleted": false,
+					"allocations": []any{nil}, "unallocated": []any{int64(0)}, "attributes": []any{},
+				}},
+			}, 0), code: 11, says: "in use: 4 overlapped by blocks of another size",
+			remedy: "IPAMBlock 10-66-0-0-16: malformed block 10.66.0.0/16: larger than 4096 addresses; repair or delete the object", not: "delete the pods", kinds: no,
 		},
 		{
 			cause: "block malformed", by: with([]object{
