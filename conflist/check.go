@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/containernetworking/cni/libcni"
 	"github.com/containernetworking/cni/pkg/utils"
@@ -46,7 +48,7 @@ func decode(filename string, data []byte) (*libcni.NetworkConfigList, error) {
 		p, err := libcni.NetworkPluginConfFromBytes(data)
 		if err != nil {
 			return nil, fmt.Errorf("%w: %s; for a list of plugins use a name that ends in .conflist", ErrInvalid,
-				refusal(data, err))
+				pluginRefusal(err))
 		}
 		return &libcni.NetworkConfigList{
 			Name: p.Network.Name, CNIVersion: p.Network.CNIVersion, Plugins: []*libcni.PluginConfig{p}, Bytes: data,
@@ -56,21 +58,17 @@ func decode(filename string, data []byte) (*libcni.NetworkConfigList, error) {
 		ErrInvalid, filename)
 }
 
-// refusal says why the CNI library does not load JSON: its own words name Go types.
+// refusal says why the CNI library does not load a list. The text of the library names Go types.
 func refusal(data []byte, err error) string {
-	var head struct {
-		Name    string `json:"name"`
-		Plugins []any  `json:"plugins"`
+	var head map[string]any
+	if json.Unmarshal(data, &head) != nil {
+		return "it has a number that is out of range; correct it"
 	}
-	var field *json.UnmarshalTypeError
-	if errors.As(json.Unmarshal(data, &head), &field) {
-		want := "a string"
-		if field.Field == "plugins" {
-			want = "a list of plugins"
-		}
-		return field.Field + ": want " + want
+	if fault := headFault(head); fault != "" {
+		return fault
 	}
-	for n, plugin := range head.Plugins {
+	plugins, _ := head["plugins"].([]any)
+	for n, plugin := range plugins {
 		p, isObject := plugin.(map[string]any)
 		kind, hasType := p["type"].(string)
 		switch {
@@ -80,10 +78,57 @@ func refusal(data []byte, err error) string {
 			return fmt.Sprintf("plugin %d of the list has no type; set it to the name of the plugin's binary", n+1)
 		}
 	}
+	return pluginRefusal(err)
+}
+
+// pluginRefusal says why the CNI library does not load a plugin that is a JSON object.
+func pluginRefusal(err error) string {
+	var field *json.UnmarshalTypeError
 	if errors.As(err, &field) {
 		return fmt.Sprintf("%s: want another type of value, as in the CNI specification", field.Field)
 	}
-	return err.Error()
+	return "type: want the name of the plugin's binary"
+}
+
+// headFault says which field of a list, apart from its plugins, has a value that the CNI library does not load.
+func headFault(head map[string]any) string {
+	for _, field := range []string{"name", "cniVersion"} {
+		value, present := head[field]
+		if _, isText := value.(string); present && !isText {
+			return field + ": want a string"
+		}
+	}
+	if _, present := head["name"]; !present {
+		return "name: want the name of the network"
+	}
+	if value, present := head["cniVersions"]; present && !areVersions(value) {
+		return fmt.Sprintf("cniVersions: want a list of versions of the CNI specification such as %q", CNIVersion)
+	}
+	for _, field := range []string{"disableCheck", "disableGC", "loadOnlyInlinedPlugins"} {
+		if value, present := head[field]; present && !isFlag(value) {
+			return field + ": want true or false"
+		}
+	}
+	if plugins, isList := head["plugins"].([]any); !isList || len(plugins) == 0 {
+		return "plugins: want a list of plugins"
+	}
+	return ""
+}
+
+func areVersions(value any) bool {
+	versions, isList := value.([]any)
+	return isList && !slices.ContainsFunc(versions, func(v any) bool {
+		text, isText := v.(string)
+		_, _, _, err := version.ParseVersion(text)
+		return !isText || err != nil
+	})
+}
+
+// isFlag reports whether the CNI library reads a value as a boolean.
+func isFlag(value any) bool {
+	text, isText := value.(string)
+	_, isBool := value.(bool)
+	return isBool || isText && (strings.EqualFold(text, "true") || strings.EqualFold(text, "false"))
 }
 
 func checkHead(name, cniVersion string) error {

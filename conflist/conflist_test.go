@@ -163,13 +163,43 @@ func TestWhatNoRuntimeWouldLoadIsRefused(t *testing.T) {
 		{"number in text", "a.conflist", list(`[{"type": "calico", "mtu": __LOG_LEVEL__}]`), "not JSON"},
 		{"no object", "a.conflist", `[]`, "want one JSON object"},
 		{"two objects", "a.conflist", list(`[{"type": "calico"}]`) + "{}", "more text follows the JSON"},
-		{"no name", "a.conflist", `{"plugins": [{"type": "calico"}]}`, "no name"},
+		{"no name", "a.conflist", `{"plugins": [{"type": "calico"}]}`, "name: want the name of the network"},
+		{"plugins null", "a.conflist", list(`null`), "plugins: want a list of plugins"},
+		{"name null", "a.conflist", `{"name": null, "plugins": [{"type": "calico"}]}`, "name: want a string"},
+		{
+			"version null", "a.conflist", `{"cniVersion": null, "name": "net", "plugins": [{"type": "calico"}]}`,
+			"cniVersion: want a string",
+		},
+		{
+			"bad versions", "a.conflist", `{"cniVersions": ["1.x"], "name": "net", "plugins": [{"type": "calico"}]}`,
+			"cniVersions: want a list of versions of the CNI specification",
+		},
+		{
+			"versions null", "a.conflist", `{"cniVersions": null, "name": "net", "plugins": [{"type": "calico"}]}`,
+			"cniVersions: want a list of versions of the CNI specification",
+		},
+		{
+			"flag null", "a.conflist", `{"disableCheck": null, "name": "net", "plugins": [{"type": "calico"}]}`,
+			"disableCheck: want true or false",
+		},
+		{
+			"flag as text", "a.conflist", `{"disableGC": "yes", "name": "net", "plugins": [{"type": "calico"}]}`,
+			"disableGC: want true or false",
+		},
+		{"huge number", "a.conflist", list(`[{"type": "calico", "mtu": 1e400}]`), "a number that is out of range"},
+		{
+			"inlined plugins left out", "a.conflist", `{"loadOnlyInlinedPlugins": true, "name": "net"}`,
+			"plugins: want a list of plugins",
+		},
+		{"no type in a .conf file", "a.conf", `{"name": "net"}`, "type: want the name of the plugin's binary"},
+		{"type null in a .conf file", "a.conf", `{"name": "net", "type": null}`, "type: want the name of the plugin's binary"},
+
 		{"bad name", "a.conflist", `{"name": "a/b", "plugins": [{"type": "calico"}]}`, `name "a/b"`},
 		{
 			"bad version", "a.conflist", `{"cniVersion": "one", "name": "net", "plugins": [{"type": "calico"}]}`,
 			`cniVersion "one"`,
 		},
-		{"no plugins", "a.conflist", list(`[]`), "no plugins"},
+		{"no plugins", "a.conflist", list(`[]`), "plugins: want a list of plugins"},
 		{"plugins left out", "a.conflist", `{"name": "net"}`, `wants a list of plugins`},
 		{
 			"plugin without type", "a.conflist", list(`[{"type": "calico"}, {"snat": true}]`),
@@ -183,6 +213,11 @@ func TestWhatNoRuntimeWouldLoadIsRefused(t *testing.T) {
 			data, err := Render(tt.filename, tt.template, values())
 			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), tt.want) || data != nil {
 				t.Errorf("Render = %s, %v; want ErrInvalid with %s", data, err, tt.want)
+			}
+			for _, internal := range []string{"<nil>", "interface {}", "error parsing", "json: "} {
+				if err != nil && strings.Contains(err.Error(), internal) {
+					t.Errorf("%q of a library in: %v", internal, err)
+				}
 			}
 		})
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"strings"
 
 	"calico-cni/pkg/ipam/block"
 )
@@ -47,14 +48,23 @@ func (h handles) countUp(ctx context.Context, id string, by map[netip.Prefix]int
 			return asConflict(err)
 		}
 		if !block.SameHandle(row.Value.ID, id) {
-			return fmt.Errorf("assign address to handle %s: %w: "+
-				"handle %s of another container has the same name but for upper and lower case", id, ErrHandleTaken, row.Value.ID)
+			return fmt.Errorf("assign address to handle %s: %w", id, otherHandle(id, row.Value.ID))
 		}
 		row.Value.Counts = apply(row.Value.Counts, by)
 		row, err = t.Update(ctx, id, row)
 		return asConflict(err)
 	})
 	return row, err
+}
+
+// otherHandle says why the row under the name of a handle has another ID.
+func otherHandle(id, stored string) error {
+	if strings.EqualFold(stored, id) {
+		return fmt.Errorf("%w: the name of an object is in lower case, and handle %s of another container has the same "+
+			"name (delete that container, or use another ID)", ErrHandleTaken, stored)
+	}
+	return fmt.Errorf("%w: IPAMHandle %s has handleID %q; correct its handleID, or delete the object",
+		ErrMalformed, strings.ToLower(id), stored)
 }
 
 // countDown lowers the counts of a handle, and deletes the handle if it counts nothing then. It does so only if no

@@ -63,7 +63,7 @@ func TestNodesShareNoBlockAndFullPoolIsReported(t *testing.T) {
 		t.Fatalf("got %v, want a NoAddressError", err)
 	}
 	const want = "assign IPv4 address: no address available: " +
-		"v4: all 4 blocks of 10.0.0.0/28 are in use, 4 taken and 0 reserved (free addresses, or add an IPPool)"
+		"v4: all 4 blocks of 10.0.0.0/28 are in use: 4 taken (free addresses, or add an IPPool)"
 	if err.Error() != want {
 		t.Errorf("got  %s\nwant %s", err, want)
 	}

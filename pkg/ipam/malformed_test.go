@@ -5,6 +5,7 @@ package ipam_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"testing"
 	"time"
@@ -32,7 +33,7 @@ type malformedBlocks struct {
 func (m malformedBlocks) Get(ctx context.Context, cidr netip.Prefix) (ipam.Row[block.Block], error) {
 	row, err := m.Table.Get(ctx, cidr)
 	if err == nil && cidr == m.cidr {
-		err = ipam.ErrMalformed
+		err = fmt.Errorf("%w: IPAMBlock of %s", ipam.ErrMalformed, cidr)
 	}
 	return row, err
 }

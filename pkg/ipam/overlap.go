@@ -18,6 +18,10 @@ type OverlapError struct {
 	// Others are the blocks that it overlaps, sorted. Owner is the affinity of the first.
 	Others []netip.Prefix
 	Owner  string
+	// Malformed is the error of the first of Others that is malformed, or nil.
+	Malformed error
+	// Empty says that none of Others is malformed or has an allocated address.
+	Empty bool
 }
 
 // Error names the blocks and the remedy.
@@ -30,9 +34,18 @@ func (e *OverlapError) Error() string {
 	if len(others) > most {
 		others = append(others[:most], fmt.Sprintf("%d more", len(e.Others)-most))
 	}
-	return fmt.Sprintf("block %s is not used, as it overlaps block %s of %s "+
-		"(delete the pods of blocks whose size is not the blockSize of their pool; see docs/blocksize.md)",
-		e.Block, strings.Join(others, " and "), ownerName(e.Owner))
+	text := fmt.Sprintf("block %s is not used, as it overlaps block %s", e.Block, strings.Join(others, " and "))
+	switch {
+	case e.Malformed != nil:
+		return fmt.Sprintf("%s, which cannot be read: %v", text, e.Malformed)
+	case e.Empty && e.Owner == "":
+		return text + " of no node, which has no addresses in use (delete its IPAMBlock; see docs/blocksize.md)"
+	case e.Empty:
+		return fmt.Sprintf("%s of %s, which has no addresses in use (if that node does not exist, delete the IPAMBlock "+
+			"and the BlockAffinity of the block; otherwise drain the node first; see docs/blocksize.md)", text, e.Owner)
+	}
+	return fmt.Sprintf("%s of %s (delete the pods of blocks whose size is not the blockSize of their pool; "+
+		"see docs/blocksize.md)", text, ownerName(e.Owner))
 }
 
 // Unwrap returns errNotOwned: a block that overlaps another counts as taken.
@@ -63,7 +76,7 @@ func (o overlaps) checkPart(ctx context.Context, cidr, part netip.Prefix) error 
 	if err != nil {
 		return fmt.Errorf("look for blocks that overlap %s: %w", cidr, err)
 	}
-	found := &OverlapError{Block: cidr}
+	found := &OverlapError{Block: cidr, Empty: true}
 	for _, other := range others {
 		if other == cidr {
 			continue
@@ -76,10 +89,8 @@ func (o overlaps) checkPart(ctx context.Context, cidr, part netip.Prefix) error 
 			continue
 		case err != nil && !errors.Is(err, ErrMalformed):
 			return err
-		case len(found.Others) == 0:
-			found.Owner = row.Value.Affinity
 		}
-		if found.Others = append(found.Others, other); len(found.Others) == maxBatch {
+		if found.add(other, row.Value, err); len(found.Others) == maxBatch {
 			break
 		}
 	}
@@ -87,6 +98,18 @@ func (o overlaps) checkPart(ctx context.Context, cidr, part netip.Prefix) error 
 		return nil
 	}
 	return found
+}
+
+// add adds a block that was read, or the error that says why it is malformed.
+func (e *OverlapError) add(cidr netip.Prefix, b block.Block, malformed error) {
+	if len(e.Others) == 0 {
+		e.Owner = b.Affinity
+	}
+	e.Others = append(e.Others, cidr)
+	e.Empty = e.Empty && malformed == nil && b.Empty()
+	if e.Malformed == nil {
+		e.Malformed = malformed
+	}
 }
 
 // passed reports whether the block cache shows that the block has passed the check: the node caches a block only after

@@ -38,12 +38,14 @@ type walk struct {
 	others     []netip.Prefix
 	othersRead bool
 	seen       map[netip.Prefix]bool
-	// looked counts the blocks that were read, taken those that cannot be claimed, free the addresses in these.
-	looked, taken, free int
+	// malformed has the errors of malformed blocks.
+	malformed map[netip.Prefix]error
+	// looked counts the blocks that were read, free the addresses in those that cannot be claimed.
+	looked, free int
 }
 
 func newWalk(p *plan, w Want, in pool.Pool, limit string) *walk {
-	return &walk{plan: p, want: w, pool: in, limit: limit, seen: map[netip.Prefix]bool{}}
+	return &walk{plan: p, want: w, pool: in, limit: limit, seen: map[netip.Prefix]bool{}, malformed: map[netip.Prefix]error{}}
 }
 
 // candidates yields the pool's free blocks, and then empty blocks of other nodes.
@@ -129,7 +131,6 @@ func (k *walk) batches() iter.Seq[[]netip.Prefix] {
 			k.seen[cidr] = true
 			// The node's own blocks cost no read and do not count as looked at.
 			if k.plan.own.owns(cidr) {
-				k.taken++
 				continue
 			}
 			k.looked++
@@ -162,11 +163,14 @@ func (k *walk) read(ctx context.Context, batch []netip.Prefix) ([]readResult, er
 
 // note notes whether a block of another owner can be taken over or borrowed from.
 func (k *walk) note(cidr netip.Prefix, read readResult) {
-	k.taken++
 	b := read.row.Value
-	otherOwner := b.Affinity != "" && !strings.HasPrefix(b.Affinity, hostPrefix)
-	if read.err != nil || otherOwner || b.Validate() != nil {
+	if read.err != nil {
 		// The addresses of a malformed block may be in use.
+		k.malformed[cidr] = read.err
+		return
+	}
+	otherOwner := b.Affinity != "" && !strings.HasPrefix(b.Affinity, hostPrefix)
+	if otherOwner || b.Validate() != nil {
 		return
 	}
 	k.free += k.plan.unavailable.add(b, k.plan.picker.reserved)
@@ -187,7 +191,6 @@ func (k *walk) refused(ctx context.Context, cidr netip.Prefix) error {
 	if k.plan.own.owns(cidr) {
 		return nil
 	}
-	k.taken++
 	if k.plan.overlapped[cidr] == nil || k.othersRead {
 		return nil
 	}

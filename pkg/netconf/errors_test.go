@@ -83,6 +83,20 @@ func TestErrorsNameFieldValueAndRemedy(t *testing.T) {
 			`ipam.assign_ipv6: 1: want "true" or "false"`,
 		},
 		{
+			"ipam", `{"type": "calico-ipam", "assign_ipv4": 1e400}`, ErrInvalid,
+			`ipam.assign_ipv4: 1e400: want "true" or "false"`,
+		},
+		{"nodename_file", `"/a\u0000b"`, ErrInvalid, `nodename_file: "/a\x00b": want the path of a file, without NUL bytes`},
+		{"ipam_lock_file", `"\u0000"`, ErrInvalid, `ipam_lock_file: "\x00": want the path of a file, without NUL bytes`},
+		{
+			"kubernetes", `{"kubeconfig": "/k\u0000"}`, ErrInvalid,
+			`kubernetes.kubeconfig: "/k\x00": want the path of a file, without NUL bytes`,
+		},
+		{
+			"policy", `{"k8s_client_key": "/k\u0000"}`, ErrInvalid,
+			`policy.k8s_client_key: want the path of a file, without NUL bytes`,
+		},
+		{
 			"ipam", `{"type": "calico-ipam", "ipv4_pools": ["a", ""]}`, ErrInvalid,
 			`ipam.ipv4_pools[1]: "": want the name or the CIDR of an IPPool`,
 		},

@@ -113,10 +113,12 @@ func (c *NetConf) parseBlockIPAM(section json.RawMessage) error {
 // parseFlag reads a boolean that Calico spells as a string. It also accepts a JSON boolean. Any other string adds a
 // warning and means the default, as in Calico.
 func (c *NetConf) parseFlag(field string, raw json.RawMessage, byDefault bool) (bool, error) {
+	const want = `want "true" or "false"`
 	var value any
 	if raw != nil {
+		// Valid JSON may have a number that no Go type has.
 		if err := json.Unmarshal(raw, &value); err != nil {
-			return false, decodeError(raw, err, field)
+			return false, invalid(field, raw, want)
 		}
 	}
 	switch v := value.(type) {
@@ -132,11 +134,11 @@ func (c *NetConf) parseFlag(field string, raw json.RawMessage, byDefault bool) (
 			return false, nil
 		case "":
 		default:
-			c.warn(field, v, fmt.Sprintf(`want "true" or "false"; using "%t"`, byDefault))
+			c.warn(field, v, fmt.Sprintf(`%s; using "%t"`, want, byDefault))
 		}
 		return byDefault, nil
 	}
-	return false, invalid(field, raw, `want "true" or "false"`)
+	return false, invalid(field, raw, want)
 }
 
 // maxName is the maximum length of the name of a Kubernetes object.

@@ -4,6 +4,7 @@ package netconf
 
 import (
 	"encoding/json"
+	"strings"
 )
 
 // ParseForRelease reads the fields that a DEL needs, from a configuration that Parse may reject. The configuration may
@@ -44,5 +45,8 @@ func object(fields map[string]json.RawMessage, name string) map[string]json.RawM
 func text(fields map[string]json.RawMessage, name string) string {
 	var value string
 	_ = json.Unmarshal(fields[name], &value)
+	if strings.ContainsRune(value, 0) {
+		return ""
+	}
 	return value
 }

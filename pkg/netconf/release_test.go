@@ -26,6 +26,10 @@ func TestParseForReleaseOfInvalidConfiguration(t *testing.T) {
 	if err == nil || conf.IPAM.Type != CalicoIPAM || conf.IPAMLockFile != DefaultIPAMLockFile {
 		t.Errorf("%v, %+v", err, conf)
 	}
+	conf, err = ParseForRelease([]byte(`{"name": "net", "ipam_lock_file": "/l\u0000", "kubernetes": {"kubeconfig": "/k\u0000"}}`))
+	if err == nil || conf.IPAMLockFile != DefaultIPAMLockFile || conf.Kubernetes.Kubeconfig != "" {
+		t.Errorf("paths with NUL bytes: %v, %+v", err, conf)
+	}
 	conf, err = ParseForRelease([]byte(`{"name": "net", "mtu": 1400, "ipam": {"type": "host-local"}}`))
 	if err != nil || conf.IPAM.Type != "host-local" || conf.MTU != 1400 {
 		t.Errorf("a good configuration: %v, %+v", err, conf)

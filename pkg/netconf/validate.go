@@ -35,7 +35,7 @@ func (c *NetConf) normalize() {
 
 // validate returns the first error of a normalized configuration.
 func (c *NetConf) validate() error {
-	return cmp.Or(c.checkName(), c.checkDevice(), c.checkDatastore(), c.checkWaits(), c.checkRequests(),
+	return cmp.Or(c.checkName(), c.checkPaths(), c.checkDevice(), c.checkDatastore(), c.checkWaits(), c.checkRequests(),
 		c.checkAttachments())
 }
 
@@ -49,6 +49,27 @@ func (c *NetConf) checkName() error {
 	}
 	if c.Name == "" {
 		return invalid("name", c.Name, "want the name of the network")
+	}
+	return nil
+}
+
+// checkPaths rejects paths that no file can have. The error of the system would not name the field.
+func (c *NetConf) checkPaths() error {
+	for _, path := range []struct{ field, value string }{
+		{"nodename_file", c.NodenameFile},
+		{"ipam_lock_file", c.IPAMLockFile},
+		{"log_file_path", c.LogFilePath},
+		{"endpoint_status_dir", c.EndpointStatusDir},
+		{"kubernetes.kubeconfig", c.Kubernetes.Kubeconfig},
+		{"policy.k8s_client_certificate", c.Policy.ClientCertificate},
+		{"policy.k8s_certificate_authority", c.Policy.CertificateAuthority},
+	} {
+		if strings.ContainsRune(path.value, 0) {
+			return invalid(path.field, path.value, "want the path of a file, without NUL bytes")
+		}
+	}
+	if strings.ContainsRune(c.Policy.ClientKey.Reveal(), 0) {
+		return &FieldError{ErrInvalid, "policy.k8s_client_key", "", "want the path of a file, without NUL bytes"}
 	}
 	return nil
 }

@@ -3,6 +3,7 @@
 package messages_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"calico-cni/conflist"
@@ -80,6 +81,9 @@ func configurationRows() []row {
 		{cause: "other data plane", by: configured("dataplane_options", map[string]any{"type": "grpc"}), code: 2, says: "dataplane_options.type", remedy: `want "linux", or remove it`, kinds: []error{netconf.ErrUnsupported}},
 		{cause: "other API group", by: configured("calico_api_group", "projectcalico.org/v3"), code: 2, says: "calico_api_group", remedy: `want "crd.projectcalico.org/v1"`, kinds: []error{netconf.ErrUnsupported}},
 		{cause: "pool that is no CIDR", by: configured("ipam.ipv4_pools", []string{"10.0.0.0/33"}), code: 7, says: "ipam.ipv4_pools[0]", remedy: "want the name of an IPPool, or its CIDR", kinds: invalid},
+		{cause: "flag that is no flag", by: configured("ipam.assign_ipv4", json.Number("1e400")), code: 7, says: "ipam.assign_ipv4: 1e400", remedy: `want "true" or "false"`, kinds: invalid},
+		{cause: "nodename_file with a NUL byte", by: configured("nodename_file", "/a\x00b"), code: 7, says: `nodename_file: "/a\x00b"`, remedy: "want the path of a file", kinds: invalid},
+		{cause: "kubeconfig with a NUL byte", by: configured("kubernetes.kubeconfig", "/a\x00b"), code: 7, says: `kubernetes.kubeconfig: "/a\x00b"`, remedy: "want the path of a file", kinds: invalid},
 		{cause: "readiness gate that is no URL", by: configured("readiness_gates", []string{"http://u:" + secret + "@%zz"}), code: 7, says: "readiness_gates[0]", remedy: "want an http or https URL", kinds: invalid},
 		{cause: "requested address that is none", by: configured("runtimeConfig", map[string]any{"ips": []string{"10.0.0.999"}}), code: 7, says: "10.0.0.999", remedy: "want an IP address", kinds: invalid},
 		{cause: "previous result that is none", by: func(t *testing.T) outcome {
@@ -104,6 +108,8 @@ func configurationRows() []row {
 
 		{cause: "template with a byte order mark", by: rendered("\xef\xbb\xbf{}"), code: 100, says: "byte order mark", remedy: "save it as UTF-8 without BOM"},
 		{cause: "template of bad JSON", by: rendered(`{"name": "n", "plugins": [}`), code: 100, says: "line 1, column 27", remedy: "see the quotes and commas there"},
+		{cause: "template without plugins", by: rendered(`{"name": "x", "plugins": null}`), code: 100, says: "plugins: ", remedy: "want a list of plugins"},
+		{cause: "template with a flag that is no flag", by: rendered(`{"name": "x", "disableCheck": null, "plugins": []}`), code: 100, says: "disableCheck: ", remedy: "want true or false"},
 		{cause: "template with a bad plugin", by: rendered(`{"cniVersion": "1.0.0", "name": "n", "plugins": ["calico"]}`), code: 100, says: "plugin 1", remedy: "want"},
 		{cause: "template with a plugin without type", by: rendered(`{"cniVersion": "1.0.0", "name": "n", "plugins": [{"mtu": 5}]}`), code: 100, says: "plugin 1", remedy: "set"},
 	}

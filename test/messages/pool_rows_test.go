@@ -170,7 +170,16 @@ func poolRows() []row {
 		},
 		{
 			cause: "block that overlaps another", by: claimed("10.66.0.0/29"), code: 100, says: "block 10.66.0.0/29 is not used, as it overlaps block 10.66.0.0/30 of host:node-1",
-			remedy: "delete the pods of blocks whose size is not the blockSize", not: "belongs to",
+			remedy: "delete the IPAMBlock and the BlockAffinity", not: "delete the pods",
+		},
+		{
+			cause: "block that overlaps a malformed one", by: with([]object{
+				ippool("p", "10.66.0.0/28"), {"ipamblocks", "IPAMBlock", "10-66-0-0-16", map[string]any{
+					"cidr": "10.66.0.0/16", "affinity": "host:node-1", "strictAffinity": false, "deleted": false,
+					"allocations": []any{nil}, "unallocated": []any{int64(0)}, "attributes": []any{},
+				}},
+			}, 0), code: 11, says: "in use: 4 overlapped by blocks of another size",
+			remedy: "IPAMBlock 10-66-0-0-16: malformed IPAM block 10.66.0.0/16: larger than 4096 addresses; repair or delete the object", not: "delete the pods", kinds: no,
 		},
 		{
 			cause: "block malformed", by: with([]object{
@@ -181,6 +190,22 @@ func poolRows() []row {
 				}},
 				{"blockaffinities", "BlockAffinity", "node-1-10-66-0-0-30", map[string]any{"cidr": "10.66.0.0/30", "node": "node-1", "state": "confirmed", "deleted": "false"}},
 			}, 0), code: 101, says: "10.66.0.0/30", remedy: "repair or delete the object", kinds: []error{ipam.ErrMalformed},
+		},
+		{
+			cause: "block with a bad CIDR", by: with([]object{
+				ippool("p", "10.66.0.0/30"),
+				{"ipamblocks", "IPAMBlock", "10-66-0-0-30", map[string]any{
+					"cidr": "garbage", "affinity": "host:node-1", "strictAffinity": false, "deleted": false,
+					"allocations": []any{}, "unallocated": []any{}, "attributes": []any{},
+				}},
+			}, 0), code: 11, says: `1 malformed (repair the malformed blocks, or add an IPPool); block 10.66.0.0/30 cannot be read`,
+			remedy: `IPAMBlock 10-66-0-0-30: cidr "garbage": want an address and a prefix length, such as 10.0.0.0/26`, kinds: no,
+		},
+		{
+			cause: "handle with another ID", by: with([]object{
+				ippool("p", "10.66.0.0/30"), {"ipamhandles", "IPAMHandle", "net.ctesteverymessagenamesitscauseandaremedyhandlewithanotherid", map[string]any{"handleID": "other", "block": map[string]any{}, "deleted": false}},
+			}, 0), code: 101, says: `has handleID "other"`, remedy: "correct its handleID, or delete the object", not: "same name",
+			kinds: []error{ipam.ErrMalformed},
 		},
 		{
 			cause: "address not held", by: func(t *testing.T) outcome {

@@ -51,7 +51,7 @@ func (blockCodec) decode(o *kube.Object[spec.IPAMBlock]) (b block.Block, deleted
 		ordinal, err := strconv.Atoi(text)
 		if err != nil {
 			return b, false, malformed("IPAMBlock", o.Metadata.Name,
-				"sequenceNumberForAllocation has the key %q, which is no ordinal", text)
+				"sequenceNumberForAllocation has the key %q: want the number of an address in the block", text)
 		}
 		b.SequenceAt[ordinal] = n
 	}

@@ -135,9 +135,9 @@ func (s *Store) Reservations(ctx context.Context) ([]netip.Prefix, error) {
 	var reserved []netip.Prefix
 	for _, o := range list {
 		for _, text := range o.Spec.ReservedCIDRs {
-			cidr, err := parseReserved(text)
+			cidr, err := parseReserved(o.Metadata.Name, text)
 			if err != nil {
-				return nil, malformed("IPReservation", o.Metadata.Name, "reservedCIDRs: %v", err)
+				return nil, err
 			}
 			reserved = append(reserved, cidr)
 		}
@@ -145,12 +145,17 @@ func (s *Store) Reservations(ctx context.Context) ([]netip.Prefix, error) {
 	return reserved, nil
 }
 
-func parseReserved(text string) (netip.Prefix, error) {
-	if addr, err := netip.ParseAddr(text); err == nil {
+// parseReserved reads an entry of an IPReservation.
+func parseReserved(name, text string) (netip.Prefix, error) {
+	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {
 		return netip.PrefixFrom(addr, addr.BitLen()), nil
 	}
 	cidr, err := netip.ParsePrefix(text)
-	return cidr.Masked(), err
+	if err != nil {
+		return cidr, malformed("IPReservation", name,
+			"reservedCIDRs: %q: want an address or a CIDR, such as 10.0.0.5 or 10.0.0.0/29", text)
+	}
+	return cidr.Masked(), nil
 }
 
 // NodeLabels implements ipam.Cluster.

@@ -52,7 +52,7 @@ func malformed(kind, name, format string, a ...any) error {
 func parseCIDR(kind, name, text string) (netip.Prefix, error) {
 	cidr, err := netip.ParsePrefix(text)
 	if err != nil {
-		return cidr, malformed(kind, name, "cidr %q: %v", text, err)
+		return cidr, malformed(kind, name, "cidr %q: want an address and a prefix length, such as 10.0.0.0/26", text)
 	}
 	return cidr.Masked(), nil
 }

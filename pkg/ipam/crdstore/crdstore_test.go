@@ -171,10 +171,18 @@ func TestMalformedObjectErrorNamesObject(t *testing.T) {
 			t.Errorf("%s: %v, want a malformed row that is named", name, err)
 		}
 	}
+	for _, err := range []error{second(parseCIDR("IPAMBlock", "b", "garbage")), second(parseReserved("r", "10.0.0.0/33"))} {
+		if !errors.Is(err, ipam.ErrMalformed) || !strings.Contains(err.Error(), ": want an address ") ||
+			strings.Contains(err.Error(), "netip") {
+			t.Errorf("a bad CIDR: %v", err)
+		}
+	}
 	if _, err := affinityKey(new(kube.Object[spec.BlockAffinity])); !errors.Is(err, ipam.ErrMalformed) {
 		t.Errorf("affinity: %v", err)
 	}
 }
+
+func second[T any](_ T, err error) error { return err }
 
 func TestDecodePool(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -11,11 +11,12 @@ import (
 
 // internals are texts of Go's packages that tell a user nothing, and Go's names of things.
 var internals = []*regexp.Regexp{
-	regexp.MustCompile(`netip\.|net\.Parse|strconv\.|ParsePrefix|ParseAddr|invalid Prefix|invalid IP\b`),
+	regexp.MustCompile(`netip\.|net\.Parse|strconv\.|ParsePrefix|ParseAddr|invalid Prefix|invalid IP\b|parsing time|ParseMAC|time: (invalid|unknown|missing)`),
 	regexp.MustCompile(`json: |unmarshal|Go struct|Go value|unexpected end of JSON|invalid character '`),
 	regexp.MustCompile(`yaml: |error converting|error unmarshaling`),
 	regexp.MustCompile(`x509: |tls: |crypto/|asn1:|pem:|illegal base64`),
-	regexp.MustCompile(`%!|<nil>|0x[0-9a-f]{6,}|\*?[a-z]+\.[A-Z]\w+\{|map\[|goroutine |\bnil\b`),
+	regexp.MustCompile(`%!|<nil>|0x[0-9a-f]{6,}|\*?[a-z]+\.[A-Z]\w+\{|map\[|goroutine |\bnil\b|interface \{\}|\x00`),
+	regexp.MustCompile(`error parsing configuration|invalid '?[a-z]+'? type|failed to parse plugin config`),
 	regexp.MustCompile(`context (canceled|deadline exceeded)|context deadline|operation was canceled|i/o timeout|unexpected EOF|: EOF\b`),
 	regexp.MustCompile(`http2: |net/http: |http: (server|request)|malformed HTTP|stream error|Client\.Timeout|rate: Wait`),
 	regexp.MustCompile(`\b(dial|read|write) (tcp|udp|unix)|proxyconnect|no such host|server misbehaving|use of closed`),

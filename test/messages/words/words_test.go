@@ -17,6 +17,8 @@ func TestChecksFindWhatTheyLookFor(t *testing.T) {
 		"lookup api.example: no such host", "x (Client.Timeout exceeded while awaiting headers)", `exec: "x": executable file not found in $PATH`,
 		"get pod: exit status 1; see", "operation was canceled", "proxyconnect: refused", "http: server closed idle connection",
 		"Get \"https://a\": EOF", "http2: client connection lost", "fork/exec /bin/x: no such file", "&{a map[b:c]}",
+		"error parsing configuration list: no name", "invalid 'plugins' type <nil>", "invalid type for cniVersions: []interface {}",
+		`parsing time "x" as "2006"`, `time: invalid duration "x"`, "open /a\x00b: invalid argument",
 	} {
 		if Internal(msg) == "" {
 			t.Errorf("%q passes", msg)
