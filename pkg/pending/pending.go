@@ -279,7 +279,7 @@ func (q Queue) Has(k Key) (bool, error) {
 
 // list returns the files of releases in no order.
 func (q Queue) list() (files []fs.DirEntry, err error) {
-	dir, err := os.Open(q.Dir)
+	dir, err := safeopen.Dir(q.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
