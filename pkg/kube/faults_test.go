@@ -145,7 +145,8 @@ func TestKubeconfigErrors(t *testing.T) {
 		{"token file of lines", kubeconfig(server, "tokenFile: lines"), "tokenFile DIR/lines: " + errNotToken.Error()},
 		{"token file missing", kubeconfig(server, "tokenFile: "+secret), "tokenFile: no such file or directory in DIR"},
 		{
-			"token file is a directory", kubeconfig(server, "tokenFile: ."), "tokenFile DIR: is a directory, want a regular file",
+			"token file is a directory", kubeconfig(server, "tokenFile: ."),
+			"tokenFile DIR: is a directory, want a regular file",
 		},
 		{
 			"password and token", kubeconfig(server, "username: u, password: "+secret+", token: "+secret),
