@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"calico-cni/internal/hostdir"
 	"calico-cni/internal/safeopen"
 )
 
@@ -66,12 +67,12 @@ func (s State) String() string {
 // Begin marks an attachment as being added until end is called or the process ends. The mark stays until Forget or Sweep;
 // end notes in it when, and whether, the ADD succeeded. After an ADD that did not, no later one makes the mark Succeeded.
 func (m Marks) Begin(k Key, plugin Plugin) (end func(succeeded bool), err error) {
-	if err := os.MkdirAll(m.Dir, 0o755); err != nil {
+	if err := hostdir.Make(m.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("mark attachment as being added: %w", err)
 	}
 	f, made, err := m.open(m.path(k, plugin))
 	if err != nil {
-		return nil, fmt.Errorf("mark attachment as being added: %w", err)
+		return nil, fmt.Errorf("mark attachment as being added: %w", hostdir.Explain(m.Dir, err))
 	}
 	before, ok := parse(read(f))
 	clean := made || ok && before.phase == phaseSucceeded

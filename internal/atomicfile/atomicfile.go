@@ -21,6 +21,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"calico-cni/internal/safeopen"
 )
 
 // ErrNotRegular: the target exists but is neither a regular file nor a symbolic link.
@@ -44,7 +46,7 @@ func WriteFile(path string, data []byte, mode fs.FileMode, checks ...Check) (wri
 
 // CopyFile is like WriteFile with the content of the file at src.
 func CopyFile(dst, src string, mode fs.FileMode, checks ...Check) (written bool, err error) {
-	in, err := os.Open(src)
+	in, err := safeopen.Regular(src)
 	if err != nil {
 		return false, err
 	}
@@ -147,7 +149,7 @@ func fill(f *os.File, content io.Reader, mode fs.FileMode) error {
 // SyncDir makes the directory entries of dir durable. A file system that cannot sync a directory returns EINVAL
 // (fsync(2)), which is ignored.
 func SyncDir(dir string) error {
-	d, err := os.Open(dir)
+	d, err := safeopen.Dir(dir)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"strings"
 	"time"
 
+	"calico-cni/internal/hostdir"
 	"calico-cni/internal/safeopen"
 )
 
@@ -78,13 +79,13 @@ func (r Records) Open(k Key, plugin Plugin, scope string) (*Record, error) {
 	f, _, err := safeopen.File(path, os.O_RDWR, 0)
 	made := errors.Is(err, fs.ErrNotExist)
 	if made {
-		if err := os.MkdirAll(r.Dir, 0o755); err != nil {
+		if err := hostdir.Make(r.Dir, 0o755); err != nil {
 			return nil, fmt.Errorf("record deletion: %w", err)
 		}
 		f, _, err = safeopen.File(path, os.O_RDWR|os.O_CREATE, 0o600)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("record deletion: %w", err)
+		return nil, fmt.Errorf("record deletion: %w", hostdir.Explain(r.Dir, err))
 	}
 	record := &Record{file: f, records: r, scope: hash(scope)}
 	if made {
@@ -181,7 +182,7 @@ func (r *Record) write(phase string) error {
 // Has reports whether any plugin has a record of the attachment, complete or not, or nobody can tell.
 func (r Records) Has(k Key) bool {
 	for _, plugin := range []Plugin{Main, IPAM} {
-		if _, err := os.Lstat(r.path(k, plugin)); !errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(r.path(k, plugin)); !hostdir.Absent(err) {
 			return true
 		}
 	}
@@ -192,8 +193,8 @@ func (r Records) Has(k Key) bool {
 // must not go on: a later DEL would take its allocation for released.
 func (r Records) Remove(k Key) error {
 	for _, plugin := range []Plugin{Main, IPAM} {
-		if err := os.Remove(r.path(k, plugin)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove record of an earlier deletion: %w", err)
+		if err := os.Remove(r.path(k, plugin)); err != nil && !hostdir.Absent(err) {
+			return fmt.Errorf("remove record of an earlier deletion: %w", hostdir.Explain(r.Dir, err))
 		}
 	}
 	return nil

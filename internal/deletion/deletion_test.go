@@ -1,10 +1,12 @@
 package deletion
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -190,6 +192,30 @@ func TestSweepRemovesOldRecordsAndBoundsTheirNumber(t *testing.T) {
 	}
 	if !running.Current() {
 		t.Error("the record of a running DEL is gone")
+	}
+}
+
+func TestDirectoryThatIsSomethingElseHasNoRecords(t *testing.T) {
+	for name, put := range map[string]func(path string) error{
+		"file":      func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"FIFO":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
+		"link loop": func(path string) error { return os.Symlink(path, path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			records, _ := clocked(t)
+			if err := put(filepath.Dir(records.Dir)); err != nil {
+				t.Fatal(err)
+			}
+			if records.Has(key) {
+				t.Error("Has = true")
+			}
+			if err := records.Remove(key); err != nil {
+				t.Errorf("Remove: %v", err)
+			}
+			if _, err := records.Open(key, Main, ""); !errors.Is(err, syscall.ENOTDIR) {
+				t.Errorf("Open: %v, want ENOTDIR", err)
+			}
+		})
 	}
 }
 

@@ -7,11 +7,32 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"calico-cni/internal/safeopen"
 )
+
+func TestErrorsOfTheDirectoryHaveARemedy(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for dir, remedy := range map[string]string{
+		file:            file + " is not a directory; remove it",
+		"/sys/kernel/x": "write to /sys/kernel/x", // not even root can create a directory in sysfs
+	} {
+		path := filepath.Join(dir, "lock")
+		_, errLock := Try(path)
+		_, errPart := TryPart(path, "a")
+		for _, err := range []error{errLock, errPart} {
+			if err == nil || !strings.Contains(err.Error(), remedy) {
+				t.Errorf("error %v, want %q", err, remedy)
+			}
+		}
+	}
+}
 
 func TestLockFileMustBeRegular(t *testing.T) {
 	for name, put := range map[string]func(path string) error{

@@ -15,6 +15,7 @@ import (
 	"github.com/gofrs/flock"
 
 	"calico-cni/internal/deadline"
+	"calico-cni/internal/hostdir"
 	"calico-cni/internal/safeopen"
 )
 
@@ -106,12 +107,12 @@ var errWaited = errors.New("waited for")
 // open creates the lock file and its directory as needed. It follows no symbolic link and does not block on a FIFO, so
 // that another user of the host cannot redirect or delay the plugins.
 func open(path string) (*flock.Flock, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := hostdir.Make(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("create directory of lock file: %w", err)
 	}
 	file, _, err := safeopen.File(path, os.O_CREATE|os.O_RDONLY, mode)
 	if err != nil {
-		return nil, fmt.Errorf("open lock file: %w", err)
+		return nil, fmt.Errorf("open lock file: %w", hostdir.Explain(filepath.Dir(path), err))
 	}
 	if err := file.Close(); err != nil {
 		return nil, fmt.Errorf("close lock file: %w", err)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"calico-cni/internal/deadline"
+	"calico-cni/internal/hostdir"
 	"calico-cni/internal/safeopen"
 )
 
@@ -45,13 +46,13 @@ type part struct {
 }
 
 func openPart(path, name string) (*part, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	if err := hostdir.Make(filepath.Dir(path), 0o755); err != nil {
 		return nil, fmt.Errorf("create directory of lock file: %w", err)
 	}
 	// The kernel grants a write lock only on a file that is open for writing.
 	file, _, err := safeopen.File(path, os.O_CREATE|os.O_RDWR, mode)
 	if err != nil {
-		return nil, fmt.Errorf("open lock file: %w", err)
+		return nil, fmt.Errorf("open lock file: %w", hostdir.Explain(filepath.Dir(path), err))
 	}
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(name))

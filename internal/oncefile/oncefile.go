@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"calico-cni/internal/hostdir"
 	"calico-cni/internal/safeopen"
 )
 
@@ -23,7 +24,7 @@ func (f File) Done() bool {
 
 // Record creates the file and its directory.
 func (f File) Record() error {
-	if err := os.MkdirAll(filepath.Dir(string(f)), 0o755); err != nil {
+	if err := hostdir.Make(filepath.Dir(string(f)), 0o755); err != nil {
 		return fmt.Errorf("record in %s: %w", f, err)
 	}
 	if err := safeopen.WriteFile(string(f), nil, 0o644); err != nil {

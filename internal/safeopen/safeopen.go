@@ -29,6 +29,20 @@ func File(path string, flags int, perm fs.FileMode) (*os.File, fs.FileInfo, erro
 	return open(path, flags|guards, perm)
 }
 
+// Regular opens the regular file at path for reading. It follows symbolic links, whoever created them, and does not
+// block. It is for files of another program's choice of form, such as the projected token of a service account, which
+// is a link. An error wraps ErrNotRegular or comes from the operating system.
+func Regular(path string) (*os.File, error) {
+	file, _, err := open(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	return file, err
+}
+
+// Dir opens the directory at path for reading. It follows symbolic links and does not block. It returns ENOTDIR from
+// the operating system if path is something else.
+func Dir(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|syscall.O_DIRECTORY|syscall.O_NONBLOCK, 0)
+}
+
 // Read returns the content of the regular file at path. It follows a symbolic link only if the link belongs to the user
 // of this process. It does not block, and fails for files larger than MaxRead. An error wraps ErrNotRegular or comes
 // from the operating system.
@@ -61,16 +75,16 @@ func open(path string, flags int, perm fs.FileMode) (*os.File, fs.FileInfo, erro
 	file, err := os.OpenFile(path, flags, perm)
 	switch {
 	case errors.Is(err, syscall.ELOOP):
-		return nil, nil, notRegularError{path, "a symbolic link", syscall.ELOOP}
+		return nil, nil, &NotRegularError{path, "a symbolic link", syscall.ELOOP}
 	case errors.Is(err, syscall.ENXIO):
 		// ENXIO: a FIFO without a reader cannot be opened for writing, and a socket cannot be opened.
-		return nil, nil, notRegularError{path, "a FIFO or a socket", syscall.ENXIO}
+		return nil, nil, &NotRegularError{path, "a FIFO or a socket", syscall.ENXIO}
 	case err != nil:
 		return nil, nil, err
 	}
 	info, err := file.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = notRegularError{path, kind(info.Mode()), nil}
+		err = &NotRegularError{path, kind(info.Mode()), nil}
 	}
 	if err != nil {
 		_ = file.Close()
@@ -79,17 +93,20 @@ func open(path string, flags int, perm fs.FileMode) (*os.File, fs.FileInfo, erro
 	return file, info, nil
 }
 
-// notRegularError is an ErrNotRegular with its cause.
-type notRegularError struct {
-	path, kind string
+// NotRegularError is an ErrNotRegular with its cause.
+type NotRegularError struct {
+	// Path is the path that was opened, Kind what it names, such as "a FIFO".
+	Path, Kind string
 	errno      error
 }
 
-func (e notRegularError) Error() string {
-	return fmt.Sprintf("%s is %s and %v; remove it", e.path, e.kind, ErrNotRegular)
+// Error names the path, its kind and the remedy.
+func (e *NotRegularError) Error() string {
+	return fmt.Sprintf("%s is %s and %v; remove it", e.Path, e.Kind, ErrNotRegular)
 }
 
-func (e notRegularError) Unwrap() []error {
+// Unwrap returns ErrNotRegular, and the error of the operating system if there is one.
+func (e *NotRegularError) Unwrap() []error {
 	if e.errno == nil {
 		return []error{ErrNotRegular}
 	}

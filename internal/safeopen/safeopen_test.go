@@ -122,3 +122,47 @@ func TestReadIsLimited(t *testing.T) {
 		t.Errorf("no file: %v", err)
 	}
 }
+
+func TestRegularFollowsLinksToRegularFilesOnly(t *testing.T) {
+	for name, put := range place {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "f")
+			link := path + ".link"
+			if err := errors.Join(os.WriteFile(path+".target", []byte("keep"), 0o600), put(path),
+				os.Symlink(path, link), os.Lchown(link, 12345, 12345)); err != nil {
+				t.Fatal(err)
+			}
+			for _, path := range []string{path, link} {
+				file, err := Regular(path)
+				if err == nil {
+					_ = file.Close()
+				}
+				if name == "symbolic link" {
+					if err != nil {
+						t.Errorf("%s: %v", path, err)
+					}
+				} else if !errors.Is(err, ErrNotRegular) {
+					t.Errorf("%s: %v, want ErrNotRegular", path, err)
+				}
+			}
+		})
+	}
+}
+
+func TestDirOpensOnlyDirectories(t *testing.T) {
+	for name, put := range place {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "d")
+			if err := errors.Join(os.WriteFile(path+".target", nil, 0o600), put(path)); err != nil {
+				t.Fatal(err)
+			}
+			dir, err := Dir(path)
+			if err == nil {
+				_ = dir.Close()
+			}
+			if (err == nil) != (name == "directory") {
+				t.Errorf("Dir of a %s: %v", name, err)
+			}
+		})
+	}
+}

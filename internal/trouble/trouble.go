@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/hostdir"
 	"calico-cni/internal/safeopen"
 )
 
@@ -61,7 +62,7 @@ func (d Dir) Store(network string, r Report) error {
 	if err != nil {
 		return fmt.Errorf("encode trouble: %w", err)
 	}
-	if err := os.MkdirAll(string(d), 0o755); err != nil {
+	if err := hostdir.Make(string(d), 0o755); err != nil {
 		return fmt.Errorf("remember trouble: %w", err)
 	}
 	if _, err := atomicfile.WriteFile(d.path(network), data, 0o600); err != nil {

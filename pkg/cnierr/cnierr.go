@@ -6,8 +6,8 @@
 //	101  the API server refuses the request itself: permissions, or an object that breaks the data model
 //	102  a pool, an address or a family asked for cannot be had, and waiting does not help
 //	103  CHECK: the attachment is not as its ADD made it
-//	104  the host keeps the plugin from its work: a privilege is missing, a directory is read-only, or routing rules lead
-//	     away from pods. Waiting does not help. The specification's 5 is for input and output of the plugin itself.
+//	104  the host keeps the plugin from its work: a privilege is missing, a directory is read-only, a file is in the
+//	     place of a directory, or routing rules lead away from pods. Waiting does not help. The specification's 5 is for input and output of the plugin itself.
 package cnierr
 
 import (
@@ -73,7 +73,7 @@ func code(err error) uint {
 		pending.ErrVersion, nodeipam.ErrHeld, nodeipam.ErrOtherCluster, dataplane.ErrRouteConflict,
 		context.DeadlineExceeded, context.Canceled):
 		return types.ErrTryAgainLater
-	case is(err, fs.ErrPermission, syscall.EROFS):
+	case is(err, fs.ErrPermission, syscall.EROFS, syscall.ENOTDIR):
 		return HostRefuses
 	}
 	return Internal

@@ -115,6 +115,7 @@ func TestOtherErrorsHaveCodesToo(t *testing.T) {
 		{"kubeconfig not to be read", fmt.Errorf("%w /k: %w", kube.ErrKubeconfig, fs.ErrPermission), 5},
 		{"state directory not writable", fmt.Errorf("open: %w", &fs.PathError{Op: "open", Path: "/x", Err: syscall.EACCES}), 104},
 		{"state directory read-only", fmt.Errorf("open: %w", &fs.PathError{Op: "open", Path: "/x", Err: syscall.EROFS}), 104},
+		{"file in the place of a state directory", fmt.Errorf("lock: %w", syscall.ENOTDIR), 104},
 		{"netlink refuses", fmt.Errorf("create pair: %w", syscall.EPERM), 104},
 		{"connection that the firewall refuses", fmt.Errorf("%w: %w", kube.ErrUnavailable, syscall.EPERM), 11},
 		{"route to another interface", &dataplane.RouteConflictError{Cause: dataplane.OtherInterface}, 11},

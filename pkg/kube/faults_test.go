@@ -131,8 +131,8 @@ func TestKubeconfigErrors(t *testing.T) {
 			"certificate-authority: no such file or directory",
 		},
 		{
-			"CA file is a directory", kubeconfig(server+", certificate-authority: /proc", "token: t"),
-			"certificate-authority /proc: is a directory",
+			"CA file is a directory, want a regular file", kubeconfig(server+", certificate-authority: /proc", "token: t"),
+			"certificate-authority /proc: is a directory, want a regular file",
 		},
 		// Errors of the user.
 		{"no credentials", kubeconfig(server, ""), errNoCredentials.Error()},
@@ -146,7 +146,10 @@ func TestKubeconfigErrors(t *testing.T) {
 		{"blank token file", kubeconfig(server, "tokenFile: blank"), "tokenFile DIR/blank: the file is empty"},
 		{"token file of lines", kubeconfig(server, "tokenFile: lines"), "tokenFile DIR/lines: " + errNotToken.Error()},
 		{"token file missing", kubeconfig(server, "tokenFile: "+secret), "tokenFile: no such file or directory in DIR"},
-		{"token file is a directory", kubeconfig(server, "tokenFile: ."), "tokenFile DIR: is a directory"},
+		{
+			"token file is a directory", kubeconfig(server, "tokenFile: ."),
+			"tokenFile DIR: is a directory, want a regular file",
+		},
 		{
 			"password and token", kubeconfig(server, "username: u, password: "+secret+", token: "+secret),
 			"the user has a password and a token: remove one",
@@ -288,7 +291,7 @@ func TestKubeconfigErrors(t *testing.T) {
 func TestKubeconfigIsNotAFile(t *testing.T) {
 	dir := t.TempDir()
 	for path, want := range map[string]string{
-		dir: "is a directory; correct the file",
+		dir: "is a directory, want a regular file; correct the file",
 		filepath.Join(dir, InstalledName): "no such file or directory; the install container writes it: check that " +
 			"its pod runs on this node",
 		filepath.Join(dir, "no/dir"): "no such file or directory; create it, or correct kubernetes.kubeconfig " +

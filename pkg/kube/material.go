@@ -14,14 +14,17 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"calico-cni/internal/safeopen"
 )
 
 // maxFile limits the size of a kubeconfig and of each file that it names, in bytes.
 const maxFile = 4 << 20
 
-// readFile returns the content of a file, which must not be empty. Its error contains no path.
+// readFile returns the content of a regular file, which must not be empty. It does not block on a FIFO. Its error
+// contains no path.
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := safeopen.Regular(path)
 	if err != nil {
 		return nil, cause(err)
 	}
@@ -63,11 +66,15 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// cause returns why the system denies access to a file, without the path.
+// cause returns why a file cannot be read, without the path.
 func cause(err error) error {
-	var e *fs.PathError
-	if errors.As(err, &e) {
-		return e.Err
+	var denied *fs.PathError
+	var special *safeopen.NotRegularError
+	switch {
+	case errors.As(err, &denied):
+		return denied.Err
+	case errors.As(err, &special):
+		return kubeconfigError("is " + special.Kind + ", want a regular file")
 	}
 	return err
 }

@@ -36,7 +36,7 @@ func readCache(results fs.FS, network string) cache {
 		return known
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), network+"-") {
+		if !strings.HasPrefix(e.Name(), network+"-") || !e.Type().IsRegular() {
 			continue
 		}
 		var cached struct {

@@ -18,6 +18,7 @@ import (
 	"calico-cni/internal/atomicfile"
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/hostlock"
+	"calico-cni/internal/safeopen"
 )
 
 // lockPatience bounds the wait for host-local's lock. Host-local holds it for milliseconds.
@@ -62,7 +63,7 @@ func (m Migration) state() (state, error) {
 		return absent, fmt.Errorf("find host-local's leases: %w", err)
 	case info.IsDir():
 		return live, nil
-	case Done(os.ReadFile, m.Networks, m.Network):
+	case Done(safeopen.Read, m.Networks, m.Network):
 		return fenced, nil
 	}
 	return absent, fmt.Errorf("%s is neither host-local's directory nor the mark of a migration: move it away",
@@ -73,7 +74,7 @@ func (m Migration) state() (state, error) {
 // runs
 // whose containers no longer have a lease.
 func (m Migration) journalLeases(leases []Lease) (gone []Lease, err error) {
-	data, err := os.ReadFile(m.journal())
+	data, err := safeopen.Read(m.journal())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("read the journal of an earlier migration: %w", err)
 	}
@@ -162,7 +163,8 @@ func (m Migration) finish() error {
 // Host-local
 // locks a file in the directory, not the directory itself.
 func (m Migration) lockExclusively() (unlock func(), err error) {
-	dir, err := os.Open(m.store())
+	// The store may also be the mark, a file.
+	dir, err := os.OpenFile(m.store(), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return func() {}, nil
 	} else if err != nil {

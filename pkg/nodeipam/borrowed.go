@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"calico-cni/internal/hostdir"
 	"calico-cni/internal/hostlock"
 	"calico-cni/internal/safeopen"
 )
@@ -35,7 +36,7 @@ const (
 
 // add remembers a block.
 func (b borrowed) add(cidr netip.Prefix) error {
-	if err := os.MkdirAll(string(b), 0o755); err != nil {
+	if err := hostdir.Make(string(b), 0o755); err != nil {
 		return fmt.Errorf("remember block %s as borrowed from: %w", cidr, err)
 	}
 	unlock, err := b.lock()

@@ -25,6 +25,7 @@ import (
 	"time"
 
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/hostdir"
 	"calico-cni/internal/hostlock"
 	"calico-cni/internal/safeopen"
 )
@@ -155,7 +156,7 @@ func (q Queue) AddIf(r Release, current func() bool) error {
 		return fmt.Errorf("encode release: %w", err)
 	}
 	if err := q.write(name, data); err != nil {
-		return fmt.Errorf("queue release: %w", err)
+		return fmt.Errorf("queue release: %w", hostdir.Explain(q.Dir, err))
 	}
 	return nil
 }
@@ -245,14 +246,14 @@ func (q Queue) last() (time.Time, error) {
 
 func (q Queue) makeDir() error {
 	parent := filepath.Dir(q.Dir)
-	if err := os.MkdirAll(parent, 0o755); err != nil {
+	if err := hostdir.Make(parent, 0o755); err != nil {
 		return err
 	}
 	switch err := os.Mkdir(q.Dir, 0o700); {
 	case errors.Is(err, fs.ErrExist):
 		return nil
 	case err != nil:
-		return err
+		return hostdir.Explain(parent, err)
 	}
 	return atomicfile.SyncDir(parent)
 }
@@ -272,19 +273,19 @@ func (q Queue) Has(k Key) (bool, error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil:
-		return false, fmt.Errorf("look for a queued release: %w", err)
+		return false, fmt.Errorf("look for a queued release: %w", hostdir.Explain(q.Dir, err))
 	}
 	return true, nil
 }
 
 // list returns the files of releases in no order.
 func (q Queue) list() (files []fs.DirEntry, err error) {
-	dir, err := os.Open(q.Dir)
+	dir, err := safeopen.Dir(q.Dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, err
+		return nil, hostdir.Explain(q.Dir, err)
 	}
 	defer func() { _ = dir.Close() }()
 	entries, err := dir.ReadDir(-1)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"calico-cni/pkg/kube"
@@ -28,6 +29,13 @@ contexts: [{name: c, context: {cluster: c, user: u}}]
 // loaded is the outcome of an ADD whose kubeconfig has that text.
 func loaded(text string) func(t *testing.T) outcome {
 	return func(t *testing.T) outcome { return configured("kubernetes.kubeconfig", write(t, text))(t) }
+}
+
+// fifo returns the path of a new FIFO.
+func fifo(t *testing.T) string {
+	path := filepath.Join(t.TempDir(), "fifo")
+	must(t, syscall.Mkfifo(path, 0o600))
+	return path
 }
 
 func kubeconfigRows() []row {
@@ -56,6 +64,16 @@ func kubeconfigRows() []row {
 			code: 11, says: "none", remedy: "create it, or correct kubernetes.kubeconfig", not: "install container", kinds: []error{kube.ErrKubeconfig, fs.ErrNotExist},
 		},
 		{cause: "kubeconfig is a directory", by: func(t *testing.T) outcome { return configured("kubernetes.kubeconfig", t.TempDir())(t) }, code: 5, says: "directory", remedy: "correct the file", kinds: kinds},
+		{
+			cause: "kubeconfig is a FIFO", by: func(t *testing.T) outcome {
+				return configured("kubernetes.kubeconfig", fifo(t))(t)
+			}, code: 5, says: "is a FIFO, want a regular file", remedy: "correct the file", kinds: kinds,
+		},
+		{
+			cause: "token file is a FIFO", by: func(t *testing.T) outcome {
+				return with(fmt.Sprintf("token: %q", secret), fmt.Sprintf("tokenFile: %q", fifo(t)))(t)
+			}, code: 5, says: "is a FIFO, want a regular file", remedy: "correct the file", kinds: kinds,
+		},
 		{cause: "empty kubeconfig", by: loaded(""), code: 5, says: "empty", remedy: "correct the file", kinds: kinds},
 		{cause: "kubeconfig of bad YAML", by: loaded("apiVersion: v1\nclusters: [{name: " + secret + "\n"), code: 5, says: "line", remedy: "correct the file", kinds: kinds},
 		{cause: "kubeconfig with tabs", by: loaded("apiVersion: v1\nclusters:\n\t- name: c\n"), code: 5, says: "tab", remedy: "correct the file", kinds: kinds},

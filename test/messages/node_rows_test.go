@@ -61,6 +61,28 @@ func nodeRows() []row {
 			}, code: 11, says: "wait in", remedy: "see that it runs", kinds: []error{pending.ErrFull},
 		},
 		{
+			cause: "queue is a file", by: func(t *testing.T) outcome {
+				return invocation{
+					verb:    "ADD",
+					changes: map[string]any{"kubernetes.kubeconfig": write(t, kubeconfigFor("https://10.96.0.1", ""))},
+					prepare: func(t *testing.T, h ipamplugin.Host) {
+						must(t, os.MkdirAll(h.Keep, 0o755))
+						must(t, os.WriteFile(filepath.Join(h.Keep, "pending"), nil, 0o600))
+					},
+				}.run(t)
+			}, code: 104, says: "keep/pending is not a directory", remedy: "remove it, so that a directory can be created",
+		},
+		{
+			cause: "state is a file", by: func(t *testing.T) outcome {
+				// The ADD goes on and finds that the cluster has no pool.
+				return invocation{
+					verb:    "ADD",
+					changes: map[string]any{"kubernetes.kubeconfig": cluster(t).Kubeconfig()},
+					prepare: func(t *testing.T, h ipamplugin.Host) { must(t, os.WriteFile(h.State, nil, 0o600)) },
+				}.run(t)
+			}, code: 11, says: "there is no IPv4 pool", remedy: "create an IPPool", not: "remove record",
+		},
+		{
 			cause: "release cannot be queued", by: func(t *testing.T) outcome {
 				return pluginCall{verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": "/none"}, prepare: func(t *testing.T, h invocation.Host) {
 					must(t, os.WriteFile(h.Keep, nil, 0o600))
