@@ -28,7 +28,8 @@ type Marks struct {
 	Boot func() time.Duration
 }
 
-// Plugin tells apart the marks of plugins that run for the same attachment: each ADD of calico that runs calico-ipam has two.
+// Plugin tells apart the marks of plugins that run for the same attachment: each ADD of calico that runs calico-ipam
+// has two.
 type Plugin string
 
 // The plugins that mark attachments.
@@ -64,8 +65,9 @@ func (s State) String() string {
 	return [...]string{"none", "succeeded", "interrupted", "active"}[s]
 }
 
-// Begin marks an attachment as being added until end is called or the process ends. The mark stays until Forget or Sweep;
-// end notes in it when, and whether, the ADD succeeded. After an ADD that did not, no later one makes the mark Succeeded.
+// Begin marks an attachment as being added until end is called or the process ends. The mark stays until Forget or
+// Sweep; end notes in it when, and whether, the ADD succeeded. After an ADD that did not, no later one makes the mark
+// Succeeded.
 func (m Marks) Begin(k Key, plugin Plugin) (end func(succeeded bool), err error) {
 	if err := hostdir.Make(m.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("mark attachment as being added: %w", err)
@@ -144,8 +146,8 @@ func (m Marks) State(k Key) (state State) {
 	return state
 }
 
-// Since reports whether an ADD of the attachment is running, or was at or after start, a time since boot. A time to come is
-// one of an earlier boot.
+// Since reports whether an ADD of the attachment is running, or was at or after start, a time since boot. A time to
+// come is one of an earlier boot.
 func (m Marks) Since(k Key, start time.Duration) bool {
 	for _, plugin := range plugins {
 		state, at := look(m.path(k, plugin))

@@ -113,7 +113,8 @@ func TestTwoADDsAtOnceNeverCountAsSucceeded(t *testing.T) {
 	expect(t, "both have ended", marks, adding.Interrupted)
 }
 
-// TestMarksOfOtherVersionsForbidConclusions reads the empty file that the release before left, and what a later one may write.
+// TestMarksOfOtherVersionsForbidConclusions reads the empty file that the release before left, and what a later one may
+// write.
 func TestMarksOfOtherVersionsForbidConclusions(t *testing.T) {
 	for name, data := range map[string]string{
 		"before version 1": "", "version 1": "1 succeeded 00000000000000000007 1\n", "torn": "2 succeeded 0000",

@@ -30,7 +30,8 @@ type content struct {
 }
 
 func (c content) String() string {
-	return fmt.Sprintf("%d %s %020d %d %s %s %s\n", version, c.phase, int64(c.at), c.pid, c.key.Network, c.key.ContainerID, c.key.IfName)
+	return fmt.Sprintf("%d %s %020d %d %s %s %s\n",
+		version, c.phase, int64(c.at), c.pid, c.key.Network, c.key.ContainerID, c.key.IfName)
 }
 
 // parse returns false for what is torn, empty, or of another version. The names have no spaces: the CNI specification

@@ -29,9 +29,9 @@ func (m Marks) Ended(network string) (keys []Key) {
 	return keys
 }
 
-// Sweep removes the marks of a network that are older than ten minutes, have no running ADD, and whose attachment is not
-// live. An ADD that was killed leaves such a mark if no DEL follows. What cannot be read, as a mark that its writer was
-// killed in, is removed ten minutes after a Sweep has found it; a mark of a later version stays.
+// Sweep removes the marks of a network that are older than ten minutes, have no running ADD, and whose attachment is
+// not live. An ADD that was killed leaves such a mark if no DEL follows. What cannot be read, as a mark that its writer
+// was killed in, is removed ten minutes after a Sweep has found it; a mark of a later version stays.
 func (m Marks) Sweep(network string, live func(Key) bool) {
 	m.each(func(path, data string) {
 		switch c, ok := parse(data); {

@@ -97,7 +97,8 @@ func TestSweepRemovesOldMarksOfContainersThatAreGone(t *testing.T) {
 	*clock += 5 * time.Minute
 	mark("net", "young", adding.Main)(false)
 	*clock += 5*time.Minute - 1
-	sweep("before ten minutes", "-/-/- -/-/- later net/failed/eth0 net/gone/eth0 net/gone/eth0 net/live/eth0 net/running/eth0 net/young/eth0 other/gone/eth0")
+	sweep("before ten minutes", "-/-/- -/-/- later net/failed/eth0 net/gone/eth0 net/gone/eth0 net/live/eth0 "+
+		"net/running/eth0 net/young/eth0 other/gone/eth0")
 	*clock++
 	sweep("after ten minutes", "-/-/- -/-/- later net/live/eth0 net/running/eth0 net/young/eth0 other/gone/eth0")
 	*clock += 10 * time.Minute
@@ -136,7 +137,8 @@ func TestEndedAttachmentsAreNamed(t *testing.T) {
 	}
 }
 
-// TestMarkIsNeverLostToSweep has ADDs begin while a GC sweeps marks that are old at once: a running ADD is seen every time.
+// TestMarkIsNeverLostToSweep has ADDs begin while a GC sweeps marks that are old at once: a running ADD is seen every
+// time.
 func TestMarkIsNeverLostToSweep(t *testing.T) {
 	marks := marksIn(t.TempDir())
 	late := marks

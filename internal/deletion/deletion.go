@@ -1,9 +1,9 @@
-// Package deletion records on a node which attachments a DEL has released completely, so that a repeated DEL need not ask
-// the API server again.
+// Package deletion records on a node which attachments a DEL has released completely, so that a repeated DEL need not
+// ask the API server again.
 //
-// A DEL opens the attachment's record before its first read, and completes it at its end. An ADD removes the record before
-// its first request. A DEL writes through the descriptor that it opened: what it writes after an ADD has removed the record
-// goes to a file that nobody can open any more. The same tells a DEL whether an ADD has begun since.
+// A DEL opens the attachment's record before its first read, and completes it at its end. An ADD removes the record
+// before its first request. A DEL writes through the descriptor that it opened: what it writes after an ADD has removed
+// the record goes to a file that nobody can open any more. The same tells a DEL whether an ADD has begun since.
 package deletion
 
 import (
@@ -127,8 +127,8 @@ func (r Records) Complete(k Key, plugin Plugin, scope string) bool {
 // Complete reports whether an earlier DEL has released all that the attachment had, and no ADD has begun since.
 func (r *Record) Complete() bool { return r != nil && r.complete }
 
-// Released reports whether an earlier DEL has released what was certainly the attachment's, and no ADD has begun since. Others may
-// hold something by the same handle.
+// Released reports whether an earlier DEL has released what was certainly the attachment's, and no ADD has begun since.
+// Others may hold something by the same handle.
 func (r *Record) Released() bool { return r != nil && r.released }
 
 // Current reports whether no ADD of the attachment has begun since Open, as far as that is recorded.
@@ -144,7 +144,8 @@ func (r *Record) Current() bool {
 	return err == nil && os.SameFile(opened, there)
 }
 
-// SetReleased notes that what was certainly the attachment's is released. It has no effect when an ADD has begun since Open.
+// SetReleased notes that what was certainly the attachment's is released. It has no effect when an ADD has begun since
+// Open.
 func (r *Record) SetReleased() error {
 	if r == nil {
 		return nil
@@ -200,13 +201,14 @@ func (r Records) Remove(k Key) error {
 	return nil
 }
 
-// sweep removes, once a minute, the records that count no more. When there are too many it removes all complete ones: they
-// only save work, while a DEL may still be using one that is not complete.
+// sweep removes, once a minute, the records that count no more. When there are too many it removes all complete ones:
+// they only save work, while a DEL may still be using one that is not complete.
 func (r Records) sweep() {
 	now := r.Boot()
 	stamp := filepath.Join(r.Dir, sweepStamp)
 	data, _ := safeopen.Read(stamp)
-	if last, err := strconv.ParseInt(string(data), 10, 64); err == nil && now >= time.Duration(last) && now-time.Duration(last) < sweepEvery {
+	last, err := strconv.ParseInt(string(data), 10, 64)
+	if err == nil && now >= time.Duration(last) && now-time.Duration(last) < sweepEvery {
 		return
 	}
 	if safeopen.WriteFile(stamp, strconv.AppendInt(nil, int64(now), 10), 0o600) != nil {

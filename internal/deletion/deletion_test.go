@@ -116,7 +116,8 @@ func TestAddInvalidatesRecordsOfRunningDeletions(t *testing.T) {
 	}
 }
 
-// TestAnotherDeletionDoesNotReviveARemovedRecord has an ADD come, and a DEL after it, while an older DEL is still running.
+// TestAnotherDeletionDoesNotReviveARemovedRecord has an ADD come, and a DEL after it, while an older DEL is still
+// running.
 func TestAnotherDeletionDoesNotReviveARemovedRecord(t *testing.T) {
 	records, _ := clocked(t)
 	old := open(t, records, key, Main, "a")
@@ -140,7 +141,8 @@ func TestDamagedAndForeignRecordsDoNotCount(t *testing.T) {
 		t.Fatal(err)
 	}
 	cases := map[string]string{
-		"empty": "", "another version": "2" + string(data[1:]), "another phase": strings.Replace(string(data), "complete", "finished", 1),
+		"empty": "", "another version": "2" + string(data[1:]), "another " +
+			"phase": strings.Replace(string(data), "complete", "finished", 1),
 	}
 	for cut := range data {
 		cases[fmt.Sprintf("cut at %d", cut)] = string(data[:cut])

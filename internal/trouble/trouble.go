@@ -1,6 +1,6 @@
 // Package trouble remembers on a node what the last command met that the next one will meet too: an API server out of
-// reach, pools without an address. STATUS, which is asked every few seconds, tells from that without a request, and asks
-// only while there is something to tell.
+// reach, pools without an address. STATUS, which is asked every few seconds, tells from that without a request, and
+// asks only while there is something to tell.
 package trouble
 
 import (
@@ -47,8 +47,8 @@ type Report struct {
 // Dir holds one file a network. It need not outlive the host's uptime.
 type Dir string
 
-// Load returns the trouble of a network, and false when there is none. A file that cannot be read, or is of a later version,
-// counts as none.
+// Load returns the trouble of a network, and false when there is none. A file that cannot be read, or is of a later
+// version, counts as none.
 func (d Dir) Load(network string) (Report, bool) {
 	var r Report
 	data, err := safeopen.Read(d.path(network))
@@ -71,8 +71,8 @@ func (d Dir) Store(network string, r Report) error {
 	return nil
 }
 
-// Refusals identifies the reports of refused credentials that there are, of any network: it changes with each such report, and
-// is empty when there is none. It says nothing about time, which a clock that was set would falsify.
+// Refusals identifies the reports of refused credentials that there are, of any network: it changes with each such
+// report, and is empty when there is none. It says nothing about time, which a clock that was set would falsify.
 func (d Dir) Refusals() string {
 	entries, _ := os.ReadDir(string(d))
 	var refusals strings.Builder

@@ -1,5 +1,5 @@
-// Package invocation is one call of a CNI plugin: what the runtime passes, what the host provides, the log and the client of
-// the API server.
+// Package invocation is one call of a CNI plugin: what the runtime passes, what the host provides, the log and the
+// client of the API server.
 package invocation
 
 import (
@@ -54,11 +54,12 @@ func (h Host) boot() time.Duration {
 	return h.Boot()
 }
 
-// ErrNotUp says that a prerequisite on the node is missing or invalid. A retry succeeds once the node agent provides it.
+// ErrNotUp says that a prerequisite on the node is missing or invalid. A retry succeeds once the node agent provides
+// it.
 var ErrNotUp = errors.New("node is not up")
 
-// NodeName returns the name of the Kubernetes node. The node agent writes the nodename file once it runs. A missing file is
-// therefore an error that wraps ErrNotUp even if the configuration has the name, unless the file is optional.
+// NodeName returns the name of the Kubernetes node. The node agent writes the nodename file once it runs. A missing
+// file is therefore an error that wraps ErrNotUp even if the configuration has the name, unless the file is optional.
 func (h Host) NodeName(conf *netconf.NetConf) (string, error) {
 	data, err := h.ReadFile(conf.NodenameFile)
 	switch {

@@ -63,14 +63,16 @@ func TestNodeNameUsesFirstSource(t *testing.T) {
 		{name: "optional file that is there", conf: netconf.NetConf{NodenameFileOptional: true, Hostname: "c"}, file: "b", want: "b"},
 		{
 			name: "no file", conf: netconf.NetConf{Nodename: "a"}, fileErr: fs.ErrNotExist,
-			want: "node is not up: /nodename does not exist: the node agent writes it; see that the calico-node pod runs on this node " +
+			want: "node is not up: /nodename does not exist: the node agent writes it; see that the calico-node pod runs on " +
+				"this node " +
 				"and mounts /var/lib/calico, or set nodename_file_optional",
 		},
 		{
 			name: "unreadable file", conf: netconf.NetConf{Nodename: "a"}, fileErr: broken,
 			want: "node is not up: read nodename file: input/output error",
 		},
-		{name: "no name anywhere", hostErr: broken, want: "read host name: input/output error; set nodename in the CNI configuration"},
+		{name: "no name anywhere", hostErr: broken, want: "read host name: input/output error; set nodename in the CNI " +
+			"configuration"},
 		{name: "empty name", host: " ", want: "read host name: it is empty; set nodename in the CNI configuration"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -43,11 +43,12 @@ func (c *Call) apiRoot() string {
 	return root.Redacted()
 }
 
-// Spared returns the attachments that a GC must keep. A configuration without the list of valid attachments is an error that
-// wraps netconf.ErrInvalid: a missing list is not an empty one.
+// Spared returns the attachments that a GC must keep. A configuration without the list of valid attachments is an error
+// that wraps netconf.ErrInvalid: a missing list is not an empty one.
 func (c *Call) Spared() (nodeipam.Spared, error) {
 	if c.Conf.ValidAttachments == nil {
-		return nodeipam.Spared{}, fmt.Errorf("%w: GC without cni.dev/valid-attachments: want the list of attachments to keep, "+
+		return nodeipam.Spared{}, fmt.Errorf("%w: GC without cni.dev/valid-attachments: want the list of attachments to "+
+			"keep, "+
 			"empty for none; the runtime sets it", netconf.ErrInvalid)
 	}
 	valid := map[string]map[string]bool{}
@@ -60,7 +61,8 @@ func (c *Call) Spared() (nodeipam.Spared, error) {
 	return nodeipam.NewSpared(c.Conf.Name, valid, c.Host.Disk().Marks(), c.begun), nil
 }
 
-// RequestedAddrs returns the specific addresses that the runtime requests: those of the configuration, else that of CNI_ARGS.
+// RequestedAddrs returns the specific addresses that the runtime requests: those of the configuration, else that of
+// CNI_ARGS.
 func (c *Call) RequestedAddrs() []netip.Addr {
 	if addrs := c.Conf.RequestedIPs(); len(addrs) > 0 {
 		return addrs

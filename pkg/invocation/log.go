@@ -10,7 +10,8 @@ import (
 )
 
 // LogTo returns what opens the log that a configuration asks for: always stderr, and the file if it names one. A
-// configuration in which the level could not be read has that of info. The log begins with the configuration's warnings.
+// configuration in which the level could not be read has that of info. The log begins with the configuration's
+// warnings.
 func LogTo(stderr io.Writer, now func() time.Time) func(*netconf.NetConf) *slog.Logger {
 	return func(c *netconf.NetConf) *slog.Logger {
 		log := logfile.Logger(stderr, logfile.Options{

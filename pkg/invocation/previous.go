@@ -28,9 +28,9 @@ func Previous(conf *netconf.NetConf) (*current.Result, error) {
 	return previous, err
 }
 
-// AddrsOf returns the addresses of a container's interface in a result, IPv4 first. If several interfaces have the name, it takes
-// the one in netns. IPAM plugins and old versions of the specification return addresses without an interface: these count if
-// the interface has no other addresses; else an earlier plugin of the chain has added them.
+// AddrsOf returns the addresses of a container's interface in a result, IPv4 first. If several interfaces have the
+// name, it takes the one in netns. IPAM plugins and old versions of the specification return addresses without an
+// interface: these count if the interface has no other addresses; else an earlier plugin of the chain has added them.
 func AddrsOf(r *current.Result, ifName, netns string) []netip.Addr {
 	if r == nil {
 		return nil

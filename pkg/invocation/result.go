@@ -11,8 +11,8 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// Result is the CNI result of a grant as IPAM plugins return it: no interfaces, and a route for each address. The prefix length
-// is that of the block, for a requested address that of a host.
+// Result is the CNI result of a grant as IPAM plugins return it: no interfaces, and a route for each address. The
+// prefix length is that of the block, for a requested address that of a host.
 func Result(g nodeipam.Grant) *current.Result {
 	r := &current.Result{CNIVersion: current.ImplementedSpecVersion}
 	for _, got := range g.Assigned {

@@ -89,7 +89,8 @@ func request(call *invocation.Call, usual nodeipam.Request, namespace kube.Meta)
 	return r
 }
 
-// Del releases the addresses of the attachment. An attachment without addresses is a success, and so is a queued release.
+// Del releases the addresses of the attachment. An attachment without addresses is a success, and so is a queued
+// release.
 func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	call, err := p.Host.Detach(args)
 	if err != nil {

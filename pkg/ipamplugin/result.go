@@ -12,8 +12,8 @@ import (
 // mainPlugin is the type of the main plugin that takes a Result, and programs none of its routes.
 const mainPlugin = "calico"
 
-// pointToPoint is the type of a main plugin that gives the host's end of each pair the gateway as its address, and takes no result
-// without one. Blocks have no gateway, so it gets link-local ones: those of calico itself.
+// pointToPoint is the type of a main plugin that gives the host's end of each pair the gateway as its address, and
+// takes no result without one. Blocks have no gateway, so it gets link-local ones: those of calico itself.
 const pointToPoint = "ptp"
 
 var (
@@ -21,8 +21,8 @@ var (
 	linkLocal6 = net.ParseIP("fe80::ecee:eeff:feee:eeee")
 )
 
-// resultFor is the result for a main plugin. One that programs the routes of a result gets none: the kernel rejects these for
-// their host bits, and derives routes from the addresses itself.
+// resultFor is the result for a main plugin. One that programs the routes of a result gets none: the kernel rejects
+// these for their host bits, and derives routes from the addresses itself.
 func resultFor(g nodeipam.Grant, plugin string) *current.Result {
 	r := invocation.Result(g)
 	if plugin == "" || plugin == mainPlugin {

@@ -33,7 +33,8 @@ func TestResultForOtherMainPluginHasNoRoutes(t *testing.T) {
 	}
 }
 
-// TestRequestNamesInterfaceForOtherMainPlugins ensures that a repeated DEL of net1 does not release the address of eth0.
+// TestRequestNamesInterfaceForOtherMainPlugins ensures that a repeated DEL of net1 does not release the address of
+// eth0.
 func TestRequestNamesInterfaceForOtherMainPlugins(t *testing.T) {
 	for kind, want := range map[string]bool{"calico": false, "": false, "macvlan": true} {
 		call := &invocation.Call{Conf: &netconf.NetConf{Type: kind}, ID: workload.ID{ContainerID: "c1", IfName: "eth0"}}

@@ -14,8 +14,8 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// enoughRoom is how many addresses of each of a node's pod CIDRs are claimed for it beforehand: more than the pods that a
-// node may have, 110 unless the kubelet is told otherwise.
+// enoughRoom is how many addresses of each of a node's pod CIDRs are claimed for it beforehand: more than the pods that
+// a node may have, 110 unless the kubelet is told otherwise.
 const enoughRoom = 256
 
 // Adopter takes over addresses that another IPAM plugin gave to containers of a node in a network.
@@ -39,12 +39,14 @@ func NewAdopter(disk Disk, client *kube.Client, network, node, lockFile string, 
 	}
 }
 
-// Claim reads the cluster, and makes the blocks of the node's pod CIDRs the node's, as far as pools have them and up to 256
-// addresses each. As long as it has these it claims no others, from which a node that is still to be migrated gives addresses. An
-// error wraps ipam.ErrNotReady, kube.ErrNotFound, pool.ErrInvalid for a block that two nodes would share, or what the store said.
+// Claim reads the cluster, and makes the blocks of the node's pod CIDRs the node's, as far as pools have them and up to
+// 256 addresses each. As long as it has these it claims no others, from which a node that is still to be migrated gives
+// addresses. An error wraps ipam.ErrNotReady, kube.ErrNotFound, pool.ErrInvalid for a block that two nodes would share,
+// or what the store said.
 func (a *Adopter) Claim(ctx context.Context) error {
 	var err error
-	if a.view, err = a.allocations.allocator(a.allocations.remembered).Gather(ctx, a.allocations.Cluster, a.node, nil); err != nil {
+	allocator := a.allocations.allocator(a.allocations.remembered)
+	if a.view, err = allocator.Gather(ctx, a.allocations.Cluster, a.node, nil); err != nil {
 		return err
 	}
 	cidrs, err := a.client.PodCIDRs(ctx, a.node)
@@ -69,7 +71,8 @@ func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
 		}
 		b := p.Block(addr)
 		if b.Bits() < cidr.Bits() {
-			return fmt.Errorf("claim the pod CIDR %s of node %s: %w %s: its blocks of /%d are larger than that, and nodes would share one; "+
+			return fmt.Errorf("claim the pod CIDR %s of node %s: %w %s: its blocks of /%d are larger than that, and nodes "+
+				"would share one; "+
 				"make the pool with a blockSize of %d or more", cidr, a.node, pool.ErrInvalid, p.Name, b.Bits(), cidr.Bits())
 		}
 		obstacle, err := a.allocations.allocator(a.allocations.remembered).Claim(ctx, a.node, b)
@@ -77,7 +80,8 @@ func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
 			return err
 		}
 		if obstacle != nil {
-			a.allocations.Log.Warn("a block of the node's pod CIDR is not claimed", "block", b, "pod_cidr", cidr, "error", obstacle)
+			a.allocations.Log.Warn("a block of the node's pod CIDR is not "+
+				"claimed", "block", b, "pod_cidr", cidr, "error", obstacle)
 		}
 		room += 1 << (b.Addr().BitLen() - b.Bits())
 		addr = last(b).Next()
@@ -105,11 +109,12 @@ func (a *Adopter) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error
 	return addrs, err
 }
 
-// Take allocates the address to the attachment, as an ADD that names it does. An error wraps pool.ErrUnknownPool when no pool
-// has it, ipam.ErrAddrTaken when somebody else holds it.
+// Take allocates the address to the attachment, as an ADD that names it does. An error wraps pool.ErrUnknownPool when
+// no pool has it, ipam.ErrAddrTaken when somebody else holds it.
 func (a *Adopter) Take(ctx context.Context, id workload.ID, addr netip.Addr) error {
 	// A DEL that released the container completely has not released this.
-	if err := a.deletions.Remove(deletion.Key{Network: a.network, ContainerID: id.ContainerID, IfName: id.IfName}); err != nil {
+	key := deletion.Key{Network: a.network, ContainerID: id.ContainerID, IfName: id.IfName}
+	if err := a.deletions.Remove(key); err != nil {
 		return err
 	}
 	r := Request{Network: a.network, Node: a.node, ID: id, Another: true}

@@ -94,7 +94,8 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	ctx, cancel := deadline.Within(ctx, assignPatience+assignDeadline, "the allocation of the addresses")
 	defer cancel()
 	g := Grant{request: ipam.Request{
-		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: r.owner(a.Now()), NamespaceLabels: r.NamespaceLabels, Wants: wants,
+		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: r.owner(a.Now()),
+		NamespaceLabels: r.NamespaceLabels, Wants: wants,
 	}}
 	if !r.Another {
 		g.request.SameAttachment = r.again
@@ -183,9 +184,11 @@ func (a Allocations) allocator(memory remembered) *ipam.Allocator {
 }
 
 // ErrNoFamily says that the configuration asks for no address at all.
-var ErrNoFamily = errors.New("neither an IPv4 nor an IPv6 address is wanted; set ipam.assign_ipv4 or ipam.assign_ipv6 to \"true\"")
+var ErrNoFamily = errors.New("neither an IPv4 nor an IPv6 address is wanted; set ipam.assign_ipv4 or " +
+	"ipam.assign_ipv6 to \"true\"")
 
-// owner is what is stored with an address about its holder. The timestamp is in the form that every reader of these objects expects.
+// owner is what is stored with an address about its holder. The timestamp is in the form that every reader of these
+// objects expects.
 func (r Request) owner(now time.Time) map[string]string {
 	owner := map[string]string{"node": r.Node, "timestamp": now.UTC().String()}
 	if r.ID.Kubernetes() {
@@ -197,9 +200,9 @@ func (r Request) owner(now time.Time) map[string]string {
 	return owner
 }
 
-// lock waits for a lock of the node and returns what gives it back, and whether others had it. A lock that cannot be had,
-// or not in time, is done without: it only keeps the commands of a node from getting in each other's way, and the store
-// keeps them apart.
+// lock waits for a lock of the node and returns what gives it back, and whether others had it. A lock that cannot be
+// had, or not in time, is done without: it only keeps the commands of a node from getting in each other's way, and the
+// store keeps them apart.
 func (a Allocations) lock(ctx context.Context, file string, patience time.Duration) (unlock func(), waited bool) {
 	unlock, err := hostlock.Try(file)
 	if err == nil {
@@ -217,7 +220,8 @@ func (a Allocations) lock(ctx context.Context, file string, patience time.Durati
 // checkNode refuses a node that Kubernetes cannot have, before its name ends up in those of objects.
 func checkNode(name string) error {
 	if !workload.ValidSubdomain(name) {
-		return fmt.Errorf("%w: nodename: %q cannot be the name of a Kubernetes node: want lower-case letters, digits, hyphens and dots, 253 at most; "+
+		return fmt.Errorf("%w: nodename: %q cannot be the name of a Kubernetes node: want lower-case letters, digits, "+
+			"hyphens and dots, 253 at most; "+
 			"see nodename and hostname in the CNI configuration, and the nodename file", netconf.ErrInvalid, name)
 	}
 	return nil
@@ -227,7 +231,8 @@ func checkNode(name string) error {
 // Kubernetes does not.
 func checkHandle(id string) error {
 	if !workload.ValidSubdomain(strings.ToLower(id)) {
-		return fmt.Errorf("%w: network name and container ID make the handle %q, which cannot be the name of a Kubernetes object: "+
+		return fmt.Errorf("%w: network name and container ID make the handle %q, which cannot be the name of a Kubernetes "+
+			"object: "+
 			"want letters, digits, hyphens and dots, 253 at most", workload.ErrInvalidArgs, id)
 	}
 	return nil

@@ -9,13 +9,14 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// Backlog is the release queue of a host for a process that no runtime calls. It settles releases on nodes without CNI calls.
+// Backlog is the release queue of a host for a process that no runtime calls. It settles releases on nodes without CNI
+// calls.
 type Backlog struct {
 	Disk      Disk
 	UserAgent string
 	ReadFile  func(path string) ([]byte, error)
-	// Kubeconfig is the path of the credentials as this process sees it; Named is that path as releases name it. Releases that
-	// name another kubeconfig belong to another cluster.
+	// Kubeconfig is the path of the credentials as this process sees it; Named is that path as releases name it. Releases
+	// that name another kubeconfig belong to another cluster.
 	Kubeconfig, Named string
 	Log               *slog.Logger
 }
@@ -26,12 +27,13 @@ var errUnknownNode = errors.New("name of the node is not known")
 // Len counts the queued releases of all clusters.
 func (b Backlog) Len() (int, error) { return b.Disk.queue().Len() }
 
-// Delayed reports whether the API server was reached after an outage and the node's delay before the first release has not
-// passed.
+// Delayed reports whether the API server was reached after an outage and the node's delay before the first release has
+// not passed.
 func (b Backlog) Delayed() bool { return b.Disk.pace().Delayed() }
 
-// Settle settles some of the queued releases, and returns how many. It checks first that the datastore is ready. On the first
-// success after an outage it settles none: the node's delay begins. An error is an outage, or names the releases that failed.
+// Settle settles some of the queued releases, and returns how many. It checks first that the datastore is ready. On the
+// first success after an outage it settles none: the node's delay begins. An error is an outage, or names the releases
+// that failed.
 func (b Backlog) Settle(ctx context.Context) (done int, err error) {
 	client, err := kube.LoadSupplied(b.Kubeconfig, b.UserAgent)
 	if err != nil {

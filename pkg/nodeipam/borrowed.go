@@ -18,8 +18,8 @@ import (
 )
 
 // borrowed is a directory that remembers which blocks of other nodes this one has borrowed from, so that a collection
-// finds them without asking for every block of the cluster. It has a file for each, named after the block. What a file holds
-// changes with each time that the node borrows; that of the release before is empty.
+// finds them without asking for every block of the cluster. It has a file for each, named after the block. What a file
+// holds changes with each time that the node borrows; that of the release before is empty.
 type borrowed string
 
 // lender is a block of another node, as it was remembered at some time.
@@ -82,8 +82,8 @@ func (b borrowed) list() ([]lender, error) {
 	return lenders, nil
 }
 
-// markOf tells one borrowing from the next. The release before writes the same, empty content each time, so that the time of
-// the file counts too: not which is later, but whether it has changed.
+// markOf tells one borrowing from the next. The release before writes the same, empty content each time, so that the
+// time of the file counts too: not which is later, but whether it has changed.
 func (b borrowed) markOf(cidr netip.Prefix) (string, error) {
 	data, err := safeopen.Read(b.path(cidr))
 	if err != nil {

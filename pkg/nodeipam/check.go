@@ -40,7 +40,8 @@ func (a Allocations) Check(ctx context.Context, network string, id workload.ID, 
 	if err := a.Cluster.Ready(ctx); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %s: delete the pod, so that its successor gets an address of its own", ErrNotHeld, strings.Join(wrong, "; "))
+	return fmt.Errorf("%w: %s: delete the pod, so that its successor gets an address of its "+
+		"own", ErrNotHeld, strings.Join(wrong, "; "))
 }
 
 // isOwner reports whether a holding is the pod's, as far as it says.

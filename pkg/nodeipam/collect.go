@@ -12,8 +12,8 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// Spared are the attachments of a network that a collection keeps: those that the runtime calls valid, and those that were being
-// added when it began, or since.
+// Spared are the attachments of a network that a collection keeps: those that the runtime calls valid, and those that
+// were being added when it began, or since.
 type Spared struct {
 	network string
 	valid   map[string]map[string]bool
@@ -24,8 +24,8 @@ type Spared struct {
 	named map[string]map[string]bool
 }
 
-// NewSpared returns what a collection that began at started, since boot, spares in a network. valid are the interfaces of the
-// attachments to keep, by container.
+// NewSpared returns what a collection that began at started, since boot, spares in a network. valid are the interfaces
+// of the attachments to keep, by container.
 func NewSpared(network string, valid map[string]map[string]bool, marks adding.Marks, started time.Duration) Spared {
 	return Spared{network: network, valid: valid, marks: marks, started: started}
 }
@@ -42,8 +42,8 @@ func (s Spared) beingAdded(containerID, ifName string) bool {
 	return s.marks.Since(adding.Key{Network: s.network, ContainerID: containerID, IfName: ifName}, s.started)
 }
 
-// SweepMarks removes the marks of attachments of the network that are not spared. An ADD that was killed leaves a mark if no DEL
-// follows.
+// SweepMarks removes the marks of attachments of the network that are not spared. An ADD that was killed leaves a mark
+// if no DEL follows.
 func (s Spared) SweepMarks() {
 	s.marks.Sweep(s.network, func(k adding.Key) bool { return s.Is(k.ContainerID, k.IfName) })
 }
@@ -103,7 +103,8 @@ func leftoversIn(held []ipam.Held, node string, spared Spared) map[string][]ipam
 // leftover reports whether what a handle holds for an owner is to be given back. A holding with a type is a tunnel's.
 func (s Spared) leftover(handle string, owner map[string]string, node string) bool {
 	containerID, ok := s.Container(handle)
-	return ok && owner["type"] == "" && owner["node"] == node && !s.Is(containerID, s.interfaceOf(handle, containerID, owner))
+	ours := ok && owner["type"] == "" && owner["node"] == node
+	return ours && !s.Is(containerID, s.interfaceOf(handle, containerID, owner))
 }
 
 // knowing returns the same, with which interfaces holdings name.
@@ -118,8 +119,9 @@ func (s Spared) knowing(held []ipam.Held) Spared {
 	return s
 }
 
-// interfaceOf returns the interface that a holding is for. One that names none is the usual one's, if each valid interface
-// of the container has holdings of its own; else it may be any's, which is the empty string: Calico's name none at all.
+// interfaceOf returns the interface that a holding is for. One that names none is the usual one's, if each valid
+// interface of the container has holdings of its own; else it may be any's, which is the empty string: Calico's name
+// none at all.
 func (s Spared) interfaceOf(handle, containerID string, owner map[string]string) string {
 	if named := owner[ownerInterface]; named != "" {
 		return named

@@ -27,12 +27,12 @@ const (
 // Health tells whether an ADD can get addresses on a node. It remembers the last failure on disk.
 type Health struct{ node *Node }
 
-// Note records the outcome of a call: a condition that later calls will meet, too, or its end. short says that an ADD took the
-// last address of the node's blocks.
+// Note records the outcome of a call: a condition that later calls will meet, too, or its end. short says that an ADD
+// took the last address of the node's blocks.
 func (h Health) Note(err error, short bool) { h.note(err, short, 0) }
 
-// note does so. confirmed is the time since boot at which a shortage was verified with a request as any pod makes it, else 0:
-// an ADD may have requested more than that.
+// note does so. confirmed is the time since boot at which a shortage was verified with a request as any pod makes it,
+// else 0: an ADD may have requested more than that.
 func (h Health) note(err error, short bool, confirmed time.Duration) {
 	n := h.node
 	before, had := n.Disk.trouble().Load(n.Network)
@@ -60,8 +60,8 @@ func (h Health) note(err error, short bool, confirmed time.Duration) {
 	}
 }
 
-// NoteRelease records a successful release: the API server was reached, and a shortage of addresses is over if the release freed
-// some.
+// NoteRelease records a successful release: the API server was reached, and a shortage of addresses is over if the
+// release freed some.
 func (h Health) NoteRelease(released []netip.Addr) {
 	n := h.node
 	if before, had := n.Disk.trouble().Load(n.Network); had && (before.Kind == trouble.API || len(released) > 0) {
@@ -69,8 +69,8 @@ func (h Health) NoteRelease(released []netip.Addr) {
 	}
 }
 
-// Check returns nil if an ADD can get addresses, and else an error that wraps ErrCannotAdd. It only reads files while no failure
-// is recorded and no release is queued. Else it asks the API server, and settles queued releases.
+// Check returns nil if an ADD can get addresses, and else an error that wraps ErrCannotAdd. It only reads files while
+// no failure is recorded and no release is queued. Else it asks the API server, and settles queued releases.
 func (h Health) Check(ctx context.Context) error {
 	if err := h.findFault(ctx); err != nil {
 		return fmt.Errorf("%w: %w", ErrCannotAdd, err)

@@ -10,8 +10,9 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// BeginAdd marks the attachment as being added until end is called or the process ends, and removes the records of earlier DELs
-// of it. An ADD calls it before its first request. If calico runs calico-ipam as a process, that process has its own mark.
+// BeginAdd marks the attachment as being added until end is called or the process ends, and removes the records of
+// earlier DELs of it. An ADD calls it before its first request. If calico runs calico-ipam as a process, that process
+// has its own mark.
 //
 // The order matters: the mark comes first, so that a DEL which begins after its record was removed sees the mark.
 func (n *Node) BeginAdd(id workload.ID, plugin adding.Plugin) (end func(succeeded bool), err error) {
@@ -28,8 +29,8 @@ func (n *Node) BeginAdd(id workload.ID, plugin adding.Plugin) (end func(succeede
 	return end, nil
 }
 
-// removeRecord removes the record of an earlier DEL. A DEL that still runs, and has not queued its release yet, does not queue it
-// any more.
+// removeRecord removes the record of an earlier DEL. A DEL that still runs, and has not queued its release yet, does
+// not queue it any more.
 func (n *Node) removeRecord(id workload.ID) error {
 	records := n.Disk.deletions()
 	if !records.Has(n.recordKey(id)) {
@@ -54,8 +55,8 @@ type Deletion struct {
 
 // BeginDel opens the attachment's record of deletion. A DEL calls it before its first read, and End at its end.
 //
-// Only ADDs of this plugin are seen. An ADD by another implementation, of the same container, within ten minutes of the DEL, is
-// not seen; no runtime uses a container ID twice.
+// Only ADDs of this plugin are seen. An ADD by another implementation, of the same container, within ten minutes of the
+// DEL, is not seen; no runtime uses a container ID twice.
 func (n *Node) BeginDel(id workload.ID, plugin deletion.Plugin) *Deletion {
 	d := &Deletion{node: n, id: id, plugin: plugin}
 	record, err := n.Disk.deletions().Open(n.recordKey(id), plugin, n.Scope)
@@ -70,8 +71,9 @@ func (n *Node) BeginDel(id workload.ID, plugin deletion.Plugin) *Deletion {
 	return d
 }
 
-// Repeated reports whether an earlier DEL of the plugin has released all that the attachment had and nothing has happened since:
-// no ADD has begun, none is running or was interrupted, and no release is queued. The DEL need not ask the API server then.
+// Repeated reports whether an earlier DEL of the plugin has released all that the attachment had and nothing has
+// happened since: no ADD has begun, none is running or was interrupted, and no release is queued. The DEL need not ask
+// the API server then.
 func (d *Deletion) Repeated() bool { return d.repeated }
 
 // Evidence is what the DEL knows about its attachment. addrs are the addresses in prevResult.
@@ -79,8 +81,8 @@ func (d *Deletion) Evidence(others Others, addrs []netip.Addr) Evidence {
 	return Evidence{Others: others, Addrs: addrs, Released: d.record.Released()}
 }
 
-// DelegateReleasedAll reports whether calico-ipam, run as a process by this DEL or an earlier one, has released all that the
-// attachment had, and no ADD has begun since.
+// DelegateReleasedAll reports whether calico-ipam, run as a process by this DEL or an earlier one, has released all
+// that the attachment had, and no ADD has begun since.
 func (d *Deletion) DelegateReleasedAll() bool {
 	return d.node.Disk.deletions().Complete(d.node.recordKey(d.id), deletion.IPAM, d.node.Scope)
 }

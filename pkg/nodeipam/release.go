@@ -103,8 +103,8 @@ func (e Evidence) ofNode(owner map[string]string) bool {
 	return len(e.Nodes) == 0 || owner["node"] == "" || slices.Contains(e.Nodes, owner["node"])
 }
 
-// heldFor says of a handle's owners which are those of one interface. alone says that the container is known to have no other
-// interface in the network: what names no interface is this one's then.
+// heldFor says of a handle's owners which are those of one interface. alone says that the container is known to have no
+// other interface in the network: what names no interface is this one's then.
 func heldFor(ifName string, alone bool) func(owner map[string]string) bool {
 	return func(owner map[string]string) bool {
 		named := owner[ownerInterface]
@@ -132,8 +132,8 @@ func (a Allocations) Release(ctx context.Context, h Holdings, e Evidence) (Freed
 	return a.releaseUnnamed(ctx, h, e)
 }
 
-// releaseUnnamed gives back addresses of an interface that is not the usual one, and whose holdings do not name it: Calico
-// names no interface.
+// releaseUnnamed gives back addresses of an interface that is not the usual one, and whose holdings do not name it:
+// Calico names no interface.
 func (a Allocations) releaseUnnamed(ctx context.Context, h Holdings, e Evidence) (freed Freed, err error) {
 	allocator := a.allocator(a.remembered)
 	held, err := allocator.HeldByHandle(ctx, h.handle)
@@ -163,10 +163,10 @@ func (a Allocations) releaseUnnamed(ctx context.Context, h Holdings, e Evidence)
 	return freed, err
 }
 
-// unnamed returns which of a handle's holdings that name no interface belong to an interface other than the usual one, when no
-// holding names that interface. Where the runtime says which addresses the attachment had, it is those. Where it does not, it is
-// all, unless the container has other interfaces, a holding names one, or the attachment's own were released before: those of our
-// own are named.
+// unnamed returns which of a handle's holdings that name no interface belong to an interface other than the usual one,
+// when no holding names that interface. Where the runtime says which addresses the attachment had, it is those. Where
+// it does not, it is all, unless the container has other interfaces, a holding names one, or the attachment's own were
+// released before: those of our own are named.
 func unnamed(held []ipam.Held, e Evidence) (mine []ipam.Held) {
 	told := len(e.Addrs) > 0
 	for _, h := range held {
@@ -181,8 +181,9 @@ func unnamed(held []ipam.Held, e Evidence) (mine []ipam.Held) {
 	return mine
 }
 
-// Left returns the addresses that the handle holds though they may be the attachment's: they name no other interface, and the
-// runtime did not say that the attachment had others. A release that gave back nothing has not done its work then.
+// Left returns the addresses that the handle holds though they may be the attachment's: they name no other interface,
+// and the runtime did not say that the attachment had others. A release that gave back nothing has not done its work
+// then.
 func (a Allocations) Left(ctx context.Context, h Holdings, e Evidence) (addrs []netip.Addr, err error) {
 	if h.None() || h.legacy || e.Released {
 		return nil, nil

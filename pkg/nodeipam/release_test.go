@@ -202,7 +202,8 @@ func TestOwnerNamesInterface(t *testing.T) {
 	}
 }
 
-// TestQueuedReleaseDoesNotDependOnTheClock has the wall clock step between the ADD, the DEL that is queued, and its settling.
+// TestQueuedReleaseDoesNotDependOnTheClock has the wall clock step between the ADD, the DEL that is queued, and its
+// settling.
 func TestQueuedReleaseDoesNotDependOnTheClock(t *testing.T) {
 	for _, steps := range [][2]time.Duration{{-time.Hour, time.Minute}, {time.Hour, time.Minute}, {time.Minute, -time.Hour}, {0, 0}, {-48 * time.Hour, 0}} {
 		t.Run(fmt.Sprint(steps), func(t *testing.T) {
@@ -288,7 +289,8 @@ func (c *cluster) settle(n *Node) func(ctx context.Context, r pending.Release) e
 	}
 }
 
-// TestAddOnAnotherNodeGetsAnAddressOfItsOwn has containers of one ID on two nodes, and the first ADD of one of them repeated.
+// TestAddOnAnotherNodeGetsAnAddressOfItsOwn has containers of one ID on two nodes, and the first ADD of one of them
+// repeated.
 func TestAddOnAnotherNodeGetsAnAddressOfItsOwn(t *testing.T) {
 	w := newCluster(t)
 	got := map[string]netip.Addr{}

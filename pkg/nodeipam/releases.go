@@ -29,11 +29,12 @@ const (
 	settleOwn = 30 * time.Second
 )
 
-// CanWait reports whether the error of a release is an outage: the API server or its proxy is down, the credentials are invalid
-// or missing, or the datastore is locked. Such a release can be queued.
+// CanWait reports whether the error of a release is an outage: the API server or its proxy is down, the credentials are
+// invalid or missing, or the datastore is locked. Such a release can be queued.
 func CanWait(err error) bool {
 	for _, outage := range []error{
-		kube.ErrUnavailable, kube.ErrNotServed, kube.ErrUnauthorized, kube.ErrKubeconfig, ipam.ErrNotReady, context.DeadlineExceeded,
+		kube.ErrUnavailable, kube.ErrNotServed, kube.ErrUnauthorized, kube.ErrKubeconfig, ipam.ErrNotReady,
+		context.DeadlineExceeded,
 	} {
 		if errors.Is(err, outage) {
 			return true
@@ -45,9 +46,9 @@ func CanWait(err error) bool {
 // Releases settles and extends the release queue of a node.
 type Releases struct{ node *Node }
 
-// Postpone queues the release of the attachment of a DEL. A later call that reaches the API server settles it. why is the reason
-// why the release cannot be done now, otherNetworks says that the container may have interfaces in other networks, released
-// are the addresses that are released already. An error wraps why.
+// Postpone queues the release of the attachment of a DEL. A later call that reaches the API server settles it. why is
+// the reason why the release cannot be done now, otherNetworks says that the container may have interfaces in other
+// networks, released are the addresses that are released already. An error wraps why.
 func (q Releases) Postpone(why error, d *Deletion, e Evidence, otherNetworks bool, released []netip.Addr) error {
 	n := q.node
 	n.Log.Warn("the release waits until the API server can be reached", "error", why)
@@ -70,24 +71,24 @@ func (q Releases) Postpone(why error, d *Deletion, e Evidence, otherNetworks boo
 	return nil
 }
 
-// SettleOwn settles the queued releases of a container in this network. An ADD calls it first: a later release would take the
-// addresses of the ADD. The releases of other interfaces count, too: one that was queued as that of the last interface
-// releases all holdings that name no interface.
+// SettleOwn settles the queued releases of a container in this network. An ADD calls it first: a later release would
+// take the addresses of the ADD. The releases of other interfaces count, too: one that was queued as that of the last
+// interface releases all holdings that name no interface.
 func (q Releases) SettleOwn(ctx context.Context, containerID string) error {
 	ctx, cancel := deadline.Within(ctx, settleOwn, "the wait for an earlier release of this container")
 	defer cancel()
 	return q.node.Disk.queue().SettleContainer(ctx, q.node.Network, containerID, q.settle)
 }
 
-// Settled drops the queued release of an attachment that the caller has just released. A release that another process works
-// on stays queued; it finds nothing to release.
+// Settled drops the queued release of an attachment that the caller has just released. A release that another process
+// works on stays queued; it finds nothing to release.
 func (q Releases) Settled(ctx context.Context, id workload.ID, freed Freed) {
 	ctx, cancel := deadline.Within(ctx, settleBriefly, "the settling of an earlier release")
 	defer cancel()
 	err := q.node.Disk.queue().SettleOne(ctx, q.node.queueKey(id), func(ctx context.Context, r pending.Release) error {
-		// The caller has deleted the handle here. This proves that the release belongs to this cluster, even if it names another
-		// kubeconfig, because no two containers have the same ID.
-		// The queued release may name addresses that the caller does not know: a runtime forgets prevResult after the first DEL.
+		// If the caller has deleted the handle here, the release belongs to this cluster, even if it names another
+		// kubeconfig: no two containers have the same ID. But it may name addresses that the caller does not know, because
+		// a runtime forgets prevResult after the first DEL.
 		if freed.All && len(r.Released) == 0 {
 			return nil
 		}
@@ -98,8 +99,8 @@ func (q Releases) Settled(ctx context.Context, id workload.ID, freed Freed) {
 	}
 }
 
-// SettleSome settles a few queued releases, as far as the node's rate allows. Call it once the API server has answered. A failure
-// is logged.
+// SettleSome settles a few queued releases, as far as the node's rate allows. Call it once the API server has answered.
+// A failure is logged.
 func (q Releases) SettleSome(ctx context.Context) { q.settleUpTo(ctx, settleFew, settleBriefly) }
 
 // SettleAll settles the queued releases, as far as the node's rate allows.
@@ -122,7 +123,8 @@ func (q Releases) settleUpTo(ctx context.Context, most int, patience time.Durati
 	}
 }
 
-// settleUntilOutage returns a function that settles one release, and calls stop after an outage: the others would fail, too.
+// settleUntilOutage returns a function that settles one release, and calls stop after an outage: the others would fail,
+// too.
 func (q Releases) settleUntilOutage(stop func()) func(context.Context, pending.Release) error {
 	return func(ctx context.Context, r pending.Release) error {
 		err := q.settle(ctx, r)
@@ -138,8 +140,8 @@ func (q Releases) settleUntilOutage(stop func()) func(context.Context, pending.R
 // ErrOtherCluster says that a queued release may belong to another API server. It stays queued.
 var ErrOtherCluster = errors.New("queued release belongs to another cluster")
 
-// belongsHere reports whether a queued release belongs to the API server of the node: both name the same kubeconfig or the same
-// URL. A release that names neither, or a kubeconfig that does not exist any more, may belong to every API server.
+// belongsHere reports whether a queued release may belong to the API server of the node: both name the same kubeconfig or
+// the same URL. So may a release that names neither, or a kubeconfig that does not exist.
 func (q Releases) belongsHere(r pending.Release) bool {
 	switch {
 	case r.Kubeconfig == "" && r.APIRoot == "":
@@ -153,8 +155,9 @@ func (q Releases) belongsHere(r pending.Release) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// mustBeHere reports whether a queued release can only belong to the API server of the node: a handle that is not found there
-// then proves that nothing is left to release. A kubeconfig that does not exist may be restored, and may lead elsewhere.
+// mustBeHere reports whether a queued release can only belong to the API server of the node: a handle that is not found
+// there then proves that nothing is left to release. A kubeconfig that does not exist may be restored, and may lead to
+// another cluster.
 func (q Releases) mustBeHere(r pending.Release) bool {
 	switch {
 	case r.Kubeconfig != "":
@@ -166,8 +169,9 @@ func (q Releases) mustBeHere(r pending.Release) bool {
 }
 
 func (q Releases) otherCluster(r pending.Release) error {
-	return fmt.Errorf("%w: the release names %s, the configuration names %s, and this cluster has no handle of the container; "+
-		"run the DEL again with the configuration of that cluster, or remove the release from %s if that cluster no longer exists",
+	return fmt.Errorf("%w: the release names %s, the configuration names %s, and this cluster has no handle of the "+
+		"container; run the DEL again with the configuration of that cluster, or remove the release from %s if that "+
+		"cluster no longer exists",
 		ErrOtherCluster, cmp.Or(r.Kubeconfig, r.APIRoot), cmp.Or(q.node.Server.Kubeconfig, q.node.Server.APIRoot, "none"),
 		q.node.Disk.queue().Dir)
 }
@@ -216,23 +220,25 @@ func (q Releases) give(ctx context.Context, a Allocations, r pending.Release, id
 	e := q.evidenceOf(r)
 	freed, err := a.Release(ctx, held, e)
 	if err == nil && len(freed.Addrs) == 0 && !freed.All {
-		err = a.nothingLeft(ctx, held, e)
+		err = nothingLeft(ctx, a, held, e)
 	}
 	return freed, err
 }
 
-// nothingLeft returns an error that wraps ErrHeld if a release that released nothing may have left addresses. It is kept then: no
-// address leaks silently, and no other attachment loses one.
-func (a Allocations) nothingLeft(ctx context.Context, held Holdings, e Evidence) error {
+// nothingLeft returns an error that wraps ErrHeld if a release that released nothing may have left addresses. It is
+// kept then: no address leaks silently, and no other attachment loses one.
+func nothingLeft(ctx context.Context, a Allocations, held Holdings, e Evidence) error {
 	left, err := a.Left(ctx, held, e)
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w: handle %s holds %v for another interface or node (this node is %v); the release is kept, and settled when they are free",
+	return fmt.Errorf("%w: handle %s holds %v for another interface or node (this node is %v); the release is kept, "+
+		"and settled when they are free",
 		ErrHeld, held.handle, left, e.Nodes)
 }
 
-// evidenceOf returns what was known to the DEL that queued a release. The configuration of that DEL may have another node name.
+// evidenceOf returns what was known to the DEL that queued a release. The configuration of that DEL may have another
+// node name.
 func (q Releases) evidenceOf(r pending.Release) Evidence {
 	e := Evidence{Others: SomeOthers, Addrs: r.Addresses, Released: r.ReleasedBefore}
 	switch {

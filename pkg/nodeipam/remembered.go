@@ -19,12 +19,13 @@ import (
 )
 
 // remembered is a directory in which a node remembers its blocks (ipam.BlockCache). It has a file for each node of this
-// host, mostly one, with the block of each family in which the node found room last, a line each; and a file for each block,
-// with the block as the node last wrote it. What cannot be remembered is looked up.
+// host, mostly one, with the block of each family in which the node found room last, a line each; and a file for each
+// block, with the block as the node last wrote it. What cannot be remembered is looked up.
 //
-// The write of a block that is out of date meets a conflict, with one exception: after a restore of etcd the API server may
-// give out resource versions a second time. A block is therefore recalled for a short time only. The files are written in
-// place, by ADDs and DELs at once: the first line of a block's file sums up the rest, so that a torn file is not believed.
+// The write of a block that is out of date meets a conflict, with one exception: after a restore of etcd the API server
+// may give out resource versions a second time. A block is therefore recalled for a short time only. The files are
+// written in place, by ADDs and DELs at once: the first line of a block's file sums up the rest, so that a torn file is
+// not believed.
 type remembered struct {
 	dir string
 	// node is whose blocks these are; a release need not know.
@@ -47,11 +48,11 @@ const (
 	blockSuffix = ".block"
 	// indexHead begins the file of a node, and tells its format.
 	indexHead = "# calico-cni blocks with room, version 1"
-	// blockVersion is the format of a block's file: "<version> <checksum> <time since boot in ns>", a newline, and the block. The
-	// checksum is of what follows it. Before versions the first line was a checksum alone.
+	// blockVersion is the format of a block's file: "<version> <checksum> <time since boot in ns>", a newline, and the
+	// block. The checksum is of what follows it. Before versions the first line was a checksum alone.
 	blockVersion = "1"
-	// recallWithin is for how long a block is recalled. To restore etcd, the API server has to be stopped, etcd's data replaced,
-	// and both started: that takes longer. Where pods come faster than this, each ADD saves a read.
+	// recallWithin is for how long a block is recalled. To restore etcd, the API server has to be stopped, etcd's data
+	// replaced, and both started: that takes longer. Where pods come faster than this, each ADD saves a read.
 	recallWithin = 10 * time.Second
 	// keptFor is after how long the file of a block is removed: the node may not have the block any more.
 	keptFor = 24 * time.Hour
@@ -127,8 +128,8 @@ func (r remembered) Get(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
 	return row, err == nil && !row.Deleted && row.Value.CIDR == cidr
 }
 
-// parse returns the encoded block in a file, and how long ago it was written. It returns false for a file that is torn, of another
-// version, or from before the host was booted.
+// parse returns the encoded block in a file, and how long ago it was written. It returns false for a file that is torn,
+// of another version, or from before the host was booted.
 func (r remembered) parse(data []byte) (encoded []byte, age time.Duration, ok bool) {
 	rest, ok := bytes.CutPrefix(data, []byte(blockVersion+" "))
 	if !ok {

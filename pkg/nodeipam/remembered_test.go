@@ -149,8 +149,9 @@ func TestANodeRemembersABlockAsItWasLastWritten(t *testing.T) {
 	}
 }
 
-// TestABlockThatIsHalfOfOneRevisionAndHalfOfAnotherIsNotRemembered has the front of one content, and its revision, before the
-// rest of another, which is what a kill or two writers at once leave of two that are as long. It reads like a block.
+// TestABlockThatIsHalfOfOneRevisionAndHalfOfAnotherIsNotRemembered has the front of one content, and its revision,
+// before the rest of another, which is what a kill or two writers at once leave of two that are as long. It reads like
+// a block.
 func TestABlockThatIsHalfOfOneRevisionAndHalfOfAnotherIsNotRemembered(t *testing.T) {
 	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: revisionFirst{}, boot: bootclock.Now}
 	cidr := netip.MustParsePrefix("10.0.0.0/26")
@@ -205,7 +206,8 @@ func TestFilesOfBlocksThatWereNotWrittenForLongAreRemoved(t *testing.T) {
 	keep(old)
 	clock += 2 * keptFor
 	keep(young)
-	if err := os.WriteFile(filepath.Join(r.dir, "10.0.0.128_26.block"), []byte("of the release before"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(r.dir, "10.0.0.128_26.block"), []byte("of the release "+
+		"before"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r.update([]ipam.Assigned{{Block: young}})
@@ -278,7 +280,8 @@ func TestFilesOfOtherVersionsAreIgnored(t *testing.T) {
 			t.Errorf("%s: recalled", name)
 		}
 	}
-	if err := os.WriteFile(r.index(), []byte("# calico-cni blocks with room, version 2\n10.0.0.0/26\n"), 0o644); err != nil {
+	if err := os.WriteFile(r.index(), []byte("# calico-cni blocks with room, version "+
+		"2\n10.0.0.0/26\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	if got := r.WithRoom(); got != nil {

@@ -9,8 +9,9 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// TestRepeatedDelKeepsQueuedReleaseWithMoreEvidence queues the first DEL of net1 with the address that the runtime passed along. The
-// runtime forgets the result then, so that the second DEL frees nothing and must not drop the queued release.
+// TestRepeatedDelKeepsQueuedReleaseWithMoreEvidence queues the first DEL of net1 with the address that the runtime
+// passed along. The runtime forgets the result then, so that the second DEL frees nothing and must not drop the queued
+// release.
 func TestRepeatedDelKeepsQueuedReleaseWithMoreEvidence(t *testing.T) {
 	w := newCluster(t)
 	a1 := w.addAsCalico("n1", "net1")
@@ -40,8 +41,8 @@ func TestRepeatedDelKeepsQueuedReleaseWithMoreEvidence(t *testing.T) {
 	}
 }
 
-// TestQueuedReleaseOfReleasedAttachmentIsSettled queues a repeated DEL of net1 beside a running eth0. It has nothing left to
-// release, and must not block the next ADD of the container.
+// TestQueuedReleaseOfReleasedAttachmentIsSettled queues a repeated DEL of net1 beside a running eth0. It has nothing
+// left to release, and must not block the next ADD of the container.
 func TestQueuedReleaseOfReleasedAttachmentIsSettled(t *testing.T) {
 	w := newCluster(t)
 	w.add("n1", "eth0") // of type calico: names no interface

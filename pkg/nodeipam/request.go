@@ -32,7 +32,8 @@ func (g Grant) Addrs() []netip.Addr {
 	return out
 }
 
-// NamespaceLabels are the labels of a namespace as pools select by them: its own and, whatever these say of it, its name.
+// NamespaceLabels are the labels of a namespace as pools select by them: its own and, whatever these say of it, its
+// name.
 func NamespaceLabels(name string, labels map[string]string) map[string]string {
 	out := make(map[string]string, len(labels)+1)
 	maps.Copy(out, labels)

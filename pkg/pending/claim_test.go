@@ -62,8 +62,8 @@ func TestBatchSkipsReleaseThatACommandSettles(t *testing.T) {
 	checkLen(t, q, 0)
 }
 
-// TestReplacedReleaseIsStillClaimed has a DEL replace a release while a batch settles it: a command that settles the new one
-// must wait, because requests of the batch are still on their way.
+// TestReplacedReleaseIsStillClaimed has a DEL replace a release while a batch settles it: a command that settles the
+// new one must wait, because requests of the batch are still on their way.
 func TestReplacedReleaseIsStillClaimed(t *testing.T) {
 	for name, settleB := range waiters {
 		q := queue(t)

@@ -23,8 +23,8 @@ const (
 	maxName = 200
 )
 
-// file is the attachment's file name: its three names with @ between them, which stands in none of them; or, if they are
-// not all plain or too long together, a hash, with one @.
+// file is the attachment's file name: its three names with @ between them, which stands in none of them; or, if they
+// are not all plain or too long together, a hash, with one @.
 func (k Key) file() string {
 	name := k.Network + "@" + k.ContainerID + "@" + k.IfName
 	if len(name) > maxName || !plain(k.Network) || !plain(k.ContainerID) || !plain(k.IfName) {
@@ -43,8 +43,8 @@ func hash(format string, parts ...any) string {
 	return hashed + hex.EncodeToString(sum[:]) + suffix
 }
 
-// plain reports whether s is a name as the CNI specification has it for networks and containers: a letter or digit, then
-// these and _.- too.
+// plain reports whether s is a name as the CNI specification has it for networks and containers: a letter or digit,
+// then these and _.- too.
 func plain(s string) bool {
 	for i := range len(s) {
 		c := s[i]
@@ -63,8 +63,8 @@ type entry struct {
 	data []byte
 }
 
-// load reads a file. It returns nil when there is none any more. One that holds no release is moved aside, and is an error.
-// One of a later version of the plugins stays, and is an error that wraps ErrVersion.
+// load reads a file. It returns nil when there is none any more. One that holds no release is moved aside, and is an
+// error. One of a later version of the plugins stays, and is an error that wraps ErrVersion.
 func (q Queue) load(name string) (*entry, error) {
 	data, err := safeopen.Read(q.path(name))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -76,7 +76,8 @@ func (q Queue) load(name string) (*entry, error) {
 	e := &entry{name: name, data: data}
 	err = jsonfault.Unmarshal(data, &e.Release)
 	if err == nil && e.Version > version {
-		return nil, fmt.Errorf("read queued release %s: %w: version %d, want %d at most; the release waits until the plugins of the version "+
+		return nil, fmt.Errorf("read queued release %s: %w: version %d, want %d at most; the release waits until the "+
+			"plugins of the version "+
 			"that wrote it are installed", q.path(name), ErrVersion, e.Version, version)
 	}
 	if err == nil && (e.Network == "" || e.ContainerID == "") {
@@ -91,14 +92,14 @@ func (q Queue) load(name string) (*entry, error) {
 	return e, nil
 }
 
-// drop removes the file of a release that was settled. It needs no fsync: should the file be there again after a power failure,
-// the release is settled once more.
+// drop removes the file of a release that was settled. It needs no fsync: should the file be there again after a power
+// failure, the release is settled once more.
 func (q Queue) drop(e *entry) error {
 	return q.ifUnchanged(e, os.Remove)
 }
 
-// ifUnchanged does something to the entry's file, unless it was replaced since it was read: that is a newer release, which
-// waits for its own turn.
+// ifUnchanged does something to the entry's file, unless it was replaced since it was read: that is a newer release,
+// which waits for its own turn.
 func (q Queue) ifUnchanged(e *entry, do func(path string) error) error {
 	unlock, err := q.lockFiles()
 	if err != nil {

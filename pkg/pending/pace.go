@@ -20,8 +20,8 @@ const (
 	paceVersion = 1
 )
 
-// Schedule says when a node may settle queued releases. All times are since boot. The zero Schedule is that of a node that has not
-// reached the API server since the outage.
+// Schedule says when a node may settle queued releases. All times are since boot. The zero Schedule is that of a node
+// that has not reached the API server since the outage.
 type Schedule struct {
 	Version int `json:"version"`
 	// NotBefore is when the first release may be settled, Next when the next may.
@@ -29,13 +29,14 @@ type Schedule struct {
 	Next      time.Duration `json:"next"`
 }
 
-// Known reports whether the schedule was made, since the host was booted, by a version of the plugins that this one knows.
+// Known reports whether the schedule was made, since the host was booted, by a version of the plugins that this one
+// knows.
 func (s Schedule) Known(now time.Duration) bool {
 	return s.Version == paceVersion && s.NotBefore <= now+maxDelay && s.Next <= now+interval
 }
 
-// Contact returns the schedule after the API server was reached. After an outage it begins with a delay of its own, so that the
-// nodes of a cluster do not all settle at once. random is from 0 to below 1.
+// Contact returns the schedule after the API server was reached. After an outage it begins with a delay of its own, so
+// that the nodes of a cluster do not all settle at once. random is from 0 to below 1.
 func (s Schedule) Contact(now time.Duration, random float64) Schedule {
 	if s.Known(now) {
 		return s

@@ -101,8 +101,8 @@ func TestSettleWaitsForItsTurnUpToMaxWaitAndUntilTheContextEnds(t *testing.T) {
 	}
 }
 
-// TestLoadOfAClusterAfterAnOutage runs the schedule of 5,000 nodes on one clock. Each reaches the API server at some moment of
-// the first 5 s. docs/reliability.md has the figures.
+// TestLoadOfAClusterAfterAnOutage runs the schedule of 5,000 nodes on one clock. Each reaches the API server at some
+// moment of the first 5 s. docs/reliability.md has the figures.
 func TestLoadOfAClusterAfterAnOutage(t *testing.T) {
 	// requests is what one release takes: readiness, configuration and handle, the block, the handle again, the pod.
 	const nodes, contactWithin, requests = 5000, 5 * time.Second, 6
@@ -140,7 +140,8 @@ func TestLoadOfAClusterAfterAnOutage(t *testing.T) {
 		t.Logf("%d nodes with %d releases each: peak %d releases or %d requests a second, all done after %.0f s",
 			nodes, c.releases, peak, peak*requests, end.Seconds())
 		if peak > c.peak || total != c.total || end > c.within {
-			t.Errorf("%d releases a node: peak %d, total %d, end %v; want at most %d, %d, %v", c.releases, peak, total, end, c.peak, c.total, c.within)
+			t.Errorf("%d releases a node: peak %d, total %d, end %v; want at most %d, %d, "+
+				"%v", c.releases, peak, total, end, c.peak, c.total, c.within)
 		}
 	}
 }

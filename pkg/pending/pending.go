@@ -1,15 +1,16 @@
-// Package pending keeps releases that wait for the API server: one file for each attachment, in a directory of the node.
+// Package pending keeps releases that wait for the API server: one file for each attachment, in a directory of the
+// node.
 //
-// A DEL that cannot reach the API server adds its release and succeeds. A command that reaches it settles what waits. This
-// package knows files and locks, and nothing of how a release is settled.
+// A DEL that cannot reach the API server adds its release and succeeds. A command that reaches it settles what waits.
+// This package knows files and locks, and nothing of how a release is settled.
 //
-// The address of a release that waits is still allocated in the cluster, so that no other pod can get it. Only an ADD of
-// the same attachment must not overtake the release: it calls Exclude and then SettleOne before it allocates. A release is
-// settled at least once: after a crash between the settling and the removal of its file, a second time. To settle has to
-// be idempotent, as DEL is.
+// The address of a release that waits is still allocated in the cluster, so that no other pod can get it. Only an ADD
+// of the same attachment must not overtake the release: it calls Exclude and then SettleOne before it allocates. A
+// release is settled at least once: after a crash between the settling and the removal of its file, a second time. To
+// settle has to be idempotent, as DEL is.
 //
-// No decision depends on the wall clock, which may be set at any time. The order of the releases is that in which they were
-// added or last tried.
+// No decision depends on the wall clock, which may be set at any time. The order of the releases is that in which they
+// were added or last tried.
 package pending
 
 import (
@@ -71,8 +72,8 @@ type Release struct {
 	Addresses []netip.Addr `json:"addresses,omitempty"`
 	// ReleasedBefore says that an earlier DEL has released what was certainly the attachment's.
 	ReleasedBefore bool `json:"releasedBefore,omitempty"`
-	// Released are the addresses that were given back already, when what comes after that failed: the pod may still say that
-	// it has them.
+	// Released are the addresses that were given back already, when what comes after that failed: the pod may still say
+	// that it has them.
 	Released []netip.Addr `json:"released,omitempty"`
 }
 
@@ -106,14 +107,16 @@ const (
 	// part is named by the release's file. filesLock is locked for as long as it takes to write or remove a file.
 	settleLock = "settle.lock"
 	filesLock  = "files.lock"
-	// patience is how long one waits for others to write their files, each an fsync or two, also when the command's time is up.
+	// patience is how long one waits for others to write their files, each an fsync or two, also when the command's time
+	// is up.
 	patience = 20 * time.Second
 )
 
-// Add queues a release, and returns when it would survive a power failure. A release of the same attachment that waits already
-// is replaced, but for its Addresses and Released, which are kept; one of a later version of the plugins is left as it is, and
-// so is one that names another API server. A Queued that is zero becomes the time of the call. An error wraps ErrFull, hostlock.ErrBusy when others kept the directory's
-// lock for 20 s, or what the operating system said; the release may then be queued or not.
+// Add queues a release, and returns when it would survive a power failure. A release of the same attachment that waits
+// already is replaced, but for its Addresses and Released, which are kept; one of a later version of the plugins is
+// left as it is, and so is one that names another API server. A Queued that is zero becomes the time of the call. An
+// error wraps ErrFull, hostlock.ErrBusy when others kept the directory's lock for 20 s, or what the operating system
+// said; the release may then be queued or not.
 func (q Queue) Add(r Release) error { return q.AddIf(r, func() bool { return true }) }
 
 // AddIf is Add provided that current returns true while Exclude keeps others out; else the error wraps ErrSuperseded.
@@ -161,8 +164,8 @@ func (q Queue) AddIf(r Release, current func() bool) error {
 	return nil
 }
 
-// Exclude runs do while nobody can add a release. An ADD runs so what makes the releases of earlier DELs obsolete that are
-// not queued yet; SettleOne then finds all that were.
+// Exclude runs do while nobody can add a release. An ADD runs so what makes the releases of earlier DELs obsolete that
+// are not queued yet; SettleOne then finds all that were.
 func (q Queue) Exclude(do func() error) error {
 	if err := q.makeDir(); err != nil {
 		return fmt.Errorf("make queue of releases: %w", err)
@@ -211,7 +214,8 @@ func (q Queue) room(name string) error {
 		}
 	}
 	if others >= limit {
-		return fmt.Errorf("%w: %d wait in %s; the node has to reach the API server: see that it runs, and that the kubeconfig is valid",
+		return fmt.Errorf("%w: %d wait in %s; the node has to reach the API server: see that it runs, and that the "+
+			"kubeconfig is valid",
 			ErrFull, others, q.Dir)
 	}
 	return nil
@@ -233,8 +237,8 @@ func (q Queue) write(name string, data []byte) error {
 	return atomicfile.SyncDir(q.Dir)
 }
 
-// last returns a modification time that is later than those which it returned before, whatever the clock says. The lock's
-// file, which the caller has locked, keeps it.
+// last returns a modification time that is later than those which it returned before, whatever the clock says. The
+// lock's file, which the caller has locked, keeps it.
 func (q Queue) last() (time.Time, error) {
 	info, err := os.Stat(q.path(filesLock))
 	if err != nil {

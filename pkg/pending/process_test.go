@@ -48,8 +48,8 @@ func self(t *testing.T, role string, q Queue, name string) *exec.Cmd {
 	return cmd
 }
 
-// churn adds and settles until it is killed. It says "add c" before and "added c" after an addition, and "settle c" when
-// c is about to be removed.
+// churn adds and settles until it is killed. It says "add c" before and "added c" after an addition, and "settle c"
+// when c is about to be removed.
 func churn(q Queue) error {
 	for i := 0; ; i++ {
 		c := fmt.Sprint(os.Getenv(envName), ".", i)
@@ -69,8 +69,8 @@ func churn(q Queue) error {
 	}
 }
 
-// TestAKilledProcessLeavesAReleaseOrNone kills children at any moment. What one added and nobody settled is there, whole;
-// what nobody added is not; and a file is never broken.
+// TestAKilledProcessLeavesAReleaseOrNone kills children at any moment. What one added and nobody settled is there,
+// whole; what nobody added is not; and a file is never broken.
 func TestAKilledProcessLeavesAReleaseOrNone(t *testing.T) {
 	q := queue(t)
 	begun, owed := map[string]bool{}, map[string]bool{}

@@ -16,13 +16,14 @@ import (
 	"calico-cni/internal/hostlock"
 )
 
-// Settle settles up to limit of the releases that match (nil matches all), and removes each for which settle returned nil.
-// The oldest comes first; one that fails goes to the end of the queue, so that it does not keep the others from their
-// turn. It stops when ctx ends, which is no error. It returns how many are done, and the errors of the others joined.
+// Settle settles up to limit of the releases that match (nil matches all), and removes each for which settle returned
+// nil. The oldest comes first; one that fails goes to the end of the queue, so that it does not keep the others from
+// their turn. It stops when ctx ends, which is no error. It returns how many are done, and the errors of the others
+// joined.
 //
-// One process at a time runs Settle: while another does, this returns 0 and nil at once. It skips a release that another
-// command settles at that moment. It settles no faster than the queue's pace allows. A file that holds no release is
-// moved aside, with an error that names it.
+// One process at a time runs Settle: while another does, this returns 0 and nil at once. It skips a release that
+// another command settles at that moment. It settles no faster than the queue's pace allows. A file that holds no
+// release is moved aside, with an error that names it.
 func (q Queue) Settle(ctx context.Context, limit int, match func(Release) bool,
 	settle func(context.Context, Release) error,
 ) (done int, err error) {
@@ -60,7 +61,9 @@ func (q Queue) Settle(ctx context.Context, limit int, match func(Release) bool,
 }
 
 // trySettle settles a release as it was read, unless another process settles it or has replaced it since.
-func (q Queue) trySettle(ctx context.Context, read *entry, settle func(context.Context, Release) error) (settled bool, err error) {
+func (q Queue) trySettle(
+	ctx context.Context, read *entry, settle func(context.Context, Release) error,
+) (settled bool, err error) {
 	unclaim, err := hostlock.TryPart(q.path(settleLock), read.name)
 	if errors.Is(err, hostlock.ErrBusy) {
 		return false, nil
@@ -77,9 +80,9 @@ func (q Queue) trySettle(ctx context.Context, read *entry, settle func(context.C
 	return err == nil, err
 }
 
-// SettleOne settles the release of one attachment if it waits, for a command that is about that attachment. It costs one
-// look at a file when none does. While another process settles that release, it waits until ctx ends; the error then
-// wraps hostlock.ErrBusy. A release that is added while this one is settled waits for its own turn.
+// SettleOne settles the release of one attachment if it waits, for a command that is about that attachment. It costs
+// one look at a file when none does. While another process settles that release, it waits until ctx ends; the error
+// then wraps hostlock.ErrBusy. A release that is added while this one is settled waits for its own turn.
 func (q Queue) SettleOne(ctx context.Context, k Key, settle func(context.Context, Release) error) error {
 	if waits, err := q.Has(k); !waits || err != nil {
 		return err
@@ -87,8 +90,9 @@ func (q Queue) SettleOne(ctx context.Context, k Key, settle func(context.Context
 	return q.settleNamed(ctx, k.file(), settle)
 }
 
-// SettleContainer is SettleOne for all attachments of a container in a network: a release of one interface may be about what the
-// container's handle holds without the name of an interface. It costs one look at the directory when none waits.
+// SettleContainer is SettleOne for all attachments of a container in a network: a release of one interface may be about
+// what the container's handle holds without the name of an interface. It costs one look at the directory when none
+// waits.
 func (q Queue) SettleContainer(
 	ctx context.Context, network, containerID string, settle func(context.Context, Release) error,
 ) error {
@@ -130,9 +134,9 @@ func (q Queue) settleNamed(ctx context.Context, name string, settle func(context
 
 // settle settles one release, and removes its file or makes it the last. The caller has claimed the file's name.
 //
-// The claim keeps a release from taking effect after an ADD of its container: the file of that name exists from before the
-// first request of settle until after the last, whoever replaces it meanwhile. An ADD that finds no file, or that gets the
-// claim, knows that no process settles the release.
+// The claim keeps a release from taking effect after an ADD of its container: the file of that name exists from before
+// the first request of settle until after the last, whoever replaces it meanwhile. An ADD that finds no file, or that
+// gets the claim, knows that no process settles the release.
 func (q Queue) settle(ctx context.Context, e *entry, settle func(context.Context, Release) error) error {
 	err := settle(ctx, e.Release)
 	if err == nil {
@@ -141,7 +145,8 @@ func (q Queue) settle(ctx context.Context, e *entry, settle func(context.Context
 		err = errors.Join(err, late)
 	}
 	if err != nil {
-		return fmt.Errorf("settle release of %s in network %s, queued at %s: %w", e.ContainerID, e.Network, e.Queued.Format(time.RFC3339), err)
+		return fmt.Errorf("settle release of %s in network %s, queued at %s: "+
+			"%w", e.ContainerID, e.Network, e.Queued.Format(time.RFC3339), err)
 	}
 	return nil
 }
@@ -193,7 +198,8 @@ func (q Queue) inOrder() ([]string, error) {
 // always is later than any modification time.
 var always = time.Unix(1<<40, 0)
 
-// sweep removes the temporaries of writers that were killed. Who writes holds the lock, so that whatever is there is theirs.
+// sweep removes the temporaries of writers that were killed. Who writes holds the lock, so that whatever is there is
+// theirs.
 func (q Queue) sweep() error {
 	unlock, err := q.lockFiles()
 	if err != nil {

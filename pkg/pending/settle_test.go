@@ -107,7 +107,8 @@ func TestOnlyOneSettlesAtATime(t *testing.T) {
 	}
 }
 
-// TestAReleaseAddedWhileItsForerunnerIsSettledStays: it may be about an address that was taken after the settler looked.
+// TestAReleaseAddedWhileItsForerunnerIsSettledStays: it may be about an address that was taken after the settler
+// looked.
 func TestAReleaseAddedWhileItsForerunnerIsSettledStays(t *testing.T) {
 	for name, settle := range map[string]func(Queue, func(context.Context, Release) error) error{
 		"all": func(q Queue, f func(context.Context, Release) error) error {

@@ -14,7 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
-// TestReleasesOfEachVersionAreRead settles the files that each version of the plugins wrote. Version 0 is that before versions.
+// TestReleasesOfEachVersionAreRead settles the files that each version of the plugins wrote. Version 0 is that before
+// versions.
 func TestReleasesOfEachVersionAreRead(t *testing.T) {
 	full := Release{
 		Network: "k8s-pod-network", ContainerID: "c1", IfName: "eth0", Namespace: "shop", Pod: "cart-0", PodUID: "u-1",

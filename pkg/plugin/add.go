@@ -31,9 +31,8 @@ type addRun struct {
 	facts facts
 	mtu   int
 	// spec is the interface as it shall be, but for the addresses.
-	spec dataplane.Spec
-	// grants are what block IPAM gave, the last of them in use; the others were given up for it.
-	grants []nodeipam.Grant
+	spec   dataplane.Spec
+	grants blockGrants
 	ips    *current.Result
 	// announcing says that the pod's annotations may have been written.
 	announcing bool
@@ -79,7 +78,7 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 }
 
 func newAddRun(a *attachment, gates Gates) *addRun {
-	return &addRun{attachment: a, call: a.call, ipam: a.ipam, gates: gates}
+	return &addRun{attachment: a, call: a.call, ipam: a.ipam, gates: gates, grants: blockGrants{ipam: a.ipam}}
 }
 
 // readNode reads what the node's own files say, and prepares the way to the API server.
@@ -106,7 +105,9 @@ func (a *addRun) admit(ctx context.Context) (err error) {
 	a.spec, err = a.attachment.dataplane.Admit(ctx, dataplane.Spec{
 		Owner: target.Owner, NetNS: target.NetNS, IfName: target.IfName,
 		HostIfName: target.HostIfName, SecondHostIfName: target.SecondHostIfName,
-		MTU: a.mtu, Queues: a.call.Conf.NumQueues, MAC: a.mac(), Addrs: a.families(), Netkit: a.call.Conf.DeviceType == "netkit",
+		MTU: a.mtu, Queues: a.call.Conf.NumQueues, MAC: a.facts.mac(a.call.Conf),
+		Addrs:  families(a.facts.annotations.IPAddrsNoIPAM, a.call.Conf, a.request()),
+		Netkit: a.call.Conf.DeviceType == "netkit",
 		// Outside Kubernetes the name has but the first characters of the container's ID.
 		Shared:            !a.call.ID.Kubernetes(),
 		Routes:            a.call.Conf.PodRoutes(),
@@ -119,7 +120,7 @@ func (a *addRun) admit(ctx context.Context) (err error) {
 func (a *addRun) note(err error) {
 	// calico-ipam, run for this command, has noted what it found.
 	if a.attachment.asksAPI() && (err != nil || !a.call.Conf.IPAM.Exec) {
-		a.ipam.Health().Note(err, len(a.grants) > 0 && a.grants[len(a.grants)-1].Last())
+		a.ipam.Health().Note(err, a.grants.last())
 	}
 }
 
@@ -134,7 +135,8 @@ func (a *attachment) readMTU() (int, error) {
 	data, err := a.call.Host.ReadFile(mtuFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && a.call.Conf.RequireMTUFile:
-		return 0, fmt.Errorf("%w: %s does not exist, and require_mtu_file is set: the node agent writes it; see that the calico-node pod runs on this node", invocation.ErrNotUp, mtuFile)
+		return 0, fmt.Errorf("%w: %s does not exist, and require_mtu_file is set: the node agent writes it; see that the "+
+			"calico-node pod runs on this node", invocation.ErrNotUp, mtuFile)
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
 	case err != nil:
@@ -142,7 +144,8 @@ func (a *attachment) readMTU() (int, error) {
 	}
 	mtu, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || mtu != 0 && mtu < netconf.LeastMTU || mtu > netconf.MostMTU {
-		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent writes it anew when restarted", invocation.ErrNotUp, mtuFile, data)
+		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent writes it anew when "+
+			"restarted", invocation.ErrNotUp, mtuFile, data)
 	}
 	return mtu, nil
 }

@@ -11,70 +11,80 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"calico-cni/pkg/invocation"
+	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 )
 
-// assign gets the addresses: from our own allocator in this process, from another IPAM plugin as the specification has
-// it, or from nobody where the pod brings its own. It pushes what gives them back.
+// assign gets the addresses from block IPAM in this process, from an IPAM plugin that is a process of its own, or from
+// the annotations of a pod that needs no IPAM. It pushes the undo.
 func (a *addRun) assign(ctx context.Context) (err error) {
 	switch own := a.facts.annotations.IPAddrsNoIPAM; {
 	case own != nil:
 		a.ips = hosts(own)
 	case a.attachment.blockIPAM():
-		a.undo.Push(a.withdraw)
-		err = a.assignBlock(ctx, a.request())
+		a.undo.Push(a.grants.withdraw)
+		a.ips, err = a.grants.assign(ctx, a.facts.view, a.request())
 	default:
 		a.ips, err = a.delegateAdd(ctx)
 	}
 	return err
 }
 
-func (a *addRun) assignBlock(ctx context.Context, r nodeipam.Request) error {
-	grant, err := a.ipam.Allocations().Assign(ctx, a.facts.view, r)
-	if err != nil {
-		return err
-	}
-	a.grants, a.ips = append(a.grants, grant), invocation.Result(grant)
-	return nil
+// blockGrants are the addresses that block IPAM has allocated in this ADD. The last grant is in use.
+type blockGrants struct {
+	ipam *nodeipam.Node
+	list []nodeipam.Grant
 }
 
-// withdraw gives back all that block IPAM gave.
-func (a *addRun) withdraw(ctx context.Context) error {
-	var errs []error
-	for _, grant := range a.grants {
-		errs = append(errs, a.ipam.Allocations().Withdraw(ctx, grant))
+// assign allocates addresses and returns them as a result.
+func (g *blockGrants) assign(ctx context.Context, view ipam.View, r nodeipam.Request) (*current.Result, error) {
+	grant, err := g.ipam.Allocations().Assign(ctx, view, r)
+	if err != nil {
+		return nil, err
 	}
-	a.grants = nil
+	g.list = append(g.list, grant)
+	return invocation.Result(grant), nil
+}
+
+// withdraw releases all grants.
+func (g *blockGrants) withdraw(ctx context.Context) error {
+	var errs []error
+	for _, grant := range g.list {
+		errs = append(errs, g.ipam.Allocations().Withdraw(ctx, grant))
+	}
+	g.list = nil
 	return errors.Join(errs...)
 }
 
-// reassign gives up the addresses for others. The old ones are kept until there are new ones, so that they are not the
-// same. Those that cannot be given back fail the ADD, whose undo tries once more; what is left then is for the DEL that
-// follows a failed ADD, and hangs on the same handle until it comes.
-func (a *addRun) reassign(ctx context.Context) error {
-	r := a.request()
+// replace allocates other addresses, then releases the first grant: in this order the new addresses differ. If the
+// release fails, replace returns the new addresses and an error: the ADD fails, and its undo retries it. The DEL that
+// follows a failed ADD releases the rest, which has the same handle.
+func (g *blockGrants) replace(ctx context.Context, view ipam.View, r nodeipam.Request) (*current.Result, error) {
 	r.Another = true
-	if err := a.assignBlock(ctx, r); err != nil {
-		return err
+	result, err := g.assign(ctx, view, r)
+	if err != nil {
+		return nil, err
 	}
-	if err := a.ipam.Allocations().Withdraw(ctx, a.grants[0]); err != nil {
-		return err
+	if err := g.ipam.Allocations().Withdraw(ctx, g.list[0]); err != nil {
+		return result, err
 	}
-	a.grants = a.grants[1:]
-	return nil
+	g.list = g.list[1:]
+	return result, nil
 }
 
-// families stands for the addresses of the families that are wanted, before there are any.
-func (a *addRun) families() []netip.Addr {
-	if own := a.facts.annotations.IPAddrsNoIPAM; own != nil {
+// last reports whether the addresses in use are the last of the node's blocks.
+func (g *blockGrants) last() bool { return len(g.list) > 0 && g.list[len(g.list)-1].Last() }
+
+// families returns the unspecified address of each family that the pod wants, or the addresses that it brings.
+func families(own []netip.Addr, conf *netconf.NetConf, r nodeipam.Request) []netip.Addr {
+	if own != nil {
 		return own
 	}
-	if a.call.Conf.IPAM.Type != netconf.CalicoIPAM {
+	if conf.IPAM.Type != netconf.CalicoIPAM {
 		return nil
 	}
 	var out []netip.Addr
-	r := a.request()
 	if r.IPv4.Wanted {
 		out = append(out, netip.IPv4Unspecified())
 	}

@@ -14,6 +14,7 @@ import (
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/netconf"
+	"calico-cni/pkg/nodeipam"
 )
 
 // maxConflicts bounds how many addresses are given up because the host routes them elsewhere.
@@ -32,12 +33,16 @@ func (a *addRun) attachInterface(ctx context.Context) error {
 			return err
 		case a.asksFor(conflict.Addr) && conflict.AnotherAddressHelps():
 			return fmt.Errorf("%w: %w; or request another address", ipam.ErrAddrTaken, err)
-		case tries == maxConflicts, !conflict.AnotherAddressHelps(), !a.mayReassign():
+		case tries == maxConflicts, !conflict.AnotherAddressHelps(), !mayReassign(a.grants, a.request()):
 			return err
 		}
 		a.call.Log.Warn("taking another address: the host routes this one elsewhere, although IPAM has not allocated it",
 			"address", conflict.Addr, "route", conflict.Route, "interface", conflict.HostIfName, "owner", conflict.Owner)
-		if err := a.reassign(ctx); err != nil {
+		ips, err := a.grants.replace(ctx, a.facts.view, a.request())
+		if ips != nil {
+			a.ips = ips
+		}
+		if err != nil {
 			return errors.Join(conflict, err)
 		}
 	}
@@ -50,14 +55,13 @@ func (a *addRun) asksFor(addr netip.Addr) bool {
 }
 
 // mayReassign reports whether any address will do.
-func (a *addRun) mayReassign() bool {
-	r := a.request()
-	return len(a.grants) > 0 && !r.IPv4.Addr.IsValid() && !r.IPv6.Addr.IsValid()
+func mayReassign(grants blockGrants, r nodeipam.Request) bool {
+	return len(grants.list) > 0 && !r.IPv4.Addr.IsValid() && !r.IPv6.Addr.IsValid()
 }
 
 func (a *addRun) setUp(ctx context.Context) error {
 	spec := a.spec
-	spec.Addrs, spec.NoHostRoutes = addresses(a.ips), a.migrating()
+	spec.Addrs, spec.NoHostRoutes = addresses(a.ips), migrating(a.call.Conf, a.ips)
 	var setUp error
 	var g errgroup.Group
 	g.Go(func() error {
@@ -89,8 +93,8 @@ func (a *addRun) announces() bool {
 
 // migrating reports whether the pod is the target of a live migration, whose addresses the host must not route to it
 // yet: calico-ipam says so by a result without routes.
-func (a *addRun) migrating() bool {
-	return a.call.Conf.IPAM.Type == netconf.CalicoIPAM && len(a.ips.Routes) == 0
+func migrating(conf *netconf.NetConf, ips *current.Result) bool {
+	return conf.IPAM.Type == netconf.CalicoIPAM && len(ips.Routes) == 0
 }
 
 // result is what the runtime gets: both interfaces, the host's first, and the addresses as those of single hosts on the

@@ -41,8 +41,10 @@ func TestAddFailsOnConflictThatOtherAddressDoesNotResolve(t *testing.T) {
 		{"routing rule", dataplane.RoutingRule, false, false, 104, "change the routing rules"},
 		{"routes are removed", dataplane.NoRoute, false, false, 104, "keep other programs of the host from removing"},
 		{"routing rule for a requested address", dataplane.RoutingRule, true, false, 104, "change the routing rules"},
-		{"requested address of the host", dataplane.OwnAddress, true, false, 102, "reserve the address with an IPReservation; or request another address"},
-		{"requested address that is routed elsewhere", dataplane.OtherInterface, true, false, 102, "or request another address"},
+		{"requested address of the host", dataplane.OwnAddress, true, false, 102, "reserve the address with an " +
+			"IPReservation; or request another address"},
+		{"requested address that is routed elsewhere", dataplane.OtherInterface, true, false, 102, "or request another " +
+			"address"},
 		{"address that the pod brings", dataplane.OwnAddress, false, true, 102, "or request another address"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -53,9 +55,9 @@ func TestAddFailsOnConflictThatOtherAddressDoesNotResolve(t *testing.T) {
 			d := &conflicting{conflict: dataplane.RouteConflictError{Addr: addr, Cause: c.cause}}
 			call := &invocation.Call{Conf: conf, Log: slog.New(slog.DiscardHandler)}
 			a := newAddRun(&attachment{call: call, ipam: call.NodeIPAM(), dataplane: d}, Gates{})
-			a.grants, a.ips = []nodeipam.Grant{{}}, hosts([]netip.Addr{addr})
+			a.grants.list, a.ips = []nodeipam.Grant{{}}, hosts([]netip.Addr{addr})
 			if c.own {
-				a.grants, a.facts.annotations.IPAddrsNoIPAM = nil, []netip.Addr{addr}
+				a.grants.list, a.facts.annotations.IPAddrsNoIPAM = nil, []netip.Addr{addr}
 			}
 			err := a.attachInterface(t.Context())
 			if d.calls != 1 || !errors.Is(err, dataplane.ErrRouteConflict) || !strings.Contains(err.Error(), c.remedy) {

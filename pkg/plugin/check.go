@@ -63,11 +63,14 @@ func (a *attachment) expectedSpec(r *current.Result, addrs []netip.Addr) (datapl
 	}
 	switch {
 	case inPod == nil:
-		return spec, fmt.Errorf("%w: prevResult has no interface %s of a container; want the result of the ADD, which the runtime sets", dataplane.ErrBroken, a.call.ID.IfName)
+		return spec, fmt.Errorf("%w: prevResult has no interface %s of a container; want the result of the ADD, which the "+
+			"runtime sets", dataplane.ErrBroken, a.call.ID.IfName)
 	case inPod.Sandbox != a.call.CNI.Netns:
-		return spec, fmt.Errorf("%w: prevResult has %s in sandbox %s, CNI_NETNS is %s; want those of the ADD, which the runtime sets", dataplane.ErrBroken, a.call.ID.IfName, inPod.Sandbox, a.call.CNI.Netns)
+		return spec, fmt.Errorf("%w: prevResult has %s in sandbox %s, CNI_NETNS is %s; want those of the ADD, which the "+
+			"runtime sets", dataplane.ErrBroken, a.call.ID.IfName, inPod.Sandbox, a.call.CNI.Netns)
 	case len(addrs) == 0:
-		return spec, fmt.Errorf("%w: prevResult has no address of %s; want the result of the ADD, which the runtime sets", dataplane.ErrBroken, a.call.ID.IfName)
+		return spec, fmt.Errorf("%w: prevResult has no address of %s; want the result of the ADD, which the runtime "+
+			"sets", dataplane.ErrBroken, a.call.ID.IfName)
 	}
 	spec.MTU = inPod.Mtu
 	if mac, err := net.ParseMAC(inPod.Mac); err == nil {

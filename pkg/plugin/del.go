@@ -25,9 +25,9 @@ type delRun struct {
 	deletion *nodeipam.Deletion
 }
 
-// Del detaches the pod. It removes the interface first, which needs no API server, then the addresses and the annotations. It
-// goes on after an error, and returns all errors at the end. While the API server cannot be reached it queues the release and
-// succeeds. A repeated DEL asks the API server only if the attachment may have changed since.
+// Del detaches the pod. It removes the interface first, which needs no API server, then the addresses and the
+// annotations. It goes on after an error, and returns all errors at the end. While the API server cannot be reached it
+// queues the release and succeeds. A repeated DEL asks the API server only if the attachment may have changed since.
 func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	a, err := p.attachmentForDel(args)
 	if err != nil {
@@ -55,8 +55,8 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	return errors.Join(local, delegated, remote)
 }
 
-// hasInterface reports whether the host may have an interface of the attachment, or of another sandbox of the pod. It checks all
-// prefixes, because FELIX_INTERFACEPREFIX may have changed since the ADD.
+// hasInterface reports whether the host may have an interface of the attachment, or of another sandbox of the pod. It
+// checks all prefixes, because FELIX_INTERFACEPREFIX may have changed since the ADD.
 func (p *Plugin) hasInterface(t dataplane.Target) bool {
 	return p.HostHas == nil || p.HostHas(t.HostIfName, t.SecondHostIfName)
 }
@@ -75,8 +75,8 @@ func (d *delRun) tearDown(ctx context.Context) (others dataplane.Others, err err
 	return others, err
 }
 
-// runDelegate runs the DEL of an IPAM plugin that is a process of its own. It bounds the time, so that a plugin that hangs does
-// not block the release of the rest.
+// runDelegate runs the DEL of an IPAM plugin that is a process of its own. It bounds the time, so that a plugin that
+// hangs does not block the release of the rest.
 func (d *delRun) runDelegate(ctx context.Context) error {
 	if d.attachment.blockIPAM() {
 		return nil
@@ -113,7 +113,8 @@ func (d *delRun) releaseOrQueue(
 	return freed, err
 }
 
-// release releases the addresses and clears the annotations of the pod in parallel. An error of one does not stop the other.
+// release releases the addresses and clears the annotations of the pod in parallel. An error of one does not stop the
+// other.
 func (d *delRun) release(
 	ctx context.Context, held lookup, e nodeipam.Evidence, others dataplane.Others,
 ) (freed nodeipam.Freed, err error) {
@@ -137,8 +138,8 @@ func (d *delRun) release(
 	return freed, errors.Join(failed, cleared)
 }
 
-// releaseBeside does so while the container has other interfaces. The annotations may belong to one of these: they are cleared
-// only if they name an address that is released.
+// releaseBeside does so while the container has other interfaces. The annotations may belong to one of these: they are
+// cleared only if they name an address that is released.
 func (d *delRun) releaseBeside(
 	ctx context.Context, held lookup, e nodeipam.Evidence,
 ) (freed nodeipam.Freed, err error) {
@@ -151,8 +152,8 @@ func (d *delRun) releaseBeside(
 	return freed, err
 }
 
-// clear clears the annotations of the pod. If these show that the host interface belongs to this container or to none, clear
-// also removes an interface without a mark, as Calico creates it.
+// clear clears the annotations of the pod. If these show that the host interface belongs to this container or to none,
+// clear also removes an interface without a mark, as Calico creates it.
 func (d *delRun) clear(ctx context.Context) error {
 	mine, err := d.attachment.announcer().Clear(ctx, d.call.PreviousAddrs())
 	if err != nil || !mine {
@@ -167,8 +168,8 @@ func (d *delRun) clear(ctx context.Context) error {
 // lookup waits for the result of startLookup.
 type lookup func() (nodeipam.Holdings, error)
 
-// startLookup starts to look up what the attachment holds, in parallel to the removal of the interface, which takes the kernel
-// milliseconds.
+// startLookup starts to look up what the attachment holds, in parallel to the removal of the interface, which takes the
+// kernel milliseconds.
 func (d *delRun) startLookup(ctx context.Context) lookup {
 	if !d.attachment.blockIPAM() {
 		return nil

@@ -23,18 +23,19 @@ import (
 // delegate is an IPAM plugin that runs as a process of its own: another one, or calico-ipam.
 type delegate struct{ call *invocation.Call }
 
-// delegateAdd runs the ADD of the IPAM plugin. The specification requires its DEL even after an ADD that failed (CNI 1.1.0,
-// section 4).
+// delegateAdd runs the ADD of the IPAM plugin. The specification requires its DEL even after an ADD that failed (CNI
+// 1.1.0, section 4).
 func (a *addRun) delegateAdd(ctx context.Context) (*current.Result, error) {
-	stdin, err := a.delegateConfig(ctx)
+	d := a.attachment.delegate()
+	stdin, err := d.configForAdd(ctx, a.request())
 	if err != nil {
 		return nil, err
 	}
 	if migrated(a.call) {
-		return nil, fmt.Errorf("%w: the addresses of network %s were moved from host-local to calico-ipam on this node, and the configuration still has "+
+		return nil, fmt.Errorf("%w: the addresses of network %s were moved from host-local to calico-ipam on this node, "+
+			"and the configuration still has "+
 			"host-local; set ipam.type to calico-ipam in it", invocation.ErrNotUp, a.call.Conf.Name)
 	}
-	d := a.attachment.delegate()
 	a.undo.Push(d.del)
 	r, err := invoke.DelegateAdd(ctx, a.call.Conf.IPAM.Type, stdin, delegateExec())
 	if err != nil {
@@ -45,10 +46,12 @@ func (a *addRun) delegateAdd(ctx context.Context) (*current.Result, error) {
 		return nil, fmt.Errorf("read result of IPAM plugin %s: %w", a.call.Conf.IPAM.Type, err)
 	}
 	if entry := netconf.Hollow(result); entry != "" {
-		return nil, fmt.Errorf("IPAM plugin %s returned a result whose %s has no dst or address; see its output in the runtime's log", a.call.Conf.IPAM.Type, entry)
+		return nil, fmt.Errorf("IPAM plugin %s returned a result whose %s has no dst or address; see its output in the "+
+			"runtime's log", a.call.Conf.IPAM.Type, entry)
 	}
 	if len(addresses(result)) == 0 {
-		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section ipam", a.call.Conf.IPAM.Type)
+		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section "+
+			"ipam", a.call.Conf.IPAM.Type)
 	}
 	return result, nil
 }
@@ -98,13 +101,14 @@ func (d delegate) wrap(err error) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &answer) && answer.Code == 0:
-		return fmt.Errorf("run IPAM plugin %s: %s; see its output in the runtime's log", d.call.Conf.IPAM.Type, strings.TrimSpace(err.Error()))
+		return fmt.Errorf("run IPAM plugin %s: %s; see its output in the runtime's "+
+			"log", d.call.Conf.IPAM.Type, strings.TrimSpace(err.Error()))
 	}
 	return fmt.Errorf("run IPAM plugin %s: %w", d.call.Conf.IPAM.Type, err)
 }
 
-// withoutGateways returns a configuration of static without the gateways of its addresses: static's CHECK would look for them in
-// the result, which has none of ours.
+// withoutGateways returns a configuration of static without the gateways of its addresses: static's CHECK would look
+// for them in the result, which has none of ours.
 func withoutGateways(stdin []byte) ([]byte, error) {
 	config := map[string]any{}
 	if err := jsonfault.Unmarshal(stdin, &config); err != nil {
@@ -120,7 +124,8 @@ func withoutGateways(stdin []byte) ([]byte, error) {
 	return json.Marshal(config)
 }
 
-// tolerant has plugins ignore the keys of CNI_ARGS that they do not know: Kubernetes' are there, and most IPAM plugins know none.
+// tolerant has plugins ignore the keys of CNI_ARGS that they do not know: Kubernetes' are there, and most IPAM plugins
+// know none.
 type tolerant struct{ invoke.Exec }
 
 func delegateExec() tolerant {
@@ -130,7 +135,8 @@ func delegateExec() tolerant {
 // ExecPlugin runs the plugin. An error says in plain words what is wrong with it.
 func (t tolerant) ExecPlugin(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
 	for i, variable := range environ {
-		if args, ok := strings.CutPrefix(variable, "CNI_ARGS="); ok && args != "" && !strings.Contains(";"+args+";", ";IgnoreUnknown=1;") {
+		args, ok := strings.CutPrefix(variable, "CNI_ARGS=")
+		if ok && args != "" && !strings.Contains(";"+args+";", ";IgnoreUnknown=1;") {
 			environ[i] = "CNI_ARGS=IgnoreUnknown=1;" + args
 		}
 	}
@@ -138,16 +144,17 @@ func (t tolerant) ExecPlugin(ctx context.Context, path string, stdin []byte, env
 	return explained(out, err, environ)
 }
 
-// delegateConfig is the configuration that the IPAM plugin gets: the whole of ours. calico-ipam knows nothing of a
-// pod's annotations, so what they ask for is put where it looks; host-local knows nothing of nodes.
-func (a *addRun) delegateConfig(ctx context.Context) ([]byte, error) {
-	if a.call.Conf.IPAM.Type != netconf.CalicoIPAM {
-		return a.attachment.delegate().withPodCIDRs(ctx)
+// configForAdd is the configuration that the IPAM plugin gets: all of the main plugin's. For calico-ipam, which does
+// not read annotations, it contains the request; for host-local, which does not read nodes, the pod CIDRs.
+func (d delegate) configForAdd(ctx context.Context, r nodeipam.Request) ([]byte, error) {
+	if d.call.Conf.IPAM.Type != netconf.CalicoIPAM {
+		return d.withPodCIDRs(ctx)
 	}
-	return withRequest(a.call.CNI.StdinData, a.request())
+	return withRequest(d.call.CNI.StdinData, r)
 }
 
-// withRequest returns a configuration whose section ipam, and whose args, ask for what the request does. All else stays.
+// withRequest returns a configuration whose section ipam, and whose args, ask for what the request does. All else
+// stays.
 func withRequest(stdin []byte, r nodeipam.Request) ([]byte, error) {
 	config, ipam := map[string]any{}, map[string]any{}
 	if err := jsonfault.Unmarshal(stdin, &config); err != nil {

@@ -14,7 +14,8 @@ import (
 )
 
 // explained returns the outcome of an IPAM plugin with a fault in plain words: that of a plugin which fails without an
-// error of the specification, or whose result is no JSON. The CNI library describes these in the words of Go's packages.
+// error of the specification, or whose result is no JSON. The CNI library describes these in the words of Go's
+// packages.
 func explained(out []byte, err error, environ []string) ([]byte, error) {
 	var answer *types.Error
 	switch {

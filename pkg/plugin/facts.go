@@ -90,11 +90,11 @@ func (a *addRun) request() nodeipam.Request {
 }
 
 // mac is the MAC address that the pod asks for, else the one that the runtime does, else none.
-func (a *addRun) mac() net.HardwareAddr {
-	if a.facts.annotations.HWAddr != nil {
-		return a.facts.annotations.HWAddr
+func (f *facts) mac(conf *netconf.NetConf) net.HardwareAddr {
+	if f.annotations.HWAddr != nil {
+		return f.annotations.HWAddr
 	}
-	mac, err := net.ParseMAC(a.call.Conf.RuntimeConfig.MAC)
+	mac, err := net.ParseMAC(conf.RuntimeConfig.MAC)
 	if err != nil {
 		return nil
 	}

@@ -62,9 +62,10 @@ func (a *attachment) collectInterfaces(ctx context.Context, spared nodeipam.Spar
 
 // collectHalfMade removes an interface that has no alias yet if an ADD of the network that was killed has made it.
 //
-// The interface goes with the network namespace of the pod, because the kernel removes both ends of a pair when one goes.
-// Until then only its device group tells whose it is, as a hash, and the mark of the killed ADD names the attachment. The
-// mark is there before the interface; where it could not be written, the interface stays until the namespace goes.
+// The interface goes with the network namespace of the pod, because the kernel removes both ends of a pair when one
+// goes. Until then only its device group tells whose it is, as a hash, and the mark of the killed ADD names the
+// attachment. The mark is there before the interface; where it could not be written, the interface stays until the
+// namespace goes.
 func (a *attachment) collectHalfMade(ctx context.Context, spared nodeipam.Spared, hostIfName string) error {
 	var errs []error
 	for _, k := range a.call.Host.Disk().Marks().Ended(a.call.Conf.Name) {
@@ -72,7 +73,8 @@ func (a *attachment) collectHalfMade(ctx context.Context, spared nodeipam.Spared
 			continue
 		}
 		id := workload.ID{ContainerID: k.ContainerID, IfName: k.IfName}
-		_, err := a.dataplane.Teardown(ctx, dataplane.Target{Owner: id.HandleID(k.Network), IfName: k.IfName, HostIfName: hostIfName})
+		target := dataplane.Target{Owner: id.HandleID(k.Network), IfName: k.IfName, HostIfName: hostIfName}
+		_, err := a.dataplane.Teardown(ctx, target)
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)

@@ -16,7 +16,8 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// Bounds of what a command does, the wait for other commands of the node apart. The kubelet gives a sandbox four minutes.
+// Bounds of what a command does, the wait for other commands of the node apart. The kubelet gives a sandbox four
+// minutes.
 const (
 	gatherDeadline = 30 * time.Second
 	attachDeadline = 60 * time.Second
@@ -31,8 +32,8 @@ type Plugin struct {
 	// InterfacePrefix is the value of FELIX_INTERFACEPREFIX.
 	InterfacePrefix string
 	Gates           Gates
-	// HostHas reports whether the host has an interface of the workload of one of the names, or that is unknown. Nil stands
-	// for unknown.
+	// HostHas reports whether the host has an interface of the workload of one of the names, or that is unknown. Nil
+	// stands for unknown.
 	HostHas func(names ...string) bool
 }
 
@@ -79,7 +80,8 @@ func (p *Plugin) attachmentForDel(args *skel.CmdArgs) (*attachment, error) {
 	return &attachment{call: c, ipam: c.NodeIPAM(), dataplane: p.Dataplane, prefix: prefix}, nil
 }
 
-// asksAPI reports whether the attachment needs the API server: with another IPAM plugin and outside Kubernetes it does not.
+// asksAPI reports whether the attachment needs the API server: with another IPAM plugin and outside Kubernetes it does
+// not.
 func (a *attachment) asksAPI() bool { return a.blockIPAM() || a.call.ID.Kubernetes() }
 
 // blockIPAM reports whether addresses come from our own allocator, in this process.
@@ -108,8 +110,8 @@ func (a *attachment) target() dataplane.Target {
 	}
 }
 
-// migrated says that the network's addresses were moved from host-local to block IPAM on this node, and that the configuration
-// does not know it.
+// migrated says that the network's addresses were moved from host-local to block IPAM on this node, and that the
+// configuration does not know it.
 func migrated(c *invocation.Call) bool {
 	return c.Conf.IPAM.Type == hostLocal && migrate.Done(c.Host.ReadFile, migrate.Networks, c.Conf.Name)
 }

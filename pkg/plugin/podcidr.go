@@ -50,7 +50,8 @@ func (d delegate) withPodCIDRs(ctx context.Context) ([]byte, error) {
 
 // wantsPodCIDRs looks at the configuration as it came: that of a DEL may be one that nobody else can read.
 func (d delegate) wantsPodCIDRs() bool {
-	return d.call.Conf.IPAM.Type == hostLocal && bytes.Contains(bytes.ToLower(d.call.CNI.StdinData), []byte(strings.ToLower(podCIDR4)))
+	stdin := bytes.ToLower(d.call.CNI.StdinData)
+	return d.call.Conf.IPAM.Type == hostLocal && bytes.Contains(stdin, []byte(strings.ToLower(podCIDR4)))
 }
 
 // withSomeCIDRs is withPodCIDRs for what comes after the ADD, where any CIDR will do when the node cannot be read.
@@ -68,8 +69,8 @@ func (d delegate) withSomeCIDRs(ctx context.Context) ([]byte, error) {
 	return stdin, nil
 }
 
-// withSomeRange returns a configuration that host-local's DEL accepts. It refuses one without a range, though it finds the lease by
-// the container alone; Multus sends such a configuration when it has lost that of the ADD.
+// withSomeRange returns a configuration that host-local's DEL accepts. It refuses one without a range, though it finds
+// the lease by the container alone; Multus sends such a configuration when it has lost that of the ADD.
 func (d delegate) withSomeRange(stdin []byte) ([]byte, error) {
 	if d.call.Conf.IPAM.Type != hostLocal {
 		return stdin, nil
@@ -139,7 +140,8 @@ func fillIn(section map[string]any, node string, cidrs []netip.Prefix, drop []st
 	ipv6 := strings.EqualFold(said, podCIDR6)
 	i := slices.IndexFunc(cidrs, func(p netip.Prefix) bool { return p.Addr().Is6() == ipv6 })
 	if i < 0 {
-		return fmt.Errorf("%w: ipam: subnet %s: %s has no such pod CIDR: let the controller manager allocate them (--allocate-node-cidrs), or name a subnet",
+		return fmt.Errorf("%w: ipam: subnet %s: %s has no such pod CIDR: let the controller manager allocate them "+
+			"(--allocate-node-cidrs), or name a subnet",
 			netconf.ErrInvalid, said, node)
 	}
 	section["subnet"] = cidrs[i].String()

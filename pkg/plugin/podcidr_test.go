@@ -30,7 +30,8 @@ func TestPodCIDRsReplacePlaceholders(t *testing.T) {
 		},
 		{
 			"a family that the node has not", `{"ranges":[[{"subnet":"usePodCidrIPv6"}]]}`, both[:1],
-			"invalid network configuration: ipam: subnet usePodCidrIPv6: node n has no such pod CIDR: let the controller manager allocate them (--allocate-node-cidrs), or name a subnet",
+			"invalid network configuration: ipam: subnet usePodCidrIPv6: node n has no such pod CIDR: let the controller " +
+				"manager allocate them (--allocate-node-cidrs), or name a subnet",
 		},
 		{"what host-local will refuse", `{"ranges":[7],"subnet":[]}`, both, `{"ranges":[7],"subnet":[]}`},
 	} {

@@ -14,8 +14,8 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// Status returns nil when an ADD would succeed, and else why not: running pods' trouble first. The runtime asks every few
-// seconds: while all is well, it makes no request.
+// Status returns nil when an ADD would succeed, and else why not: running pods' trouble first. The runtime asks every
+// few seconds: while all is well, it makes no request.
 func (p *Plugin) Status(ctx context.Context, args *skel.CmdArgs) error {
 	c, err := p.Host.OnNode("STATUS", args)
 	if err != nil {
@@ -38,7 +38,8 @@ func (p *Plugin) Status(ctx context.Context, args *skel.CmdArgs) error {
 	return a.delegate().status(ctx)
 }
 
-// checkExistingPods returns an error that wraps dataplane.ErrPodsCutOff when something has cut off pods that are running.
+// checkExistingPods returns an error that wraps dataplane.ErrPodsCutOff when something has cut off pods that are
+// running.
 func (a *attachment) checkExistingPods(ctx context.Context) error {
 	all, err := a.dataplane.List(ctx)
 	if err != nil {

@@ -14,7 +14,8 @@ import (
 // tryPatience is how long a trial waits for the API server.
 const tryPatience = 2 * time.Second
 
-// Try returns nil when the datastore that a configuration leads to is reached within 2 s, and ready: what `calico -t` says.
+// Try returns nil when the datastore that a configuration leads to is reached within 2 s, and ready: what `calico -t`
+// says.
 func (p *Plugin) Try(ctx context.Context, stdin io.Reader) error {
 	data, err := io.ReadAll(stdin)
 	if err != nil {

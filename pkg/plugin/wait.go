@@ -39,17 +39,18 @@ const (
 // awaitGates waits until every readiness gate of the configuration has answered with a status of success.
 func (a *addRun) awaitGates(ctx context.Context) error {
 	for _, gate := range a.call.Conf.ReadinessGates {
-		if err := a.awaitGate(ctx, gate); err != nil {
+		if err := a.gates.await(ctx, gate); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (a *addRun) awaitGate(ctx context.Context, gate string) error {
-	ctx, cancel := deadline.Within(ctx, a.gates.Patience, "the wait for a readiness gate")
+// await waits until a readiness gate answers with a status of success.
+func (g Gates) await(ctx context.Context, gate string) error {
+	ctx, cancel := deadline.Within(ctx, g.Patience, "the wait for a readiness gate")
 	defer cancel()
-	client := &http.Client{Transport: a.gates.Transport, Timeout: gateAnswer}
+	client := &http.Client{Transport: g.Transport, Timeout: gateAnswer}
 	var last error
 	for {
 		err := probe(ctx, client, gate)
@@ -65,8 +66,9 @@ func (a *addRun) awaitGate(ctx context.Context, gate string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: readiness gate %s is closed: %w; see what answers there", invocation.ErrNotUp, redacted(gate), last)
-		case <-time.After(a.gates.Poll):
+			return fmt.Errorf("%w: readiness gate %s is closed: %w; see what answers "+
+				"there", invocation.ErrNotUp, redacted(gate), last)
+		case <-time.After(g.Poll):
 		}
 	}
 }
@@ -105,7 +107,8 @@ func (a *addRun) awaitPolicy(ctx context.Context) error {
 	}
 	ctx, cancel := deadline.Within(ctx, a.call.Conf.PolicySetupTimeout(), "the wait for the policies of the pod")
 	defer cancel()
-	file := filepath.Join(a.call.Conf.EndpointStatusDir, endpointFile(a.call.ID.Namespace, a.call.ID.Pod, a.call.ID.IfName))
+	id := a.call.ID
+	file := filepath.Join(a.call.Conf.EndpointStatusDir, endpointFile(id.Namespace, id.Pod, id.IfName))
 	for {
 		_, err := a.call.Host.ReadFile(file)
 		if err == nil {
@@ -116,7 +119,8 @@ func (a *addRun) awaitPolicy(ctx context.Context) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				err = errors.New("the file is not there")
 			}
-			a.call.Log.Warn("starting the pod before its policies are set up", "file", file, "waited", a.call.Conf.PolicySetupTimeout(), "error", err)
+			a.call.Log.Warn("starting the pod before its policies are set "+
+				"up", "file", file, "waited", a.call.Conf.PolicySetupTimeout(), "error", err)
 			return nil
 		case <-time.After(policyPoll):
 		}

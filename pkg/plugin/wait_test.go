@@ -45,7 +45,8 @@ func TestAddWaitsForReadinessGates(t *testing.T) {
 		t.Error(err)
 	}
 	if askedOpen.Load() != 1 || askedLate.Load() != 4 {
-		t.Errorf("the open gate was asked %d times, the one that opens at the fourth question %d times", askedOpen.Load(), askedLate.Load())
+		t.Errorf("the open gate was asked %d times, the one that opens at the fourth question %d "+
+			"times", askedOpen.Load(), askedLate.Load())
 	}
 }
 
@@ -56,7 +57,8 @@ func TestClosedReadinessGateIsReportedWithoutSecrets(t *testing.T) {
 	dead := httptest.NewServer(nil)
 	dead.Close()
 	for _, c := range []struct{ url, says string }{
-		{withPassword, strings.TrimPrefix(closed, "http://") + "/ready is closed"}, {withPassword, "it answers 503 Service Unavailable"}, {dead.URL, "connection refused"},
+		{withPassword, strings.TrimPrefix(closed, "http://") + "/ready is closed"}, {withPassword, "it answers 503 " +
+			"Service Unavailable"}, {dead.URL, "connection refused"},
 	} {
 		err := gated(50*time.Millisecond, c.url, next).awaitGates(t.Context())
 		if !errors.Is(err, invocation.ErrNotUp) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
@@ -110,7 +112,8 @@ func TestPolicyWaitEndsWithFileOrTimeout(t *testing.T) {
 	}
 }
 
-// TestReadinessGateErrorsHaveNoGoInternals has gates that fail in the network: no message has the words of Go's packages.
+// TestReadinessGateErrorsHaveNoGoInternals has gates that fail in the network: no message has the words of Go's
+// packages.
 func TestReadinessGateErrorsHaveNoGoInternals(t *testing.T) {
 	silent := listener(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	closing := listener(t, func(net.Conn) {})
@@ -134,7 +137,8 @@ func TestReadinessGateErrorsHaveNoGoInternals(t *testing.T) {
 		}
 	}
 	err := gated(50*time.Millisecond, "http://"+silent).awaitGates(t.Context())
-	if want := "the wait for a readiness gate took longer than 50ms; see what answers there"; err == nil || !strings.HasSuffix(err.Error(), want) {
+	if want := "the wait for a readiness gate took longer than 50ms; see what answers " +
+		"there"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("error %v, want one that ends with %q", err, want)
 	}
 }

@@ -62,10 +62,10 @@ func nodeRows() []row {
 		},
 		{
 			cause: "queue is a file", by: func(t *testing.T) outcome {
-				return invocation{
+				return pluginCall{
 					verb:    "ADD",
 					changes: map[string]any{"kubernetes.kubeconfig": write(t, kubeconfigFor("https://10.96.0.1", ""))},
-					prepare: func(t *testing.T, h ipamplugin.Host) {
+					prepare: func(t *testing.T, h invocation.Host) {
 						must(t, os.MkdirAll(h.Keep, 0o755))
 						must(t, os.WriteFile(filepath.Join(h.Keep, "pending"), nil, 0o600))
 					},
@@ -75,10 +75,10 @@ func nodeRows() []row {
 		{
 			cause: "state is a file", by: func(t *testing.T) outcome {
 				// The ADD goes on and finds that the cluster has no pool.
-				return invocation{
+				return pluginCall{
 					verb:    "ADD",
 					changes: map[string]any{"kubernetes.kubeconfig": cluster(t).Kubeconfig()},
-					prepare: func(t *testing.T, h ipamplugin.Host) { must(t, os.WriteFile(h.State, nil, 0o600)) },
+					prepare: func(t *testing.T, h invocation.Host) { must(t, os.WriteFile(h.State, nil, 0o600)) },
 				}.run(t)
 			}, code: 11, says: "there is no IPv4 pool", remedy: "create an IPPool", not: "remove record",
 		},
