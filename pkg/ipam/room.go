@@ -77,6 +77,12 @@ func (p *plan) predict(ctx context.Context, c candidate) error {
 		return p.predictRepair(ctx, c)
 	case claimFree, takeOver:
 		return p.overlaps.check(ctx, c.cidr)
+	case replaceOthers:
+		_, err := p.overlaps.idle(ctx, p.own.node, c.cidr)
+		if errors.Is(err, errNotOwned) {
+			return errFull
+		}
+		return err
 	default:
 		return nil
 	}
