@@ -28,14 +28,38 @@ func (c claims) takeOver(ctx context.Context, node string, cidr netip.Prefix) (c
 	case err != nil:
 		return claimed{}, err
 	}
-	owner, ok := strings.CutPrefix(row.Value.Affinity, hostPrefix)
-	if !ok || !row.Value.Empty() || c.backend.now().Sub(row.Value.ClaimTime) <= idleAfter {
+	if !idle(row.Value, c.backend.now()) {
 		return claimed{}, errNotOwned
 	}
-	if err := c.release(ctx, AffinityKey{owner, cidr}, row); err != nil {
+	if err := c.release(ctx, keyOf(row.Value), row); err != nil {
 		return claimed{}, err
 	}
 	return c.claim(ctx, node, cidr)
+}
+
+// replace claims a block after it has released the blocks of other nodes that overlap it. It returns errNotOwned if
+// one of them may not be taken over.
+func (c claims) replace(ctx context.Context, node string, cidr netip.Prefix) (claimed, error) {
+	rows, err := c.overlaps.idle(ctx, node, cidr)
+	if err != nil {
+		return claimed{}, err
+	}
+	for _, row := range rows {
+		if err := c.release(ctx, keyOf(row.Value), row); err != nil {
+			return claimed{}, err
+		}
+	}
+	return c.takeOver(ctx, node, cidr)
+}
+
+// idle reports whether nodes may take over a block of another node.
+func idle(b block.Block, now time.Time) bool {
+	return strings.HasPrefix(b.Affinity, hostPrefix) && b.Empty() && now.Sub(b.ClaimTime) > idleAfter
+}
+
+// keyOf returns the key of the affinity of a block that belongs to a node.
+func keyOf(b block.Block) AffinityKey {
+	return AffinityKey{strings.TrimPrefix(b.Affinity, hostPrefix), b.CIDR}
 }
 
 // release releases an affinity whose block was empty when row was read: it marks the affinity, deletes the block, and

@@ -97,6 +97,12 @@ func (f *finder) prepare(ctx context.Context, c candidate) (place, error) {
 	case takeOver:
 		mine, err := f.claims.takeOver(ctx, f.plan.own.node, c.cidr)
 		return f.afterClaim(ctx, c, mine, err)
+	case replaceOthers:
+		mine, err := f.claims.replace(ctx, f.plan.own.node, c.cidr)
+		if err == nil {
+			f.plan.include(c.cidr)
+		}
+		return f.afterClaim(ctx, c, mine, err)
 	default:
 		return place{}, errFull
 	}

@@ -59,8 +59,8 @@ func allocatorMutants() []mutant {
 		},
 		{
 			name: "take over a block that is in use", file: "affinity.go",
-			correct: "if !ok || !row.Value.Empty() || ",
-			wrong:   "if !ok || ",
+			correct: " && b.Empty() && now",
+			wrong:   " && now",
 		},
 		{
 			name: "withdraw without a new revision of the block", file: "withdraw.go",
@@ -107,6 +107,11 @@ func allocatorMutants() []mutant {
 // overlapMutants break the check for overlapping blocks.
 func overlapMutants() []mutant {
 	return []mutant{
+		{
+			name: "release an overlapping block without marking its affinity", file: "affinity.go",
+			correct: "		if err := c.release(ctx, keyOf(row.Value), row); err != nil {\n			return",
+			wrong:   "		if err := remove(ctx, c.backend.store.Blocks(), row.Value.CIDR, row); err != nil {\n			return",
+		},
 		{
 			name: "claim a block without the check", file: "claim.go",
 			correct: "overlap := c.overlaps.check(ctx, affinity.Key.CIDR)",

@@ -41,8 +41,9 @@ func (e *OverlapError) Error() string {
 	case e.Empty && e.Owner == "":
 		return text + " of no node, which has no addresses in use (delete its IPAMBlock; see docs/blocksize.md)"
 	case e.Empty:
-		return fmt.Sprintf("%s of %s, which has no addresses in use (if that node does not exist, delete the IPAMBlock "+
-			"and the BlockAffinity of the block; otherwise drain the node first; see docs/blocksize.md)", text, e.Owner)
+		return fmt.Sprintf("%s of %s, which has no addresses in use (retry, as an ADD takes it over a minute after it was "+
+			"claimed; or, if that node does not exist, delete the IPAMBlock and the BlockAffinity of the block; "+
+			"see docs/blocksize.md)", text, e.Owner)
 	}
 	return fmt.Sprintf("%s of %s (delete the pods of blocks whose size is not the blockSize of their pool; "+
 		"see docs/blocksize.md)", text, ownerName(e.Owner))
@@ -98,6 +99,33 @@ func (o overlaps) checkPart(ctx context.Context, cidr, part netip.Prefix) error 
 		return nil
 	}
 	return found
+}
+
+// idle returns the blocks that overlap a block, or errNotOwned if the node may not take all of them over.
+func (o overlaps) idle(ctx context.Context, node string, cidr netip.Prefix) ([]Row[block.Block], error) {
+	others, err := o.backend.store.BlocksOverlapping(ctx, cidr)
+	if err != nil {
+		return nil, fmt.Errorf("look for blocks that overlap %s: %w", cidr, err)
+	}
+	var rows []Row[block.Block]
+	for _, other := range others {
+		if other == cidr {
+			continue
+		}
+		row, err := get(ctx, o.backend.store.Blocks(), other)
+		switch {
+		case errors.Is(err, ErrNotFound):
+			continue
+		case errors.Is(err, ErrMalformed):
+			return nil, errNotOwned
+		case err != nil:
+			return nil, err
+		case row.Value.Affinity == hostAffinity(node) || !idle(row.Value, o.backend.now()):
+			return nil, errNotOwned
+		}
+		rows = append(rows, row)
+	}
+	return rows, nil
 }
 
 // add adds a block that was read, or the error that says why it is malformed.

@@ -39,6 +39,8 @@ const (
 	claimFree
 	// takeOver: claim an empty block of another node.
 	takeOver
+	// replaceOthers: release the empty blocks of other nodes that overlap the block, and claim it.
+	replaceOthers
 	// lookFurther: nothing can be done. The pool has blocks that were not read, because the search has reached its
 	// bound.
 	lookFurther

@@ -82,6 +82,12 @@ func (r prediction) prepare(ctx context.Context, c candidate) error {
 		return r.repair(ctx, c)
 	case claimFree, takeOver:
 		return r.plan.overlaps.check(ctx, c.cidr)
+	case replaceOthers:
+		_, err := r.plan.overlaps.idle(ctx, r.plan.own.node, c.cidr)
+		if errors.Is(err, errNotOwned) {
+			return errFull
+		}
+		return err
 	default:
 		return nil
 	}

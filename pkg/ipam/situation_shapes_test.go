@@ -2,6 +2,14 @@
 
 package ipam_test
 
+import (
+	"net/netip"
+	"testing"
+
+	"calico-cni/pkg/ipam/memstore"
+	"calico-cni/pkg/ipam/pool"
+)
+
 // containers are situations in which the ADDs and DELs of one container overlap.
 func containers() map[string]situation {
 	return map[string]situation{
@@ -93,6 +101,17 @@ func shapes() map[string]situation {
 			on("a", "assign x 10.0.0.1"),
 			on("b", "assign y inner"),
 			on("c", "assign z v4", "release z")).random(),
+		"empty blocks of another size are taken over": actors(idleOfOldSize(31, 30),
+			on("b", "assign y"),
+			on("a", "assign x", "release x")),
+		"larger empty blocks are taken over": actors(idleOfOldSize(30, 31),
+			on("b", "assign y", "release y"),
+			on("a", "assign x"),
+			on("c", "assign z", "release z")).random(),
+		"empty blocks of another size are taken over, writes fail": actors(idleOfOldSize(31, 30),
+			on("b", "assign y", "release y"),
+			on("a", "assign x", "release x"),
+			on("c", "assign z")).withFaults(twice, lost, late, refused).random(),
 		"larger blocks, writes fail": actors(with(pools(v4), "old"),
 			on("a", "release old", "assign x"),
 			on("operator", "resize 30"),
@@ -100,5 +119,19 @@ func shapes() map[string]situation {
 		"larger blocks, the store is restored": actors(with(pools(v4), "old"),
 			on("a", "release old", "assign x"),
 			on("operator", "resize 30", "restore"), on("b", "assign y", "release y")).random(),
+	}
+}
+
+// idleOfOldSize prepares a pool of which node b has all blocks, empty, in the size that the pool had before.
+func idleOfOldSize(old, blockSize int) func(testing.TB, *memstore.Store) {
+	return func(t testing.TB, s *memstore.Store) {
+		s.IPPools = []pool.Pool{ofPool("v4", "10.0.0.0/30", old)}
+		s.Settings.StrictAffinity = true
+		for addr, n := netip.MustParseAddr("10.0.0.0"), 0; n < 4; addr, n = addr.Next(), n+1 {
+			if n%(1<<(32-old)) == 0 {
+				put(t, s, "b", netip.PrefixFrom(addr, old).String(), 0)
+			}
+		}
+		s.IPPools[0].BlockSize = blockSize
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/pool"
 )
 
@@ -48,7 +49,8 @@ func newWalk(p *plan, w Want, in pool.Pool, limit string) *walk {
 	return &walk{plan: p, want: w, pool: in, limit: limit, seen: map[netip.Prefix]bool{}, malformed: map[netip.Prefix]error{}}
 }
 
-// candidates yields the pool's free blocks, and then empty blocks of other nodes.
+// candidates yields the pool's free blocks, then empty blocks of other nodes, and then blocks that blocks of other sizes
+// overlap.
 func (k *walk) candidates(ctx context.Context) candidates {
 	return func(yield func(candidate, error) bool) {
 		for again := true; again; {
@@ -75,7 +77,32 @@ func (k *walk) candidates(ctx context.Context) candidates {
 				return
 			}
 		}
+		for _, cidr := range k.overlapped() {
+			if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: replaceOthers}, nil) {
+				return
+			}
+		}
 	}
+}
+
+// overlapped returns blocks of the pool that blocks of other sizes overlap, one for each of these, maxKept at most.
+func (k *walk) overlapped() (cidrs []netip.Prefix) {
+	inner := k.pool.Inner(k.plan.pools.pools)
+	for _, other := range k.others {
+		cidr := k.pool.Block(other.Addr())
+		if !k.pool.CIDR.Contains(other.Addr()) {
+			cidr = k.pool.Block(k.pool.CIDR.Addr())
+		}
+		fresh := Row[block.Block]{Value: block.New(cidr, hostAffinity(k.plan.own.node), k.plan.backend.now())}
+		usable := k.plan.picker.room(place{want: k.want, cidr: cidr, row: fresh}) == nil
+		if !usable || slices.Contains(cidrs, cidr) || slices.ContainsFunc(inner, cidr.Overlaps) {
+			continue
+		}
+		if cidrs = append(cidrs, cidr); len(cidrs) == maxKept {
+			break
+		}
+	}
+	return cidrs
 }
 
 func (k *walk) mayClaim() bool { return k.limit == "" }
@@ -174,8 +201,7 @@ func (k *walk) note(cidr netip.Prefix, read readResult) {
 		return
 	}
 	k.free += k.plan.unavailable.add(b, k.plan.picker.reserved)
-	idle := b.Affinity != "" && b.Empty() && k.plan.backend.now().Sub(b.ClaimTime) > idleAfter
-	if idle && len(k.idle) < maxKept {
+	if idle(b, k.plan.backend.now()) && len(k.idle) < maxKept {
 		k.idle = append(k.idle, cidr)
 	}
 	at := place{want: k.want, cidr: cidr, row: read.row}
