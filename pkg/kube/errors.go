@@ -44,6 +44,7 @@ var (
 // explain adds a sentinel error, the name of the request and a remedy to the error of a request.
 func (c *Client) explain(ctx context.Context, r request, err error) error {
 	var answer *answerError
+	var proxy *proxyError
 	switch {
 	case errors.As(err, &answer):
 		return c.refused(r, answer)
@@ -53,6 +54,8 @@ func (c *Client) explain(ctx context.Context, r request, err error) error {
 		return fmt.Errorf("%s: %w: %w%s", r.what, ErrNotServed, errRedirect, c.anotherServer())
 	case errors.Is(err, errRateLimited):
 		return fmt.Errorf("%s: %w: %w%s; raise both", r.what, ErrUnavailable, errRateLimited, c.limit)
+	case errors.As(err, &proxy):
+		return fmt.Errorf("%s: %w: %w", r.what, ErrUnavailable, proxy)
 	case errors.Is(err, errRun):
 		return fmt.Errorf("%s: %w: %w", r.what, ErrUnavailable, err)
 	case ctx.Err() != nil:

@@ -226,6 +226,13 @@ func serverRows() []row {
 				return asked(t, "https://192.0.2.1", ", proxy-url: 'http://127.0.0.1:1'")
 			}, code: 11, says: "no connection to the proxy: no connection to 127.0.0.1:1: connection refused", remedy: "see proxy-url in the kubeconfig", kinds: []error{kube.ErrUnavailable},
 		},
+		{
+			cause: "proxy that is a web server", by: func(t *testing.T) outcome {
+				s := httptest.NewServer(http.NotFoundHandler())
+				t.Cleanup(s.Close)
+				return asked(t, "https://192.0.2.1", ", proxy-url: '"+strings.Replace(s.URL, "http://", "http://u:"+secret+"@", 1)+"'")
+			}, code: 11, says: `refuses the connection to the API server with "404 Not Found"`, remedy: "correct proxy-url in the kubeconfig", not: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+		},
 		{cause: "internal error of the server", by: answering(status(500, "InternalError", "boom")), code: 11, says: "boom", remedy: "see whether the API server", kinds: []error{kube.ErrUnavailable}},
 		{
 			cause: "login page", by: answering(func(w http.ResponseWriter, _ *http.Request) {
