@@ -258,7 +258,7 @@ func serverRows() []row {
 		},
 		{
 			cause: "password refused", by: refusing("admin.conf", clientcmdapi.AuthInfo{Username: "u", Password: secret}),
-			code: 101, says: "its user name or password is wrong", remedy: "set a token or a client certificate", not: "no ClusterRole", kinds: []error{kube.ErrForbidden},
+			code: 11, says: "its user name or password is wrong", remedy: "set a token or a client certificate", not: "no ClusterRole", kinds: refused,
 		},
 		{
 			cause: "credential plugin refused", by: func(t *testing.T) outcome {
@@ -276,6 +276,13 @@ func serverRows() []row {
 				must(t, s.WriteKubeconfig(t.Context(), file, "default", "powerless"))
 				return configured("kubernetes.kubeconfig", file)(t)
 			}, code: 101, says: "cannot", remedy: "no ClusterRole grants this right", kinds: []error{kube.ErrForbidden},
+		},
+		{
+			cause: "path of the server refused", by: func(t *testing.T) outcome {
+				s := httptest.NewServer(status(403, "Forbidden", "no"))
+				t.Cleanup(s.Close)
+				return asked(t, s.URL+"/k8s/clusters/x", "")
+			}, code: 101, says: "no ClusterRole grants this right", remedy: "the path /k8s/clusters/x in the server of", kinds: []error{kube.ErrForbidden},
 		},
 		{
 			cause: "namespace missing", by: func(t *testing.T) outcome {
