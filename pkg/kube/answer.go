@@ -133,6 +133,9 @@ func (s *status) class(code int, of subject) error {
 		if strings.Contains(s.Message, definitionTerminating) {
 			return ErrNotServed
 		}
+		if strings.Contains(s.Message, anonymous) {
+			return ErrUnauthorized
+		}
 		return ErrForbidden
 	case http.StatusConflict:
 		if s.Reason == "AlreadyExists" {
@@ -152,6 +155,10 @@ func (s *status) class(code int, of subject) error {
 // definitionTerminating is part of the API server's message when it rejects the creation of an object while its
 // CustomResourceDefinition is being deleted. This is not a missing permission.
 const definitionTerminating = "custom resource definition is terminating"
+
+// anonymous is part of the message about a request whose credentials the API server ignores, as it does with passwords.
+// Other credentials help, not a permission.
+const anonymous = `User "system:anonymous"`
 
 // absent reports whether the Status says that the object of the request does not exist. A Status about a resource that
 // is not served has the same reason but no name. One about a missing namespace has another name.

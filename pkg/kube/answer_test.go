@@ -85,6 +85,11 @@ func TestClassifyResponses(t *testing.T) {
 		{403, jsonType, statusBody("Forbidden", aboutN), ErrForbidden, "ClusterRole", ""},
 		{
 			403, jsonType, strings.Replace(statusBody("Forbidden", aboutN), "the message",
+				`User \"system:anonymous\" cannot get`, 1),
+			ErrUnauthorized, "does not accept kubeconfig", "ClusterRole",
+		},
+		{
+			403, jsonType, strings.Replace(statusBody("Forbidden", aboutN), "the message",
 				"create not allowed while "+definitionTerminating, 1),
 			ErrNotServed, definitionTerminating, "ClusterRole",
 		},

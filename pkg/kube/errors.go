@@ -46,6 +46,7 @@ var (
 // explain adds a sentinel error, the name of the request and a remedy to the error of a request.
 func (c *Client) explain(ctx context.Context, r request, err error) error {
 	var answer *answerError
+	var proxy *proxyError
 	switch {
 	case errors.As(err, &answer):
 		return c.refused(r, answer)
@@ -55,8 +56,10 @@ func (c *Client) explain(ctx context.Context, r request, err error) error {
 		return fmt.Errorf("%s: %w: %w%s", r.what, ErrNotServed, errRedirect, c.anotherServer())
 	case errors.Is(err, errRateLimited):
 		return fmt.Errorf("%s: %w: %w%s; raise both", r.what, ErrUnavailable, errRateLimited, c.limit)
+	case errors.As(err, &proxy):
+		return fmt.Errorf("%s: %w: %w", r.what, ErrUnavailable, proxy)
 	case errors.Is(err, errRun):
-		return fmt.Errorf("%s: %w: %w", r.what, ErrUnavailable, err)
+		return fmt.Errorf("%s: %w", r.what, &runError{err})
 	case ctx.Err() != nil:
 		return c.unavailable(r.what, fmt.Errorf("no answer in time: %w", deadline.Cause(ctx)))
 	}
@@ -74,14 +77,10 @@ func (c *Client) refused(r request, answer *answerError) error {
 	switch {
 	case errors.Is(answer.class, ErrUnauthorized):
 		reason, remedy := c.refusal()
-		return fmt.Errorf("%s: %w: the API server does not accept %s: %s; %s",
-			r.what, ErrUnauthorized, c.source, reason, remedy)
-	case errors.Is(answer.class, ErrForbidden) && strings.Contains(answer.message, anonymous):
-		reason, remedy := c.refusal()
-		return fail(fmt.Sprintf("; the API server does not know the credentials of %s: %s; %s", c.source, reason,
-			remedy))
+		return fmt.Errorf("%s: %w: the API server does not accept %s: %s; %s%s",
+			r.what, ErrUnauthorized, c.source, reason, remedy, c.wrongPath())
 	case errors.Is(answer.class, ErrForbidden):
-		return fail("; no ClusterRole grants this right to the user of " + c.source)
+		return fail("; no ClusterRole grants this right to the user of " + c.source + c.wrongPath())
 	case errors.Is(answer.class, ErrConflict) && answer.another:
 		return fmt.Errorf("%s: %w: it is another object of that name: %w", r.what, ErrConflict, answer)
 	case errors.Is(answer.class, ErrRefused):
@@ -95,8 +94,13 @@ func (c *Client) refused(r request, answer *answerError) error {
 	return fail("")
 }
 
-// anonymous appears in the message about a request whose credentials the API server ignores, as it does with passwords.
-const anonymous = `User "system:anonymous"`
+// wrongPath names another possible cause of a refusal: the path in the URL of the server.
+func (c *Client) wrongPath() string {
+	if strings.Trim(c.server.Path, "/") == "" {
+		return ""
+	}
+	return fmt.Sprintf("; or the path %s in the server of %s is wrong", c.server.Path, c.source)
+}
 
 // notServed returns the remedy for a response that is not from the API.
 func (c *Client) notServed(of subject, answer *answerError) string {

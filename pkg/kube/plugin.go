@@ -4,6 +4,7 @@ package kube
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"calico-cni/internal/deadline"
@@ -42,7 +44,15 @@ type plugin struct {
 	// got is the last printed credential; refused says that the server rejected it.
 	got     *credential
 	refused bool
+	// runs counts the runs; failed is the error of the last one.
+	runs   atomic.Int64
+	failed error
+	// patience bounds one run; 0 means pluginPatience.
+	patience time.Duration
 }
+
+// pluginPatience bounds a run of the program. It is shorter than requestTimeout, so that the error names the program.
+const pluginPatience = 10 * time.Second
 
 // credential is the output of a plugin.
 type credential struct {
@@ -76,6 +86,12 @@ const configExtension = "client.authentication.k8s.io/exec"
 
 // errRun: a plugin fails or prints an invalid credential.
 var errRun = errors.New("run the credential plugin (exec) of the kubeconfig")
+
+// runError is an errRun as ErrUnavailable: a retry may help. Its text does not blame the API server.
+type runError struct{ cause error }
+
+func (e *runError) Error() string   { return e.cause.Error() }
+func (e *runError) Unwrap() []error { return []error{e.cause, ErrUnavailable} }
 
 // check validates the configuration of the plugin. In version v1beta1 interactiveMode has a default.
 func (p *plugin) check() error {
@@ -114,14 +130,20 @@ func (p *plugin) last() *credential {
 // credential returns the last credential of the plugin. It runs the plugin if there is none or if the server rejected
 // it.
 func (p *plugin) credential(ctx context.Context) (*credential, error) {
+	before := p.runs.Load()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.got != nil && !p.refused {
 		return p.got, nil
 	}
+	if p.runs.Load() != before && p.failed != nil {
+		return nil, p.failed // of the run that this request waited for
+	}
 	got, err := p.run(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errRun, err)
+	p.runs.Add(1)
+	if p.failed = nil; err != nil {
+		p.failed = fmt.Errorf("%w: %w", errRun, err)
+		return nil, p.failed
 	}
 	p.got, p.refused = &got, false
 	return p.got, nil
@@ -140,6 +162,10 @@ func (p *plugin) run(ctx context.Context) (credential, error) {
 	if err != nil {
 		return credential{}, errors.New("its cluster cannot be encoded")
 	}
+	patience := cmp.Or(p.patience, pluginPatience)
+	command := ctx
+	ctx, cancel := deadline.Within(ctx, patience, "the credential plugin")
+	defer cancel()
 	cmd := exec.CommandContext(ctx, p.Command, p.Args...)
 	cmd.WaitDelay = time.Second
 	cmd.Env = cmd.Environ()
@@ -158,6 +184,9 @@ func (p *plugin) run(ctx context.Context) (credential, error) {
 		if got, err = p.decode(out.buffer.Bytes()); err == nil {
 			return got, nil
 		}
+	case ctx.Err() != nil && command.Err() == nil:
+		return credential{}, fmt.Errorf("%s: it does not end within %s; run it on this node without a terminal, and see "+
+			"whether it waits for input or for the network", p.name(), patience)
 	case ctx.Err() != nil:
 		err = fmt.Errorf("it does not end in time: %w", deadline.Cause(ctx))
 	case cmd.Process == nil:

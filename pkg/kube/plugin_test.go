@@ -209,6 +209,17 @@ func TestCredentialPluginEndsWithContext(t *testing.T) {
 	says(t, err, "credential plugin", "it does not end in time")
 }
 
+func TestCredentialPluginThatHangsIsStopped(t *testing.T) {
+	s := listen(t, func(http.ResponseWriter, *http.Request) { t.Error("a request without credentials") })
+	c := plugged(t, trusting(s), "v1", "exec sleep 1000000", "")
+	c.identity.plugin.patience = 50 * time.Millisecond
+	err := c.Ping(t.Context())
+	if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), ErrUnavailable.Error()) {
+		t.Fatalf("Ping = %v, want ErrUnavailable without blame of the API server", err)
+	}
+	says(t, err, "credential plugin", "it does not end within 50ms", "whether it waits for input")
+}
+
 func TestCredentialPluginIsNotUsedWithOtherCredentials(t *testing.T) {
 	s := listen(t, func(http.ResponseWriter, *http.Request) {})
 	cert, key := certificate(t, "someone")

@@ -3,6 +3,7 @@
 package kube
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -97,7 +98,24 @@ func newTransport(c cluster, server *url.URL, id *identity) (*transport, error) 
 		DisableCompression:  c.DisableCompression,
 		Proxy:               proxy,
 	}
+	t.negotiated.OnProxyConnectResponse, t.http1.OnProxyConnectResponse = connected, connected
 	return t, nil
+}
+
+// proxyError is the answer of a proxy that opens no connection to the API server.
+type proxyError struct{ proxy, status string }
+
+func (e *proxyError) Error() string {
+	return fmt.Sprintf("the proxy %s refuses the connection to the API server with %q; see whether it is an HTTP proxy "+
+		"that permits CONNECT, and correct proxy-url in the kubeconfig, or HTTPS_PROXY and NO_PROXY", e.proxy, e.status)
+}
+
+// connected checks the answer of a proxy to CONNECT.
+func connected(_ context.Context, proxy *url.URL, _ *http.Request, answer *http.Response) error {
+	if answer.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &proxyError{proxy: proxy.Scheme + "://" + proxy.Host, status: answer.Status}
 }
 
 func negotiated(s tls.ConnectionState) protocol {

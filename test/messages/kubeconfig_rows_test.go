@@ -116,7 +116,7 @@ func kubeconfigRows() []row {
 				path := write(t, "#!/bin/sh\necho "+secret+" >&2; exit 3\n")
 				must(t, os.Chmod(path, 0o700))
 				return with(fmt.Sprintf("token: %q", secret), "exec: {apiVersion: client.authentication.k8s.io/v1, command: "+path+", interactiveMode: Never}")(t)
-			}, code: 11, says: "it exits with code 3", remedy: "see what it prints when it is run on this node", kinds: []error{kube.ErrUnavailable},
+			}, code: 11, says: "it exits with code 3", remedy: "see what it prints when it is run on this node", not: "API server unavailable", kinds: []error{kube.ErrUnavailable},
 		},
 		{
 			cause: "not in a pod", by: func(t *testing.T) outcome {

@@ -228,6 +228,13 @@ func serverRows() []row {
 				return asked(t, "https://192.0.2.1", ", proxy-url: 'http://127.0.0.1:1'")
 			}, code: 11, says: "no connection to the proxy: no connection to 127.0.0.1:1: connection refused", remedy: "see proxy-url in the kubeconfig", kinds: []error{kube.ErrUnavailable},
 		},
+		{
+			cause: "proxy that is a web server", by: func(t *testing.T) outcome {
+				s := httptest.NewServer(http.NotFoundHandler())
+				t.Cleanup(s.Close)
+				return asked(t, "https://192.0.2.1", ", proxy-url: '"+strings.Replace(s.URL, "http://", "http://u:"+secret+"@", 1)+"'")
+			}, code: 11, says: `refuses the connection to the API server with "404 Not Found"`, remedy: "correct proxy-url in the kubeconfig", not: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+		},
 		{cause: "internal error of the server", by: answering(status(500, "InternalError", "boom")), code: 11, says: "boom", remedy: "see whether the API server", kinds: []error{kube.ErrUnavailable}},
 		{
 			cause: "login page", by: answering(func(w http.ResponseWriter, _ *http.Request) {
@@ -253,7 +260,7 @@ func serverRows() []row {
 		},
 		{
 			cause: "password refused", by: refusing("admin.conf", clientcmdapi.AuthInfo{Username: "u", Password: secret}),
-			code: 101, says: "its user name or password is wrong", remedy: "set a token or a client certificate", not: "no ClusterRole", kinds: []error{kube.ErrForbidden},
+			code: 11, says: "its user name or password is wrong", remedy: "set a token or a client certificate", not: "no ClusterRole", kinds: refused,
 		},
 		{
 			cause: "credential plugin refused", by: func(t *testing.T) outcome {
@@ -271,6 +278,13 @@ func serverRows() []row {
 				must(t, s.WriteKubeconfig(t.Context(), file, "default", "powerless"))
 				return configured("kubernetes.kubeconfig", file)(t)
 			}, code: 101, says: "cannot", remedy: "no ClusterRole grants this right", kinds: []error{kube.ErrForbidden},
+		},
+		{
+			cause: "path of the server refused", by: func(t *testing.T) outcome {
+				s := httptest.NewServer(status(403, "Forbidden", "no"))
+				t.Cleanup(s.Close)
+				return asked(t, s.URL+"/k8s/clusters/x", "")
+			}, code: 101, says: "no ClusterRole grants this right", remedy: "the path /k8s/clusters/x in the server of", kinds: []error{kube.ErrForbidden},
 		},
 		{
 			cause: "namespace missing", by: func(t *testing.T) outcome {
