@@ -52,7 +52,7 @@ func (n *Node) Allocations() Allocations {
 	n.opened.Do(func() { n.store = crdstore.New(client, n.Disk.labelled()) })
 	return Allocations{
 		Store: n.store, Cluster: n.store, LockFile: n.LockFile, borrowed: n.Disk.borrowed(),
-		remembered: n.Disk.remembered(client, n.store), Now: n.Disk.Now, Log: n.Log,
+		cache: n.Disk.blockCache(client, n.store), Now: n.Disk.Now, Log: n.Log,
 	}
 }
 
