@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nodeipam is the IPAM of one node: it allocates and releases addresses, locks the node, caches the node's
 // blocks, keeps records of attachments, queues releases while the API server cannot be reached, and collects leaked
 // allocations.
