@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package adding marks the attachments that ADDs of this host work on. A mark is a file, locked while the ADD runs.
 //
 // A collection of leftovers, which is another process, spares a marked attachment. CNI forbids a runtime to run both at

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package adding_test
 
 import (
@@ -58,7 +60,7 @@ func expect(t *testing.T, when string, marks adding.Marks, want adding.State) {
 	}
 }
 
-func TestAttachmentIsSparedWhileItIsAddedAndAfterTheStart(t *testing.T) {
+func TestSinceCoversRunningAndRecentAdds(t *testing.T) {
 	for _, succeeded := range []bool{true, false} {
 		marks, clock := clocked(t)
 		began := *clock
@@ -104,7 +106,7 @@ func TestStateFollowsTheADD(t *testing.T) {
 	expect(t, "forgotten", marks, adding.None)
 }
 
-func TestTwoADDsAtOnceNeverCountAsSucceeded(t *testing.T) {
+func TestConcurrentAddsNeverCountAsSucceeded(t *testing.T) {
 	marks, _ := clocked(t)
 	first, second := begin(t, marks), begin(t, marks)
 	first(true)
@@ -113,9 +115,9 @@ func TestTwoADDsAtOnceNeverCountAsSucceeded(t *testing.T) {
 	expect(t, "both have ended", marks, adding.Interrupted)
 }
 
-// TestMarksOfOtherVersionsForbidConclusions reads the empty file that the release before left, and what a later one may
+// TestMarksOfOtherVersionsAreUnknown reads the empty file that the release before left, and what a later one may
 // write.
-func TestMarksOfOtherVersionsForbidConclusions(t *testing.T) {
+func TestMarksOfOtherVersionsAreUnknown(t *testing.T) {
 	for name, data := range map[string]string{
 		"before version 1": "", "version 1": "1 succeeded 00000000000000000007 1\n", "torn": "2 succeeded 0000",
 		"version 3": "3 succeeded 00000000000000000007 1 net c eth0\n",

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package adding_test
 
 import (
@@ -116,7 +118,7 @@ func put(t *testing.T, marks adding.Marks, name, data string) {
 	}
 }
 
-func TestEndedAttachmentsAreNamed(t *testing.T) {
+func TestEndedReturnsInterruptedAdds(t *testing.T) {
 	marks, _ := clocked(t)
 	for i, k := range []adding.Key{{"net", "a", "eth0"}, {"net", "a", "net1"}, {"other", "a", "eth0"}, {"net", "b", "eth0"}} {
 		for _, plugin := range []adding.Plugin{adding.Main, adding.IPAM} {

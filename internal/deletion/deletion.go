@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package deletion records on a node which attachments a DEL has released completely, so that a repeated DEL need not
 // ask the API server again.
 //

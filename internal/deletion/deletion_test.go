@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package deletion
 
 import (
@@ -116,9 +118,9 @@ func TestAddInvalidatesRecordsOfRunningDeletions(t *testing.T) {
 	}
 }
 
-// TestAnotherDeletionDoesNotReviveARemovedRecord has an ADD come, and a DEL after it, while an older DEL is still
+// TestOtherDeletionDoesNotRestoreRemovedRecord has an ADD come, and a DEL after it, while an older DEL is still
 // running.
-func TestAnotherDeletionDoesNotReviveARemovedRecord(t *testing.T) {
+func TestOtherDeletionDoesNotRestoreRemovedRecord(t *testing.T) {
 	records, _ := clocked(t)
 	old := open(t, records, key, Main, "a")
 	remove(t, records)

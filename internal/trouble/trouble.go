@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package trouble remembers on a node what the last command met that the next one will meet too: an API server out of
 // reach, pools without an address. STATUS, which is asked every few seconds, tells from that without a request, and
 // asks only while there is something to tell.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package trouble_test
 
 import (
@@ -20,7 +22,7 @@ func store(t *testing.T, dir trouble.Dir, network string, r trouble.Report) {
 	}
 }
 
-func TestReportIsLoadedAsItWasStored(t *testing.T) {
+func TestReportRoundTrip(t *testing.T) {
 	dir := trouble.Dir(filepath.Join(t.TempDir(), "run", "trouble"))
 	if _, ok := dir.Load("net"); ok {
 		t.Error("a report before any was stored")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package invocation is one call of a CNI plugin: what the runtime passes, what the host provides, the log and the
 // client of the API server.
 package invocation

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package ipamplugin is the IPAM plugin, calico-ipam: the verbs of the CNI specification on top of package nodeipam.
 package ipamplugin
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package nodeipam
 
 import (
@@ -33,7 +35,7 @@ func NewAdopter(disk Disk, client *kube.Client, network, node, lockFile string, 
 	return &Adopter{
 		allocations: Allocations{
 			Store: store, Cluster: store, LockFile: lockFile, borrowed: disk.borrowed(),
-			remembered: disk.remembered(client, store), Now: disk.Now, Log: log,
+			cache: disk.blockCache(client, store), Now: disk.Now, Log: log,
 		},
 		network: network, node: node, client: client, deletions: disk.deletions(),
 	}
@@ -45,7 +47,7 @@ func NewAdopter(disk Disk, client *kube.Client, network, node, lockFile string, 
 // or what the store said.
 func (a *Adopter) Claim(ctx context.Context) error {
 	var err error
-	allocator := a.allocations.allocator(a.allocations.remembered)
+	allocator := a.allocations.allocator(a.allocations.cache)
 	if a.view, err = allocator.Gather(ctx, a.allocations.Cluster, a.node, nil); err != nil {
 		return err
 	}
@@ -75,7 +77,7 @@ func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
 				"would share one; "+
 				"make the pool with a blockSize of %d or more", cidr, a.node, pool.ErrInvalid, p.Name, b.Bits(), cidr.Bits())
 		}
-		obstacle, err := a.allocations.allocator(a.allocations.remembered).Claim(ctx, a.node, b)
+		obstacle, err := a.allocations.allocator(a.allocations.cache).Claim(ctx, a.node, b)
 		if err != nil {
 			return err
 		}
@@ -101,7 +103,7 @@ func last(b netip.Prefix) netip.Addr {
 
 // Held returns what the attachment's handle holds, for whichever interface.
 func (a *Adopter) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error) {
-	held, err := a.allocations.allocator(a.allocations.remembered).HeldByHandle(ctx, id.HandleID(a.network))
+	held, err := a.allocations.allocator(a.allocations.cache).HeldByHandle(ctx, id.HandleID(a.network))
 	var addrs []netip.Addr
 	for _, h := range held {
 		addrs = append(addrs, h.Addr)

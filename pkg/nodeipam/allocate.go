@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package nodeipam
 
 import (
@@ -22,7 +24,7 @@ import (
 // ReleaseSuffix makes the name of the releases' lock file from that of the assignments'.
 const ReleaseSuffix = ".release"
 
-// How long a command waits for the lock of the node.
+// How long a caller waits for the lock of the node.
 const (
 	assignPatience  = 30 * time.Second
 	releasePatience = 5 * time.Second
@@ -34,55 +36,56 @@ const (
 type Allocations struct {
 	Store   ipam.Store
 	Cluster ipam.Cluster
-	// LockFile serialises the assignments of the node, and a file beside it the releases: a DEL need not wait for ADDs.
+	// LockFile serialises the assignments of the node. A file beside it serialises the releases, so that a DEL does not
+	// wait for ADDs.
 	LockFile string
 	borrowed borrowed
-	// remembered is what the host's nodes remember of their blocks.
-	remembered remembered
-	Now        func() time.Time
-	Log        *slog.Logger
+	// cache has the blocks of the host's nodes.
+	cache blockCache
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
-// Request is what one attachment wants.
+// Request is the request of one attachment.
 type Request struct {
 	// Network is the name of the network, Node the node's.
 	Network, Node string
 	ID            workload.ID
-	// IPv4 and IPv6 say which families are wanted.
+	// IPv4 and IPv6 are the requests for each family.
 	IPv4, IPv6 Family
 	// NamespaceLabels are those of the pod's namespace.
 	NamespaceLabels map[string]string
-	// Another asks for more than the attachment holds already; else that is given again.
+	// Another requests additional addresses; else the attachment gets those that it holds already.
 	Another bool
-	// NamesInterface has the allocation name its interface also when that is the usual one.
+	// NamesInterface stores the name of the interface with the allocation even if it is eth0.
 	NamesInterface bool
 }
 
-// Family is what is wanted of one address family.
+// Family is the request for one address family.
 type Family struct {
 	Wanted bool
 	// Pools are names or CIDRs; empty leaves the choice to the selectors.
 	Pools []string
-	// Addr is the very address wanted, if any.
+	// Addr is the specific address requested, if any.
 	Addr netip.Addr
 }
 
-// Gather reads what an assignment like the usual one has to know beforehand, in one parallel round.
+// Gather reads what an assignment of the usual request needs, in one parallel round.
 func (a Allocations) Gather(ctx context.Context, usual Request) (ipam.View, error) {
-	memory := a.memory(usual.Node)
-	return a.allocator(memory).Gather(ctx, a.Cluster, usual.Node, memory.forAll(usual.wants()))
+	cache := a.cacheOf(usual.Node)
+	return a.allocator(cache).Gather(ctx, a.Cluster, usual.Node, cache.forAll(usual.wants()))
 }
 
-// Grant is what an assignment gave.
+// Grant is the result of an assignment.
 type Grant struct {
 	// Assigned has the addresses, IPv4 first.
 	Assigned []ipam.Assigned
-	// Requested has those addresses that were asked for by name.
+	// Requested has those addresses that were specifically requested.
 	Requested []netip.Addr
 	request   ipam.Request
 }
 
-// Assign gives the attachment its addresses, all or none.
+// Assign allocates the addresses of the attachment, all or none.
 func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Grant, error) {
 	wants := r.wants()
 	if len(wants) == 0 {
@@ -105,8 +108,8 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 			g.Requested = append(g.Requested, w.Addr)
 		}
 	}
-	memory := a.memory(r.Node)
-	allocator := a.allocator(memory)
+	cache := a.cacheOf(r.Node)
+	allocator := a.allocator(cache)
 	unlock := func() {}
 	defer func() { unlock() }()
 	allocator.LockNode = func(ctx context.Context) (waited bool) {
@@ -115,11 +118,11 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	}
 	var err error
 	g.Assigned, err = allocator.Assign(ctx, view, g.request)
-	a.remember(memory, g.Assigned)
+	a.remember(cache, g.Assigned)
 	return g, err
 }
 
-// again reports whether a holding of the handle is what an earlier run of the same request was given.
+// again reports whether a holding of the handle is the result of an earlier run of the same request.
 func (r Request) again(owner map[string]string) bool {
 	if node := owner["node"]; node != "" && node != r.Node {
 		// Containers on two nodes may have one ID: cnitool makes it from the path of the network namespace.
@@ -142,11 +145,11 @@ func (r Request) wants() (wants []ipam.Want) {
 	return wants
 }
 
-// remember notes where the node found room, for its next ADD, and what it borrowed, for a later collection: a DEL finds
-// that by its handle.
-func (a Allocations) remember(memory remembered, assigned []ipam.Assigned) {
+// remember stores which block has room, for the next ADD of the node, and which blocks of other nodes it borrows from,
+// for GC. A DEL finds the latter by its handle.
+func (a Allocations) remember(cache blockCache, assigned []ipam.Assigned) {
 	if len(assigned) > 0 {
-		memory.update(assigned)
+		cache.update(assigned)
 	}
 	for _, got := range assigned {
 		if !got.Borrowed {
@@ -158,32 +161,32 @@ func (a Allocations) remember(memory remembered, assigned []ipam.Assigned) {
 	}
 }
 
-// Last reports whether the block of some address has nothing more to give, or is another node's.
+// Last reports whether the block of some address is full, or belongs to another node.
 func (g Grant) Last() bool {
 	return slices.ContainsFunc(g.Assigned, func(a ipam.Assigned) bool { return a.Last || a.Borrowed })
 }
 
-// Withdraw takes a grant back, when what it was for has failed.
+// Withdraw releases a grant after the ADD has failed.
 func (a Allocations) Withdraw(ctx context.Context, g Grant) error {
-	return a.allocator(a.remembered).Withdraw(ctx, g.request, g.Assigned)
+	return a.allocator(a.cache).Withdraw(ctx, g.request, g.Assigned)
 }
 
-// memory is what a node remembers of its blocks.
-func (a Allocations) memory(node string) remembered {
-	r := a.remembered
+// cacheOf returns the block cache of a node.
+func (a Allocations) cacheOf(node string) blockCache {
+	r := a.cache
 	r.node = node
 	return r
 }
 
-func (a Allocations) allocator(memory remembered) *ipam.Allocator {
+func (a Allocations) allocator(cache blockCache) *ipam.Allocator {
 	allocator := &ipam.Allocator{Store: a.Store, Now: a.Now, Wait: ipam.Backoff(ipam.Sleep, rand.Int64N)}
-	if memory.blocks != nil {
-		allocator.Cache = memory
+	if cache.blocks != nil {
+		allocator.Cache = cache
 	}
 	return allocator
 }
 
-// ErrNoFamily says that the configuration asks for no address at all.
+// ErrNoFamily says that the configuration requests no address.
 var ErrNoFamily = errors.New("neither an IPv4 nor an IPv6 address is wanted; set ipam.assign_ipv4 or " +
 	"ipam.assign_ipv6 to \"true\"")
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package nodeipam
 
 import (
@@ -18,7 +20,7 @@ var ErrNotHeld = errors.New("address is not allocated to the attachment")
 // Check returns an error that wraps ErrNotHeld, and names each address, unless the attachment holds all of them.
 func (a Allocations) Check(ctx context.Context, network string, id workload.ID, addrs []netip.Addr) error {
 	handle := id.HandleID(network)
-	held, err := a.allocator(a.remembered).HeldByHandle(ctx, handle)
+	held, err := a.allocator(a.cache).HeldByHandle(ctx, handle)
 	if err != nil {
 		return err
 	}

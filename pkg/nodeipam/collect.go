@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package nodeipam
 
 import (
@@ -71,12 +73,12 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	for _, l := range lenders {
 		lent = append(lent, l.cidr)
 	}
-	held, err := a.allocator(a.remembered).HeldByNode(ctx, node, lent)
+	held, err := a.allocator(a.cache).HeldByNode(ctx, node, lent)
 	errs = append(errs, err)
 	spared = spared.knowing(held)
 	var freed []netip.Addr
 	for handle, leftovers := range leftoversIn(held, node, spared) {
-		addrs, err := a.allocator(a.remembered).ReleaseHeld(ctx, handle, leftovers, func(owner map[string]string) bool {
+		addrs, err := a.allocator(a.cache).ReleaseHeld(ctx, handle, leftovers, func(owner map[string]string) bool {
 			return spared.leftover(handle, owner, node)
 		}, config.Cooldown)
 		freed, errs = append(freed, addrs...), append(errs, err)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package nodeipam
 
 import (
@@ -48,6 +50,6 @@ func (d Disk) pace() *pending.Pace {
 
 func (d Disk) borrowed() borrowed { return borrowed(filepath.Join(d.Keep, "borrowed")) }
 
-func (d Disk) remembered(client *kube.Client, blocks blockCodec) remembered {
-	return remembered{dir: filepath.Join(d.State, "blocks"), cluster: client.Host(), blocks: blocks, boot: d.Boot}
+func (d Disk) blockCache(client *kube.Client, blocks blockCodec) blockCache {
+	return blockCache{dir: filepath.Join(d.State, "blocks"), cluster: client.Host(), blocks: blocks, boot: d.Boot}
 }

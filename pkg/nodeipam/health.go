@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package nodeipam
 
 import (
@@ -133,7 +135,7 @@ func (h Health) ask(ctx context.Context, node string, report trouble.Report) err
 
 // Room returns nil if the request can get its addresses now, and else the cause. It writes nothing.
 func (a Allocations) Room(ctx context.Context, view ipam.View, r Request) error {
-	return a.allocator(a.memory(r.Node)).Room(ctx, view, ipam.Request{
+	return a.allocator(a.cacheOf(r.Node)).Room(ctx, view, ipam.Request{
 		Node: r.Node, NamespaceLabels: r.NamespaceLabels, Wants: r.wants(),
 	})
 }

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package nodeipam is the IPAM of one node: it allocates and releases addresses, locks the node, caches the node's
 // blocks, keeps records of attachments, queues releases while the API server cannot be reached, and collects leaked
 // allocations.
@@ -52,7 +54,7 @@ func (n *Node) Allocations() Allocations {
 	n.opened.Do(func() { n.store = crdstore.New(client, n.Disk.labelled()) })
 	return Allocations{
 		Store: n.store, Cluster: n.store, LockFile: n.LockFile, borrowed: n.Disk.borrowed(),
-		remembered: n.Disk.remembered(client, n.store), Now: n.Disk.Now, Log: n.Log,
+		cache: n.Disk.blockCache(client, n.store), Now: n.Disk.Now, Log: n.Log,
 	}
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package nodeipam
 
 import (
@@ -74,7 +76,7 @@ func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID)
 
 // holder looks up a handle, and where there is none, the one of old versions, if there may be one.
 func (a Allocations) holder(ctx context.Context, h *Holdings, own, legacy string) (err error) {
-	allocator := a.allocator(a.remembered)
+	allocator := a.allocator(a.cache)
 	h.handle = own
 	h.holder, err = allocator.Lookup(ctx, own)
 	if err != nil || h.holder.Found() || legacy == "" || legacy == own {
@@ -119,7 +121,7 @@ func (a Allocations) Release(ctx context.Context, h Holdings, e Evidence) (Freed
 	}
 	unlock, _ := a.lock(ctx, a.LockFile+ReleaseSuffix, releasePatience)
 	defer unlock()
-	allocator := a.allocator(a.remembered)
+	allocator := a.allocator(a.cache)
 	released, err := allocator.Release(ctx, h.holder, h.meant(e), h.config.Cooldown)
 	// Housekeeping, for which no DEL waits.
 	if err := allocator.ReleaseUnselected(ctx, a.Cluster, released.Emptied); err != nil {
@@ -135,7 +137,7 @@ func (a Allocations) Release(ctx context.Context, h Holdings, e Evidence) (Freed
 // releaseUnnamed gives back addresses of an interface that is not the usual one, and whose holdings do not name it:
 // Calico names no interface.
 func (a Allocations) releaseUnnamed(ctx context.Context, h Holdings, e Evidence) (freed Freed, err error) {
-	allocator := a.allocator(a.remembered)
+	allocator := a.allocator(a.cache)
 	held, err := allocator.HeldByHandle(ctx, h.handle)
 	if err != nil {
 		return freed, err
@@ -188,7 +190,7 @@ func (a Allocations) Left(ctx context.Context, h Holdings, e Evidence) (addrs []
 	if h.None() || h.legacy || e.Released {
 		return nil, nil
 	}
-	held, err := a.allocator(a.remembered).HeldByHandle(ctx, h.handle)
+	held, err := a.allocator(a.cache).HeldByHandle(ctx, h.handle)
 	for _, x := range held {
 		named := x.Owner[ownerInterface]
 		if (named == "" || named == h.id.IfName) && (len(e.Addrs) == 0 || slices.Contains(e.Addrs, x.Addr)) {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package nodeipam
 
 import (
@@ -223,8 +225,8 @@ func TestQueuedReleaseDoesNotDependOnTheClock(t *testing.T) {
 	}
 }
 
-// TestQueuedReleaseThatLeavesSomethingIsKept has containers of one ID on two nodes, as cnitool makes them.
-func TestQueuedReleaseThatLeavesSomethingIsKept(t *testing.T) {
+// TestQueuedReleaseWithHeldAddressesIsKept has containers of one ID on two nodes, as cnitool makes them.
+func TestQueuedReleaseWithHeldAddressesIsKept(t *testing.T) {
 	for _, c := range []struct {
 		name, node string
 		addedOn    string
@@ -289,9 +291,9 @@ func (c *cluster) settle(n *Node) func(ctx context.Context, r pending.Release) e
 	}
 }
 
-// TestAddOnAnotherNodeGetsAnAddressOfItsOwn has containers of one ID on two nodes, and the first ADD of one of them
+// TestAddOnOtherNodeGetsOwnAddress has containers of one ID on two nodes, and the first ADD of one of them
 // repeated.
-func TestAddOnAnotherNodeGetsAnAddressOfItsOwn(t *testing.T) {
+func TestAddOnOtherNodeGetsOwnAddress(t *testing.T) {
 	w := newCluster(t)
 	got := map[string]netip.Addr{}
 	for _, node := range []string{"n1", "n2", "n1", "n2"} {

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pending
 
 import (
@@ -19,8 +21,8 @@ var waiters = map[string]func(context.Context, Queue, *settler) error{
 	},
 }
 
-// TestReleaseIsSettledWhileABatchSettlesAnother has a batch that is busy with a release for as long as others take.
-func TestReleaseIsSettledWhileABatchSettlesAnother(t *testing.T) {
+// TestSettleOneRunsBesideBatch has a batch that is busy with a release for as long as others take.
+func TestSettleOneRunsBesideBatch(t *testing.T) {
 	for name, settleB := range waiters {
 		q := queue(t)
 		add(t, q, release("a"), release("b"), release("c"))
@@ -44,8 +46,8 @@ func TestReleaseIsSettledWhileABatchSettlesAnother(t *testing.T) {
 	}
 }
 
-// TestBatchSkipsReleaseThatACommandSettles has a command settle a release when the batch comes to it.
-func TestBatchSkipsReleaseThatACommandSettles(t *testing.T) {
+// TestBatchSkipsReleaseInProgress has a command settle a release when the batch comes to it.
+func TestBatchSkipsReleaseInProgress(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("a"), release("b"))
 	var batch settler
@@ -94,8 +96,8 @@ func TestReplacedReleaseIsStillClaimed(t *testing.T) {
 	}
 }
 
-// TestBatchLeavesReleaseThatWasReplacedBeforeItsTurn has a DEL replace a release after the batch has read it.
-func TestBatchLeavesReleaseThatWasReplacedBeforeItsTurn(t *testing.T) {
+// TestBatchSkipsReplacedRelease has a DEL replace a release after the batch has read it.
+func TestBatchSkipsReplacedRelease(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("a"))
 	var batch settler

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pending
 
 import (
@@ -28,7 +30,7 @@ func TestOrderDoesNotDependOnTheClock(t *testing.T) {
 	}
 }
 
-func TestReleaseIsNotQueuedAfterAnAddHasBegun(t *testing.T) {
+func TestReleaseIsNotQueuedAfterAddBegan(t *testing.T) {
 	q := queue(t)
 	begun := false
 	if err := q.Exclude(func() error { begun = true; return nil }); err != nil {
@@ -48,8 +50,8 @@ func TestReleaseIsNotQueuedAfterAnAddHasBegun(t *testing.T) {
 	}
 }
 
-// TestAddressesAreKeptByTheReleaseThatReplacesThem has the runtime repeat a DEL without the result of the ADD.
-func TestAddressesAreKeptByTheReleaseThatReplacesThem(t *testing.T) {
+// TestReplacementKeepsAddresses has the runtime repeat a DEL without the result of the ADD.
+func TestReplacementKeepsAddresses(t *testing.T) {
 	q, first := queue(t), release("c")
 	first.Addresses = []netip.Addr{netip.MustParseAddr("10.1.2.3")}
 	add(t, q, first, release("c"))

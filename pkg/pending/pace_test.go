@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pending
 
 import (
@@ -22,7 +24,7 @@ func paced(t *testing.T) (q Queue, clock *time.Duration, random *float64) {
 	return q, clock, random
 }
 
-func TestFirstContactAfterAnOutageDelaysSettling(t *testing.T) {
+func TestFirstContactAfterOutageDelaysSettling(t *testing.T) {
 	q, clock, random := paced(t)
 	add(t, q, release("g"), release("f"), release("e"), release("d"), release("c"), release("b"), release("a"))
 	*random = 0.5
@@ -57,7 +59,7 @@ func TestFirstContactAfterAnOutageDelaysSettling(t *testing.T) {
 	step("and its delay", 30*time.Second, true, "a")
 }
 
-func TestUnknownScheduleIsMadeAnew(t *testing.T) {
+func TestUnknownScheduleIsReplaced(t *testing.T) {
 	for name, data := range map[string]string{
 		"empty": "", "torn": `{"version":1,"notBef`, "version 2": `{"version":2,"notBefore":0,"next":0}`, "none": "none",
 	} {
@@ -81,7 +83,7 @@ func TestUnknownScheduleIsMadeAnew(t *testing.T) {
 	}
 }
 
-func TestSettleWaitsForItsTurnUpToMaxWaitAndUntilTheContextEnds(t *testing.T) {
+func TestSettleWaitsAtMostMaxWait(t *testing.T) {
 	q, clock, _ := paced(t)
 	add(t, q, release("g"), release("f"), release("e"), release("d"), release("c"), release("b"), release("a"))
 	q.Pace.MaxWait = interval

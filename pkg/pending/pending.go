@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package pending keeps releases that wait for the API server: one file for each attachment, in a directory of the
 // node.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pending
 
 import (
@@ -114,7 +116,7 @@ func checkLen(t *testing.T, q Queue, want int) {
 	}
 }
 
-func TestAReleaseIsOnDiskAsItIsForItsOwnerAlone(t *testing.T) {
+func TestReleaseFileIsReadableByOwnerOnly(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0))
 	q := queue(t)
 	checkLen(t, q, 0)
@@ -145,7 +147,7 @@ func TestAReleaseIsOnDiskAsItIsForItsOwnerAlone(t *testing.T) {
 	checkLen(t, q, 1)
 }
 
-func TestFieldsOfANewerWriterAreIgnored(t *testing.T) {
+func TestUnknownFieldsAreIgnored(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("c"))
 	put(t, q, release("c").Key().file(), `{"network":"net","containerID":"c","ifName":"eth0","queued":"2026-08-01T12:00:00Z","reason":"new"}`)
@@ -166,7 +168,7 @@ func put(t *testing.T, q Queue, name, data string) {
 	}
 }
 
-func TestAnAttachmentWaitsOnceAndItsLastReleaseCounts(t *testing.T) {
+func TestLaterReleaseReplacesEarlier(t *testing.T) {
 	q := queue(t)
 	again := release("c")
 	again.Kubeconfig = "/new"
@@ -180,7 +182,7 @@ func TestAnAttachmentWaitsOnceAndItsLastReleaseCounts(t *testing.T) {
 }
 
 // A DEL that is repeated in an outage finds nothing to release.
-func TestWhatWasGivenBackIsKeptByTheReleaseThatReplacesIt(t *testing.T) {
+func TestReplacementKeepsReleasedAddresses(t *testing.T) {
 	q, first, second := queue(t), release("c"), release("c")
 	first.Released = []netip.Addr{netip.MustParseAddr("10.1.2.3")}
 	second.Released = []netip.Addr{netip.MustParseAddr("fd00::3"), netip.MustParseAddr("10.1.2.3")}
@@ -190,7 +192,7 @@ func TestWhatWasGivenBackIsKeptByTheReleaseThatReplacesIt(t *testing.T) {
 `)
 }
 
-func TestAFullQueueRefusesOthersAndSaysWhatToDo(t *testing.T) {
+func TestFullQueueRejectsReleaseWithRemedy(t *testing.T) {
 	q := queue(t)
 	q.Limit = 2
 	add(t, q, release("a"), release("b"))
@@ -211,7 +213,7 @@ func TestAFullQueueRefusesOthersAndSaysWhatToDo(t *testing.T) {
 	checkLen(t, q, 2)
 }
 
-func TestTheLimitIs4096UnlessSaidOtherwise(t *testing.T) {
+func TestDefaultLimitIs4096(t *testing.T) {
 	q := queue(t)
 	q.Dir = filepath.Join(disktest.Small(t, "64m"), "releases")
 	add(t, q, release("first"))
@@ -228,7 +230,7 @@ func TestTheLimitIs4096UnlessSaidOtherwise(t *testing.T) {
 	add(t, q, release("c"))
 }
 
-func TestNamesOfFilesAreSafeAndTellAttachmentsApart(t *testing.T) {
+func TestFileNamesAreSafeAndUnique(t *testing.T) {
 	long := strings.Repeat("x", 255)
 	for _, tt := range []struct {
 		key  Key
@@ -267,7 +269,7 @@ func TestNamesOfFilesAreSafeAndTellAttachmentsApart(t *testing.T) {
 	})
 }
 
-func TestAFullDiskIsAnErrorOfAddAndLeavesNothing(t *testing.T) {
+func TestAddOnFullDiskFailsAndLeavesNoFile(t *testing.T) {
 	q := queue(t)
 	q.Dir = filepath.Join(disktest.Small(t, "64k"), "releases")
 	add(t, q, release("a"))
@@ -292,7 +294,7 @@ func TestAFullDiskIsAnErrorOfAddAndLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoDirectoryIsAnError(t *testing.T) {
+func TestQueueOnFileFails(t *testing.T) {
 	q := queue(t)
 	q.Dir = filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(q.Dir, nil, 0o600); err != nil {
@@ -310,7 +312,7 @@ func TestWhatIsNoDirectoryIsAnError(t *testing.T) {
 	}
 }
 
-func TestOtherFilesInTheDirectoryDoNotCount(t *testing.T) {
+func TestOtherFilesDoNotCount(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("c"))
 	for _, name := range []string{"README", "net@c@eth0.json.broken", ".net@c@eth0.json.123.atomicfile", ".x.json"} {

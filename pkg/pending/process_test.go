@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pending
 
 import (
@@ -69,9 +71,9 @@ func churn(q Queue) error {
 	}
 }
 
-// TestAKilledProcessLeavesAReleaseOrNone kills children at any moment. What one added and nobody settled is there,
+// TestKilledProcessLeavesCompleteReleaseOrNone kills children at any moment. What one added and nobody settled is there,
 // whole; what nobody added is not; and a file is never broken.
-func TestAKilledProcessLeavesAReleaseOrNone(t *testing.T) {
+func TestKilledProcessLeavesCompleteReleaseOrNone(t *testing.T) {
 	q := queue(t)
 	begun, owed := map[string]bool{}, map[string]bool{}
 	// A slow machine kills some children before they have begun, so that it takes more rounds.
@@ -182,7 +184,7 @@ func drainOneByOne(q Queue) error {
 	return err
 }
 
-func TestProcessesThatSettleAtOnceSettleEachReleaseOnce(t *testing.T) {
+func TestConcurrentProcessesSettleEachReleaseOnce(t *testing.T) {
 	const releases, processes = 100, 4
 	q := queue(t)
 	for i := range releases {
@@ -226,7 +228,7 @@ func fill(q Queue) error {
 	}
 }
 
-func TestProcessesThatAddAtOnceKeepToTheLimit(t *testing.T) {
+func TestConcurrentProcessesKeepToLimit(t *testing.T) {
 	q := queue(t)
 	if err := os.MkdirAll(filepath.Dir(q.Dir), 0o755); err != nil {
 		t.Fatal(err)

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package pending
 
 import (
@@ -49,7 +51,7 @@ func TestSettleTakesTheOldestFirst(t *testing.T) {
 	}
 }
 
-func TestErrorsOfSettlingAreJoinedAndNameTheRelease(t *testing.T) {
+func TestSettleJoinsErrorsWithReleaseNames(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("a"), release("b"), release("c"))
 	s := settler{fails: "a c"}
@@ -61,8 +63,8 @@ func TestErrorsOfSettlingAreJoinedAndNameTheRelease(t *testing.T) {
 settle release of c in network net, queued at 2026-08-01T12:00:03Z: no route to host`)
 }
 
-// TestThoseThatFailDoNotStarveTheOthers: two that never succeed are the oldest, and two are tried at a time.
-func TestThoseThatFailDoNotStarveTheOthers(t *testing.T) {
+// TestFailingReleasesDoNotStarveOthers: two that never succeed are the oldest, and two are tried at a time.
+func TestFailingReleasesDoNotStarveOthers(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("a"), release("b"), release("c"), release("d"))
 	s := settler{fails: "a b"}
@@ -74,7 +76,7 @@ func TestThoseThatFailDoNotStarveTheOthers(t *testing.T) {
 	check(t, "settled", s.String(), "a? b? c d a? b?")
 }
 
-func TestSettlingStopsWhenTheContextEnds(t *testing.T) {
+func TestSettleStopsWhenContextEnds(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("a"), release("b"), release("c"))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -92,7 +94,7 @@ func TestSettlingStopsWhenTheContextEnds(t *testing.T) {
 	check(t, "left", names(t, q), "net@c@eth0.json")
 }
 
-func TestOnlyOneSettlesAtATime(t *testing.T) {
+func TestSettleIsExclusive(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("a"))
 	var s settler
@@ -107,9 +109,9 @@ func TestOnlyOneSettlesAtATime(t *testing.T) {
 	}
 }
 
-// TestAReleaseAddedWhileItsForerunnerIsSettledStays: it may be about an address that was taken after the settler
+// TestReleaseAddedWhilePredecessorIsSettledStays: it may be about an address that was taken after the settler
 // looked.
-func TestAReleaseAddedWhileItsForerunnerIsSettledStays(t *testing.T) {
+func TestReleaseAddedWhilePredecessorIsSettledStays(t *testing.T) {
 	for name, settle := range map[string]func(Queue, func(context.Context, Release) error) error{
 		"all": func(q Queue, f func(context.Context, Release) error) error {
 			_, err := q.Settle(context.Background(), 9, nil, f)
@@ -133,7 +135,7 @@ func TestAReleaseAddedWhileItsForerunnerIsSettledStays(t *testing.T) {
 	}
 }
 
-func TestABrokenFileIsMovedAsideOnceAndStopsNobody(t *testing.T) {
+func TestBrokenFileIsRenamedOnceAndBlocksNoOthers(t *testing.T) {
 	for name, data := range map[string]string{
 		"empty": "", "cut off": `{"network":"net","contai`, "other type": `[]`, "no container": `{"network":"net"}`, "no network": `{"containerID":"b"}`,
 	} {
@@ -156,7 +158,7 @@ func TestABrokenFileIsMovedAsideOnceAndStopsNobody(t *testing.T) {
 	}
 }
 
-func TestABrokenFileOfTheAttachmentIsAnErrorOnce(t *testing.T) {
+func TestBrokenFileOfAttachmentIsReportedOnce(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("b"))
 	put(t, q, "net@b@eth0.json", "?")
@@ -172,7 +174,7 @@ func TestABrokenFileOfTheAttachmentIsAnErrorOnce(t *testing.T) {
 	checkLen(t, q, 1)
 }
 
-func TestSettleOneSettlesThatOne(t *testing.T) {
+func TestSettleOneSettlesOnlyItsRelease(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("a"), release("b"))
 	s := settler{}
@@ -188,7 +190,7 @@ func TestSettleOneSettlesThatOne(t *testing.T) {
 	check(t, "left", names(t, q), "net@a@eth0.json")
 }
 
-func TestNothingToSettleTakesNoLockAndMakesNothing(t *testing.T) {
+func TestSettleEmptyQueueWritesNothing(t *testing.T) {
 	q := queue(t)
 	var s settler
 	settle := func() {
@@ -216,7 +218,7 @@ func TestNothingToSettleTakesNoLockAndMakesNothing(t *testing.T) {
 	check(t, "settled", s.String(), "")
 }
 
-func TestSettleOneWaitsForWhoeverSettles(t *testing.T) {
+func TestSettleOneWaitsForRunningSettle(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("a"))
 	var s settler
@@ -236,7 +238,7 @@ func TestSettleOneWaitsForWhoeverSettles(t *testing.T) {
 	check(t, "settled", s.String(), "a")
 }
 
-func TestSettlingSweepsWhatKilledWritersLeft(t *testing.T) {
+func TestSettleRemovesTemporaryFiles(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("a"))
 	put(t, q, ".net@a@eth0.json.123.atomicfile", "{")
@@ -247,7 +249,7 @@ func TestSettlingSweepsWhatKilledWritersLeft(t *testing.T) {
 	check(t, "left", names(t, q), "")
 }
 
-func TestSettleContainerSettlesAllItsInterfaces(t *testing.T) {
+func TestSettleContainerSettlesAllInterfaces(t *testing.T) {
 	q := queue(t)
 	long := strings.Repeat("x", 255)
 	other := release("a")

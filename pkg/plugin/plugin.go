@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package plugin is the main plugin, calico: each verb of the CNI specification as a short pipeline of named steps.
 package plugin
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package nodeipam
 
 import (
@@ -18,8 +20,8 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-func TestANodeRemembersTheBlockOfEachFamilyThatHasMoreToGive(t *testing.T) {
-	r := remembered{dir: filepath.Join(t.TempDir(), "run", "blocks"), node: "a", boot: bootclock.Now}
+func TestBlockCacheIndexesBlocksWithRoom(t *testing.T) {
+	r := blockCache{dir: filepath.Join(t.TempDir(), "run", "blocks"), node: "a", boot: bootclock.Now}
 	from := func(block string) ipam.Assigned { return ipam.Assigned{Block: netip.MustParsePrefix(block)} }
 	last, borrowed, again := from("10.0.0.64/26"), from("10.0.1.0/26"), from("10.0.2.0/26")
 	last.Last, borrowed.Borrowed, again.Existing = true, true, true
@@ -44,13 +46,13 @@ func TestANodeRemembersTheBlockOfEachFamilyThatHasMoreToGive(t *testing.T) {
 		if diff := cmp.Diff(step.four+" "+step.dual, got); diff != "" {
 			t.Errorf("after %s (-want +got):\n%s", step.what, diff)
 		}
-		if other := (remembered{dir: r.dir, node: "b"}); other.forAll(four) != nil {
+		if other := (blockCache{dir: r.dir, node: "b"}); other.forAll(four) != nil {
 			t.Errorf("after %s: another node remembers it, too", step.what)
 		}
 	}
 }
 
-func TestLendersAreRememberedUntilNothingIsBorrowedAnyMore(t *testing.T) {
+func TestBorrowedBlocksAreKeptWhileInUse(t *testing.T) {
 	b := borrowed(filepath.Join(t.TempDir(), "lib", "borrowed"))
 	list := func(want string) {
 		t.Helper()
@@ -114,8 +116,8 @@ func (plainCodec) DecodeBlock(data []byte) (ipam.Row[block.Block], error) {
 	return row, row.Value.CIDR.UnmarshalText([]byte(cidr))
 }
 
-func TestANodeRemembersABlockAsItWasLastWritten(t *testing.T) {
-	r := remembered{dir: filepath.Join(t.TempDir(), "run", "blocks"), blocks: plainCodec{}, boot: bootclock.Now}
+func TestBlockCacheReturnsLastWrittenBlock(t *testing.T) {
+	r := blockCache{dir: filepath.Join(t.TempDir(), "run", "blocks"), blocks: plainCodec{}, boot: bootclock.Now}
 	first, second := netip.MustParsePrefix("10.0.0.0/26"), netip.MustParsePrefix("fd00::40/122")
 	row := func(cidr netip.Prefix, rev string) ipam.Row[block.Block] {
 		return ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: rev}
@@ -149,11 +151,11 @@ func TestANodeRemembersABlockAsItWasLastWritten(t *testing.T) {
 	}
 }
 
-// TestABlockThatIsHalfOfOneRevisionAndHalfOfAnotherIsNotRemembered has the front of one content, and its revision,
+// TestBlockCacheIgnoresTornFile has the front of one content, and its revision,
 // before the rest of another, which is what a kill or two writers at once leave of two that are as long. It reads like
 // a block.
-func TestABlockThatIsHalfOfOneRevisionAndHalfOfAnotherIsNotRemembered(t *testing.T) {
-	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: revisionFirst{}, boot: bootclock.Now}
+func TestBlockCacheIgnoresTornFile(t *testing.T) {
+	r := blockCache{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: revisionFirst{}, boot: bootclock.Now}
 	cidr := netip.MustParsePrefix("10.0.0.0/26")
 	contentOf := func(rev string) []byte {
 		r.Put(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: rev})
@@ -198,9 +200,9 @@ func (revisionFirst) DecodeBlock(data []byte) (ipam.Row[block.Block], error) {
 	return row, row.Value.CIDR.UnmarshalText([]byte(cidr))
 }
 
-func TestFilesOfBlocksThatWereNotWrittenForLongAreRemoved(t *testing.T) {
+func TestBlockCacheRemovesOldFiles(t *testing.T) {
 	clock := time.Hour
-	r := remembered{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: plainCodec{}, boot: func() time.Duration { return clock }}
+	r := blockCache{dir: filepath.Join(t.TempDir(), "blocks"), node: "a", blocks: plainCodec{}, boot: func() time.Duration { return clock }}
 	old, young := netip.MustParsePrefix("10.0.0.0/26"), netip.MustParsePrefix("10.0.0.64/26")
 	keep := func(cidr netip.Prefix) { r.Put(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"}) }
 	keep(old)
@@ -220,15 +222,15 @@ func TestFilesOfBlocksThatWereNotWrittenForLongAreRemoved(t *testing.T) {
 	}
 }
 
-// TestBlockIsRecalledForAShortTime sets the wall clock nowhere: the age is that of the boot clock.
-func TestBlockIsRecalledForAShortTime(t *testing.T) {
+// TestBlockCacheEntryExpires sets the wall clock nowhere: the age is that of the boot clock.
+func TestBlockCacheEntryExpires(t *testing.T) {
 	cidr := netip.MustParsePrefix("10.0.0.0/26")
 	for _, c := range []struct {
 		age  time.Duration
 		want bool
 	}{{0, true}, {recallWithin - 1, true}, {recallWithin, false}, {time.Hour, false}, {-1, false}, {-time.Hour, false}} {
 		clock := 2 * time.Hour
-		r := remembered{dir: t.TempDir(), node: "a", blocks: plainCodec{}, boot: func() time.Duration { return clock }}
+		r := blockCache{dir: t.TempDir(), node: "a", blocks: plainCodec{}, boot: func() time.Duration { return clock }}
 		r.update([]ipam.Assigned{{Block: cidr}})
 		r.Put(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
 		// A file that was touched is no younger.
@@ -243,9 +245,9 @@ func TestBlockIsRecalledForAShortTime(t *testing.T) {
 	}
 }
 
-func TestBlocksOfTwoClustersAreKeptApart(t *testing.T) {
+func TestBlockCacheSeparatesClusters(t *testing.T) {
 	cidr := netip.MustParsePrefix("10.0.0.0/26")
-	a := remembered{dir: t.TempDir(), node: "n", cluster: "https://a:6443", blocks: plainCodec{}, boot: bootclock.Now}
+	a := blockCache{dir: t.TempDir(), node: "n", cluster: "https://a:6443", blocks: plainCodec{}, boot: bootclock.Now}
 	b := a
 	b.cluster = "https://b:6443"
 	a.update([]ipam.Assigned{{Block: cidr}})
@@ -258,10 +260,10 @@ func TestBlocksOfTwoClustersAreKeptApart(t *testing.T) {
 	}
 }
 
-// TestFilesOfOtherVersionsAreIgnored puts what the release before wrote, and what a later one may, in today's places.
-func TestFilesOfOtherVersionsAreIgnored(t *testing.T) {
+// TestBlockCacheIgnoresOtherVersions puts what the release before wrote, and what a later one may, in today's places.
+func TestBlockCacheIgnoresOtherVersions(t *testing.T) {
 	cidr := netip.MustParsePrefix("10.0.0.0/26")
-	r := remembered{dir: t.TempDir(), node: "a", blocks: plainCodec{}, boot: bootclock.Now}
+	r := blockCache{dir: t.TempDir(), node: "a", blocks: plainCodec{}, boot: bootclock.Now}
 	r.Put(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
 	r.update([]ipam.Assigned{{Block: cidr}})
 	today, err := os.ReadFile(r.path(cidr))

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package nodeipam
 
 import (
@@ -18,15 +20,15 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// remembered is a directory in which a node remembers its blocks (ipam.BlockCache). It has a file for each node of this
+// blockCache is a directory with the blocks of a node (ipam.BlockCache). It has a file for each node of this
 // host, mostly one, with the block of each family in which the node found room last, a line each; and a file for each
-// block, with the block as the node last wrote it. What cannot be remembered is looked up.
+// block, with the block as the node last wrote it. What cannot be stored is read from the API server.
 //
 // The write of a block that is out of date meets a conflict, with one exception: after a restore of etcd the API server
 // may give out resource versions a second time. A block is therefore recalled for a short time only. The files are
 // written in place, by ADDs and DELs at once: the first line of a block's file sums up the rest, so that a torn file is
 // not believed.
-type remembered struct {
+type blockCache struct {
 	dir string
 	// node is whose blocks these are; a release need not know.
 	node string
@@ -59,7 +61,7 @@ const (
 )
 
 // WithRoom implements ipam.BlockCache.
-func (r remembered) WithRoom() (cidrs []netip.Prefix) {
+func (r blockCache) WithRoom() (cidrs []netip.Prefix) {
 	data, err := safeopen.Read(r.index())
 	if err != nil {
 		return nil
@@ -77,7 +79,7 @@ func (r remembered) WithRoom() (cidrs []netip.Prefix) {
 }
 
 // forAll returns the block of each family that is wanted, or none if it does not have them all.
-func (r remembered) forAll(wants []ipam.Want) (cidrs []netip.Prefix) {
+func (r blockCache) forAll(wants []ipam.Want) (cidrs []netip.Prefix) {
 	roomy := r.WithRoom()
 	for _, w := range wants {
 		i := slices.IndexFunc(roomy, func(cidr netip.Prefix) bool { return cidr.Addr().Is6() == w.IPv6 })
@@ -91,7 +93,7 @@ func (r remembered) forAll(wants []ipam.Want) (cidrs []netip.Prefix) {
 
 // update remembers the blocks of an assignment instead of those of their families. One that has no more to give, or is
 // another node's, is not worth it.
-func (r remembered) update(assigned []ipam.Assigned) {
+func (r blockCache) update(assigned []ipam.Assigned) {
 	before := r.WithRoom()
 	now := slices.DeleteFunc(slices.Clone(before), func(cidr netip.Prefix) bool {
 		return slices.ContainsFunc(assigned, func(a ipam.Assigned) bool { return a.Block.Addr().Is6() == cidr.Addr().Is6() })
@@ -115,7 +117,7 @@ func (r remembered) update(assigned []ipam.Assigned) {
 }
 
 // Get implements ipam.BlockCache.
-func (r remembered) Get(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
+func (r blockCache) Get(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
 	data, err := safeopen.Read(r.path(cidr))
 	if err != nil {
 		return ipam.Row[block.Block]{}, false
@@ -130,7 +132,7 @@ func (r remembered) Get(cidr netip.Prefix) (ipam.Row[block.Block], bool) {
 
 // parse returns the encoded block in a file, and how long ago it was written. It returns false for a file that is torn,
 // of another version, or from before the host was booted.
-func (r remembered) parse(data []byte) (encoded []byte, age time.Duration, ok bool) {
+func (r blockCache) parse(data []byte) (encoded []byte, age time.Duration, ok bool) {
 	rest, ok := bytes.CutPrefix(data, []byte(blockVersion+" "))
 	if !ok {
 		return nil, 0, false
@@ -146,16 +148,16 @@ func (r remembered) parse(data []byte) (encoded []byte, age time.Duration, ok bo
 }
 
 // Put implements ipam.BlockCache.
-func (r remembered) Put(cidr netip.Prefix, row ipam.Row[block.Block]) {
+func (r blockCache) Put(cidr netip.Prefix, row ipam.Row[block.Block]) {
 	if os.MkdirAll(r.dir, 0o755) == nil {
 		r.write(cidr, row, os.O_CREATE)
 	}
 }
 
 // Replace implements ipam.BlockCache.
-func (r remembered) Replace(cidr netip.Prefix, row ipam.Row[block.Block]) { r.write(cidr, row, 0) }
+func (r blockCache) Replace(cidr netip.Prefix, row ipam.Row[block.Block]) { r.write(cidr, row, 0) }
 
-func (r remembered) write(cidr netip.Prefix, row ipam.Row[block.Block], create int) {
+func (r blockCache) write(cidr netip.Prefix, row ipam.Row[block.Block], create int) {
 	file, _, err := safeopen.File(r.path(cidr), os.O_WRONLY|os.O_TRUNC|create, 0o600)
 	if err != nil {
 		return
@@ -173,10 +175,10 @@ func sumOf(data []byte) string {
 }
 
 // Delete implements ipam.BlockCache.
-func (r remembered) Delete(cidr netip.Prefix) { _ = os.Remove(r.path(cidr)) }
+func (r blockCache) Delete(cidr netip.Prefix) { _ = os.Remove(r.path(cidr)) }
 
 // sweep removes the files of blocks that were not written for long, and those that cannot be read any more.
-func (r remembered) sweep() {
+func (r blockCache) sweep() {
 	entries, _ := os.ReadDir(r.dir)
 	for _, e := range entries {
 		if !strings.HasSuffix(e.Name(), blockSuffix) {
@@ -191,10 +193,10 @@ func (r remembered) sweep() {
 }
 
 // index is named by a hash, for a node's name may have what a file's may not.
-func (r remembered) index() string {
+func (r blockCache) index() string {
 	return filepath.Join(r.dir, sumOf([]byte(r.cluster+"\n"+r.node))+indexSuffix)
 }
 
-func (r remembered) path(cidr netip.Prefix) string {
+func (r blockCache) path(cidr netip.Prefix) string {
 	return filepath.Join(r.dir, sumOf([]byte(r.cluster))[:12]+"_"+strings.Replace(cidr.String(), "/", "_", 1)+blockSuffix)
 }
