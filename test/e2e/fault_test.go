@@ -115,8 +115,9 @@ func TestDelCleansUpAfterAnyRequestFault(t *testing.T) {
 							add(t, p, unharmed)
 						}
 						i.prepare(t)
-						harm(t, through, i.verb, p, changes(i), request, f)
-						if a := del(t, p, nil); a.Exit != 0 {
+						config := changes(i)
+						harm(t, through, i.verb, p, config, request, f)
+						if a := del(t, p, config); a.Exit != 0 {
 							t.Errorf("DEL after the fault: %+v", a)
 						}
 						expectWaiting(t, "after the fault", 0)

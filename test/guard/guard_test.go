@@ -24,7 +24,7 @@ var forbiddenInPlugins = []string{
 }
 
 // forbiddenInInstall are packages that install may not link. It starts once per node and may use client-go, but not the
-// clientset and what is built on it, which doubles its size: see docs/decisions/0044-client-go-in-install.md.
+// clientset and what is built on it, which doubles its size: see docs/decisions/0046-client-go-in-install.md.
 var forbiddenInInstall = []string{
 	"k8s.io/client-go/kubernetes/...", "k8s.io/client-go/informers/...", "k8s.io/apiextensions-apiserver/...",
 	"sigs.k8s.io/controller-runtime/...", "github.com/sirupsen/logrus", "github.com/spf13/cobra", "net/http/pprof",
