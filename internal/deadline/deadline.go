@@ -21,6 +21,7 @@ func Within(parent context.Context, limit time.Duration, operation string) (cont
 // Cause returns why a context ended, in words for a user, and nil while it has not. The error matches
 // context.DeadlineExceeded or context.Canceled as that of the context does.
 func Cause(ctx context.Context) error {
+	//nolint:errorlint // The causes of this package match these errors, too, and have better words.
 	switch cause := context.Cause(ctx); cause {
 	case context.DeadlineExceeded:
 		return plainError{"the time limit passed", cause}

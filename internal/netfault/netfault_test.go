@@ -6,8 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -39,10 +38,10 @@ func get(t *testing.T, scheme string, serve func(net.Conn)) error {
 			_ = conn.Close()
 		}
 	}()
-	return ask(t, t.Context(), scheme+"://u:hunter2@"+l.Addr().String(), new(http.Transport))
+	return ask(t.Context(), t, scheme+"://u:hunter2@"+l.Addr().String(), new(http.Transport))
 }
 
-func ask(t *testing.T, ctx context.Context, address string, transport *http.Transport) error {
+func ask(ctx context.Context, t *testing.T, address string, transport *http.Transport) error {
 	t.Helper()
 	defer transport.CloseIdleConnections()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -62,7 +61,7 @@ func read(conn net.Conn) { _, _ = conn.Read(make([]byte, 1024)) }
 func TestPlainNamesTheCauseOfAFailedRequest(t *testing.T) {
 	proxy := func(r *http.Request) (*url.URL, error) { return url.Parse("http://127.0.0.1:1") }
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
-	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	secure.StartTLS()
 	defer secure.Close()
 	ended, cancel := context.WithTimeout(t.Context(), -time.Second)
@@ -79,12 +78,12 @@ func TestPlainNamesTheCauseOfAFailedRequest(t *testing.T) {
 		{"not HTTP", "the answer is not HTTP", get(t, "http", func(c net.Conn) { read(c); _, _ = c.Write([]byte("SSH-2.0-x\r\n\r\n")) })},
 		{"not a header", "the answer is not HTTP", get(t, "http", func(c net.Conn) { read(c); _, _ = c.Write([]byte("HTTP/1.1 200 OK\r\nx\r\n\r\n")) })},
 		{"HTTP in place of TLS", "it does not speak TLS", get(t, "https", func(c net.Conn) { read(c); _, _ = c.Write([]byte("HTTP/1.0 400 Bad\r\n\r\n")) })},
-		{"unknown CA", "its certificate cannot be verified", ask(t, t.Context(), secure.URL, new(http.Transport))},
+		{"unknown CA", "its certificate cannot be verified", ask(t.Context(), t, secure.URL, new(http.Transport))},
 		{
 			"proxy that refuses", "no connection to the proxy: no connection to 127.0.0.1:1: connection refused; see proxy-url",
-			ask(t, t.Context(), "https://192.0.2.1", &http.Transport{Proxy: proxy}),
+			ask(t.Context(), t, "https://192.0.2.1", &http.Transport{Proxy: proxy}),
 		},
-		{"limit passed", "there is no answer in time", ask(t, ended, "http://127.0.0.1:1", new(http.Transport))},
+		{"limit passed", "there is no answer in time", ask(ended, t, "http://127.0.0.1:1", new(http.Transport))},
 		{
 			"unknown name", "the host name api.example is unknown to the DNS server 192.0.2.53:53",
 			&net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "api.example", Server: "192.0.2.53:53", IsNotFound: true}},
@@ -99,7 +98,7 @@ func TestPlainNamesTheCauseOfAFailedRequest(t *testing.T) {
 			&net.OpError{Op: "dial", Net: "tcp", Addr: &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 443}, Err: os.ErrDeadlineExceeded},
 		},
 		{"connection reset", "the connection was closed", &net.OpError{Op: "read", Net: "tcp", Err: os.NewSyscallError("read", syscall.ECONNRESET)}},
-		{"connection refused", "no connection to 127.0.0.1:1: connection refused", ask(t, t.Context(), "http://127.0.0.1:1", new(http.Transport))},
+		{"connection refused", "no connection to 127.0.0.1:1: connection refused", ask(t.Context(), t, "http://127.0.0.1:1", new(http.Transport))},
 	} {
 		got := netfault.Plain(fmt.Errorf("send: %w", c.err)).Error()
 		if !strings.HasPrefix(got, c.want) {

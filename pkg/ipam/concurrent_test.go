@@ -88,10 +88,11 @@ func TestAssignWithConcurrentChangesBetweenWrites(t *testing.T) {
 // TestRecreatedBlockIsCheckedForOverlap lets another process of the node release a block and create it again, and
 // another node create a larger block in between, while an assignment uses the old row of the block.
 func TestRecreatedBlockIsCheckedForOverlap(t *testing.T) {
-	ctx, s := t.Context(), newStore()
+	s := newStore()
 	cidr, larger := netip.MustParsePrefix("10.0.0.0/30"), netip.MustParsePrefix("10.0.0.0/29")
 	mustAssign(t, s, only4("a", "net.old"))
 	act := func() {
+		ctx := context.Background()
 		mustRelease(t, s, "net.old")
 		released, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(ctx, "a", cidr)
 		if err != nil || !released {

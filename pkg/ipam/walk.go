@@ -46,25 +46,57 @@ type walk struct {
 }
 
 func newWalk(p *plan, w Want, in pool.Pool, limit string) *walk {
-	return &walk{plan: p, want: w, pool: in, limit: limit, seen: map[netip.Prefix]bool{}, malformed: map[netip.Prefix]error{}}
+	return &walk{
+		plan: p, want: w, pool: in, limit: limit, seen: map[netip.Prefix]bool{}, malformed: map[netip.Prefix]error{},
+	}
 }
 
 // candidates yields the pool's free blocks, then empty blocks of other nodes, and then blocks that blocks of other sizes
 // overlap.
 func (k *walk) candidates(ctx context.Context) candidates {
+	return inTurn(k.allFree(ctx), k.further(), k.idleBlocks(ctx), k.replaceable())
+}
+
+// inTurn yields the candidates of each source, one source after the other. It ends with the first error.
+func inTurn(sources ...candidates) candidates {
+	return func(yield func(candidate, error) bool) {
+		for _, source := range sources {
+			for c, err := range source {
+				if !yield(c, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// allFree yields the free blocks. It starts again when the blocks of other sizes become known, which it then leaves out.
+func (k *walk) allFree(ctx context.Context) candidates {
 	return func(yield func(candidate, error) bool) {
 		for again := true; again; {
 			known := k.othersRead
 			for c, err := range k.freeBlocks(ctx) {
-				if !yield(c, err) {
+				if !yield(c, err) || err != nil {
 					return
 				}
 			}
 			again = k.othersRead != known
 		}
-		if k.looked >= k.plan.maxLook && !yield(candidate{place: place{want: k.want}, step: lookFurther}, nil) {
-			return
+	}
+}
+
+// further yields one candidate if the walk ended before the end of the pool.
+func (k *walk) further() candidates {
+	return func(yield func(candidate, error) bool) {
+		if k.looked >= k.plan.maxLook {
+			yield(candidate{place: place{want: k.want}, step: lookFurther}, nil)
 		}
+	}
+}
+
+// idleBlocks yields the empty blocks of other nodes that were noted.
+func (k *walk) idleBlocks(ctx context.Context) candidates {
+	return func(yield func(candidate, error) bool) {
 		if !k.mayClaim() {
 			return
 		}
@@ -76,6 +108,15 @@ func (k *walk) candidates(ctx context.Context) candidates {
 				yield(candidate{}, err)
 				return
 			}
+		}
+	}
+}
+
+// replaceable yields the blocks that blocks of other sizes overlap.
+func (k *walk) replaceable() candidates {
+	return func(yield func(candidate, error) bool) {
+		if !k.mayClaim() {
+			return
 		}
 		for _, cidr := range k.overlapped() {
 			if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: replaceOthers}, nil) {
@@ -113,26 +154,8 @@ func (k *walk) freeBlocks(ctx context.Context) candidates {
 	return func(yield func(candidate, error) bool) {
 		known := k.othersRead
 		for batch := range k.batches() {
-			results, err := k.read(ctx, batch)
-			if err != nil {
-				yield(candidate{}, err)
+			if !k.freeOf(ctx, batch, yield) {
 				return
-			}
-			for i, cidr := range batch {
-				if !errors.Is(results[i].err, ErrNotFound) {
-					k.note(cidr, results[i])
-					continue
-				}
-				if !k.mayClaim() {
-					continue
-				}
-				if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: claimFree}, nil) {
-					return
-				}
-				if err := k.refused(ctx, cidr); err != nil {
-					yield(candidate{}, err)
-					return
-				}
 			}
 			enough := !k.mayClaim() && (k.plan.config.StrictAffinity || len(k.lenders) > 0)
 			if enough || k.othersRead != known {
@@ -140,6 +163,32 @@ func (k *walk) freeBlocks(ctx context.Context) candidates {
 			}
 		}
 	}
+}
+
+// freeOf reads a batch of blocks, and yields those that do not exist. It returns false to end the walk.
+func (k *walk) freeOf(ctx context.Context, batch []netip.Prefix, yield func(candidate, error) bool) bool {
+	results, err := k.read(ctx, batch)
+	if err != nil {
+		yield(candidate{}, err)
+		return false
+	}
+	for i, cidr := range batch {
+		if !errors.Is(results[i].err, ErrNotFound) {
+			k.note(cidr, results[i])
+			continue
+		}
+		if !k.mayClaim() {
+			continue
+		}
+		if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: claimFree}, nil) {
+			return false
+		}
+		if err := k.refused(ctx, cidr); err != nil {
+			yield(candidate{}, err)
+			return false
+		}
+	}
+	return true
 }
 
 // batches yields the blocks to read, in batches that grow from one to maxBatch blocks.
