@@ -64,7 +64,7 @@ func Unchain(data []byte, kind string) (rest []byte, left int, err error) {
 	}
 }
 
-// Extends says that a list is what want is, but for plugins and fields that somebody added: the same name and version,
+// Extends reports whether a list equals want, except for plugins and fields that were added: the same name and version,
 // and each plugin of want, in their order. A plugin that comes in twice does not.
 func Extends(data, want []byte) bool {
 	var a, b struct {

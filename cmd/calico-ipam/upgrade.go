@@ -42,7 +42,7 @@ func upgrade(ctx context.Context, h invocation.Host, args []string) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("network", network, "node", node)
-	// The directory is mounted, and a migration is alone with its network: nobody else waits for this lock.
+	// The directory is mounted, and no other process uses the network of a migration: none waits for this lock.
 	lock := filepath.Join(migrate.Networks, "."+network+".lock")
 	defer func() { _ = errors.Join(os.Remove(lock), os.Remove(lock+nodeipam.ReleaseSuffix)) }()
 	return migrate.Migration{

@@ -5,7 +5,7 @@
 //
 // A DEL opens the attachment's record before its first read, and completes it at its end. An ADD removes the record
 // before its first request. A DEL writes through the descriptor that it opened: what it writes after an ADD has removed
-// the record goes to a file that nobody can open any more. The same tells a DEL whether an ADD has begun since.
+// the record goes to a file that no process can open any more. The same tells a DEL whether an ADD has begun since.
 package deletion
 
 import (
@@ -182,7 +182,7 @@ func (r *Record) write(phase string) error {
 	return err
 }
 
-// Has reports whether any plugin has a record of the attachment, complete or not, or nobody can tell.
+// Has reports whether any plugin has a record of the attachment, complete or not, or that this cannot be determined.
 func (r Records) Has(k Key) bool {
 	for _, plugin := range []Plugin{Main, IPAM} {
 		if _, err := os.Lstat(r.path(k, plugin)); !hostdir.Absent(err) {

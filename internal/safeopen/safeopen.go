@@ -29,7 +29,7 @@ func File(path string, flags int, perm fs.FileMode) (*os.File, fs.FileInfo, erro
 	return open(path, flags|guards, perm)
 }
 
-// Regular opens the regular file at path for reading. It follows symbolic links, whoever created them, and does not
+// Regular opens the regular file at path for reading. It follows symbolic links of any owner, and does not
 // block. It is for files of another program's choice of form, such as the projected token of a service account, which
 // is a link. An error wraps ErrNotRegular or comes from the operating system.
 func Regular(path string) (*os.File, error) {

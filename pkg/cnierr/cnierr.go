@@ -39,8 +39,9 @@ const (
 	HostRefuses uint = 104
 )
 
-// From returns the CNI error of an error of the plugins. Of several that were joined, as when an undo fails too, one that
-// a retry does not cure decides, and faults of the configuration come before those of the environment and the cluster.
+// From returns the CNI error of an error of the plugins. Of several that were joined, as when an undo fails too, one
+// that a retry does not cure decides, and faults of the configuration come before those of the environment and the
+// cluster.
 func From(err error) *types.Error { return types.NewError(code(err), err.Error(), "") }
 
 func code(err error) uint {
@@ -67,10 +68,10 @@ func code(err error) uint {
 		return HostRefuses
 	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrHandleTaken, dataplane.ErrNoIPv6):
 		return Unavailable
-	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrNotServed, invocation.ErrNotUp,
-		kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
-		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy, pending.ErrFull, pending.ErrSuperseded,
-		pending.ErrVersion, nodeipam.ErrHeld, nodeipam.ErrOtherCluster, dataplane.ErrRouteConflict,
+	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrNotServed,
+		invocation.ErrNodeNotReady, kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
+		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy,
+		pending.ErrFull, pending.ErrSuperseded, pending.ErrVersion, nodeipam.ErrHeld, nodeipam.ErrOtherCluster, dataplane.ErrRouteConflict,
 		context.DeadlineExceeded, context.Canceled):
 		return types.ErrTryAgainLater
 	case is(err, fs.ErrPermission, syscall.EROFS, syscall.ENOTDIR):
@@ -79,7 +80,8 @@ func code(err error) uint {
 	return Internal
 }
 
-// leadsAway reports whether the host routes no address of pods to them, so that neither a retry nor another address helps.
+// leadsAway reports whether the host routes no address of pods to them, so that neither a retry nor another address
+// helps.
 func leadsAway(err error) bool {
 	var conflict *dataplane.RouteConflictError
 	return errors.As(err, &conflict) && !conflict.AnotherAddressHelps()

@@ -72,7 +72,7 @@ var table = []struct {
 	{"pool.ErrUnknownPool", pool.ErrUnknownPool, 102},
 	{"pool.ErrInvalid", pool.ErrInvalid, 101},
 	{"nodeipam.ErrNoFamily", nodeipam.ErrNoFamily, 7},
-	{"invocation.ErrNotUp", invocation.ErrNotUp, 11},
+	{"invocation.ErrNodeNotReady", invocation.ErrNodeNotReady, 11},
 	{"nodeipam.ErrCannotAdd", nodeipam.ErrCannotAdd, 50},
 	{"nodeipam.ErrNotHeld", nodeipam.ErrNotHeld, 103},
 	{"dataplane.ErrBroken", dataplane.ErrBroken, 103},

@@ -91,7 +91,7 @@ func TestUninstallLeavesChangedFiles(t *testing.T) {
 	}{
 		{
 			"binary", func(h *host) { h.put("host/opt/cni/bin/calico", "v2") }, "-rwxr-xr-x opt/cni/bin/calico v2\n",
-			[]string{"opt/cni/bin/calico, which somebody changed"},
+			[]string{"opt/cni/bin/calico, which another program changed"},
 		},
 		{"binary made a link", func(h *host) {
 			_ = os.Remove(h.path("host/opt/cni/bin/calico"))
@@ -100,18 +100,18 @@ func TestUninstallLeavesChangedFiles(t *testing.T) {
 		{
 			"kubeconfig", func(h *host) { h.append("host/etc/cni/net.d/calico-kubeconfig", "# mine\n") },
 			strings.TrimPrefix(config, conf),
-			[]string{"calico-kubeconfig, which somebody changed"},
+			[]string{"calico-kubeconfig, which another program changed"},
 		},
 		{"configuration, which still calls calico", func(h *host) {
 			h.append("host/etc/cni/net.d/10-calico.conflist",
 				" ")
 		}, installed, []string{
-			"10-calico.conflist, which somebody changed", "binaries and kubeconfig, which",
+			"10-calico.conflist, which another program changed", "binaries and kubeconfig, which",
 		}},
 		{"configuration, which calls others now", func(h *host) {
 			_ = os.WriteFile(h.path("host/etc/cni/net.d/10-calico.conflist"),
 				[]byte(`{"name": "n", "plugins": [{"type": "bridge"}]}`), 0o600)
-		}, conf, []string{"10-calico.conflist, which somebody changed", "network \"n\" of plugins bridge"}},
+		}, conf, []string{"10-calico.conflist, which another program changed", "network \"n\" of plugins bridge"}},
 		{"another configuration that calls calico-ipam", func(h *host) {
 			h.write("host/etc/cni/net.d/20-mine.conf", `{"name": "n", "type": "bridge", "ipam": {"type": "calico-ipam"}}`)
 		}, strings.Replace(installed, conf, "-rw-r--r-- etc/cni/net.d/20-mine.conf\n", 1), []string{"20-mine.conf calls"}},

@@ -56,21 +56,22 @@ func (h Host) boot() time.Duration {
 	return h.Boot()
 }
 
-// ErrNotUp says that a prerequisite on the node is missing or invalid. A retry succeeds once the node agent provides
-// it.
-var ErrNotUp = errors.New("node is not up")
+// ErrNodeNotReady says that a prerequisite on the node is missing or invalid. A retry succeeds once the node agent
+// provides it.
+var ErrNodeNotReady = errors.New("node is not ready")
 
 // NodeName returns the name of the Kubernetes node. The node agent writes the nodename file once it runs. A missing
-// file is therefore an error that wraps ErrNotUp even if the configuration has the name, unless the file is optional.
+// file is therefore an error that wraps ErrNodeNotReady even if the configuration has the name, unless the file is
+// optional.
 func (h Host) NodeName(conf *netconf.NetConf) (string, error) {
 	data, err := h.ReadFile(conf.NodenameFile)
 	switch {
 	case conf.NodenameFileOptional:
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("%w: %s does not exist: the node agent writes it; see that the calico-node pod runs on "+
-			"this node and mounts /var/lib/calico, or set nodename_file_optional", ErrNotUp, conf.NodenameFile)
+			"this node and mounts /var/lib/calico, or set nodename_file_optional", ErrNodeNotReady, conf.NodenameFile)
 	case err != nil:
-		return "", fmt.Errorf("%w: read nodename file: %w", ErrNotUp, err)
+		return "", fmt.Errorf("%w: read nodename file: %w", ErrNodeNotReady, err)
 	}
 	for _, name := range []string{conf.Nodename, strings.TrimSpace(string(data)), conf.Hostname} {
 		if name != "" {

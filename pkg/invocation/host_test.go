@@ -65,13 +65,13 @@ func TestNodeNameUsesFirstSource(t *testing.T) {
 		{name: "optional file that is there", conf: netconf.NetConf{NodenameFileOptional: true, Hostname: "c"}, file: "b", want: "b"},
 		{
 			name: "no file", conf: netconf.NetConf{Nodename: "a"}, fileErr: fs.ErrNotExist,
-			want: "node is not up: /nodename does not exist: the node agent writes it; see that the calico-node pod runs on " +
+			want: "node is not ready: /nodename does not exist: the node agent writes it; see that the calico-node pod runs on " +
 				"this node " +
 				"and mounts /var/lib/calico, or set nodename_file_optional",
 		},
 		{
 			name: "unreadable file", conf: netconf.NetConf{Nodename: "a"}, fileErr: broken,
-			want: "node is not up: read nodename file: input/output error",
+			want: "node is not ready: read nodename file: input/output error",
 		},
 		{name: "no name anywhere", hostErr: broken, want: "read host name: input/output error; set nodename in the CNI " +
 			"configuration"},
@@ -89,8 +89,8 @@ func TestNodeNameUsesFirstSource(t *testing.T) {
 			got, err := host.NodeName(&c.conf)
 			if err != nil {
 				got = err.Error()
-				notUp := strings.HasPrefix(got, "node is not up")
-				if errors.Is(err, ErrNotUp) != notUp || !errors.Is(err, c.hostErr) && c.hostErr != nil {
+				notReady := strings.HasPrefix(got, "node is not ready")
+				if errors.Is(err, ErrNodeNotReady) != notReady || !errors.Is(err, c.hostErr) && c.hostErr != nil {
 					t.Errorf("%v wraps the wrong error", err)
 				}
 			}

@@ -68,7 +68,7 @@ func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
 	for addr := cidr.Addr(); room < enoughRoom && cidr.Contains(addr); {
 		p, ok := pool.Containing(a.view.Pools, addr)
 		if !ok || p.Usable(pool.Workload) != nil {
-			// Nobody is given addresses from here.
+			// No address is allocated from this block.
 			return nil
 		}
 		b := p.Block(addr)
@@ -112,7 +112,7 @@ func (a *Adopter) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error
 }
 
 // Take allocates the address to the attachment, as an ADD that names it does. An error wraps pool.ErrUnknownPool when
-// no pool has it, ipam.ErrAddrTaken when somebody else holds it.
+// no pool has it, ipam.ErrAddrTaken when it is allocated to another handle.
 func (a *Adopter) Take(ctx context.Context, id workload.ID, addr netip.Addr) error {
 	// A DEL that released the container completely has not released this.
 	key := deletion.Key{Network: a.network, ContainerID: id.ContainerID, IfName: id.IfName}

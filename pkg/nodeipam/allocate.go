@@ -156,7 +156,7 @@ func (a Allocations) remember(cache blockCache, assigned []ipam.Assigned) {
 			continue
 		}
 		if err := a.borrowed.add(got.Block); err != nil {
-			a.Log.Warn("only DEL will find this address, and no collection of leftovers", "address", got.Addr, "error", err)
+			a.Log.Warn("cannot record the borrowed block; GC will not find this address", "address", got.Addr, "error", err)
 		}
 	}
 }

@@ -55,7 +55,7 @@ const (
 // Freed is what a release gave back.
 type Freed struct {
 	Addrs []netip.Addr
-	// All says that the attachment had a handle, and that it is deleted: nobody holds anything by it any more.
+	// All says that the attachment had a handle, and that it is deleted: no address is allocated to it any more.
 	All bool
 }
 

@@ -65,10 +65,11 @@ type Release struct {
 	Node string `json:"node,omitempty"`
 	// Queued is when the release was added, by the wall clock: for people alone.
 	Queued time.Time `json:"queued"`
-	// Others says that the container still had other interfaces in the network, OtherNetworks that it had some in others.
+	// Others says that the container still had other interfaces in the network, OtherNetworks that it had some in
+	// others.
 	Others        bool `json:"others,omitempty"`
 	OtherNetworks bool `json:"otherNetworks,omitempty"`
-	// OthersUnknown says that Others is set because nobody knows.
+	// OthersUnknown says that Others is set because it is not known whether there are others.
 	OthersUnknown bool `json:"othersUnknown,omitempty"`
 	// Addresses are those that the runtime said the attachment had, none where it did not say.
 	Addresses []netip.Addr `json:"addresses,omitempty"`
@@ -109,8 +110,8 @@ const (
 	// part is named by the release's file. filesLock is locked for as long as it takes to write or remove a file.
 	settleLock = "settle.lock"
 	filesLock  = "files.lock"
-	// patience is how long one waits for others to write their files, each an fsync or two, also when the command's time
-	// is up.
+	// patience is how long one waits for others to write their files, each an fsync or two, also when the command's
+	// time is up.
 	patience = 20 * time.Second
 )
 
@@ -166,8 +167,8 @@ func (q Queue) AddIf(r Release, current func() bool) error {
 	return nil
 }
 
-// Exclude runs do while nobody can add a release. An ADD runs so what makes the releases of earlier DELs obsolete that
-// are not queued yet; SettleOne then finds all that were.
+// Exclude runs do while no process can add a release. An ADD runs so what makes the releases of earlier DELs obsolete
+// that are not queued yet; SettleOne then finds all that were.
 func (q Queue) Exclude(do func() error) error {
 	if err := q.makeDir(); err != nil {
 		return fmt.Errorf("make queue of releases: %w", err)

@@ -52,7 +52,7 @@ func (q Queue) Settle(ctx context.Context, limit int, match func(Release) bool,
 			break
 		}
 		tried++
-		// Only now: nobody waits for a release while this process waits for its turn.
+		// Claim only now, so that no other process waits for a release while this one waits for its turn.
 		settled, err := q.trySettle(ctx, e, settle)
 		if settled {
 			done++

@@ -138,7 +138,7 @@ func (a *attachment) readMTU() (int, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && a.call.Conf.RequireMTUFile:
 		return 0, fmt.Errorf("%w: %s does not exist, and require_mtu_file is set: the node agent writes it; see that the "+
-			"calico-node pod runs on this node", invocation.ErrNotUp, mtuFile)
+			"calico-node pod runs on this node", invocation.ErrNodeNotReady, mtuFile)
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
 	case err != nil:
@@ -147,7 +147,7 @@ func (a *attachment) readMTU() (int, error) {
 	mtu, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || mtu != 0 && mtu < netconf.LeastMTU || mtu > netconf.MostMTU {
 		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent writes it anew when "+
-			"restarted", invocation.ErrNotUp, mtuFile, data)
+			"restarted", invocation.ErrNodeNotReady, mtuFile, data)
 	}
 	return mtu, nil
 }

@@ -96,7 +96,7 @@ func families(own []netip.Addr, conf *netconf.NetConf, r nodeipam.Request) []net
 	return out
 }
 
-// hosts is the result of addresses that nobody allocated.
+// hosts returns a result with addresses that no IPAM plugin allocated.
 func hosts(addrs []netip.Addr) *current.Result {
 	r := &current.Result{CNIVersion: current.ImplementedSpecVersion}
 	for _, addr := range addrs {

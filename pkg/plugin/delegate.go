@@ -36,7 +36,7 @@ func (a *addRun) delegateAdd(ctx context.Context) (*current.Result, error) {
 	if migrated(a.call) {
 		return nil, fmt.Errorf("%w: the addresses of network %s were moved from host-local to calico-ipam on this node, "+
 			"and the configuration still has "+
-			"host-local; set ipam.type to calico-ipam in it", invocation.ErrNotUp, a.call.Conf.Name)
+			"host-local; set ipam.type to calico-ipam in it", invocation.ErrNodeNotReady, a.call.Conf.Name)
 	}
 	a.undo.Push(d.del)
 	r, err := invoke.DelegateAdd(ctx, a.call.Conf.IPAM.Type, stdin, delegateExec())

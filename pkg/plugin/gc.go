@@ -55,7 +55,8 @@ func (a *attachment) collectInterfaces(ctx context.Context, spared nodeipam.Spar
 		}
 		_, err := a.dataplane.Teardown(ctx, dataplane.Target{Owner: n.Owner, IfName: n.IfName, HostIfName: n.HostIfName})
 		if err == nil {
-			a.call.Log.Info("removed an interface that nobody claims", "interface", n.HostIfName, "container", containerID)
+			a.call.Log.Info("removed an interface without a valid attachment", "interface", n.HostIfName,
+				"container", containerID)
 		}
 		errs = append(errs, err)
 	}

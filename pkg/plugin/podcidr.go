@@ -50,7 +50,7 @@ func (d delegate) withPodCIDRs(ctx context.Context) ([]byte, error) {
 	return withCIDRs(d.call.CNI.StdinData, "node "+name, cidrs)
 }
 
-// wantsPodCIDRs looks at the configuration as it came: that of a DEL may be one that nobody else can read.
+// wantsPodCIDRs reads the original configuration, because DEL accepts configurations that cannot be parsed as a whole.
 func (d delegate) wantsPodCIDRs() bool {
 	stdin := bytes.ToLower(d.call.CNI.StdinData)
 	return d.call.Conf.IPAM.Type == hostLocal && bytes.Contains(stdin, []byte(strings.ToLower(podCIDR4)))

@@ -69,7 +69,7 @@ func (g Gates) await(ctx context.Context, gate string) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("%w: readiness gate %s is closed: %w; see what answers "+
-				"there", invocation.ErrNotUp, redacted(gate), last)
+				"there", invocation.ErrNodeNotReady, redacted(gate), last)
 		case <-time.After(g.Poll):
 		}
 	}

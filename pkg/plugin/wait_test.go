@@ -63,7 +63,7 @@ func TestClosedReadinessGateIsReportedWithoutSecrets(t *testing.T) {
 			"Service Unavailable"}, {dead.URL, "connection refused"},
 	} {
 		err := gated(50*time.Millisecond, c.url, next).awaitGates(t.Context())
-		if !errors.Is(err, invocation.ErrNotUp) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
+		if !errors.Is(err, invocation.ErrNodeNotReady) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: error %v, want one that says %q", c.url, err, c.says)
 		}
 	}

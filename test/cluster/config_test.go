@@ -83,7 +83,7 @@ func TestNodeWithoutNodenameFileIsNotReady(t *testing.T) {
 	do(t, err)
 	kubectl(t, "wait", "--for=condition=Ready=false", "node/node-1", "--timeout=1m")
 	message := kubectl(t, "get", "node", "node-1", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].message}`)
-	if !strings.Contains(message, "node is not up: /var/lib/calico/nodename does not exist") {
+	if !strings.Contains(message, "node is not ready: /var/lib/calico/nodename does not exist") {
 		t.Errorf("the node's message is %q, want that of the plugin", message)
 	}
 	label("null")

@@ -24,7 +24,7 @@ var shown = []error{
 	dataplane.ErrNoNetNS, dataplane.ErrIfNameTaken, dataplane.ErrSpec, dataplane.ErrBroken, dataplane.ErrDenied, dataplane.ErrRouteConflict,
 	kube.ErrKubeconfig, kube.ErrNotFound, kube.ErrUnauthorized, kube.ErrForbidden, kube.ErrRefused, kube.ErrUnavailable, kube.ErrNotServed, kube.ErrMalformed,
 	ipam.ErrNoAddress, ipam.ErrAddrTaken, ipam.ErrNotReady, ipam.ErrMalformed, pool.ErrUnknownPool,
-	nodeipam.ErrNoFamily, invocation.ErrNotUp, nodeipam.ErrNotHeld, nodeipam.ErrCannotAdd, pending.ErrFull, hostlock.ErrBusy,
+	nodeipam.ErrNoFamily, invocation.ErrNodeNotReady, nodeipam.ErrNotHeld, nodeipam.ErrCannotAdd, pending.ErrFull, hostlock.ErrBusy,
 }
 
 // unshown has the others, and why no row produces them.

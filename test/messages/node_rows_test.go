@@ -19,13 +19,13 @@ import (
 
 func nodeRows() []row {
 	return []row{
-		{cause: "no nodename file", by: configured("nodename_file_optional", false), code: 11, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{invocation.ErrNotUp}},
+		{cause: "no nodename file", by: configured("nodename_file_optional", false), code: 11, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{invocation.ErrNodeNotReady}},
 		{
 			cause: "nodename is a FIFO", by: func(t *testing.T) outcome {
 				path := filepath.Join(t.TempDir(), "nodename")
 				must(t, syscall.Mkfifo(path, 0o600))
 				return configured("nodename_file_optional", false, "nodename_file", path)(t)
-			}, code: 11, says: "is a FIFO", remedy: "remove it", kinds: []error{invocation.ErrNotUp, safeopen.ErrNotRegular},
+			}, code: 11, says: "is a FIFO", remedy: "remove it", kinds: []error{invocation.ErrNodeNotReady, safeopen.ErrNotRegular},
 		},
 		{
 			cause: "node name that no object can have", by: func(t *testing.T) outcome {

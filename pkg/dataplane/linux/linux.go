@@ -46,9 +46,9 @@ func New(sysctls string) *DataPlane {
 }
 
 // Setup creates the attachment and returns when packets can pass: both ends are up, and the kernel accepts packets for
-// each address. An existing host interface of the wanted name is replaced, whoever owns it, unless its peer is in the
-// pod itself: a new sandbox of a pod replaces the old one. If Setup fails, it restores the pod and the host, except for
-// a replaced interface.
+// each address. An existing host interface of the wanted name is replaced, even if another program owns it, unless its
+// peer is in the pod itself: a new sandbox of a pod replaces the old one. If Setup fails, it restores the pod and the
+// host, except for a replaced interface.
 //
 // Setup checks ctx between the steps. It cannot interrupt a single request to the kernel.
 func (d *DataPlane) Setup(ctx context.Context, spec dataplane.Spec) (_ dataplane.Endpoint, err error) {

@@ -162,7 +162,8 @@ func (f flags) server(c *Config) {
 }
 
 func (f flags) watch(c *Config) {
-	f.boolean(&c.Watch, "watch", "WATCH", false, "after installing, renew the token, and repair what somebody changes")
+	f.boolean(&c.Watch, "watch", "WATCH", false,
+		"after the installation, renew the token and restore files that other programs change")
 	f.text(&c.TokenRefresh, "token-refresh-interval", "CNI_TOKEN_REFRESH_INTERVAL", "",
 		"`duration` after which to renew the token while watching (default: a quarter of its life)")
 	f.text(&c.HealthAddr, "health-addr", "HEALTH_ADDR", "",

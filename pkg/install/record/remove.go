@@ -100,7 +100,7 @@ func (r *Remover) remove(name string) error {
 	}
 	delete(record.Files, name)
 	if !owned {
-		r.Leave("%s, which somebody changed: %s", path, hostfile.Describe(path))
+		r.Leave("%s, which another program changed: %s", path, hostfile.Describe(path))
 		return nil
 	}
 	r.Take("removed", path)
