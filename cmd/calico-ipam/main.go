@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command calico-ipam is a CNI IPAM plugin: it allocates addresses from blocks that nodes own, kept in the Kubernetes API.
-// The process runs on one processor (package oneproc), so that the runtime need not look for the CPU limit of its cgroup.
+// Command calico-ipam is a CNI IPAM plugin: it allocates addresses from blocks of the node, stored in the Kubernetes API.
+// The process runs on one processor (package oneproc), so that the runtime need not read the CPU limit of its cgroup.
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command calico is a CNI plugin: it attaches pods by a veth pair and host routes, with addresses from block IPAM.
-// The process runs on one processor (package oneproc), so that the runtime need not look for the CPU limit of its cgroup.
+// The process runs on one processor (package oneproc), so that the runtime need not read the CPU limit of its cgroup.
 //
 //go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lifetime has a process end in order when it is asked to: what it has begun is undone first.
+// Package lifetime makes a process undo what it has begun before a signal ends it.
 package lifetime
 
 import (
@@ -10,9 +10,9 @@ import (
 	"syscall"
 )
 
-// Context returns a context for the whole process, and what makes it end with a signal. From the first call of onSignal on,
-// SIGINT and SIGTERM cancel the context; before that they end the process, as SIGKILL does. onSignal may be called any number
-// of times. To wait for signals takes a thread, which a command that has nothing to undo, such as a repeated DEL, can spare.
+// Context returns a context for the whole process, and a function that makes a signal cancel it. After the first call of
+// onSignal, SIGINT and SIGTERM cancel the context. Before it they end the process, like SIGKILL. onSignal may be called
+// more than once. Waiting for signals takes a thread; a command that has nothing to undo, such as a repeated DEL, saves it.
 func Context() (ctx context.Context, onSignal func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	return ctx, sync.OnceFunc(func() {

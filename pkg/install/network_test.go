@@ -25,7 +25,7 @@ const (
 	chainFile = "host/etc/cni/net.d/05-theirs.conflist"
 )
 
-// chaining is a host with a list of somebody else's, into which calico shall be chained.
+// chaining has the host use a list of another program, into which install chains calico.
 func chaining(h *host) {
 	h.write(chainFile, theirs)
 	h.cfg.ChainInto = "05-theirs.conflist"

@@ -50,8 +50,8 @@ func (s Spared) SweepMarks() {
 	s.marks.Sweep(s.network, func(k adding.Key) bool { return s.Is(k.ContainerID, k.IfName) })
 }
 
-// Container returns the container that a handle of the network is of. Handles of other networks, of tunnels, load
-// balancers and virtual machines are nobody's; so are those where the network's name may end in more than one place.
+// Container returns the container of a handle of the network. It returns false for handles of other networks, tunnels,
+// load balancers and virtual machines, and for handles in which the end of the network's name is ambiguous.
 func (s Spared) Container(handle string) (containerID string, ok bool) {
 	containerID, ok = strings.CutPrefix(handle, s.network+".")
 	return containerID, ok && containerID != "" && !strings.Contains(containerID, ".")

@@ -20,7 +20,7 @@ import (
 func (n *Node) BeginAdd(id workload.ID, plugin adding.Plugin) (end func(succeeded bool), err error) {
 	end, unmarked := n.Disk.Marks().Begin(n.markKey(id), plugin)
 	if unmarked != nil {
-		n.Log.Warn("a collection of leftovers that runs at this moment may take this attachment for one", "error", unmarked)
+		n.Log.Warn("cannot mark the running ADD; a GC at this moment may release its attachment", "error", unmarked)
 		// Without a mark, a DEL may complete a record while this ADD runs.
 		end = func(bool) { _ = n.removeRecord(id) }
 	}

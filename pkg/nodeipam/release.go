@@ -100,7 +100,7 @@ func (h Holdings) meant(e Evidence) func(owner map[string]string) bool {
 	return func(owner map[string]string) bool { return mine(owner) && e.ofNode(owner) }
 }
 
-// ofNode reports whether an address was allocated by the node of the attachment, as far as anybody says.
+// ofNode reports whether an address was allocated by the node of the attachment. It returns true if that is unknown.
 func (e Evidence) ofNode(owner map[string]string) bool {
 	return len(e.Nodes) == 0 || owner["node"] == "" || slices.Contains(e.Nodes, owner["node"])
 }

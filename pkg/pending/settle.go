@@ -137,7 +137,7 @@ func (q Queue) settleNamed(ctx context.Context, name string, settle func(context
 // settle settles one release, and removes its file or makes it the last. The caller has claimed the file's name.
 //
 // The claim keeps a release from taking effect after an ADD of its container: the file of that name exists from before
-// the first request of settle until after the last, whoever replaces it meanwhile. An ADD that finds no file, or that
+// the first request of settle until after the last, even if a DEL replaces it meanwhile. An ADD that finds no file, or that
 // gets the claim, knows that no process settles the release.
 func (q Queue) settle(ctx context.Context, e *entry, settle func(context.Context, Release) error) error {
 	err := settle(ctx, e.Release)
