@@ -281,7 +281,7 @@ func TestHangingHandshakeIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := loaded(t, "server: 'https://h', insecure-skip-tls-verify: true", "")
 		n := &network{dialled: make(chan net.Conn, 1), closed: make(chan struct{})}
-		c.transport.negotiated.DialContext = n.dial
+		c.sender.transport.negotiated.DialContext = n.dial
 		err := c.Ping(t.Context())
 		if !errors.Is(err, ErrUnavailable) {
 			t.Fatalf("%v, want ErrUnavailable", err)
