@@ -42,8 +42,8 @@ func upgrade(ctx context.Context, h invocation.Host, args []string) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("network", network, "node", node)
-	// The directory is mounted from the host. No other process uses the network during a migration, so removing the lock
-	// file is safe.
+	// The directory is mounted from the host. No other process uses the network during a migration, so removing the
+	// lock file is safe.
 	lock := filepath.Join(migrate.Networks, "."+network+".lock")
 	defer func() { _ = errors.Join(os.Remove(lock), os.Remove(lock+nodeipam.ReleaseSuffix)) }()
 	return migrate.Migration{

@@ -32,8 +32,8 @@ func main() {
 		OnSignal: onSignal,
 	}
 	p := &plugin.Plugin{
-		Host: host, Dataplane: linux.New(""), InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"), Gates: plugin.DefaultGates(),
-		HostHas: linux.HasWorkload,
+		Host: host, Dataplane: linux.New(""), HostHas: linux.HasWorkload, Gates: plugin.DefaultGates(),
+		InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"),
 	}
 	if len(os.Args) > 1 {
 		os.Exit(flags(ctx, p, os.Args[1:]))

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package linediff compares two texts in the unified format of diff(1). Its cost is proportional to the product of their
-// lengths, which is acceptable for configuration files.
+// Package linediff compares two texts in the unified format of diff(1). Its cost is proportional to the product of
+// their lengths, which is acceptable for configuration files.
 package linediff
 
 import (
@@ -18,8 +18,8 @@ type op struct {
 	line string
 }
 
-// Unified returns the difference of two texts with these names, or an empty string if they are equal. A last line without
-// a newline is marked as by diff(1).
+// Unified returns the difference of two texts with these names, or an empty string if they are equal. A last line
+// without a newline is marked as by diff(1).
 //
 // Source: POSIX.1-2024, diff, "Diff -u Output Format".
 func Unified(oldName, newName, before, after string) string {

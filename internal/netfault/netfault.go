@@ -18,8 +18,8 @@ import (
 )
 
 // Plain returns an error that describes the cause without terms of Go, with a remedy if that is the same for every
-// server. It omits the URL of the request, which may contain a password. It returns unknown errors unchanged. The result
-// matches the same errors as err.
+// server. It omits the URL of the request, which may contain a password. It returns unknown errors unchanged. The
+// result matches the same errors as err.
 func Plain(err error) error {
 	var request *url.Error
 	if errors.As(err, &request) {

@@ -43,8 +43,8 @@ const (
 )
 
 // From returns the CNI error for an error of the plugins. If errors are joined, for example because an undo failed as
-// well, an error that a retry cannot fix determines the code. Configuration errors precede errors of the environment and
-// the cluster.
+// well, an error that a retry cannot fix determines the code. Configuration errors precede errors of the environment
+// and the cluster.
 func From(err error) *types.Error { return types.NewError(code(err), err.Error(), "") }
 
 func code(err error) uint {

@@ -14,8 +14,8 @@ import (
 // mainPlugin is the type of the main plugin that accepts routes in a result without programming them.
 const mainPlugin = "calico"
 
-// pointToPoint is the type of a main plugin that assigns the gateway to the host end of each pair and requires one. Blocks
-// have no gateway, so it gets the link-local gateways that calico uses.
+// pointToPoint is the type of a main plugin that assigns the gateway to the host end of each pair and requires one.
+// Blocks have no gateway, so it gets the link-local gateways that calico uses.
 const pointToPoint = "ptp"
 
 var (

@@ -105,7 +105,7 @@ func (e *explainer) notServed(of subject, answer *answerError) string {
 
 func (e *explainer) anotherServer() string {
 	if e.server.Scheme == "http" {
-		return fmt.Sprintf("; %s is asked over http: write the server of %s with https:// if it has TLS",
+		return fmt.Sprintf("; the requests to %s use http: write the server of %s with https:// if it has TLS",
 			e.host(), e.provenance.source)
 	}
 	return fmt.Sprintf("; see whether a load balancer, a proxy or a login page answers at %s in place of the API server",

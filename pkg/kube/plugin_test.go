@@ -39,7 +39,7 @@ func prints(version, status string) string {
 
 func TestCredentialPluginRunsOnceWithArgumentsAndEnvironment(t *testing.T) {
 	var got string
-	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
+	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = credentialsOf(r) })
 	for _, version := range []string{"v1", "v1beta1"} {
 		c := plugged(t, trusting(s), version, prints(version, `"token": "$1-$A-$CNI_TEST"`),
 			", args: [x], env: [{name: A, value: why}]")
@@ -82,7 +82,7 @@ func TestCredentialPluginReceivesCluster(t *testing.T) {
 func TestCredentialPluginRunsAgainAfterRejection(t *testing.T) {
 	good, refusals := "Authorization: Bearer 1", 0
 	s := listen(t, func(w http.ResponseWriter, r *http.Request) {
-		if asked(r) != good {
+		if credentialsOf(r) != good {
 			refusals++
 			w.WriteHeader(http.StatusUnauthorized)
 		}
@@ -103,7 +103,7 @@ func TestCredentialPluginRunsAgainAfterRejection(t *testing.T) {
 func TestCredentialPluginCertificateIsUsedAndRenewed(t *testing.T) {
 	var good string
 	s := listen(t, func(w http.ResponseWriter, r *http.Request) {
-		if asked(r) != good {
+		if credentialsOf(r) != good {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	})

@@ -40,7 +40,7 @@ func originOf(path string) origin {
 const (
 	renewInstalled = "the watching install container renews it within a minute; see that it runs on this node, " +
 		"or restart the init container"
-	renewMounted = "the kubelet renews it; delete the pod if it does not, so that another takes its place"
+	renewMounted = "the kubelet renews it; delete the pod if it does not, so that a new pod replaces it"
 )
 
 // by returns the remedy that applies to the origin of the credentials; user is the remedy for supplied ones.
@@ -54,15 +54,15 @@ func (o origin) by(user string) string {
 	return user
 }
 
-// refusal returns why the server may reject the credentials of a client, and the remedy. It considers the credentials that a
-// request uses, in the order of authorize.
+// refusal returns why the server may reject the credentials of a client, and the remedy. It considers the credentials
+// that a request uses, in the order of authorize.
 func (e *explainer) refusal() (reason, remedy string) {
-	const token = "its token has expired, or its service account was created anew"
+	const token = "its token has expired, or its service account was recreated"
 	id, from := e.identity, e.provenance.origin
 	u := id.user
 	switch {
 	case e.server.User != nil, u.Token+u.TokenFile == "" && u.Username+u.Password != "":
-		return "its user name or password is wrong, or the API server takes none, as since Kubernetes 1.19",
+		return "its user name or password is wrong, or the API server accepts none (since Kubernetes 1.19)",
 			"set a token or a client certificate instead"
 	case u.TokenFile != "":
 		return token, from.by(fmt.Sprintf("see why the token in tokenFile %s is not renewed", u.TokenFile))
@@ -70,14 +70,15 @@ func (e *explainer) refusal() (reason, remedy string) {
 		return token, from.by("write a new token there")
 	case id.plugin != nil:
 		return "its credential plugin (exec) prints credentials that have expired, or those of another cluster",
-			fmt.Sprintf("run %s on this node with the arguments and the environment there, and log in anew if it asks to",
-				id.plugin.name())
+			fmt.Sprintf("run %s on this node with the arguments and the environment there, and log in again if it "+
+				"requests that", id.plugin.name())
 	case u.CertificateFile != "":
 		return refusedCertificate, fmt.Sprintf("renew the client certificate %s and its key", u.CertificateFile)
 	case id.certificate != nil:
 		return refusedCertificate, "write a new client certificate and its key there"
 	}
-	return "it is asked without credentials", "set a token or a client certificate, and https:// in front of the server"
+	return "the requests have no credentials",
+		"set a token or a client certificate, and https:// in front of the server"
 }
 
 const refusedCertificate = "its client certificate has expired, or is not signed by the client CA of the server"

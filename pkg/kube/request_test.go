@@ -179,7 +179,7 @@ func TestCredentialsAreNotSentToOtherHosts(t *testing.T) {
 	seen := map[string]string{}
 	record := func(where string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			seen[where+r.URL.Path] = asked(r)
+			seen[where+r.URL.Path] = credentialsOf(r)
 			if to := r.Header.Get("User-Agent"); where == "api" && r.URL.Path == "/version" {
 				http.Redirect(w, r, to, http.StatusTemporaryRedirect)
 			}

@@ -61,7 +61,7 @@ func (t tlsExplainer) alerted(alert tls.AlertError) error {
 		return fmt.Errorf("the API server at %s accepts no cipher suite of TLS 1.2 or 1.3 that this client supports; "+
 			"allow a current one there (--tls-cipher-suites)", t.host)
 	case alertUnrecognizedName:
-		return fmt.Errorf("%s has no certificate for the name that it is asked by; set tls-server-name in %s",
+		return fmt.Errorf("%s has no certificate for the name in the request; set tls-server-name in %s",
 			t.host, t.source)
 	}
 	return fmt.Errorf("%s ends the TLS handshake with an error (alert %d); see the log of the API server",

@@ -46,8 +46,8 @@ type Addresses interface {
 	Held(ctx context.Context, id workload.ID) ([]netip.Addr, error)
 	// Take allocates an address to an attachment.
 	Take(ctx context.Context, id workload.ID, addr netip.Addr) error
-	// GiveBack releases all addresses of an attachment. It succeeds if there are none.
-	GiveBack(ctx context.Context, id workload.ID) error
+	// ReleaseAll releases all addresses of an attachment. It succeeds if there are none.
+	ReleaseAll(ctx context.Context, id workload.ID) error
 }
 
 // Migration migrates one network on one node.

@@ -72,7 +72,7 @@ func (m Migration) release(ctx context.Context, l Lease) error {
 		// A lease with an invalid container ID was never taken over.
 		return nil
 	}
-	if err := m.Addresses.GiveBack(ctx, id); err != nil {
+	if err := m.Addresses.ReleaseAll(ctx, id); err != nil {
 		return fmt.Errorf("release %s: %w", l, err)
 	}
 	return nil

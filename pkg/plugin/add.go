@@ -41,8 +41,8 @@ type addRun struct {
 	endpoint   dataplane.Endpoint
 }
 
-// Add attaches the pod: it reads the pod and its namespace, allocates addresses, sets up the interface and annotates the
-// pod. If a step fails, Add undoes the previous steps. It validates the request before it writes anything.
+// Add attaches the pod: it reads the pod and its namespace, allocates addresses, sets up the interface and annotates
+// the pod. If a step fails, Add undoes the previous steps. It validates the request before it writes anything.
 func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, err error) {
 	attachment, err := p.newAttachment("ADD", args)
 	if err != nil {
@@ -88,14 +88,14 @@ func (a *addRun) readNode(context.Context) (err error) {
 	if a.facts.node, err = a.call.NodeName(); err != nil {
 		return err
 	}
-	if a.mtu, err = a.attachment.readMTU(); err != nil || !a.attachment.asksAPI() {
+	if a.mtu, err = a.attachment.readMTU(); err != nil || !a.attachment.usesAPI() {
 		return err
 	}
 	return a.call.Connect()
 }
 
 func (a *addRun) settleEarlier(ctx context.Context) error {
-	if !a.attachment.asksAPI() {
+	if !a.attachment.usesAPI() {
 		return nil
 	}
 	return a.ipam.Releases().SettleOwn(ctx, a.call.ID.ContainerID)
@@ -121,7 +121,7 @@ func (a *addRun) admit(ctx context.Context) (err error) {
 // note records the outcome for later STATUS commands.
 func (a *addRun) note(err error) {
 	// If calico-ipam ran as a separate process, it has recorded the outcome of a successful ADD.
-	if a.attachment.asksAPI() && (err != nil || !a.call.Conf.IPAM.Exec) {
+	if a.attachment.usesAPI() && (err != nil || !a.call.Conf.IPAM.Exec) {
 		a.ipam.Health().Note(err, a.grants.last())
 	}
 }

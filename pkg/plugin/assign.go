@@ -59,9 +59,10 @@ func (g *blockGrants) withdraw(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// replace allocates other addresses and then releases the first grant. This order ensures that the new addresses differ.
-// If the release fails, replace returns the new addresses and an error. The ADD then fails, and its undo retries the
-// release. If that fails too, the DEL after the failed ADD releases the addresses, because they have the same handle.
+// replace allocates other addresses and then releases the first grant. This order ensures that the new addresses
+// differ. If the release fails, replace returns the new addresses and an error. The ADD then fails, and its undo
+// retries the release. If that fails too, the DEL after the failed ADD releases the addresses, because they have the
+// same handle.
 func (g *blockGrants) replace(ctx context.Context, view ipam.View, r nodeipam.Request) (*current.Result, error) {
 	r.Another = true
 	result, err := g.assign(ctx, view, r)

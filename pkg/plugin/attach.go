@@ -34,7 +34,7 @@ func (a *addRun) attachInterface(ctx context.Context) error {
 		switch {
 		case !errors.As(err, &conflict):
 			return err
-		case a.asksFor(conflict.Addr) && conflict.AnotherAddressHelps():
+		case a.isRequested(conflict.Addr) && conflict.AnotherAddressHelps():
 			return fmt.Errorf("%w: %w; or request another address", ipam.ErrAddrTaken, err)
 		case tries == maxConflicts, !conflict.AnotherAddressHelps(), !mayReassign(a.grants, a.request()):
 			return err
@@ -51,8 +51,8 @@ func (a *addRun) attachInterface(ctx context.Context) error {
 	}
 }
 
-// asksFor reports whether the pod or the runtime requests this specific address.
-func (a *addRun) asksFor(addr netip.Addr) bool {
+// isRequested reports whether the pod or the runtime requests this specific address.
+func (a *addRun) isRequested(addr netip.Addr) bool {
 	r := a.request()
 	return addr == r.IPv4.Addr || addr == r.IPv6.Addr || slices.Contains(a.facts.annotations.IPAddrsNoIPAM, addr)
 }
@@ -100,8 +100,8 @@ func migrating(conf *netconf.NetConf, ips *current.Result) bool {
 	return conf.IPAM.Type == netconf.CalicoIPAM && len(ips.Routes) == 0
 }
 
-// result returns the result of the ADD. It appends to the result of previous plugins in a chain: the host interface, the
-// pod interface, and the addresses with host prefixes on the pod interface.
+// result returns the result of the ADD. It appends to the result of previous plugins in a chain: the host interface,
+// the pod interface, and the addresses with host prefixes on the pod interface.
 func (a *addRun) result() *current.Result {
 	r, e := a.attachment.previous, a.endpoint
 	if r == nil {

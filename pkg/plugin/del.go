@@ -47,10 +47,10 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	others, local := d.tearDown(ctx)
 	delegated := d.runDelegate(ctx)
 	var remote error
-	if a.asksAPI() {
+	if a.usesAPI() {
 		freed, remote = d.releaseOrQueue(ctx, held, others)
-		// Only the record of calico-ipam shows whether the delegate has released everything. That record also covers the
-		// pod's annotations.
+		// Only the record of calico-ipam shows whether the delegate has released everything. That record also covers
+		// the pod's annotations.
 		freed.All = freed.All || a.call.Conf.IPAM.Exec && d.deletion.DelegateReleasedAll()
 	}
 	return errors.Join(local, delegated, remote)

@@ -28,7 +28,7 @@ type facts struct {
 
 // readCluster reads all facts of the cluster in one parallel round.
 func (a *addRun) readCluster(ctx context.Context) error {
-	if !a.attachment.asksAPI() {
+	if !a.attachment.usesAPI() {
 		return nil
 	}
 	f := &a.facts

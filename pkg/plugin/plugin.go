@@ -34,8 +34,8 @@ type Plugin struct {
 	// InterfacePrefix is the value of FELIX_INTERFACEPREFIX.
 	InterfacePrefix string
 	Gates           Gates
-	// HostHas reports whether the host has, or may have, a workload interface with one of the names. Nil means that this
-	// is unknown.
+	// HostHas reports whether the host has, or may have, a workload interface with one of the names. Nil means that
+	// this is unknown.
 	HostHas func(names ...string) bool
 }
 
@@ -82,8 +82,8 @@ func (p *Plugin) attachmentForDel(args *skel.CmdArgs) (*attachment, error) {
 	return &attachment{call: c, ipam: c.NodeIPAM(), dataplane: p.Dataplane, prefix: prefix}, nil
 }
 
-// asksAPI reports whether the attachment needs the API server: for block IPAM or for a pod.
-func (a *attachment) asksAPI() bool { return a.blockIPAM() || a.call.ID.Kubernetes() }
+// usesAPI reports whether the attachment needs the API server: for block IPAM or for a pod.
+func (a *attachment) usesAPI() bool { return a.blockIPAM() || a.call.ID.Kubernetes() }
 
 // blockIPAM reports whether block IPAM in this process allocates the addresses.
 func (a *attachment) blockIPAM() bool { return blockIPAM(a.call.Conf) }

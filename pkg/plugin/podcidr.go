@@ -26,12 +26,13 @@ const (
 	podCIDR6 = "usePodCidrIPv6"
 )
 
-// anyCIDRs replace the pod CIDRs of the node for a release, for which host-local needs only the container ID. Host-local
-// rejects overlapping ranges, so these are documentation prefixes (RFC 5737, RFC 3849), which no other range overlaps.
+// anyCIDRs replace the pod CIDRs of the node for a release, for which host-local needs only the container ID.
+// Host-local rejects overlapping ranges, so these are documentation prefixes (RFC 5737, RFC 3849), which no other range
+// overlaps.
 var anyCIDRs = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}
 
-// withPodCIDRs returns the configuration with the node's pod CIDRs instead of the placeholders. It reads the node only if
-// there is a placeholder.
+// withPodCIDRs returns the configuration with the node's pod CIDRs instead of the placeholders. It reads the node only
+// if there is a placeholder.
 func (d delegate) withPodCIDRs(ctx context.Context) ([]byte, error) {
 	if !d.wantsPodCIDRs() {
 		return d.call.CNI.StdinData, nil
@@ -56,8 +57,8 @@ func (d delegate) wantsPodCIDRs() bool {
 	return d.call.Conf.IPAM.Type == hostLocal && bytes.Contains(stdin, []byte(strings.ToLower(podCIDR4)))
 }
 
-// withSomeCIDRs is withPodCIDRs for other verbs than ADD, which do not depend on the CIDRs. It uses anyCIDRs if the node
-// cannot be read.
+// withSomeCIDRs is withPodCIDRs for other verbs than ADD, which do not depend on the CIDRs. It uses anyCIDRs if the
+// node cannot be read.
 func (d delegate) withSomeCIDRs(ctx context.Context) ([]byte, error) {
 	if !d.wantsPodCIDRs() {
 		return d.call.CNI.StdinData, nil

@@ -83,8 +83,8 @@ func (d delegate) status(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", nodeipam.ErrCannotAdd, d.wrap(err))
 }
 
-// lacksVerb reports whether an error means that the plugin does not support the verb. The plugin reports an incompatible
-// version or, if it is older than version 1.1.0, an invalid CNI_COMMAND.
+// lacksVerb reports whether an error means that the plugin does not support the verb. The plugin reports an
+// incompatible version or, if it is older than version 1.1.0, an invalid CNI_COMMAND.
 func lacksVerb(answer *types.Error) bool {
 	return answer.Code == types.ErrIncompatibleCNIVersion ||
 		answer.Code == types.ErrInvalidEnvironmentVariables && strings.Contains(answer.Msg, "CNI_COMMAND")
