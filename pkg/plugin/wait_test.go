@@ -94,10 +94,10 @@ func TestPolicyWaitEndsWithFileOrTimeout(t *testing.T) {
 		warned        bool
 		reads         int
 	}{
-		"no wait":           {0, 1, false, 0},
-		"file exists":       {10, 1, false, 1},
-		"file appears":      {10, 3, false, 3},
-		"no file":           {1, 1 << 30, true, -1},
+		"no wait":      {0, 1, false, 0},
+		"file exists":  {10, 1, false, 1},
+		"file appears": {10, 3, false, 3},
+		"no file":      {1, 1 << 30, true, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log strings.Builder
