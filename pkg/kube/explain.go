@@ -22,7 +22,7 @@ type explainer struct {
 	caFile string
 	// systemCAs says that the configuration has no CA, so that the CAs of the node apply.
 	systemCAs bool
-	// identity and transport know which credentials a request used and how far a TLS handshake got.
+	// identity has the credentials of the requests; transport has the state of the TLS handshake.
 	identity  *identity
 	transport *transport
 	// limit describes the rate limit in messages; empty means no limit.

@@ -40,7 +40,7 @@ func (t tlsExplainer) alerted(alert tls.AlertError) error {
 		return fmt.Errorf("the API server at %s refuses the client certificate of %s: %s; %s",
 			t.host, t.source, reason, remedy)
 	}
-	if alert == alertHandshakeFailure && t.certificateAsked {
+	if alert == alertHandshakeFailure && t.certificateRequested {
 		// TLS versions before 1.3 have no specific alert for this.
 		alert = alertCertificateRequired
 	}

@@ -17,9 +17,9 @@ import (
 // tlsExplainer explains why a TLS connection to the API server failed, with a remedy.
 type tlsExplainer struct {
 	host, source string
-	// certificateAsked says that the server has requested a client certificate; answered says that it has answered a
+	// certificateRequested says that the server has requested a client certificate; answered says that it has answered a
 	// request.
-	certificateAsked, answered bool
+	certificateRequested, answered bool
 	// systemCAs says that the configuration has no CA, so that the CAs of the node apply.
 	systemCAs bool
 	// newAuthority is the remedy for a CA certificate that is not that of the server.
@@ -29,7 +29,7 @@ type tlsExplainer struct {
 func (e *explainer) tls() tlsExplainer {
 	return tlsExplainer{
 		host: e.host(), source: e.provenance.source, systemCAs: e.systemCAs, newAuthority: e.newAuthority(),
-		certificateAsked: e.transport.certificateAsked.Load(), answered: e.transport.answered.Load(),
+		certificateRequested: e.transport.certificateRequested.Load(), answered: e.transport.answered.Load(),
 	}
 }
 
@@ -43,7 +43,7 @@ func (t tlsExplainer) failure(err error) error {
 		return t.unverified(unverified)
 	case errors.As(err, &operation) && operation.Op == "remote error":
 		return t.alerted(alertOf(operation.Err))
-	case t.certificateAsked && !t.answered &&
+	case t.certificateRequested && !t.answered &&
 		(strings.Contains(text, notEstablished) || errors.Is(err, syscall.EPIPE)):
 		// With TLS 1.3 the server verifies the client certificate after the client's handshake, and its alert may be
 		// lost.
