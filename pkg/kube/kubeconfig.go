@@ -72,7 +72,7 @@ type user struct {
 // missing. It quotes no value of the file.
 func Load(path, userAgent string) (*Client, error) {
 	origin := originOf(path)
-	c, err := load(path, origin, userAgent)
+	c, err := loadFrom(path, origin, userAgent)
 	switch {
 	case err == nil:
 		return c, nil
@@ -86,9 +86,10 @@ func Load(path, userAgent string) (*Client, error) {
 }
 
 // LoadSupplied is like Load for a kubeconfig from a user, such as KUBECONFIG. No error mentions the install container.
-func LoadSupplied(path, userAgent string) (*Client, error) { return load(path, supplied, userAgent) }
+func LoadSupplied(path, userAgent string) (*Client, error) { return loadFrom(path, supplied, userAgent) }
 
-func load(path string, origin origin, userAgent string) (*Client, error) {
+// loadFrom returns a client with a kubeconfig of the given origin.
+func loadFrom(path string, origin origin, userAgent string) (*Client, error) {
 	cluster, user, err := open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w %s: %w", ErrKubeconfig, path, err)
