@@ -86,7 +86,9 @@ func Load(path, userAgent string) (*Client, error) {
 }
 
 // LoadSupplied is like Load for a kubeconfig from a user, such as KUBECONFIG. No error mentions the install container.
-func LoadSupplied(path, userAgent string) (*Client, error) { return loadFrom(path, supplied, userAgent) }
+func LoadSupplied(path, userAgent string) (*Client, error) {
+	return loadFrom(path, supplied, userAgent)
+}
 
 // loadFrom returns a client with a kubeconfig of the given origin.
 func loadFrom(path string, origin origin, userAgent string) (*Client, error) {
