@@ -46,7 +46,7 @@ func TestSetupUndoesFailureAtEveryStep(t *testing.T) {
 	for _, family := range families {
 		t.Run(family.name, func(t *testing.T) {
 			node, pod := newNode(t), newPod(t)
-			// These values are the opposite of what Setup sets, so that a missing undo is visible.
+			// Setup sets the opposite values, so that a missing undo is visible.
 			writeSysctl(t, pod, "ipv4/ip_forward", "1")
 			writeSysctl(t, pod, "ipv6/conf/all/forwarding", "1")
 			writeSysctl(t, pod, "ipv6/conf/all/accept_dad", "1")

@@ -197,7 +197,7 @@ func TestDefaultRouteOfAnotherInterfaceIsKept(t *testing.T) {
 	}
 }
 
-// Interfaces in different namespaces can have the same index, so an index alone does not identify the peer.
+// Interfaces in different namespaces can have the same index, so an index does not identify the peer.
 func TestStaleHostInterfaceIsReplacedBesideAnotherPair(t *testing.T) {
 	node, old, pod := newNode(t), newPod(t), newPod(t)
 	mustSetup(t, node, linux.New(""), specFor(old, addr4))

@@ -133,7 +133,7 @@ func TestTeardownRemovesHostEndIfPodCannotBeOpened(t *testing.T) {
 	before := state(t, node)
 	mustSetup(t, node, d, spec)
 	target := targetOf(spec)
-	target.NetNS = strings.Repeat("n", 5000) // ENAMETOOLONG: the path is neither present nor known to be absent.
+	target.NetNS = strings.Repeat("n", 5000) // ENAMETOOLONG: it is unknown whether the path exists.
 	if err := teardown(t, node, d, target); err == nil {
 		t.Error("Teardown returned no error")
 	}
