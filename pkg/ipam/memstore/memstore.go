@@ -104,7 +104,7 @@ func (s *Store) Changes() int {
 	return len(s.listed)
 }
 
-// Hold sets a finalizer on a block: a deletion only marks it.
+// Hold sets a finalizer on a block, so that a deletion only marks it.
 func (s *Store) Hold(cidr netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -43,8 +43,8 @@ func (s *Store) String() string {
 
 func anyOwner(block.Attribute) bool { return true }
 
-func deleted(yes bool) string {
-	if yes {
+func deleted(marked bool) string {
+	if marked {
 		return " (deleted)"
 	}
 	return ""
