@@ -112,7 +112,7 @@ func TestNoAllocationFromOverlappingBlock(t *testing.T) {
 	}
 	unique(t, s)
 	mustRelease(t, s, "old.10.0.0.0-0")
-	if held(s.AllBlocks(), "old.10.0.0.0-0", false) != 0 {
+	if countHeld(s.AllBlocks(), "old.10.0.0.0-0", false) != 0 {
 		t.Errorf("an address of an overlapped block was not released\n%s", s)
 	}
 }
@@ -208,8 +208,8 @@ func claimConcurrently(t *testing.T, n int, pools1, other, pools2 string) {
 		t.Errorf("call %d: first: %v\n%q", n, err, first.trace)
 	}
 	unique(t, s)
-	if held(s.AllBlocks(), "net.a", false)+held(s.AllBlocks(), "net."+other, false) == 0 {
-		t.Errorf("call %d: no node got an address\n%q\n%s", n, first.trace, s)
+	if countHeld(s.AllBlocks(), "net.a", false)+countHeld(s.AllBlocks(), "net."+other, false) == 0 {
+		t.Errorf("call %d: neither node got an address\n%q\n%s", n, first.trace, s)
 	}
 }
 
