@@ -13,9 +13,9 @@ import (
 func TestRouteConflictErrorNamesRouteOwnerAndRemedy(t *testing.T) {
 	const prefix = `host routes the address elsewhere: the route to 10.65.0.7 is "r"`
 	for _, c := range []struct {
-		cause  dataplane.Cause
-		owner  string
-		want   string
+		cause dataplane.Cause
+		owner string
+		want  string
 		helps bool
 	}{
 		{

@@ -12,9 +12,9 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// ownsPair reports whether a pair with one end in the target's namespace belongs to the target. An unmarked pair belongs
-// to it if its host interface has the name of the target's workload, and if the caller or the mark of another pair in
-// the namespace identifies the container.
+// ownsPair reports whether a pair with one end in the target's namespace belongs to the target. An unmarked pair
+// belongs to it if its host interface has the name of the target's workload, and if the caller or the mark of another
+// pair in the namespace identifies the container.
 func (t teardown) ownsPair(hostEnd netlink.Link) (bool, error) {
 	switch {
 	case t.mark.isOn(hostEnd), t.hasOlderMark(hostEnd):

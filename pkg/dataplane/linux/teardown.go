@@ -18,8 +18,8 @@ type teardown struct {
 }
 
 // Teardown removes the pod's end of the pair, and with it the host's end and its routes. It then removes the host's end
-// if that still exists and carries the target's mark. Neither an absent interface nor a path of the host's own namespace
-// is an error. After an error in one step, Teardown continues with the next.
+// if that still exists and carries the target's mark. Neither an absent interface nor a path of the host's own
+// namespace is an error. After an error in one step, Teardown continues with the next.
 func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (others dataplane.Others, err error) {
 	defer func() { err = explain(err, toConfigure) }()
 	host, err := openHost()
@@ -61,8 +61,8 @@ func openIfPresent(path string, host side) (*side, error) {
 	return &pod, nil
 }
 
-// removePodLink removes the pod's end only if the mark shows that the pair belongs to the target. If an ADD fails because
-// its interface name is taken, the DEL that follows must not remove the existing interface. A path such as
+// removePodLink removes the pod's end only if the mark shows that the pair belongs to the target. If an ADD fails
+// because its interface name is taken, the DEL that follows must not remove the existing interface. A path such as
 // /proc/<pid>/ns/net may lead to the namespace of another pod by now.
 func (t teardown) removePodLink() error {
 	if t.pod == nil || t.target.IfName == "" {
