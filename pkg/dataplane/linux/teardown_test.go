@@ -39,7 +39,7 @@ func TestTeardownRestoresHost(t *testing.T) {
 	}
 }
 
-func TestTeardownFromHostSideAlone(t *testing.T) {
+func TestTeardownWithoutPodNamespace(t *testing.T) {
 	plain := filepath.Join(t.TempDir(), "unmounted")
 	must(t, os.WriteFile(plain, nil, 0o600))
 	for _, path := range []string{"", plain, filepath.Join(t.TempDir(), "absent")} {
