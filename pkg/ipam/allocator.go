@@ -13,8 +13,8 @@
 //
 //  1. Allocator.Gather reads a View: pools, reservations, configuration, and the affinities or cached blocks of the
 //     node.
-//  2. Allocator.Assign runs attempt.assign. If a later step fails, it reverts the writes of steps 7 to 9. The node keeps
-//     a block that it has claimed.
+//  2. Allocator.Assign runs attempt.assign. If a later step fails, it reverts the writes of steps 7 to 9. The node
+//     keeps a block that it has claimed.
 //  3. plan.cachedPlaces looks for a place in the cached blocks of the node. If it finds one for each want, steps 4 to 6
 //     are skipped.
 //  4. attempt.lock waits for the node's lock. A request with cached places takes the lock before step 9.

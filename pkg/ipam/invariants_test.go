@@ -41,7 +41,7 @@ func (m *model) check() error {
 // checkBlock checks one block against its earlier states.
 func (m *model) checkBlock(cidr netip.Prefix, uid string, b block.Block) error {
 	for _, p := range m.store.Reserved {
-		if owner, ok := b.Holder(p.Addr()); ok && !m.asked(p.Addr()) {
+		if owner, ok := b.Holder(p.Addr()); ok && !m.sit.requests(p.Addr()) {
 			return fmt.Errorf("%s is reserved, but was allocated to %s", p, owner.Handle)
 		}
 	}
@@ -64,9 +64,9 @@ func (m *model) checkBlock(cidr netip.Prefix, uid string, b block.Block) error {
 	return nil
 }
 
-// asked reports whether a script requests a specific address.
-func (m *model) asked(addr netip.Addr) bool {
-	for _, sc := range m.sit.scripts {
+// requests reports whether a script requests a specific address.
+func (s situation) requests(addr netip.Addr) bool {
+	for _, sc := range s.scripts {
 		for _, op := range sc.ops {
 			if strings.HasSuffix(op, " "+addr.String()) {
 				return true

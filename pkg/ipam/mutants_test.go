@@ -4,8 +4,8 @@ package ipam_test
 
 import "slices"
 
-// mutant is a bug planted in a source file, in a copy that only the compiler sees. The file may be a test: the model's
-// environment follows rules too, for example how long a cached block counts.
+// mutant is a bug that a test plants in a copy of a source file. The file may be a test file, because the environment
+// of the model also follows rules, such as the lifetime of cached blocks.
 type mutant struct {
 	name, file, correct, wrong string
 	// always says that the mutant is planted without -mutants too.
@@ -140,11 +140,11 @@ func overlapMutants() []mutant {
 	}
 }
 
-// nodeMutants break the rules for the block cache and for the records of deletions.
+// nodeMutants break the rules of the block cache, the deletion records and the release queue.
 func nodeMutants() []mutant {
 	return []mutant{
 		{
-			name: "trust a cached block that holds nothing", file: "release.go",
+			name: "trust a cached block without addresses of the handle", file: "release.go",
 			correct: "if len(out.addrs) == 0 && fromCache {",
 			wrong:   "if false && fromCache {",
 		},

@@ -104,8 +104,8 @@ func (r *records) end(a *actor, handle string, failed bool) {
 	}
 }
 
-// del is a DEL: it opens its record, reads the mark, and makes its requests. It completes the record that it has
-// opened if it has released something and no ADD was running.
+// del is a DEL: it opens its record, reads the mark, and makes its requests. It completes the record that it has opened
+// if it has released an address and no ADD was running.
 func (r *records) del(a *actor, handle string, release func() (all bool, err error)) error {
 	if !r.m.sit.records {
 		_, err := release()

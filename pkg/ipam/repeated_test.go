@@ -86,7 +86,7 @@ func TestRepeatedWriteHasOneEffect(t *testing.T) {
 				}
 				for _, v6 := range []bool{false, true} {
 					if was, is := countHeld(before, "victim", v6), countHeld(s.AllBlocks(), "victim", v6); is > was+1 {
-						t.Fatalf("victim held %d addresses (IPv6: %v), and holds %d\n%s", was, v6, is, at)
+						t.Fatalf("victim had %d addresses (IPv6: %v), and now has %d\n%s", was, v6, is, at)
 					}
 				}
 				wantRecovery(t, s, at)
