@@ -32,7 +32,7 @@ type Store struct {
 	blocks     *table[netip.Prefix, block.Block]
 	affinities *table[ipam.AffinityKey, ipam.Affinity]
 	handles    *table[string, ipam.Handle]
-	// held has the rows with a finalizer.
+	// held are the rows with a finalizer.
 	held   map[string]bool
 	listed history
 }
