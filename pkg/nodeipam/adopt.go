@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 
-	"calico-cni/internal/deletion"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/ipam/pool"
@@ -26,7 +26,7 @@ type Adopter struct {
 	network, node string
 	client        *kube.Client
 	view          ipam.View
-	deletions     deletion.Records
+	deletions     nodestate.Deletions
 }
 
 // NewAdopter returns the adopter of a node in a network. lockFile serialises adopters on this node.
@@ -115,7 +115,7 @@ func (a *Adopter) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error
 // no pool has it, ipam.ErrAddrTaken when it is allocated to another handle.
 func (a *Adopter) Take(ctx context.Context, id workload.ID, addr netip.Addr) error {
 	// A DEL that released the container completely has not released this.
-	key := deletion.Key{Network: a.network, ContainerID: id.ContainerID, IfName: id.IfName}
+	key := nodestate.Key{Network: a.network, ContainerID: id.ContainerID, IfName: id.IfName}
 	if err := a.deletions.Remove(key); err != nil {
 		return err
 	}

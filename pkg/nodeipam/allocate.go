@@ -16,6 +16,7 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/hostlock"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/workload"
@@ -39,7 +40,7 @@ type Allocations struct {
 	// LockFile serialises the assignments of the node. A file beside it serialises the releases, so that a DEL does not
 	// wait for ADDs.
 	LockFile string
-	borrowed borrowed
+	borrowed nodestate.Borrowed
 	// cache has the blocks of the host's nodes.
 	cache blockCache
 	Now   func() time.Time
@@ -155,7 +156,7 @@ func (a Allocations) remember(cache blockCache, assigned []ipam.Assigned) {
 		if !got.Borrowed {
 			continue
 		}
-		if err := a.borrowed.add(got.Block); err != nil {
+		if err := a.borrowed.Add(got.Block); err != nil {
 			a.Log.Warn("cannot record the borrowed block; GC will not find this address", "address", got.Addr, "error", err)
 		}
 	}
@@ -180,7 +181,7 @@ func (a Allocations) cacheOf(node string) blockCache {
 
 func (a Allocations) allocator(cache blockCache) *ipam.Allocator {
 	allocator := &ipam.Allocator{Store: a.Store, Now: a.Now, Wait: ipam.Backoff(ipam.Sleep, rand.Int64N)}
-	if cache.blocks != nil {
+	if cache.codec != nil {
 		allocator.Cache = cache
 	}
 	return allocator

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"calico-cni/internal/adding"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam"
 )
 
@@ -19,7 +19,7 @@ import (
 type Spared struct {
 	network string
 	valid   map[string]map[string]bool
-	marks   adding.Marks
+	marks   nodestate.Marks
 	// started is when the collection began, since boot.
 	started time.Duration
 	// named are the interfaces that a handle's holdings name, by handle.
@@ -28,7 +28,7 @@ type Spared struct {
 
 // NewSpared returns what a collection that began at started, since boot, spares in a network. valid are the interfaces
 // of the attachments to keep, by container.
-func NewSpared(network string, valid map[string]map[string]bool, marks adding.Marks, started time.Duration) Spared {
+func NewSpared(network string, valid map[string]map[string]bool, marks nodestate.Marks, started time.Duration) Spared {
 	return Spared{network: network, valid: valid, marks: marks, started: started}
 }
 
@@ -41,13 +41,13 @@ func (s Spared) Is(containerID, ifName string) bool {
 }
 
 func (s Spared) beingAdded(containerID, ifName string) bool {
-	return s.marks.Since(adding.Key{Network: s.network, ContainerID: containerID, IfName: ifName}, s.started)
+	return s.marks.Since(nodestate.Key{Network: s.network, ContainerID: containerID, IfName: ifName}, s.started)
 }
 
 // SweepMarks removes the marks of attachments of the network that are not spared. An ADD that was killed leaves a mark
 // if no DEL follows.
 func (s Spared) SweepMarks() {
-	s.marks.Sweep(s.network, func(k adding.Key) bool { return s.Is(k.ContainerID, k.IfName) })
+	s.marks.Sweep(s.network, func(k nodestate.Key) bool { return s.Is(k.ContainerID, k.IfName) })
 }
 
 // Container returns the container of a handle of the network. It returns false for handles of other networks, tunnels,
@@ -67,13 +67,13 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	if err != nil {
 		return nil, err
 	}
-	lenders, err := a.borrowed.list()
+	borrowed, err := a.borrowed.List()
 	errs := []error{err}
-	var lent []netip.Prefix
-	for _, l := range lenders {
-		lent = append(lent, l.cidr)
+	var cidrs []netip.Prefix
+	for _, b := range borrowed {
+		cidrs = append(cidrs, b.CIDR)
 	}
-	held, err := a.allocator(a.cache).HeldByNode(ctx, node, lent)
+	held, err := a.allocator(a.cache).HeldByNode(ctx, node, cidrs)
 	errs = append(errs, err)
 	spared = spared.knowing(held)
 	var freed []netip.Addr
@@ -86,7 +86,7 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	if err := errors.Join(errs...); err != nil {
 		return freed, err
 	}
-	a.borrowed.forgetUnused(lenders, held, freed, node)
+	a.removeUnused(borrowed, held, freed, node)
 	slices.SortFunc(freed, netip.Addr.Compare)
 	return freed, nil
 }
@@ -136,14 +136,14 @@ func (s Spared) interfaceOf(handle, containerID string, owner map[string]string)
 	return usualIfName
 }
 
-// forgetUnused drops the blocks of other nodes in which this node holds nothing any more.
-func (b borrowed) forgetUnused(lenders []lender, held []ipam.Held, freed []netip.Addr, node string) {
-	for _, l := range lenders {
+// removeUnused removes the records of borrowed blocks in which the node no longer holds addresses.
+func (a Allocations) removeUnused(borrowed []nodestate.BorrowedBlock, held []ipam.Held, freed []netip.Addr, node string) {
+	for _, b := range borrowed {
 		inUse := slices.ContainsFunc(held, func(h ipam.Held) bool {
-			return h.Block == l.cidr && h.Owner["node"] == node && !slices.Contains(freed, h.Addr)
+			return h.Block == b.CIDR && h.Owner["node"] == node && !slices.Contains(freed, h.Addr)
 		})
 		if !inUse {
-			b.forget(l)
+			a.borrowed.Remove(b)
 		}
 	}
 }

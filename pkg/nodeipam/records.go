@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 
-	"calico-cni/internal/adding"
-	"calico-cni/internal/deletion"
-	"calico-cni/pkg/pending"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/workload"
 )
 
@@ -17,8 +15,8 @@ import (
 // has its own mark.
 //
 // The order matters: the mark comes first, so that a DEL which begins after its record was removed sees the mark.
-func (n *Node) BeginAdd(id workload.ID, plugin adding.Plugin) (end func(succeeded bool), err error) {
-	end, unmarked := n.Disk.Marks().Begin(n.markKey(id), plugin)
+func (n *Node) BeginAdd(id workload.ID, plugin nodestate.Plugin) (end func(succeeded bool), err error) {
+	end, unmarked := n.Disk.Marks().Begin(n.key(id), plugin)
 	if unmarked != nil {
 		n.Log.Warn("cannot mark the running ADD; a GC at this moment may release its attachment", "error", unmarked)
 		// Without a mark, a DEL may complete a record while this ADD runs.
@@ -35,10 +33,10 @@ func (n *Node) BeginAdd(id workload.ID, plugin adding.Plugin) (end func(succeede
 // not queue it any more.
 func (n *Node) removeRecord(id workload.ID) error {
 	records := n.Disk.deletions()
-	if !records.Has(n.recordKey(id)) {
+	if !records.Has(n.key(id)) {
 		return nil
 	}
-	if err := n.Disk.queue().Exclude(func() error { return records.Remove(n.recordKey(id)) }); err != nil {
+	if err := n.Disk.queue().Exclude(func() error { return records.Remove(n.key(id)) }); err != nil {
 		return fmt.Errorf("begin ADD after a DEL of the same attachment: %w", err)
 	}
 	return nil
@@ -48,8 +46,8 @@ func (n *Node) removeRecord(id workload.ID) error {
 type Deletion struct {
 	node   *Node
 	id     workload.ID
-	plugin deletion.Plugin
-	record *deletion.Record
+	plugin nodestate.Plugin
+	record *nodestate.DeletionRecord
 	// undisturbed says that no ADD of the attachment runs or was interrupted.
 	undisturbed bool
 	repeated    bool
@@ -59,16 +57,16 @@ type Deletion struct {
 //
 // Only ADDs of this plugin are seen. An ADD by another implementation, of the same container, within ten minutes of the
 // DEL, is not seen; no runtime uses a container ID twice.
-func (n *Node) BeginDel(id workload.ID, plugin deletion.Plugin) *Deletion {
+func (n *Node) BeginDel(id workload.ID, plugin nodestate.Plugin) *Deletion {
 	d := &Deletion{node: n, id: id, plugin: plugin}
-	record, err := n.Disk.deletions().Open(n.recordKey(id), plugin, n.Scope)
+	record, err := n.Disk.deletions().Open(n.key(id), plugin, n.Scope)
 	if err != nil {
 		n.Log.Debug("a repeated DEL of this attachment will ask the API server again", "error", err)
 	}
 	d.record = record
 	// After Open: an ADD that is not seen here removes the record that was opened.
-	state := n.Disk.Marks().State(n.markKey(id))
-	d.undisturbed = state == adding.None || state == adding.Succeeded
+	state := n.Disk.Marks().State(n.key(id))
+	d.undisturbed = state == nodestate.Unmarked || state == nodestate.Succeeded
 	d.repeated = d.undisturbed && record.Complete() && !d.queued()
 	return d
 }
@@ -86,7 +84,7 @@ func (d *Deletion) Evidence(others Others, addrs []netip.Addr) Evidence {
 // DelegateReleasedAll reports whether calico-ipam, run as a process by this DEL or an earlier one, has released all
 // that the attachment had, and no ADD has begun since.
 func (d *Deletion) DelegateReleasedAll() bool {
-	return d.node.Disk.deletions().Complete(d.node.recordKey(d.id), deletion.IPAM, d.node.Scope)
+	return d.node.Disk.deletions().Complete(d.node.key(d.id), nodestate.IPAM, d.node.Scope)
 }
 
 // End records what the DEL has released, and closes the record.
@@ -105,29 +103,21 @@ func (d *Deletion) End(freed Freed, err error) {
 	if unrecorded != nil {
 		d.node.Log.Debug("a repeated DEL of this attachment will ask the API server again", "error", unrecorded)
 	}
-	marks, key := d.node.Disk.Marks(), d.node.markKey(d.id)
-	if d.plugin == deletion.IPAM {
+	marks, key := d.node.Disk.Marks(), d.node.key(d.id)
+	if d.plugin == nodestate.IPAM {
 		// calico, which may have run this process, still needs its own mark if its DEL fails.
-		marks.Forget(key, adding.IPAM)
+		marks.Forget(key, nodestate.IPAM)
 		return
 	}
-	marks.Forget(key, adding.Main, adding.IPAM)
+	marks.Forget(key, nodestate.Main, nodestate.IPAM)
 }
 
 // queued reports whether a release of the attachment is queued, or cannot be ruled out.
 func (d *Deletion) queued() bool {
-	queued, err := d.node.Disk.queue().Has(d.node.queueKey(d.id))
+	queued, err := d.node.Disk.queue().Has(d.node.key(d.id))
 	return queued || err != nil
 }
 
-func (n *Node) queueKey(id workload.ID) pending.Key {
-	return pending.Key{Network: n.Network, ContainerID: id.ContainerID, IfName: id.IfName}
-}
-
-func (n *Node) markKey(id workload.ID) adding.Key {
-	return adding.Key{Network: n.Network, ContainerID: id.ContainerID, IfName: id.IfName}
-}
-
-func (n *Node) recordKey(id workload.ID) deletion.Key {
-	return deletion.Key{Network: n.Network, ContainerID: id.ContainerID, IfName: id.IfName}
+func (n *Node) key(id workload.ID) nodestate.Key {
+	return nodestate.Key{Network: n.Network, ContainerID: id.ContainerID, IfName: id.IfName}
 }

@@ -87,7 +87,7 @@ func (q Releases) SettleOwn(ctx context.Context, containerID string) error {
 func (q Releases) Settled(ctx context.Context, id workload.ID, freed Freed) {
 	ctx, cancel := deadline.Within(ctx, settleBriefly, "the settling of an earlier release")
 	defer cancel()
-	err := q.node.Disk.queue().SettleOne(ctx, q.node.queueKey(id), func(ctx context.Context, r pending.Release) error {
+	err := q.node.Disk.queue().SettleOne(ctx, q.node.key(id), func(ctx context.Context, r pending.Release) error {
 		// If the caller has deleted the handle here, the release belongs to this cluster, even if it names another
 		// kubeconfig: no two containers have the same ID. But it may name addresses that the caller does not know, because
 		// a runtime forgets prevResult after the first DEL.

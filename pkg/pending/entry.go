@@ -12,6 +12,7 @@ import (
 	"os"
 
 	"calico-cni/internal/jsonfault"
+	"calico-cni/internal/nodestate"
 	"calico-cni/internal/safeopen"
 )
 
@@ -27,7 +28,7 @@ const (
 
 // file is the attachment's file name: its three names with @ between them, which stands in none of them; or, if they
 // are not all plain or too long together, a hash, with one @.
-func (k Key) file() string {
+func fileName(k nodestate.Key) string {
 	name := k.Network + "@" + k.ContainerID + "@" + k.IfName
 	if len(name) > maxName || !plain(k.Network) || !plain(k.ContainerID) || !plain(k.IfName) {
 		return hash("%q %q %q", k.Network, k.ContainerID, k.IfName)

@@ -30,6 +30,7 @@ import (
 	"calico-cni/internal/atomicfile"
 	"calico-cni/internal/hostdir"
 	"calico-cni/internal/hostlock"
+	"calico-cni/internal/nodestate"
 	"calico-cni/internal/safeopen"
 )
 
@@ -86,11 +87,10 @@ func (r Release) elsewhere(other Release) bool {
 	return known(r) && known(other) && (r.Kubeconfig != other.Kubeconfig || r.APIRoot != other.APIRoot)
 }
 
-// Key is one attachment.
-type Key struct{ Network, ContainerID, IfName string }
-
-// Key returns the attachment that the release is of.
-func (r Release) Key() Key { return Key{r.Network, r.ContainerID, r.IfName} }
+// Key returns the attachment of the release.
+func (r Release) Key() nodestate.Key {
+	return nodestate.Key{Network: r.Network, ContainerID: r.ContainerID, IfName: r.IfName}
+}
 
 // Queue is the queue in a directory, which any number of processes use at once.
 type Queue struct {
@@ -139,7 +139,7 @@ func (q Queue) AddIf(r Release, current func() bool) error {
 	if !current() {
 		return fmt.Errorf("queue release: %w: the runtime has to call DEL again after that ADD", ErrSuperseded)
 	}
-	name := r.Key().file()
+	name := fileName(r.Key())
 	before, err := q.before(name)
 	if err == nil && before.elsewhere(r) {
 		name = r.fileBeside()
@@ -275,8 +275,8 @@ func (q Queue) Len() (int, error) {
 }
 
 // Has reports whether a release of the attachment waits, by one look at a file.
-func (q Queue) Has(k Key) (bool, error) {
-	switch _, err := os.Lstat(q.path(k.file())); {
+func (q Queue) Has(k nodestate.Key) (bool, error) {
+	switch _, err := os.Lstat(q.path(fileName(k))); {
 	case errors.Is(err, fs.ErrNotExist):
 		return false, nil
 	case err != nil:

@@ -21,6 +21,7 @@ import (
 	"pgregory.net/rapid"
 
 	"calico-cni/internal/disktest"
+	"calico-cni/internal/nodestate"
 )
 
 var noon = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
@@ -150,7 +151,7 @@ func TestReleaseFileIsReadableByOwnerOnly(t *testing.T) {
 func TestUnknownFieldsAreIgnored(t *testing.T) {
 	q := queue(t)
 	add(t, q, release("c"))
-	put(t, q, release("c").Key().file(), `{"network":"net","containerID":"c","ifName":"eth0","queued":"2026-08-01T12:00:00Z","reason":"new"}`)
+	put(t, q, fileName(release("c").Key()), `{"network":"net","containerID":"c","ifName":"eth0","queued":"2026-08-01T12:00:00Z","reason":"new"}`)
 	var s settler
 	if done, err := q.Settle(t.Context(), 9, nil, s.settle); done != 1 || err != nil || s.String() != "c" {
 		t.Errorf("Settle = %d, %v of %s", done, err, &s)
@@ -230,24 +231,28 @@ func TestDefaultLimitIs4096(t *testing.T) {
 	add(t, q, release("c"))
 }
 
+func keyOf(network, containerID, ifName string) nodestate.Key {
+	return nodestate.Key{Network: network, ContainerID: containerID, IfName: ifName}
+}
+
 func TestFileNamesAreSafeAndUnique(t *testing.T) {
 	long := strings.Repeat("x", 255)
 	for _, tt := range []struct {
-		key  Key
+		key  nodestate.Key
 		want string
 	}{
-		{Key{"net", "c", "eth0"}, "net@c@eth0.json"},
-		{Key{"a.b", "c", "eth0"}, "a.b@c@eth0.json"},
-		{Key{"a", "b.c", "eth0"}, "a@b.c@eth0.json"},
-		{Key{long, long, "eth0"}, "sha256@"},
-		{Key{"net", long, "eth0"}, "sha256@"},
-		{Key{"../../etc", "c", "eth0"}, "sha256@"},
-		{Key{".hidden", "c", "eth0"}, "sha256@"},
-		{Key{"net", "a@b", "eth0"}, "sha256@"},
-		{Key{"net", "c", "b\xff\n"}, "sha256@"},
-		{Key{"net", "c", ""}, "sha256@"},
+		{keyOf("net", "c", "eth0"), "net@c@eth0.json"},
+		{keyOf("a.b", "c", "eth0"), "a.b@c@eth0.json"},
+		{keyOf("a", "b.c", "eth0"), "a@b.c@eth0.json"},
+		{keyOf(long, long, "eth0"), "sha256@"},
+		{keyOf("net", long, "eth0"), "sha256@"},
+		{keyOf("../../etc", "c", "eth0"), "sha256@"},
+		{keyOf(".hidden", "c", "eth0"), "sha256@"},
+		{keyOf("net", "a@b", "eth0"), "sha256@"},
+		{keyOf("net", "c", "b\xff\n"), "sha256@"},
+		{keyOf("net", "c", ""), "sha256@"},
 	} {
-		if got := tt.key.file(); !strings.HasPrefix(got, tt.want) {
+		if got := fileName(tt.key); !strings.HasPrefix(got, tt.want) {
 			t.Errorf("%q is in %s, want %s", tt.key, got, tt.want)
 		}
 	}
@@ -257,12 +262,12 @@ func TestFileNamesAreSafeAndUnique(t *testing.T) {
 
 	part := rapid.OneOf(rapid.StringMatching(`[@. "\\/a\x00]{0,3}`), rapid.String())
 	rapid.Check(t, func(t *rapid.T) {
-		a := Key{part.Draw(t, "network"), part.Draw(t, "container"), part.Draw(t, "interface")}
-		b := Key{part.Draw(t, "network"), part.Draw(t, "container"), part.Draw(t, "interface")}
-		if (a == b) != (a.file() == b.file()) {
-			t.Fatalf("%q and %q are in %s and %s", a, b, a.file(), b.file())
+		a := keyOf(part.Draw(t, "network"), part.Draw(t, "container"), part.Draw(t, "interface"))
+		b := keyOf(part.Draw(t, "network"), part.Draw(t, "container"), part.Draw(t, "interface"))
+		if (a == b) != (fileName(a) == fileName(b)) {
+			t.Fatalf("%q and %q are in %s and %s", a, b, fileName(a), fileName(b))
 		}
-		name := a.file()
+		name := fileName(a)
 		if filepath.Base(name) != name || name[0] == '.' || len(name) > 220 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Fatalf("%q is in %q", a, name)
 		}

@@ -144,7 +144,7 @@ func present(t *testing.T, q Queue) map[string]bool {
 	}
 	for _, name := range all {
 		e, err := q.load(name)
-		if err != nil || e == nil || e.Key().file() != name {
+		if err != nil || e == nil || fileName(e.Key()) != name {
 			t.Fatalf("%s holds %v, %v", name, e, err)
 		}
 		found[e.ContainerID] = true

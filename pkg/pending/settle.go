@@ -16,6 +16,7 @@ import (
 
 	"calico-cni/internal/atomicfile"
 	"calico-cni/internal/hostlock"
+	"calico-cni/internal/nodestate"
 )
 
 // Settle settles up to limit of the releases that match (nil matches all), and removes each for which settle returned
@@ -85,11 +86,11 @@ func (q Queue) trySettle(
 // SettleOne settles the release of one attachment if it waits, for a command that is about that attachment. It costs
 // one look at a file when none does. While another process settles that release, it waits until ctx ends; the error
 // then wraps hostlock.ErrBusy. A release that is added while this one is settled waits for its own turn.
-func (q Queue) SettleOne(ctx context.Context, k Key, settle func(context.Context, Release) error) error {
+func (q Queue) SettleOne(ctx context.Context, k nodestate.Key, settle func(context.Context, Release) error) error {
 	if waits, err := q.Has(k); !waits || err != nil {
 		return err
 	}
-	return q.settleNamed(ctx, k.file(), settle)
+	return q.settleNamed(ctx, fileName(k), settle)
 }
 
 // SettleContainer is SettleOne for all attachments of a container in a network: a release of one interface may be about

@@ -34,7 +34,7 @@ func TestReleasesOfEachVersionAreRead(t *testing.T) {
 		}
 		q := queue(t)
 		add(t, q, release("other"))
-		put(t, q, full.Key().file(), string(data))
+		put(t, q, fileName(full.Key()), string(data))
 		var got Release
 		if _, err := q.Settle(t.Context(), 1, nil, func(_ context.Context, r Release) error { got = r; return nil }); err != nil {
 			t.Error(err)
@@ -70,7 +70,7 @@ func TestReleaseOfLaterVersionIsKeptAndReported(t *testing.T) {
 	const later = `{"version":2,"network":"net","containerID":"c","ifName":"eth0","queued":"2026-08-01T12:00:00Z","unknown":true}`
 	q := queue(t)
 	add(t, q, release("a"))
-	put(t, q, release("c").Key().file(), later)
+	put(t, q, fileName(release("c").Key()), later)
 	var s settler
 	done, err := q.Settle(t.Context(), 9, nil, s.settle)
 	if done != 1 || !errors.Is(err, ErrVersion) || !strings.Contains(err.Error(), "net@c@eth0.json") {

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"calico-cni/internal/deadline"
-	"calico-cni/internal/deletion"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/nodeipam"
@@ -37,7 +37,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	}
 	var freed nodeipam.Freed
 	defer func() { a.call.Finish(ctx, freed.Addrs, err) }()
-	d := &delRun{attachment: a, call: a.call, ipam: a.ipam, deletion: a.ipam.BeginDel(a.call.ID, deletion.Main)}
+	d := &delRun{attachment: a, call: a.call, ipam: a.ipam, deletion: a.ipam.BeginDel(a.call.ID, nodestate.Main)}
 	defer func() { d.deletion.End(freed, err) }()
 
 	if d.deletion.Repeated() && !p.hasInterface(a.target()) {

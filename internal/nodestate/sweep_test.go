@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package adding_test
+package nodestate_test
 
 import (
 	"fmt"
@@ -12,43 +12,43 @@ import (
 	"testing"
 	"time"
 
-	"calico-cni/internal/adding"
+	"calico-cni/internal/nodestate"
 )
 
-// TestMarksOfTwoPluginsAreTakenTogether has calico run calico-ipam for its ADD.
-func TestMarksOfTwoPluginsAreTakenTogether(t *testing.T) {
+// TestStateCombinesTheMarksOfBothPlugins runs calico-ipam as a process of the ADD of calico.
+func TestStateCombinesTheMarksOfBothPlugins(t *testing.T) {
 	marks, clock := clocked(t)
 	nested := func(ipam, main bool) {
 		t.Helper()
 		endMain := begin(t, marks)
-		endIPAM, err := marks.Begin(key, adding.IPAM)
+		endIPAM, err := marks.Begin(key, nodestate.IPAM)
 		if err != nil {
 			t.Fatal(err)
 		}
 		endIPAM(ipam)
-		expect(t, "calico-ipam has ended", marks, adding.Active)
+		expect(t, "calico-ipam has ended", marks, nodestate.Active)
 		*clock += time.Minute
 		endMain(main)
 	}
 	nested(true, true)
-	expect(t, "both succeeded", marks, adding.Succeeded)
+	expect(t, "both succeeded", marks, nodestate.Succeeded)
 	if !marks.Since(key, *clock) || marks.Since(key, *clock+1) {
 		t.Error("the time is not that of the later mark")
 	}
-	marks.Forget(key, adding.IPAM)
-	expect(t, "that of calico-ipam is forgotten", marks, adding.Succeeded)
+	marks.Forget(key, nodestate.IPAM)
+	expect(t, "the mark of calico-ipam is removed", marks, nodestate.Succeeded)
 	nested(true, false)
-	expect(t, "calico failed", marks, adding.Interrupted)
-	marks.Forget(key, adding.Main, adding.IPAM)
-	expect(t, "both are forgotten", marks, adding.None)
+	expect(t, "calico failed", marks, nodestate.Interrupted)
+	marks.Forget(key, nodestate.Main, nodestate.IPAM)
+	expect(t, "both are removed", marks, nodestate.Unmarked)
 	nested(false, true)
-	expect(t, "calico-ipam failed", marks, adding.Interrupted)
-	marks.Forget(key, adding.Main)
-	expect(t, "that of calico is forgotten", marks, adding.Interrupted)
+	expect(t, "calico-ipam failed", marks, nodestate.Interrupted)
+	marks.Forget(key, nodestate.Main)
+	expect(t, "the mark of calico is removed", marks, nodestate.Interrupted)
 }
 
-// left returns the containers whose marks are there, and files that are no marks.
-func left(t *testing.T, marks adding.Marks) string {
+// left returns the attachments that have marks, and the names of other files.
+func left(t *testing.T, marks nodestate.Marks) string {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(marks.Dir, "*"))
 	if err != nil {
@@ -72,32 +72,32 @@ func left(t *testing.T, marks adding.Marks) string {
 
 func TestSweepRemovesOldMarksOfContainersThatAreGone(t *testing.T) {
 	marks, clock := clocked(t)
-	mark := func(network, containerID string, plugin adding.Plugin) (end func(bool)) {
+	mark := func(network, containerID string, plugin nodestate.Plugin) (end func(bool)) {
 		t.Helper()
-		end, err := marks.Begin(adding.Key{Network: network, ContainerID: containerID, IfName: "eth0"}, plugin)
+		end, err := marks.Begin(nodestate.Key{Network: network, ContainerID: containerID, IfName: "eth0"}, plugin)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return end
 	}
-	mark("net", "gone", adding.Main)(true)
-	mark("net", "gone", adding.IPAM)(true)
-	mark("net", "failed", adding.Main)(false)
-	mark("net", "live", adding.Main)(true)
-	mark("other", "gone", adding.Main)(true)
-	running := mark("net", "running", adding.Main)
+	mark("net", "gone", nodestate.Main)(true)
+	mark("net", "gone", nodestate.IPAM)(true)
+	mark("net", "failed", nodestate.Main)(false)
+	mark("net", "live", nodestate.Main)(true)
+	mark("other", "gone", nodestate.Main)(true)
+	running := mark("net", "running", nodestate.Main)
 	put(t, marks, "torn", "2 adding 000")
 	put(t, marks, "before", "1 succeeded 00000000000000000007 1\n")
 	put(t, marks, "later", "3 succeeded 7 net gone eth0\n")
 	sweep := func(what, want string) {
 		t.Helper()
-		marks.Sweep("net", func(k adding.Key) bool { return k.ContainerID == "live" })
+		marks.Sweep("net", func(k nodestate.Key) bool { return k.ContainerID == "live" })
 		if got := left(t, marks); got != want {
 			t.Errorf("%s: left %q, want %q", what, got, want)
 		}
 	}
 	*clock += 5 * time.Minute
-	mark("net", "young", adding.Main)(false)
+	mark("net", "young", nodestate.Main)(false)
 	*clock += 5*time.Minute - 1
 	sweep("before ten minutes", "-/-/- -/-/- later net/failed/eth0 net/gone/eth0 net/gone/eth0 net/live/eth0 "+
 		"net/running/eth0 net/young/eth0 other/gone/eth0")
@@ -111,7 +111,7 @@ func TestSweepRemovesOldMarksOfContainersThatAreGone(t *testing.T) {
 	sweep("after a reboot that kept the directory", "later net/live/eth0 other/gone/eth0")
 }
 
-func put(t *testing.T, marks adding.Marks, name, data string) {
+func put(t *testing.T, marks nodestate.Marks, name, data string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(marks.Dir, name), []byte(data), 0o600); err != nil {
 		t.Fatal(err)
@@ -120,27 +120,26 @@ func put(t *testing.T, marks adding.Marks, name, data string) {
 
 func TestEndedReturnsInterruptedAdds(t *testing.T) {
 	marks, _ := clocked(t)
-	for i, k := range []adding.Key{{"net", "a", "eth0"}, {"net", "a", "net1"}, {"other", "a", "eth0"}, {"net", "b", "eth0"}} {
-		for _, plugin := range []adding.Plugin{adding.Main, adding.IPAM} {
+	for i, k := range []nodestate.Key{{"net", "a", "eth0"}, {"net", "a", "net1"}, {"other", "a", "eth0"}, {"net", "b", "eth0"}} {
+		for _, plugin := range []nodestate.Plugin{nodestate.Main, nodestate.IPAM} {
 			end, err := marks.Begin(k, plugin)
 			if err != nil {
 				t.Fatal(err)
 			}
 			// The ADD of b is running.
-			if k.ContainerID != "b" || plugin == adding.IPAM {
+			if k.ContainerID != "b" || plugin == nodestate.IPAM {
 				end(i == 0)
 			}
 		}
 	}
 	got := marks.Ended("net")
-	slices.SortFunc(got, func(a, b adding.Key) int { return strings.Compare(a.IfName, b.IfName) })
+	slices.SortFunc(got, func(a, b nodestate.Key) int { return strings.Compare(a.IfName, b.IfName) })
 	if want := "[{net a eth0} {net a net1}]"; fmt.Sprint(got) != want {
 		t.Errorf("ended: %v, want %s", got, want)
 	}
 }
 
-// TestMarkIsNeverLostToSweep has ADDs begin while a GC sweeps marks that are old at once: a running ADD is seen every
-// time.
+// TestMarkIsNeverLostToSweep begins ADDs while a GC removes all marks as old: each running ADD has a mark.
 func TestMarkIsNeverLostToSweep(t *testing.T) {
 	marks := marksIn(t.TempDir())
 	late := marks
@@ -153,13 +152,13 @@ func TestMarkIsNeverLostToSweep(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				late.Sweep("net", func(adding.Key) bool { return false })
+				late.Sweep("net", func(nodestate.Key) bool { return false })
 			}
 		}
 	})
 	for range 2000 {
 		end := begin(t, marks)
-		expect(t, "while marks are swept", marks, adding.Active)
+		expect(t, "while marks are swept", marks, nodestate.Active)
 		end(true)
 	}
 	close(stop)

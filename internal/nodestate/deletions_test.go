@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package deletion
+package nodestate
 
 import (
 	"errors"
@@ -16,14 +16,14 @@ import (
 var key = Key{"net", "c", "eth0"}
 
 // clocked returns records whose clock the test sets.
-func clocked(t *testing.T) (records Records, clock *time.Duration) {
+func clocked(t *testing.T) (records Deletions, clock *time.Duration) {
 	t.Helper()
 	clock = new(time.Duration)
 	*clock = time.Hour
-	return Records{Dir: filepath.Join(t.TempDir(), "run", "deleted"), Boot: func() time.Duration { return *clock }}, clock
+	return Deletions{Dir: filepath.Join(t.TempDir(), "run", "deleted"), Boot: func() time.Duration { return *clock }}, clock
 }
 
-func open(t *testing.T, records Records, k Key, plugin Plugin, scope string) *Record {
+func open(t *testing.T, records Deletions, k Key, plugin Plugin, scope string) *DeletionRecord {
 	t.Helper()
 	r, err := records.Open(k, plugin, scope)
 	if err != nil {
@@ -33,14 +33,14 @@ func open(t *testing.T, records Records, k Key, plugin Plugin, scope string) *Re
 	return r
 }
 
-func complete(t *testing.T, r *Record) {
+func complete(t *testing.T, r *DeletionRecord) {
 	t.Helper()
 	if err := r.SetComplete(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func remove(t *testing.T, records Records) {
+func remove(t *testing.T, records Deletions) {
 	t.Helper()
 	if err := records.Remove(key); err != nil {
 		t.Fatal(err)
@@ -137,7 +137,7 @@ func TestOtherDeletionDoesNotRestoreRemovedRecord(t *testing.T) {
 func TestDamagedAndForeignRecordsDoNotCount(t *testing.T) {
 	records, _ := clocked(t)
 	complete(t, open(t, records, key, Main, "a"))
-	path := records.path(key, Main)
+	path := key.path(records.Dir, Main)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -166,7 +166,7 @@ func TestSweepRemovesOldRecordsAndBoundsTheirNumber(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(entries) - 1 // but for the stamp
+		return len(entries) - 1 // without the stamp
 	}
 	at := func(i int) Key { return Key{"net", fmt.Sprint("c", i), "eth0"} }
 	for i := range 10 {
@@ -189,7 +189,7 @@ func TestSweepRemovesOldRecordsAndBoundsTheirNumber(t *testing.T) {
 		r.Close()
 	}
 	running := open(t, records, at(maxRecords+1), Main, "a")
-	*clock += sweepEvery
+	*clock += sweepInterval
 	open(t, records, at(maxRecords+2), Main, "a")
 	if got := count(); got > 3 {
 		t.Errorf("%d records, though there were more than %d", got, maxRecords)
@@ -224,9 +224,22 @@ func TestDirectoryThatIsSomethingElseHasNoRecords(t *testing.T) {
 }
 
 func TestMissingRecordIsNeverComplete(t *testing.T) {
-	var r *Record
+	var r *DeletionRecord
 	defer r.Close()
 	if r.Complete() || !r.Current() || r.SetComplete() != nil {
 		t.Error("the nil record counts")
+	}
+}
+
+// TestSweepKeepsTheRecordOfARunningDEL repeats a DEL whose record has expired while another DEL sweeps.
+func TestSweepKeepsTheRecordOfARunningDEL(t *testing.T) {
+	records, clock := clocked(t)
+	complete(t, open(t, records, key, Main, "a"))
+	*clock += maxAge
+	running := open(t, records, key, Main, "a") // the repeated DEL, 10 min later, in an outage
+	other := Key{"net", "other", "eth0"}
+	open(t, records, other, Main, "a") // another container's DEL sweeps
+	if !running.Current() {
+		t.Error("the DEL takes the sweep for an ADD: its release is not queued")
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package adding_test
+package nodestate_test
 
 import (
 	"fmt"
@@ -12,21 +12,21 @@ import (
 	"testing"
 	"time"
 
-	"calico-cni/internal/adding"
 	"calico-cni/internal/bootclock"
+	"calico-cni/internal/nodestate"
 )
 
-const envDir = "ADDING_TEST_DIR"
+const envDir = "NODESTATE_TEST_DIR"
 
-var key = adding.Key{Network: "net", ContainerID: "c", IfName: "eth0"}
+var key = nodestate.Key{Network: "net", ContainerID: "c", IfName: "eth0"}
 
-// TestMain plays another process that begins to add and never ends by itself.
+// TestMain also runs as another process, whose ADD does not end until it is killed.
 func TestMain(m *testing.M) {
 	dir := os.Getenv(envDir)
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	if _, err := marksIn(dir).Begin(key, adding.Main); err != nil {
+	if _, err := marksIn(dir).Begin(key, nodestate.Main); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -34,26 +34,26 @@ func TestMain(m *testing.M) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-func marksIn(dir string) adding.Marks { return adding.Marks{Dir: dir, Boot: bootclock.Now} }
+func marksIn(dir string) nodestate.Marks { return nodestate.Marks{Dir: dir, Boot: bootclock.Now} }
 
 // clocked returns marks whose clock the test sets.
-func clocked(t *testing.T) (marks adding.Marks, clock *time.Duration) {
+func clocked(t *testing.T) (marks nodestate.Marks, clock *time.Duration) {
 	t.Helper()
 	clock = new(time.Duration)
 	*clock = time.Hour
-	return adding.Marks{Dir: filepath.Join(t.TempDir(), "run", "adding"), Boot: func() time.Duration { return *clock }}, clock
+	return nodestate.Marks{Dir: filepath.Join(t.TempDir(), "run", "adding"), Boot: func() time.Duration { return *clock }}, clock
 }
 
-func begin(t *testing.T, marks adding.Marks) (end func(succeeded bool)) {
+func begin(t *testing.T, marks nodestate.Marks) (end func(succeeded bool)) {
 	t.Helper()
-	end, err := marks.Begin(key, adding.Main)
+	end, err := marks.Begin(key, nodestate.Main)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return end
 }
 
-func expect(t *testing.T, when string, marks adding.Marks, want adding.State) {
+func expect(t *testing.T, when string, marks nodestate.Marks, want nodestate.MarkState) {
 	t.Helper()
 	if got := marks.State(key); got != want {
 		t.Errorf("%s: state %s, want %s", when, got, want)
@@ -64,7 +64,7 @@ func TestSinceCoversRunningAndRecentAdds(t *testing.T) {
 	for _, succeeded := range []bool{true, false} {
 		marks, clock := clocked(t)
 		began := *clock
-		check := func(when string, k adding.Key, start time.Duration, want bool) {
+		check := func(when string, k nodestate.Key, start time.Duration, want bool) {
 			t.Helper()
 			if got := marks.Since(k, start); got != want {
 				t.Errorf("succeeded %t, %s: spared %t, want %t", succeeded, when, got, want)
@@ -73,7 +73,7 @@ func TestSinceCoversRunningAndRecentAdds(t *testing.T) {
 		check("never begun", key, began-time.Minute, false)
 		end := begin(t, marks)
 		check("begun before the start, not ended", key, began+time.Hour, true)
-		check("another interface", adding.Key{Network: "net", ContainerID: "c", IfName: "eth1"}, began-time.Minute, false)
+		check("another interface", nodestate.Key{Network: "net", ContainerID: "c", IfName: "eth1"}, began-time.Minute, false)
 		*clock += time.Minute
 		ended := *clock
 		end(succeeded)
@@ -82,44 +82,42 @@ func TestSinceCoversRunningAndRecentAdds(t *testing.T) {
 		check("begun at the start, ended since", key, began, true)
 		*clock = began - time.Minute
 		check("ended in an earlier boot", key, *clock, false)
-		marks.Forget(key, adding.Main)
+		marks.Forget(key, nodestate.Main)
 		check("forgotten", key, began, false)
 	}
 }
 
 func TestStateFollowsTheADD(t *testing.T) {
 	marks, _ := clocked(t)
-	expect(t, "no ADD", marks, adding.None)
+	expect(t, "no ADD", marks, nodestate.Unmarked)
 	end := begin(t, marks)
-	expect(t, "running", marks, adding.Active)
-	marks.Forget(key, adding.Main)
-	expect(t, "running, and forgotten by a DEL", marks, adding.Active)
+	expect(t, "running", marks, nodestate.Active)
+	marks.Forget(key, nodestate.Main)
+	expect(t, "running, and forgotten by a DEL", marks, nodestate.Active)
 	end(true)
-	expect(t, "succeeded", marks, adding.Succeeded)
+	expect(t, "succeeded", marks, nodestate.Succeeded)
 	begin(t, marks)(true)
-	expect(t, "succeeded twice", marks, adding.Succeeded)
+	expect(t, "succeeded twice", marks, nodestate.Succeeded)
 	begin(t, marks)(false)
-	expect(t, "failed", marks, adding.Interrupted)
+	expect(t, "failed", marks, nodestate.Interrupted)
 	begin(t, marks)(true)
-	expect(t, "failed, then succeeded", marks, adding.Interrupted)
-	marks.Forget(key, adding.Main)
-	expect(t, "forgotten", marks, adding.None)
+	expect(t, "failed, then succeeded", marks, nodestate.Interrupted)
+	marks.Forget(key, nodestate.Main)
+	expect(t, "forgotten", marks, nodestate.Unmarked)
 }
 
 func TestConcurrentAddsNeverCountAsSucceeded(t *testing.T) {
 	marks, _ := clocked(t)
 	first, second := begin(t, marks), begin(t, marks)
 	first(true)
-	expect(t, "the second is running", marks, adding.Active)
+	expect(t, "the second is running", marks, nodestate.Active)
 	second(true)
-	expect(t, "both have ended", marks, adding.Interrupted)
+	expect(t, "both have ended", marks, nodestate.Interrupted)
 }
 
-// TestMarksOfOtherVersionsAreUnknown reads the empty file that the release before left, and what a later one may
-// write.
-func TestMarksOfOtherVersionsAreUnknown(t *testing.T) {
+func TestMarksOfOtherVersionsAreInterrupted(t *testing.T) {
 	for name, data := range map[string]string{
-		"before version 1": "", "version 1": "1 succeeded 00000000000000000007 1\n", "torn": "2 succeeded 0000",
+		"empty": "", "version 1": "1 succeeded 00000000000000000007 1\n", "torn": "2 succeeded 0000",
 		"version 3": "3 succeeded 00000000000000000007 1 net c eth0\n",
 	} {
 		marks, _ := clocked(t)
@@ -131,9 +129,9 @@ func TestMarksOfOtherVersionsAreUnknown(t *testing.T) {
 		if err := os.WriteFile(files[0], []byte(data), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		expect(t, name, marks, adding.Interrupted)
+		expect(t, name, marks, nodestate.Interrupted)
 		begin(t, marks)(true)
-		expect(t, name+", then an ADD", marks, adding.Interrupted)
+		expect(t, name+", then an ADD", marks, nodestate.Interrupted)
 	}
 }
 
@@ -169,10 +167,10 @@ func TestKilledADDIsInterrupted(t *testing.T) {
 	if marksIn(dir).Since(key, later) {
 		t.Error("spared although its process was killed")
 	}
-	expect(t, "killed", marksIn(dir), adding.Interrupted)
+	expect(t, "killed", marksIn(dir), nodestate.Interrupted)
 }
 
-// TestMarkIsNeverLostToForget has ADDs begin while DELs forget: a running ADD is seen every time.
+// TestMarkIsNeverLostToForget begins ADDs while DELs remove the mark: each running ADD has a mark.
 func TestMarkIsNeverLostToForget(t *testing.T) {
 	marks := marksIn(t.TempDir())
 	stop := make(chan struct{})
@@ -183,13 +181,13 @@ func TestMarkIsNeverLostToForget(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				marks.Forget(key, adding.Main)
+				marks.Forget(key, nodestate.Main)
 			}
 		}
 	})
 	for range 2000 {
 		end := begin(t, marks)
-		expect(t, "while it is forgotten", marks, adding.Active)
+		expect(t, "during Forget", marks, nodestate.Active)
 		end(true)
 	}
 	close(stop)
