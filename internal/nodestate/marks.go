@@ -15,8 +15,8 @@ import (
 // Marks are the in-flight marks of a node. A mark is a file, locked while the ADD runs.
 //
 // GC, which runs in another process, skips marked attachments. CNI forbids a runtime to run both at the same time
-// (specification 1.1.0, section 2, "GC"), but a mistake would cost a running pod its address. A DEL learns from the mark
-// whether a request of an ADD may still take effect.
+// (specification 1.1.0, section 2, "GC"), but a mistake would cost a running pod its address. From the mark a DEL
+// learns whether a request of an ADD may still take effect.
 type Marks struct {
 	// Dir holds the files. It need not survive a reboot.
 	Dir string

@@ -41,8 +41,10 @@ func (d Disk) conditions() nodestate.Conditions {
 }
 
 func (d Disk) queue() pending.Queue {
-	return pending.Queue{Dir: filepath.Join(d.Keep, "pending"), Now: d.Now, Pace: d.pace()}
+	return pending.Queue{Dir: filepath.Join(d.Keep, "pending"), Now: d.Now}
 }
+
+func (d Disk) settler() pending.Settler { return pending.Settler{Queue: d.queue(), Pace: d.pace()} }
 
 // pace limits the rate at which the node settles queued releases.
 func (d Disk) pace() *pending.Pace {

@@ -217,7 +217,7 @@ func TestQueuedReleaseDoesNotDependOnTheClock(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.clock = w.clock.Add(steps[1])
-			done, err := queue.Settle(t.Context(), 16, nil, w.settle(c))
+			done, err := (pending.Settler{Queue: queue}).Settle(t.Context(), 16, nil, w.settle(c))
 			if waiting, _ := queue.Len(); done != 1 || err != nil || waiting != 0 || w.held() != "" {
 				t.Errorf("settled %d, %v; %d wait, %q is held\n%s", done, err, waiting, w.held(), w.store)
 			}
@@ -250,7 +250,7 @@ func TestQueuedReleaseWithHeldAddressesIsKept(t *testing.T) {
 			if err := queue.Add(r); err != nil {
 				t.Fatal(err)
 			}
-			_, err := queue.Settle(t.Context(), 16, nil, w.settle(w.node(t)))
+			_, err := (pending.Settler{Queue: queue}).Settle(t.Context(), 16, nil, w.settle(w.node(t)))
 			waiting, _ := queue.Len()
 			if kept := waiting == 1; kept != c.kept || errors.Is(err, ErrHeld) != c.kept {
 				t.Errorf("kept %t, %v; want %t", kept, err, c.kept)
@@ -260,7 +260,7 @@ func TestQueuedReleaseWithHeldAddressesIsKept(t *testing.T) {
 			}
 			// The other node releases what is its own: nothing is left to wait for.
 			w.del("eth0", Evidence{})
-			if _, err := queue.Settle(t.Context(), 16, nil, w.settle(w.node(t))); err != nil {
+			if _, err := (pending.Settler{Queue: queue}).Settle(t.Context(), 16, nil, w.settle(w.node(t))); err != nil {
 				t.Error(err)
 			}
 			if waiting, _ := queue.Len(); waiting != 0 {

@@ -79,7 +79,7 @@ func (q Releases) Postpone(why error, d *Deletion, e Evidence, otherNetworks boo
 func (q Releases) SettleOwn(ctx context.Context, containerID string) error {
 	ctx, cancel := deadline.Within(ctx, settleOwn, "the wait for an earlier release of this container")
 	defer cancel()
-	return q.node.Disk.queue().SettleContainer(ctx, q.node.Network, containerID, q.settle)
+	return q.node.Disk.settler().SettleContainer(ctx, q.node.Network, containerID, q.settle)
 }
 
 // Settled drops the queued release of an attachment that the caller has just released. A release that another process
@@ -87,7 +87,7 @@ func (q Releases) SettleOwn(ctx context.Context, containerID string) error {
 func (q Releases) Settled(ctx context.Context, id workload.ID, freed Freed) {
 	ctx, cancel := deadline.Within(ctx, settleBriefly, "the settling of an earlier release")
 	defer cancel()
-	err := q.node.Disk.queue().SettleOne(ctx, q.node.key(id), func(ctx context.Context, r pending.Release) error {
+	err := q.node.Disk.settler().SettleOne(ctx, q.node.key(id), func(ctx context.Context, r pending.Release) error {
 		// If the caller has deleted the handle here, the release belongs to this cluster, even if it names another
 		// kubeconfig: no two containers have the same ID. But it may name addresses that the caller does not know, because
 		// a runtime forgets prevResult after the first DEL.
@@ -117,7 +117,7 @@ func (q Releases) settleUpTo(ctx context.Context, most int, patience time.Durati
 	}
 	ctx, cancel := deadline.Within(ctx, patience, "the settling of queued releases")
 	defer cancel()
-	done, err := q.node.Disk.queue().Settle(ctx, most, q.belongsHere, q.settleUntilOutage(cancel))
+	done, err := q.node.Disk.settler().Settle(ctx, most, q.belongsHere, q.settleUntilOutage(cancel))
 	if err != nil {
 		q.node.Log.Warn("some releases still wait", "settled", done, "error", err)
 	} else if done > 0 {
@@ -246,8 +246,7 @@ func (q Releases) evidenceOf(r pending.Release) Evidence {
 	switch {
 	case !r.Others:
 		e.Others = NoOthers
-	case r.OthersUnknown || r.Version == 0:
-		// Releases without a version do not tell the two apart.
+	case r.OthersUnknown:
 		e.Others = OthersUnknown
 	}
 	if r.Node != "" {

@@ -137,7 +137,7 @@ func TestReleaseOfOtherClusterIsKeptUntilHandleIsFound(t *testing.T) {
 			if err := queue.Add(queuedFor(tt.kubeconfig, tt.apiRoot)); err != nil {
 				t.Fatal(err)
 			}
-			err := queue.SettleContainer(t.Context(), "net", "c1", w.settle(c))
+			err := (pending.Settler{Queue: queue}).SettleContainer(t.Context(), "net", "c1", w.settle(c))
 			waiting, _ := queue.Len()
 			if kept := waiting == 1; kept != tt.kept || errors.Is(err, ErrOtherCluster) != tt.kept || w.held() != "" {
 				t.Errorf("kept %t, %v, held %q; want kept %t", kept, err, w.held(), tt.kept)

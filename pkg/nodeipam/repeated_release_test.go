@@ -57,10 +57,10 @@ func TestQueuedReleaseOfReleasedAttachmentIsSettled(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	done, err := queue.Settle(t.Context(), 16, nil, w.settle(w.node(t)))
+	done, err := (pending.Settler{Queue: queue}).Settle(t.Context(), 16, nil, w.settle(w.node(t)))
 	t.Logf("settled %d, %v", done, err)
 	// hot plug: ADD net1 again
-	if err := queue.SettleContainer(t.Context(), "net", "c1", w.settle(w.node(t))); err != nil {
+	if err := (pending.Settler{Queue: queue}).SettleContainer(t.Context(), "net", "c1", w.settle(w.node(t))); err != nil {
 		t.Errorf("ADD of the container is refused: %v", err)
 	}
 }
@@ -80,7 +80,7 @@ func TestReplacedEntryKeepsReleasedBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := queue.Settle(t.Context(), 16, nil, w.settle(w.node(t)))
+	_, err := (pending.Settler{Queue: queue}).Settle(t.Context(), 16, nil, w.settle(w.node(t)))
 	if w.held() != live.String() {
 		t.Errorf("%v of the live net2 is gone: %q held, %v", live, w.held(), err)
 	}

@@ -56,12 +56,12 @@ func churn(q Queue) error {
 	for i := 0; ; i++ {
 		c := fmt.Sprint(os.Getenv(envName), ".", i)
 		fmt.Println("add", c)
-		if err := q.Add(release(c)); err != nil {
+		if err := q.Add(releaseOf(c)); err != nil {
 			return err
 		}
 		fmt.Println("added", c)
 		if i%4 == 3 {
-			if _, err := q.Settle(context.Background(), 3, nil, func(_ context.Context, r Release) error {
+			if _, err := settlerOf(q).Settle(context.Background(), 3, nil, func(_ context.Context, r Release) error {
 				fmt.Println("settle", r.ContainerID)
 				return nil
 			}); err != nil {
@@ -74,7 +74,7 @@ func churn(q Queue) error {
 // TestKilledProcessLeavesCompleteReleaseOrNone kills children at any moment. What one added and nobody settled is there,
 // whole; what nobody added is not; and a file is never broken.
 func TestKilledProcessLeavesCompleteReleaseOrNone(t *testing.T) {
-	q := queue(t)
+	q := newQueue(t)
 	begun, owed := map[string]bool{}, map[string]bool{}
 	// A slow machine kills some children before they have begun, so that it takes more rounds.
 	for round := 0; round < 40 || len(begun) < 100 && round < 400; round++ {
@@ -103,8 +103,8 @@ func TestKilledProcessLeavesCompleteReleaseOrNone(t *testing.T) {
 	if len(begun) < 100 {
 		t.Errorf("only %d were begun: this killed nobody at work", len(begun))
 	}
-	var s settler
-	if done, err := q.Settle(t.Context(), 1<<20, nil, s.settle); err != nil || done < len(owed) {
+	var s recorder
+	if done, err := settlerOf(q).Settle(t.Context(), 1<<20, nil, s.settle); err != nil || done < len(owed) {
 		t.Errorf("Settle = %d, %v; want at least %d", done, err, len(owed))
 	}
 	check(t, "left", names(t, q), "")
@@ -138,12 +138,12 @@ func killed(t *testing.T, cmd *exec.Cmd) []string {
 func present(t *testing.T, q Queue) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
-	all, err := q.inOrder()
+	all, err := q.files().inOrder()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range all {
-		e, err := q.load(name)
+		e, err := q.files().load(name)
 		if err != nil || e == nil || fileName(e.Key()) != name {
 			t.Fatalf("%s holds %v, %v", name, e, err)
 		}
@@ -158,7 +158,7 @@ func drain(q Queue) error {
 		if n, err := q.Len(); n == 0 {
 			return err
 		}
-		if _, err := q.Settle(context.Background(), 7, nil, func(_ context.Context, r Release) error {
+		if _, err := settlerOf(q).Settle(context.Background(), 7, nil, func(_ context.Context, r Release) error {
 			fmt.Println(r.ContainerID)
 			return nil
 		}); err != nil {
@@ -169,14 +169,14 @@ func drain(q Queue) error {
 
 // drainOneByOne does so as ADDs and DELs of the containers do.
 func drainOneByOne(q Queue) error {
-	names, err := q.inOrder()
+	names, err := q.files().inOrder()
 	for _, name := range names {
-		e, errLoad := q.load(name)
+		e, errLoad := q.files().load(name)
 		if e == nil {
 			err = errors.Join(err, errLoad)
 			continue
 		}
-		err = errors.Join(err, q.SettleContainer(context.Background(), e.Network, e.ContainerID, func(_ context.Context, r Release) error {
+		err = errors.Join(err, settlerOf(q).SettleContainer(context.Background(), e.Network, e.ContainerID, func(_ context.Context, r Release) error {
 			fmt.Println(r.ContainerID)
 			return nil
 		}))
@@ -186,9 +186,9 @@ func drainOneByOne(q Queue) error {
 
 func TestConcurrentProcessesSettleEachReleaseOnce(t *testing.T) {
 	const releases, processes = 100, 4
-	q := queue(t)
+	q := newQueue(t)
 	for i := range releases {
-		add(t, q, release(fmt.Sprint("c", i)))
+		add(t, q, releaseOf(fmt.Sprint("c", i)))
 	}
 	outputs := make([]bytes.Buffer, processes)
 	var wg sync.WaitGroup
@@ -220,7 +220,7 @@ func TestConcurrentProcessesSettleEachReleaseOnce(t *testing.T) {
 func fill(q Queue) error {
 	q.Limit = 50
 	for i := 0; ; i++ {
-		if err := q.Add(release(fmt.Sprint(os.Getenv(envName), ".", i))); errors.Is(err, ErrFull) {
+		if err := q.Add(releaseOf(fmt.Sprint(os.Getenv(envName), ".", i))); errors.Is(err, ErrFull) {
 			return nil
 		} else if err != nil {
 			return err
@@ -229,7 +229,7 @@ func fill(q Queue) error {
 }
 
 func TestConcurrentProcessesKeepToLimit(t *testing.T) {
-	q := queue(t)
+	q := newQueue(t)
 	if err := os.MkdirAll(filepath.Dir(q.Dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
