@@ -75,8 +75,8 @@ func (c blockCache) Put(cidr netip.Prefix, row ipam.Row[block.Block]) {
 	c.files.Write(cidr, encoded)
 }
 
-// Replace implements ipam.BlockCache. If another command removes the file meanwhile, Put creates it again: the cache may
-// return any earlier revision.
+// Replace implements ipam.BlockCache. If another command removes the file meanwhile, Put creates it again: the cache
+// may return any earlier revision.
 func (c blockCache) Replace(cidr netip.Prefix, row ipam.Row[block.Block]) {
 	if c.files.Has(cidr) {
 		c.Put(cidr, row)

@@ -66,7 +66,8 @@ func (h Health) record(err error, short bool, confirmed time.Duration) {
 // release freed some.
 func (h Health) NoteRelease(released []netip.Addr) {
 	n := h.node
-	if before, had := n.Disk.conditions().Load(n.Network); had && (before.Kind == nodestate.ConditionAPI || len(released) > 0) {
+	before, had := n.Disk.conditions().Load(n.Network)
+	if had && (before.Kind == nodestate.ConditionAPI || len(released) > 0) {
 		n.Disk.conditions().Clear(n.Network)
 	}
 }

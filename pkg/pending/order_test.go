@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// TestOrderDoesNotDependOnTheClock adds and settles while the wall clock is set forward and back.
+// TestOrderDoesNotDependOnTheClock adds and settles releases while the wall clock is set forward and back.
 func TestOrderDoesNotDependOnTheClock(t *testing.T) {
 	for name, step := range map[string]time.Duration{"set back": -time.Hour, "set forward": time.Hour, "stopped": 0} {
 		q := newQueue(t)
@@ -50,7 +50,7 @@ func TestReleaseIsNotQueuedAfterAddBegan(t *testing.T) {
 	}
 }
 
-// TestReplacementKeepsAddresses has the runtime repeat a DEL without the result of the ADD.
+// TestReplacementKeepsAddresses repeats a DEL without prevResult.
 func TestReplacementKeepsAddresses(t *testing.T) {
 	q, first := newQueue(t), releaseOf("c")
 	first.Addresses = []netip.Addr{netip.MustParseAddr("10.1.2.3")}

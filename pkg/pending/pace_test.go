@@ -103,17 +103,17 @@ func TestSettleWaitsAtMostMaxWait(t *testing.T) {
 	}
 }
 
-// TestLoadOfAClusterAfterAnOutage runs the schedule of 5,000 nodes on one clock. Each reaches the API server at some
-// moment of the first 5 s. docs/reliability.md has the figures.
+// TestLoadOfAClusterAfterAnOutage simulates the schedules of 5,000 nodes. Each reaches the API server at a random time in
+// the first 5 s. docs/reliability.md has the figures.
 func TestLoadOfAClusterAfterAnOutage(t *testing.T) {
-	// requests is what one release takes: readiness, configuration and handle, the block, the handle again, the pod.
+	// requests is the number of requests of a release: readiness, configuration and handle, the block, the handle again, the pod.
 	const nodes, contactWithin, requests = 5000, 5 * time.Second, 6
 	for _, c := range []struct {
 		releases    int
 		peak, total int
 		within      time.Duration
 	}{
-		// peak is of releases in one second.
+		// peak is the maximum number of releases in a second.
 		{releases: 1, peak: 150, total: 5_000, within: 65 * time.Second},
 		{releases: 5, peak: 600, total: 25_000, within: 66 * time.Second},
 		{releases: 40, peak: 3_700, total: 200_000, within: 73 * time.Second},

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// The test binary runs itself as another process of the node. What it then does, and with which queue, is in these.
+// The test binary runs itself as another process of the node. These variables name its role and its queue.
 const (
 	envRole = "PENDING_TEST_ROLE"
 	envDir  = "PENDING_TEST_DIR"
@@ -50,8 +50,8 @@ func self(t *testing.T, role string, q Queue, name string) *exec.Cmd {
 	return cmd
 }
 
-// churn adds and settles until it is killed. It says "add c" before and "added c" after an addition, and "settle c"
-// when c is about to be removed.
+// churn adds and settles releases until it is killed. It prints "add c" before and "added c" after it adds a release, and
+// "settle c" before it removes one.
 func churn(q Queue) error {
 	for i := 0; ; i++ {
 		c := fmt.Sprint(os.Getenv(envName), ".", i)
@@ -71,12 +71,12 @@ func churn(q Queue) error {
 	}
 }
 
-// TestKilledProcessLeavesCompleteReleaseOrNone kills children at any moment. What one added and nobody settled is there,
-// whole; what nobody added is not; and a file is never broken.
+// TestKilledProcessLeavesCompleteReleaseOrNone kills processes at random times. Each release that was added and not
+// settled must be in the queue, and no other. No file may be broken.
 func TestKilledProcessLeavesCompleteReleaseOrNone(t *testing.T) {
 	q := newQueue(t)
 	begun, owed := map[string]bool{}, map[string]bool{}
-	// A slow machine kills some children before they have begun, so that it takes more rounds.
+	// On a slow machine some processes are killed before they have begun, so it takes more rounds.
 	for round := 0; round < 40 || len(begun) < 100 && round < 400; round++ {
 		for _, line := range killed(t, self(t, "churn", q, fmt.Sprint("r", round))) {
 			switch word, c, _ := strings.Cut(line, " "); word {
@@ -91,17 +91,17 @@ func TestKilledProcessLeavesCompleteReleaseOrNone(t *testing.T) {
 		waiting := present(t, q)
 		for c := range owed {
 			if !waiting[c] {
-				t.Fatalf("round %d: %s was added, settled by nobody, and is not there", round, c)
+				t.Fatalf("round %d: %s was added and not settled, and is missing", round, c)
 			}
 		}
 		for c := range waiting {
 			if !begun[c] {
-				t.Fatalf("round %d: %s is there, and nobody added it", round, c)
+				t.Fatalf("round %d: %s is queued, but was not added", round, c)
 			}
 		}
 	}
 	if len(begun) < 100 {
-		t.Errorf("only %d were begun: this killed nobody at work", len(begun))
+		t.Errorf("only %d were begun: no process was killed while it worked", len(begun))
 	}
 	var s recorder
 	if done, err := settlerOf(q).Settle(t.Context(), 1<<20, nil, s.settle); err != nil || done < len(owed) {
@@ -110,7 +110,7 @@ func TestKilledProcessLeavesCompleteReleaseOrNone(t *testing.T) {
 	check(t, "left", names(t, q), "")
 }
 
-// killed runs the command, kills it after a random while at work, and returns the lines that it wrote.
+// killed runs the command, kills it after a random time, and returns the lines that it has printed.
 func killed(t *testing.T, cmd *exec.Cmd) []string {
 	t.Helper()
 	out, err := cmd.StdoutPipe()
@@ -134,7 +134,7 @@ func killed(t *testing.T, cmd *exec.Cmd) []string {
 	return lines
 }
 
-// present reads the containers whose releases wait. A file that is not a whole release fails the test.
+// present returns the containers whose releases are queued. A file without a complete release fails the test.
 func present(t *testing.T, q Queue) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
@@ -152,7 +152,7 @@ func present(t *testing.T, q Queue) map[string]bool {
 	return found
 }
 
-// drain settles until nothing waits, and says whom.
+// drain settles all releases and prints their containers.
 func drain(q Queue) error {
 	for {
 		if n, err := q.Len(); n == 0 {
@@ -167,7 +167,7 @@ func drain(q Queue) error {
 	}
 }
 
-// drainOneByOne does so as ADDs and DELs of the containers do.
+// drainOneByOne does the same as ADDs of the containers do.
 func drainOneByOne(q Queue) error {
 	names, err := q.files().inOrder()
 	for _, name := range names {
@@ -216,7 +216,7 @@ func TestConcurrentProcessesSettleEachReleaseOnce(t *testing.T) {
 	check(t, "left", names(t, q), "")
 }
 
-// fill adds until the queue is full.
+// fill adds releases until the queue is full.
 func fill(q Queue) error {
 	q.Limit = 50
 	for i := 0; ; i++ {

@@ -63,7 +63,7 @@ func TestSettleJoinsErrorsWithReleaseNames(t *testing.T) {
 settle release of c in network net, queued at 2026-08-01T12:00:03Z: no route to host`)
 }
 
-// TestFailingReleasesDoNotStarveOthers: two that never succeed are the oldest, and two are tried at a time.
+// TestFailingReleasesDoNotStarveOthers tries two releases at a time. The two oldest always fail.
 func TestFailingReleasesDoNotStarveOthers(t *testing.T) {
 	q := newQueue(t)
 	add(t, q, releaseOf("a"), releaseOf("b"), releaseOf("c"), releaseOf("d"))
@@ -109,9 +109,9 @@ func TestSettleIsExclusive(t *testing.T) {
 	}
 }
 
-// TestReleaseAddedWhilePredecessorIsSettledStays: it may be about an address that was taken after the recorder
-// looked.
-func TestReleaseAddedWhilePredecessorIsSettledStays(t *testing.T) {
+// TestReleaseAddedDuringSettlingStays replaces a release while it is settled. The new one may concern an address that was
+// allocated later.
+func TestReleaseAddedDuringSettlingStays(t *testing.T) {
 	for name, settle := range map[string]func(Queue, func(context.Context, Release) error) error{
 		"all": func(q Queue, f func(context.Context, Release) error) error {
 			_, err := settlerOf(q).Settle(context.Background(), 9, nil, f)
@@ -227,7 +227,7 @@ func TestSettleOneWaitsForRunningSettle(t *testing.T) {
 		ended, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
 		defer cancel()
 		if err := settlerOf(q).SettleOne(ended, r.Key(), s.settle); !errors.Is(err, hostlock.ErrBusy) {
-			t.Errorf("while another has it: %v, want ErrBusy", err)
+			t.Errorf("while another process settles it: %v, want ErrBusy", err)
 		}
 		go func() { one <- settlerOf(q).SettleOne(context.WithoutCancel(ctx), r.Key(), s.settle) }()
 		return s.settle(ctx, r)

@@ -184,7 +184,7 @@ func TestLaterReleaseReplacesEarlier(t *testing.T) {
 	checkLen(t, q, 1)
 }
 
-// A DEL that is repeated in an outage finds nothing to release.
+// TestReplacementKeepsReleasedAddresses repeats a DEL in an outage. It has nothing left to release.
 func TestReplacementKeepsReleasedAddresses(t *testing.T) {
 	q, first, second := newQueue(t), releaseOf("c"), releaseOf("c")
 	first.Released = []netip.Addr{netip.MustParseAddr("10.1.2.3")}

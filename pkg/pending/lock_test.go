@@ -11,7 +11,7 @@ import (
 	"calico-cni/internal/hostlock"
 )
 
-// waiters settle the release of container b, as an ADD of b and a DEL of b do.
+// waiters settle the release of container b, as a DEL and an ADD of b do.
 var waiters = map[string]func(context.Context, Queue, *recorder) error{
 	"SettleOne": func(ctx context.Context, q Queue, s *recorder) error {
 		return settlerOf(q).SettleOne(ctx, releaseOf("b").Key(), s.settle)
@@ -21,7 +21,7 @@ var waiters = map[string]func(context.Context, Queue, *recorder) error{
 	},
 }
 
-// TestSettleOneRunsBesideBatch has a batch that is busy with a release for as long as others take.
+// TestSettleOneRunsBesideBatch settles the release of b while Settle carries out another.
 func TestSettleOneRunsBesideBatch(t *testing.T) {
 	for name, settleB := range waiters {
 		q := newQueue(t)
@@ -46,7 +46,7 @@ func TestSettleOneRunsBesideBatch(t *testing.T) {
 	}
 }
 
-// TestBatchSkipsReleaseInProgress has a command settle a release when the batch comes to it.
+// TestBatchSkipsReleaseInProgress runs Settle while another command settles the first release.
 func TestBatchSkipsReleaseInProgress(t *testing.T) {
 	q := newQueue(t)
 	add(t, q, releaseOf("a"), releaseOf("b"))
@@ -64,9 +64,9 @@ func TestBatchSkipsReleaseInProgress(t *testing.T) {
 	checkLen(t, q, 0)
 }
 
-// TestReplacedReleaseIsStillClaimed has a DEL replace a release while a batch settles it: a command that settles the
-// new one must wait, because requests of the batch are still on their way.
-func TestReplacedReleaseIsStillClaimed(t *testing.T) {
+// TestReplacedReleaseStaysLocked replaces a release while Settle carries it out. A command that settles the new one must
+// wait, because requests of Settle may still take effect.
+func TestReplacedReleaseStaysLocked(t *testing.T) {
 	for name, settleB := range waiters {
 		q := newQueue(t)
 		add(t, q, releaseOf("b"))
@@ -96,7 +96,7 @@ func TestReplacedReleaseIsStillClaimed(t *testing.T) {
 	}
 }
 
-// TestBatchSkipsReplacedRelease has a DEL replace a release after the batch has read it.
+// TestBatchSkipsReplacedRelease replaces a release after Settle has read it.
 func TestBatchSkipsReplacedRelease(t *testing.T) {
 	q := newQueue(t)
 	add(t, q, releaseOf("a"))
