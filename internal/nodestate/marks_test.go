@@ -18,7 +18,7 @@ import (
 
 const envDir = "NODESTATE_TEST_DIR"
 
-var key = nodestate.Key{Network: "net", ContainerID: "c", IfName: "eth0"}
+var testKey = nodestate.Key{Network: "net", ContainerID: "c", IfName: "eth0"}
 
 // TestMain also runs as another process, whose ADD does not end until it is killed.
 func TestMain(m *testing.M) {
@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	if dir == "" {
 		os.Exit(m.Run())
 	}
-	if _, err := marksIn(dir).Begin(key, nodestate.Main); err != nil {
+	if _, err := marksIn(dir).Begin(testKey, nodestate.Main); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 
 func marksIn(dir string) nodestate.Marks { return nodestate.Marks{Dir: dir, Boot: bootclock.Now} }
 
-// clocked returns marks whose clock the test sets.
+// clocked returns marks with a clock that the test sets.
 func clocked(t *testing.T) (marks nodestate.Marks, clock *time.Duration) {
 	t.Helper()
 	clock = new(time.Duration)
@@ -46,7 +46,7 @@ func clocked(t *testing.T) (marks nodestate.Marks, clock *time.Duration) {
 
 func begin(t *testing.T, marks nodestate.Marks) (end func(succeeded bool)) {
 	t.Helper()
-	end, err := marks.Begin(key, nodestate.Main)
+	end, err := marks.Begin(testKey, nodestate.Main)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func begin(t *testing.T, marks nodestate.Marks) (end func(succeeded bool)) {
 
 func expect(t *testing.T, when string, marks nodestate.Marks, want nodestate.MarkState) {
 	t.Helper()
-	if got := marks.State(key); got != want {
+	if got := marks.State(testKey); got != want {
 		t.Errorf("%s: state %s, want %s", when, got, want)
 	}
 }
@@ -67,23 +67,23 @@ func TestSinceCoversRunningAndRecentAdds(t *testing.T) {
 		check := func(when string, k nodestate.Key, start time.Duration, want bool) {
 			t.Helper()
 			if got := marks.Since(k, start); got != want {
-				t.Errorf("succeeded %t, %s: spared %t, want %t", succeeded, when, got, want)
+				t.Errorf("succeeded %t, %s: since %t, want %t", succeeded, when, got, want)
 			}
 		}
-		check("never begun", key, began-time.Minute, false)
+		check("no ADD", testKey, began-time.Minute, false)
 		end := begin(t, marks)
-		check("begun before the start, not ended", key, began+time.Hour, true)
+		check("running since before the start", testKey, began+time.Hour, true)
 		check("another interface", nodestate.Key{Network: "net", ContainerID: "c", IfName: "eth1"}, began-time.Minute, false)
 		*clock += time.Minute
 		ended := *clock
 		end(succeeded)
-		check("ended before the start", key, ended+1, false)
-		check("begun before the start, ended since", key, ended, true)
-		check("begun at the start, ended since", key, began, true)
+		check("ended before the start", testKey, ended+1, false)
+		check("began before the start and ended at the start", testKey, ended, true)
+		check("began at the start and ended later", testKey, began, true)
 		*clock = began - time.Minute
-		check("ended in an earlier boot", key, *clock, false)
-		marks.Forget(key, nodestate.Main)
-		check("forgotten", key, began, false)
+		check("ended in an earlier boot", testKey, *clock, false)
+		marks.Forget(testKey, nodestate.Main)
+		check("removed", testKey, began, false)
 	}
 }
 
@@ -92,8 +92,8 @@ func TestStateFollowsTheADD(t *testing.T) {
 	expect(t, "no ADD", marks, nodestate.Unmarked)
 	end := begin(t, marks)
 	expect(t, "running", marks, nodestate.Active)
-	marks.Forget(key, nodestate.Main)
-	expect(t, "running, and forgotten by a DEL", marks, nodestate.Active)
+	marks.Forget(testKey, nodestate.Main)
+	expect(t, "running, after Forget by a DEL", marks, nodestate.Active)
 	end(true)
 	expect(t, "succeeded", marks, nodestate.Succeeded)
 	begin(t, marks)(true)
@@ -102,8 +102,8 @@ func TestStateFollowsTheADD(t *testing.T) {
 	expect(t, "failed", marks, nodestate.Interrupted)
 	begin(t, marks)(true)
 	expect(t, "failed, then succeeded", marks, nodestate.Interrupted)
-	marks.Forget(key, nodestate.Main)
-	expect(t, "forgotten", marks, nodestate.Unmarked)
+	marks.Forget(testKey, nodestate.Main)
+	expect(t, "removed", marks, nodestate.Unmarked)
 }
 
 func TestConcurrentAddsNeverCountAsSucceeded(t *testing.T) {
@@ -157,15 +157,15 @@ func TestKilledADDIsInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	later := bootclock.Now() + time.Hour
-	if !marksIn(dir).Since(key, later) {
-		t.Error("not spared while another process adds it")
+	if !marksIn(dir).Since(testKey, later) {
+		t.Error("no mark while another process adds the attachment")
 	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	if marksIn(dir).Since(key, later) {
-		t.Error("spared although its process was killed")
+	if marksIn(dir).Since(testKey, later) {
+		t.Error("running although the process was killed")
 	}
 	expect(t, "killed", marksIn(dir), nodestate.Interrupted)
 }
@@ -174,14 +174,14 @@ func TestKilledADDIsInterrupted(t *testing.T) {
 func TestMarkIsNeverLostToForget(t *testing.T) {
 	marks := marksIn(t.TempDir())
 	stop := make(chan struct{})
-	var forgetting sync.WaitGroup
-	forgetting.Go(func() {
+	var deleting sync.WaitGroup
+	deleting.Go(func() {
 		for {
 			select {
 			case <-stop:
 				return
 			default:
-				marks.Forget(key, nodestate.Main)
+				marks.Forget(testKey, nodestate.Main)
 			}
 		}
 	})
@@ -191,5 +191,5 @@ func TestMarkIsNeverLostToForget(t *testing.T) {
 		end(true)
 	}
 	close(stop)
-	forgetting.Wait()
+	deleting.Wait()
 }

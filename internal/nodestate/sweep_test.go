@@ -21,7 +21,7 @@ func TestStateCombinesTheMarksOfBothPlugins(t *testing.T) {
 	nested := func(ipam, main bool) {
 		t.Helper()
 		endMain := begin(t, marks)
-		endIPAM, err := marks.Begin(key, nodestate.IPAM)
+		endIPAM, err := marks.Begin(testKey, nodestate.IPAM)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,18 +32,18 @@ func TestStateCombinesTheMarksOfBothPlugins(t *testing.T) {
 	}
 	nested(true, true)
 	expect(t, "both succeeded", marks, nodestate.Succeeded)
-	if !marks.Since(key, *clock) || marks.Since(key, *clock+1) {
+	if !marks.Since(testKey, *clock) || marks.Since(testKey, *clock+1) {
 		t.Error("the time is not that of the later mark")
 	}
-	marks.Forget(key, nodestate.IPAM)
+	marks.Forget(testKey, nodestate.IPAM)
 	expect(t, "the mark of calico-ipam is removed", marks, nodestate.Succeeded)
 	nested(true, false)
 	expect(t, "calico failed", marks, nodestate.Interrupted)
-	marks.Forget(key, nodestate.Main, nodestate.IPAM)
+	marks.Forget(testKey, nodestate.Main, nodestate.IPAM)
 	expect(t, "both are removed", marks, nodestate.Unmarked)
 	nested(false, true)
 	expect(t, "calico-ipam failed", marks, nodestate.Interrupted)
-	marks.Forget(key, nodestate.Main)
+	marks.Forget(testKey, nodestate.Main)
 	expect(t, "the mark of calico is removed", marks, nodestate.Interrupted)
 }
 
@@ -70,7 +70,7 @@ func left(t *testing.T, marks nodestate.Marks) string {
 	return strings.Join(names, " ")
 }
 
-func TestSweepRemovesOldMarksOfContainersThatAreGone(t *testing.T) {
+func TestSweepRemovesOldMarksOfDeletedContainers(t *testing.T) {
 	marks, clock := clocked(t)
 	mark := func(network, containerID string, plugin nodestate.Plugin) (end func(bool)) {
 		t.Helper()
@@ -87,8 +87,8 @@ func TestSweepRemovesOldMarksOfContainersThatAreGone(t *testing.T) {
 	mark("other", "gone", nodestate.Main)(true)
 	running := mark("net", "running", nodestate.Main)
 	put(t, marks, "torn", "2 adding 000")
-	put(t, marks, "before", "1 succeeded 00000000000000000007 1\n")
-	put(t, marks, "later", "3 succeeded 7 net gone eth0\n")
+	put(t, marks, "older-version", "1 succeeded 00000000000000000007 1\n")
+	put(t, marks, "newer-version", "3 succeeded 7 net gone eth0\n")
 	sweep := func(what, want string) {
 		t.Helper()
 		marks.Sweep("net", func(k nodestate.Key) bool { return k.ContainerID == "live" })
@@ -99,16 +99,16 @@ func TestSweepRemovesOldMarksOfContainersThatAreGone(t *testing.T) {
 	*clock += 5 * time.Minute
 	mark("net", "young", nodestate.Main)(false)
 	*clock += 5*time.Minute - 1
-	sweep("before ten minutes", "-/-/- -/-/- later net/failed/eth0 net/gone/eth0 net/gone/eth0 net/live/eth0 "+
-		"net/running/eth0 net/young/eth0 other/gone/eth0")
+	sweep("before ten minutes", "-/-/- -/-/- net/failed/eth0 net/gone/eth0 net/gone/eth0 net/live/eth0 "+
+		"net/running/eth0 net/young/eth0 newer-version other/gone/eth0")
 	*clock++
-	sweep("after ten minutes", "-/-/- -/-/- later net/live/eth0 net/running/eth0 net/young/eth0 other/gone/eth0")
+	sweep("after ten minutes", "-/-/- -/-/- net/live/eth0 net/running/eth0 net/young/eth0 newer-version other/gone/eth0")
 	*clock += 10 * time.Minute
-	sweep("ten minutes after the first sweep", "later net/live/eth0 net/running/eth0 other/gone/eth0")
+	sweep("ten minutes after the first sweep", "net/live/eth0 net/running/eth0 newer-version other/gone/eth0")
 	running(false)
-	sweep("just after the ADD has ended", "later net/live/eth0 net/running/eth0 other/gone/eth0")
+	sweep("just after the ADD has ended", "net/live/eth0 net/running/eth0 newer-version other/gone/eth0")
 	*clock -= 15 * time.Minute
-	sweep("after a reboot that kept the directory", "later net/live/eth0 other/gone/eth0")
+	sweep("after a reboot that kept the directory", "net/live/eth0 newer-version other/gone/eth0")
 }
 
 func put(t *testing.T, marks nodestate.Marks, name, data string) {
