@@ -89,13 +89,10 @@ func (d Deletions) sweep() {
 	}
 }
 
-// anyTime is later than any modification time.
-var anyTime = time.Unix(1<<40, 0)
-
 // sweep removes the files of blocks that were not written for a day, those that this version cannot read, and temporary
 // files of killed writers. A running writer whose temporary file is removed loses its write, which costs one read.
 func (b BlockFiles) sweep() {
-	_ = atomicfile.Sweep(b.Dir, anyTime)
+	_ = atomicfile.SweepAll(b.Dir)
 	for _, path := range paths(b.Dir) {
 		if !strings.HasSuffix(path, blockSuffix) {
 			continue

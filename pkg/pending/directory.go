@@ -140,9 +140,6 @@ func (d directory) nextTime() (time.Time, error) {
 	return next, os.Chtimes(d.path(filesLock), time.Time{}, next)
 }
 
-// anyTime is later than any modification time.
-var anyTime = time.Unix(1<<40, 0)
-
 // sweep removes temporary files of killed writers. A running writer holds the lock, so none of the files is in use.
 func (d directory) sweep() error {
 	unlock, err := d.lock()
@@ -150,7 +147,7 @@ func (d directory) sweep() error {
 		return err
 	}
 	defer unlock()
-	if err := atomicfile.Sweep(d.dir, anyTime); err != nil {
+	if err := atomicfile.SweepAll(d.dir); err != nil {
 		return fmt.Errorf("remove temporaries: %w", err)
 	}
 	return nil
