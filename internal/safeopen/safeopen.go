@@ -6,6 +6,7 @@
 package safeopen
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -58,7 +59,10 @@ func Read(path string) ([]byte, error) {
 	if info.Size() > MaxRead {
 		return nil, fmt.Errorf("%s has %d bytes, want %d at most; replace it", path, info.Size(), MaxRead)
 	}
-	return io.ReadAll(io.LimitReader(file, MaxRead))
+	var content bytes.Buffer
+	content.Grow(int(info.Size()) + bytes.MinRead)
+	_, err = content.ReadFrom(io.LimitReader(file, MaxRead))
+	return content.Bytes(), err
 }
 
 // WriteFile is os.WriteFile for a regular file: it follows no symbolic link and does not block.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"calico-cni/internal/trouble"
+	"calico-cni/internal/nodestate"
 )
 
 // queue is a backlog of releases, of which each attempt settles up to a number.
@@ -69,8 +69,8 @@ func TestWatchChecksTheTokenAfterAPluginReportsARefusal(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	w.look()
-	dir := trouble.Dir(w.cfg.Layout().TroubleDir())
-	tell := func(r trouble.Report) {
+	dir := nodestate.Conditions(w.cfg.Layout().ConditionsDir())
+	tell := func(r nodestate.Condition) {
 		if err := dir.Store("net", r); err != nil {
 			t.Fatal(err)
 		}
@@ -81,12 +81,12 @@ func TestWatchChecksTheTokenAfterAPluginReportsARefusal(t *testing.T) {
 	}
 	w.authority.refuses = true
 	w.clock = w.clock.Add(time.Second)
-	tell(trouble.Report{Kind: trouble.API, Reason: "connection refused"})
+	tell(nodestate.Condition{Kind: nodestate.ConditionAPI, Reason: "connection refused"})
 	w.look()
 	if w.authority.issued != 1 {
 		t.Fatal("an outage is taken for a refusal")
 	}
-	tell(trouble.Report{Kind: trouble.API, Reason: "credentials refused", Refused: true})
+	tell(nodestate.Condition{Kind: nodestate.ConditionAPI, Reason: "credentials refused", Refused: true})
 	w.look()
 	if w.authority.issued != 2 {
 		t.Error("the token is not renewed")

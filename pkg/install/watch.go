@@ -5,7 +5,7 @@ package install
 import (
 	"context"
 
-	"calico-cni/internal/trouble"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/install/credentials"
 	"calico-cni/pkg/install/watch"
 )
@@ -30,7 +30,7 @@ func newWatcher(n *node) *watch.Watcher {
 func parts(n *node, notes *watch.Notes) []*watch.Part {
 	token := &credentials.Monitor{
 		Account: n.account, Interval: credentials.CheckInterval(n.deps.Spread()),
-		Refusals: trouble.Dir(n.at.TroubleDir()).Refusals, Note: notes.Once,
+		Refusals: nodestate.Conditions(n.at.ConditionsDir()).Refusals, Note: notes.Once,
 	}
 	return []*watch.Part{
 		{

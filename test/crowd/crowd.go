@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"calico-cni/internal/oncefile"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/crdstore"
@@ -70,7 +70,7 @@ func New(kubeconfig string, now time.Time) (*Crowd, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.stores = append(c.stores, crdstore.New(client, oncefile.File("/nowhere")))
+		c.stores = append(c.stores, crdstore.New(client, nodestate.Once("/nowhere")))
 	}
 	return c, nil
 }

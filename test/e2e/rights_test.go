@@ -176,7 +176,7 @@ func attachPod(t *testing.T, kubeconfig, name string) string {
 
 func attachPodWhereNoBlockIsRemembered(t *testing.T, kubeconfig, name string) string {
 	add(t, newPod(t, name+"-warm"), nil)
-	forgetBlocks(t)
+	removeCachedBlocks(t)
 	return failure(call(t, "ADD", newPod(t, name), map[string]any{"kubernetes.kubeconfig": kubeconfig}))
 }
 

@@ -23,7 +23,7 @@ var fileName = regexp.MustCompile(`^\.?[a-z-]*\.(atomicfile|block|blocks|broken|
 
 // writers are the packages that make or read files below the host paths.
 var writers = []string{
-	"cmd", "conflist", "internal/adding", "internal/atomicfile", "internal/deletion", "internal/hostlock", "internal/logfile", "internal/oncefile", "internal/trouble",
+	"cmd", "conflist", "internal/atomicfile", "internal/hostlock", "internal/logfile", "internal/nodestate",
 	"pkg/install", "pkg/invocation", "pkg/ipamplugin", "pkg/migrate", "pkg/netconf", "pkg/nodeipam", "pkg/pending", "pkg/plugin",
 }
 

@@ -20,7 +20,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"calico-cni/internal/oncefile"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/ipam/storetest"
 	"calico-cni/pkg/kube"
@@ -65,7 +65,7 @@ func (f *faults) around(next http.Handler) http.Handler {
 }
 
 func newStore(t testing.TB, client *kube.Client) *crdstore.Store {
-	return crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))
+	return crdstore.New(client, nodestate.Once(filepath.Join(t.TempDir(), "labelled")))
 }
 
 // through returns a client of the administrator that uses a proxy, which changes requests.

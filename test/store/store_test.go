@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"calico-cni/internal/oncefile"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/kube"
 	"calico-cni/test/apiserver"
@@ -47,7 +47,7 @@ var (
 // TestAffinitiesWithoutLabelsGetLabels has a cluster with objects of an old Calico.
 func TestAffinitiesWithoutLabelsGetLabels(t *testing.T) {
 	server, client := cluster(t)
-	once := oncefile.File(filepath.Join(t.TempDir(), "labelled"))
+	once := nodestate.Once(filepath.Join(t.TempDir(), "labelled"))
 	s := crdstore.New(client, once)
 	rows := server.Dynamic().Resource(schema.GroupVersionResource{
 		Group: "crd.projectcalico.org", Version: "v1", Resource: "blockaffinities",

@@ -111,7 +111,7 @@ func (c Config) Server() credentials.Server {
 // MonitoredDirs returns the directories, as they are mounted, whose changes wake a watching process.
 func (c Config) MonitoredDirs() []string {
 	l := c.Layout()
-	return append(l.ManagedDirs(c.NodeFiles), c.ServiceAccountDir, l.TroubleDir(), l.QueueDir())
+	return append(l.ManagedDirs(c.NodeFiles), c.ServiceAccountDir, l.ConditionsDir(), l.QueueDir())
 }
 
 // TokenAge returns the age at which to renew a token, 0 if its lifetime decides.

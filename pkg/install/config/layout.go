@@ -32,8 +32,8 @@ func (l Layout) KeepDir() string { return filepath.Join(l.NodeFilesDir(), "cni")
 // QueueDir has the releases that wait for the API server.
 func (l Layout) QueueDir() string { return filepath.Join(l.KeepDir(), "pending") }
 
-// TroubleDir has the conditions that the plugins report, one file per network.
-func (l Layout) TroubleDir() string { return filepath.Join(l.RunDir(), "trouble") }
+// ConditionsDir has the conditions that the plugins report, one file per network.
+func (l Layout) ConditionsDir() string { return filepath.Join(l.RunDir(), "trouble") }
 
 // Kubeconfig is the path of the plugins' kubeconfig in the container.
 func (l Layout) Kubeconfig() string { return filepath.Join(l.NetDir(), credentials.KubeconfigName) }

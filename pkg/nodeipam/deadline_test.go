@@ -13,7 +13,7 @@ import (
 	"calico-cni/pkg/pending"
 )
 
-// TestOwnDeadlineIsNotAnOutage settles with less time than the API server takes to answer.
+// TestOwnDeadlineIsNotAnOutage settles with a shorter deadline than the API server needs to answer.
 func TestOwnDeadlineIsNotAnOutage(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer server.Close()

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package trouble_test
+package nodestate_test
 
 import (
 	"os"
@@ -10,24 +10,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"calico-cni/internal/trouble"
+	"calico-cni/internal/nodestate"
 )
 
 var noon = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 
-func store(t *testing.T, dir trouble.Dir, network string, r trouble.Report) {
+func store(t *testing.T, dir nodestate.Conditions, network string, r nodestate.Condition) {
 	t.Helper()
 	if err := dir.Store(network, r); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func TestReportRoundTrip(t *testing.T) {
-	dir := trouble.Dir(filepath.Join(t.TempDir(), "run", "trouble"))
+func TestConditionRoundTrip(t *testing.T) {
+	dir := nodestate.Conditions(filepath.Join(t.TempDir(), "run", "trouble"))
 	if _, ok := dir.Load("net"); ok {
-		t.Error("a report before any was stored")
+		t.Error("a condition before Store")
 	}
-	want := trouble.Report{Version: 1, Kind: trouble.Addresses, Reason: "full", Since: noon, Confirmed: time.Hour}
+	want := nodestate.Condition{Version: 1, Kind: nodestate.ConditionAddresses, Reason: "full", Since: noon, Confirmed: time.Hour}
 	store(t, dir, "net", want)
 	got, ok := dir.Load("net")
 	if diff := cmp.Diff(want, got); diff != "" || !ok {
@@ -35,29 +35,26 @@ func TestReportRoundTrip(t *testing.T) {
 	}
 	dir.Clear("net")
 	if _, ok := dir.Load("net"); ok {
-		t.Error("a report after it was cleared")
+		t.Error("a condition after Clear")
 	}
 }
 
-func TestReportsOfOtherVersions(t *testing.T) {
-	before, err := os.ReadFile(filepath.Join("testdata", "version-0.json"))
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestConditionsOfOtherVersionsAreIgnored(t *testing.T) {
 	for _, c := range []struct {
 		name, data string
 		want       bool
 	}{
-		{"version 0", string(before), true},
+		{"version 1", `{"version":1,"kind":"api","reason":"x","refused":true}`, true},
+		{"no version", `{"kind":"api","reason":"x","refused":true}`, false},
 		{"version 2", `{"version":2,"kind":"api","reason":"x","refused":true}`, false},
 		{"torn", `{"version":1,"kind":"a`, false},
 	} {
-		dir := trouble.Dir(t.TempDir())
+		dir := nodestate.Conditions(t.TempDir())
 		if err := os.WriteFile(filepath.Join(string(dir), "net.json"), []byte(c.data), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		got, ok := dir.Load("net")
-		want := trouble.Report{Kind: trouble.API, Reason: "API server unavailable", Since: noon, Refused: true}
+		want := nodestate.Condition{Version: 1, Kind: nodestate.ConditionAPI, Reason: "x", Refused: true}
 		if ok != c.want || ok && got != want {
 			t.Errorf("%s: loaded %t, %+v; want %t", c.name, ok, got, c.want)
 		}
@@ -67,19 +64,19 @@ func TestReportsOfOtherVersions(t *testing.T) {
 	}
 }
 
-// TestRefusalsChangeWithEachReport sets the clock of the files back and forth.
-func TestRefusalsChangeWithEachReport(t *testing.T) {
-	dir := trouble.Dir(filepath.Join(t.TempDir(), "trouble"))
+// TestRefusalsChangeWithEachCondition sets the modification times back and forth.
+func TestRefusalsChangeWithEachCondition(t *testing.T) {
+	dir := nodestate.Conditions(filepath.Join(t.TempDir(), "trouble"))
 	seen := map[string]bool{"": true}
 	if got := dir.Refusals(); got != "" {
-		t.Errorf("refusals of nothing: %q", got)
+		t.Errorf("refusals without a condition: %q", got)
 	}
-	store(t, dir, "net", trouble.Report{Kind: trouble.API, Reason: "connection refused"})
+	store(t, dir, "net", nodestate.Condition{Kind: nodestate.ConditionAPI, Reason: "connection refused"})
 	if got := dir.Refusals(); got != "" {
 		t.Errorf("an outage counts as a refusal: %q", got)
 	}
 	for _, at := range []time.Time{noon, noon.Add(-time.Hour), noon.Add(time.Hour)} {
-		store(t, dir, "net", trouble.Report{Kind: trouble.API, Reason: at.String(), Refused: true})
+		store(t, dir, "net", nodestate.Condition{Kind: nodestate.ConditionAPI, Reason: at.String(), Refused: true})
 		if err := os.Chtimes(filepath.Join(string(dir), "net.json"), at, at); err != nil {
 			t.Fatal(err)
 		}
@@ -91,6 +88,6 @@ func TestRefusalsChangeWithEachReport(t *testing.T) {
 	}
 	dir.Clear("net")
 	if got := dir.Refusals(); got != "" {
-		t.Errorf("after it was cleared: %q", got)
+		t.Errorf("after Clear: %q", got)
 	}
 }

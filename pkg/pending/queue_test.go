@@ -21,12 +21,13 @@ import (
 	"pgregory.net/rapid"
 
 	"calico-cni/internal/disktest"
+	"calico-cni/internal/nodestate"
 )
 
 var noon = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 
-// queue is an empty one, whose clock goes on a second with each look at it.
-func queue(t *testing.T) Queue {
+// newQueue returns an empty queue, whose clock advances by a second with each use.
+func newQueue(t *testing.T) Queue {
 	t.Helper()
 	now := noon
 	return Queue{Dir: filepath.Join(t.TempDir(), "calico", "releases"), Now: func() time.Time {
@@ -35,7 +36,9 @@ func queue(t *testing.T) Queue {
 	}}
 }
 
-func release(containerID string) Release {
+func settlerOf(q Queue) Settler { return Settler{Queue: q} }
+
+func releaseOf(containerID string) Release {
 	return Release{Network: "net", ContainerID: containerID, IfName: "eth0"}
 }
 
@@ -48,7 +51,7 @@ func add(t *testing.T, q Queue, releases ...Release) {
 	}
 }
 
-// dump lists the queue's directory but for its locks: a line a file, with its mode and what it holds.
+// dump lists the directory of the queue without its locks: one line for each file, with mode and content.
 func dump(t *testing.T, q Queue) string {
 	t.Helper()
 	entries, err := os.ReadDir(q.Dir)
@@ -64,7 +67,7 @@ func dump(t *testing.T, q Queue) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		data, err := os.ReadFile(q.path(e.Name()))
+		data, err := os.ReadFile(q.files().path(e.Name()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +76,7 @@ func dump(t *testing.T, q Queue) string {
 	return out.String()
 }
 
-// names lists the files of the queue's directory but for its locks.
+// names lists the files in the directory of the queue without its locks.
 func names(t *testing.T, q Queue) string {
 	t.Helper()
 	var out []string
@@ -90,15 +93,15 @@ func check(t *testing.T, what, got, want string) {
 	}
 }
 
-// settler records whom it settles, and fails for those it is told to.
-type settler struct {
+// recorder records which releases it is called with, and fails for some of them.
+type recorder struct {
 	fails   string
 	settled []string
 }
 
 var errSettle = errors.New("no route to host")
 
-func (s *settler) settle(_ context.Context, r Release) error {
+func (s *recorder) settle(_ context.Context, r Release) error {
 	if strings.Contains(" "+s.fails+" ", " "+r.ContainerID+" ") {
 		s.settled = append(s.settled, r.ContainerID+"?")
 		return errSettle
@@ -107,7 +110,7 @@ func (s *settler) settle(_ context.Context, r Release) error {
 	return nil
 }
 
-func (s *settler) String() string { return strings.Join(s.settled, " ") }
+func (s *recorder) String() string { return strings.Join(s.settled, " ") }
 
 func checkLen(t *testing.T, q Queue, want int) {
 	t.Helper()
@@ -118,14 +121,14 @@ func checkLen(t *testing.T, q Queue, want int) {
 
 func TestReleaseFileIsReadableByOwnerOnly(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0))
-	q := queue(t)
+	q := newQueue(t)
 	checkLen(t, q, 0)
 	full := Release{
 		Network: "k8s-pod-network", ContainerID: "c1", IfName: "eth0", Namespace: "shop", Pod: "cart-0", PodUID: "u-1",
 		Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", Queued: noon, Others: true, OtherNetworks: true,
 		Released: []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::3")},
 	}
-	add(t, q, full, release("c2"))
+	add(t, q, full, releaseOf("c2"))
 	check(t, "directory", dump(t, q), `-rw------- k8s-pod-network@c1@eth0.json {"version":1,"network":"k8s-pod-network","containerID":"c1","ifName":"eth0",`+
 		`"namespace":"shop","pod":"cart-0","podUID":"u-1","kubeconfig":"/etc/cni/net.d/calico-kubeconfig","queued":"2026-08-01T12:00:00Z","others":true,"otherNetworks":true,"released":["10.1.2.3","fd00::3"]}
 -rw------- net@c2@eth0.json {"version":1,"network":"net","containerID":"c2","ifName":"eth0","queued":"2026-08-01T12:00:01Z"}
@@ -137,7 +140,7 @@ func TestReleaseFileIsReadableByOwnerOnly(t *testing.T) {
 	}
 	checkLen(t, q, 2)
 	var back Release
-	if err := q.SettleOne(t.Context(), full.Key(), func(_ context.Context, r Release) error { back = r; return nil }); err != nil {
+	if err := settlerOf(q).SettleOne(t.Context(), full.Key(), func(_ context.Context, r Release) error { back = r; return nil }); err != nil {
 		t.Error(err)
 	}
 	full.Version = version
@@ -148,11 +151,11 @@ func TestReleaseFileIsReadableByOwnerOnly(t *testing.T) {
 }
 
 func TestUnknownFieldsAreIgnored(t *testing.T) {
-	q := queue(t)
-	add(t, q, release("c"))
-	put(t, q, release("c").Key().file(), `{"network":"net","containerID":"c","ifName":"eth0","queued":"2026-08-01T12:00:00Z","reason":"new"}`)
-	var s settler
-	if done, err := q.Settle(t.Context(), 9, nil, s.settle); done != 1 || err != nil || s.String() != "c" {
+	q := newQueue(t)
+	add(t, q, releaseOf("c"))
+	put(t, q, fileName(releaseOf("c").Key()), `{"network":"net","containerID":"c","ifName":"eth0","queued":"2026-08-01T12:00:00Z","reason":"new"}`)
+	var s recorder
+	if done, err := settlerOf(q).Settle(t.Context(), 9, nil, s.settle); done != 1 || err != nil || s.String() != "c" {
 		t.Errorf("Settle = %d, %v of %s", done, err, &s)
 	}
 }
@@ -160,19 +163,19 @@ func TestUnknownFieldsAreIgnored(t *testing.T) {
 // put writes a file that is older than every release.
 func put(t *testing.T, q Queue, name, data string) {
 	t.Helper()
-	if err := os.WriteFile(q.path(name), []byte(data), 0o600); err != nil {
+	if err := os.WriteFile(q.files().path(name), []byte(data), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chtimes(q.path(name), noon, noon); err != nil {
+	if err := os.Chtimes(q.files().path(name), noon, noon); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func TestLaterReleaseReplacesEarlier(t *testing.T) {
-	q := queue(t)
-	again := release("c")
+	q := newQueue(t)
+	again := releaseOf("c")
 	again.Kubeconfig = "/new"
-	add(t, q, release("c"), release("c"), again, again)
+	add(t, q, releaseOf("c"), releaseOf("c"), again, again)
 	check(t, "directory", dump(t, q), `-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0","kubeconfig":"/new","queued":"2026-08-01T12:00:04Z"}
 `)
 	same := again
@@ -181,88 +184,92 @@ func TestLaterReleaseReplacesEarlier(t *testing.T) {
 	checkLen(t, q, 1)
 }
 
-// A DEL that is repeated in an outage finds nothing to release.
+// TestReplacementKeepsReleasedAddresses repeats a DEL in an outage. It has nothing left to release.
 func TestReplacementKeepsReleasedAddresses(t *testing.T) {
-	q, first, second := queue(t), release("c"), release("c")
+	q, first, second := newQueue(t), releaseOf("c"), releaseOf("c")
 	first.Released = []netip.Addr{netip.MustParseAddr("10.1.2.3")}
 	second.Released = []netip.Addr{netip.MustParseAddr("fd00::3"), netip.MustParseAddr("10.1.2.3")}
-	add(t, q, first, release("c"), second, release("c"))
+	add(t, q, first, releaseOf("c"), second, releaseOf("c"))
 	check(t, "directory", dump(t, q), `-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0",`+
 		`"queued":"2026-08-01T12:00:04Z","released":["10.1.2.3","fd00::3"]}
 `)
 }
 
 func TestFullQueueRejectsReleaseWithRemedy(t *testing.T) {
-	q := queue(t)
+	q := newQueue(t)
 	q.Limit = 2
-	add(t, q, release("a"), release("b"))
+	add(t, q, releaseOf("a"), releaseOf("b"))
 	before := dump(t, q)
-	err := q.Add(release("c"))
+	err := q.Add(releaseOf("c"))
 	if !errors.Is(err, ErrFull) {
 		t.Fatalf("third of two: %v, want ErrFull", err)
 	}
 	check(t, "message", err.Error(), "queue of releases is full: 2 wait in "+q.Dir+
 		"; the node has to reach the API server: see that it runs, and that the kubeconfig is valid")
 	check(t, "directory", dump(t, q), before)
-	add(t, q, release("b"))
-	var s settler
-	if _, err := q.Settle(t.Context(), 1, nil, s.settle); err != nil {
+	add(t, q, releaseOf("b"))
+	var s recorder
+	if _, err := settlerOf(q).Settle(t.Context(), 1, nil, s.settle); err != nil {
 		t.Error(err)
 	}
-	add(t, q, release("c"))
+	add(t, q, releaseOf("c"))
 	checkLen(t, q, 2)
 }
 
 func TestDefaultLimitIs4096(t *testing.T) {
-	q := queue(t)
+	q := newQueue(t)
 	q.Dir = filepath.Join(disktest.Small(t, "64m"), "releases")
-	add(t, q, release("first"))
+	add(t, q, releaseOf("first"))
 	for i := range 4095 {
 		put(t, q, fmt.Sprint(i, suffix), "{}")
 	}
 	checkLen(t, q, 4096)
-	if err := q.Add(release("c")); !errors.Is(err, ErrFull) {
+	if err := q.Add(releaseOf("c")); !errors.Is(err, ErrFull) {
 		t.Errorf("4097th: %v, want ErrFull", err)
 	}
-	if err := os.Remove(q.path("0" + suffix)); err != nil {
+	if err := os.Remove(q.files().path("0" + suffix)); err != nil {
 		t.Fatal(err)
 	}
-	add(t, q, release("c"))
+	add(t, q, releaseOf("c"))
+}
+
+func keyOf(network, containerID, ifName string) nodestate.Key {
+	return nodestate.Key{Network: network, ContainerID: containerID, IfName: ifName}
 }
 
 func TestFileNamesAreSafeAndUnique(t *testing.T) {
 	long := strings.Repeat("x", 255)
 	for _, tt := range []struct {
-		key  Key
+		key  nodestate.Key
 		want string
 	}{
-		{Key{"net", "c", "eth0"}, "net@c@eth0.json"},
-		{Key{"a.b", "c", "eth0"}, "a.b@c@eth0.json"},
-		{Key{"a", "b.c", "eth0"}, "a@b.c@eth0.json"},
-		{Key{long, long, "eth0"}, "sha256@"},
-		{Key{"net", long, "eth0"}, "sha256@"},
-		{Key{"../../etc", "c", "eth0"}, "sha256@"},
-		{Key{".hidden", "c", "eth0"}, "sha256@"},
-		{Key{"net", "a@b", "eth0"}, "sha256@"},
-		{Key{"net", "c", "b\xff\n"}, "sha256@"},
-		{Key{"net", "c", ""}, "sha256@"},
+		{keyOf("net", "c", "eth0"), "net@c@eth0.json"},
+		{keyOf("a.b", "c", "eth0"), "a.b@c@eth0.json"},
+		{keyOf("a", "b.c", "eth0"), "a@b.c@eth0.json"},
+		{keyOf(long, long, "eth0"), "sha256@"},
+		{keyOf("net", long, "eth0"), "sha256@"},
+		{keyOf("../../etc", "c", "eth0"), "sha256@"},
+		{keyOf(".hidden", "c", "eth0"), "sha256@"},
+		{keyOf("net", "a@b", "eth0"), "sha256@"},
+		{keyOf("net", "c", "b\xff\n"), "sha256@"},
+		{keyOf("net", "c", ""), "sha256@"},
 	} {
-		if got := tt.key.file(); !strings.HasPrefix(got, tt.want) {
+		if got := fileName(tt.key); !strings.HasPrefix(got, tt.want) {
 			t.Errorf("%q is in %s, want %s", tt.key, got, tt.want)
 		}
 	}
-	q := queue(t)
+	q := newQueue(t)
 	add(t, q, Release{Network: long, ContainerID: long, IfName: "eth0"}, Release{Network: "a/../..", ContainerID: "c", IfName: "x@y"})
 	checkLen(t, q, 2)
 
 	part := rapid.OneOf(rapid.StringMatching(`[@. "\\/a\x00]{0,3}`), rapid.String())
 	rapid.Check(t, func(t *rapid.T) {
-		a := Key{part.Draw(t, "network"), part.Draw(t, "container"), part.Draw(t, "interface")}
-		b := Key{part.Draw(t, "network"), part.Draw(t, "container"), part.Draw(t, "interface")}
-		if (a == b) != (a.file() == b.file()) {
-			t.Fatalf("%q and %q are in %s and %s", a, b, a.file(), b.file())
+		a := keyOf(part.Draw(t, "network"), part.Draw(t, "container"), part.Draw(t, "interface"))
+		b := keyOf(part.Draw(t, "network"), part.Draw(t, "container"), part.Draw(t, "interface"))
+		if (a == b) != (fileName(a) == fileName(b)) {
+			t.Fatalf("%q and %q are in %s and %s", a, b, fileName(a), fileName(b))
 		}
-		name := a.file()
+		name := fileName(a)
 		if filepath.Base(name) != name || name[0] == '.' || len(name) > 220 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Fatalf("%q is in %q", a, name)
 		}
@@ -270,13 +277,13 @@ func TestFileNamesAreSafeAndUnique(t *testing.T) {
 }
 
 func TestAddOnFullDiskFailsAndLeavesNoFile(t *testing.T) {
-	q := queue(t)
+	q := newQueue(t)
 	q.Dir = filepath.Join(disktest.Small(t, "64k"), "releases")
-	add(t, q, release("a"))
+	add(t, q, releaseOf("a"))
 	put(t, q, "ballast", strings.Repeat("x", 4096))
 	var err error
 	for i := 0; err == nil && i < 100; i++ {
-		err = q.Add(release(fmt.Sprint("c", i)))
+		err = q.Add(releaseOf(fmt.Sprint("c", i)))
 	}
 	if !errors.Is(err, syscall.ENOSPC) {
 		t.Fatalf("Add = %v, want ENOSPC", err)
@@ -285,26 +292,26 @@ func TestAddOnFullDiskFailsAndLeavesNoFile(t *testing.T) {
 	if strings.Contains(names(t, q), "atomicfile") {
 		t.Errorf("temporary in %s", names(t, q))
 	}
-	if err := os.Remove(q.path("ballast")); err != nil {
+	if err := os.Remove(q.files().path("ballast")); err != nil {
 		t.Fatal(err)
 	}
-	var s settler
-	if done, err := q.Settle(t.Context(), 100, nil, s.settle); done != before || err != nil {
+	var s recorder
+	if done, err := settlerOf(q).Settle(t.Context(), 100, nil, s.settle); done != before || err != nil {
 		t.Errorf("Settle = %d, %v; want %d", done, err, before)
 	}
 }
 
 func TestQueueOnFileFails(t *testing.T) {
-	q := queue(t)
+	q := newQueue(t)
 	q.Dir = filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(q.Dir, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, errLen := q.Len()
-	_, errSettle := q.Settle(t.Context(), 1, nil, (&settler{}).settle)
+	_, errSettle := settlerOf(q).Settle(t.Context(), 1, nil, (&recorder{}).settle)
 	for what, err := range map[string]error{
-		"Add": q.Add(release("c")), "Len": errLen, "Settle": errSettle,
-		"SettleOne": q.SettleOne(t.Context(), release("c").Key(), (&settler{}).settle),
+		"Add": q.Add(releaseOf("c")), "Len": errLen, "Settle": errSettle,
+		"SettleOne": settlerOf(q).SettleOne(t.Context(), releaseOf("c").Key(), (&recorder{}).settle),
 	} {
 		if err == nil || !strings.Contains(err.Error(), q.Dir) {
 			t.Errorf("%s = %v, want an error that names %s", what, err, q.Dir)
@@ -313,16 +320,16 @@ func TestQueueOnFileFails(t *testing.T) {
 }
 
 func TestOtherFilesDoNotCount(t *testing.T) {
-	q := queue(t)
-	add(t, q, release("c"))
+	q := newQueue(t)
+	add(t, q, releaseOf("c"))
 	for _, name := range []string{"README", "net@c@eth0.json.broken", ".net@c@eth0.json.123.atomicfile", ".x.json"} {
 		put(t, q, name, "?")
 	}
-	if err := os.Mkdir(q.path("dir.json"), 0o700); err != nil {
+	if err := os.Mkdir(q.files().path("dir.json"), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	checkLen(t, q, 1)
-	got, err := q.inOrder()
+	got, err := q.files().inOrder()
 	if want := []string{"net@c@eth0.json"}; !slices.Equal(got, want) || err != nil {
 		t.Errorf("in order: %v, %v; want %v", got, err, want)
 	}

@@ -11,23 +11,23 @@ import (
 	"calico-cni/internal/hostlock"
 )
 
-// waiters settle the release of container b, as an ADD of b and a DEL of b do.
-var waiters = map[string]func(context.Context, Queue, *settler) error{
-	"SettleOne": func(ctx context.Context, q Queue, s *settler) error {
-		return q.SettleOne(ctx, release("b").Key(), s.settle)
+// waiters settle the release of container b, as a DEL and an ADD of b do.
+var waiters = map[string]func(context.Context, Queue, *recorder) error{
+	"SettleOne": func(ctx context.Context, q Queue, s *recorder) error {
+		return settlerOf(q).SettleOne(ctx, releaseOf("b").Key(), s.settle)
 	},
-	"SettleContainer": func(ctx context.Context, q Queue, s *settler) error {
-		return q.SettleContainer(ctx, "net", "b", s.settle)
+	"SettleContainer": func(ctx context.Context, q Queue, s *recorder) error {
+		return settlerOf(q).SettleContainer(ctx, "net", "b", s.settle)
 	},
 }
 
-// TestSettleOneRunsBesideBatch has a batch that is busy with a release for as long as others take.
+// TestSettleOneRunsBesideBatch settles the release of b while Settle carries out another.
 func TestSettleOneRunsBesideBatch(t *testing.T) {
 	for name, settleB := range waiters {
-		q := queue(t)
-		add(t, q, release("a"), release("b"), release("c"))
-		var batch, command settler
-		done, err := q.Settle(t.Context(), 9, nil, func(ctx context.Context, r Release) error {
+		q := newQueue(t)
+		add(t, q, releaseOf("a"), releaseOf("b"), releaseOf("c"))
+		var batch, command recorder
+		done, err := settlerOf(q).Settle(t.Context(), 9, nil, func(ctx context.Context, r Release) error {
 			if r.ContainerID == "a" {
 				ctx, cancel := context.WithTimeout(ctx, time.Minute)
 				defer cancel()
@@ -46,13 +46,13 @@ func TestSettleOneRunsBesideBatch(t *testing.T) {
 	}
 }
 
-// TestBatchSkipsReleaseInProgress has a command settle a release when the batch comes to it.
+// TestBatchSkipsReleaseInProgress runs Settle while another command settles the first release.
 func TestBatchSkipsReleaseInProgress(t *testing.T) {
-	q := queue(t)
-	add(t, q, release("a"), release("b"))
-	var batch settler
-	err := q.SettleOne(t.Context(), release("a").Key(), func(ctx context.Context, _ Release) error {
-		if done, err := q.Settle(ctx, 9, nil, batch.settle); done != 1 || err != nil {
+	q := newQueue(t)
+	add(t, q, releaseOf("a"), releaseOf("b"))
+	var batch recorder
+	err := settlerOf(q).SettleOne(t.Context(), releaseOf("a").Key(), func(ctx context.Context, _ Release) error {
+		if done, err := settlerOf(q).Settle(ctx, 9, nil, batch.settle); done != 1 || err != nil {
 			t.Errorf("Settle = %d, %v; want 1", done, err)
 		}
 		return nil
@@ -64,16 +64,16 @@ func TestBatchSkipsReleaseInProgress(t *testing.T) {
 	checkLen(t, q, 0)
 }
 
-// TestReplacedReleaseIsStillClaimed has a DEL replace a release while a batch settles it: a command that settles the
-// new one must wait, because requests of the batch are still on their way.
-func TestReplacedReleaseIsStillClaimed(t *testing.T) {
+// TestReplacedReleaseStaysLocked replaces a release while Settle carries it out. A command that settles the new one must
+// wait, because requests of Settle may still take effect.
+func TestReplacedReleaseStaysLocked(t *testing.T) {
 	for name, settleB := range waiters {
-		q := queue(t)
-		add(t, q, release("b"))
-		var batch, command settler
+		q := newQueue(t)
+		add(t, q, releaseOf("b"))
+		var batch, command recorder
 		later := make(chan error, 1)
-		_, err := q.Settle(t.Context(), 9, nil, func(ctx context.Context, r Release) error {
-			newer := release("b")
+		_, err := settlerOf(q).Settle(t.Context(), 9, nil, func(ctx context.Context, r Release) error {
+			newer := releaseOf("b")
 			newer.Queued = noon
 			if err := q.Add(newer); err != nil {
 				t.Error(err)
@@ -96,12 +96,12 @@ func TestReplacedReleaseIsStillClaimed(t *testing.T) {
 	}
 }
 
-// TestBatchSkipsReplacedRelease has a DEL replace a release after the batch has read it.
+// TestBatchSkipsReplacedRelease replaces a release after Settle has read it.
 func TestBatchSkipsReplacedRelease(t *testing.T) {
-	q := queue(t)
-	add(t, q, release("a"))
-	var batch settler
-	done, err := q.Settle(t.Context(), 9, func(r Release) bool {
+	q := newQueue(t)
+	add(t, q, releaseOf("a"))
+	var batch recorder
+	done, err := settlerOf(q).Settle(t.Context(), 9, func(r Release) bool {
 		r.Queued = noon
 		if err := q.Add(r); err != nil {
 			t.Error(err)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package deletion
+package nodestate
 
 import (
 	"errors"
@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-var key = Key{"net", "c", "eth0"}
+var testKey = Key{"net", "c", "eth0"}
 
-// clocked returns records whose clock the test sets.
-func clocked(t *testing.T) (records Records, clock *time.Duration) {
+// clocked returns records with a clock that the test sets.
+func clocked(t *testing.T) (records Deletions, clock *time.Duration) {
 	t.Helper()
 	clock = new(time.Duration)
 	*clock = time.Hour
-	return Records{Dir: filepath.Join(t.TempDir(), "run", "deleted"), Boot: func() time.Duration { return *clock }}, clock
+	return Deletions{Dir: filepath.Join(t.TempDir(), "run", "deleted"), Boot: func() time.Duration { return *clock }}, clock
 }
 
-func open(t *testing.T, records Records, k Key, plugin Plugin, scope string) *Record {
+func open(t *testing.T, records Deletions, k Key, plugin Plugin, scope string) *DeletionRecord {
 	t.Helper()
 	r, err := records.Open(k, plugin, scope)
 	if err != nil {
@@ -33,16 +33,16 @@ func open(t *testing.T, records Records, k Key, plugin Plugin, scope string) *Re
 	return r
 }
 
-func complete(t *testing.T, r *Record) {
+func complete(t *testing.T, r *DeletionRecord) {
 	t.Helper()
 	if err := r.SetComplete(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func remove(t *testing.T, records Records) {
+func remove(t *testing.T, records Deletions) {
 	t.Helper()
-	if err := records.Remove(key); err != nil {
+	if err := records.Remove(testKey); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -56,19 +56,19 @@ func TestRecordIsCompleteOnlyForTheSameDeletion(t *testing.T) {
 		after  time.Duration
 		want   bool
 	}{
-		{"the same", key, Main, "a", time.Second, true},
-		{"at once", key, Main, "a", 0, true},
-		{"just in time", key, Main, "a", maxAge - 1, true},
-		{"too late", key, Main, "a", maxAge, false},
-		{"after a reboot that kept the directory", key, Main, "a", -time.Second, false},
-		{"another cluster", key, Main, "b", time.Second, false},
-		{"another plugin", key, IPAM, "a", time.Second, false},
+		{"the same", testKey, Main, "a", time.Second, true},
+		{"at once", testKey, Main, "a", 0, true},
+		{"just in time", testKey, Main, "a", maxAge - 1, true},
+		{"too late", testKey, Main, "a", maxAge, false},
+		{"after a reboot that kept the directory", testKey, Main, "a", -time.Second, false},
+		{"another cluster", testKey, Main, "b", time.Second, false},
+		{"another plugin", testKey, IPAM, "a", time.Second, false},
 		{"another network", Key{"other", "c", "eth0"}, Main, "a", time.Second, false},
 		{"another container", Key{"net", "d", "eth0"}, Main, "a", time.Second, false},
 		{"another interface", Key{"net", "c", "net1"}, Main, "a", time.Second, false},
 	} {
 		records, clock := clocked(t)
-		first := open(t, records, key, Main, "a")
+		first := open(t, records, testKey, Main, "a")
 		if first.Complete() {
 			t.Errorf("%s: the first deletion finds a complete record", c.name)
 		}
@@ -82,13 +82,13 @@ func TestRecordIsCompleteOnlyForTheSameDeletion(t *testing.T) {
 
 func TestRecordThatIsNotCompletedDoesNotCount(t *testing.T) {
 	records, _ := clocked(t)
-	open(t, records, key, Main, "a").Close()
-	if open(t, records, key, Main, "a").Complete() {
+	open(t, records, testKey, Main, "a").Close()
+	if open(t, records, testKey, Main, "a").Complete() {
 		t.Error("complete")
 	}
 }
 
-// TestAddInvalidatesRecordsOfRunningDeletions has an ADD begin at each step of a DEL.
+// TestAddInvalidatesRecordsOfRunningDeletions begins an ADD at each step of a DEL.
 func TestAddInvalidatesRecordsOfRunningDeletions(t *testing.T) {
 	for _, plugin := range []Plugin{Main, IPAM} {
 		for _, addBegins := range []string{"before the DEL", "after Open", "after SetComplete"} {
@@ -96,7 +96,7 @@ func TestAddInvalidatesRecordsOfRunningDeletions(t *testing.T) {
 			if addBegins == "before the DEL" {
 				remove(t, records)
 			}
-			r := open(t, records, key, plugin, "a")
+			r := open(t, records, testKey, plugin, "a")
 			if !r.Current() {
 				t.Errorf("%s: not current after Open", addBegins)
 			}
@@ -111,40 +111,39 @@ func TestAddInvalidatesRecordsOfRunningDeletions(t *testing.T) {
 			if r.Current() != before {
 				t.Errorf("ADD begins %s: current %t, want %t", addBegins, r.Current(), before)
 			}
-			if got := open(t, records, key, plugin, "a").Complete(); got != before {
+			if got := open(t, records, testKey, plugin, "a").Complete(); got != before {
 				t.Errorf("ADD begins %s: complete %t, want %t", addBegins, got, before)
 			}
 		}
 	}
 }
 
-// TestOtherDeletionDoesNotRestoreRemovedRecord has an ADD come, and a DEL after it, while an older DEL is still
-// running.
+// TestOtherDeletionDoesNotRestoreRemovedRecord runs an ADD and another DEL while a DEL is still running.
 func TestOtherDeletionDoesNotRestoreRemovedRecord(t *testing.T) {
 	records, _ := clocked(t)
-	old := open(t, records, key, Main, "a")
+	old := open(t, records, testKey, Main, "a")
 	remove(t, records)
-	later := open(t, records, key, Main, "a")
+	later := open(t, records, testKey, Main, "a")
 	complete(t, old)
 	if old.Current() || !later.Current() {
 		t.Errorf("current: old %t, later %t", old.Current(), later.Current())
 	}
-	if open(t, records, key, Main, "a").Complete() {
-		t.Error("the old DEL has completed the record of the later")
+	if open(t, records, testKey, Main, "a").Complete() {
+		t.Error("the old DEL has completed the record of the later one")
 	}
 }
 
-func TestDamagedAndForeignRecordsDoNotCount(t *testing.T) {
+func TestDamagedRecordsAndOtherVersionsDoNotCount(t *testing.T) {
 	records, _ := clocked(t)
-	complete(t, open(t, records, key, Main, "a"))
-	path := records.path(key, Main)
+	complete(t, open(t, records, testKey, Main, "a"))
+	path := testKey.path(records.Dir, Main)
 	data, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	cases := map[string]string{
-		"empty": "", "another version": "2" + string(data[1:]), "another " +
-			"phase": strings.Replace(string(data), "complete", "finished", 1),
+		"empty": "", "another version": "2" + string(data[1:]),
+		"another phase": strings.Replace(string(data), "complete", "finished", 1),
 	}
 	for cut := range data {
 		cases[fmt.Sprintf("cut at %d", cut)] = string(data[:cut])
@@ -153,7 +152,7 @@ func TestDamagedAndForeignRecordsDoNotCount(t *testing.T) {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if open(t, records, key, Main, "a").Complete() {
+		if open(t, records, testKey, Main, "a").Complete() {
 			t.Errorf("%s: complete", name)
 		}
 	}
@@ -166,7 +165,7 @@ func TestSweepRemovesOldRecordsAndBoundsTheirNumber(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(entries) - 1 // but for the stamp
+		return len(entries) - 1 // without the stamp
 	}
 	at := func(i int) Key { return Key{"net", fmt.Sprint("c", i), "eth0"} }
 	for i := range 10 {
@@ -189,17 +188,17 @@ func TestSweepRemovesOldRecordsAndBoundsTheirNumber(t *testing.T) {
 		r.Close()
 	}
 	running := open(t, records, at(maxRecords+1), Main, "a")
-	*clock += sweepEvery
+	*clock += sweepInterval
 	open(t, records, at(maxRecords+2), Main, "a")
 	if got := count(); got > 3 {
-		t.Errorf("%d records, though there were more than %d", got, maxRecords)
+		t.Errorf("%d records after there were more than %d", got, maxRecords)
 	}
 	if !running.Current() {
 		t.Error("the record of a running DEL is gone")
 	}
 }
 
-func TestDirectoryThatIsSomethingElseHasNoRecords(t *testing.T) {
+func TestFileInPlaceOfDirectoryHasNoRecords(t *testing.T) {
 	for name, put := range map[string]func(path string) error{
 		"file":      func(path string) error { return os.WriteFile(path, nil, 0o600) },
 		"FIFO":      func(path string) error { return syscall.Mkfifo(path, 0o600) },
@@ -210,23 +209,36 @@ func TestDirectoryThatIsSomethingElseHasNoRecords(t *testing.T) {
 			if err := put(filepath.Dir(records.Dir)); err != nil {
 				t.Fatal(err)
 			}
-			if records.Has(key) {
+			if records.Has(testKey) {
 				t.Error("Has = true")
 			}
-			if err := records.Remove(key); err != nil {
+			if err := records.Remove(testKey); err != nil {
 				t.Errorf("Remove: %v", err)
 			}
-			if _, err := records.Open(key, Main, ""); !errors.Is(err, syscall.ENOTDIR) {
+			if _, err := records.Open(testKey, Main, ""); !errors.Is(err, syscall.ENOTDIR) {
 				t.Errorf("Open: %v, want ENOTDIR", err)
 			}
 		})
 	}
 }
 
-func TestMissingRecordIsNeverComplete(t *testing.T) {
-	var r *Record
+func TestNilRecordIsNeverComplete(t *testing.T) {
+	var r *DeletionRecord
 	defer r.Close()
 	if r.Complete() || !r.Current() || r.SetComplete() != nil {
 		t.Error("the nil record counts")
+	}
+}
+
+// TestSweepKeepsRecordOfRunningDEL repeats a DEL after its record has expired, while another DEL sweeps.
+func TestSweepKeepsRecordOfRunningDEL(t *testing.T) {
+	records, clock := clocked(t)
+	complete(t, open(t, records, testKey, Main, "a"))
+	*clock += maxAge
+	running := open(t, records, testKey, Main, "a") // the repeated DEL, 10 min later, in an outage
+	other := Key{"net", "other", "eth0"}
+	open(t, records, other, Main, "a") // another container's DEL sweeps
+	if !running.Current() {
+		t.Error("the record was removed: the DEL would not queue its release")
 	}
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package oncefile_test
+package nodestate_test
 
 import (
 	"path/filepath"
 	"testing"
 
-	"calico-cni/internal/oncefile"
+	"calico-cni/internal/nodestate"
 )
 
-func TestDoneAfterRecord(t *testing.T) {
-	f := oncefile.File(filepath.Join(t.TempDir(), "below", "done"))
+func TestOnceIsDoneAfterRecord(t *testing.T) {
+	f := nodestate.Once(filepath.Join(t.TempDir(), "below", "done"))
 	if f.Done() {
 		t.Error("done before it was recorded")
 	}
@@ -19,7 +19,7 @@ func TestDoneAfterRecord(t *testing.T) {
 			t.Errorf("recorded: %v, done: %v", err, f.Done())
 		}
 	}
-	if err := oncefile.File(filepath.Join(string(f), "below a file")).Record(); err == nil {
+	if err := nodestate.Once(filepath.Join(string(f), "below a file")).Record(); err == nil {
 		t.Error("no error for a path that cannot be created")
 	}
 }
