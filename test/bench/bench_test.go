@@ -221,7 +221,7 @@ func (b *bench) fill() time.Duration {
 	c, err := crowd.New(b.node.Server.Kubeconfig(), started)
 	must(b.T, err)
 	cidr := netip.MustParsePrefix("10.0.0.0/9")
-	_, err = c.Settle(b.Context(), crowd.Group{
+	_, err = c.Add(b.Context(), crowd.Group{
 		Nodes: crowd.Names("crowd", b.effort.blocks/perNode), Pool: pool.Pool{
 			Name: "default-ipv4-ippool", CIDR: cidr,
 			BlockSize: 26,

@@ -102,8 +102,8 @@ func clientOf(t testing.TB, s *apiserver.Server, o *unstructured.Unstructured) d
 // TestDeletingTheManifestDeletesNoAllocation does what `kubectl delete -f` does with every manifest but that of the CRDs.
 func TestDeletingTheManifestDeletesNoAllocation(t *testing.T) {
 	s := apiserver.ForTest(t)
-	_ = s.CreateNamespace(t.Context(), Namespace)
-	if err := s.ApplyCRDs(t.Context(), os.DirFS(filepath.Join(chartDir, "crds"))); err != nil {
+	_ = s.Admin().CreateNamespace(t.Context(), Namespace)
+	if err := s.Admin().ApplyCRDs(t.Context(), os.DirFS(filepath.Join(chartDir, "crds"))); err != nil {
 		t.Fatal(err)
 	}
 	kept := objects(t, `
@@ -159,8 +159,8 @@ tolerations: []
 
 func TestAnAPIServerTakesTheManifestsAndFindsNothingToChangeInThemAgain(t *testing.T) {
 	s := apiserver.ForTest(t)
-	_ = s.CreateNamespace(t.Context(), Namespace) // another test may have done that
-	if err := s.ApplyCRDs(t.Context(), os.DirFS(filepath.Join(chartDir, "crds"))); err != nil {
+	_ = s.Admin().CreateNamespace(t.Context(), Namespace) // another test may have done that
+	if err := s.Admin().ApplyCRDs(t.Context(), os.DirFS(filepath.Join(chartDir, "crds"))); err != nil {
 		t.Fatal(err)
 	}
 	manifests := must(Manifests(deployDir))(t)

@@ -188,7 +188,7 @@ func TestOverwrittenConflistIsRestored(t *testing.T) {
 	onNodes(t, "sh", "-c", `printf '%s' "$0" > /etc/cni/net.d/10-calico.conflist`, rival)
 	apply(t, deployment("web", 6))
 	rollout(t, "deployment/web")
-	pods, err := c.PodAddrs(t.Context(), false)
+	pods, err := c.State().PodAddrs(t.Context(), false)
 	do(t, err)
 	if strings.Contains(pods.text(), "10.99.") {
 		t.Errorf("pods have addresses of the other configuration:\n%s", pods.text())

@@ -103,7 +103,7 @@ func outside(ctx context.Context) (exit int, err error) {
 	if err := buildBefore(ctx, filepath.Join(dir, "parts")); err != nil {
 		return 1, err
 	}
-	group, err := cgroup.Beneath(groupName)
+	group, err := cgroup.Below(groupName)
 	if err != nil {
 		return 1, err
 	}
@@ -111,7 +111,7 @@ func outside(ctx context.Context) (exit int, err error) {
 	if err := group.Remove(); err != nil {
 		return 1, err
 	}
-	if group, err = cgroup.Make(groupName); err != nil {
+	if group, err = cgroup.Create(groupName); err != nil {
 		return 1, err
 	}
 	options, err := json.Marshal(Options{Parts: p, Nodes: 3, Dir: "/run/cluster", Group: group})

@@ -21,7 +21,7 @@ func TestDeploymentGrowsAndShrinks(t *testing.T) {
 	kubectl(t, "scale", "deployment/web", "--replicas=60")
 	rollout(t, "deployment/web")
 	t.Logf("60 pods are ready after %.1f s", time.Since(started).Seconds())
-	pods, err := c.PodAddrs(t.Context(), false)
+	pods, err := c.State().PodAddrs(t.Context(), false)
 	do(t, err)
 	if len(pods) != 60 || len(shared(pods)) != 0 {
 		t.Errorf("60 pods have %d addresses:\n%s", len(pods), pods.text())
@@ -39,7 +39,7 @@ func TestDeploymentGrowsAndShrinks(t *testing.T) {
 // none fails the test if an address is allocated.
 func none(t *testing.T) {
 	t.Helper()
-	blocks, err := c.BlockAddrs(t.Context())
+	blocks, err := c.State().BlockAddrs(t.Context())
 	do(t, err)
 	if len(blocks) != 0 {
 		t.Errorf("addresses are still allocated:\n%s", blocks.text())

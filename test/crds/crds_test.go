@@ -34,7 +34,7 @@ func resource(t *testing.T, plural string) dynamic.ResourceInterface {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	crds.Do(func() {
-		errCRDs = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds")))
+		errCRDs = s.Admin().ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds")))
 	})
 	if errCRDs != nil {
 		t.Fatal(errCRDs)

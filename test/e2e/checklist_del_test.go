@@ -16,10 +16,10 @@ func TestDEL1_DelIgnoresMissingResources(t *testing.T) {
 		"network namespace": func(t *testing.T, p *node.Pod) { must(t, sandbox.RemoveNetNS(p.NetNS)) },
 		"interface":         func(t *testing.T, _ *node.Pod) { must(t, removeLink(hostIfName("default.del1"))) },
 		"pod": func(t *testing.T, _ *node.Pod) {
-			must(t, n.Server.DeletePod(t.Context(), "default", "del1"))
+			must(t, n.Server.Admin().DeletePod(t.Context(), "default", "del1"))
 		},
 		"handle": func(t *testing.T, p *node.Pod) {
-			must(t, n.Delete(t.Context(), "ipamhandles", node.Network+"."+p.ContainerID))
+			must(t, n.Datastore.Delete(t.Context(), "ipamhandles", node.Network+"."+p.ContainerID))
 		},
 	}
 	all := func(t *testing.T, p *node.Pod) {
@@ -53,7 +53,7 @@ func delWithout(t *testing.T, name string, take func(*testing.T, *node.Pod)) {
 	if a := ask(t, "calico-ipam", "DEL", p, nil); a.Exit != 0 {
 		t.Errorf("DEL of calico-ipam: %+v", a)
 	}
-	_ = n.Server.DeletePod(t.Context(), "default", "del1")
+	_ = n.Server.Admin().DeletePod(t.Context(), "default", "del1")
 	_ = sandbox.RemoveNetNS(p.NetNS)
 }
 

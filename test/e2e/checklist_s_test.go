@@ -136,7 +136,7 @@ func TestS2_S5_PodsCutOffAreCode51AndVerbsContinue(t *testing.T) {
 
 // TestS3 fills a pool of two addresses. STATUS must report the exhaustion as soon as the last address is allocated.
 func TestS3_StatusReportsExhaustionUntilItEnds(t *testing.T) {
-	onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "s3", "10.80.0.0/31", 31)) })
+	onlyPools(t, func() { must(t, n.Datastore.CreatePool(t.Context(), "s3", "10.80.0.0/31", 31)) })
 	for _, plugin := range both {
 		only4 := map[string]any{"ipam.assign_ipv6": "false", "name": "s3-" + plugin}
 		status := func(what string) node.Answer { t.Helper(); return ask(t, plugin, "STATUS", nil, only4) }
@@ -162,7 +162,7 @@ func TestS3_StatusReportsExhaustionUntilItEnds(t *testing.T) {
 		}
 	}
 	// No command notices a new pool. STATUS looks for one when its information is ten seconds old.
-	must(t, n.CreatePool(t.Context(), "s3-more", "10.80.1.0/26", 26))
+	must(t, n.Datastore.CreatePool(t.Context(), "s3-more", "10.80.1.0/26", 26))
 	age(t, "/var/run/calico/cni/trouble/s3-calico-ipam.json", 11*time.Second)
 	expectOK(t, "STATUS with a new pool",
 		ask(t, "calico-ipam", "STATUS", nil, map[string]any{"ipam.assign_ipv6": "false", "name": "s3-calico-ipam"}))

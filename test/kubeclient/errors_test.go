@@ -84,9 +84,9 @@ func TestUnauthorizedNamesKubeconfigAndRemedy(t *testing.T) {
 
 func TestForbiddenNamesRightAndClusterRole(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
-	do(t, s.CreateServiceAccount(ctx, "default", "powerless"))
+	do(t, s.Admin().CreateServiceAccount(ctx, "default", "powerless"))
 	file := filepath.Join(t.TempDir(), "kubeconfig")
-	do(t, s.WriteKubeconfig(ctx, file, "default", "powerless"))
+	do(t, s.Accounts().WriteKubeconfig(ctx, file, "default", "powerless"))
 	client := load(t, file)
 	_, err := client.Node(ctx, "n")
 	wantError(t, "read", err, kube.ErrForbidden, "get node n", `cannot get resource "nodes"`,

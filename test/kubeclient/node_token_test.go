@@ -24,7 +24,7 @@ import (
 // TestNodeBoundTokenEndsWithNode requests tokens from a real API server, as install does.
 func TestNodeBoundTokenEndsWithNode(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
-	do(t, s.CreateServiceAccount(ctx, "default", "node-bound"))
+	do(t, s.Admin().CreateServiceAccount(ctx, "default", "node-bound"))
 	node, err := s.Client().CoreV1().Nodes().
 		Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "bound-1"}}, metav1.CreateOptions{})
 	do(t, err)

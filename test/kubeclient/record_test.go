@@ -170,13 +170,13 @@ func questions(uid, version string) []asked {
 // TestRecordedResponsesMatchAPIServer repeats the requests and compares everything that does not vary.
 func TestRecordedResponsesMatchAPIServer(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
-	do(t, s.CreateNamespace(ctx, "answers"))
-	do(t, s.CreateServiceAccount(ctx, "answers", "anyone"))
-	_, err := s.CreatePod(ctx, "n", "answers", "web")
+	do(t, s.Admin().CreateNamespace(ctx, "answers"))
+	do(t, s.Admin().CreateServiceAccount(ctx, "answers", "anyone"))
+	_, err := s.Admin().CreatePod(ctx, "n", "answers", "web")
 	do(t, err)
 	stored := create(t, admin(t, s), "answers", "10.0.0.0/24")
 	clients := map[string]*http.Client{"": clientOf(t, s.Config())}
-	anyone, err := s.ConfigFor(ctx, "answers", "anyone")
+	anyone, err := s.Accounts().ConfigFor(ctx, "answers", "anyone")
 	do(t, err)
 	nobody := rest.AnonymousClientConfig(s.Config())
 	nobody.BearerToken = "no-token"

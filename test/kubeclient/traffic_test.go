@@ -117,7 +117,7 @@ const fat = 100_000
 
 func TestPodsAreReadAndPatchedAsMetadataOnly(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
-	pod, err := s.CreatePod(ctx, "n", "default", "fat", fatPod)
+	pod, err := s.Admin().CreatePod(ctx, "n", "default", "fat", fatPod)
 	do(t, err)
 	p := proxyTo(t, s)
 	client := at(t, s, p.address)
@@ -153,7 +153,7 @@ func TestPodsAreReadAndPatchedAsMetadataOnly(t *testing.T) {
 
 func TestNodesAndNamespacesAreReadAsMetadata(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
-	_, err := s.CreateNode(ctx, "metadata")
+	_, err := s.Admin().CreateNode(ctx, "metadata")
 	do(t, err)
 	client := admin(t, s)
 	node, err := client.Node(ctx, "metadata")

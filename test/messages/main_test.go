@@ -142,8 +142,8 @@ func cluster(t testing.TB) *apiserver.Server {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	once.Do(func() {
-		if errCluster = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds"))); errCluster == nil {
-			_, errCluster = s.CreateNode(context.Background(), "node-1")
+		if errCluster = s.Admin().ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds"))); errCluster == nil {
+			_, errCluster = s.Admin().CreateNode(context.Background(), "node-1")
 		}
 	})
 	must(t, errCluster)

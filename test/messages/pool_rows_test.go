@@ -12,13 +12,13 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/nodeipam"
+	"calico-cni/test/apiserver"
 )
 
 // object is one of the datastore: its resource, its name and what it holds.
@@ -43,7 +43,7 @@ func put(t *testing.T, objects ...object) {
 	t.Helper()
 	s := cluster(t)
 	for _, o := range objects {
-		rows := s.Dynamic().Resource(schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: o.resource})
+		rows := s.Dynamic().Resource(apiserver.CalicoResource(o.resource))
 		_, err := rows.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "crd.projectcalico.org/v1", "kind": o.kind, "metadata": map[string]any{"name": o.name}, "spec": o.spec,
 		}}, metav1.CreateOptions{})
@@ -51,7 +51,7 @@ func put(t *testing.T, objects ...object) {
 	}
 	t.Cleanup(func() {
 		for _, resource := range []string{"ippools", "ipamblocks", "blockaffinities", "ipamhandles", "ipamconfigs", "ipreservations", "clusterinformations"} {
-			rows := s.Dynamic().Resource(schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: resource})
+			rows := s.Dynamic().Resource(apiserver.CalicoResource(resource))
 			must(t, rows.DeleteCollection(context.Background(), metav1.DeleteOptions{}, metav1.ListOptions{}))
 		}
 	})

@@ -274,8 +274,8 @@ func serverRows() []row {
 		{
 			cause: "right missing", by: func(t *testing.T) outcome {
 				s, file := cluster(t), filepath.Join(t.TempDir(), "kubeconfig")
-				must(t, s.CreateServiceAccount(t.Context(), "default", "powerless"))
-				must(t, s.WriteKubeconfig(t.Context(), file, "default", "powerless"))
+				must(t, s.Admin().CreateServiceAccount(t.Context(), "default", "powerless"))
+				must(t, s.Accounts().WriteKubeconfig(t.Context(), file, "default", "powerless"))
 				return configured("kubernetes.kubeconfig", file)(t)
 			}, code: 101, says: "cannot", remedy: "no ClusterRole grants this right", kinds: []error{kube.ErrForbidden},
 		},
