@@ -22,7 +22,7 @@ import (
 	"calico-cni/test/sandbox"
 )
 
-var e2e = flag.Bool("e2e", false, "run the tests that take a cluster, on one of their own: minutes; as root")
+var e2e = flag.Bool("e2e", false, "run the tests that need a cluster, on a new one; takes minutes, as root")
 
 // from is the release from which the upgrade starts.
 var from = flag.String("from", "", "the `commit` of the previous release; by default that of the last tag or, "+

@@ -100,21 +100,21 @@ spec:
 // leaked.
 func TestKilledSandboxIsReplaced(t *testing.T) {
 	need(t)
-	apply(t, pod("victim", "node-1", ""))
-	ready(t, "victim")
-	before := sandboxes(t, "victim")
+	apply(t, pod("killed", "node-1", ""))
+	ready(t, "killed")
+	before := sandboxes(t, "killed")
 	_, err := c.Nodes[0].Run(t.Context(), "ctr", "tasks", "kill", "-s", "SIGKILL", before)
 	do(t, err)
 	eventually(t, func() error {
-		if now := sandboxes(t, "victim"); now == before || now == "" {
+		if now := sandboxes(t, "killed"); now == before || now == "" {
 			return fmt.Errorf("sandbox of pod is %q, and was %q", now, before)
 		}
 		return nil
 	})
-	ready(t, "victim")
+	ready(t, "killed")
 	settle(t)
 	eventually(t, func() error {
-		_, err := c.Nodes[1].Run(t.Context(), probe(), "ask", "tcp", addrs(t, "victim")[0]+":80")
+		_, err := c.Nodes[1].Run(t.Context(), probe(), "ask", "tcp", addrs(t, "killed")[0]+":80")
 		return err
 	})
 }

@@ -75,15 +75,15 @@ func TestInterruptedDemoLeavesNothing(t *testing.T) {
 			mark := fmt.Sprint(os.Getpid(), "-", int(c.signal))
 			before := hostState(t, mark)
 			cmd := demo(t, mark)
-			said := &watcher{want: c.when, seen: make(chan struct{})}
-			cmd.Stdout = said
+			output := &watcher{want: c.when, seen: make(chan struct{})}
+			cmd.Stdout = output
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
 			select {
-			case <-said.seen:
+			case <-output.seen:
 			case err := <-ended:
 				t.Fatalf("it ended before it printed %q: %v", c.when, err)
 			}

@@ -110,14 +110,14 @@ func TestDEL5_DelWithoutAddSucceeds(t *testing.T) {
 
 func TestDEL6_DelegateErrorIsReportedAfterCleanup(t *testing.T) {
 	p := newPod(t, "del6")
-	log := script(t, n.BinDir(), "stubborn-ipam", `case "$CNI_COMMAND" in
+	log := script(t, n.BinDir(), "refusing-ipam", `case "$CNI_COMMAND" in
 ADD) echo '{"cniVersion":"1.1.0","ips":[{"address":"10.78.0.9/24"}]}';;
-DEL) echo '{"code":121,"msg":"I will not"}'; exit 1;;
+DEL) echo '{"code":121,"msg":"release refused"}'; exit 1;;
 esac`)
-	changes := map[string]any{"ipam": map[string]any{"type": "stubborn-ipam"}}
+	changes := map[string]any{"ipam": map[string]any{"type": "refusing-ipam"}}
 	unchangedBut(t, "ADD and DEL", withoutPod(p.Name), func() {
 		add(t, p, changes)
-		expectError(t, "DEL", del(t, p, changes), 121, "stubborn-ipam", "I will not")
+		expectError(t, "DEL", del(t, p, changes), 121, "refusing-ipam", "release refused")
 		expectPodIP(t, p, "")
 	})
 	if got := read(log); !strings.Contains(got, "ADD") || !strings.Contains(got, "DEL") {

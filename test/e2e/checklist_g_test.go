@@ -37,7 +37,7 @@ func TestG1_G5_GCRemovesInvalidAttachments(t *testing.T) {
 					t.Errorf("%s still has a route", addr)
 				}
 			}
-			expectOK(t, "CHECK of what is valid", check(t, plugin, stays, named, a))
+			expectOK(t, "CHECK of the valid attachment", check(t, plugin, stays, named, a))
 		})
 	}
 }
@@ -122,7 +122,7 @@ func TestG2_AbsentListIsErrorAndEmptyListMeansAll(t *testing.T) {
 	}
 }
 
-// must2 is must for a function with two results.
+// must2 is must for functions with two results.
 func must2[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

@@ -74,7 +74,7 @@ func TestS2_StatusReportsMissingPrerequisites(t *testing.T) {
 				changes: map[string]any{"nodename_file": "/nowhere/nodename"},
 				says:    []string{"/nowhere/nodename", "calico-node"},
 			},
-			"kubeconfig unsaid": {
+			"kubeconfig not configured": {
 				changes: map[string]any{"kubernetes.kubeconfig": ""},
 				says:    []string{"kubernetes.kubeconfig"},
 			},
@@ -150,7 +150,7 @@ func TestS3_StatusReportsExhaustionUntilItEnds(t *testing.T) {
 		expectError(t, plugin+" after the last", status("last"), 50, "10.80.0.0/31")
 		expectError(t, plugin+" ADD", ask(t, plugin, "ADD", pods[2], only4), 11, "10.80.0.0/31")
 		expectOK(t, "DEL after it, as runtimes call it", ask(t, plugin, "DEL", pods[2], only4))
-		expectError(t, plugin+" after an ADD in vain", status("in vain"), 50, "10.80.0.0/31")
+		expectError(t, plugin+" after a failed ADD", status("failed ADD"), 50, "10.80.0.0/31")
 		expectOK(t, "DEL", ask(t, plugin, "DEL", pods[0], only4))
 		expectOK(t, plugin+" after a DEL", status("freed"))
 		attach(t, plugin, pods[2], only4)

@@ -84,7 +84,7 @@ func TestDelCleansUpAfterAnyRequestFault(t *testing.T) {
 		{"claiming ADD", "ADD", true, nil},
 		{"ADD that remembers no block", "ADD", false, forgetBlocks},
 		{"DEL", "DEL", false, nil},
-		{"DEL that remembers what was before", "DEL", false, outdateBlocks(t)},
+		{"DEL with a stale block cache", "DEL", false, outdateBlocks(t)},
 	} {
 		dry := newPod(t, "fault-dry-"+strings.ReplaceAll(strings.ToLower(i.name), " ", "-"))
 		through.Take()
@@ -136,8 +136,8 @@ func (i invocation) prepare(t *testing.T) {
 	}
 }
 
-// rememberedBlocks returns the files of the block cache.
-func rememberedBlocks(t *testing.T) []string {
+// cachedBlocks returns the files of the block cache.
+func cachedBlocks(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("/var/run/calico/cni/blocks/*.block")
 	must(t, err)
@@ -146,7 +146,7 @@ func rememberedBlocks(t *testing.T) []string {
 
 func forgetBlocks(t *testing.T) {
 	t.Helper()
-	for _, file := range rememberedBlocks(t) {
+	for _, file := range cachedBlocks(t) {
 		must(t, os.Remove(file))
 	}
 }
@@ -155,7 +155,7 @@ func forgetBlocks(t *testing.T) {
 func outdateBlocks(t *testing.T) func(*testing.T) {
 	t.Helper()
 	old := map[string][]byte{}
-	for _, file := range rememberedBlocks(t) {
+	for _, file := range cachedBlocks(t) {
 		data, err := os.ReadFile(file)
 		must(t, err)
 		old[file] = data

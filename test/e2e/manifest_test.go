@@ -56,7 +56,7 @@ func TestInitContainerOfManifestInstallsWorkingNode(t *testing.T) {
 	data, err := json.Marshal(result)
 	must(t, err)
 	if text := string(data); !strings.Contains(text, "10.244.") || !strings.Contains(text, "fd00:10:244:") {
-		t.Errorf("the pod has not an address of each family: %s", text)
+		t.Errorf("want an address of each family for the pod: %s", text)
 	}
 	must(t, runtime.DelNetworkList(t.Context(), list, args))
 }

@@ -209,7 +209,7 @@ func TestMigrationKeepsAddressesOfRunningPods(t *testing.T) {
 			return netip.MustParsePrefix(r.([]any)[0].(object)["subnet"].(string)).Contains(got)
 		})
 		if !inOwn || slices.Contains(held[pods[0]], got) || slices.Contains(held[pods[1]], got) {
-			t.Errorf("a new pod gets %s, which is not from the node's own pod CIDRs, or another's", got)
+			t.Errorf("a new pod gets %s, which is not in the node's pod CIDRs or is in use", got)
 		}
 	}
 	b.delPod(pods[0], b.blockIPAM())

@@ -33,7 +33,7 @@ var writers = []string{
 var elsewhere = map[string]string{
 	"ca.crt": "of the installer's service account", "token": "of the installer's service account",
 	"namespace": "of the installer's service account",
-	"proc": "of the kernel", "route": "of the kernel", "ipv6_route": "of the kernel", "net": "of the kernel",
+	"proc":      "of the kernel", "route": "of the kernel", "ipv6_route": "of the kernel", "net": "of the kernel",
 }
 
 // TestOnDiskPageListsEveryFile reads the source of the packages that write files on a node.

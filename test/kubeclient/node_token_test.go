@@ -62,11 +62,11 @@ func TestNodeBoundTokenEndsWithNode(t *testing.T) {
 	if name, _ := boundNode(t, token); name != "" {
 		t.Errorf("the token is bound to node %s, which does not exist", name)
 	}
-	issuer.Config.ServiceAccount = "nobody"
+	issuer.Config.ServiceAccount = "missing"
 	_, _, err = issuer.Token(ctx, "bound-1")
-	if err == nil || !strings.Contains(err.Error(), "default/nobody") ||
+	if err == nil || !strings.Contains(err.Error(), "default/missing") ||
 		!strings.Contains(err.Error(), "create the service account") {
-		t.Errorf("token of nobody: %v", err)
+		t.Errorf("token of a missing service account: %v", err)
 	}
 }
 

@@ -55,7 +55,11 @@ func run() error {
 
 func mount() error {
 	for _, m := range []struct{ kind, dir string }{
-		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/tmp"}, {"tmpfs", "/run"},
+		{"proc", "/proc"},
+		{"sysfs", "/sys"},
+		{"devtmpfs", "/dev"},
+		{"tmpfs", "/tmp"},
+		{"tmpfs", "/run"},
 		{"tmpfs", "/var"},
 	} {
 		if err := os.MkdirAll(m.dir, 0o755); err != nil {
