@@ -53,8 +53,8 @@ func (a Admin) CreateNode(ctx context.Context, name string) (*corev1.Node, error
 	return node, nil
 }
 
-// CreatePod creates a pod with one container that is bound to a node. The node need not exist. Each option may modify the
-// pod first.
+// CreatePod creates a pod with one container that is bound to a node. The node need not exist. Each option may modify
+// the pod first.
 func (a Admin) CreatePod(ctx context.Context, node, namespace, name string,
 	options ...func(*corev1.Pod),
 ) (*corev1.Pod, error) {

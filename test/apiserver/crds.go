@@ -35,8 +35,8 @@ func CalicoResource(plural string) schema.GroupVersionResource {
 	return schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: plural}
 }
 
-// ApplyCRDs applies the CustomResourceDefinitions in all .yaml files of the root directory of files, and returns when all
-// of them are served. Applying them again changes nothing.
+// ApplyCRDs applies the CustomResourceDefinitions in all .yaml files of the root directory of files, and returns when
+// all of them are served. Applying them again changes nothing.
 //
 // In the first two seconds after the creation of a CRD, the server delays the creation of its objects, so that all
 // servers of a cluster know the CRD.

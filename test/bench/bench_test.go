@@ -175,7 +175,8 @@ func (b *bench) measurePeaks() map[string]map[string]sample {
 
 // growth shows how the cost of an ADD and a DEL grows.
 type growth struct {
-	// few and many are the costs with one other pod and on a full node. full is the cost with one other pod and a full store.
+	// few and many are the costs with one other pod and on a full node. full is the cost with one other pod and a full
+	// store.
 	few, many, full figures
 	// nth has the times of the ADDs of the n-th pods.
 	nth sample

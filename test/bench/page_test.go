@@ -86,17 +86,17 @@ process used %.0f %% of the CPU.
 	return out.String()
 }
 
-// noisy is the acceptable CPU time of other processes, in percent. It includes kernel work that belongs to no process, such
-// as the removal of interfaces.
+// noisy is the acceptable CPU time of other processes, in percent. It includes kernel work that belongs to no process,
+// such as the removal of interfaces.
 const noisy = 15
 
-const intro = `Each call runs a built binary like a container runtime, for a pod with IPv4. The baseline is ` + "`ptp`" + ` with
-` + "`host-local`" + `, which keep their state on the local disk and make no API requests. The plugins take turns on the same
-pods, in both orders, and ratios are calculated for each pair of calls. Values are medians, with minimum and maximum in
-parentheses. With PEER_BIN=DIRECTORY, another ` + "`calico`" + ` and ` + "`calico-ipam`" + ` are measured with the same
+var intro = strings.ReplaceAll(`Each call runs a built binary like a container runtime, for a pod with IPv4. The baseline
+is 'ptp' with 'host-local', which keep their state on the local disk and make no API requests. The plugins take turns on
+the same pods, in both orders, and ratios are calculated for each pair of calls. Values are medians, with minimum and
+maximum in parentheses. With PEER_BIN=DIRECTORY, another 'calico' and 'calico-ipam' are measured with the same
 configuration.
 
-`
+`, "'", "`")
 
 // table writes the header of a table.
 func table(out *strings.Builder, columns ...string) {
@@ -167,8 +167,8 @@ func (r result) bound() string {
 		return fmt.Sprintf("\nWith %d concurrent ADDs of calico, %.0f %% of the CPU is idle, so the CPU does not limit the "+
 			"throughput.\n", atATime, 100-busy)
 	}
-	return fmt.Sprintf("\nWith %d concurrent ADDs of calico, %.0f %% of the CPU is used, so the CPU limits the throughput. "+
-		"Of %s ms per pod, the plugin uses\n%s ms and the server %s ms.\n",
+	return fmt.Sprintf("\nWith %d concurrent ADDs of calico, %.0f %% of the CPU is used, so the CPU limits the "+
+		"throughput. Of %s ms per\npod, the plugin uses %s ms and the server %s ms.\n",
 		atATime, busy, short(used.machine/n), short(used.plugins/n), short(used.server/n))
 }
 
@@ -197,8 +197,8 @@ func (r result) writeServer(out *strings.Builder) {
 ## API server
 
 The reference is a sequence of %d plain requests on one connection: a ConfigMap of 1 kB is created, read %d times,
-replaced, read %d times, replaced, and deleted. kB counts the bodies of requests and responses. CPU is the time of the API
-server and etcd minus their idle consumption of %s ms per second, the median of %d batches of %d pods.
+replaced, read %d times, replaced, and deleted. kB counts the bodies of requests and responses. CPU is the time of the
+API server and etcd minus their idle consumption of %s ms per second, the median of %d batches of %d pods.
 
 `, mixGets+4, mixGets/2, mixGets/2, short(r.server.idle), r.effort.batches, r.effort.perBatch)
 	table(out, "", "requests", "rounds", "connections", "kB", "CPU of ADD + DEL, ms", "relative to reference")

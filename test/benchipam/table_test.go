@@ -48,9 +48,9 @@ func page(empty, full []row, f filled, s size, kubernetes string) string {
 The machine has %d cores and %s of memory. The API server and etcd run on the same machine.
 
 Each call runs the built binary on a separate node. All calls are measured in two clusters: a nearly empty one, and one
-with %d blocks, %[7]d affinities and %[8]d handles of %[9]d nodes, and the objects of earlier measurements. Filling it took
-%.0f s. The nodes claimed their blocks like the plugins, in two pools: %.1f %% of the blocks of the first pool are claimed,
-and %.1f %% of the second. A cell of the table shows the nearly empty cluster and the full cluster.
+with %d blocks, %[7]d affinities and %[8]d handles of %[9]d nodes, and the objects of earlier measurements.
+Filling it took %.0f s. The nodes claimed their blocks like the plugins, in two pools: %.1f %% of the blocks of the first
+pool are claimed, and %.1f %% of the second. A cell of the table shows the nearly empty cluster and the full cluster.
 
 - *Requests* and *kB*: the mean of %d calls, and the maximum in parentheses if it differs. kB counts the bodies of
   requests and responses, as transferred (possibly compressed), in a proxy in front of the server.

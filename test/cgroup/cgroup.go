@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cgroup creates and removes control groups for the nodes of a test cluster, below those of the calling process.
-// It supports cgroup v1, which the runc and the kubelet of the nodes use.
+// Package cgroup creates and removes control groups for the nodes of a test cluster, below those of the calling
+// process. It supports cgroup v1, which the runc and the kubelet of the nodes use.
 package cgroup
 
 import (

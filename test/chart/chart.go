@@ -52,8 +52,8 @@ func Render(dir string, values map[string]any) (string, error) {
 	return strings.Join(documents, ""), nil
 }
 
-// CRDs returns the chart's CustomResourceDefinitions as YAML documents, ordered by file name. Helm installs them before all
-// other objects, and never changes or deletes them.
+// CRDs returns the chart's CustomResourceDefinitions as YAML documents, ordered by file name. Helm installs them before
+// all other objects, and never changes or deletes them.
 func CRDs(dir string) (string, error) {
 	c, err := loader.LoadDir(dir)
 	if err != nil {

@@ -215,8 +215,8 @@ func TestSchemaAcceptsValidValues(t *testing.T) {
 	}
 }
 
-// TestSchemaAcceptsValidPoolSizes has the limits of the ranges, and a disabled pool that is smaller than a block, which the
-// API server accepts.
+// TestSchemaAcceptsValidPoolSizes has the limits of the ranges, and a disabled pool that is smaller than a block, which
+// the API server accepts.
 func TestSchemaAcceptsValidPoolSizes(t *testing.T) {
 	for _, pool := range []string{
 		"cidr: 10.0.0.0/8, blockSize: 20", "cidr: 10.0.0.0/8, blockSize: 32", "cidr: 10.0.0.0/26",

@@ -38,8 +38,8 @@ func (issuer) Token(context.Context, string) (string, time.Time, error) {
 
 func (issuer) Accepted(context.Context, string) error { return nil }
 
-// firstRejection passes values through all layers that check them, in the same order as in a cluster. It returns the name of
-// the first layer that rejects them, or "" if all accept them.
+// firstRejection passes values through all layers that check them, in the same order as in a cluster. It returns the
+// name of the first layer that rejects them, or "" if all accept them.
 func firstRejection(t testing.TB, values map[string]any) (layer string, err error) {
 	t.Helper()
 	manifest, err := Render(chartDir, values)
@@ -83,7 +83,8 @@ func firstRejection(t testing.TB, values map[string]any) (layer string, err erro
 	return "", nil
 }
 
-// parseWithPlugins parses a network configuration with the code of the plugins, in the form that a runtime passes to them.
+// parseWithPlugins parses a network configuration with the code of the plugins, in the form that a runtime passes to
+// them.
 func parseWithPlugins(path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {

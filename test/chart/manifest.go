@@ -26,8 +26,8 @@ const headOfCRDs = `# calico-cni-crds.yaml: the CustomResourceDefinitions. Apply
 # Never run kubectl delete -f with this file: that deletes every pool and every allocation of the cluster.
 `
 
-// Manifests returns the manifests of a directory deploy by their relative paths: calico-cni-crds.yaml, calico-cni.yaml with
-// the default values, and profiles/NAME.yaml for each profiles/NAME.values.yaml.
+// Manifests returns the manifests of a directory deploy by their relative paths: calico-cni-crds.yaml, calico-cni.yaml
+// with the default values, and profiles/NAME.yaml for each profiles/NAME.values.yaml.
 func Manifests(deploy string) (map[string]string, error) {
 	profiles, err := filepath.Glob(filepath.Join(deploy, "profiles", "*.values.yaml"))
 	if err != nil {

@@ -21,8 +21,8 @@ const checkInterval = 500 * time.Millisecond
 //   - an address is routed to two interfaces
 //   - an address is routed to an interface but is free in its block, so that another pod could get it
 //
-// The reads are not atomic, so an object may disappear between two reads. Therefore the checker only records a state that
-// it sees in two consecutive reads.
+// The reads are not atomic, so an object may disappear between two reads. Therefore the checker only records a state
+// that it sees in two consecutive reads.
 type Checker struct {
 	state  State
 	cancel context.CancelFunc

@@ -183,7 +183,8 @@ func onNodes(t *testing.T, args ...string) []string {
 // TestOverwrittenConflistIsRestored: `install --watch` restores our configuration, and pods start with it.
 func TestOverwrittenConflistIsRestored(t *testing.T) {
 	need(t)
-	const rival = `{"cniVersion":"1.0.0","name":"rival","plugins":[{"type":"ptp","ipam":{"type":"host-local","ranges":[[{"subnet":"10.99.0.0/24"}]]}}]}`
+	const rival = `{"cniVersion":"1.0.0","name":"rival","plugins":[{"type":"ptp",` +
+		`"ipam":{"type":"host-local","ranges":[[{"subnet":"10.99.0.0/24"}]]}}]}`
 	ours := onNodes(t, "cat", "/etc/cni/net.d/10-calico.conflist")
 	onNodes(t, "sh", "-c", `printf '%s' "$0" > /etc/cni/net.d/10-calico.conflist`, rival)
 	apply(t, deployment("web", 6))

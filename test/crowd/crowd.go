@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package crowd fills a cluster with the objects of many nodes: blocks, affinities with their labels, handles. It uses the
-// store of the plugins, so that it writes the same objects as they do.
+// Package crowd fills a cluster with the objects of many nodes: blocks, affinities with their labels, handles. It uses
+// the store of the plugins, so that it writes the same objects as they do.
 package crowd
 
 import (
@@ -75,8 +75,8 @@ func New(kubeconfig string, now time.Time) (*Crowd, error) {
 	return c, nil
 }
 
-// Add writes the objects of a group. It skips blocks that already exist. It returns the number of blocks that the crowd now
-// has in the pool of the group.
+// Add writes the objects of a group. It skips blocks that already exist. It returns the number of blocks that the crowd
+// now has in the pool of the group.
 func (c *Crowd) Add(ctx context.Context, g Group) (blocks int, err error) {
 	work := make([]*errgroup.Group, len(c.stores))
 	for i := range work {

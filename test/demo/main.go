@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command demo demonstrates the plugins: it creates a node in separate namespaces with a real API server, installs the
-// plugins as in a cluster, and attaches pods with cnitool. It does not change the host and leaves nothing behind, even if
-// it is killed.
+// plugins as in a cluster, and attaches pods with cnitool. It does not change the host and leaves nothing behind, even
+// if it is killed.
 package main
 
 import (

@@ -66,7 +66,9 @@ func TestA9_FailedIPAMPluginGetsDel(t *testing.T) {
 	log := script(t, n.BinDir(), "failing-ipam",
 		`[ "$CNI_COMMAND" != ADD ] || { echo '{"code":120,"msg":"no address left"}'; exit 1; }`)
 	broken := map[string]any{"ipam": map[string]any{"type": "failing-ipam"}}
-	unchanged(t, "ADD", func() { expectError(t, "ADD", call(t, "ADD", p, broken), 120, "failing-ipam", "no address left") })
+	unchanged(t, "ADD", func() {
+		expectError(t, "ADD", call(t, "ADD", p, broken), 120, "failing-ipam", "no address left")
+	})
 	var commands []string
 	for line := range strings.Lines(read(log)) {
 		commands = append(commands, strings.Fields(line)[0])

@@ -186,7 +186,8 @@ func TestS4_StatusCallsIPAMPlugin(t *testing.T) {
 	if !strings.HasPrefix(read(log), "STATUS") {
 		t.Errorf("the IPAM plugin got %q", read(log))
 	}
-	expectError(t, "STATUS without the plugin", ask(t, "calico", "STATUS", nil, map[string]any{"ipam": map[string]any{"type": "no-such-ipam"}}), 50, "no-such-ipam")
+	missing := map[string]any{"ipam": map[string]any{"type": "no-such-ipam"}}
+	expectError(t, "STATUS without the plugin", ask(t, "calico", "STATUS", nil, missing), 50, "no-such-ipam")
 	expectOK(t, "STATUS with host-local, which has none", ask(t, "calico", "STATUS", nil, hostLocal(t, "10.79.3.0/24")))
 	expectOK(t, "STATUS by exec", ask(t, "calico", "STATUS", nil, map[string]any{"ipam.exec": true}))
 }

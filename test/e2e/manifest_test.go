@@ -40,7 +40,8 @@ func TestInitContainerOfManifestInstallsWorkingNode(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), filepath.Join(n.Tools, "install"))
 	// The kubelet sets these for every container. The image and the host have other paths without a container.
 	cmd.Env = append(environment(t, spec.InitContainers[0], config.Data),
-		"KUBERNETES_SERVICE_HOST="+api[0], "KUBERNETES_SERVICE_PORT="+api[1], "CNI_HOST_ROOT="+root, "CNI_BIN_SOURCE="+filepath.Join(n.Root, "image"))
+		"KUBERNETES_SERVICE_HOST="+api[0], "KUBERNETES_SERVICE_PORT="+api[1], "CNI_HOST_ROOT="+root,
+		"CNI_BIN_SOURCE="+filepath.Join(n.Root, "image"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("install: %v\n%s", err, out)
 	}

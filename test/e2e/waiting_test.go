@@ -33,8 +33,8 @@ func waiting(t *testing.T) []string {
 	return files
 }
 
-// dropQueued removes the queued releases of a container at the end of its test. A release that names the kubeconfig of a
-// test stays queued after it, because that file is gone and no handle proves to which cluster it led.
+// dropQueued removes the queued releases of a container at the end of its test. A release that names the kubeconfig of
+// a test stays queued after it, because that file is gone and no handle proves to which cluster it led.
 func dropQueued(t *testing.T, containerID string) {
 	t.Helper()
 	for _, path := range waiting(t) {

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestMakefileNamesExistingTests checks the patterns after -run and in SMOKE, because `go test` passes if a pattern matches
-// no test.
+// TestMakefileNamesExistingTests checks the patterns after -run and in SMOKE, because `go test` passes if a pattern
+// matches no test.
 func TestMakefileNamesExistingTests(t *testing.T) {
 	root := filepath.Join("..", "..")
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))

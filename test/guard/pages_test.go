@@ -77,7 +77,7 @@ func concatenated(e ast.Expr) string {
 // messageRow matches a row of a table whose first cell contains messages.
 var messageRow = regexp.MustCompile("(?m)^\\| (`[^|]+`) \\|")
 
-// TestTroubleshootingQuotesExistingMessages searches the source for each message of the tables. "…" stands for a value.
+// TestTroubleshootingQuotesExistingMessages searches the source for each message of the tables. "…" is a value.
 func TestTroubleshootingQuotesExistingMessages(t *testing.T) {
 	page, source, quoted := read(t, filepath.Join(docs, "troubleshooting.md")), texts(t), 0
 	for _, row := range messageRow.FindAllStringSubmatch(page, -1) {
@@ -121,7 +121,8 @@ func TestTroubleshootingListsEveryCode(t *testing.T) {
 // pageLink matches a link to a file of the repository, with an optional heading.
 var pageLink = regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)\s]+)?\)`)
 
-// TestPagesHaveValidLinksAndWidth checks all pages. Tables, code, lines with only a link, and generated pages may be wider.
+// TestPagesHaveValidLinksAndWidth checks all pages. Tables, code, lines with only a link, and generated pages may be
+// wider.
 func TestPagesHaveValidLinksAndWidth(t *testing.T) {
 	for _, path := range pages(t) {
 		text := read(t, path)

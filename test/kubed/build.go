@@ -47,8 +47,8 @@ func (b Builder) stale(ctx context.Context, progress *progress) ([]string, error
 	return strings.Fields(out.String()), nil
 }
 
-// run executes a go command and passes each line of its standard error to progress. An error contains the lines that are
-// not progress.
+// run executes a go command and passes each line of its standard error to progress. An error contains the lines that
+// are not progress.
 func (b Builder) run(ctx context.Context, progress func(line string) bool, stdout io.Writer, args ...string) error {
 	stderr := &lines{progress: progress}
 	cmd := b.goCommand(ctx, args...)

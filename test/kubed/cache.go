@@ -63,8 +63,8 @@ func digest(file string) ([]byte, error) {
 	return fmt.Appendf(nil, "%x  %s\n", h.Sum(nil), filepath.Base(file)), nil
 }
 
-// prune removes the leftovers of killed builds, and all binaries except the most recently used ones. The caller holds the
-// lock of the cache, so no build is running. A running process keeps its removed binary until it ends.
+// prune removes the leftovers of killed builds, and all binaries except the most recently used ones. The caller holds
+// the lock of the cache, so no build is running. A running process keeps its removed binary until it ends.
 func prune(cache string) error {
 	unused, err := filepath.Glob(filepath.Join(cache, "building-*"))
 	if err != nil {

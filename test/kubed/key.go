@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// buildEnv overrides the caller's environment for the build. Without cgo the binary is static and reproducible, and needs no
-// C compiler.
+// buildEnv overrides the caller's environment for the build. Without cgo the binary is static and reproducible, and
+// needs no C compiler.
 var buildEnv = []string{"CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off"}
 
 // key returns a hash of all inputs of the build: the files of the module, the toolchain, the target, the flags.

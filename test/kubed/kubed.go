@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kubed builds the binary of test/kube, which contains all of Kubernetes or only the API server and etcd, and keeps
-// it in a cache.
+// Package kubed builds the binary of test/kube, which contains all of Kubernetes or only the API server and etcd, and
+// keeps it in a cache.
 //
 //	CACHE/kubed-KEY/kubed          the binary
 //	CACHE/kubed-KEY/kubed.sha256   its digest, in the format of sha256sum
@@ -24,14 +24,15 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// CacheEnv is the environment variable with the cache directory. The default is calico-cni in the user's cache directory.
+// CacheEnv is the environment variable with the cache directory. The default is calico-cni in the user's cache
+// directory.
 const CacheEnv = "CALICO_CNI_CACHE"
 
 // kept is the number of binaries in the cache, enough for the branches that a developer works on.
 const kept = 4
 
-// Path returns the path of kubed with all commands, built from the checkout that contains the working directory. The first
-// build takes minutes and prints its progress. Later calls find the binary in the cache.
+// Path returns the path of kubed with all commands, built from the checkout that contains the working directory. The
+// first build takes minutes and prints its progress. Later calls find the binary in the cache.
 //
 // Path reads the environment and the working directory. It is for mains and tests; other code uses a Builder.
 func Path(ctx context.Context, progress io.Writer) (string, error) {
@@ -42,8 +43,8 @@ func Path(ctx context.Context, progress io.Writer) (string, error) {
 	return b.Path(ctx)
 }
 
-// ServerPath is like Path, but only guarantees the commands etcd, kube-apiserver and server. It returns the binary with all
-// commands if the cache contains it. Otherwise it builds one with these three, which takes less time.
+// ServerPath is like Path, but only guarantees the commands etcd, kube-apiserver and server. It returns the binary with
+// all commands if the cache contains it. Otherwise it builds one with these three, which takes less time.
 func ServerPath(ctx context.Context, progress io.Writer) (string, error) {
 	b, err := defaultBuilder(progress)
 	if err != nil {
@@ -106,8 +107,8 @@ type Builder struct {
 	Progress io.Writer // receives progress messages
 }
 
-// Path returns the path of the binary, and builds it if the cache does not contain it. If several processes call it, one
-// builds and the others wait.
+// Path returns the path of the binary, and builds it if the cache does not contain it. If several processes call it,
+// one builds and the others wait.
 func (b Builder) Path(ctx context.Context) (string, error) {
 	key, err := b.key(ctx)
 	if err != nil {

@@ -36,8 +36,8 @@ func findModule(start string) (string, error) {
 	}
 }
 
-// versionFlags returns the linker flags with the version of Kubernetes. Without them `kubectl version` and the checks of
-// version skew see v0.0.0.
+// versionFlags returns the linker flags with the version of Kubernetes. Without them `kubectl version` and the checks
+// of version skew see v0.0.0.
 func versionFlags(module string) (string, error) {
 	data, err := os.ReadFile(filepath.Join(module, "go.mod"))
 	if err != nil {

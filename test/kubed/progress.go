@@ -117,8 +117,8 @@ func (s *state) expect(packages []string) {
 	s.linkWhenCompiled()
 }
 
-// line processes a line of the go command and reports whether it is progress: "go: downloading MODULE VERSION", or the path
-// of a package, which `go build -v` prints when it starts to compile it.
+// line processes a line of the go command and reports whether it is progress: "go: downloading MODULE VERSION", or the
+// path of a package, which `go build -v` prints when it starts to compile it.
 func (s *state) line(text string) bool {
 	if strings.HasPrefix(text, "go: downloading ") {
 		s.downloaded++

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package machine runs simulated Linux machines in namespaces. A machine has a first process that keeps services running,
-// a network with one uplink, control groups, and the file system of the host, except for the directories that programs
-// write to. Power-off kills all its processes. Its disk is kept for the next boot.
+// Package machine runs simulated Linux machines in namespaces. A machine has a first process that keeps services
+// running, a network with one uplink, control groups, and the file system of the host, except for the directories that
+// programs write to. Power-off kills all its processes. Its disk is kept for the next boot.
 //
 // A program that starts machines is also their first process: it calls Main before anything else. It runs in a sandbox
 // (calico-cni/test/sandbox), and the machines end with the sandbox.
@@ -137,8 +137,8 @@ func (m *Machine) connectUplink() error {
 	return netlink.LinkSetUp(veth)
 }
 
-// PowerOff kills all processes of the machine at once, like a power failure, and waits until they have ended. The disk is
-// kept. PowerOff of a machine that is off does nothing.
+// PowerOff kills all processes of the machine at once, like a power failure, and waits until they have ended. The disk
+// is kept. PowerOff of a machine that is off does nothing.
 func (m *Machine) PowerOff() error {
 	if m.ended == nil {
 		return nil

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package messages_test tests the error messages of the plugins. Each row of its tables produces an error by its real cause,
-// with the code of the plugins, and lists the CNI code and the parts of the message that name cause and remedy.
+// Package messages_test tests the error messages of the plugins. Each row of its tables produces an error by its real
+// cause, with the code of the plugins, and lists the CNI code and the parts of the message that name cause and remedy.
 package messages_test
 
 import (

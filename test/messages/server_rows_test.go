@@ -174,7 +174,8 @@ func status(code int, reason, message string) http.HandlerFunc {
 	}
 }
 
-// damaged responds with a ClusterInformation whose spec has the wrong type, and otherwise with valid objects and empty lists.
+// damaged responds with a ClusterInformation whose spec has the wrong type, and otherwise with valid objects and empty
+// lists.
 func damaged(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/clusterinformations/default"):

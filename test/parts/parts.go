@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package parts builds the programs and images of a test cluster from Go modules: containerd, runc and Kubernetes, and OCI
-// archives of the probe and of the project's image. It uses no registry and downloads only modules.
+// Package parts builds the programs and images of a test cluster from Go modules: containerd, runc and Kubernetes, and
+// OCI archives of the probe and of the project's image. It uses no registry and downloads only modules.
 package parts
 
 import (
@@ -44,8 +44,8 @@ var static = []string{"CGO_ENABLED=0"}
 // ownImage matches the image in the manifest.
 var ownImage = regexp.MustCompile(`image: (localhost/calico-cni):(\S+)`)
 
-// Build builds the parts from the checkout that contains the working directory. The first build takes minutes. Later builds
-// only build what has changed. The programs are kept in the cache of test/kubed, the images in dir.
+// Build builds the parts from the checkout that contains the working directory. The first build takes minutes. Later
+// builds only build what has changed. The programs are kept in the cache of test/kubed, the images in dir.
 func Build(ctx context.Context, dir string, progress io.Writer) (Parts, error) {
 	root, err := Root(ctx)
 	if err != nil {
@@ -123,7 +123,8 @@ func buildProbe(ctx context.Context, module, dir string) (string, error) {
 	return file, os.WriteFile(file, archive, 0o644)
 }
 
-// goOutput runs a go command in a directory with additional environment and returns its output without the last newline.
+// goOutput runs a go command in a directory with additional environment and returns its output without the last
+// newline.
 func goOutput(ctx context.Context, dir string, env []string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)

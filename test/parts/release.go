@@ -27,8 +27,8 @@ type Release struct {
 // ErrNoHistory reports that the checkout lacks the requested commit.
 var ErrNoHistory = errors.New("this checkout lacks the history of the previous release")
 
-// BuildRelease builds the plugins of an earlier commit from the history of this checkout into dir. The default for commit is
-// the last tag before HEAD. If there is no tag, it is fallback.
+// BuildRelease builds the plugins of an earlier commit from the history of this checkout into dir. The default for
+// commit is the last tag before HEAD. If there is no tag, it is fallback.
 func BuildRelease(ctx context.Context, dir, commit, fallback string) (Release, error) {
 	root, err := Root(ctx)
 	if err != nil {

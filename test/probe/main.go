@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command probe runs in the pods of the test cluster. Without arguments it keeps the namespaces of a pod, like the pause
-// container. Otherwise:
+// Command probe runs in the pods of the test cluster. Without arguments it keeps the namespaces of a pod, like the
+// pause container. Otherwise:
 //
 //	probe serve PORT              answers "HOSTNAME FROM\n" to every TCP connection and every UDP packet
 //	probe ask tcp|udp HOST:PORT   prints the answer, or fails after three seconds

@@ -21,7 +21,8 @@ func (l listener) Accept() (net.Conn, error) {
 	return &connection{Conn: c}, nil
 }
 
-// connection is a connection of a client. A silent connection discards all data of both sides until the client closes it.
+// connection is a connection of a client. A silent connection discards all data of both sides until the client closes
+// it.
 type connection struct {
 	net.Conn
 	silent atomic.Bool

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package proxy provides a reverse proxy between a plugin and the real API server. It counts requests, bytes, rounds and
-// connections, and injects faults.
+// Package proxy provides a reverse proxy between a plugin and the real API server. It counts requests, bytes, rounds
+// and connections, and injects faults.
 package proxy
 
 import (
@@ -37,7 +37,8 @@ type Request struct {
 	Status       int
 	// Asked and Answered are the sizes of the bodies of request and response, as transferred, possibly compressed.
 	Asked, Answered int64
-	// Round is one more than the highest round of the requests that were answered before this one arrived. It begins at 1.
+	// Round is one more than the highest round of the requests that were answered before this one arrived. It begins at
+	// 1.
 	Round int
 }
 

@@ -24,8 +24,8 @@ var (
 // netnsDir is the directory in which container runtimes mount network namespaces.
 const netnsDir = "/run/netns"
 
-// Network sets up the node's network: loopback, and the uplink eth0 with an address of each family and a default route to a
-// namespace that represents the rest of the network.
+// Network sets up the node's network: loopback, and the uplink eth0 with an address of each family and a default route
+// to a namespace that represents the rest of the network.
 func Network() error {
 	world, err := NewNetNS("world")
 	if err != nil {

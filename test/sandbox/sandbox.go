@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sandbox runs a program as the first process of separate network, mount and process namespaces that represent a
-// node. Everything that the program creates there (links, routes, sysctls, mounts, processes) disappears when the program
-// ends, even if it is killed. The host stays unchanged.
+// Package sandbox runs a program as the first process of separate network, mount and process namespaces that represent
+// a node. Everything that the program creates there (links, routes, sysctls, mounts, processes) disappears when the
+// program ends, even if it is killed. The host stays unchanged.
 package sandbox
 
 import (
@@ -76,8 +76,8 @@ func Command(env ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// Enter prepares the sandbox as a node: separate mounts and /proc, IP forwarding, and empty directories for the state of
-// programs. It must be called once, in the sandbox, before anything else.
+// Enter prepares the sandbox as a node: separate mounts and /proc, IP forwarding, and empty directories for the state
+// of programs. It must be called once, in the sandbox, before anything else.
 func Enter() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)

@@ -27,9 +27,9 @@ var modules = []string{"net/llc/llc", "net/802/stp", "net/bridge/bridge", "drive
 // metaPackage depends on the newest kernel for virtual machines.
 const metaPackage = "linux-image-cloud-amd64"
 
-// Fetch downloads the newest kernel in the backports of this Debian release and unpacks it into an empty directory. It uses
-// the mirror of the system's apt configuration, and apt verifies the package. The system's configuration and lists stay
-// unchanged.
+// Fetch downloads the newest kernel in the backports of this Debian release and unpacks it into an empty directory. It
+// uses the mirror of the system's apt configuration, and apt verifies the package. The system's configuration and lists
+// stay unchanged.
 func Fetch(ctx context.Context, dir string) (Kernel, error) {
 	a := apt{dir: dir}
 	if err := a.configure(ctx); err != nil {

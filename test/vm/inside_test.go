@@ -21,8 +21,8 @@ import (
 
 var bin = flag.String("bin", "", "directory of the plugins; set in the guest")
 
-// TestAttachmentWithNetkit runs ADD, CHECK and DEL of the built binary, outside of Kubernetes and with host-local, so that
-// it needs no API server.
+// TestAttachmentWithNetkit runs ADD, CHECK and DEL of the built binary, outside of Kubernetes and with host-local, so
+// that it needs no API server.
 func TestAttachmentWithNetkit(t *testing.T) {
 	if *bin == "" {
 		t.Skip("runs in the guest")

@@ -24,8 +24,8 @@ var on = flag.Bool("vm", false, "boot a virtual machine with a downloaded Debian
 // guestTimeout ends a guest that hangs. It needs about a minute on two cores.
 const guestTimeout = 10 * time.Minute
 
-// TestDataPlaneOnNetkitKernel runs all tests of the data plane in a guest, with veth pairs and with netkit pairs, and then
-// the plugin itself. Debian 12 and most other distributions have kernels without netkit.
+// TestDataPlaneOnNetkitKernel runs all tests of the data plane in a guest, with veth pairs and with netkit pairs, and
+// then the plugin itself. Debian 12 and most other distributions have kernels without netkit.
 func TestDataPlaneOnNetkitKernel(t *testing.T) {
 	if !*on {
 		t.Skip("downloads a kernel and emulates a machine: `make test-netkit`")
@@ -75,7 +75,8 @@ func buildRoot(t *testing.T, root string) {
 			t.Fatalf("go %s: %v: %s", strings.Join(args, " "), err, out)
 		}
 	}
-	if err := os.CopyFS(filepath.Join(root, "linux/testdata"), os.DirFS("../../pkg/dataplane/linux/testdata")); err != nil {
+	testdata := os.DirFS("../../pkg/dataplane/linux/testdata")
+	if err := os.CopyFS(filepath.Join(root, "linux/testdata"), testdata); err != nil {
 		t.Fatal(err)
 	}
 }

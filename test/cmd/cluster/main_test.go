@@ -138,9 +138,9 @@ func processTree(t *testing.T, pid int) map[int]string {
 	return all
 }
 
-// stat returns the parent and the start time of a process. The start time is empty if the process has ended, even if its
-// parent has not reaped it. In proc_pid_stat(5), the state, the parent and the start time are fields 3, 4 and 22, after
-// the name in parentheses.
+// stat returns the parent and the start time of a process. The start time is empty if the process has ended, even if
+// its parent has not reaped it. In proc_pid_stat(5), the state, the parent and the start time are fields 3, 4 and 22,
+// after the name in parentheses.
 func stat(pid int) (parent int, started string) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))

@@ -86,8 +86,8 @@ func (s state) running() (pid int, running bool) {
 	return p.Pid, true
 }
 
-// process returns the cluster's first process. It looks up the process before it checks the lock, so that a reused process
-// ID is not mistaken for the cluster.
+// process returns the cluster's first process. It looks up the process before it checks the lock, so that a reused
+// process ID is not mistaken for the cluster.
 func (s state) process() (*os.Process, bool) {
 	data, err := os.ReadFile(s.file("pid"))
 	if err != nil {

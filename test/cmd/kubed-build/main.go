@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command kubed-build builds kubed if necessary, with progress messages, and prints its path on standard output. With
-// -server a binary with only the API server and etcd is sufficient. The exit code is 1 if the build fails and 130 if it is
-// interrupted.
+// -server a binary with only the API server and etcd is sufficient. The exit code is 1 if the build fails and 130 if it
+// is interrupted.
 package main
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package words checks messages for users: they contain a remedy, no text of Go's packages, and no repetition. It has few
-// dependencies, so that its fuzz test builds in seconds.
+// Package words checks messages for users: they contain a remedy, no text of Go's packages, and no repetition. It has
+// few dependencies, so that its fuzz test builds in seconds.
 package words
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command guest is the first process of a virtual machine. It mounts the usual file systems, loads the modules, runs the
-// listed programs, prints the result of each, and powers the machine off.
+// Command guest is the first process of a virtual machine. It mounts the usual file systems, loads the modules, runs
+// the listed programs, prints the result of each, and powers the machine off.
 package main
 
 import (
