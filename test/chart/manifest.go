@@ -14,20 +14,20 @@ import (
 // crdsPath is the manifest of the CustomResourceDefinitions, which all profiles share.
 const crdsPath = "calico-cni-crds.yaml"
 
-// head is how a manifest begins. %s is its path beneath deploy.
+// head is the beginning of a manifest. %s is its path below deploy.
 const head = `# %s: installs the plugins on every node. Apply calico-cni-crds.yaml first, then this file. See docs/deploy.md.
 # Generated from deploy/chart by make generate. Change the chart, not this file.
 # kubectl delete -f with this file keeps all pools and allocations.
 `
 
-// headOfCRDs is how the manifest of the CustomResourceDefinitions begins.
+// headOfCRDs is the beginning of the manifest of the CustomResourceDefinitions.
 const headOfCRDs = `# calico-cni-crds.yaml: the CustomResourceDefinitions. Apply it with kubectl apply --server-side -f. See docs/deploy.md.
 # Generated from deploy/chart/crds by make generate.
 # Never run kubectl delete -f with this file: that deletes every pool and every allocation of the cluster.
 `
 
-// Manifests returns the manifests of a directory deploy by their paths in it: calico-cni-crds.yaml, calico-cni.yaml with the
-// chart's own values, and for each profiles/NAME.values.yaml profiles/NAME.yaml.
+// Manifests returns the manifests of a directory deploy by their relative paths: calico-cni-crds.yaml, calico-cni.yaml
+// with the default values, and profiles/NAME.yaml for each profiles/NAME.values.yaml.
 func Manifests(deploy string) (map[string]string, error) {
 	profiles, err := filepath.Glob(filepath.Join(deploy, "profiles", "*.values.yaml"))
 	if err != nil {
@@ -51,7 +51,7 @@ func Manifests(deploy string) (map[string]string, error) {
 	return manifests, nil
 }
 
-// manifest renders the chart with a file of values, which may be empty.
+// manifest renders the chart with a file of values. Without a file it uses the default values.
 func manifest(deploy, path, file string) (string, error) {
 	var values map[string]any
 	if file != "" {

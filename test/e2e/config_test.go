@@ -165,7 +165,7 @@ func TestQPSAndBurst(t *testing.T) {
 
 func TestAPIServerFieldsWithoutKubeconfig(t *testing.T) {
 	installed(t)
-	token, err := n.Server.Token(t.Context(), "kube-system", "calico-cni-plugin")
+	token, err := n.Server.Accounts().Token(t.Context(), "kube-system", "calico-cni-plugin")
 	must(t, err)
 	config := n.Server.Config()
 	dir := t.TempDir()
@@ -317,9 +317,9 @@ func TestCommandLineFlags(t *testing.T) {
 			t.Errorf("-t with %s: exit %d, stdout %q, stderr %q", name, exit, out, errs)
 		}
 	}
-	must(t, n.Create(t.Context(), "ClusterInformation", "clusterinformations", "default",
+	must(t, n.Datastore.Create(t.Context(), "ClusterInformation", "clusterinformations", "default",
 		map[string]any{"datastoreReady": false}))
-	defer func() { must(t, n.Delete(withoutCancel(t.Context()), "clusterinformations", "default")) }()
+	defer func() { must(t, n.Datastore.Delete(withoutCancel(t.Context()), "clusterinformations", "default")) }()
 	if exit, _, errs := byHand(t, "calico", "-t", nil); exit != 1 || !strings.Contains(errs, "datastoreReady") {
 		t.Errorf("-t with a locked datastore: exit %d, %q", exit, errs)
 	}

@@ -82,7 +82,7 @@ func TestDelCleansUpAfterAnyRequestFault(t *testing.T) {
 		{"claiming ADD", "ADD", true, nil},
 		{"ADD without cached block", "ADD", false, removeCachedBlocks},
 		{"DEL", "DEL", false, nil},
-		{"DEL with outdated cached block", "DEL", false, outdateBlocks(t)},
+		{"DEL with a stale block cache", "DEL", false, outdateBlocks(t)},
 	} {
 		dry := newPod(t, "fault-dry-"+strings.ReplaceAll(strings.ToLower(i.name), " ", "-"))
 		through.Take()

@@ -14,7 +14,6 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -105,7 +104,7 @@ func through(
 // addFinalizer adds a finalizer to a block, like other software.
 func addFinalizer(t testing.TB, server *apiserver.Server, cidr netip.Prefix) {
 	t.Helper()
-	kind := schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "ipamblocks"}
+	kind := apiserver.CalicoResource("ipamblocks")
 	blocks := server.Dynamic().Resource(kind)
 	name := strings.NewReplacer(".", "-", "/", "-").Replace(cidr.String())
 	patch := []byte(`{"metadata":{"finalizers":["test.example/hold"]}}`)

@@ -13,21 +13,28 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/yaml"
 )
 
-// tokenLifetime is what a service account's token is asked for: longer than any test.
+// tokenLifetime is the requested lifetime of tokens. It exceeds the duration of any test.
 const tokenLifetime = 24 * time.Hour
 
+// Accounts issues tokens of service accounts and grants them rights.
+type Accounts struct {
+	client kubernetes.Interface
+	admin  *rest.Config
+}
+
 // Token returns a token of a service account, from the TokenRequest API.
-func (s *Server) Token(ctx context.Context, namespace, name string) (string, error) {
+func (a Accounts) Token(ctx context.Context, namespace, name string) (string, error) {
 	request := &authenticationv1.TokenRequest{
 		Spec: authenticationv1.TokenRequestSpec{ExpirationSeconds: new(int64(tokenLifetime.Seconds()))},
 	}
-	accounts := s.client.CoreV1().ServiceAccounts(namespace)
+	accounts := a.client.CoreV1().ServiceAccounts(namespace)
 	request, err := accounts.CreateToken(ctx, name, request, metav1.CreateOptions{})
 	if err != nil {
 		return "", fmt.Errorf("request token of service account %s/%s: %w", namespace, name, err)
@@ -36,24 +43,24 @@ func (s *Server) Token(ctx context.Context, namespace, name string) (string, err
 }
 
 // ConfigFor returns a client configuration with a token of a service account.
-func (s *Server) ConfigFor(ctx context.Context, namespace, name string) (*rest.Config, error) {
-	token, err := s.Token(ctx, namespace, name)
+func (a Accounts) ConfigFor(ctx context.Context, namespace, name string) (*rest.Config, error) {
+	token, err := a.Token(ctx, namespace, name)
 	if err != nil {
 		return nil, err
 	}
-	config := rest.AnonymousClientConfig(s.config)
-	config.QPS, config.WarningHandler, config.BearerToken = s.config.QPS, s.config.WarningHandler, token
+	config := rest.AnonymousClientConfig(a.admin)
+	config.QPS, config.WarningHandler, config.BearerToken = a.admin.QPS, a.admin.WarningHandler, token
 	return config, nil
 }
 
-// WriteKubeconfig writes a kubeconfig with a token of a service account to file, readable by its owner alone.
-func (s *Server) WriteKubeconfig(ctx context.Context, file, namespace, name string) error {
-	token, err := s.Token(ctx, namespace, name)
+// WriteKubeconfig writes a kubeconfig with a token of a service account. Only the owner of the file can read it.
+func (a Accounts) WriteKubeconfig(ctx context.Context, file, namespace, name string) error {
+	token, err := a.Token(ctx, namespace, name)
 	if err != nil {
 		return err
 	}
 	config := clientcmdapi.NewConfig()
-	config.Clusters[name] = &clientcmdapi.Cluster{Server: s.URL(), CertificateAuthorityData: s.config.CAData}
+	config.Clusters[name] = &clientcmdapi.Cluster{Server: a.admin.Host, CertificateAuthorityData: a.admin.CAData}
 	config.AuthInfos[name] = &clientcmdapi.AuthInfo{Token: token}
 	config.Contexts[name] = &clientcmdapi.Context{Cluster: name, AuthInfo: name}
 	config.CurrentContext = name
@@ -67,14 +74,14 @@ func (s *Server) WriteKubeconfig(ctx context.Context, file, namespace, name stri
 	return nil
 }
 
-// BindClusterRole makes a ClusterRole from YAML and binds it to a service account, and returns when the
-// authorizer, which follows these objects by a watch, goes by them.
-func (s *Server) BindClusterRole(ctx context.Context, manifest []byte, namespace, name string) error {
+// BindClusterRole creates a ClusterRole from YAML and binds it to a service account. It returns when the authorizer,
+// which watches these objects, has applied them.
+func (a Accounts) BindClusterRole(ctx context.Context, manifest []byte, namespace, name string) error {
 	role := new(rbacv1.ClusterRole)
 	if err := yaml.UnmarshalStrict(manifest, role); err != nil {
 		return fmt.Errorf("parse cluster role: %w", err)
 	}
-	rbac := s.client.RbacV1()
+	rbac := a.client.RbacV1()
 	if _, err := rbac.ClusterRoles().Create(ctx, role, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("create cluster role: %w", err)
 	}
@@ -86,11 +93,11 @@ func (s *Server) BindClusterRole(ctx context.Context, manifest []byte, namespace
 	if _, err := rbac.ClusterRoleBindings().Create(ctx, binding, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("create cluster role binding: %w", err)
 	}
-	return s.waitAllowed(ctx, role, "system:serviceaccount:"+namespace+":"+name)
+	return a.waitAllowed(ctx, role, "system:serviceaccount:"+namespace+":"+name)
 }
 
-// waitAllowed waits until user may do the first thing that the first rule of role allows.
-func (s *Server) waitAllowed(ctx context.Context, role *rbacv1.ClusterRole, user string) error {
+// waitAllowed waits until the user has the first right of the role's first rule.
+func (a Accounts) waitAllowed(ctx context.Context, role *rbacv1.ClusterRole, user string) error {
 	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{User: user}}
 	switch rule := first(role.Rules); {
 	case len(rule.NonResourceURLs) > 0:
@@ -99,15 +106,16 @@ func (s *Server) waitAllowed(ctx context.Context, role *rbacv1.ClusterRole, user
 		}
 	default:
 		review.Spec.ResourceAttributes = &authorizationv1.ResourceAttributes{
-			Group: first(rule.APIGroups), Resource: first(rule.Resources), Name: first(rule.ResourceNames), Verb: first(rule.Verbs),
+			Group: first(rule.APIGroups), Resource: first(rule.Resources), Name: first(rule.ResourceNames),
+			Verb: first(rule.Verbs),
 		}
 	}
 	err := wait.PollUntilContextTimeout(ctx, pollInterval, pollTimeout, true, func(ctx context.Context) (bool, error) {
-		result, err := s.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		result, err := a.client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		return err == nil && result.Status.Allowed, err
 	})
 	if err != nil {
-		return fmt.Errorf("wait for cluster role %s to count: %w", role.Name, err)
+		return fmt.Errorf("wait for cluster role %s to take effect: %w", role.Name, err)
 	}
 	return nil
 }

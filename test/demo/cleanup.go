@@ -11,7 +11,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// leftovers lists everything that an attachment makes: interfaces and routes of the node, handles, and the owners in blocks.
+// leftovers lists what attachments create: interfaces and routes of the node, handles, and owners in blocks.
 func (s show) leftovers(ctx context.Context) (map[string][]string, error) {
 	found := map[string][]string{"interfaces": nil, "routes": nil, "handles": nil, "allocations": nil}
 	links, err := netlink.LinkList()
@@ -30,14 +30,14 @@ func (s show) leftovers(ctx context.Context) (map[string][]string, error) {
 			found["routes"] = append(found["routes"], r.Dst.String())
 		}
 	}
-	handles, err := s.List(ctx, "ipamhandles")
+	handles, err := s.node.Datastore.List(ctx, "ipamhandles")
 	if err != nil {
 		return nil, err
 	}
 	for name := range handles {
 		found["handles"] = append(found["handles"], name)
 	}
-	blocks, err := s.List(ctx, "ipamblocks")
+	blocks, err := s.node.Datastore.List(ctx, "ipamblocks")
 	if err != nil {
 		return nil, err
 	}
@@ -52,19 +52,20 @@ func (s show) leftovers(ctx context.Context) (map[string][]string, error) {
 	return found, nil
 }
 
-// prove compares what is there with what was there before the first pod.
-func (s show) prove(ctx context.Context, before map[string][]string) error {
-	s.title("what is left of the pods")
+// verifyCleanup compares the state with that before the first pod.
+func (s show) verifyCleanup(ctx context.Context, before map[string][]string) error {
+	s.title("what the pods left behind")
 	after, err := s.leftovers(ctx)
 	if err != nil {
 		return err
 	}
 	var left []string
-	for _, what := range []string{"interfaces", "routes", "handles", "allocations"} {
-		extra := slices.DeleteFunc(slices.Clone(after[what]), func(name string) bool { return slices.Contains(before[what], name) })
-		s.line("  %-12s %d", what, len(extra))
+	for _, kind := range []string{"interfaces", "routes", "handles", "allocations"} {
+		existed := func(name string) bool { return slices.Contains(before[kind], name) }
+		extra := slices.DeleteFunc(slices.Clone(after[kind]), existed)
+		s.line("  %-12s %d", kind, len(extra))
 		for _, name := range extra {
-			left = append(left, what+": "+name)
+			left = append(left, kind+": "+name)
 		}
 	}
 	if len(left) > 0 {

@@ -9,27 +9,44 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	"os"
+	"path/filepath"
 	"time"
 
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 )
 
-// kubeconfig returns a kubeconfig with a client certificate for the user, signed by the API server's CA.
-func (c *Cluster) kubeconfig(user string, groups ...string) (string, error) {
-	authority, err := os.ReadFile(c.path("server", "pki", "ca.crt"))
+// authority is the CA of the API server.
+type authority struct {
+	url string // of the API server
+	dir string // of ca.crt and ca.key
+}
+
+// certificate returns the certificate of the CA, in PEM.
+func (a authority) certificate() ([]byte, error) {
+	data, err := os.ReadFile(filepath.Join(a.dir, "ca.crt"))
 	if err != nil {
-		return "", fmt.Errorf("read authority: %w", err)
+		return nil, fmt.Errorf("read CA certificate: %w", err)
 	}
-	cert, key, err := c.issue(authority, pkix.Name{CommonName: user, Organization: groups})
+	return data, nil
+}
+
+// kubeconfig returns a kubeconfig with a client certificate for the user.
+func (a authority) kubeconfig(user string, groups ...string) (string, error) {
+	ca, err := a.certificate()
+	if err != nil {
+		return "", err
+	}
+	cert, key, err := a.issue(ca, pkix.Name{CommonName: user, Organization: groups})
 	if err != nil {
 		return "", fmt.Errorf("issue certificate of %s: %w", user, err)
 	}
 	config := clientcmdapi.NewConfig()
-	config.Clusters["test"] = &clientcmdapi.Cluster{Server: c.Server.URL(), CertificateAuthorityData: authority}
+	config.Clusters["test"] = &clientcmdapi.Cluster{Server: a.url, CertificateAuthorityData: ca}
 	config.AuthInfos["test"] = &clientcmdapi.AuthInfo{ClientCertificateData: cert, ClientKeyData: key}
 	config.Contexts["test"] = &clientcmdapi.Context{Cluster: "test", AuthInfo: "test"}
 	config.CurrentContext = "test"
@@ -38,15 +55,15 @@ func (c *Cluster) kubeconfig(user string, groups ...string) (string, error) {
 }
 
 // issue returns a new client certificate and its key, in PEM.
-func (c *Cluster) issue(authority []byte, subject pkix.Name) (cert, key []byte, err error) {
-	signer, err := os.ReadFile(c.path("server", "pki", "ca.key"))
+func (a authority) issue(ca []byte, subject pkix.Name) (cert, key []byte, err error) {
+	signer, err := os.ReadFile(filepath.Join(a.dir, "ca.key"))
 	if err != nil {
 		return nil, nil, err
 	}
-	certBlock, _ := pem.Decode(authority)
+	certBlock, _ := pem.Decode(ca)
 	keyBlock, _ := pem.Decode(signer)
 	if certBlock == nil || keyBlock == nil {
-		return nil, nil, fmt.Errorf("no PEM in authority")
+		return nil, nil, errors.New("no PEM in ca.crt or ca.key")
 	}
 	issuer, err := x509.ParseCertificate(certBlock.Bytes)
 	if err != nil {

@@ -5,7 +5,6 @@ package cluster
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -60,40 +59,47 @@ func NodeAddr4(i int) netip.Addr { return netip.AddrFrom4([4]byte{192, 0, 2, byt
 // NodeAddr6 returns the IPv6 address of the i-th node, from 1.
 func NodeAddr6(i int) netip.Addr { return netip.MustParseAddr(fmt.Sprintf("2001:db8::%d", 10+i)) }
 
-// nodeSpec returns the i-th node, from 1.
-func (c *Cluster) nodeSpec(i int) (machine.Spec, error) {
+// nodeConfig configures the machines of the nodes.
+type nodeConfig struct {
+	parts     parts.Parts
+	disks     string // directory of the nodes' disks
+	authority authority
+}
+
+// spec returns the i-th node, from 1.
+func (n nodeConfig) spec(i int) (machine.Spec, error) {
 	name := fmt.Sprintf("node-%d", i)
-	files, err := c.nodeFiles(name, i)
+	files, err := n.files(name, i)
 	if err != nil {
 		return machine.Spec{}, err
 	}
-	services, err := c.services(name, i)
+	services, err := n.services(name, i)
 	return machine.Spec{
 		Name:     name,
 		Addrs:    []netip.Prefix{netip.PrefixFrom(NodeAddr4(i), 24), netip.PrefixFrom(NodeAddr6(i), 64)},
 		Gateways: []netip.Addr{Host4, Host6},
 		Bridge:   bridge,
-		Disk:     c.path("nodes", name),
+		Disk:     filepath.Join(n.disks, name),
 		Sysctls:  kernelSettings,
 		Files:    files,
-		Env:      []string{"PATH=" + c.options.Parts.Path, "HOME=/root", "CONTAINERD_NAMESPACE=k8s.io"},
+		Env:      []string{"PATH=" + n.parts.Path, "HOME=/root", "CONTAINERD_NAMESPACE=k8s.io"},
 		Services: services,
 	}, err
 }
 
-// nodeFiles returns the configuration and the credentials of the node's services.
-func (c *Cluster) nodeFiles(name string, i int) (map[string]string, error) {
-	kubelet, err := c.kubeconfig("system:node:"+name, "system:nodes")
+// files returns the configuration and the credentials of the node's services.
+func (n nodeConfig) files(name string, i int) (map[string]string, error) {
+	kubelet, err := n.authority.kubeconfig("system:node:"+name, "system:nodes")
 	if err != nil {
 		return nil, err
 	}
-	proxy, err := c.kubeconfig("system:kube-proxy")
+	proxy, err := n.authority.kubeconfig("system:kube-proxy")
 	if err != nil {
 		return nil, err
 	}
-	authority, err := os.ReadFile(c.path("server", "pki", "ca.crt"))
+	ca, err := n.authority.certificate()
 	if err != nil {
-		return nil, fmt.Errorf("read authority: %w", err)
+		return nil, err
 	}
 	return map[string]string{
 		"/etc/hostname":                     name + "\n",
@@ -101,7 +107,7 @@ func (c *Cluster) nodeFiles(name string, i int) (map[string]string, error) {
 		"/etc/resolv.conf":                  "nameserver 127.0.0.1\n",
 		"/etc/containerd/config.toml":       containerdConfig,
 		"/etc/kubernetes/kubelet.yaml":      kubeletConfig,
-		"/etc/kubernetes/ca.crt":            string(authority),
+		"/etc/kubernetes/ca.crt":            string(ca),
 		"/etc/kubernetes/kubelet.conf":      kubelet,
 		"/etc/kubernetes/proxy.conf":        proxy,
 		"/etc/kubernetes/manifests/.exists": "",
@@ -109,30 +115,30 @@ func (c *Cluster) nodeFiles(name string, i int) (map[string]string, error) {
 }
 
 // services returns the services of the node, in start order.
-func (c *Cluster) services(name string, i int) ([]machine.Service, error) {
+func (n nodeConfig) services(name string, i int) ([]machine.Service, error) {
 	program := map[string]string{}
 	for _, wanted := range []string{"containerd", "ctr"} {
-		for _, dir := range strings.Split(c.options.Parts.Path, ":") {
+		for _, dir := range strings.Split(n.parts.Path, ":") {
 			if path, err := exec.LookPath(filepath.Join(dir, wanted)); err == nil {
 				program[wanted] = path
 				break
 			}
 		}
 		if program[wanted] == "" {
-			return nil, fmt.Errorf("find %s: not in %s", wanted, c.options.Parts.Path)
+			return nil, fmt.Errorf("find %s: not in %s", wanted, n.parts.Path)
 		}
 	}
 	services := []machine.Service{{
 		Name: "containerd",
 		Args: []string{program["containerd"], "--config=/etc/containerd/config.toml"},
 	}}
-	for _, image := range c.options.Parts.Images {
+	for _, image := range n.parts.Images {
 		services = append(services, machine.Service{
 			Name: "import-" + filepath.Base(image), Once: true,
 			Args: []string{program["ctr"], "images", "import", "--local", image},
 		})
 	}
-	kubed := c.options.Parts.Kubed
+	kubed := n.parts.Kubed
 	return append(services,
 		machine.Service{Name: "kubelet", Args: []string{
 			kubed, "kubelet", "--config=/etc/kubernetes/kubelet.yaml", "--kubeconfig=/etc/kubernetes/kubelet.conf",
