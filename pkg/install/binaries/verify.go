@@ -51,7 +51,7 @@ func (b binary) checkSum(temporary string) error {
 //
 // Source: CNI specification 1.1.0, section 2, VERSION.
 func checkVersion(ctx context.Context, log *slog.Logger, name, path string) error {
-	versions, err := supportedVersions(ctx, path)
+	versions, err := askVersions(ctx, path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		log.Warn("binary is verified by its checksum alone: this container may not execute it", "name", name, "error", err)
@@ -66,7 +66,7 @@ func checkVersion(ctx context.Context, log *slog.Logger, name, path string) erro
 	return nil
 }
 
-func supportedVersions(ctx context.Context, path string) ([]string, error) {
+func askVersions(ctx context.Context, path string) ([]string, error) {
 	ctx, cancel := deadline.Within(ctx, versionTimeout, "the answer to VERSION")
 	defer cancel()
 	var stdout, stderr bytes.Buffer

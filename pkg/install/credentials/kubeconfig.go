@@ -57,8 +57,8 @@ func (s Server) CertificateAuthority() ([]byte, error) {
 	return pem, nil
 }
 
-// kubeconfig has the fields of a kubeconfig file, version v1, that the plugins need.
-type kubeconfig struct {
+// kubeconfigFile has the fields of a kubeconfig file, version v1, that the plugins need.
+type kubeconfigFile struct {
 	APIVersion     string         `json:"apiVersion"`
 	Kind           string         `json:"kind"`
 	Clusters       []namedCluster `json:"clusters"`
@@ -99,7 +99,7 @@ type clusterAndUser struct {
 
 // Kubeconfig renders the plugins' kubeconfig.
 func (s Server) Kubeconfig(ca []byte, token string) ([]byte, error) {
-	data, err := yaml.Marshal(kubeconfig{
+	data, err := yaml.Marshal(kubeconfigFile{
 		APIVersion: "v1", Kind: "Config",
 		Clusters:       []namedCluster{{"local", cluster{s.URL(), ca, s.SkipTLSVerify}}},
 		Users:          []namedUser{{"calico", user{token}}},
@@ -115,7 +115,7 @@ func (s Server) Kubeconfig(ca []byte, token string) ([]byte, error) {
 
 // TokenOf returns the token in a kubeconfig that Kubeconfig rendered, empty if there is none.
 func TokenOf(data []byte) string {
-	var k kubeconfig
+	var k kubeconfigFile
 	if err := yaml.Unmarshal(data, &k); err != nil || len(k.Users) == 0 {
 		return ""
 	}
