@@ -64,7 +64,7 @@ func (a *Account) SetNode(name string) { a.node = name }
 // Token returns the current token, empty before there is one.
 func (a *Account) Token() string { return a.current.value }
 
-// ReadToken reads the token from the kubeconfig on the host, for comparing files that contain it. It is no error if
+// ReadToken reads the token from the kubeconfig on the host, for comparing files that contain it. It is not an error if
 // there is no kubeconfig.
 func (a *Account) ReadToken() error {
 	data, err := safeopen.ReadRegular(a.Path)
