@@ -1,8 +1,9 @@
 #!/bin/sh
-# generate.sh DIR: writes what is generated beneath DIR, a copy of the tree or the tree itself:
-# - deepcopy functions into pkg/apis/crd/v1 and spec beneath it,
+# generate.sh DIR: writes the generated files to DIR, which is the tree or a copy of it:
+# - deepcopy functions into pkg/apis/crd/v1 and pkg/apis/crd/v1/spec,
 # - the CustomResourceDefinitions into deploy/chart/crds,
-# - the manifests (calico-cni-crds.yaml, calico-cni.yaml and the profiles), rendered from the tree's own chart, into deploy,
+# - the manifests (calico-cni-crds.yaml, calico-cni.yaml and the profiles), rendered from the chart of the tree, into
+#   deploy,
 # - the tables of flags and values into docs/install.md and docs/deploy.md.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -8,8 +8,8 @@ import (
 	"calico-cni/pkg/install/credentials"
 )
 
-// Layout has the paths of the host's directories. HostRoot is where they are mounted in the container; HostNetDir
-// is the configuration directory as the host names it.
+// Layout has the paths of the host's directories. HostRoot is where they are mounted in the container. HostNetDir is
+// the path of the configuration directory on the host.
 type Layout struct{ HostRoot, HostNetDir string }
 
 // NetDir is where the configuration directory is mounted.
