@@ -293,6 +293,10 @@ func TestCommandLineFlags(t *testing.T) {
 		if exit, out, _ := byHand(t, plugin, "-v", nil); exit != 0 || out != "test\n" {
 			t.Errorf("%s -v: exit %d, %q", plugin, exit, out)
 		}
+		exit, out, _ := byHand(t, plugin, "ignored", nil, "CNI_COMMAND=VERSION")
+		if exit != 0 || !strings.Contains(out, "supportedVersions") {
+			t.Errorf("%s with CNI_COMMAND and an argument: exit %d, %q", plugin, exit, out)
+		}
 	}
 	for name, c := range map[string]struct {
 		changes map[string]any
