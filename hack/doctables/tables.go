@@ -84,8 +84,8 @@ func row(cells ...string) string {
 // valueLine is a key of a YAML mapping, with its value if it is on the same line.
 var valueLine = regexp.MustCompile(`^( *)([A-Za-z0-9]+):(?: (.+))?$`)
 
-// valueTable returns the table of the values of a chart. The text has mappings in block style, with a comment above each
-// value.
+// valueTable returns the table of the values of a chart. The text has mappings in block style, with a comment above
+// each value.
 func valueTable(text string) (string, error) {
 	table := "| value | default | meaning |\n| --- | --- | --- |\n"
 	var path, comment []string

@@ -21,7 +21,11 @@ func blockFiles(t testing.TB) (files BlockFiles, clock *time.Duration) {
 	clock = new(time.Duration)
 	*clock = 2 * time.Hour
 	return BlockFiles{
-		Dir: filepath.Join(t.TempDir(), "run", "blocks"), Cluster: "https://a:6443", Boot: func() time.Duration { return *clock },
+		Dir: filepath.Join(
+			t.TempDir(),
+			"run",
+			"blocks",
+		), Cluster: "https://a:6443", Boot: func() time.Duration { return *clock },
 	}, clock
 }
 
@@ -105,7 +109,9 @@ func TestChangedIndexRemovesOldBlockFiles(t *testing.T) {
 	young := netip.MustParsePrefix("10.0.0.64/26")
 	files.Write(young, []byte("young"))
 	for _, name := range []string{"0_10.0.0.128_26.block", ".x.block.1.atomicfile"} {
-		if err := os.WriteFile(filepath.Join(files.Dir, name), []byte("of a killed writer or another version"), 0o600); err != nil {
+		if err := os.WriteFile(
+			filepath.Join(files.Dir, name), []byte("of a killed writer or another version"), 0o600,
+		); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -27,7 +27,13 @@ func TestConditionRoundTrip(t *testing.T) {
 	if _, ok := dir.Load("net"); ok {
 		t.Error("a condition before Store")
 	}
-	want := nodestate.Condition{Version: 1, Kind: nodestate.ConditionAddresses, Reason: "full", Since: noon, Confirmed: time.Hour}
+	want := nodestate.Condition{
+		Version:   1,
+		Kind:      nodestate.ConditionAddresses,
+		Reason:    "full",
+		Since:     noon,
+		Confirmed: time.Hour,
+	}
 	store(t, dir, "net", want)
 	got, ok := dir.Load("net")
 	if diff := cmp.Diff(want, got); diff != "" || !ok {

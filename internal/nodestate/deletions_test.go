@@ -20,7 +20,10 @@ func clocked(t *testing.T) (records Deletions, clock *time.Duration) {
 	t.Helper()
 	clock = new(time.Duration)
 	*clock = time.Hour
-	return Deletions{Dir: filepath.Join(t.TempDir(), "run", "deleted"), Boot: func() time.Duration { return *clock }}, clock
+	return Deletions{
+		Dir:  filepath.Join(t.TempDir(), "run", "deleted"),
+		Boot: func() time.Duration { return *clock },
+	}, clock
 }
 
 func open(t *testing.T, records Deletions, k Key, plugin Plugin, scope string) *DeletionRecord {

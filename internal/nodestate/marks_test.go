@@ -41,7 +41,10 @@ func clocked(t *testing.T) (marks nodestate.Marks, clock *time.Duration) {
 	t.Helper()
 	clock = new(time.Duration)
 	*clock = time.Hour
-	return nodestate.Marks{Dir: filepath.Join(t.TempDir(), "run", "adding"), Boot: func() time.Duration { return *clock }}, clock
+	return nodestate.Marks{
+		Dir:  filepath.Join(t.TempDir(), "run", "adding"),
+		Boot: func() time.Duration { return *clock },
+	}, clock
 }
 
 func begin(t *testing.T, marks nodestate.Marks) (end func(succeeded bool)) {

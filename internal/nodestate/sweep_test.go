@@ -120,7 +120,9 @@ func put(t *testing.T, marks nodestate.Marks, name, data string) {
 
 func TestEndedReturnsInterruptedAdds(t *testing.T) {
 	marks, _ := clocked(t)
-	for i, k := range []nodestate.Key{{"net", "a", "eth0"}, {"net", "a", "net1"}, {"other", "a", "eth0"}, {"net", "b", "eth0"}} {
+	for i, k := range []nodestate.Key{
+		{"net", "a", "eth0"}, {"net", "a", "net1"}, {"other", "a", "eth0"}, {"net", "b", "eth0"},
+	} {
 		for _, plugin := range []nodestate.Plugin{nodestate.Main, nodestate.IPAM} {
 			end, err := marks.Begin(k, plugin)
 			if err != nil {

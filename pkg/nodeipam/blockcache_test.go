@@ -35,9 +35,16 @@ func TestBlockCacheIndexesBlocksWithRoom(t *testing.T) {
 	}{
 		{"no assignment", nil, "[]", "[]"},
 		{"an IPv4 address", []ipam.Assigned{from("10.0.0.0/26")}, "[10.0.0.0/26]", "[]"},
-		{"one address of each family", []ipam.Assigned{from("10.0.0.64/26"), from("fd00::/122")}, "[10.0.0.64/26]", "[10.0.0.64/26 fd00::/122]"},
+		{
+			"one address of each family",
+			[]ipam.Assigned{from("10.0.0.64/26"), from("fd00::/122")},
+			"[10.0.0.64/26]",
+			"[10.0.0.64/26 fd00::/122]",
+		},
 		{"the last address of the block", []ipam.Assigned{last}, "[]", "[]"},
-		{"an address of a new block", []ipam.Assigned{from("10.0.0.128/26")}, "[10.0.0.128/26]", "[10.0.0.128/26 fd00::/122]"},
+		{
+			"an address of a new block", []ipam.Assigned{from("10.0.0.128/26")}, "[10.0.0.128/26]", "[10.0.0.128/26 fd00::/122]",
+		},
 		{"a borrowed address", []ipam.Assigned{borrowed}, "[]", "[]"},
 		{"an address that was held already", []ipam.Assigned{again}, "[]", "[]"},
 	} {

@@ -37,7 +37,8 @@ func newCluster(t *testing.T) *cluster {
 	c.store = memstore.New(now)
 	c.store.IPPools = []pool.Pool{{Name: "v4", CIDR: netip.MustParsePrefix("10.0.0.0/24"), BlockSize: 26}}
 	c.Allocations = Allocations{
-		Store: c.store, Cluster: c.store, LockFile: filepath.Join(t.TempDir(), "lock"), Now: now, Log: slog.New(slog.DiscardHandler),
+		Store: c.store, Cluster: c.store, LockFile: filepath.Join(t.TempDir(), "lock"), Now: now,
+		Log: slog.New(slog.DiscardHandler),
 	}
 	return c
 }
@@ -205,10 +206,12 @@ func TestOwnerNamesInterface(t *testing.T) {
 	}
 }
 
-// TestQueuedReleaseDoesNotDependOnTheClock sets the wall clock between the ADD, the DEL that queues its release, and the
-// settling.
+// TestQueuedReleaseDoesNotDependOnTheClock sets the wall clock between the ADD, the DEL that queues its release, and
+// the settling.
 func TestQueuedReleaseDoesNotDependOnTheClock(t *testing.T) {
-	for _, steps := range [][2]time.Duration{{-time.Hour, time.Minute}, {time.Hour, time.Minute}, {time.Minute, -time.Hour}, {0, 0}, {-48 * time.Hour, 0}} {
+	for _, steps := range [][2]time.Duration{
+		{-time.Hour, time.Minute}, {time.Hour, time.Minute}, {time.Minute, -time.Hour}, {0, 0}, {-48 * time.Hour, 0},
+	} {
 		t.Run(fmt.Sprint(steps), func(t *testing.T) {
 			w := newCluster(t)
 			w.add("n1", "eth0")

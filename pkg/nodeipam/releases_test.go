@@ -67,8 +67,8 @@ func TestReleaseBelongsToNamedCluster(t *testing.T) {
 	}
 }
 
-// TestBatchKeepsReleasesOfOtherCluster queues a release for another API server. The node has no client, so that a request
-// panics.
+// TestBatchKeepsReleasesOfOtherCluster queues a release for another API server. The node has no client, so that a
+// request panics.
 func TestBatchKeepsReleasesOfOtherCluster(t *testing.T) {
 	for name, settle := range map[string]func(*Node){
 		"a few": func(c *Node) { c.Releases().SettleSome(context.Background()) },

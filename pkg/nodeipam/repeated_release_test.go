@@ -42,8 +42,8 @@ func TestRepeatedDelKeepsQueuedReleaseWithMoreEvidence(t *testing.T) {
 	}
 }
 
-// TestQueuedReleaseOfReleasedAttachmentIsSettled queues a repeated DEL of net1 while eth0 exists. It has nothing left to
-// release, and must not block the next ADD of the container.
+// TestQueuedReleaseOfReleasedAttachmentIsSettled queues a repeated DEL of net1 while eth0 exists. It has nothing left
+// to release, and must not block the next ADD of the container.
 func TestQueuedReleaseOfReleasedAttachmentIsSettled(t *testing.T) {
 	w := newCluster(t)
 	w.add("n1", "eth0") // of type calico: names no interface

@@ -64,8 +64,8 @@ func TestBatchSkipsReleaseInProgress(t *testing.T) {
 	checkLen(t, q, 0)
 }
 
-// TestReplacedReleaseStaysLocked replaces a release while Settle carries it out. A command that settles the new one must
-// wait, because requests of Settle may still take effect.
+// TestReplacedReleaseStaysLocked replaces a release while Settle carries it out. A command that settles the new one
+// must wait, because requests of Settle may still take effect.
 func TestReplacedReleaseStaysLocked(t *testing.T) {
 	for name, settleB := range waiters {
 		q := newQueue(t)

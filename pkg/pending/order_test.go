@@ -55,7 +55,12 @@ func TestReplacementKeepsAddresses(t *testing.T) {
 	q, first := newQueue(t), releaseOf("c")
 	first.Addresses = []netip.Addr{netip.MustParseAddr("10.1.2.3")}
 	add(t, q, first, releaseOf("c"))
-	check(t, "directory", dump(t, q), `-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0",`+
-		`"queued":"2026-08-01T12:00:02Z","addresses":["10.1.2.3"]}
-`)
+	check(
+		t,
+		"directory",
+		dump(t, q),
+		`-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0",`+
+			`"queued":"2026-08-01T12:00:02Z","addresses":["10.1.2.3"]}
+`,
+	)
 }

@@ -26,7 +26,17 @@ func paced(t *testing.T) (s Settler, clock *time.Duration, random *float64) {
 
 func TestFirstContactAfterOutageDelaysSettling(t *testing.T) {
 	paced, clock, random := paced(t)
-	add(t, paced.Queue, releaseOf("g"), releaseOf("f"), releaseOf("e"), releaseOf("d"), releaseOf("c"), releaseOf("b"), releaseOf("a"))
+	add(
+		t,
+		paced.Queue,
+		releaseOf("g"),
+		releaseOf("f"),
+		releaseOf("e"),
+		releaseOf("d"),
+		releaseOf("c"),
+		releaseOf("b"),
+		releaseOf("a"),
+	)
 	*random = 0.5
 	step := func(what string, advance time.Duration, reached bool, settled string) {
 		t.Helper()
@@ -85,7 +95,17 @@ func TestUnknownScheduleIsReplaced(t *testing.T) {
 
 func TestSettleWaitsAtMostMaxWait(t *testing.T) {
 	paced, clock, _ := paced(t)
-	add(t, paced.Queue, releaseOf("g"), releaseOf("f"), releaseOf("e"), releaseOf("d"), releaseOf("c"), releaseOf("b"), releaseOf("a"))
+	add(
+		t,
+		paced.Queue,
+		releaseOf("g"),
+		releaseOf("f"),
+		releaseOf("e"),
+		releaseOf("d"),
+		releaseOf("c"),
+		releaseOf("b"),
+		releaseOf("a"),
+	)
 	paced.Pace.MaxWait = interval
 	paced.Pace.Boot = func() time.Duration {
 		*clock += interval / 2
@@ -103,10 +123,11 @@ func TestSettleWaitsAtMostMaxWait(t *testing.T) {
 	}
 }
 
-// TestLoadOfAClusterAfterAnOutage simulates the schedules of 5,000 nodes. Each reaches the API server at a random time in
-// the first 5 s. docs/reliability.md has the figures.
+// TestLoadOfAClusterAfterAnOutage simulates the schedules of 5,000 nodes. Each reaches the API server at a random time
+// in the first 5 s. docs/reliability.md has the figures.
 func TestLoadOfAClusterAfterAnOutage(t *testing.T) {
-	// requests is the number of requests of a release: readiness, configuration and handle, the block, the handle again, the pod.
+	// requests is the number of requests of a release: readiness, configuration and handle, the block, the handle again,
+	// the pod.
 	const nodes, contactWithin, requests = 5000, 5 * time.Second, 6
 	for _, c := range []struct {
 		releases    int

@@ -50,8 +50,8 @@ func self(t *testing.T, role string, q Queue, name string) *exec.Cmd {
 	return cmd
 }
 
-// churn adds and settles releases until it is killed. It prints "add c" before and "added c" after it adds a release, and
-// "settle c" before it removes one.
+// churn adds and settles releases until it is killed. It prints "add c" before and "added c" after it adds a release,
+// and "settle c" before it removes one.
 func churn(q Queue) error {
 	for i := 0; ; i++ {
 		c := fmt.Sprint(os.Getenv(envName), ".", i)
@@ -176,10 +176,15 @@ func drainOneByOne(q Queue) error {
 			err = errors.Join(err, errLoad)
 			continue
 		}
-		err = errors.Join(err, settlerOf(q).SettleContainer(context.Background(), e.Network, e.ContainerID, func(_ context.Context, r Release) error {
-			fmt.Println(r.ContainerID)
-			return nil
-		}))
+		err = errors.Join(
+			err,
+			settlerOf(
+				q,
+			).SettleContainer(context.Background(), e.Network, e.ContainerID, func(_ context.Context, r Release) error {
+				fmt.Println(r.ContainerID)
+				return nil
+			}),
+		)
 	}
 	return err
 }

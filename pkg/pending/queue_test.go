@@ -129,10 +129,15 @@ func TestReleaseFileIsReadableByOwnerOnly(t *testing.T) {
 		Released: []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::3")},
 	}
 	add(t, q, full, releaseOf("c2"))
-	check(t, "directory", dump(t, q), `-rw------- k8s-pod-network@c1@eth0.json {"version":1,"network":"k8s-pod-network","containerID":"c1","ifName":"eth0",`+
-		`"namespace":"shop","pod":"cart-0","podUID":"u-1","kubeconfig":"/etc/cni/net.d/calico-kubeconfig","queued":"2026-08-01T12:00:00Z","others":true,"otherNetworks":true,"released":["10.1.2.3","fd00::3"]}
+	check(
+		t,
+		"directory",
+		dump(t, q),
+		`-rw------- k8s-pod-network@c1@eth0.json {"version":1,"network":"k8s-pod-network","containerID":"c1","ifName":"eth0",`+
+			`"namespace":"shop","pod":"cart-0","podUID":"u-1","kubeconfig":"/etc/cni/net.d/calico-kubeconfig","queued":"2026-08-01T12:00:00Z","others":true,"otherNetworks":true,"released":["10.1.2.3","fd00::3"]}
 -rw------- net@c2@eth0.json {"version":1,"network":"net","containerID":"c2","ifName":"eth0","queued":"2026-08-01T12:00:01Z"}
-`)
+`,
+	)
 	for path, want := range map[string]fs.FileMode{q.Dir: 0o700, filepath.Dir(q.Dir): 0o755} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, %v; want %v", path, info, err, want)
@@ -153,7 +158,12 @@ func TestReleaseFileIsReadableByOwnerOnly(t *testing.T) {
 func TestUnknownFieldsAreIgnored(t *testing.T) {
 	q := newQueue(t)
 	add(t, q, releaseOf("c"))
-	put(t, q, fileName(releaseOf("c").Key()), `{"network":"net","containerID":"c","ifName":"eth0","queued":"2026-08-01T12:00:00Z","reason":"new"}`)
+	put(
+		t,
+		q,
+		fileName(releaseOf("c").Key()),
+		`{"network":"net","containerID":"c","ifName":"eth0","queued":"2026-08-01T12:00:00Z","reason":"new"}`,
+	)
 	var s recorder
 	if done, err := settlerOf(q).Settle(t.Context(), 9, nil, s.settle); done != 1 || err != nil || s.String() != "c" {
 		t.Errorf("Settle = %d, %v of %s", done, err, &s)
@@ -176,8 +186,13 @@ func TestLaterReleaseReplacesEarlier(t *testing.T) {
 	again := releaseOf("c")
 	again.Kubeconfig = "/new"
 	add(t, q, releaseOf("c"), releaseOf("c"), again, again)
-	check(t, "directory", dump(t, q), `-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0","kubeconfig":"/new","queued":"2026-08-01T12:00:04Z"}
-`)
+	check(
+		t,
+		"directory",
+		dump(t, q),
+		`-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0","kubeconfig":"/new","queued":"2026-08-01T12:00:04Z"}
+`,
+	)
 	same := again
 	same.Queued = noon
 	add(t, q, same, same)
@@ -190,9 +205,14 @@ func TestReplacementKeepsReleasedAddresses(t *testing.T) {
 	first.Released = []netip.Addr{netip.MustParseAddr("10.1.2.3")}
 	second.Released = []netip.Addr{netip.MustParseAddr("fd00::3"), netip.MustParseAddr("10.1.2.3")}
 	add(t, q, first, releaseOf("c"), second, releaseOf("c"))
-	check(t, "directory", dump(t, q), `-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0",`+
-		`"queued":"2026-08-01T12:00:04Z","released":["10.1.2.3","fd00::3"]}
-`)
+	check(
+		t,
+		"directory",
+		dump(t, q),
+		`-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0",`+
+			`"queued":"2026-08-01T12:00:04Z","released":["10.1.2.3","fd00::3"]}
+`,
+	)
 }
 
 func TestFullQueueRejectsReleaseWithRemedy(t *testing.T) {
@@ -259,7 +279,12 @@ func TestFileNamesAreSafeAndUnique(t *testing.T) {
 		}
 	}
 	q := newQueue(t)
-	add(t, q, Release{Network: long, ContainerID: long, IfName: "eth0"}, Release{Network: "a/../..", ContainerID: "c", IfName: "x@y"})
+	add(
+		t,
+		q,
+		Release{Network: long, ContainerID: long, IfName: "eth0"},
+		Release{Network: "a/../..", ContainerID: "c", IfName: "x@y"},
+	)
 	checkLen(t, q, 2)
 
 	part := rapid.OneOf(rapid.StringMatching(`[@. "\\/a\x00]{0,3}`), rapid.String())
@@ -270,7 +295,8 @@ func TestFileNamesAreSafeAndUnique(t *testing.T) {
 			t.Fatalf("%q and %q are in %s and %s", a, b, fileName(a), fileName(b))
 		}
 		name := fileName(a)
-		if filepath.Base(name) != name || name[0] == '.' || len(name) > 220 || strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }) {
+		if filepath.Base(name) != name || name[0] == '.' || len(name) > 220 ||
+			strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r > '~' }) {
 			t.Fatalf("%q is in %q", a, name)
 		}
 	})

@@ -109,8 +109,8 @@ func TestSettleIsExclusive(t *testing.T) {
 	}
 }
 
-// TestReleaseAddedDuringSettlingStays replaces a release while it is settled. The new one may concern an address that was
-// allocated later.
+// TestReleaseAddedDuringSettlingStays replaces a release while it is settled. The new one may concern an address that
+// was allocated later.
 func TestReleaseAddedDuringSettlingStays(t *testing.T) {
 	for name, settle := range map[string]func(Queue, func(context.Context, Release) error) error{
 		"all": func(q Queue, f func(context.Context, Release) error) error {
@@ -129,15 +129,21 @@ func TestReleaseAddedDuringSettlingStays(t *testing.T) {
 			if err := settle(q, func(context.Context, Release) error { return q.Add(newer) }); err != nil {
 				t.Error(err)
 			}
-			check(t, "left", dump(t, q), `-rw------- net@a@eth0.json {"version":1,"network":"net","containerID":"a","ifName":"eth0","queued":"2026-08-01T12:00:00Z"}
-`)
+			check(
+				t,
+				"left",
+				dump(t, q),
+				`-rw------- net@a@eth0.json {"version":1,"network":"net","containerID":"a","ifName":"eth0","queued":"2026-08-01T12:00:00Z"}
+`,
+			)
 		})
 	}
 }
 
 func TestBrokenFileIsRenamedOnceAndBlocksNoOthers(t *testing.T) {
 	for name, data := range map[string]string{
-		"empty": "", "cut off": `{"network":"net","contai`, "other type": `[]`, "no container": `{"network":"net"}`, "no network": `{"containerID":"b"}`,
+		"empty": "", "cut off": `{"network":"net","contai`, "other type": `[]`, "no container": `{"network":"net"}`,
+		"no network": `{"containerID":"b"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := newQueue(t)
@@ -145,7 +151,8 @@ func TestBrokenFileIsRenamedOnceAndBlocksNoOthers(t *testing.T) {
 			put(t, q, "net@b@eth0.json", data)
 			var s recorder
 			done, err := settlerOf(q).Settle(t.Context(), 2, nil, s.settle)
-			if done != 2 || err == nil || !strings.Contains(err.Error(), q.files().path("net@b@eth0.json")) || !strings.Contains(err.Error(), q.files().path("net@b@eth0.json.broken")) {
+			if done != 2 || err == nil || !strings.Contains(err.Error(), q.files().path("net@b@eth0.json")) ||
+				!strings.Contains(err.Error(), q.files().path("net@b@eth0.json.broken")) {
 				t.Errorf("Settle = %d, %v; want 2 and an error that names the file, and where it is now", done, err)
 			}
 			check(t, "settled", s.String(), "a c")
@@ -163,7 +170,8 @@ func TestBrokenFileOfAttachmentIsReportedOnce(t *testing.T) {
 	add(t, q, releaseOf("b"))
 	put(t, q, "net@b@eth0.json", "?")
 	var s recorder
-	if err := settlerOf(q).SettleOne(t.Context(), releaseOf("b").Key(), s.settle); err == nil || !strings.Contains(err.Error(), ".broken") {
+	if err := settlerOf(q).SettleOne(t.Context(), releaseOf("b").Key(), s.settle); err == nil ||
+		!strings.Contains(err.Error(), ".broken") {
 		t.Errorf("SettleOne = %v, want an error that names the file", err)
 	}
 	if err := settlerOf(q).SettleOne(t.Context(), releaseOf("b").Key(), s.settle); err != nil {
@@ -257,7 +265,16 @@ func TestSettleContainerSettlesAllInterfaces(t *testing.T) {
 	elsewhere := releaseOf("a")
 	elsewhere.Network = "other"
 	hidden := Release{Network: "net", ContainerID: "a", IfName: long}
-	add(t, q, releaseOf("a"), other, elsewhere, hidden, releaseOf("ab"), Release{Network: long, ContainerID: "a", IfName: "eth0"})
+	add(
+		t,
+		q,
+		releaseOf("a"),
+		other,
+		elsewhere,
+		hidden,
+		releaseOf("ab"),
+		Release{Network: long, ContainerID: "a", IfName: "eth0"},
+	)
 	var s recorder
 	if err := settlerOf(q).SettleContainer(t.Context(), "net", "a", s.settle); err != nil {
 		t.Error(err)

@@ -18,7 +18,8 @@ import (
 // TestReleasesOfEachVersionAreRead settles the file that each version of the plugins wrote.
 func TestReleasesOfEachVersionAreRead(t *testing.T) {
 	first := Release{
-		Version: 1, Network: "k8s-pod-network", ContainerID: "c1", IfName: "eth0", Namespace: "shop", Pod: "cart-0", PodUID: "u-1",
+		Version: 1, Network: "k8s-pod-network", ContainerID: "c1", IfName: "eth0", Namespace: "shop", Pod: "cart-0",
+		PodUID:     "u-1",
 		Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", Node: "node-1", Queued: noon, Others: true, OtherNetworks: true,
 		Addresses: []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::3")},
 		Released:  []netip.Addr{netip.MustParseAddr("10.1.2.3")},

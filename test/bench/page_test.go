@@ -90,13 +90,17 @@ process used %.0f %% of the CPU.
 // such as the removal of interfaces.
 const noisy = 15
 
-var intro = strings.ReplaceAll(`Each call runs a built binary like a container runtime, for a pod with IPv4. The baseline
+var intro = strings.ReplaceAll(
+	`Each call runs a built binary like a container runtime, for a pod with IPv4. The baseline
 is 'ptp' with 'host-local', which keep their state on the local disk and make no API requests. The plugins take turns on
 the same pods, in both orders, and ratios are calculated for each pair of calls. Values are medians, with minimum and
 maximum in parentheses. With PEER_BIN=DIRECTORY, another 'calico' and 'calico-ipam' are measured with the same
 configuration.
 
-`, "'", "`")
+`,
+	"'",
+	"`",
+)
 
 // table writes the header of a table.
 func table(out *strings.Builder, columns ...string) {

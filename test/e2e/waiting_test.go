@@ -169,7 +169,11 @@ func TestFullQueueIsCode11(t *testing.T) {
 		attach(t, plugin, p, named)
 		must(t, os.MkdirAll(waitingDir, 0o700))
 		for i := range limit {
-			data := fmt.Sprintf(`{"version":1,"network":"elsewhere","containerID":"c%d","ifName":"eth0","kubeconfig":%q,"queued":"2026-01-01T00:00:00Z"}`, i, elsewhere)
+			data := fmt.Sprintf(
+				`{"version":1,"network":"elsewhere","containerID":"c%d","ifName":"eth0","kubeconfig":%q,"queued":"2026-01-01T00:00:00Z"}`,
+				i,
+				elsewhere,
+			)
 			must(t, os.WriteFile(filepath.Join(waitingDir, fmt.Sprintf("elsewhere@c%d@eth0.json", i)), []byte(data),
 				0o600))
 		}

@@ -26,9 +26,11 @@ func init() {
 	maps.Copy(commands, map[string]func() int{
 		"kube-controller-manager": component(controllermanager.NewControllerManagerCommand),
 		"kube-scheduler":          component(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
-		"kubelet":                 component(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
-		"kube-proxy":              component(kubeproxy.NewProxyCommand),
-		"kubectl":                 runKubectl,
+		"kubelet": component(
+			func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+		),
+		"kube-proxy": component(kubeproxy.NewProxyCommand),
+		"kubectl":    runKubectl,
 	})
 }
 

@@ -239,7 +239,17 @@ var corpus = []answered{
 	{verb: "get", made: recorded{401, "application/json", "", `{"type":"error"}`}, ours: "unauthorized"},
 
 	{verb: "get", made: page(401), ours: "not served", theirs: "unauthorized"},
-	{verb: "get", made: recorded{403, "application/json", "", `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"x is forbidden: User \"system:anonymous\" cannot get resource"}`}, ours: "unauthorized", theirs: "forbidden"},
+	{
+		verb: "get",
+		made: recorded{
+			403,
+			"application/json",
+			"",
+			`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"x is forbidden: User \"system:anonymous\" cannot get resource"}`,
+		},
+		ours:   "unauthorized",
+		theirs: "forbidden",
+	},
 	{verb: "get", made: page(403), ours: "not served", theirs: "forbidden"},
 	{verb: "get", made: page(404), ours: "not served", theirs: "not found"},
 	{verb: "delete", made: page(404), ours: "not served", theirs: "not found"},

@@ -54,7 +54,11 @@ const (
 
 // object returns an IPReservation as JSON.
 func object(metadata, cidr string) string {
-	return fmt.Sprintf(`{"apiVersion":"crd.projectcalico.org/v1","kind":"IPReservation","metadata":{%s},"spec":{"reservedCIDRs":[%q]}}`, metadata, cidr)
+	return fmt.Sprintf(
+		`{"apiVersion":"crd.projectcalico.org/v1","kind":"IPReservation","metadata":{%s},"spec":{"reservedCIDRs":[%q]}}`,
+		metadata,
+		cidr,
+	)
 }
 
 // questions are the requests to the real API server, in this order.
@@ -242,7 +246,10 @@ func whileDefinitionGoes(t *testing.T, s *apiserver.Server, client *http.Client)
 	_, err := definitions.Create(ctx, &crd, metav1.CreateOptions{})
 	do(t, err)
 	body := func(name string) string {
-		return fmt.Sprintf(`{"apiVersion":"answers.test/v1","kind":"Going","metadata":{"name":%q,"finalizers":["answers.test/held"]}}`, name)
+		return fmt.Sprintf(
+			`{"apiVersion":"answers.test/v1","kind":"Going","metadata":{"name":%q,"finalizers":["answers.test/held"]}}`,
+			name,
+		)
 	}
 	q := asked{method: "POST", path: "/apis/answers.test/v1/going"}
 	last := recorded{}

@@ -19,13 +19,23 @@ import (
 
 func nodeRows() []row {
 	return []row{
-		{cause: "no nodename file", by: configured("nodename_file_optional", false), code: 11, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{invocation.ErrNodeNotReady}},
+		{
+			cause:  "no nodename file",
+			by:     configured("nodename_file_optional", false),
+			code:   11,
+			says:   "nodename does not exist",
+			remedy: "set nodename_file_optional",
+			kinds:  []error{invocation.ErrNodeNotReady},
+		},
 		{
 			cause: "nodename is a FIFO", by: func(t *testing.T) outcome {
 				path := filepath.Join(t.TempDir(), "nodename")
 				must(t, syscall.Mkfifo(path, 0o600))
 				return configured("nodename_file_optional", false, "nodename_file", path)(t)
-			}, code: 11, says: "is a FIFO", remedy: "remove it", kinds: []error{invocation.ErrNodeNotReady, safeopen.ErrNotRegular},
+			}, code: 11, says: "is a FIFO", remedy: "remove it", kinds: []error{
+				invocation.ErrNodeNotReady,
+				safeopen.ErrNotRegular,
+			},
 		},
 		{
 			cause: "node name that is invalid for objects", by: func(t *testing.T) outcome {
@@ -35,7 +45,8 @@ func nodeRows() []row {
 		{
 			cause: "STATUS without nodename file", by: func(t *testing.T) outcome {
 				return pluginCall{verb: "STATUS", changes: map[string]any{"nodename_file_optional": false}}.run(t)
-			}, code: 50, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{nodeipam.ErrCannotAdd},
+			}, code: 50, says: "nodename does not exist", remedy: "set nodename_file_optional",
+			kinds: []error{nodeipam.ErrCannotAdd},
 		},
 		{
 			cause: "lock is held", by: func(t *testing.T) outcome {
@@ -84,9 +95,15 @@ func nodeRows() []row {
 		},
 		{
 			cause: "release cannot be queued", by: func(t *testing.T) outcome {
-				return pluginCall{verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": "/none"}, prepare: func(t *testing.T, h invocation.Host) {
-					must(t, os.WriteFile(h.Keep, nil, 0o600))
-				}}.run(t)
+				return pluginCall{
+					verb:    "DEL",
+					changes: map[string]any{"kubernetes.kubeconfig": "/none"},
+					prepare: func(t *testing.T, h invocation.Host) {
+						must(t, os.WriteFile(h.Keep, nil, 0o600))
+					},
+				}.run(
+					t,
+				)
 			}, code: 11, says: "/none", remedy: "queue",
 		},
 	}
