@@ -44,8 +44,8 @@ func WriteFile(path string, data []byte, mode fs.FileMode, checks ...Check) (wri
 	return writeChecked(path, bytes.NewReader(data), mode, checks)
 }
 
-// Replace writes data to the file at path, with mode 0600. It never compares the old content and never calls fsync: it is
-// for files that need not survive a crash of the host.
+// Replace writes data to the file at path, with mode 0600. It never compares the old content and never calls fsync: it
+// is for files that need not survive a crash of the host.
 func Replace(path string, data []byte) error {
 	tmp, err := create(path)
 	if err != nil {

@@ -62,8 +62,8 @@ const (
 	sweepStamp = ".swept"
 )
 
-// removeExpired removes expired records, at most once a minute. If there are too many, it removes all complete ones: they only
-// save requests, but a running DEL may be using one that is not complete.
+// removeExpired removes expired records, at most once a minute. If there are too many, it removes all complete ones:
+// they only save requests, but a running DEL may be using one that is not complete.
 func (d Deletions) removeExpired() {
 	now := d.Boot()
 	stamp := filepath.Join(d.Dir, sweepStamp)
@@ -89,8 +89,9 @@ func (d Deletions) removeExpired() {
 	}
 }
 
-// removeOld removes the files of blocks that were not written for a day, those that this version cannot read, and temporary
-// files of killed writers. A running writer whose temporary file is removed loses its write, which costs one read.
+// removeOld removes the files of blocks that were not written for a day, those that this version cannot read, and
+// temporary files of killed writers. A running writer whose temporary file is removed loses its write, which costs one
+// read.
 func (b BlockFiles) removeOld() {
 	_ = atomicfile.SweepAll(b.Dir)
 	for _, path := range paths(b.Dir) {
