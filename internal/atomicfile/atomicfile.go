@@ -41,7 +41,7 @@ type Check func(temporary string) error
 // fsync of the directory: the new file is then in place but may be lost in a power failure. An error wraps
 // ErrNotRegular, or an error of the operating system or a check.
 func WriteFile(path string, data []byte, mode fs.FileMode, checks ...Check) (written bool, err error) {
-	return replace(path, bytes.NewReader(data), mode, checks)
+	return writeChecked(path, bytes.NewReader(data), mode, checks)
 }
 
 // Replace writes data to the file at path, with mode 0600. It never compares the old content and never calls fsync: it
@@ -68,7 +68,7 @@ func CopyFile(dst, src string, mode fs.FileMode, checks ...Check) (written bool,
 		return false, err
 	}
 	defer func() { _ = in.Close() }()
-	return replace(dst, in, mode, checks)
+	return writeChecked(dst, in, mode, checks)
 }
 
 // Holds reports whether path is a regular file with that mode and content. It is false for a symbolic link and for an
@@ -122,7 +122,7 @@ func Sweep(dir string, before time.Time) error {
 // SweepAll is Sweep for files of any age. The caller holds a lock of the writers, or accepts that their writes fail.
 func SweepAll(dir string) error { return Sweep(dir, time.Unix(1<<40, 0)) }
 
-func replace(path string, content io.ReadSeeker, mode fs.FileMode, checks []Check) (written bool, err error) {
+func writeChecked(path string, content io.ReadSeeker, mode fs.FileMode, checks []Check) (written bool, err error) {
 	if same, err := Holds(path, content, mode); same || err != nil {
 		return false, err
 	}

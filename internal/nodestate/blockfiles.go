@@ -76,7 +76,7 @@ func (b BlockFiles) SetWithRoom(node string, cidrs []netip.Prefix) {
 		text.WriteString(cidr.String() + "\n")
 	}
 	b.replace(b.index(node), []byte(text.String()))
-	b.sweep()
+	b.removeOld()
 }
 
 // Read returns an encoded block that was written within the last ten seconds.

@@ -73,11 +73,11 @@ func (d Deletions) Open(k Key, plugin Plugin, scope string) (*DeletionRecord, er
 		}
 		// It is no longer valid. Renew it for this DEL, so that no sweep removes it.
 	}
-	if err := record.write(phaseBegun); err != nil {
+	if err := record.setPhase(phaseBegun); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	if created {
-		d.sweep()
+		d.removeExpired()
 	}
 	return record, nil
 }
@@ -136,10 +136,10 @@ func (r *DeletionRecord) Current() bool { return r == nil || isCurrent(r.file) }
 
 // SetReleased records that everything that certainly belonged to the attachment is released. It has no effect if an ADD
 // has begun since Open.
-func (r *DeletionRecord) SetReleased() error { return r.write(phaseReleased) }
+func (r *DeletionRecord) SetReleased() error { return r.setPhase(phaseReleased) }
 
 // SetComplete records that the attachment has nothing left. It has no effect if an ADD has begun since Open.
-func (r *DeletionRecord) SetComplete() error { return r.write(phaseComplete) }
+func (r *DeletionRecord) SetComplete() error { return r.setPhase(phaseComplete) }
 
 // Close closes the record. The file stays.
 func (r *DeletionRecord) Close() {
@@ -148,7 +148,7 @@ func (r *DeletionRecord) Close() {
 	}
 }
 
-func (r *DeletionRecord) write(phase string) error {
+func (r *DeletionRecord) setPhase(phase string) error {
 	if r == nil {
 		return nil
 	}

@@ -62,9 +62,9 @@ const (
 	sweepStamp = ".swept"
 )
 
-// sweep removes expired records, at most once a minute. If there are too many, it removes all complete ones: they only
-// save requests, but a running DEL may be using one that is not complete.
-func (d Deletions) sweep() {
+// removeExpired removes expired records, at most once a minute. If there are too many, it removes all complete ones:
+// they only save requests, but a running DEL may be using one that is not complete.
+func (d Deletions) removeExpired() {
 	now := d.Boot()
 	stamp := filepath.Join(d.Dir, sweepStamp)
 	data, _ := safeopen.Read(stamp)
@@ -89,9 +89,10 @@ func (d Deletions) sweep() {
 	}
 }
 
-// sweep removes the files of blocks that were not written for a day, those that this version cannot read, and temporary
-// files of killed writers. A running writer whose temporary file is removed loses its write, which costs one read.
-func (b BlockFiles) sweep() {
+// removeOld removes the files of blocks that were not written for a day, those that this version cannot read, and
+// temporary files of killed writers. A running writer whose temporary file is removed loses its write, which costs one
+// read.
+func (b BlockFiles) removeOld() {
 	_ = atomicfile.SweepAll(b.Dir)
 	for _, path := range paths(b.Dir) {
 		if !strings.HasSuffix(path, blockSuffix) {

@@ -85,7 +85,7 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	if err := errors.Join(errs...); err != nil {
 		return freed, err
 	}
-	a.removeUnused(borrowed, held, freed, node)
+	removeUnused(a.borrowed, borrowed, held, freed, node)
 	slices.SortFunc(freed, netip.Addr.Compare)
 	return freed, nil
 }
@@ -136,15 +136,15 @@ func (s Spared) interfaceOf(handle, containerID string, owner map[string]string)
 }
 
 // removeUnused removes the records of borrowed blocks in which the node no longer holds addresses.
-func (a Allocations) removeUnused(
-	borrowed []nodestate.BorrowedBlock, held []ipam.Held, freed []netip.Addr, node string,
+func removeUnused(
+	records nodestate.Borrowed, blocks []nodestate.BorrowedBlock, held []ipam.Held, freed []netip.Addr, node string,
 ) {
-	for _, b := range borrowed {
+	for _, b := range blocks {
 		inUse := slices.ContainsFunc(held, func(h ipam.Held) bool {
 			return h.Block == b.CIDR && h.Owner["node"] == node && !slices.Contains(freed, h.Addr)
 		})
 		if !inUse {
-			a.borrowed.Remove(b)
+			records.Remove(b)
 		}
 	}
 }

@@ -22,9 +22,9 @@ const (
 	settleMany, settleLong   = 4096, 60 * time.Second
 	// settleTurn bounds how long Backlog waits for the rate limit before one release.
 	settleTurn = time.Second
-	// settleOwn bounds the settling of earlier releases of an ADD's container, including the wait for another process that
-	// is settling one of them.
-	settleOwn = 30 * time.Second
+	// settleOwnTimeout bounds the settling of earlier releases of an ADD's container, including the wait for another
+	// process that is settling one of them.
+	settleOwnTimeout = 30 * time.Second
 )
 
 // CanWait reports whether the error of a release is an outage: the API server or its proxy is down, the credentials are
@@ -73,9 +73,9 @@ func (q Releases) Postpone(why error, d *Deletion, e Evidence, otherNetworks boo
 // would release the addresses of the ADD. This includes the releases of other interfaces: the release of the last
 // interface releases all addresses that name no interface.
 func (q Releases) SettleOwn(ctx context.Context, containerID string) error {
-	ctx, cancel := deadline.Within(ctx, settleOwn, "the wait for an earlier release of this container")
+	ctx, cancel := deadline.Within(ctx, settleOwnTimeout, "the wait for an earlier release of this container")
 	defer cancel()
-	return q.node.Disk.settler().SettleContainer(ctx, q.node.Network, containerID, q.settle)
+	return q.node.Disk.settler().SettleContainer(ctx, q.node.Network, containerID, q.settleOne)
 }
 
 // Settled removes the queued release of an attachment that the caller has just released. If another process is settling
@@ -90,7 +90,7 @@ func (q Releases) Settled(ctx context.Context, id workload.ID, freed Freed) {
 		if freed.All && len(r.Released) == 0 {
 			return nil
 		}
-		return q.settle(ctx, r)
+		return q.settleOne(ctx, r)
 	})
 	if err != nil && !errors.Is(err, ErrOtherCluster) {
 		q.node.Log.Warn("a release that is done waits on", "error", err)
@@ -125,7 +125,7 @@ func (q Releases) settleUpTo(ctx context.Context, limit int, timeout time.Durati
 // would also fail.
 func (q Releases) settleUntilOutage(stop func()) func(context.Context, pending.Release) error {
 	return func(ctx context.Context, r pending.Release) error {
-		err := q.settle(ctx, r)
+		err := q.settleOne(ctx, r)
 		// An expired deadline of the caller is not an outage.
 		if CanWait(err) && ctx.Err() == nil {
 			q.node.Disk.pace().Lost()

@@ -54,8 +54,8 @@ func (q Releases) otherCluster(r pending.Release) error {
 		q.node.Disk.queue().Dir)
 }
 
-// settle carries out a queued release. If it fails, it stores the addresses that it has released in the queue.
-func (q Releases) settle(ctx context.Context, r pending.Release) error {
+// settleOne carries out a queued release. If it fails, it stores the addresses that it has released in the queue.
+func (q Releases) settleOne(ctx context.Context, r pending.Release) error {
 	released, err := q.finish(ctx, r)
 	if err != nil && len(released) > 0 {
 		r.Released = released

@@ -20,7 +20,7 @@ import (
 )
 
 // directory holds the files of the queue.
-type directory struct{ dir string }
+type directory struct{ root string }
 
 const (
 	// filesLock is held while a file is written or removed.
@@ -30,18 +30,18 @@ const (
 	lockTimeout = 20 * time.Second
 )
 
-func (d directory) path(name string) string { return filepath.Join(d.dir, name) }
+func (d directory) path(name string) string { return filepath.Join(d.root, name) }
 
 func (d directory) lock() (unlock func(), err error) {
 	return hostlock.Within(lockTimeout, d.path(filesLock))
 }
 
 func (d directory) create() error {
-	parent := filepath.Dir(d.dir)
+	parent := filepath.Dir(d.root)
 	if err := hostdir.Make(parent, 0o755); err != nil {
 		return err
 	}
-	switch err := os.Mkdir(d.dir, 0o700); {
+	switch err := os.Mkdir(d.root, 0o700); {
 	case errors.Is(err, fs.ErrExist):
 		return nil
 	case err != nil:
@@ -52,12 +52,12 @@ func (d directory) create() error {
 
 // list returns the files of releases in no order.
 func (d directory) list() (files []fs.DirEntry, err error) {
-	dir, err := safeopen.Dir(d.dir)
+	dir, err := safeopen.Dir(d.root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, hostdir.Explain(d.dir, err)
+		return nil, hostdir.Explain(d.root, err)
 	}
 	defer func() { _ = dir.Close() }()
 	entries, err := dir.ReadDir(-1)
@@ -109,7 +109,7 @@ func (d directory) write(name string, data []byte) error {
 		return err
 	}
 	// The file has the same bytes. Its writer may have been killed before the fsync.
-	return atomicfile.SyncDir(d.dir)
+	return atomicfile.SyncDir(d.root)
 }
 
 // moveToEnd makes a file the last in order.
@@ -147,7 +147,7 @@ func (d directory) sweep() error {
 		return err
 	}
 	defer unlock()
-	if err := atomicfile.SweepAll(d.dir); err != nil {
+	if err := atomicfile.SweepAll(d.root); err != nil {
 		return fmt.Errorf("remove temporaries: %w", err)
 	}
 	return nil

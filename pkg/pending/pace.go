@@ -88,9 +88,9 @@ func (p *Pace) Delayed() bool {
 // Lost records that the API server cannot be reached. The next contact begins with a delay.
 func (p *Pace) Lost() { _ = os.Remove(p.File) }
 
-// next waits until one release may be settled and counts it. It returns false if that takes too long. The caller holds
-// the lock of Settle.
-func (p *Pace) next(ctx context.Context) bool {
+// waitTurn waits until one release may be settled and counts it. It returns false if that takes too long. The caller
+// holds the lock of Settle.
+func (p *Pace) waitTurn(ctx context.Context) bool {
 	if p == nil {
 		return true
 	}

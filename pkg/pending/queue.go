@@ -74,10 +74,10 @@ func (q Queue) AddIf(r Release, current func() bool) error {
 		return fmt.Errorf("queue release: %w: the runtime has to call DEL again after that ADD", ErrSuperseded)
 	}
 	name := fileName(r.Key())
-	before, err := q.queued(name)
+	before, err := q.stored(name)
 	if err == nil && before.namesOtherServer(r) {
 		name = otherServerFileName(r)
-		before, err = q.queued(name)
+		before, err = q.stored(name)
 	}
 	if errors.Is(err, ErrVersion) {
 		return nil
@@ -132,8 +132,8 @@ func (q Queue) Has(k nodestate.Key) (bool, error) {
 
 func (q Queue) files() directory { return directory{q.Dir} }
 
-// queued returns the release in a file, or an empty one if the file cannot be read. An error wraps ErrVersion.
-func (q Queue) queued(name string) (Release, error) {
+// stored returns the release in a file, or an empty one if the file cannot be read. An error wraps ErrVersion.
+func (q Queue) stored(name string) (Release, error) {
 	var r Release
 	if data, err := safeopen.Read(q.files().path(name)); err != nil || json.Unmarshal(data, &r) != nil {
 		return Release{}, nil

@@ -53,7 +53,7 @@ func (s Settler) Settle(ctx context.Context, limit int, match func(Release) bool
 			errs = append(errs, err)
 			continue
 		}
-		if !s.Pace.next(ctx) {
+		if !s.Pace.waitTurn(ctx) {
 			break
 		}
 		tried++
