@@ -15,8 +15,8 @@ import (
 // etcdStartTimeout limits the start of etcd, in which it replays its log and elects itself as leader.
 const etcdStartTimeout = time.Minute
 
-// startEtcd starts a single-member etcd with its files in dir, on free ports of the loopback interface, and returns it when
-// it is ready. The caller closes it.
+// startEtcd starts a single-member etcd with its files in dir, on free ports of the loopback interface, and returns it
+// when it is ready. The caller closes it.
 //
 // It never calls fsync. Its files survive a kill of the process, which is sufficient for tests, but not a crash of the
 // machine. Log segments are small, because on tmpfs an empty segment uses memory.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubed contains all of Kubernetes in one binary: `kubed COMMAND ARGS`, or COMMAND ARGS through a link with the name
-// of the command:
+// Command kubed contains all of Kubernetes in one binary: `kubed COMMAND ARGS`, or COMMAND ARGS through a link with the
+// name of the command:
 //
 //	etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl
 //
-// One binary has a third of the size of seven and is linked once. With the build tag serveronly it contains only the first
-// two, which takes less time to build. An additional command runs etcd and kube-apiserver in a single process with a
-// generated PKI:
+// One binary has a third of the size of seven and is linked once. With the build tag serveronly it contains only the
+// first two, which takes less time to build. An additional command runs etcd and kube-apiserver in a single process
+// with a generated PKI:
 //
 //	kubed server --dir DIR [--address ADDR] [--port PORT] [-- KUBE-APISERVER-FLAGS]
 package main

@@ -31,9 +31,9 @@ type server struct {
 
 // runServer runs etcd and kube-apiserver in this process until SIGTERM or SIGINT.
 //
-// Its state is in --dir: a PKI, etcd's files, and admin.kubeconfig, which is complete when the server is ready. A server that
-// is restarted with the same directory has the same data, accepts the same credentials and, with --port 0, uses the same
-// port if it is free.
+// Its state is in --dir: a PKI, etcd's files, and admin.kubeconfig, which is complete when the server is ready. A
+// server that is restarted with the same directory has the same data, accepts the same credentials and, with --port 0,
+// uses the same port if it is free.
 //
 // When /readyz succeeds, the server prints one line on standard output: "ready URL". The log goes to standard error.
 func runServer() int {

@@ -31,8 +31,9 @@ type Files struct {
 
 // Ensure creates the missing files in dir, for a server with these addresses and names.
 //
-// It keeps an existing CA and an existing key of service accounts, so that clients still trust the server and tokens stay
-// valid. It always creates new certificates of the server and the administrator, because the addresses may have changed.
+// It keeps an existing CA and an existing key of service accounts, so that clients still trust the server and tokens
+// stay valid. It always creates new certificates of the server and the administrator, because the addresses may have
+// changed.
 func Ensure(dir string, addrs []netip.Addr, names []string, now time.Time) (Files, error) {
 	file := func(name string) string { return filepath.Join(dir, name) }
 	f := Files{
@@ -131,7 +132,8 @@ func (a authority) issue(template *x509.Certificate, certFile, keyFile string, n
 	return writePEM(certFile, certificateBlock, der, 0o644)
 }
 
-// sign returns the certificate of a key in DER. Its validity begins a minute before now, for clients whose clock is behind.
+// sign returns the certificate of a key in DER. Its validity begins a minute before now, for clients whose clock is
+// behind.
 func sign(template *x509.Certificate, issuer authority, key *ecdsa.PrivateKey, now time.Time) ([]byte, error) {
 	template.NotBefore, template.NotAfter = now.Add(-time.Minute), now.Add(lifetime)
 	der, err := x509.CreateCertificate(rand.Reader, template, issuer.cert, &key.PublicKey, issuer.key)
