@@ -70,7 +70,7 @@ func TestPoolsAndFamiliesPrecedence(t *testing.T) {
 		pod, namespace []string
 		want           string
 	}{
-		{"no request", nil, nil, "10.63. fd00:63:"},
+		{"none", nil, nil, "10.63. fd00:63:"},
 		{"namespace", nil, []string{`ipv4pools=["of-ns4"]`, `ipv6pools=["fd00:62::/112"]`}, "10.62. fd00:62:"},
 		{
 			"pod",
