@@ -18,9 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
-	"time"
 
 	"calico-cni/internal/safeopen"
 )
@@ -95,32 +93,6 @@ func Holds(path string, content io.Reader, mode fs.FileMode) (bool, error) {
 	defer func() { _ = f.Close() }()
 	return equal(f, content)
 }
-
-// Sweep removes temporary files in dir that were last written before the given time by writers that were killed. It
-// tries all of them and returns the first error.
-func Sweep(dir string, before time.Time) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	var failed error
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".") || !strings.HasSuffix(e.Name(), suffix) || !e.Type().IsRegular() {
-			continue
-		}
-		info, err := e.Info()
-		if err == nil && info.ModTime().Before(before) {
-			err = os.Remove(filepath.Join(dir, e.Name()))
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && failed == nil {
-			failed = err
-		}
-	}
-	return failed
-}
-
-// SweepAll is Sweep for files of any age. The caller holds a lock of the writers, or accepts that their writes fail.
-func SweepAll(dir string) error { return Sweep(dir, time.Unix(1<<40, 0)) }
 
 func writeChecked(path string, content io.ReadSeeker, mode fs.FileMode, checks []Check) (written bool, err error) {
 	if same, err := Holds(path, content, mode); same || err != nil {

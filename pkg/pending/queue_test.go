@@ -145,7 +145,10 @@ func TestReleaseFileIsReadableByOwnerOnly(t *testing.T) {
 	}
 	checkLen(t, q, 2)
 	var back Release
-	if err := settlerOf(q).SettleOne(t.Context(), full.Key(), func(_ context.Context, r Release) error { back = r; return nil }); err != nil {
+	if err := settlerOf(q).SettleOne(t.Context(), full.Key(), func(_ context.Context, r Release) error {
+		back = r
+		return nil
+	}); err != nil {
 		t.Error(err)
 	}
 	full.Version = version

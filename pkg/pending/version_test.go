@@ -33,7 +33,10 @@ func TestReleasesOfEachVersionAreRead(t *testing.T) {
 		add(t, q, releaseOf("other"))
 		put(t, q, fileName(want.Key()), string(data))
 		var got Release
-		if _, err := settlerOf(q).Settle(t.Context(), 1, nil, func(_ context.Context, r Release) error { got = r; return nil }); err != nil {
+		if _, err := settlerOf(q).Settle(t.Context(), 1, nil, func(_ context.Context, r Release) error {
+			got = r
+			return nil
+		}); err != nil {
 			t.Error(err)
 		}
 		if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
