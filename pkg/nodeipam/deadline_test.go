@@ -27,10 +27,10 @@ func TestOwnDeadlineIsNotAnOutage(t *testing.T) {
 	if err := n.Disk.queue().Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0"}); err != nil {
 		t.Fatal(err)
 	}
-	p := n.Disk.pace()
+	p := n.pace()
 	p.Random = func() float64 { return 0 }
-	if !p.Reached() {
-		t.Fatal("not reached")
+	if ready, err := p.Reached(); !ready || err != nil {
+		t.Fatal(ready, err)
 	}
 	n.Releases().settleUpTo(t.Context(), settleFew, 100*time.Millisecond)
 	if _, err := os.Stat(p.File); err != nil {

@@ -3,6 +3,9 @@
 package nodeipam
 
 import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"time"
@@ -44,11 +47,12 @@ func (d Disk) queue() pending.Queue {
 	return pending.Queue{Dir: filepath.Join(d.Keep, "pending"), Now: d.Now}
 }
 
-func (d Disk) settler() pending.Settler { return pending.Settler{Queue: d.queue(), Pace: d.pace()} }
-
-// pace limits the rate at which the node settles queued releases.
-func (d Disk) pace() *pending.Pace {
-	return &pending.Pace{File: filepath.Join(d.State, "settling"), Boot: d.Boot, Random: rand.Float64}
+// pace limits the rate at which the node settles queued releases with an API server. Each has a schedule of its own, so
+// that an outage of one does not delay the releases of another.
+func (d Disk) pace(server Server) *pending.Pace {
+	name := sha1.Sum(fmt.Appendf(nil, "%q %q", server.Kubeconfig, server.APIRoot))
+	file := filepath.Join(d.State, "settling", hex.EncodeToString(name[:]))
+	return &pending.Pace{File: file, Boot: d.Boot, Random: rand.Float64}
 }
 
 func (d Disk) borrowed() nodestate.Borrowed {

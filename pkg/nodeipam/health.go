@@ -96,7 +96,7 @@ func (h Health) findFault(ctx context.Context) error {
 	}
 	condition, found := n.Disk.conditions().Load(n.Network)
 	queued, err := n.Disk.queue().Len()
-	if !found && (queued == 0 || err != nil || n.Disk.pace().Delayed()) {
+	if !found && (queued == 0 || err != nil || n.pace().Delayed()) {
 		return nil
 	}
 	ctx, cancel := deadline.Within(ctx, checkTimeout, "STATUS")

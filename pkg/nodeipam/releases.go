@@ -52,7 +52,7 @@ func (q Releases) Postpone(why error, d *Deletion, e Evidence, otherNetworks boo
 	n.Log.Warn("the release waits until the API server can be reached", "error", why)
 	if !errors.Is(why, kube.ErrKubeconfig) {
 		// Other nodes do not share the outage of a missing kubeconfig.
-		n.Disk.pace().Lost()
+		n.pace().Lost()
 	}
 	// A release works without the name of the node.
 	node, _ := n.Name()
@@ -75,7 +75,7 @@ func (q Releases) Postpone(why error, d *Deletion, e Evidence, otherNetworks boo
 func (q Releases) SettleOwn(ctx context.Context, containerID string) error {
 	ctx, cancel := deadline.Within(ctx, settleOwnTimeout, "the wait for an earlier release of this container")
 	defer cancel()
-	return q.node.Disk.settler().SettleContainer(ctx, q.node.Network, containerID, q.settleOne)
+	return q.node.settler().SettleContainer(ctx, q.node.Network, containerID, q.settleOne)
 }
 
 // Settled removes the queued release of an attachment that the caller has just released. If another process is settling
@@ -83,7 +83,7 @@ func (q Releases) SettleOwn(ctx context.Context, containerID string) error {
 func (q Releases) Settled(ctx context.Context, id workload.ID, freed Freed) {
 	ctx, cancel := deadline.Within(ctx, settleBriefly, "the settling of an earlier release")
 	defer cancel()
-	err := q.node.Disk.settler().SettleOne(ctx, q.node.key(id), func(ctx context.Context, r pending.Release) error {
+	err := q.node.settler().SettleOne(ctx, q.node.key(id), func(ctx context.Context, r pending.Release) error {
 		// If the caller has deleted the handle, the release belongs to this cluster even if it names another kubeconfig: no
 		// two containers have the same ID. The release may name addresses that the caller does not know, because a runtime
 		// removes prevResult after the first DEL.
@@ -108,17 +108,34 @@ func (q Releases) settleUpTo(ctx context.Context, limit int, timeout time.Durati
 	if n, err := q.node.Disk.queue().Len(); n == 0 && err == nil {
 		return
 	}
-	if !q.node.Disk.pace().Reached() {
+	if !q.node.mayStartSettling() {
 		return
 	}
 	ctx, cancel := deadline.Within(ctx, timeout, "the settling of queued releases")
 	defer cancel()
-	done, err := q.node.Disk.settler().Settle(ctx, limit, q.belongsHere, q.settleUntilOutage(cancel))
+	done, err := q.node.settler().Settle(ctx, limit, q.belongsHere, q.settleUntilOutage(cancel))
 	if err != nil {
 		q.node.Log.Warn("some releases still wait", "settled", done, "error", err)
 	} else if done > 0 {
 		q.node.Log.Info("releases that had waited are settled", "settled", done)
 	}
+}
+
+// pace is the schedule of the node's queued releases with the API server of this network.
+func (n *Node) pace() *pending.Pace { return n.Disk.pace(n.Server) }
+
+// settler settles queued releases at that pace.
+func (n *Node) settler() pending.Settler {
+	return pending.Settler{Queue: n.Disk.queue(), Pace: n.pace()}
+}
+
+// mayStartSettling records that the API server was reached, and reports whether releases may be settled now.
+func (n *Node) mayStartSettling() bool {
+	ready, err := n.pace().Reached()
+	if err != nil {
+		n.Log.Warn("cannot limit the rate of queued releases; settling some at random", "error", err)
+	}
+	return ready
 }
 
 // settleUntilOutage returns a function that settles one release, and calls stop after an outage, because the others
@@ -128,7 +145,7 @@ func (q Releases) settleUntilOutage(stop func()) func(context.Context, pending.R
 		err := q.settleOne(ctx, r)
 		// An expired deadline of the caller is not an outage.
 		if CanWait(err) && ctx.Err() == nil {
-			q.node.Disk.pace().Lost()
+			q.node.pace().Lost()
 			stop()
 		}
 		return err

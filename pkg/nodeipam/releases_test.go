@@ -84,13 +84,28 @@ func TestBatchKeepsReleasesOfOtherCluster(t *testing.T) {
 			if err := c.Disk.queue().Add(queuedFor("/a", "")); err != nil {
 				t.Fatal(err)
 			}
-			c.Disk.pace().Reached()
+			c.mayStartSettling()
 			*clock += time.Hour
 			settle(c)
 			if n, err := c.Disk.queue().Len(); n != 1 || err != nil {
 				t.Errorf("%d releases wait, %v; want 1", n, err)
 			}
 		})
+	}
+}
+
+// TestOutageOfOneClusterDoesNotDelayOther has DELs of a network whose API server is gone, more often than the delay of a
+// node after an outage.
+func TestOutageOfOneClusterDoesNotDelayOther(t *testing.T) {
+	live, clock := nodeOf(t, withKubeconfig("/live"))
+	dead := &Node{Disk: live.Disk, Server: Server{Kubeconfig: "/dead"}, Log: live.Log}
+	live.mayStartSettling()
+	for range 4 {
+		*clock += 20 * time.Second
+		dead.pace().Lost()
+	}
+	if !live.mayStartSettling() {
+		t.Error("the releases of the reachable cluster are delayed after 80 s")
 	}
 }
 

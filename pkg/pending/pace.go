@@ -5,10 +5,12 @@ package pending
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
+	"calico-cni/internal/hostdir"
 	"calico-cni/internal/safeopen"
 )
 
@@ -18,6 +20,8 @@ const (
 	// interval is the time between releases of a node: 5 per second. After a pause, burst releases may follow at once.
 	interval = 200 * time.Millisecond
 	burst    = 5
+	// unscheduled is the share of the commands that settle releases while the schedule cannot be stored.
+	unscheduled = 0.1
 	// paceVersion is the format of the schedule on disk.
 	paceVersion = 1
 )
@@ -67,16 +71,19 @@ type Pace struct {
 	MaxWait time.Duration
 }
 
-// Reached records that the API server was reached, and reports whether releases may be settled now.
-func (p *Pace) Reached() bool {
+// Reached records that the API server was reached, and reports whether releases may be settled now. If the schedule
+// cannot be stored, it returns the error as well: one command in ten then settles releases, chosen at random.
+func (p *Pace) Reached() (bool, error) {
 	now := p.Boot()
-	before := p.load()
-	s := before.Contact(now, p.Random())
+	before, random := p.load(), p.Random()
+	s := before.Contact(now, random)
 	if s != before {
-		p.store(s)
+		if err := p.store(s); err != nil {
+			return random < unscheduled, fmt.Errorf("store the schedule of queued releases: %w", err)
+		}
 	}
 	_, wait := s.Take(now)
-	return wait == 0
+	return wait == 0, nil
 }
 
 // Delayed reports whether the API server was reached but the delay before the first release has not passed.
@@ -97,18 +104,29 @@ func (p *Pace) waitTurn(ctx context.Context) bool {
 	for {
 		now := p.Boot()
 		s, wait := p.load().Contact(now, p.Random()).Take(now)
-		p.store(s)
+		if p.store(s) != nil {
+			// The schedule is unknown to other commands. This one keeps the rate.
+			return p.wait(ctx, interval)
+		}
 		if wait == 0 {
 			return true
 		}
 		if wait > p.MaxWait {
 			return false
 		}
-		select {
-		case <-ctx.Done():
+		if !p.wait(ctx, wait) {
 			return false
-		case <-time.After(wait):
 		}
+	}
+}
+
+// wait returns false if ctx ends first.
+func (p *Pace) wait(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
 	}
 }
 
@@ -122,9 +140,14 @@ func (p *Pace) load() (s Schedule) {
 }
 
 // store writes the schedule. If it is lost or torn, a new one begins with a delay.
-func (p *Pace) store(s Schedule) {
+func (p *Pace) store(s Schedule) error {
 	data, err := json.Marshal(s)
-	if err == nil && os.MkdirAll(filepath.Dir(p.File), 0o755) == nil {
-		_ = safeopen.WriteFile(p.File, data, 0o600)
+	if err != nil {
+		return err
 	}
+	dir := filepath.Dir(p.File)
+	if err := hostdir.Make(dir, 0o755); err != nil {
+		return err
+	}
+	return hostdir.Explain(dir, safeopen.WriteFile(p.File, data, 0o600))
 }

@@ -4,9 +4,11 @@ package pending
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -42,7 +44,10 @@ func TestFirstContactAfterOutageDelaysSettling(t *testing.T) {
 		t.Helper()
 		*clock += advance
 		var s recorder
-		got := paced.Pace.Reached()
+		got, err := paced.Pace.Reached()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if got {
 			if _, err := paced.Settle(t.Context(), 9, nil, s.settle); err != nil {
 				t.Error(err)
@@ -83,13 +88,35 @@ func TestUnknownScheduleIsReplaced(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if paced.Pace.Reached() {
-			t.Errorf("%s: settles at once", name)
+		if ready, err := paced.Pace.Reached(); ready || err != nil {
+			t.Errorf("%s: settles at once: %t, %v", name, ready, err)
 		}
 		*clock += 15 * time.Second
-		if !paced.Pace.Reached() {
-			t.Errorf("%s: does not settle after the delay", name)
+		if ready, err := paced.Pace.Reached(); !ready || err != nil {
+			t.Errorf("%s: settles after the delay: %t, %v", name, ready, err)
 		}
+	}
+}
+
+// TestQueueIsSettledWithoutSchedule has a directory in place of the file: one command in ten settles releases, and says
+// what to remove.
+func TestQueueIsSettledWithoutSchedule(t *testing.T) {
+	paced, _, random := paced(t)
+	add(t, paced.Queue, releaseOf("a"))
+	if err := os.MkdirAll(filepath.Join(paced.Pace.File, "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	*random = 0.5
+	if ready, err := paced.Pace.Reached(); ready || !errors.Is(err, syscall.EISDIR) {
+		t.Errorf("random 0.5: %t, %v; want false and the path", ready, err)
+	}
+	*random = 0.05
+	if ready, err := paced.Pace.Reached(); !ready || err == nil {
+		t.Errorf("random 0.05: %t, %v; want true", ready, err)
+	}
+	var s recorder
+	if _, err := paced.Settle(t.Context(), 9, nil, s.settle); err != nil || s.String() != "a" {
+		t.Errorf("settled %q, %v", &s, err)
 	}
 }
 

@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"crypto/sha1"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,9 +22,17 @@ const waitingDir = "/var/lib/calico/cni/pending"
 // delayHasPassed makes the node settle queued releases at once, as if it had reached the API server some time ago.
 func delayHasPassed(t *testing.T) {
 	t.Helper()
-	const file = "/var/run/calico/cni/settling"
-	must(t, os.MkdirAll(filepath.Dir(file), 0o755))
-	must(t, os.WriteFile(file, []byte(`{"version":1,"notBefore":0,"next":0}`), 0o600))
+	config, err := n.Config(nil)
+	must(t, err)
+	kubeconfig, ok := config["kubernetes"].(map[string]any)["kubeconfig"].(string)
+	if !ok {
+		t.Fatal("the configuration names no kubeconfig")
+	}
+	const dir = "/var/run/calico/cni/settling"
+	must(t, os.MkdirAll(dir, 0o755))
+	name := sha1.Sum(fmt.Appendf(nil, "%q %q", kubeconfig, ""))
+	schedule := []byte(`{"version":1,"notBefore":0,"next":0}`)
+	must(t, os.WriteFile(filepath.Join(dir, hex.EncodeToString(name[:])), schedule, 0o600))
 }
 
 // waiting returns the names of the queued releases.
