@@ -63,7 +63,7 @@ func set(t testing.TB, assignment string) map[string]any {
 
 func TestTheManifestsAreTheRenderedChart(t *testing.T) {
 	manifests := must(Manifests(deployDir))(t)
-	if got := slices.Sorted(maps.Keys(manifests)); !slices.Equal(got, []string{"calico-cni-crds.yaml", "calico-cni.yaml", "profiles/k3s.yaml", "profiles/microk8s.yaml"}) {
+	if got := slices.Sorted(maps.Keys(manifests)); !slices.Equal(got, []string{"calico-cni-crds-v3.yaml", "calico-cni-crds.yaml", "calico-cni.yaml", "profiles/k3s.yaml", "profiles/microk8s.yaml"}) {
 		t.Errorf("manifests: %v", got)
 	}
 	for path, want := range manifests {

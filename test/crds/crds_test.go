@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package crds_test says what a real API server does with the CustomResourceDefinitions of deploy/chart/crds.
+// Package crds_test says what a real API server does with the CustomResourceDefinitions of deploy/crds, some of which the
+// chart installs as well.
 package crds_test
 
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -29,17 +29,27 @@ var (
 	errCRDs error
 )
 
-// resource returns a client for one of the kinds.
+// resource returns a client for one of the kinds of IPAM in crd.projectcalico.org.
 func resource(t *testing.T, plural string) dynamic.ResourceInterface {
 	t.Helper()
 	s := apiserver.ForTest(t)
+	serve(t, s)
+	return s.Dynamic().Resource(v1.GroupVersion.WithResource(plural))
+}
+
+// serve applies the CustomResourceDefinitions of both groups.
+func serve(t *testing.T, s *apiserver.Server) {
+	t.Helper()
 	crds.Do(func() {
-		errCRDs = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds")))
+		for _, group := range groups {
+			if errCRDs == nil {
+				errCRDs = s.ApplyCRDs(context.Background(), os.DirFS(groupDir(group)))
+			}
+		}
 	})
 	if errCRDs != nil {
 		t.Fatal(errCRDs)
 	}
-	return s.Dynamic().Resource(v1.GroupVersion.WithResource(plural))
 }
 
 // object makes an object of a kind from its spec in YAML.
