@@ -26,8 +26,8 @@ type Configuration struct {
 	// ServiceClusterIPs are the ranges of cluster addresses of Services that nodes advertise.
 	// +listType=atomic
 	ServiceClusterIPs []CIDRBlock `json:"serviceClusterIPs,omitempty"`
-	// ServiceLoadBalancerAggregation advertises the ranges of load balancer addresses as a whole if Enabled (default), and
-	// each address by itself if Disabled.
+	// ServiceLoadBalancerAggregation advertises the ranges of load balancer addresses as a whole if Enabled (default),
+	// and each address by itself if Disabled.
 	// +kubebuilder:validation:Enum=Enabled;Disabled
 	// +kubebuilder:default=Enabled
 	ServiceLoadBalancerAggregation string `json:"serviceLoadBalancerAggregation,omitempty"`
@@ -35,8 +35,8 @@ type Configuration struct {
 	// +kubebuilder:validation:MaxItems=500
 	// +listType=atomic
 	Communities []Community `json:"communities,omitempty"`
-	// PrefixAdvertisements add communities to the routes of prefixes. The list of an object "node.<name>" replaces that of
-	// the object "default".
+	// PrefixAdvertisements add communities to the routes of prefixes. The list of an object "node.<name>" replaces that
+	// of the object "default".
 	// +kubebuilder:validation:MaxItems=500
 	// +listType=atomic
 	PrefixAdvertisements []PrefixAdvertisement `json:"prefixAdvertisements,omitempty"`
@@ -46,7 +46,8 @@ type Configuration struct {
 	ListenPort int `json:"listenPort,omitempty"`
 	// NodeMeshPassword is the TCP MD5 password of peerings between nodes.
 	NodeMeshPassword *Password `json:"nodeMeshPassword,omitempty"`
-	// NodeMeshMaxRestartTime is the graceful restart time between nodes, a duration in whole seconds. The default is 120s.
+	// NodeMeshMaxRestartTime is the graceful restart time between nodes, a duration in whole seconds. The default is
+	// 120s.
 	NodeMeshMaxRestartTime string `json:"nodeMeshMaxRestartTime,omitempty"`
 	// BindMode is None (default) to listen on all addresses, or NodeIP to listen on the node's address only.
 	// +kubebuilder:validation:Enum=None;NodeIP
@@ -58,8 +59,8 @@ type Configuration struct {
 	LocalWorkloadPeeringIPV4 string `json:"localWorkloadPeeringIPV4,omitempty"`
 	// LocalWorkloadPeeringIPV6 is the same for IPv6.
 	LocalWorkloadPeeringIPV6 string `json:"localWorkloadPeeringIPV6,omitempty"`
-	// ProgramClusterRoutes selects the pools whose routes the BGP speaker programs: Enabled, Disabled, EnabledIPIPOnly or
-	// EnabledNoEncapOnly (default). It must complement the field of FelixConfiguration.
+	// ProgramClusterRoutes selects the pools whose routes the BGP speaker programs: Enabled, Disabled, EnabledIPIPOnly
+	// or EnabledNoEncapOnly (default). It must complement the field of FelixConfiguration.
 	// +kubebuilder:validation:Enum=Enabled;Disabled;EnabledIPIPOnly;EnabledNoEncapOnly
 	ProgramClusterRoutes string `json:"programClusterRoutes,omitempty"`
 	// IPv4NormalRoutePriority is the metric of routes to workloads. The default is 1024. It must equal the field of

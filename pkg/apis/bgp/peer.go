@@ -48,10 +48,11 @@ type Peer struct {
 	// KeepaliveTime is the time between keepalive messages, a duration in whole seconds. The default is a third of the
 	// hold time.
 	KeepaliveTime string `json:"keepaliveTime,omitempty"`
-	// NumAllowedLocalASNumbers is how often the node's own AS number may occur in the path of a received route. The default
-	// is 0.
+	// NumAllowedLocalASNumbers is how often the node's own AS number may occur in the path of a received route. The
+	// default is 0.
 	NumAllowedLocalASNumbers *int32 `json:"numAllowedLocalASNumbers,omitempty"`
-	// TTLSecurity is the distance of the peer in hops, which the TTL of received packets must prove. 0 disables the check.
+	// TTLSecurity is the distance of the peer in hops, which the TTL of received packets must prove. 0 disables the
+	// check.
 	TTLSecurity *int `json:"ttlSecurity,omitempty"`
 	// ReachableBy is the address of the gateway to the peer.
 	// +kubebuilder:validation:MaxLength=64
@@ -59,7 +60,7 @@ type Peer struct {
 	// Filters are names of BGPFilters, applied in this order.
 	// +listType=atomic
 	Filters []string `json:"filters,omitempty"`
-	// ReversePeering is Auto (default) to configure the peering on the nodes that peerIP or peerSelector means as well, or
-	// Manual.
+	// ReversePeering is Auto (default) to configure the peering on the nodes that peerIP or peerSelector means as well,
+	// or Manual.
 	ReversePeering string `json:"reversePeering,omitempty"`
 }

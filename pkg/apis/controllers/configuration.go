@@ -4,13 +4,15 @@ package controllers
 
 // Configuration is the content of a KubeControllersConfiguration object. Only the object named "default" is used.
 type Configuration struct {
-	// LogSeverityScreen is the lowest level that is logged: None, Debug, Info (default), Warning, Error, Fatal or Panic.
+	// LogSeverityScreen is the lowest level that is logged: None, Debug, Info (default), Warning, Error, Fatal or
+	// Panic.
 	// +kubebuilder:validation:Enum=None;Debug;Info;Warning;Error;Fatal;Panic
 	LogSeverityScreen string `json:"logSeverityScreen,omitempty"`
 	// HealthChecks reports the health of the controllers if Enabled (default).
 	// +kubebuilder:default=Enabled
 	HealthChecks Switch `json:"healthChecks,omitempty"`
-	// EtcdV3CompactionPeriod is the time between compactions of etcd, a duration. It has no effect on the Kubernetes API.
+	// EtcdV3CompactionPeriod is the time between compactions of etcd, a duration. It has no effect on the Kubernetes
+	// API.
 	EtcdV3CompactionPeriod string `json:"etcdV3CompactionPeriod,omitempty"`
 	// PrometheusMetricsPort serves metrics. The default is 9094; 0 disables them.
 	// +kubebuilder:validation:Minimum=0
@@ -86,7 +88,7 @@ type HostEndpoint struct {
 
 // Template creates a host endpoint on each node that it selects.
 type Template struct {
-	// GenerateName is part of the names of the host endpoints: "<node>-<generateName>-auto-hep".
+	// GenerateName is part of the names of the host endpoints, which begin with the node and end with "-auto-hep".
 	// +kubebuilder:validation:MaxLength=253
 	GenerateName string `json:"generateName,omitempty"`
 	// InterfaceCIDRs select interfaces by their addresses.

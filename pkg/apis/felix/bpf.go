@@ -109,7 +109,7 @@ type BPF struct {
 	BPFPolicyDebugEnabled *bool `json:"bpfPolicyDebugEnabled,omitempty"`
 	// BPFProfiling measures the programs if Enabled. The default is Disabled.
 	BPFProfiling Switch `json:"bpfProfiling,omitempty"`
-	// BPFRedirectToPeer delivers packets directly into the pod's namespace if Enabled (default).
+	// BPFRedirectToPeer delivers packets directly into the pod's namespace if Enabled.
 	BPFRedirectToPeer Switch `json:"bpfRedirectToPeer,omitempty"`
 	// BPFExportBufferSizeMB is the size of the buffer for events, in MB. The default is 1.
 	BPFExportBufferSizeMB *int `json:"bpfExportBufferSizeMB,omitempty"`

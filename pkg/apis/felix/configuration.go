@@ -6,8 +6,8 @@ package felix
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.routeTableRange) || !has(self.routeTableRanges)",message="routeTableRange and routeTableRanges exclude each other: use routeTableRanges"
 type Configuration struct {
-	// NodeSelector selects the nodes to which the object applies, by their labels. Of several objects that select a node,
-	// the oldest applies.
+	// NodeSelector selects the nodes to which the object applies, by their labels. Of several objects that select a
+	// node, the oldest applies.
 	// +kubebuilder:validation:MaxLength=1024
 	NodeSelector string `json:"nodeSelector,omitempty"`
 

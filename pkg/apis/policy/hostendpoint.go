@@ -12,7 +12,8 @@ type HostEndpoint struct {
 	// Node is the name of the node.
 	// +kubebuilder:validation:MaxLength=253
 	Node string `json:"node,omitempty"`
-	// InterfaceName is the name of the interface, or "*" for all interfaces of the node that have no endpoint of their own.
+	// InterfaceName is the name of the interface, or "*" for all interfaces of the node that have no endpoint of their
+	// own.
 	// +kubebuilder:validation:MaxLength=15
 	InterfaceName string `json:"interfaceName,omitempty"`
 	// ExpectedIPs are addresses of the interface. Rules that select the host endpoint match them. Without interfaceName

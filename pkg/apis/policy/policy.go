@@ -73,8 +73,8 @@ type NetworkPolicy struct {
 	PerformanceHints []Hint `json:"performanceHints,omitempty"`
 }
 
-// StagedNetworkPolicy is the content of a StagedNetworkPolicy object: a NetworkPolicy that is not enforced, whose effect
-// is only reported.
+// StagedNetworkPolicy is the content of a StagedNetworkPolicy object: a NetworkPolicy that is not enforced, whose
+// effect is only reported.
 type StagedNetworkPolicy struct {
 	// StagedAction is Set (default), Delete, Learn or Ignore.
 	// +kubebuilder:default=Set
@@ -83,8 +83,8 @@ type StagedNetworkPolicy struct {
 	NetworkPolicy `json:",inline"`
 }
 
-// GlobalNetworkPolicy is the content of a GlobalNetworkPolicy object, which selects endpoints of all namespaces, and host
-// endpoints.
+// GlobalNetworkPolicy is the content of a GlobalNetworkPolicy object, which selects endpoints of all namespaces, and
+// host endpoints.
 //
 // +kubebuilder:validation:XValidation:rule="!has(self.ingress) || self.ingress.all(r, !has(r.destination) || !has(r.destination.services))",message="an ingress rule can name services only in source"
 // +kubebuilder:validation:XValidation:rule="!has(self.egress) || self.egress.all(r, !has(r.source) || !has(r.source.services))",message="an egress rule can name services only in destination"

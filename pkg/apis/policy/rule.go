@@ -79,8 +79,8 @@ type Entity struct {
 	// Selector selects endpoints and network sets by their labels.
 	// +kubebuilder:validation:MaxLength=1024
 	Selector string `json:"selector,omitempty"`
-	// NamespaceSelector selects namespaces by their labels. In a NetworkPolicy, absent means its own namespace if selector,
-	// notSelector or serviceAccounts is set.
+	// NamespaceSelector selects namespaces by their labels. In a NetworkPolicy, absent means its own namespace if
+	// selector, notSelector or serviceAccounts is set.
 	// +kubebuilder:validation:MaxLength=1024
 	NamespaceSelector string `json:"namespaceSelector,omitempty"`
 	// Services selects the endpoints behind a Service. It excludes all other conditions of this side.

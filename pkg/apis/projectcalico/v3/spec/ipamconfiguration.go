@@ -4,8 +4,8 @@ package spec
 
 import v1 "calico-cni/pkg/apis/crd/v1/spec"
 
-// IPAMConfiguration is the content of an IPAMConfiguration object. It has the fields of an IPAMConfig, with other bounds
-// and with defaults, and can be converted into one.
+// IPAMConfiguration is the content of an IPAMConfiguration object. It has the fields of an IPAMConfig, with other
+// bounds and with defaults, and can be converted into one.
 //
 // +kubebuilder:pruning:PreserveUnknownFields
 // +kubebuilder:validation:XValidation:rule="self.strictAffinity || self.autoAllocateBlocks",message="without autoAllocateBlocks nodes need strictAffinity: set strictAffinity, or autoAllocateBlocks"
