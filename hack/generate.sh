@@ -1,10 +1,9 @@
 #!/bin/sh
-# generate.sh DIR: writes what is generated beneath DIR, a copy of the tree or the tree itself:
+# generate.sh DIR: writes the generated files to DIR, which is the tree or a copy of it:
 # - deepcopy functions into the packages beneath pkg/apis,
-# - the CustomResourceDefinitions of both API groups into deploy/crds, and those that the chart installs into
-#   deploy/chart/crds,
-# - the manifests (calico-cni-crds.yaml, calico-cni-crds-v3.yaml, calico-cni.yaml and the profiles), rendered from the tree's
-#   own chart and CustomResourceDefinitions, into deploy,
+# - the CustomResourceDefinitions of both API groups into deploy/crds, and those of the chart into deploy/chart/crds,
+# - the manifests (calico-cni-crds.yaml, calico-cni-crds-v3.yaml, calico-cni.yaml and the profiles), rendered from the
+#   chart and the CustomResourceDefinitions of the tree, into deploy,
 # - the tables of flags and values into docs/install.md and docs/deploy.md.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)

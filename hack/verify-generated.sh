@@ -1,5 +1,5 @@
 #!/bin/sh
-# verify-generated.sh: fails, with the difference, when `make generate` was forgotten.
+# verify-generated.sh: compares the generated files with the output of `make generate`, and fails if they differ.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 fresh=$(mktemp -d)

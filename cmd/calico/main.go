@@ -32,10 +32,11 @@ func main() {
 		OnSignal: onSignal,
 	}
 	p := &plugin.Plugin{
-		Host: host, Dataplane: linux.New(""), InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"), Gates: plugin.UsualGates(),
-		HostHas: linux.HasWorkload,
+		Host: host, Dataplane: linux.New(""), HostHas: linux.HasWorkload, Gates: plugin.DefaultGates(),
+		InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"),
 	}
-	if len(os.Args) > 1 {
+	// A runtime sets CNI_COMMAND. Calico's plugin then ignores arguments, and some wrappers pass some.
+	if len(os.Args) > 1 && os.Getenv("CNI_COMMAND") == "" {
 		os.Exit(flags(ctx, p, os.Args[1:]))
 	}
 	exit := dispatch.Run(ctx,
@@ -47,7 +48,8 @@ func main() {
 	os.Exit(exit)
 }
 
-// flags is for people: -v prints the version, -t tries the configuration on standard input.
+// flags handles the flags for users: -v prints the version, -t checks the datastore of the configuration on standard
+// input.
 func flags(ctx context.Context, p *plugin.Plugin, args []string) (exit int) {
 	switch {
 	case len(args) == 1 && args[0] == "-v":
@@ -62,8 +64,8 @@ func flags(ctx context.Context, p *plugin.Plugin, args []string) (exit int) {
 	}
 	fmt.Fprintln(
 		os.Stderr,
-		"usage: calico [-v | -t]: -v prints the version, -t tries whether the datastore of the configuration on standard "+
-			"input is ready; a container runtime calls calico without any",
+		"usage: calico [-v | -t]: -v prints the version, -t checks whether the datastore of the configuration on standard "+
+			"input is ready; a container runtime calls calico without flags",
 	)
 	return 2
 }

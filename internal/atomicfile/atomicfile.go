@@ -44,6 +44,23 @@ func WriteFile(path string, data []byte, mode fs.FileMode, checks ...Check) (wri
 	return replace(path, bytes.NewReader(data), mode, checks)
 }
 
+// Replace writes data to the file at path, with mode 0600. It never compares the old content and never calls fsync: it is
+// for files that need not survive a crash of the host.
+func Replace(path string, data []byte) error {
+	tmp, err := create(path)
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+	}
+	return err
+}
+
 // CopyFile is like WriteFile with the content of the file at src.
 func CopyFile(dst, src string, mode fs.FileMode, checks ...Check) (written bool, err error) {
 	in, err := safeopen.Regular(src)
@@ -102,6 +119,9 @@ func Sweep(dir string, before time.Time) error {
 	return failed
 }
 
+// SweepAll is Sweep for files of any age. The caller holds a lock of the writers, or accepts that their writes fail.
+func SweepAll(dir string) error { return Sweep(dir, time.Unix(1<<40, 0)) }
+
 func replace(path string, content io.ReadSeeker, mode fs.FileMode, checks []Check) (written bool, err error) {
 	if same, err := Holds(path, content, mode); same || err != nil {
 		return false, err
@@ -109,8 +129,7 @@ func replace(path string, content io.ReadSeeker, mode fs.FileMode, checks []Chec
 	if _, err := content.Seek(0, io.SeekStart); err != nil {
 		return false, err
 	}
-	dir, base := filepath.Split(path)
-	tmp, err := os.CreateTemp(filepath.Clean(dir), "."+base+".*"+suffix)
+	tmp, err := create(path)
 	if err != nil {
 		return false, err
 	}
@@ -130,7 +149,13 @@ func replace(path string, content io.ReadSeeker, mode fs.FileMode, checks []Chec
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return false, err
 	}
-	return true, SyncDir(filepath.Clean(dir))
+	return true, SyncDir(filepath.Dir(path))
+}
+
+// create creates the temporary file for a target, with mode 0600.
+func create(path string) (*os.File, error) {
+	dir, base := filepath.Split(path)
+	return os.CreateTemp(filepath.Clean(dir), "."+base+".*"+suffix)
 }
 
 // fill writes the temporary file and closes it in any case. The file can be executed only when no descriptor is open

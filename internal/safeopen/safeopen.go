@@ -6,6 +6,7 @@
 package safeopen
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -29,9 +30,9 @@ func File(path string, flags int, perm fs.FileMode) (*os.File, fs.FileInfo, erro
 	return open(path, flags|guards, perm)
 }
 
-// Regular opens the regular file at path for reading. It follows symbolic links of any owner, and does not
-// block. It is for files of another program's choice of form, such as the projected token of a service account, which
-// is a link. An error wraps ErrNotRegular or comes from the operating system.
+// Regular opens the regular file at path for reading. It follows symbolic links of any owner and does not block. It is
+// for files of other programs that may be links, such as the projected token of a service account. An error wraps
+// ErrNotRegular or comes from the operating system.
 func Regular(path string) (*os.File, error) {
 	file, _, err := open(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	return file, err
@@ -54,11 +55,28 @@ func Read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return read(file, info)
+}
+
+// ReadRegular is Read for paths like those of Regular: it follows symbolic links of any owner.
+func ReadRegular(path string) ([]byte, error) {
+	file, info, err := open(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	return read(file, info)
+}
+
+// read returns the content of an open file, and closes it.
+func read(file *os.File, info fs.FileInfo) ([]byte, error) {
 	defer func() { _ = file.Close() }()
 	if info.Size() > MaxRead {
-		return nil, fmt.Errorf("%s has %d bytes, want %d at most; replace it", path, info.Size(), MaxRead)
+		return nil, fmt.Errorf("%s has %d bytes, want %d at most; replace it", file.Name(), info.Size(), MaxRead)
 	}
-	return io.ReadAll(io.LimitReader(file, MaxRead))
+	var content bytes.Buffer
+	content.Grow(int(info.Size()) + bytes.MinRead)
+	_, err := content.ReadFrom(io.LimitReader(file, MaxRead))
+	return content.Bytes(), err
 }
 
 // WriteFile is os.WriteFile for a regular file: it follows no symbolic link and does not block.
@@ -95,7 +113,7 @@ func open(path string, flags int, perm fs.FileMode) (*os.File, fs.FileInfo, erro
 
 // NotRegularError is an ErrNotRegular with its cause.
 type NotRegularError struct {
-	// Path is the path that was opened, Kind what it names, such as "a FIFO".
+	// Path is the opened path; Kind describes its file type, such as "a FIFO".
 	Path, Kind string
 	errno      error
 }

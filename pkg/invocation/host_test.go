@@ -27,7 +27,10 @@ func TestRequestedAddrsPrefersConfigurationToCNIArgs(t *testing.T) {
 		{"", "", ""},
 		{"", "IP=10.0.0.1", "10.0.0.1"},
 		{`,"args":{"cni":{"ips":["10.0.0.2"]}}`, "IP=10.0.0.1", "10.0.0.2"},
-		{`,"args":{"cni":{"ips":["10.0.0.2"]}},"runtimeConfig":{"ips":["10.0.0.3/24","fd00::3"]}`, "IP=10.0.0.1", "10.0.0.3 fd00::3"},
+		{
+			`,"args":{"cni":{"ips":["10.0.0.2"]}},"runtimeConfig":{"ips":["10.0.0.3/24","fd00::3"]}`, "IP=10.0.0.1",
+			"10.0.0.3 fd00::3",
+		},
 		{`,"runtimeConfig":{"ips":[]}`, "IP=fd00::1", "fd00::1"},
 	} {
 		conf, err := netconf.Parse([]byte(`{"name":"net","ipam":{"type":"calico-ipam"}` + c.fields + `}`))
@@ -54,20 +57,32 @@ func TestNodeNameUsesFirstSource(t *testing.T) {
 		fileErr error
 		host    string
 		hostErr error
+		ipam    bool
 		want    string
 	}{
+		{name: "no file, IPAM plugin", conf: netconf.NetConf{Nodename: "a"}, fileErr: fs.ErrNotExist, ipam: true, want: "a"},
+		{name: "no name but the host's, IPAM plugin", fileErr: fs.ErrNotExist, host: "D", ipam: true, want: "d"},
+		{name: "file, IPAM plugin", conf: netconf.NetConf{Hostname: "c"}, file: "b", ipam: true, want: "b"},
 		{name: "nodename", conf: netconf.NetConf{Nodename: "A", Hostname: "c"}, file: "b", host: "d", want: "A"},
 		{name: "file", conf: netconf.NetConf{Hostname: "c"}, file: "B\n", host: "d", want: "B"},
 		{name: "hostname of the configuration", conf: netconf.NetConf{Hostname: "C"}, file: "\n", host: "d", want: "C"},
 		{name: "the system's, in lower case", host: "D.Example\n", want: "d.example"},
-		{name: "no file, optional", conf: netconf.NetConf{NodenameFileOptional: true, Hostname: "c"}, fileErr: fs.ErrNotExist, want: "c"},
-		{name: "unreadable file, optional", conf: netconf.NetConf{NodenameFileOptional: true}, fileErr: broken, host: "d", want: "d"},
-		{name: "optional file that is there", conf: netconf.NetConf{NodenameFileOptional: true, Hostname: "c"}, file: "b", want: "b"},
+		{
+			name: "no file, optional", conf: netconf.NetConf{NodenameFileOptional: true, Hostname: "c"},
+			fileErr: fs.ErrNotExist, want: "c",
+		},
+		{
+			name: "unreadable file, optional", conf: netconf.NetConf{NodenameFileOptional: true},
+			fileErr: broken, host: "d", want: "d",
+		},
+		{
+			name: "optional file that exists", conf: netconf.NetConf{NodenameFileOptional: true, Hostname: "c"},
+			file: "b", want: "b",
+		},
 		{
 			name: "no file", conf: netconf.NetConf{Nodename: "a"}, fileErr: fs.ErrNotExist,
-			want: "node is not ready: /nodename does not exist: the node agent writes it; see that the calico-node pod runs on " +
-				"this node " +
-				"and mounts /var/lib/calico, or set nodename_file_optional",
+			want: "node is not ready: /nodename does not exist: the node agent writes it; see that the calico-node pod " +
+				"runs on this node and mounts /var/lib/calico, or set nodename_file_optional",
 		},
 		{
 			name: "unreadable file", conf: netconf.NetConf{Nodename: "a"}, fileErr: broken,
@@ -85,7 +100,10 @@ func TestNodeNameUsesFirstSource(t *testing.T) {
 				}
 				return []byte(c.file), c.fileErr
 			}
-			host := Host{ReadFile: readFile, Hostname: func() (string, error) { return c.host, c.hostErr }}
+			host := Host{
+				ReadFile: readFile, Hostname: func() (string, error) { return c.host, c.hostErr },
+				NodenameFileOptional: c.ipam,
+			}
 			got, err := host.NodeName(&c.conf)
 			if err != nil {
 				got = err.Error()

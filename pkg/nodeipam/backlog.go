@@ -56,7 +56,7 @@ func (b Backlog) Settle(ctx context.Context) (done int, err error) {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	queue, releases := b.Disk.queue(), n.Releases()
-	queue.Pace.MaxWait = settleTurn
-	return queue.Settle(ctx, settleMany, releases.belongsHere, releases.settleUntilOutage(cancel))
+	settler, releases := b.Disk.settler(), n.Releases()
+	settler.Pace.MaxWait = settleTurn
+	return settler.Settle(ctx, settleMany, releases.belongsHere, releases.settleUntilOutage(cancel))
 }

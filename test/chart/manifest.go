@@ -11,33 +11,34 @@ import (
 	"helm.sh/helm/v4/pkg/chart/common"
 )
 
-// crdsPath is the manifest of the CustomResourceDefinitions, which all profiles share. crdsV3Path is that of the API group
-// projectcalico.org.
+// crdsPath is the manifest of the CustomResourceDefinitions, which all profiles share. crdsV3Path is that of the API
+// group projectcalico.org.
 const (
 	crdsPath   = "calico-cni-crds.yaml"
 	crdsV3Path = "calico-cni-crds-v3.yaml"
 )
 
-// head is how a manifest begins. %s is its path beneath deploy.
+// head is the beginning of a manifest. %s is its path below deploy.
 const head = `# %s: installs the plugins on every node. Apply calico-cni-crds.yaml first, then this file. See docs/deploy.md.
 # Generated from deploy/chart by make generate. Change the chart, not this file.
 # kubectl delete -f with this file keeps all pools and allocations.
 `
 
-// headOfCRDs is how the manifest of the CustomResourceDefinitions begins.
+// headOfCRDs is the beginning of the manifest of the CustomResourceDefinitions.
 const headOfCRDs = `# calico-cni-crds.yaml: the CustomResourceDefinitions. Apply it with kubectl apply --server-side -f. See docs/deploy.md.
 # Generated from deploy/chart/crds by make generate.
 # Never run kubectl delete -f with this file: that deletes every pool and every allocation of the cluster.
 `
 
-// headOfCRDsV3 is how the manifest of the other API group begins.
+// headOfCRDsV3 is the beginning of the manifest of the other API group.
 const headOfCRDsV3 = `# calico-cni-crds-v3.yaml: the CustomResourceDefinitions of projectcalico.org/v3. Apply it with kubectl apply --server-side -f.
 # Generated from deploy/crds/v3 by make generate.
 # Never run kubectl delete -f with this file: that deletes every pool and every allocation of the cluster.
 `
 
-// Manifests returns the manifests of a directory deploy by their paths in it: calico-cni-crds.yaml, calico-cni-crds-v3.yaml,
-// calico-cni.yaml with the chart's own values, and for each profiles/NAME.values.yaml profiles/NAME.yaml.
+// Manifests returns the manifests of a directory deploy by their relative paths: calico-cni-crds.yaml,
+// calico-cni-crds-v3.yaml, calico-cni.yaml with the default values, and profiles/NAME.yaml for each
+// profiles/NAME.values.yaml.
 func Manifests(deploy string) (map[string]string, error) {
 	profiles, err := filepath.Glob(filepath.Join(deploy, "profiles", "*.values.yaml"))
 	if err != nil {
@@ -82,7 +83,7 @@ func concatenated(dir string) (string, error) {
 	return text.String(), nil
 }
 
-// manifest renders the chart with a file of values, which may be empty.
+// manifest renders the chart with a file of values. Without a file it uses the default values.
 func manifest(deploy, path, file string) (string, error) {
 	var values map[string]any
 	if file != "" {

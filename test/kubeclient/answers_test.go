@@ -28,6 +28,7 @@ import (
 
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/kube"
+	"calico-cni/test/apiserver"
 )
 
 // question is one request, made by both clients. The object name is a parameter.
@@ -44,7 +45,7 @@ func dynamicOf(c *rest.Config, group, version, resource string) dynamic.Namespac
 }
 
 func reservationsOf(c *rest.Config) dynamic.ResourceInterface {
-	return dynamicOf(c, "crd.projectcalico.org", "v1", spec.IPReservations)
+	return dynamic.NewForConfigOrDie(c).Resource(apiserver.CalicoResource(spec.IPReservations))
 }
 
 func unstructuredOf(name string) *unstructured.Unstructured {

@@ -19,7 +19,7 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// attached is the outcome of making an attachment on a node of its own, after prepare.
+// attached creates an attachment in new namespaces, after prepare.
 func attached(change func(*dataplane.Spec), prepare func(t *testing.T, node, pod *nettest.NetNS)) func(t *testing.T) outcome {
 	return func(t *testing.T) outcome {
 		node, pod := nettest.NewNetNS(t), nettest.NewNetNS(t)
@@ -33,7 +33,7 @@ func attached(change func(*dataplane.Spec), prepare func(t *testing.T, node, pod
 		var err error
 		node.Do(func() { _, err = linux.New("").Setup(t.Context(), spec) })
 		if err == nil {
-			t.Fatal("the attachment was made")
+			t.Fatal("the setup succeeded")
 		}
 		return of(err)
 	}

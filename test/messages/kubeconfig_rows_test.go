@@ -26,7 +26,7 @@ contexts: [{name: c, context: {cluster: c, user: u}}]
 `, server, cluster, secret)
 }
 
-// loaded is the outcome of an ADD whose kubeconfig has that text.
+// loaded makes an ADD with this kubeconfig.
 func loaded(text string) func(t *testing.T) outcome {
 	return func(t *testing.T) outcome { return configured("kubernetes.kubeconfig", write(t, text))(t) }
 }

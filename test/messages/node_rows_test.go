@@ -28,7 +28,7 @@ func nodeRows() []row {
 			}, code: 11, says: "is a FIFO", remedy: "remove it", kinds: []error{invocation.ErrNodeNotReady, safeopen.ErrNotRegular},
 		},
 		{
-			cause: "node name that no object can have", by: func(t *testing.T) outcome {
+			cause: "node name that is invalid for objects", by: func(t *testing.T) outcome {
 				return configured("nodename", "a/b", "kubernetes.kubeconfig", cluster(t).Kubeconfig())(t)
 			}, code: 7, says: `nodename: "a/b"`, remedy: "want lower-case letters",
 		},
@@ -74,7 +74,7 @@ func nodeRows() []row {
 		},
 		{
 			cause: "state is a file", by: func(t *testing.T) outcome {
-				// The ADD goes on and finds that the cluster has no pool.
+				// The ADD continues and finds that the cluster has no pool.
 				return pluginCall{
 					verb:    "ADD",
 					changes: map[string]any{"kubernetes.kubeconfig": cluster(t).Kubeconfig()},
@@ -92,7 +92,7 @@ func nodeRows() []row {
 	}
 }
 
-// fill puts as many files of releases into the queue as it holds.
+// fill fills the release queue.
 func fill(t *testing.T, h invocation.Host) {
 	dir := filepath.Join(h.Keep, "pending")
 	must(t, os.MkdirAll(dir, 0o700))

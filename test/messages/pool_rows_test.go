@@ -12,16 +12,16 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/nodeipam"
+	"calico-cni/test/apiserver"
 )
 
-// object is one of the datastore: its resource, its name and what it holds.
+// object is an object in the datastore.
 type object struct {
 	resource, kind, name string
 	spec                 map[string]any
@@ -43,7 +43,7 @@ func put(t *testing.T, objects ...object) {
 	t.Helper()
 	s := cluster(t)
 	for _, o := range objects {
-		rows := s.Dynamic().Resource(schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: o.resource})
+		rows := s.Dynamic().Resource(apiserver.CalicoResource(o.resource))
 		_, err := rows.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "crd.projectcalico.org/v1", "kind": o.kind, "metadata": map[string]any{"name": o.name}, "spec": o.spec,
 		}}, metav1.CreateOptions{})
@@ -51,13 +51,13 @@ func put(t *testing.T, objects ...object) {
 	}
 	t.Cleanup(func() {
 		for _, resource := range []string{"ippools", "ipamblocks", "blockaffinities", "ipamhandles", "ipamconfigs", "ipreservations", "clusterinformations"} {
-			rows := s.Dynamic().Resource(schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: resource})
+			rows := s.Dynamic().Resource(apiserver.CalicoResource(resource))
 			must(t, rows.DeleteCollection(context.Background(), metav1.DeleteOptions{}, metav1.ListOptions{}))
 		}
 	})
 }
 
-// with is the outcome of an ADD with objects in the datastore, after as many others have succeeded.
+// with makes an ADD with objects in the datastore, after a number of other ADDs that succeed.
 func with(objects []object, before int, changes ...any) func(t *testing.T) outcome {
 	return func(t *testing.T) outcome {
 		put(t, objects...)
@@ -69,7 +69,7 @@ func with(objects []object, before int, changes ...any) func(t *testing.T) outco
 	}
 }
 
-// succeed calls an ADD of another container, which must succeed.
+// succeed makes an ADD for another container, which must succeed.
 func succeed(t *testing.T, n int, changes []any) {
 	t.Helper()
 	all := map[string]any{}
@@ -81,7 +81,7 @@ func succeed(t *testing.T, n int, changes []any) {
 	}
 }
 
-// claimed is why node-2 cannot claim a block, while node-1 has 10.66.0.0/30.
+// claimed returns the reason why node-2 cannot claim a block while node-1 has 10.66.0.0/30.
 func claimed(cidr string) func(t *testing.T) outcome {
 	return func(t *testing.T) outcome {
 		a := &ipam.Allocator{Store: memstore.New(time.Now), Now: time.Now}
@@ -147,7 +147,7 @@ func poolRows() []row {
 			code: 11, says: "datastoreReady false", remedy: "wait", kinds: []error{ipam.ErrNotReady},
 		},
 		{
-			cause: "conflicts until the time is over", by: func(t *testing.T) outcome {
+			cause: "conflicts until the deadline", by: func(t *testing.T) outcome {
 				store := memstore.New(time.Now)
 				a := &ipam.Allocator{Store: store, Now: time.Now}
 				if _, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30")); err != nil {
@@ -203,7 +203,7 @@ func poolRows() []row {
 		},
 		{
 			cause: "handle with another ID", by: with([]object{
-				ippool("p", "10.66.0.0/30"), {"ipamhandles", "IPAMHandle", "net.ctesteverymessagenamesitscauseandaremedyhandlewithanotherid", map[string]any{"handleID": "other", "block": map[string]any{}, "deleted": false}},
+				ippool("p", "10.66.0.0/30"), {"ipamhandles", "IPAMHandle", "net.ctestmessagesnamecauseandremedyhandlewithanotherid", map[string]any{"handleID": "other", "block": map[string]any{}, "deleted": false}},
 			}, 0), code: 101, says: `has handleID "other"`, remedy: "correct its handleID, or delete the object", not: "same name",
 			kinds: []error{ipam.ErrMalformed},
 		},

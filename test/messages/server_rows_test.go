@@ -30,13 +30,13 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// asked is the outcome of an ADD that asks a server with certificate verification as the cluster section says.
+// asked makes an ADD that uses a server. cluster is appended to the cluster section of the kubeconfig.
 func asked(t *testing.T, server, cluster string) outcome {
 	t.Helper()
 	return loaded(kubeconfigFor(server, cluster))(t)
 }
 
-// answering is the outcome of an ADD whose server answers every request so.
+// answering makes an ADD with a server that uses the handler for every request.
 func answering(handler http.HandlerFunc) func(t *testing.T) outcome {
 	return func(t *testing.T) outcome {
 		s := httptest.NewServer(handler)
@@ -45,7 +45,7 @@ func answering(handler http.HandlerFunc) func(t *testing.T) outcome {
 	}
 }
 
-// presenting is the outcome of an ADD whose server has a certificate that change has spoilt. The kubeconfig has its CA.
+// presenting makes an ADD with a server whose certificate or CA has been changed. The kubeconfig contains the CA.
 func presenting(change func(server, ca *x509.Certificate), settings ...func(*tls.Config)) func(t *testing.T) outcome {
 	return func(t *testing.T) outcome {
 		now := time.Now()
@@ -68,7 +68,8 @@ func presenting(change func(server, ca *x509.Certificate), settings ...func(*tls
 		must(t, err)
 		s := httptest.NewUnstartedServer(http.NotFoundHandler())
 		s.Config.ErrorLog = log.New(io.Discard, "", 0)
-		s.TLS = &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{leafDER}, PrivateKey: key}}} //nolint:gosec // a test lowers the version
+		certificates := []tls.Certificate{{Certificate: [][]byte{leafDER}, PrivateKey: key}}
+		s.TLS = &tls.Config{Certificates: certificates} //nolint:gosec // a test lowers the version
 		for _, set := range settings {
 			set(s.TLS)
 		}
@@ -130,7 +131,7 @@ func tlsRows() []row {
 	}
 }
 
-// silent is the outcome of a request to a server that accepts connections and answers nothing, until its time is over.
+// silent makes a request to a server that accepts connections but never answers, until the deadline.
 func silent(t *testing.T) outcome {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
@@ -143,7 +144,7 @@ func silent(t *testing.T) outcome {
 	return of(client.Ping(ctx))
 }
 
-// limited is the outcome of a request whose turn comes after the end of the command.
+// limited makes a request that the rate limit delays beyond the deadline.
 func limited(t *testing.T) outcome {
 	s := httptest.NewServer(status(500, "InternalError", "boom"))
 	defer s.Close()
@@ -153,18 +154,18 @@ func limited(t *testing.T) outcome {
 	client = client.Limited(0.001, 1)
 	ctx, cancel := deadline.Within(t.Context(), time.Minute, "the release of the addresses")
 	defer cancel()
-	_ = client.Ping(ctx) // takes the one request of the burst
+	_ = client.Ping(ctx) // uses the only request of the burst
 	return of(client.Ping(ctx))
 }
 
-// presentedBy asks a server with the CA of the real API server.
+// presentedBy makes an ADD that uses a server with the CA of the real API server.
 func presentedBy(t *testing.T, s *httptest.Server) outcome {
 	t.Helper()
 	file := kubeconfigOf(t, cluster(t).Kubeconfig(), func(c *clusterEntry) { c.Server = s.URL })
 	return configured("kubernetes.kubeconfig", file)(t)
 }
 
-// status is an answer of the API server's own form.
+// status returns a handler that responds with a Status object.
 func status(code int, reason, message string) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
@@ -173,7 +174,8 @@ func status(code int, reason, message string) http.HandlerFunc {
 	}
 }
 
-// damaged answers with a ClusterInformation whose spec has another type, and with sound objects and empty lists else.
+// damaged responds with a ClusterInformation whose spec has the wrong type, and otherwise with valid objects and empty
+// lists.
 func damaged(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/clusterinformations/default"):
@@ -188,7 +190,7 @@ func damaged(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// refusing is the outcome of an ADD whose kubeconfig has that name and these credentials, which the API server refuses.
+// refusing makes an ADD whose kubeconfig has this file name and these credentials, which the API server rejects.
 func refusing(name string, credentials clientcmdapi.AuthInfo) func(t *testing.T) outcome {
 	return func(t *testing.T) outcome {
 		config, err := clientcmd.LoadFromFile(cluster(t).Kubeconfig())
@@ -204,7 +206,7 @@ func serverRows() []row {
 	refused := []error{kube.ErrUnauthorized}
 	return []row{
 		{
-			cause: "nobody listens", by: func(t *testing.T) outcome {
+			cause: "connection refused", by: func(t *testing.T) outcome {
 				l, err := net.Listen("tcp", "127.0.0.1:0")
 				must(t, err)
 				must(t, l.Close())
@@ -248,15 +250,15 @@ func serverRows() []row {
 		}), code: 11, says: "redirect", remedy: "with https:// if it has TLS", kinds: []error{kube.ErrNotServed}},
 		{cause: "method not allowed", by: answering(status(405, "MethodNotAllowed", "no")), code: 101, says: "request refused", remedy: "see whether this version of the API server is supported", kinds: []error{kube.ErrRefused}},
 		{
-			cause: "answer that is no object", by: answering(damaged), code: 101, says: "clusterinformations", remedy: "repair or delete the object", kinds: []error{kube.ErrMalformed},
+			cause: "response with a malformed object", by: answering(damaged), code: 101, says: "clusterinformations", remedy: "repair or delete the object", kinds: []error{kube.ErrMalformed},
 		},
 		{
 			cause: "token of the install container refused", by: refusing(kube.InstalledName, clientcmdapi.AuthInfo{Token: secret}),
-			code: 11, says: "token has expired, or its service account was created anew", remedy: "install container renews it", kinds: refused,
+			code: 11, says: "token has expired, or its service account was recreated", remedy: "install container renews it", kinds: refused,
 		},
 		{
 			cause: "token refused", by: refusing("admin.conf", clientcmdapi.AuthInfo{Token: secret}),
-			code: 11, says: "token has expired, or its service account was created anew", remedy: "write a new token there", not: "install container", kinds: refused,
+			code: 11, says: "token has expired, or its service account was recreated", remedy: "write a new token there", not: "install container", kinds: refused,
 		},
 		{
 			cause: "password refused", by: refusing("admin.conf", clientcmdapi.AuthInfo{Username: "u", Password: secret}),
@@ -272,10 +274,10 @@ func serverRows() []row {
 			}, code: 11, says: "its credential plugin (exec) prints credentials that have expired", remedy: "run ", not: "token has expired", kinds: refused,
 		},
 		{
-			cause: "right missing", by: func(t *testing.T) outcome {
+			cause: "missing right", by: func(t *testing.T) outcome {
 				s, file := cluster(t), filepath.Join(t.TempDir(), "kubeconfig")
-				must(t, s.CreateServiceAccount(t.Context(), "default", "powerless"))
-				must(t, s.WriteKubeconfig(t.Context(), file, "default", "powerless"))
+				must(t, s.Admin().CreateServiceAccount(t.Context(), "default", "powerless"))
+				must(t, s.Accounts().WriteKubeconfig(t.Context(), file, "default", "powerless"))
 				return configured("kubernetes.kubeconfig", file)(t)
 			}, code: 101, says: "cannot", remedy: "no ClusterRole grants this right", kinds: []error{kube.ErrForbidden},
 		},
@@ -287,7 +289,7 @@ func serverRows() []row {
 			}, code: 101, says: "no ClusterRole grants this right", remedy: "the path /k8s/clusters/x in the server of", kinds: []error{kube.ErrForbidden},
 		},
 		{
-			cause: "namespace missing", by: func(t *testing.T) outcome {
+			cause: "missing namespace", by: func(t *testing.T) outcome {
 				return pluginCall{
 					verb: "ADD", changes: map[string]any{"kubernetes.kubeconfig": cluster(t).Kubeconfig()},
 					env: map[string]string{"CNI_ARGS": "K8S_POD_NAMESPACE=nowhere;K8S_POD_NAME=ghost"},
