@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package crds_test tests the CustomResourceDefinitions in deploy/chart/crds with a real API server.
+// Package crds_test tests the CustomResourceDefinitions in deploy/crds with a real API server. The chart has copies of some.
 package crds_test
 
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -29,17 +28,27 @@ var (
 	errCRDs error
 )
 
-// resource returns a client for one of the kinds.
+// resource returns a client for one of the kinds of IPAM in crd.projectcalico.org.
 func resource(t *testing.T, plural string) dynamic.ResourceInterface {
 	t.Helper()
 	s := apiserver.ForTest(t)
+	serve(t, s)
+	return s.Dynamic().Resource(v1.GroupVersion.WithResource(plural))
+}
+
+// serve applies the CustomResourceDefinitions of both groups.
+func serve(t *testing.T, s *apiserver.Server) {
+	t.Helper()
 	crds.Do(func() {
-		errCRDs = s.Admin().ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds")))
+		for _, group := range groups {
+			if errCRDs == nil {
+				errCRDs = s.Admin().ApplyCRDs(context.Background(), os.DirFS(groupDir(group)))
+			}
+		}
 	})
 	if errCRDs != nil {
 		t.Fatal(errCRDs)
 	}
-	return s.Dynamic().Resource(v1.GroupVersion.WithResource(plural))
 }
 
 // object returns an object of a kind with a spec in YAML.
