@@ -28,7 +28,7 @@ func (c claims) takeOver(ctx context.Context, node string, cidr netip.Prefix) (c
 	case err != nil:
 		return claimed{}, err
 	}
-	if !idle(row.Value, c.backend.now()) {
+	if !c.backend.idle(row.Value) {
 		return claimed{}, errNotOwned
 	}
 	if err := c.release(ctx, keyOf(row.Value), row); err != nil {
@@ -52,9 +52,10 @@ func (c claims) replace(ctx context.Context, node string, cidr netip.Prefix) (cl
 	return c.takeOver(ctx, node, cidr)
 }
 
-// idle reports whether nodes may take over a block of another node.
-func idle(b block.Block, now time.Time) bool {
-	return strings.HasPrefix(b.Affinity, hostPrefix) && b.Empty() && now.Sub(b.ClaimTime) > idleAfter
+// idle reports whether nodes may take over a block of another node. A claim time in the future comes from a clock that
+// was ahead, and counts as past.
+func (b backend) idle(x block.Block) bool {
+	return strings.HasPrefix(x.Affinity, hostPrefix) && b.empty(x) && b.now().Sub(x.ClaimTime).Abs() > idleAfter
 }
 
 // keyOf returns the key of the affinity of a block that belongs to a node.
@@ -91,7 +92,7 @@ func (c claims) releaseIfEmpty(ctx context.Context, key AffinityKey) (bool, erro
 		return c.drop(ctx, key)
 	case err != nil:
 		return false, err
-	case row.Value.Affinity != hostAffinity(key.Node) || !row.Value.Empty():
+	case row.Value.Affinity != hostAffinity(key.Node) || !c.backend.empty(row.Value):
 		return false, nil
 	}
 	err = c.release(ctx, key, row)

@@ -196,7 +196,7 @@ func TestDeletedCachedBlockIsReplaced(t *testing.T) {
 	mustAssign(t, s, only4("a", "net.first"))
 	n := cacheOf(t, s)
 	mustRelease(t, s, "net.first")
-	done, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(context.Background(), "a", n.withRoom[0])
+	done, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(context.Background(), "a", n.withRoom[0], 0)
 	if err != nil || !done {
 		t.Fatal(done, err)
 	}

@@ -131,7 +131,7 @@ func (m *model) settle() error {
 		}
 	}
 	for cidr, b := range m.store.AllBlocks() {
-		if !b.Empty() {
+		if !b.Empty(m.clock.now(), 0) {
 			return fmt.Errorf("everything was released, but block %s is not empty", cidr)
 		}
 	}

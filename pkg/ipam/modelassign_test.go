@@ -90,7 +90,7 @@ func (m *model) release(alloc *ipam.Allocator, handle string) (all bool, err err
 	if err != nil {
 		return false, err
 	}
-	return true, alloc.ReleaseUnselected(context.Background(), m.store, released.Emptied)
+	return true, alloc.ReleaseUnselected(context.Background(), m.store, released.Emptied, 0)
 }
 
 // releaseQueued settles a queued release. The model does not count it as a release of the handle: a pod that is added

@@ -14,7 +14,7 @@ type mutant struct {
 
 // mutants returns at least one bug for each rule of the protocol.
 func mutants() []mutant {
-	return slices.Concat(storeMutants(), allocatorMutants(), overlapMutants(), nodeMutants())
+	return slices.Concat(storeMutants(), allocatorMutants(), cooldownMutants(), overlapMutants(), nodeMutants())
 }
 
 func storeMutants() []mutant {
@@ -59,8 +59,8 @@ func allocatorMutants() []mutant {
 		},
 		{
 			name: "take over a block that is in use", file: "affinity.go",
-			correct: " && b.Empty() && now",
-			wrong:   " && now",
+			correct: " && b.empty(x) && b",
+			wrong:   " && b",
 		},
 		{
 			name: "withdraw without a new revision of the block", file: "withdraw.go",
@@ -100,6 +100,47 @@ func allocatorMutants() []mutant {
 			name: "do not reopen an affinity that is marked for deletion", file: "repair.go",
 			correct: "if affinity.Value.State == PendingDeletion {",
 			wrong:   "if affinity.Value.State == PendingDeletion && false {",
+		},
+	}
+}
+
+// cooldownMutants break the rules for cooldowns and for times that are compared with the clock.
+func cooldownMutants() []mutant {
+	return []mutant{
+		{
+			name: "end the cooldowns of a block when an assignment is reverted", file: "release.go",
+			correct: "b.Thaw(r.backend.now(), r.backend.cooldown)",
+			wrong:   "b.Thaw(r.backend.now(), which.cooldown)",
+		},
+		{
+			name: "wait for the end of a cooldown that began in the future", file: "block/attribute.go",
+			correct: "now.Sub(a.ReleasedAt).Abs() >= cooldown",
+			wrong:   "now.Sub(a.ReleasedAt) >= cooldown",
+		},
+		{
+			name: "keep a block that was claimed in the future", file: "affinity.go",
+			correct: ".Abs() > idleAfter",
+			wrong:   " > idleAfter",
+		},
+		{
+			name: "take over a block that was claimed just now", file: "affinity.go",
+			correct: " && b.now().Sub(x.ClaimTime).Abs() > idleAfter",
+			wrong:   "",
+		},
+		{
+			name: "keep a block whose cooldowns are over", file: "block/block.go",
+			correct: " && !b.Attributes[a].cooled(now, cooldown) {",
+			wrong:   " {",
+		},
+		{
+			name: "release a block during a cooldown", file: "backend.go",
+			correct: "x.Empty(b.now(), b.cooldown)",
+			wrong:   "x.Empty(b.now(), 0)",
+		},
+		{
+			name: "count cooldowns that are over as unavailable", file: "place.go",
+			correct: "	b = b.Clone()\n	b.Thaw(p.now(), p.cooldown)\n	return b\n",
+			wrong:   "	return b\n",
 		},
 	}
 }

@@ -185,7 +185,7 @@ func TestRepeatedRequestReturnsSameAddresses(t *testing.T) {
 	if first != second {
 		t.Errorf("addresses %s, then %s", first, second)
 	}
-	if err := a.Withdraw(context.Background(), r, got); err != nil {
+	if err := a.Withdraw(context.Background(), r, got, 0); err != nil {
 		t.Error(err)
 	}
 	if diff := cmp.Diff(before, s.String()); diff != "" {

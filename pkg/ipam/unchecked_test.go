@@ -35,7 +35,7 @@ func TestUncheckedBlockIsCheckedDespiteCache(t *testing.T) {
 			t.Errorf("assigned %v, which is allocated to another node", got)
 		}
 	})
-	if _, err := (&ipam.Allocator{Store: claimer, Now: s.Now, Parallel: 1}).Claim(t.Context(), "a", cidr); err != nil {
+	if _, err := (&ipam.Allocator{Store: claimer, Now: s.Now, Parallel: 1}).Claim(t.Context(), "a", cidr, 0); err != nil {
 		t.Fatal(err)
 	}
 	unique(t, s)

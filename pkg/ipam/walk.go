@@ -249,8 +249,8 @@ func (k *walk) note(cidr netip.Prefix, read readResult) {
 	if otherOwner || b.Validate() != nil {
 		return
 	}
-	k.free += k.plan.unavailable.add(b, k.plan.picker.reserved)
-	if idle(b, k.plan.backend.now()) && len(k.idle) < maxKept {
+	k.free += k.plan.unavailable.add(k.plan.picker.thawed(b), k.plan.picker.reserved)
+	if k.plan.backend.idle(b) && len(k.idle) < maxKept {
 		k.idle = append(k.idle, cidr)
 	}
 	at := place{want: k.want, cidr: cidr, row: read.row}

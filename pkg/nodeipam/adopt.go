@@ -77,7 +77,8 @@ func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
 				"would share one; "+
 				"make the pool with a blockSize of %d or more", cidr, a.node, pool.ErrInvalid, p.Name, b.Bits(), cidr.Bits())
 		}
-		obstacle, err := a.allocations.allocator(a.allocations.cache).Claim(ctx, a.node, b)
+		allocator := a.allocations.allocator(a.allocations.cache)
+		obstacle, err := allocator.Claim(ctx, a.node, b, a.view.Config.Cooldown)
 		if err != nil {
 			return err
 		}

@@ -83,6 +83,8 @@ type Grant struct {
 	// Requested has those addresses that were specifically requested.
 	Requested []netip.Addr
 	request   ipam.Request
+	// cooldown is that of the cluster.
+	cooldown time.Duration
 }
 
 // Assign allocates the addresses of the attachment, all or none.
@@ -96,7 +98,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	}
 	ctx, cancel := deadline.Within(ctx, assignPatience+assignDeadline, "the allocation of the addresses")
 	defer cancel()
-	g := Grant{request: ipam.Request{
+	g := Grant{cooldown: view.Config.Cooldown, request: ipam.Request{
 		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: r.owner(a.Now()),
 		NamespaceLabels: r.NamespaceLabels, Wants: wants,
 	}}
@@ -168,7 +170,7 @@ func (g Grant) Last() bool {
 
 // Withdraw releases a grant after the ADD has failed.
 func (a Allocations) Withdraw(ctx context.Context, g Grant) error {
-	return a.allocator(a.cache).Withdraw(ctx, g.request, g.Assigned)
+	return a.allocator(a.cache).Withdraw(ctx, g.request, g.Assigned, g.cooldown)
 }
 
 // cacheOf returns the block cache of a node.

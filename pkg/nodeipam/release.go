@@ -124,7 +124,7 @@ func (a Allocations) Release(ctx context.Context, h Holdings, e Evidence) (Freed
 	allocator := a.allocator(a.cache)
 	released, err := allocator.Release(ctx, h.holder, h.meant(e), h.config.Cooldown)
 	// Housekeeping, for which no DEL waits.
-	if err := allocator.ReleaseUnselected(ctx, a.Cluster, released.Emptied); err != nil {
+	if err := allocator.ReleaseUnselected(ctx, a.Cluster, released.Emptied, h.config.Cooldown); err != nil {
 		a.Log.Warn("leaving empty blocks for later", "error", err)
 	}
 	freed := Freed{Addrs: released.Addrs, All: released.Deleted}

@@ -103,7 +103,7 @@ func (b *Block) Release(handle string, h Holding, now time.Time, cooldown time.D
 func (b *Block) Thaw(now time.Time, cooldown time.Duration) int {
 	var due []int
 	for o, a := range b.Allocations {
-		if a != Free && b.Attributes[a].cooling() && !b.Attributes[a].ReleasedAt.Add(cooldown).After(now) {
+		if a != Free && b.Attributes[a].cooled(now, cooldown) {
 			due = append(due, o)
 		}
 	}
