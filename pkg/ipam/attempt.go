@@ -21,6 +21,8 @@ type attempt struct {
 	finder   *finder
 	tally    *tally
 	releases releases
+	// adopting says that the request takes over the addresses of an earlier run. Then it has allocated none itself.
+	adopting bool
 	lockNode func(ctx context.Context) (waited bool)
 }
 
@@ -113,7 +115,10 @@ func (t *attempt) existing(ctx context.Context) ([]Assigned, error) {
 	if got == nil {
 		return nil, nil
 	}
-	return got, t.tally.revert(ctx)
+	if adopted, err := t.adopt(ctx, held); err != nil || !adopted {
+		return nil, err
+	}
+	return got, nil
 }
 
 // writeAll allocates in all places at the same time. After a failure because of other writers it tries the failed ones
@@ -168,9 +173,13 @@ func (t *attempt) assigned(p place, stored Row[block.Block], addr netip.Addr) As
 	return Assigned{Addr: addr, Block: p.cidr, Borrowed: borrowed, Last: t.plan.picker.room(next) != nil}
 }
 
-// withdraw reverts the request: it releases what the request may have allocated in the blocks that it has counted, and
+// withdraw reverts the request. It keeps the addresses of an earlier run and their counts: that run may have succeeded,
+// and its pod use them. A DEL releases them. Otherwise withdraw releases what the request may have allocated in the blocks that it has counted, and
 // then lowers the counts, including those of addresses that were never written.
 func (t *attempt) withdraw(ctx context.Context) error {
+	if t.adopting {
+		return nil
+	}
 	released, err := t.releases.releaseRequest(ctx, t.request, t.tally.row.Value, t.tally.counted)
 	return errors.Join(err, t.tally.lower(ctx, released))
 }

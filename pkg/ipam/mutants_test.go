@@ -14,7 +14,7 @@ type mutant struct {
 
 // mutants returns at least one bug for each rule of the protocol.
 func mutants() []mutant {
-	return slices.Concat(storeMutants(), allocatorMutants(), cooldownMutants(), overlapMutants(), nodeMutants())
+	return slices.Concat(storeMutants(), allocatorMutants(), adoptMutants(), cooldownMutants(), overlapMutants(), nodeMutants())
 }
 
 func storeMutants() []mutant {
@@ -100,6 +100,43 @@ func allocatorMutants() []mutant {
 			name: "do not reopen an affinity that is marked for deletion", file: "repair.go",
 			correct: "if affinity.Value.State == PendingDeletion {",
 			wrong:   "if affinity.Value.State == PendingDeletion && false {",
+		},
+	}
+}
+
+// adoptMutants break the rules for an ADD that finds the addresses of an earlier run.
+func adoptMutants() []mutant {
+	return []mutant{
+		{
+			name: "adopt addresses without a write", file: "attempt.go",
+			correct: "	if adopted, err := t.adopt(ctx, held); err != nil || !adopted {\n		return nil, err\n	}\n",
+			wrong:   "",
+		},
+		{
+			name: "adopt the addresses of another attachment", file: "attempt.go",
+			correct: " || !t.request.SameAttachment(h.Owner)",
+			wrong:   "",
+		},
+		{
+			name: "adopt an address that was released", file: "adopt.go",
+			correct: "b.Reassign(h.Holding, owner); !ok {\n			return nil",
+			wrong:   "b.Reassign(h.Holding, owner); !ok {\n			done = true\n			return nil",
+		},
+		{
+			name: "release adopted addresses when an ADD fails", file: "attempt.go",
+			correct: "	if t.adopting {",
+			wrong:   "	if t.adopting && false {",
+		},
+		{
+			name: "lower the handle after an adoption", file: "attempt.go",
+			correct: "	return got, nil\n}\n\n// writeAll",
+			wrong: "	t.tally.row, err = t.tally.handles.countDown(ctx, t.tally.id, t.tally.row, t.tally.counted)\n" +
+				"	return got, err\n}\n\n// writeAll",
+		},
+		{
+			name: "keep the sequence number of an adopted address", file: "block/assign.go",
+			correct: "	b.setSequence(o)\n	b.compact()",
+			wrong:   "	b.compact()",
 		},
 	}
 }

@@ -17,7 +17,7 @@ var allMutants = flag.Bool("mutants", false, "plant every bug, not only a few: o
 // findsBugs are patterns of tests, one of which has to find the bug: first short tests, then the model checker.
 var findsBugs = []string{
 	"Crash|LateWrite|FailedAssignmentIsReverted|IsReadBefore|RecreatedBlock|OfOtherSize|IsNotConfirmedAfter|" +
-		"Cooldown|ClockThatWasAhead|IdleAfter",
+		"Cooldown|ClockThatWasAhead|Adopt",
 	"Interleaving",
 }
 

@@ -95,13 +95,6 @@ func (t *tally) move(ctx context.Context, from, to netip.Prefix) error {
 	return nil
 }
 
-// revert lowers the handle by what this request has counted.
-func (t *tally) revert(ctx context.Context) (err error) {
-	t.row, err = t.handles.countDown(ctx, t.id, t.row, t.counted)
-	t.counted = map[netip.Prefix]int{}
-	return err
-}
-
 // lower lowers the handle by what this request has counted in some blocks.
 func (t *tally) lower(ctx context.Context, blocks map[netip.Prefix]int) error {
 	counts := map[netip.Prefix]int{}
