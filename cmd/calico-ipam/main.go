@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command calico-ipam is a CNI IPAM plugin: it allocates addresses from blocks of the node, stored in the Kubernetes API.
+// Command calico-ipam is a CNI IPAM plugin: it allocates addresses from blocks of the node in the Kubernetes API.
 // The process runs on one processor (package oneproc), so that the runtime need not read the CPU limit of its cgroup.
 //
 //go:debug containermaxprocs=0

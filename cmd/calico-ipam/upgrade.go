@@ -18,16 +18,16 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// usualNetwork is the name that Calico's configurations give the network.
-const usualNetwork = "k8s-pod-network"
+// defaultNetwork is the name of the network in Calico's configurations.
+const defaultNetwork = "k8s-pod-network"
 
 var errUsage = errors.New("usage: calico-ipam [-v | -upgrade [NETWORK]]: -v prints the version, " +
-	"-upgrade moves this node's addresses from host-local " +
-	"to block IPAM; a container runtime calls calico-ipam without any")
+	"-upgrade moves this node's addresses from host-local to block IPAM; " +
+	"a container runtime calls calico-ipam without flags")
 
 // upgrade migrates the node of KUBERNETES_NODE_NAME, with the credentials of KUBECONFIG or of the pod.
 func upgrade(ctx context.Context, h invocation.Host, args []string) error {
-	network, node := usualNetwork, os.Getenv("KUBERNETES_NODE_NAME")
+	network, node := defaultNetwork, os.Getenv("KUBERNETES_NODE_NAME")
 	if len(args) > 0 {
 		network = args[0]
 	}
@@ -42,7 +42,8 @@ func upgrade(ctx context.Context, h invocation.Host, args []string) error {
 		return err
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("network", network, "node", node)
-	// The directory is mounted, and no other process uses the network of a migration: none waits for this lock.
+	// The directory is mounted from the host. No other process uses the network during a migration, so removing the
+	// lock file is safe.
 	lock := filepath.Join(migrate.Networks, "."+network+".lock")
 	defer func() { _ = errors.Join(os.Remove(lock), os.Remove(lock+nodeipam.ReleaseSuffix)) }()
 	return migrate.Migration{
@@ -58,7 +59,7 @@ func credentials(userAgent string) (*kube.Client, error) {
 	return kube.InCluster(os.Getenv, userAgent)
 }
 
-// flags is for people and init containers.
+// flags handles the flags for users and init containers.
 func flags(ctx context.Context, h invocation.Host, args []string) (exit int) {
 	err := errUsage
 	switch args[0] {

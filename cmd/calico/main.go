@@ -32,8 +32,8 @@ func main() {
 		OnSignal: onSignal,
 	}
 	p := &plugin.Plugin{
-		Host: host, Dataplane: linux.New(""), InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"), Gates: plugin.UsualGates(),
-		HostHas: linux.HasWorkload,
+		Host: host, Dataplane: linux.New(""), HostHas: linux.HasWorkload, Gates: plugin.DefaultGates(),
+		InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"),
 	}
 	if len(os.Args) > 1 {
 		os.Exit(flags(ctx, p, os.Args[1:]))
@@ -47,7 +47,8 @@ func main() {
 	os.Exit(exit)
 }
 
-// flags is for people: -v prints the version, -t tries the configuration on standard input.
+// flags handles the flags for users: -v prints the version, -t checks the datastore of the configuration on standard
+// input.
 func flags(ctx context.Context, p *plugin.Plugin, args []string) (exit int) {
 	switch {
 	case len(args) == 1 && args[0] == "-v":
@@ -62,8 +63,8 @@ func flags(ctx context.Context, p *plugin.Plugin, args []string) (exit int) {
 	}
 	fmt.Fprintln(
 		os.Stderr,
-		"usage: calico [-v | -t]: -v prints the version, -t tries whether the datastore of the configuration on standard "+
-			"input is ready; a container runtime calls calico without any",
+		"usage: calico [-v | -t]: -v prints the version, -t checks whether the datastore of the configuration on standard "+
+			"input is ready; a container runtime calls calico without flags",
 	)
 	return 2
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package deadline limits the time of an operation by a context, and says in an error which operation took too long.
+// Package deadline limits the time of an operation by a context. Its errors name the operation that took too long, and
+// the limit.
 //
-// The errors of package context name neither: "context deadline exceeded" helps no user. All code of this module takes
-// its limits and the reasons why a context ended from here; a test keeps it so.
+// The error of package context, "context deadline exceeded", names neither. All code of this module therefore uses this
+// package for time limits and for the cause of a context's end. A test checks this.
 package deadline
 
 import (
@@ -18,10 +19,10 @@ func Within(parent context.Context, limit time.Duration, operation string) (cont
 	return context.WithTimeoutCause(parent, limit, &passedError{operation, limit})
 }
 
-// Cause returns why a context ended, in words for a user, and nil while it has not. The error matches
-// context.DeadlineExceeded or context.Canceled as that of the context does.
+// Cause returns why a context ended, or nil if it has not ended. The message is for users. The error matches
+// context.DeadlineExceeded or context.Canceled like the error of the context.
 func Cause(ctx context.Context) error {
-	//nolint:errorlint // The causes of this package match these errors, too, and have better words.
+	//nolint:errorlint // The causes of this package match these errors as well, but have better messages.
 	switch cause := context.Cause(ctx); cause {
 	case context.DeadlineExceeded:
 		return plainError{"the time limit passed", cause}

@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"io/fs"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,16 +18,16 @@ import (
 	"calico-cni/internal/deadline"
 )
 
-// signalError is as that of package os/signal.
+// signalError is an error like that of package os/signal.
 type signalError string
 
 func (e signalError) Error() string        { return string(e) }
 func (e signalError) Is(target error) bool { return target == context.Canceled }
 
-// past is a limit that has passed when the context is made.
+// past is a limit that has passed when the context is created.
 const past = -time.Second
 
-func TestCauseNamesTheOperationThatTookTooLong(t *testing.T) {
+func TestCauseNamesOperation(t *testing.T) {
 	outer, cancel := deadline.Within(t.Context(), past, "the release")
 	defer cancel()
 	inner, cancel := deadline.Within(outer, time.Hour, "the request")
@@ -54,7 +55,7 @@ func TestCauseNamesTheOperationThatTookTooLong(t *testing.T) {
 	}
 }
 
-func TestCauseIsNilWhileTheContextHasNotEnded(t *testing.T) {
+func TestCauseIsNilBeforeContextEnds(t *testing.T) {
 	ctx, cancel := deadline.Within(t.Context(), time.Hour, "the release")
 	defer cancel()
 	if err := deadline.Cause(ctx); err != nil {
@@ -62,9 +63,9 @@ func TestCauseIsNilWhileTheContextHasNotEnded(t *testing.T) {
 	}
 }
 
-// TestAllCodeTakesItsLimitsFromHere reads the source of the module: no context has a limit without an operation, and no
-// error is that of package context.
-func TestAllCodeTakesItsLimitsFromHere(t *testing.T) {
+// TestAllPackagesUseDeadline reads the source of the module: every time limit names its operation, and no error is that
+// of package context.
+func TestAllPackagesUseDeadline(t *testing.T) {
 	root, files := filepath.Join("..", ".."), 0
 	for _, dir := range []string{"cmd", "conflist", "internal", "pkg"} {
 		err := filepath.WalkDir(filepath.Join(root, dir), func(path string, entry fs.DirEntry, err error) error {
@@ -95,7 +96,7 @@ func TestAllCodeTakesItsLimitsFromHere(t *testing.T) {
 	}
 }
 
-func TestFaultsOfSourceAreFound(t *testing.T) {
+func TestFaultsFindsContextCalls(t *testing.T) {
 	for text, want := range map[string]int{
 		`ctx, cancel := context.WithTimeout(ctx, 1); defer cancel()`:     1,
 		`ctx, cancel := context.WithDeadline(ctx, when); defer cancel()`: 1,
@@ -105,7 +106,8 @@ func TestFaultsOfSourceAreFound(t *testing.T) {
 		`if ctx.Err() != nil { return deadline.Cause(ctx) }`:             0,
 		`for n > 0 && ctx.Err() == nil { n-- }`:                          0,
 	} {
-		source, err := parser.ParseFile(token.NewFileSet(), "x.go", "package x\nfunc f() { "+text+" }", parser.SkipObjectResolution)
+		code := "package x\nfunc f() { " + text + " }"
+		source, err := parser.ParseFile(token.NewFileSet(), "x.go", code, parser.SkipObjectResolution)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +117,11 @@ func TestFaultsOfSourceAreFound(t *testing.T) {
 	}
 }
 
-// faults names the calls of a file that belong into package deadline. A context's Err may only be compared with nil.
+// replaced are the functions of package context that package deadline replaces.
+var replaced = []string{"WithTimeout", "WithTimeoutCause", "WithDeadline", "Cause"}
+
+// faults returns the calls in a file that package deadline replaces. The Err of a context may only be compared with
+// nil.
 func faults(source *ast.File) (found []string) {
 	compared := map[ast.Expr]bool{}
 	ast.Inspect(source, func(n ast.Node) bool {
@@ -127,7 +133,7 @@ func faults(source *ast.File) (found []string) {
 			of, isName := ast.Unparen(receiver(callee)).(*ast.Ident)
 			switch {
 			case !ok || !isName:
-			case of.Name == "context" && strings.Contains(" WithTimeout WithTimeoutCause WithDeadline Cause ", " "+callee.Sel.Name+" "):
+			case of.Name == "context" && slices.Contains(replaced, callee.Sel.Name):
 				found = append(found, "context."+callee.Sel.Name+": use internal/deadline")
 			case of.Name == "ctx" && callee.Sel.Name == "Err" && !compared[n]:
 				found = append(found, "ctx.Err() as an error: use deadline.Cause")

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Package hostdir creates the directories in which the plugins keep state on the host, and explains why a file in such
 // a directory cannot be created.
 package hostdir

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package hostdir_test
 
 import (
@@ -13,7 +15,7 @@ import (
 	"calico-cni/internal/hostdir"
 )
 
-func TestMakeNamesWhatIsInThePlaceOfADirectory(t *testing.T) {
+func TestMakeNamesObstacle(t *testing.T) {
 	for name, put := range map[string]func(path string) error{
 		"file":          func(path string) error { return os.WriteFile(path, nil, 0o600) },
 		"FIFO":          func(path string) error { return syscall.Mkfifo(path, 0o600) },
@@ -53,7 +55,7 @@ func TestMakeCreatesDirectories(t *testing.T) {
 	}
 }
 
-func TestExplainAddsARemedy(t *testing.T) {
+func TestExplainAddsRemedy(t *testing.T) {
 	dir := t.TempDir()
 	for errno, want := range map[syscall.Errno]string{
 		syscall.EROFS:  "mount the file system of " + dir + " read-write",

@@ -14,7 +14,7 @@ import (
 	"calico-cni/internal/safeopen"
 )
 
-func TestErrorsOfTheDirectoryHaveARemedy(t *testing.T) {
+func TestDirectoryErrorsHaveRemedy(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)

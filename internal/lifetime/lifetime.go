@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lifetime makes a process undo what it has begun before a signal ends it.
+// Package lifetime lets a process undo its changes when a signal ends it.
 package lifetime
 
 import (
@@ -10,9 +10,10 @@ import (
 	"syscall"
 )
 
-// Context returns a context for the whole process, and a function that makes a signal cancel it. After the first call of
-// onSignal, SIGINT and SIGTERM cancel the context. Before it they end the process, like SIGKILL. onSignal may be called
-// more than once. Waiting for signals takes a thread; a command that has nothing to undo, such as a repeated DEL, saves it.
+// Context returns a context for the whole process and a function that makes signals cancel it. After the first call of
+// onSignal, SIGINT and SIGTERM cancel the context. Before that, they end the process immediately. onSignal may be
+// called more than once. Waiting for signals takes a thread, which a command without changes to undo, such as a
+// repeated DEL, does not need.
 func Context() (ctx context.Context, onSignal func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	return ctx, sync.OnceFunc(func() {

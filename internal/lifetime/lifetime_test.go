@@ -15,7 +15,7 @@ import (
 
 const envPrepare = "LIFETIME_TEST_PREPARE"
 
-// TestMain plays a process that waits for its context.
+// TestMain runs as a process that waits for its context if the variable is set.
 func TestMain(m *testing.M) {
 	switch os.Getenv(envPrepare) {
 	case "":
@@ -37,7 +37,7 @@ func await(ctx context.Context) {
 	os.Exit(7)
 }
 
-func TestSignalCancelsTheContextOnceItIsAskedTo(t *testing.T) {
+func TestSignalCancelsContextAfterOnSignal(t *testing.T) {
 	for _, c := range []struct {
 		prepare string
 		signal  syscall.Signal

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package linediff shows how two texts differ, in the unified format of diff(1). It is made for the short files that a
-// person configures: its cost grows with the product of their lengths.
+// Package linediff compares two texts in the unified format of diff(1). Its cost is proportional to the product of
+// their lengths, which is acceptable for configuration files.
 package linediff
 
 import (
@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// around is how many equal lines are shown on each side of those that differ.
-const around = 3
+// contextLines is the number of equal lines shown on each side of a change.
+const contextLines = 3
 
-// op is one line of the way from one text to the other: ' ' is in both, '-' in the first, '+' in the second.
+// op is one line of an edit script: ' ' is a line in both texts, '-' one in the first, '+' one in the second.
 type op struct {
 	sign byte
 	line string
 }
 
-// Unified returns the difference of two texts under their names, empty when they are equal. A last line that lacks its
-// newline is marked as diff(1) marks it.
+// Unified returns the difference of two texts with these names, or an empty string if they are equal. A last line
+// without a newline is marked as by diff(1).
 //
 // Source: POSIX.1-2024, diff, "Diff -u Output Format".
 func Unified(oldName, newName, before, after string) string {
@@ -38,7 +38,7 @@ func Unified(oldName, newName, before, after string) string {
 	}
 }
 
-// lines splits a text and keeps the newlines, so that a missing last one makes a difference.
+// lines splits a text and keeps the newlines, so that a missing newline at the end counts as a difference.
 func lines(text string) []string {
 	all := strings.SplitAfter(text, "\n")
 	if all[len(all)-1] == "" {
@@ -47,9 +47,9 @@ func lines(text string) []string {
 	return all
 }
 
-// compare returns a shortest way from one text to the other, by their longest common subsequence.
+// compare returns a shortest edit script between two texts, based on their longest common subsequence.
 func compare(a, b []string) []op {
-	// common[i][j] is the length of that of a[i:] and b[j:].
+	// common[i][j] is the length of the longest common subsequence of a[i:] and b[j:].
 	common := make([][]int, len(a)+1)
 	for i := range common {
 		common[i] = make([]int, len(b)+1)
@@ -81,8 +81,8 @@ func compare(a, b []string) []op {
 	return ops
 }
 
-// hunk returns the bounds of the next hunk at or behind from; equal bounds when there is none. Changes with at most
-// twice the lines around between them are one hunk.
+// hunk returns the bounds of the next hunk from an index on, or equal bounds if there is none. Changes separated by at
+// most 2*contextLines equal lines form one hunk.
 func hunk(ops []op, from int) (start, end int) {
 	first := from
 	for first < len(ops) && ops[first].sign == ' ' {
@@ -92,12 +92,12 @@ func hunk(ops []op, from int) (start, end int) {
 		return first, first
 	}
 	last := first
-	for n := first; n < len(ops) && n-last <= 2*around+1; n++ {
+	for n := first; n < len(ops) && n-last <= 2*contextLines+1; n++ {
 		if ops[n].sign != ' ' {
 			last = n
 		}
 	}
-	return max(from, first-around), min(len(ops), last+1+around)
+	return max(from, first-contextLines), min(len(ops), last+1+contextLines)
 }
 
 func show(out *strings.Builder, ops []op, start, end int) {
@@ -113,7 +113,7 @@ func show(out *strings.Builder, ops []op, start, end int) {
 	}
 }
 
-// count returns how many lines of one side are among the operations.
+// count returns the number of lines of one text in the operations.
 func count(ops []op, sign byte) int {
 	n := 0
 	for _, o := range ops {
@@ -124,7 +124,7 @@ func count(ops []op, sign byte) int {
 	return n
 }
 
-// span names the lines behind the first n. An empty one is named by the line before it.
+// span returns the range of the lines after the first n. An empty range names the line before it.
 func span(n, length int) string {
 	switch length {
 	case 0:

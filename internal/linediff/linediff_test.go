@@ -36,8 +36,8 @@ func TestUnified(t *testing.T) {
 	}
 }
 
-// TestBothTextsCanBeReadOffTheWay: nothing of either text is lost or made up.
-func TestBothTextsCanBeReadOffTheWay(t *testing.T) {
+// TestEditScriptContainsBothTexts reads both texts from the edit script.
+func TestEditScriptContainsBothTexts(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringMatching(`([abc]{0,2}\n){0,12}[ab]?`)
 		before, after := text.Draw(t, "before"), text.Draw(t, "after")
@@ -56,7 +56,7 @@ func TestBothTextsCanBeReadOffTheWay(t *testing.T) {
 	})
 }
 
-func TestPatchTakesIt(t *testing.T) {
+func TestPatchAppliesDiff(t *testing.T) {
 	patch, err := exec.LookPath("patch")
 	if err != nil {
 		t.Fatalf("%v: install it with make system", err)

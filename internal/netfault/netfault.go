@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package netfault explains in plain words why a connection or an HTTP request failed. The errors of Go's packages net,
-// net/http and crypto/tls name their own functions and types, and no remedy.
+// Package netfault explains why a connection or an HTTP request failed. The errors of Go's packages net, net/http and
+// crypto/tls contain names of functions and types, and no remedy.
 package netfault
 
 import (
@@ -17,8 +17,8 @@ import (
 	"syscall"
 )
 
-// Plain returns an error with the cause in plain words, and with a remedy where that is the same for every server. It
-// leaves out the URL of the request, which may hold a password. An error that it does not know it returns as it is. The
+// Plain returns an error that describes the cause without terms of Go, with a remedy if that is the same for every
+// server. It omits the URL of the request, which may contain a password. It returns unknown errors unchanged. The
 // result matches the same errors as err.
 func Plain(err error) error {
 	var request *url.Error
@@ -80,14 +80,15 @@ func lookup(err *net.DNSError) string {
 		server, err.Name)
 }
 
-// tlsFault explains why a TLS handshake failed, as far as it can be told without knowing the server.
+// tlsFault explains why a TLS handshake failed, as far as possible without information about the server.
 func tlsFault(err error) string {
 	var unverified *tls.CertificateVerificationError
 	var operation *net.OpError
 	var record tls.RecordHeaderError
 	switch {
 	case errors.As(err, &unverified):
-		return "its certificate cannot be verified with the CA certificates of this node; add its CA to them, or renew the certificate"
+		return "its certificate cannot be verified with the CA certificates of this node; add its CA to them, or renew the " +
+			"certificate"
 	case errors.Is(err, http.ErrSchemeMismatch), errors.As(err, &record):
 		return "it does not speak TLS; correct the scheme or the port"
 	case errors.As(err, &operation) && operation.Op == "remote error":

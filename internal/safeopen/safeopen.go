@@ -29,9 +29,9 @@ func File(path string, flags int, perm fs.FileMode) (*os.File, fs.FileInfo, erro
 	return open(path, flags|guards, perm)
 }
 
-// Regular opens the regular file at path for reading. It follows symbolic links of any owner, and does not
-// block. It is for files of another program's choice of form, such as the projected token of a service account, which
-// is a link. An error wraps ErrNotRegular or comes from the operating system.
+// Regular opens the regular file at path for reading. It follows symbolic links of any owner and does not block. It is
+// for files of other programs that may be links, such as the projected token of a service account. An error wraps
+// ErrNotRegular or comes from the operating system.
 func Regular(path string) (*os.File, error) {
 	file, _, err := open(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	return file, err
@@ -95,7 +95,7 @@ func open(path string, flags int, perm fs.FileMode) (*os.File, fs.FileInfo, erro
 
 // NotRegularError is an ErrNotRegular with its cause.
 type NotRegularError struct {
-	// Path is the path that was opened, Kind what it names, such as "a FIFO".
+	// Path is the opened path; Kind describes its file type, such as "a FIFO".
 	Path, Kind string
 	errno      error
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package announce writes the annotations of a pod from which node agents learn its addresses.
+// Package announce writes the addresses of a pod to the annotations that node agents read.
 package announce
 
 import (
@@ -14,7 +14,7 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// Annotations from which the node agent learns a pod's addresses.
+// Annotations with the addresses of a pod, read by node agents.
 const (
 	podIP       = "cni.projectcalico.org/podIP"
 	podIPs      = "cni.projectcalico.org/podIPs"

@@ -1,13 +1,16 @@
-// Package cnierr gives each error of the plugins its CNI code, in this one place.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cnierr maps the errors of the plugins to CNI error codes.
 //
-// Codes below 100 are the specification's (CNI 1.1.0, section 5); 11 is for what a retry cures. Our own:
+// Codes below 100 are those of the specification (CNI 1.1.0, section 5). Code 11 means that a retry may succeed, code 5
+// is for input and output of the plugin itself. The plugins define these codes:
 //
-//	100  internal: none of the others
-//	101  the API server refuses the request itself: permissions, or an object that breaks the data model
-//	102  a pool, an address or a family asked for cannot be had, and waiting does not help
-//	103  CHECK: the attachment is not as its ADD made it
-//	104  the host keeps the plugin from its work: a privilege is missing, a directory is read-only, a file is in the
-//	     place of a directory, or routing rules lead away from pods. Waiting does not help. The specification's 5 is for input and output of the plugin itself.
+//	100  internal: all other errors
+//	101  the API server rejects the request: a permission is missing, or an object violates the data model
+//	102  a requested pool, address or family is unavailable, and a retry does not help
+//	103  CHECK: the attachment differs from the result of its ADD
+//	104  the host prevents the operation: a privilege is missing, a directory is read-only, a file is in the place of
+//	     a directory, or routing rules lead away from pods; a retry does not help
 package cnierr
 
 import (
@@ -30,7 +33,7 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// Our own codes.
+// Codes that the plugins define.
 const (
 	Internal    uint = 100
 	Refused     uint = 101
@@ -39,9 +42,9 @@ const (
 	HostRefuses uint = 104
 )
 
-// From returns the CNI error of an error of the plugins. Of several that were joined, as when an undo fails too, one
-// that a retry does not cure decides, and faults of the configuration come before those of the environment and the
-// cluster.
+// From returns the CNI error for an error of the plugins. If errors are joined, for example because an undo failed as
+// well, an error that a retry cannot fix determines the code. Configuration errors precede errors of the environment
+// and the cluster.
 func From(err error) *types.Error { return types.NewError(code(err), err.Error(), "") }
 
 func code(err error) uint {
@@ -60,7 +63,8 @@ func code(err error) uint {
 		return types.ErrInvalidEnvironmentVariables
 	case is(err, kube.ErrKubeconfig) && !is(err, fs.ErrNotExist):
 		return types.ErrIOFailure
-	case is(err, kube.ErrForbidden, kube.ErrInvalid, kube.ErrRefused, kube.ErrMalformed, ipam.ErrMalformed, pool.ErrInvalid):
+	case is(err, kube.ErrForbidden, kube.ErrInvalid, kube.ErrRefused, kube.ErrMalformed, ipam.ErrMalformed,
+		pool.ErrInvalid):
 		return Refused
 	case is(err, dataplane.ErrBroken, nodeipam.ErrNotHeld):
 		return Broken
@@ -68,11 +72,11 @@ func code(err error) uint {
 		return HostRefuses
 	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrHandleTaken, dataplane.ErrNoIPv6):
 		return Unavailable
-	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrNotServed,
-		invocation.ErrNodeNotReady, kube.ErrNotFound, kube.ErrExists, kube.ErrConflict, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
-		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy,
-		pending.ErrFull, pending.ErrSuperseded, pending.ErrVersion, nodeipam.ErrHeld, nodeipam.ErrOtherCluster, dataplane.ErrRouteConflict,
-		context.DeadlineExceeded, context.Canceled):
+	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrNotServed, kube.ErrNotFound,
+		kube.ErrExists, kube.ErrConflict, invocation.ErrNodeNotReady, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
+		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy, pending.ErrFull,
+		pending.ErrSuperseded, pending.ErrVersion, nodeipam.ErrHeld, nodeipam.ErrOtherCluster,
+		dataplane.ErrRouteConflict, context.DeadlineExceeded, context.Canceled):
 		return types.ErrTryAgainLater
 	case is(err, fs.ErrPermission, syscall.EROFS, syscall.ENOTDIR):
 		return HostRefuses
@@ -80,8 +84,8 @@ func code(err error) uint {
 	return Internal
 }
 
-// leadsAway reports whether the host routes no address of pods to them, so that neither a retry nor another address
-// helps.
+// leadsAway reports whether the routing rules of the host lead away from all pods, so that neither a retry nor another
+// address helps.
 func leadsAway(err error) bool {
 	var conflict *dataplane.RouteConflictError
 	return errors.As(err, &conflict) && !conflict.AnotherAddressHelps()

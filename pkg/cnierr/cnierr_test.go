@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package cnierr_test
 
 import (
@@ -85,7 +87,7 @@ var table = []struct {
 	{"hostlock.ErrBusy", hostlock.ErrBusy, 11},
 }
 
-func TestEverySentinelHasItsCode(t *testing.T) {
+func TestCodesOfSentinels(t *testing.T) {
 	for _, row := range table {
 		for how, err := range map[string]error{
 			"as it is":                row.err,
@@ -96,31 +98,35 @@ func TestEverySentinelHasItsCode(t *testing.T) {
 		} {
 			got := cnierr.From(err)
 			if got.Code != row.code || got.Msg != err.Error() || got.Details != "" {
-				t.Errorf("%s %s: code %d, want %d; message %q, want %q", row.name, how, got.Code, row.code, got.Msg, err)
+				t.Errorf("%s %s: code %d, want %d; message %q, want %q",
+					row.name, how, got.Code, row.code, got.Msg, err)
 			}
 		}
 	}
 }
 
-func TestOtherErrorsHaveCodesToo(t *testing.T) {
+func TestCodesOfOtherErrors(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		err  error
 		code uint
 	}{
-		{"of no known kind", errors.New("write sysctl"), 100},
+		{"of unknown kind", errors.New("write sysctl"), 100},
 		{"deadline passed", fmt.Errorf("await link: %w", context.DeadlineExceeded), 11},
 		{"interrupted", fmt.Errorf("await link: %w", context.Canceled), 11},
 		{"kubeconfig not written yet", fmt.Errorf("%w /k: %w", kube.ErrKubeconfig, fs.ErrNotExist), 11},
-		{"kubeconfig not to be read", fmt.Errorf("%w /k: %w", kube.ErrKubeconfig, fs.ErrPermission), 5},
-		{"state directory not writable", fmt.Errorf("open: %w", &fs.PathError{Op: "open", Path: "/x", Err: syscall.EACCES}), 104},
-		{"state directory read-only", fmt.Errorf("open: %w", &fs.PathError{Op: "open", Path: "/x", Err: syscall.EROFS}), 104},
+		{"unreadable kubeconfig", fmt.Errorf("%w /k: %w", kube.ErrKubeconfig, fs.ErrPermission), 5},
+		{"state directory not writable", &fs.PathError{Op: "open", Path: "/x", Err: syscall.EACCES}, 104},
+		{"state directory read-only", &fs.PathError{Op: "open", Path: "/x", Err: syscall.EROFS}, 104},
 		{"file in the place of a state directory", fmt.Errorf("lock: %w", syscall.ENOTDIR), 104},
 		{"netlink refuses", fmt.Errorf("create pair: %w", syscall.EPERM), 104},
 		{"connection that the firewall refuses", fmt.Errorf("%w: %w", kube.ErrUnavailable, syscall.EPERM), 11},
 		{"route to another interface", &dataplane.RouteConflictError{Cause: dataplane.OtherInterface}, 11},
 		{"address of the host", &dataplane.RouteConflictError{Cause: dataplane.OwnAddress}, 11},
-		{"requested address of the host", fmt.Errorf("%w: %w", ipam.ErrAddrTaken, &dataplane.RouteConflictError{Cause: dataplane.OwnAddress}), 102},
+		{
+			"requested address of the host",
+			fmt.Errorf("%w: %w", ipam.ErrAddrTaken, &dataplane.RouteConflictError{Cause: dataplane.OwnAddress}), 102,
+		},
 		{"route that refuses", &dataplane.RouteConflictError{Cause: dataplane.Refusal}, 11},
 		{"routing rule", &dataplane.RouteConflictError{Cause: dataplane.RoutingRule}, 104},
 		{"routes are removed", &dataplane.RouteConflictError{Cause: dataplane.NoRoute}, 104},
@@ -134,8 +140,8 @@ func TestOtherErrorsHaveCodesToo(t *testing.T) {
 	}
 }
 
-// TestOfSeveralTheOneThatNoRetryCuresDecides has pairs of errors, the first of which decides in either order.
-func TestOfSeveralTheOneThatNoRetryCuresDecides(t *testing.T) {
+// TestPermanentErrorDeterminesCodeOfJoinedErrors joins pairs of errors. The first determines the code in either order.
+func TestPermanentErrorDeterminesCodeOfJoinedErrors(t *testing.T) {
 	for _, pair := range [][2]error{
 		{netconf.ErrDecode, netconf.ErrInvalid},
 		{netconf.ErrInvalid, netconf.ErrUnsupported},
@@ -161,9 +167,9 @@ func TestOfSeveralTheOneThatNoRetryCuresDecides(t *testing.T) {
 	}
 }
 
-// TestNoSentinelIsForgotten reads the source of the packages that cnierr imports: each exported variable Err… of theirs
-// is in the table, and nothing else.
-func TestNoSentinelIsForgotten(t *testing.T) {
+// TestTableHasEverySentinel reads the source of the packages that cnierr imports. The table must have exactly their
+// exported variables Err….
+func TestTableHasEverySentinel(t *testing.T) {
 	var declared, listed []string
 	for _, pkg := range mapped(t) {
 		declared = append(declared, sentinels(t, pkg)...)

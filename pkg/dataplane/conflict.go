@@ -24,7 +24,7 @@ const (
 	NoRoute
 )
 
-// remedies says what an administrator does about each cause.
+// remedies has the remedy of each cause, for an administrator.
 var remedies = [...]string{
 	OtherInterface: "remove that route if nothing uses the address",
 	OwnAddress:     "remove the address or the route from the host, or reserve the address with an IPReservation",
@@ -53,8 +53,8 @@ func (c *RouteConflictError) Error() string {
 	return fmt.Sprintf("%v: the route to %s is %q%s: %s", ErrRouteConflict, c.Addr, c.Route, owner, remedies[c.Cause])
 }
 
-// AnotherAddressHelps reports whether the host may route another address to the pod. It does not where the conflict is
-// not about the address: where a routing rule sends pod addresses to another table, or a program removes the routes.
+// AnotherAddressHelps reports whether the host may route another address to the pod. It returns false if the conflict
+// does not depend on the address: a routing rule selects another table, or a program removes the routes of pods.
 func (c *RouteConflictError) AnotherAddressHelps() bool {
 	return c.Cause != RoutingRule && c.Cause != NoRoute
 }

@@ -26,7 +26,7 @@ var (
 	ErrRouteConflict = errors.New("host routes the address elsewhere")
 	// ErrDenied: the system denies the plugin a privilege or a write. The text names the privilege.
 	ErrDenied = errors.New("denied by the system")
-	// ErrSpec: the spec is invalid; no kernel can implement it.
+	// ErrSpec: the spec is invalid.
 	ErrSpec = errors.New("attachment cannot be made")
 	// ErrBroken: an attachment differs from its spec. The text lists every difference. A new sandbox repairs all of
 	// them.
@@ -40,8 +40,8 @@ var (
 // Spec is the desired state of one attachment.
 type Spec struct {
 	// Owner is the attachment's IPAM handle, "<network>.<container ID>". The host interface carries it with the IfName
-	// as its alias, "<Owner>/<IfName>". A teardown for an older sandbox of the same pod thus recognizes that the
-	// interface belongs to a newer one.
+	// as its alias, "<Owner>/<IfName>". By the alias, a teardown for an older sandbox of the same pod recognizes that
+	// the interface belongs to a newer one.
 	Owner string
 	// NetNS is the path of the pod's network namespace.
 	NetNS string
@@ -51,7 +51,7 @@ type Spec struct {
 	// must be unique to this container and IfName. If it is empty, the pod gets no second interface.
 	SecondHostIfName string
 	// Shared says that another container may use the same HostIfName. An interface of that name with another owner's
-	// mark is then left alone, and SecondHostIfName is used. If Shared is false, such an interface belongs to an older
+	// mark is then kept, and SecondHostIfName is used. If Shared is false, such an interface belongs to an older
 	// sandbox of the same pod and is replaced.
 	Shared bool
 	// Netkit requests a netkit pair instead of a veth pair. A kernel without netkit gets a veth pair.
@@ -94,10 +94,10 @@ type Endpoint struct {
 
 // Target identifies an attachment to remove.
 type Target struct {
-	// Owner is the IPAM handle as in the Spec. A host interface with another mark is left alone.
+	// Owner is the IPAM handle as in the Spec. A host interface with another mark is kept.
 	Owner string
 	// ContainerID is the suffix of Owner, and of the owners of the container's attachments in other networks. Older
-	// versions of this data plane marked HostIfName with the container ID alone; such a mark also identifies this
+	// versions of this data plane marked HostIfName with only the container ID; such a mark also identifies this
 	// target.
 	ContainerID string
 	// NetNS is the path of the pod's network namespace. It may be empty or no longer exist; then only the host end is
@@ -119,8 +119,7 @@ type Others struct{ InNetwork, Elsewhere bool }
 // Attachment is the host end of one attachment, identified by its mark.
 type Attachment struct {
 	// Owner and IfName are empty for an interface whose Setup is running, or was killed before it could set the mark.
-	// Only a
-	// Teardown that names the owner can tell that the interface is the owner's.
+	// Only a Teardown that names the owner can identify such an interface.
 	Owner, IfName, HostIfName string
 	// Fault says why the pod has no connectivity although its attachment is unchanged, with a remedy. Empty if there is
 	// no fault.
@@ -143,7 +142,8 @@ type Interface interface {
 	Teardown(ctx context.Context, target Target) (Others, error)
 	// Check compares the existing attachment with the spec, whose HostIfName may be either of the two names. It changes
 	// nothing. The error wraps ErrBroken and lists every difference in a fixed order, or wraps ErrNoNetNS if the
-	// namespace is gone. What chained plugins add or lower is not a difference, nor is what Calico's own plugin omits.
+	// namespace is gone. Check ignores additions by chained plugins, values that they lower, and settings that Calico's
+	// own plugin omits.
 	Check(ctx context.Context, spec Spec) error
 	// List returns all attachments of this data plane on the host, sorted by HostIfName.
 	List(ctx context.Context) ([]Attachment, error)

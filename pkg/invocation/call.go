@@ -23,15 +23,16 @@ type Call struct {
 	Verb string
 	Conf *netconf.NetConf
 	CNI  *skel.CmdArgs
-	// Args are the values of CNI_ARGS, ID identifies the attachment. Both are empty for verbs that concern the whole node.
+	// Args has the values of CNI_ARGS; ID identifies the attachment. Both are empty for verbs that concern the whole
+	// node.
 	Args workload.Args
 	ID   workload.ID
 	Log  *slog.Logger
-	// Client speaks to the API server once Connect has succeeded.
+	// Client is the client of the API server. It is nil until Connect has succeeded.
 	Client *kube.Client
-	// started is the wall clock at the start, begun the boot clock.
+	// started is the wall-clock time at the start of the call; uptime is the time since boot.
 	started time.Time
-	begun   time.Duration
+	uptime  time.Duration
 }
 
 // Attach reads a call for one attachment and validates it. It has no effect outside the process.
@@ -47,13 +48,13 @@ func (h Host) Attach(verb string, args *skel.CmdArgs) (*Call, error) {
 	return c, err
 }
 
-// Detach reads a DEL. It tolerates a configuration or an environment that an ADD would reject.
+// Detach reads a DEL. It accepts configurations and environments that an ADD rejects.
 func (h Host) Detach(args *skel.CmdArgs) (*Call, error) {
-	started, begun := h.Now(), h.boot()
+	started, uptime := h.Now(), h.boot()
 	conf, broken := netconf.ParseForRelease(args.StdinData)
-	c := &Call{Host: h, Verb: "DEL", Conf: conf, CNI: args, Log: h.OpenLog(conf), started: started, begun: begun}
+	c := &Call{Host: h, Verb: "DEL", Conf: conf, CNI: args, Log: h.OpenLog(conf), started: started, uptime: uptime}
 	if broken != nil {
-		c.Log.Warn("releasing by what can be read of the configuration", "error", broken)
+		c.Log.Warn("releasing with the readable fields of an invalid configuration", "error", broken)
 	}
 	var err error
 	c.ID, err = workload.ForRelease(args.ContainerID, args.IfName, args.Args)
@@ -62,15 +63,15 @@ func (h Host) Detach(args *skel.CmdArgs) (*Call, error) {
 
 // OnNode reads a call that concerns the whole node.
 func (h Host) OnNode(verb string, args *skel.CmdArgs) (*Call, error) {
-	started, begun := h.Now(), h.boot()
+	started, uptime := h.Now(), h.boot()
 	conf, err := netconf.Parse(args.StdinData)
 	if err != nil {
 		return nil, err
 	}
-	return &Call{Host: h, Verb: verb, Conf: conf, CNI: args, Log: h.OpenLog(conf), started: started, begun: begun}, nil
+	return &Call{Host: h, Verb: verb, Conf: conf, CNI: args, Log: h.OpenLog(conf), started: started, uptime: uptime}, nil
 }
 
-// CancelOnSignal makes a signal cancel the context of the call. An ADD calls it before its first effect.
+// CancelOnSignal makes a signal cancel the context of the call. An ADD calls it before it changes anything.
 func (c *Call) CancelOnSignal() {
 	if c.Host.OnSignal != nil {
 		c.Host.OnSignal()
@@ -103,7 +104,7 @@ func (c *Call) newClient() (*kube.Client, error) {
 	}
 	path, err := c.Conf.KubeconfigPath()
 	if err != nil && c.Verb == "DEL" {
-		// The configuration was right once: the release can wait until it is again.
+		// The configuration was valid for the ADD. Queue the release until it is valid again.
 		return nil, fmt.Errorf("%w: %w", kube.ErrKubeconfig, err)
 	}
 	if err != nil {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package invocation is one call of a CNI plugin: what the runtime passes, what the host provides, the log and the
-// client of the API server.
+// Package invocation represents one call of a CNI plugin: the input from the runtime, the dependencies on the host, the
+// log and the client of the API server.
 package invocation
 
 import (
@@ -17,34 +17,34 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// Directories in which the plugins keep state from one call to the next.
+// Directories in which the plugins keep state between calls.
 const (
-	// DefaultState is for state that need not survive a reboot. Calico's plugin has a file here that this one reads and
-	// writes.
+	// DefaultState is for state that need not survive a reboot. The plugins share one file there with Calico's plugin.
 	DefaultState = "/var/run/calico/cni"
 	// DefaultKeep is for state that must survive a reboot.
 	DefaultKeep = "/var/lib/calico/cni"
 )
 
-// Host is what a plugin takes from the host that it runs on.
+// Host has the dependencies of a plugin on its host.
 type Host struct {
-	// Now is the wall clock. An administrator may set it at any time: it decides only whether a certificate is valid.
+	// Now returns the wall-clock time. An administrator may set the clock at any time, so only the validity of
+	// certificates depends on it.
 	Now func() time.Time
-	// Boot is the time since boot; nil stands for the kernel's.
+	// Boot returns the time since boot. Nil means the clock of the kernel.
 	Boot     func() time.Duration
 	ReadFile func(path string) ([]byte, error)
 	Hostname func() (string, error)
-	// UserAgent is what the API server's audit log shows.
+	// UserAgent identifies the plugin in the audit log of the API server.
 	UserAgent string
-	// OpenLog returns the log for a configuration, nil for one that could not be read.
+	// OpenLog returns the log for a configuration.
 	OpenLog func(*netconf.NetConf) *slog.Logger
 	// OnSignal, if not nil, makes a signal cancel the context of the call. It may be called more than once.
 	OnSignal func()
-	// State and Keep are directories, DefaultState and DefaultKeep outside of tests.
+	// State and Keep are directories. They are DefaultState and DefaultKeep except in tests.
 	State, Keep string
 }
 
-// Disk is the state of node IPAM on this host.
+// Disk returns the files of node IPAM on this host.
 func (h Host) Disk() nodeipam.Disk {
 	return nodeipam.Disk{State: h.State, Keep: h.Keep, Now: h.Now, Boot: h.boot}
 }

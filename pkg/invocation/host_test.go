@@ -27,7 +27,10 @@ func TestRequestedAddrsPrefersConfigurationToCNIArgs(t *testing.T) {
 		{"", "", ""},
 		{"", "IP=10.0.0.1", "10.0.0.1"},
 		{`,"args":{"cni":{"ips":["10.0.0.2"]}}`, "IP=10.0.0.1", "10.0.0.2"},
-		{`,"args":{"cni":{"ips":["10.0.0.2"]}},"runtimeConfig":{"ips":["10.0.0.3/24","fd00::3"]}`, "IP=10.0.0.1", "10.0.0.3 fd00::3"},
+		{
+			`,"args":{"cni":{"ips":["10.0.0.2"]}},"runtimeConfig":{"ips":["10.0.0.3/24","fd00::3"]}`, "IP=10.0.0.1",
+			"10.0.0.3 fd00::3",
+		},
 		{`,"runtimeConfig":{"ips":[]}`, "IP=fd00::1", "fd00::1"},
 	} {
 		conf, err := netconf.Parse([]byte(`{"name":"net","ipam":{"type":"calico-ipam"}` + c.fields + `}`))
@@ -60,14 +63,22 @@ func TestNodeNameUsesFirstSource(t *testing.T) {
 		{name: "file", conf: netconf.NetConf{Hostname: "c"}, file: "B\n", host: "d", want: "B"},
 		{name: "hostname of the configuration", conf: netconf.NetConf{Hostname: "C"}, file: "\n", host: "d", want: "C"},
 		{name: "the system's, in lower case", host: "D.Example\n", want: "d.example"},
-		{name: "no file, optional", conf: netconf.NetConf{NodenameFileOptional: true, Hostname: "c"}, fileErr: fs.ErrNotExist, want: "c"},
-		{name: "unreadable file, optional", conf: netconf.NetConf{NodenameFileOptional: true}, fileErr: broken, host: "d", want: "d"},
-		{name: "optional file that is there", conf: netconf.NetConf{NodenameFileOptional: true, Hostname: "c"}, file: "b", want: "b"},
+		{
+			name: "no file, optional", conf: netconf.NetConf{NodenameFileOptional: true, Hostname: "c"},
+			fileErr: fs.ErrNotExist, want: "c",
+		},
+		{
+			name: "unreadable file, optional", conf: netconf.NetConf{NodenameFileOptional: true},
+			fileErr: broken, host: "d", want: "d",
+		},
+		{
+			name: "optional file that exists", conf: netconf.NetConf{NodenameFileOptional: true, Hostname: "c"},
+			file: "b", want: "b",
+		},
 		{
 			name: "no file", conf: netconf.NetConf{Nodename: "a"}, fileErr: fs.ErrNotExist,
-			want: "node is not ready: /nodename does not exist: the node agent writes it; see that the calico-node pod runs on " +
-				"this node " +
-				"and mounts /var/lib/calico, or set nodename_file_optional",
+			want: "node is not ready: /nodename does not exist: the node agent writes it; see that the calico-node pod " +
+				"runs on this node and mounts /var/lib/calico, or set nodename_file_optional",
 		},
 		{
 			name: "unreadable file", conf: netconf.NetConf{Nodename: "a"}, fileErr: broken,

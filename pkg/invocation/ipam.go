@@ -27,7 +27,7 @@ func (c *Call) NodeIPAM() *nodeipam.Node {
 	}
 }
 
-// scope is what a DEL depends on besides its attachment.
+// scope returns the fields of the configuration on which a DEL depends.
 func (c *Call) scope() string {
 	return fmt.Sprintf("%q %q %q %t", c.Conf.Kubernetes.Kubeconfig, c.Conf.APIRoot(), c.Conf.IPAM.Type, c.Conf.IPAM.Exec)
 }
@@ -39,7 +39,7 @@ func (c *Call) apiRoot() string {
 	}
 	root, err := url.Parse(c.Conf.APIRoot())
 	if err != nil {
-		// Connect returns this error, too.
+		// Connect returns this error as well.
 		return ""
 	}
 	return root.Redacted()
@@ -50,8 +50,7 @@ func (c *Call) apiRoot() string {
 func (c *Call) Spared() (nodeipam.Spared, error) {
 	if c.Conf.ValidAttachments == nil {
 		return nodeipam.Spared{}, fmt.Errorf("%w: GC without cni.dev/valid-attachments: want the list of attachments to "+
-			"keep, "+
-			"empty for none; the runtime sets it", netconf.ErrInvalid)
+			"keep, empty for none; the runtime sets it", netconf.ErrInvalid)
 	}
 	valid := map[string]map[string]bool{}
 	for _, a := range c.Conf.ValidAttachments {
@@ -60,11 +59,11 @@ func (c *Call) Spared() (nodeipam.Spared, error) {
 		}
 		valid[a.ContainerID][a.IfName] = true
 	}
-	return nodeipam.NewSpared(c.Conf.Name, valid, c.Host.Disk().Marks(), c.begun), nil
+	return nodeipam.NewSpared(c.Conf.Name, valid, c.Host.Disk().Marks(), c.uptime), nil
 }
 
-// RequestedAddrs returns the specific addresses that the runtime requests: those of the configuration, else that of
-// CNI_ARGS.
+// RequestedAddrs returns the specific addresses that the runtime requests: those of the configuration or, if there are
+// none, that of CNI_ARGS.
 func (c *Call) RequestedAddrs() []netip.Addr {
 	if addrs := c.Conf.RequestedIPs(); len(addrs) > 0 {
 		return addrs

@@ -11,9 +11,8 @@ import (
 	"calico-cni/pkg/netconf"
 )
 
-// LogTo returns what opens the log that a configuration asks for: always stderr, and the file if it names one. A
-// configuration in which the level could not be read has that of info. The log begins with the configuration's
-// warnings.
+// LogTo returns a function that opens the log of a configuration: stderr, and the file if the configuration names one.
+// The level is info if the configuration has no readable level. The log begins with the warnings of the configuration.
 func LogTo(stderr io.Writer, now func() time.Time) func(*netconf.NetConf) *slog.Logger {
 	return func(c *netconf.NetConf) *slog.Logger {
 		log := logfile.Logger(stderr, logfile.Options{

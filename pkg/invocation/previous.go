@@ -12,7 +12,7 @@ import (
 	"calico-cni/pkg/netconf"
 )
 
-// PreviousAddrs returns the addresses of the attachment in prevResult, none if the runtime does not pass it.
+// PreviousAddrs returns the addresses of the attachment in prevResult. It returns nil if there is no valid prevResult.
 func (c *Call) PreviousAddrs() []netip.Addr {
 	previous, err := c.Conf.PrevResult()
 	if err != nil {
@@ -25,14 +25,16 @@ func (c *Call) PreviousAddrs() []netip.Addr {
 func Previous(conf *netconf.NetConf) (*current.Result, error) {
 	previous, err := conf.PrevResult()
 	if err == nil && previous == nil {
-		err = fmt.Errorf("%w: CHECK without prevResult: want the result of the ADD; the runtime sets it", netconf.ErrInvalid)
+		err = fmt.Errorf("%w: CHECK without prevResult: want the result of the ADD; the runtime sets it",
+			netconf.ErrInvalid)
 	}
 	return previous, err
 }
 
 // AddrsOf returns the addresses of a container's interface in a result, IPv4 first. If several interfaces have the
-// name, it takes the one in netns. IPAM plugins and old versions of the specification return addresses without an
-// interface: these count if the interface has no other addresses; else an earlier plugin of the chain has added them.
+// name, it uses the one in netns. IPAM plugins and old versions of the specification return addresses without an
+// interface. These count only if the interface has no other addresses. Otherwise they are from an earlier plugin of the
+// chain.
 func AddrsOf(r *current.Result, ifName, netns string) []netip.Addr {
 	if r == nil {
 		return nil
@@ -56,7 +58,7 @@ func AddrsOf(r *current.Result, ifName, netns string) []netip.Addr {
 	return own
 }
 
-// interfaceOf returns the index of a container's interface in a result, below 0 where there is none.
+// interfaceOf returns the index of a container's interface in a result, or -1 if there is none.
 func interfaceOf(r *current.Result, ifName, netns string) int {
 	in := func(sandbox string) int {
 		return slices.IndexFunc(r.Interfaces, func(n *current.Interface) bool {

@@ -13,8 +13,8 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// Result is the CNI result of a grant as IPAM plugins return it: no interfaces, and a route for each address. The
-// prefix length is that of the block, for a requested address that of a host.
+// Result returns the result of an IPAM plugin for a grant: no interfaces, and a route for each address. The prefix
+// length of an address is that of its block, or that of a host for a requested address.
 func Result(g nodeipam.Grant) *current.Result {
 	r := &current.Result{CNIVersion: current.ImplementedSpecVersion}
 	for _, got := range g.Assigned {

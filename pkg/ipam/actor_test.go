@@ -20,7 +20,7 @@ type actor struct {
 	busy, cut bool
 }
 
-// step is what an actor is about to do. The zero value says that it has ended.
+// step is the next call of an actor. The zero value says that the actor has ended.
 type step struct {
 	what string
 	key  any
@@ -37,7 +37,7 @@ func (s step) String() string {
 	return fmt.Sprintf("%s %v", s.what, s.key)
 }
 
-// verdict is what happens at a call.
+// verdict is the outcome of a call.
 type verdict int
 
 const (

@@ -41,6 +41,14 @@ func (s actorStore) AffinitiesOf(ctx context.Context, node string, cached bool) 
 	return rows, err
 }
 
+func (s actorStore) BlocksOverlapping(ctx context.Context, cidr netip.Prefix) (cidrs []netip.Prefix, err error) {
+	err = s.a.call(step{what: "read blocks overlapping", key: cidr}, func() (err error) {
+		cidrs, err = s.Store.BlocksOverlapping(ctx, cidr)
+		return err
+	})
+	return cidrs, err
+}
+
 type actorTable[K comparable, T any] struct {
 	a    *actor
 	in   ipam.Table[K, T]

@@ -5,135 +5,88 @@ package ipam
 import (
 	"context"
 	"errors"
-	"net/netip"
-	"strings"
-	"time"
-
-	"calico-cni/pkg/ipam/block"
-	"calico-cni/pkg/ipam/pool"
 )
 
-// idleAfter is how long another node must have owned an empty block before the block may be taken over. A block that
-// was claimed more recently may be about to be used.
-const idleAfter = time.Minute
+const hostPrefix = "host:"
 
-// takeOver claims a block of another node if it is still empty and has been claimed for idleAfter. Otherwise it returns
-// errNotOwned. The affinity of the other node is released first, as that node itself would do, so that any process can
-// complete an interrupted takeover.
-func (c claims) takeOver(ctx context.Context, node string, cidr netip.Prefix) (claimed, error) {
-	row, err := get(ctx, c.backend.store.Blocks(), cidr)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return c.claim(ctx, node, cidr)
-	case err != nil:
-		return claimed{}, err
-	}
-	if !c.backend.idle(row.Value) {
-		return claimed{}, errNotOwned
-	}
-	if err := c.release(ctx, keyOf(row.Value), row); err != nil {
-		return claimed{}, err
-	}
-	return c.claim(ctx, node, cidr)
-}
+func hostAffinity(node string) string { return hostPrefix + node }
 
-// replace claims a block after it has released the blocks of other nodes that overlap it. It returns errNotOwned if
-// one of them may not be taken over.
-func (c claims) replace(ctx context.Context, node string, cidr netip.Prefix) (claimed, error) {
-	rows, err := c.overlaps.idle(ctx, node, cidr)
-	if err != nil {
-		return claimed{}, err
-	}
-	for _, row := range rows {
-		if err := c.release(ctx, keyOf(row.Value), row); err != nil {
-			return claimed{}, err
+// affinities writes the states of affinities: pending and confirmed for a claim, pendingDeletion for a release. Each
+// write is a compare-and-swap. The types claims and blockReleases define the order of these writes.
+type affinities struct{ backend backend }
+
+// setPending creates an affinity as pending, or sets an existing one to pending.
+func (a affinities) setPending(ctx context.Context, key AffinityKey) (Row[Affinity], error) {
+	t := a.backend.store.Affinities()
+	var row Row[Affinity]
+	err := a.backend.retry(ctx, "claim block "+key.CIDR.String(), func() (err error) {
+		row, err = create(ctx, t, key, Affinity{State: Pending})
+		if !errors.Is(err, ErrExists) {
+			return err
 		}
-	}
-	return c.takeOver(ctx, node, cidr)
+		if row, err = get(ctx, t, key); err != nil {
+			return asConflict(err)
+		}
+		row.Value.State = Pending
+		row, err = t.Update(ctx, key, row)
+		return asConflict(err)
+	})
+	return row, err
 }
 
-// idle reports whether nodes may take over a block of another node. A claim time in the future comes from a clock that
-// was ahead, and counts as past.
-func (b backend) idle(x block.Block) bool {
-	return strings.HasPrefix(x.Affinity, hostPrefix) && b.empty(x) && b.now().Sub(x.ClaimTime).Abs() > idleAfter
+// confirm sets an affinity to confirmed. If another process has changed the affinity, confirm returns the new row and
+// ErrConflict.
+func (a affinities) confirm(ctx context.Context, affinity AffinityRow) (Row[Affinity], error) {
+	if affinity.Value.State == Confirmed {
+		return affinity.Row, nil
+	}
+	affinity.Value.State = Confirmed
+	row, err := a.backend.store.Affinities().Update(ctx, affinity.Key, affinity.Row)
+	if err == nil || !errors.Is(asConflict(err), ErrConflict) {
+		return row, err
+	}
+	row, err = get(ctx, a.backend.store.Affinities(), affinity.Key)
+	if errors.Is(err, ErrNotFound) {
+		row, err = a.setPending(ctx, affinity.Key)
+	}
+	if err != nil {
+		return row, err
+	}
+	return row, ErrConflict
 }
 
-// keyOf returns the key of the affinity of a block that belongs to a node.
-func keyOf(b block.Block) AffinityKey {
-	return AffinityKey{strings.TrimPrefix(b.Affinity, hostPrefix), b.CIDR}
-}
-
-// release releases an affinity whose block was empty when row was read: it marks the affinity, deletes the block, and
-// deletes the affinity. If another process has written to the block since, release restores the affinity and returns
-// errNotOwned.
-func (c claims) release(ctx context.Context, key AffinityKey, row Row[block.Block]) error {
-	affinity, err := c.mark(ctx, key)
-	if err != nil && !errors.Is(err, ErrNotFound) {
-		return err
+// reopen reads an affinity if it was not read yet, and sets it back to pending if it is pendingDeletion.
+//
+// Call it before the block is read. Otherwise another process could set pendingDeletion again and delete the block
+// unnoticed: setting pendingDeletion on a row that already has it writes nothing, so that a later confirmation would
+// not conflict. After a conflict the returned row is empty, so that the next attempt reads it again.
+func (a affinities) reopen(ctx context.Context, affinity AffinityRow) (Row[Affinity], error) {
+	t := a.backend.store.Affinities()
+	if affinity.Rev == nil {
+		row, err := get(ctx, t, affinity.Key)
+		if errors.Is(err, ErrNotFound) {
+			return row, errNotOwned
+		} else if err != nil {
+			return row, err
+		}
+		affinity.Row = row
 	}
-	marked := err == nil
-	err = remove(ctx, c.backend.store.Blocks(), key.CIDR, row)
-	switch {
-	case errors.Is(err, ErrConflict) && marked:
-		return errors.Join(errNotOwned, c.unmark(ctx, key, affinity))
-	case errors.Is(err, ErrConflict):
-		return errNotOwned
-	case err != nil || !marked:
-		return err
+	if affinity.Deleted {
+		return affinity.Row, errors.Join(errNotOwned, finish(ctx, t, affinity.Key, affinity.Row))
 	}
-	return ignore(remove(ctx, c.backend.store.Affinities(), key, affinity), ErrConflict)
-}
-
-// releaseIfEmpty releases an affinity whose block is empty or does not exist, and reports whether it did.
-func (c claims) releaseIfEmpty(ctx context.Context, key AffinityKey) (bool, error) {
-	row, err := get(ctx, c.backend.store.Blocks(), key.CIDR)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		return c.drop(ctx, key)
-	case err != nil:
-		return false, err
-	case row.Value.Affinity != hostAffinity(key.Node) || !c.backend.empty(row.Value):
-		return false, nil
+	if affinity.Value.State == PendingDeletion {
+		affinity.Value.State = Pending
+		row, err := t.Update(ctx, affinity.Key, affinity.Row)
+		return row, asConflict(err)
 	}
-	err = c.release(ctx, key, row)
-	if errors.Is(err, errNotOwned) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// drop deletes an affinity whose block does not exist. An interrupted release leaves such a row.
-func (c claims) drop(ctx context.Context, key AffinityKey) (bool, error) {
-	row, err := get(ctx, c.backend.store.Affinities(), key)
-	if err == nil {
-		err = remove(ctx, c.backend.store.Affinities(), key, row)
-	}
-	return true, ignore(err, ErrNotFound, ErrConflict)
-}
-
-// revert deletes the empty block and the affinity of a claim that overlaps another block. If another process writes to
-// one of them at the same time, the affinity stays marked, and the next use repairs it.
-func (c claims) revert(ctx context.Context, key AffinityKey, row Row[block.Block]) error {
-	affinity, err := c.mark(ctx, key)
-	if ignore(err, ErrNotFound) != nil {
-		return ignore(err, errNotOwned)
-	}
-	marked := err == nil
-	if err := remove(ctx, c.backend.store.Blocks(), key.CIDR, row); err != nil {
-		return ignore(err, ErrConflict)
-	}
-	c.backend.cache.Delete(key.CIDR)
-	if !marked {
-		return nil
-	}
-	return ignore(remove(ctx, c.backend.store.Affinities(), key, affinity), ErrConflict)
+	return affinity.Row, nil
 }
 
 // mark sets an affinity to pendingDeletion. It returns errNotOwned if another process changed the affinity at the same
 // time to anything else. If the row is pendingDeletion after a conflict, that process also released the affinity, or an
 // earlier attempt of this write took effect; both count as success.
-func (c claims) mark(ctx context.Context, key AffinityKey) (Row[Affinity], error) {
-	t := c.backend.store.Affinities()
+func (a affinities) mark(ctx context.Context, key AffinityKey) (Row[Affinity], error) {
+	t := a.backend.store.Affinities()
 	affinity, err := get(ctx, t, key)
 	if err != nil {
 		return affinity, err
@@ -152,44 +105,3 @@ func (c claims) mark(ctx context.Context, key AffinityKey) (Row[Affinity], error
 	}
 	return affinity, nil
 }
-
-// unmark restores an affinity whose block turned out to be in use, unless the node no longer owns the block.
-func (c claims) unmark(ctx context.Context, key AffinityKey, affinity Row[Affinity]) error {
-	row, err := get(ctx, c.backend.store.Blocks(), key.CIDR)
-	if err != nil || row.Value.Affinity != hostAffinity(key.Node) {
-		return ignore(err, ErrNotFound)
-	}
-	_, err = c.repair(ctx, AffinityRow{key, affinity})
-	return ignore(err, errNotOwned)
-}
-
-// releaseUnselected releases affinities for empty blocks that lie in no pool that selects their node.
-func releaseUnselected(ctx context.Context, c claims, cluster Cluster, affinities []AffinityKey) error {
-	if len(affinities) == 0 {
-		return nil
-	}
-	pools, err := cluster.Pools(ctx)
-	if err != nil {
-		return err
-	}
-	for _, key := range affinities {
-		set := poolSet{pools: pools}
-		if pool.NeedsNodeLabels(pools) {
-			// A node that does not exist has no labels.
-			if set.nodeLabels, err = cluster.NodeLabels(ctx, key.Node); ignore(err, ErrNotFound) != nil {
-				return err
-			}
-		}
-		if set.selects(key.CIDR) {
-			continue
-		}
-		if _, err := c.releaseIfEmpty(ctx, key); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-const hostPrefix = "host:"
-
-func hostAffinity(node string) string { return hostPrefix + node }

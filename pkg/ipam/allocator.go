@@ -3,12 +3,29 @@
 // Package ipam allocates addresses from blocks that nodes own, in a store that all nodes share.
 //
 // The store has compare-and-swap on single rows and no transactions. Every operation is therefore a sequence of
-// single writes, in an order that does no harm wherever a crash ends it: a handle is counted up before its block is
-// written and counted down after; an affinity is pending before its block exists and confirmed after. The next
+// single writes, in an order that is safe if a crash interrupts it at any point: a handle is counted up before its
+// block is written and counted down after; an affinity is pending before its block exists and confirmed after. The next
 // operation that reads an incomplete state repairs it.
 //
-// An assignment has two parts. A plan reads, and yields the blocks that can serve a request, best first. An attempt
-// makes the writes: it claims a block where that is needed, counts the handle, and writes the block.
+// An assignment has two parts. The plan only reads: it yields the blocks that can serve a request, best first. The
+// attempt writes: it claims a block if necessary, counts the handle, and writes the block. These are its steps, with
+// the functions that do them:
+//
+//  1. Allocator.Gather reads a View: pools, reservations, configuration, and the affinities or cached blocks of the
+//     node.
+//  2. Allocator.Assign runs attempt.assign. If a later step fails, it reverts the writes of steps 7 to 9. The node
+//     keeps a block that it has claimed.
+//  3. plan.cachedPlaces looks for a place in the cached blocks of the node. If it finds one for each want, steps 4 to 6
+//     are skipped.
+//  4. attempt.lock waits for the node's lock. A request with cached places takes the lock before step 9.
+//  5. finder.find takes the candidates of plan.ownBlocks in turn, and then those of plan.newBlocks: free blocks, idle
+//     blocks of other nodes, and blocks to borrow from.
+//  6. finder.prepare takes the step that a candidate needs: claims.claim, claims.repair, takeovers.takeOver, or only a
+//     check for overlapping blocks. The result is a place: a block with room, as it was read.
+//  7. tally.add counts the addresses in the handle.
+//  8. attempt.existing returns the addresses of an earlier run of the same request, if there are any.
+//  9. attempt.write allocates in the value of the block (picker.pick) and writes the block. After a conflict,
+//     attempt.rewrite reads the block again or finds another place.
 package ipam
 
 import (
@@ -28,9 +45,9 @@ type Allocator struct {
 	Parallel int
 	// Cache keeps the blocks of the node. Nil means no cache.
 	Cache BlockCache
-	// LockNode waits for the node's lock, before an assignment writes to a block of the node, and reports whether it
-	// had to wait. The caller unlocks after the assignment. The lock only avoids conflicts between requests of one
-	// node; correctness does not depend on it. Nil takes no lock.
+	// LockNode waits for the node's lock and reports whether it had to wait. An assignment calls it before it writes to
+	// a block of the node; the caller unlocks afterwards. The lock only avoids conflicts between requests of one node;
+	// correctness does not depend on it. Nil takes no lock.
 	LockNode func(ctx context.Context) (waited bool)
 	// Wait waits before a write is retried after a conflict; the first retry has number 1. If the context ends first,
 	// it returns an error. See Backoff. Nil does not wait.
@@ -38,22 +55,22 @@ type Allocator struct {
 }
 
 // Gather reads a View for a node, in one round of parallel requests. It fails with ErrNotReady while the datastore is
-// locked. cached are blocks in which the node recently found room. If there are any, Gather does not list the
-// affinities of the node, which costs the server a scan of all affinities; and it reads only those blocks that the
-// cache lacks.
+// locked. cached are blocks in which the node recently found room. If there are any, Gather reads only those of them
+// that the cache lacks, and does not list the affinities of the node: a list costs the server a scan of all affinities.
 func (a *Allocator) Gather(ctx context.Context, c Cluster, node string, cached []netip.Prefix) (View, error) {
 	return gather(ctx, a.backend(0), c, node, cached)
 }
 
-// Assign allocates an address for each want of the request, in their order. If it cannot allocate all, it keeps none.
+// Assign allocates an address for each want of the request, in the order of the wants. If it cannot allocate all, it
+// reverts those that it has allocated.
 // The error then wraps ErrNoAddress, ErrAddrTaken, pool.ErrUnknownPool or the error of the store.
 func (a *Allocator) Assign(ctx context.Context, view View, r Request) ([]Assigned, error) {
 	return newAttempt(a.backend(view.Config.Cooldown), view, r, a.LockNode).assign(ctx)
 }
 
-// Withdraw reverts a successful assignment. Its own addresses have no cooldown, and other addresses of the handle are
-// kept. cooldown is that of other addresses of the blocks. After an error Withdraw can be repeated: it lowers the counts
-// of the handle only by what it has released itself.
+// Withdraw reverts a successful assignment. The addresses have no cooldown. Other addresses of the handle are kept.
+// cooldown is that of other addresses of the blocks. After an error Withdraw can be repeated: it lowers the counts of the
+// handle only by the addresses that it has released.
 func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned, cooldown time.Duration) error {
 	return newReleases(a.backend(cooldown)).withdraw(ctx, r, got)
 }
@@ -76,8 +93,8 @@ func (a *Allocator) Release(
 }
 
 // ReleaseHolding releases one address if it is still allocated to the handle and was allocated at the sequence number
-// that the holding names. It reports whether it did. Garbage collection uses it, because it decides on state that it
-// read earlier. The handle is counted down afterwards.
+// that the holding names, and then counts the handle down. It reports whether it has released the address. Garbage
+// collection uses it, because it decides on state that it read earlier.
 func (a *Allocator) ReleaseHolding(
 	ctx context.Context, handle string, cidr netip.Prefix, h block.Holding, cooldown time.Duration,
 ) (bool, error) {
@@ -116,16 +133,15 @@ func (a *Allocator) Claim(
 func (a *Allocator) ReleaseIfEmpty(
 	ctx context.Context, node string, cidr netip.Prefix, cooldown time.Duration,
 ) (bool, error) {
-	return newClaims(a.backend(cooldown)).releaseIfEmpty(ctx, AffinityKey{node, cidr})
+	return newBlockReleases(a.backend(cooldown)).releaseIfEmpty(ctx, AffinityKey{node, cidr})
 }
 
-// ReleaseUnselected releases the blocks of affinities that are empty and lie in no pool that selects their node. It
-// makes no request if there are no affinities to check. Otherwise it reads the pools, and the nodes if a pool has a
-// node selector.
+// ReleaseUnselected releases those blocks of affinities that are empty and lie in no pool that selects their node. It
+// reads the pools, and the nodes if a pool has a node selector. Without keys it makes no request.
 func (a *Allocator) ReleaseUnselected(
-	ctx context.Context, c Cluster, affinities []AffinityKey, cooldown time.Duration,
+	ctx context.Context, c Cluster, keys []AffinityKey, cooldown time.Duration,
 ) error {
-	return releaseUnselected(ctx, newClaims(a.backend(cooldown)), c, affinities)
+	return newBlockReleases(a.backend(cooldown)).releaseUnselected(ctx, c, keys)
 }
 
 // backend returns the backend of an operation. cooldown is that of the cluster; it is not needed by operations that do

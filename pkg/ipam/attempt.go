@@ -13,7 +13,7 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// attempt is one request on its way to its addresses: it finds places, counts the handle, and writes the blocks.
+// attempt is one run of Assign. It finds places, counts the handle, and writes the blocks.
 type attempt struct {
 	backend  backend
 	request  Request
@@ -30,7 +30,7 @@ func newAttempt(b backend, view View, r Request, lockNode func(ctx context.Conte
 	p := newPlan(b, view, r)
 	return &attempt{
 		backend: b, request: r, plan: p, lockNode: lockNode, releases: newReleases(b),
-		finder: &finder{backend: b, plan: p, claims: newClaims(b), chosen: map[netip.Prefix]bool{}},
+		finder: newFinder(b, p),
 		tally:  &tally{handles: handles{b}, id: r.Handle, counted: map[netip.Prefix]int{}},
 	}
 }
@@ -57,7 +57,7 @@ func (t *attempt) assign(ctx context.Context) (got []Assigned, err error) {
 		return got, err
 	}
 	if cached {
-		// The handle needs no lock, so that a request with cached places waits for it only now.
+		// Only the writes of blocks need the lock, so that a request with cached places takes it after the handle.
 		if err := t.lockCached(ctx, places); err != nil {
 			return nil, err
 		}
@@ -65,8 +65,8 @@ func (t *attempt) assign(ctx context.Context) (got []Assigned, err error) {
 	return t.writeAll(ctx, places)
 }
 
-// lock waits for the node's lock. If it had to wait, the blocks that the request knows are replaced by those that the
-// cache has now.
+// lock waits for the node's lock and reports whether it had to wait. If so, it reloads the blocks of the node from the
+// cache.
 func (t *attempt) lock(ctx context.Context) (waited bool) {
 	if t.lockNode == nil || !t.lockNode(ctx) {
 		return false
@@ -77,9 +77,9 @@ func (t *attempt) lock(ctx context.Context) (waited bool) {
 
 // lockCached waits for the node's lock. If it had to wait, it updates the places from the cache.
 //
-// A release of the same handle may have written a block before the cache was read again; the write of the block would
-// not conflict with that release. The handle is therefore written after the read: either the release has already
-// deleted the handle, or its deletion fails with a conflict.
+// If a release of the same handle wrote a block before the cache was read again, the write of that block would not
+// conflict with the release. The handle is therefore written after the read: either the release has already deleted the
+// handle, or its deletion fails with a conflict.
 func (t *attempt) lockCached(ctx context.Context, places []place) error {
 	if !t.lock(ctx) {
 		return nil
@@ -97,11 +97,11 @@ func (t *attempt) lockCached(ctx context.Context, places []place) error {
 	return t.tally.confirm(ctx, places)
 }
 
-// existing returns the addresses that an earlier run of the same request has allocated, if they are what this request
-// wants: that run may have been killed, or its answer lost. It returns nil for a new attachment, whose handle counts
-// only what this request has just counted.
+// existing returns the addresses that an earlier run of the same request has allocated, if they match the wants. The
+// earlier run may have been killed, or its answer lost. existing returns nil for a new attachment, whose handle counts
+// only the addresses that this request has just counted.
 func (t *attempt) existing(ctx context.Context) ([]Assigned, error) {
-	if t.request.SameAttachment == nil || t.tally.onlyOurs() {
+	if t.request.SameAttachment == nil || t.tally.isNew() {
 		return nil, nil
 	}
 	held, err := heldIn(ctx, t.backend, slices.Collect(maps.Keys(t.tally.row.Value.Counts)))
@@ -121,8 +121,7 @@ func (t *attempt) existing(ctx context.Context) ([]Assigned, error) {
 	return got, nil
 }
 
-// writeAll allocates in all places at the same time. After a failure because of other writers it tries the failed ones
-// again, one after the other.
+// writeAll allocates in all places at the same time. It then retries those that failed, one after the other.
 func (t *attempt) writeAll(ctx context.Context, places []place) ([]Assigned, error) {
 	got, failed := make([]Assigned, len(places)), make([]error, len(places))
 	// The context of the group is not used: a write that fails does not cancel the others.
@@ -148,7 +147,7 @@ func (t *attempt) writeAll(ctx context.Context, places []place) ([]Assigned, err
 	return got, nil
 }
 
-// write allocates in a block as it was read, by one write.
+// write allocates an address in a block as it was read, and writes the block.
 func (t *attempt) write(ctx context.Context, p place) (Assigned, error) {
 	b := p.row.Value.Clone()
 	h, err := t.plan.picker.pick(&b, p.want)
@@ -163,7 +162,7 @@ func (t *attempt) write(ctx context.Context, p place) (Assigned, error) {
 	return t.assigned(p, written, h.Addr), nil
 }
 
-// assigned describes an address of a block as it is stored now, and caches the block if the node owns it.
+// assigned returns the result for an address of a stored block, and caches the block if the node owns it.
 func (t *attempt) assigned(p place, stored Row[block.Block], addr netip.Addr) Assigned {
 	borrowed := stored.Value.Affinity != hostAffinity(t.request.Node)
 	if !borrowed {
@@ -173,9 +172,9 @@ func (t *attempt) assigned(p place, stored Row[block.Block], addr netip.Addr) As
 	return Assigned{Addr: addr, Block: p.cidr, Borrowed: borrowed, Last: t.plan.picker.room(next) != nil}
 }
 
-// withdraw reverts the request. It keeps the addresses of an earlier run and their counts: that run may have succeeded,
-// and its pod use them. A DEL releases them. Otherwise withdraw releases what the request may have allocated in the blocks that it has counted, and
-// then lowers the counts, including those of addresses that were never written.
+// withdraw reverts the request. It releases the addresses that the request may have allocated in the blocks that it has
+// counted, and then lowers the counts, including those of addresses that were never written. It keeps addresses of an
+// earlier run, and their counts: that run may have succeeded, and its pod may use them. A DEL releases them.
 func (t *attempt) withdraw(ctx context.Context) error {
 	if t.adopting {
 		return nil

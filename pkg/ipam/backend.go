@@ -14,11 +14,11 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// maxAttempts bounds every compare-and-swap loop. Each conflict means that another writer made progress, so that
-// this many in a row have another cause than contention.
+// maxAttempts bounds every compare-and-swap loop. Each conflict means that another writer made progress, so that this
+// many conflicts in a row indicate another cause than contention.
 const maxAttempts = 100
 
-// backend is the store and how to work with it. All parts of an Allocator share it.
+// backend has the store, the cache and the clock. All parts of an Allocator share it.
 type backend struct {
 	store Store
 	cache BlockCache

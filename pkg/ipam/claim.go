@@ -17,8 +17,8 @@ var errNotOwned = errors.New("block belongs to another owner")
 // TakenError says that a block belongs to another owner.
 type TakenError struct {
 	Block netip.Prefix
-	// Owner is the affinity of the block, such as "host:node-1". It is empty if the block has no owner, or was deleted
-	// meanwhile.
+	// Owner is the affinity of the block, such as "host:node-1". It is empty if the block has no owner, or has been
+	// deleted since.
 	Owner string
 }
 
@@ -31,19 +31,23 @@ func (e *TakenError) Error() string {
 // Unwrap returns errNotOwned.
 func (e *TakenError) Unwrap() error { return errNotOwned }
 
-// claims creates, repairs and releases affinities of nodes together with their blocks.
+// claims claims blocks for nodes, and repairs claims that were interrupted.
 //
-// A claim writes three rows: the affinity as pending, the block, and the affinity as confirmed, after the check for
-// overlapping blocks. A release writes them in reverse: the affinity as pendingDeletion, the deletion of the block, the
-// deletion of the affinity. After a crash the state of the affinity tells how far the operation came.
+// A claim writes three rows: the affinity as pending, the block, and, after the check for overlapping blocks, the
+// affinity as confirmed. A release (blockReleases) writes them in reverse: the affinity as pendingDeletion, the
+// deletion of the block, the deletion of the affinity. After a crash, the state of the affinity shows how far the
+// operation got.
 type claims struct {
-	backend  backend
-	overlaps overlaps
+	backend    backend
+	affinities affinities
+	overlaps   overlaps
 }
 
-func newClaims(b backend) claims { return claims{backend: b, overlaps: overlaps{b}} }
+func newClaims(b backend) claims {
+	return claims{backend: b, affinities: affinities{b}, overlaps: overlaps{b}}
+}
 
-// claimed is a block that the node owns. checked says that no other block overlapped it after it was created.
+// claimed is a block that the node owns. checked says that it has passed the check for overlapping blocks.
 type claimed struct {
 	row     Row[block.Block]
 	checked bool
@@ -65,19 +69,19 @@ func (c claims) ensure(ctx context.Context, node string, cidr netip.Prefix) (obs
 	case errors.As(err, &overlap):
 		return overlap, nil
 	case errors.Is(err, errNotOwned):
-		// Another process was faster.
+		// Another process has claimed the block first.
 		row, err := get(ctx, c.backend.store.Blocks(), cidr)
 		return &TakenError{cidr, row.Value.Affinity}, ignore(err, ErrNotFound)
 	}
 	return nil, err
 }
 
-// claim claims a block that did not exist when it was last read. It returns errNotOwned if another process was
-// faster, and an OverlapError, which is an errNotOwned, if the block overlaps another. After a crash at any point no
-// affinity is confirmed whose block is missing or unchecked.
+// claim claims a block that did not exist when it was last read. It returns errNotOwned if another process has claimed
+// the block first, and an OverlapError, which wraps errNotOwned, if the block overlaps another. A crash at any point
+// leaves no confirmed affinity whose block is missing or unchecked.
 func (c claims) claim(ctx context.Context, node string, cidr netip.Prefix) (claimed, error) {
 	key := AffinityKey{node, cidr}
-	affinity, err := c.setPending(ctx, key)
+	affinity, err := c.affinities.setPending(ctx, key)
 	if err != nil {
 		return claimed{}, err
 	}
@@ -91,32 +95,13 @@ func (c claims) claim(ctx context.Context, node string, cidr netip.Prefix) (clai
 	return c.repair(ctx, AffinityRow{key, affinity})
 }
 
-// setPending creates an affinity as pending, or sets an existing one to pending.
-func (c claims) setPending(ctx context.Context, key AffinityKey) (Row[Affinity], error) {
-	t := c.backend.store.Affinities()
-	var row Row[Affinity]
-	err := c.backend.retry(ctx, "claim block "+key.CIDR.String(), func() (err error) {
-		row, err = create(ctx, t, key, Affinity{State: Pending})
-		if !errors.Is(err, ErrExists) {
-			return err
-		}
-		if row, err = get(ctx, t, key); err != nil {
-			return asConflict(err)
-		}
-		row.Value.State = Pending
-		row, err = t.Update(ctx, key, row)
-		return asConflict(err)
-	})
-	return row, err
-}
-
 // complete checks a block that exists for others that overlap it, and confirms the affinity. If the block overlaps
 // another, complete returns an OverlapError, and the claim is reverted if the block is empty.
 func (c claims) complete(ctx context.Context, affinity AffinityRow, row Row[block.Block]) (Row[Affinity], error) {
 	overlap := c.overlaps.check(ctx, affinity.Key.CIDR)
 	switch {
 	case overlap == nil:
-		return c.confirm(ctx, affinity)
+		return c.affinities.confirm(ctx, affinity)
 	case !errors.Is(overlap, errNotOwned):
 		return affinity.Row, overlap
 	case c.backend.empty(row.Value):
@@ -124,30 +109,27 @@ func (c claims) complete(ctx context.Context, affinity AffinityRow, row Row[bloc
 	}
 	// The addresses of the block are in use. The node keeps the block, so that the routes to them stay, but allocates
 	// no more from it.
-	confirmed, err := c.confirm(ctx, affinity)
+	confirmed, err := c.affinities.confirm(ctx, affinity)
 	if err != nil {
 		return confirmed, err
 	}
 	return confirmed, overlap
 }
 
-// confirm sets an affinity to confirmed. If another process has changed the affinity, confirm returns the new row and
-// ErrConflict.
-func (c claims) confirm(ctx context.Context, affinity AffinityRow) (Row[Affinity], error) {
-	if affinity.Value.State == Confirmed {
-		return affinity.Row, nil
+// revert deletes the empty block and the affinity of a claim that overlaps another block. If another process writes to
+// one of them at the same time, the affinity stays marked, and the next use repairs it.
+func (c claims) revert(ctx context.Context, key AffinityKey, row Row[block.Block]) error {
+	affinity, err := c.affinities.mark(ctx, key)
+	if ignore(err, ErrNotFound) != nil {
+		return ignore(err, errNotOwned)
 	}
-	affinity.Value.State = Confirmed
-	row, err := c.backend.store.Affinities().Update(ctx, affinity.Key, affinity.Row)
-	if err == nil || !errors.Is(asConflict(err), ErrConflict) {
-		return row, err
+	marked := err == nil
+	if err := remove(ctx, c.backend.store.Blocks(), key.CIDR, row); err != nil {
+		return ignore(err, ErrConflict)
 	}
-	row, err = get(ctx, c.backend.store.Affinities(), affinity.Key)
-	if errors.Is(err, ErrNotFound) {
-		row, err = c.setPending(ctx, affinity.Key)
+	c.backend.cache.Delete(key.CIDR)
+	if !marked {
+		return nil
 	}
-	if err != nil {
-		return row, err
-	}
-	return row, ErrConflict
+	return ignore(remove(ctx, c.backend.store.Affinities(), key, affinity), ErrConflict)
 }

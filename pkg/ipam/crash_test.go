@@ -49,7 +49,7 @@ func wantRecovery(t *testing.T, s *memstore.Store, at string) {
 			t.Fatalf("%s: %s\n%s\nstore:\n%s", when, strings.Join(bad, "\n"), at, s)
 		}
 	}
-	check("right after the crash")
+	check("after the crash")
 	for range 2 {
 		if err := release(&ipam.Allocator{Store: s, Now: later(), Parallel: 1}, "victim"); err != nil {
 			t.Fatalf("DEL after the crash: %v\n%s\nstore:\n%s", err, at, s)
@@ -100,7 +100,7 @@ func TestFailedAssignmentIsReverted(t *testing.T) {
 				}
 			}
 			if failed < 5 {
-				t.Errorf("only %d calls made the assignment fail: the test covers too little", failed)
+				t.Errorf("%d calls made the assignment fail, want at least 5", failed)
 			}
 		})
 	}

@@ -78,6 +78,14 @@ func (c *crashing) AffinitiesOf(ctx context.Context, node string, cached bool) (
 	return rows, err
 }
 
+func (c *crashing) BlocksOverlapping(ctx context.Context, cidr netip.Prefix) (cidrs []netip.Prefix, err error) {
+	err = c.call("read overlapping blocks", func() (err error) {
+		cidrs, err = c.Store.BlocksOverlapping(ctx, cidr)
+		return err
+	})
+	return cidrs, err
+}
+
 type crashingTable[K comparable, T any] struct {
 	c    *crashing
 	in   ipam.Table[K, T]

@@ -16,7 +16,7 @@ var (
 	ErrExists = errors.New("already exists")
 	// ErrConflict: the row was written since it was read.
 	ErrConflict = errors.New("changed meanwhile")
-	// ErrContended: every one of many attempts to write a row met a conflict. A retry may succeed.
+	// ErrContended: many attempts to write a row met a conflict, and none succeeded. A retry may succeed.
 	ErrContended = errors.New("too many conflicts")
 	// ErrNotReady: the datastore is locked, for example during an upgrade. A retry succeeds after it is unlocked.
 	ErrNotReady = errors.New("datastore is not ready")

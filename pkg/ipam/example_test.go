@@ -54,7 +54,7 @@ func ExampleAllocator() {
 	// released [10.244.0.0]
 }
 
-// Room tells whether Assign could serve a request, without allocating an address.
+// Room returns the error that Assign would return, without allocating an address.
 func ExampleAllocator_Room() {
 	ctx := context.Background()
 	store := memstore.New(time.Now)

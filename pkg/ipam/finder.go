@@ -11,16 +11,25 @@ import (
 // maxPasses bounds how often a search is repeated after claims collided with claims of other processes.
 const maxPasses = 5
 
-// finder takes the candidates of a plan one after the other and makes the first usable one a place to allocate from. It
-// claims blocks, and releases the node's blocks that are of no use.
+// finder tries the candidates of a plan one after the other, and returns the first usable one as a place. It claims
+// blocks, and releases the node's blocks that cannot serve the request.
 type finder struct {
-	backend backend
-	plan    *plan
-	claims  claims
-	// chosen are the places' blocks. They are not released, even if they are empty.
+	backend   backend
+	plan      *plan
+	claims    claims
+	releases  blockReleases
+	takeovers takeovers
+	// chosen are the blocks of the places that were found. They are not released, even if they are empty.
 	chosen map[netip.Prefix]bool
 	// collisions are the overlaps that the current search has met.
 	collisions []*OverlapError
+}
+
+func newFinder(b backend, p *plan) *finder {
+	return &finder{
+		backend: b, plan: p, claims: newClaims(b), releases: newBlockReleases(b), takeovers: newTakeovers(b),
+		chosen: map[netip.Prefix]bool{},
+	}
 }
 
 // findAll finds a place for each want.
@@ -35,8 +44,8 @@ func (f *finder) findAll(ctx context.Context, wants []Want) (places []place, err
 	return places, nil
 }
 
-// find finds a place for a want: in a block that the node owns, in a new one, or, if that is allowed, in a block of
-// another node.
+// find finds a place for a want: in a block that the node owns, in a new block, or, unless affinity is strict, in a
+// block of another node.
 func (f *finder) find(ctx context.Context, w Want) (place, error) {
 	if w.Addr.IsValid() {
 		return f.findAddr(ctx, w)
@@ -95,10 +104,10 @@ func (f *finder) prepare(ctx context.Context, c candidate) (place, error) {
 		mine, err := f.claims.claim(ctx, f.plan.own.node, c.cidr)
 		return f.afterClaim(ctx, c, mine, err)
 	case takeOver:
-		mine, err := f.claims.takeOver(ctx, f.plan.own.node, c.cidr)
+		mine, err := f.takeovers.takeOver(ctx, f.plan.own.node, c.cidr)
 		return f.afterClaim(ctx, c, mine, err)
 	case replaceOthers:
-		mine, err := f.claims.replace(ctx, f.plan.own.node, c.cidr)
+		mine, err := f.takeovers.replace(ctx, f.plan.own.node, c.cidr)
 		if err == nil {
 			f.plan.include(c.cidr)
 		}
@@ -112,7 +121,7 @@ func (f *finder) prepare(ctx context.Context, c candidate) (place, error) {
 func (f *finder) repair(ctx context.Context, c candidate) (place, error) {
 	mine, err := f.claims.repair(ctx, c.affinity)
 	if errors.Is(err, errNotOwned) {
-		_ = f.exclude(err) // notes an overlap; the node does not own the block in any case
+		_ = f.exclude(err) // Record an overlap. The node does not own the block in any case.
 		f.plan.own.remove(c.affinity.Key)
 		return place{}, errFull
 	}
@@ -125,7 +134,7 @@ func (f *finder) repair(ctx context.Context, c candidate) (place, error) {
 // afterClaim returns the place in a block that the node has claimed, or tried to.
 func (f *finder) afterClaim(ctx context.Context, c candidate, mine claimed, err error) (place, error) {
 	if errors.Is(err, errNotOwned) {
-		_ = f.exclude(err) // notes an overlap
+		_ = f.exclude(err) // Record an overlap.
 		return place{}, errFull
 	}
 	if err != nil {
@@ -149,8 +158,7 @@ func (f *finder) check(ctx context.Context, at place) error {
 	return f.exclude(f.plan.checkOverlap(ctx, at))
 }
 
-// exclude excludes the block of an OverlapError from the plan, and returns errFull. Other errors it returns as they
-// are.
+// exclude excludes the block of an OverlapError from the plan, and returns errFull. It returns other errors unchanged.
 func (f *finder) exclude(err error) error {
 	var overlap *OverlapError
 	if errors.As(err, &overlap) {
@@ -161,7 +169,7 @@ func (f *finder) exclude(err error) error {
 
 // collisionsGone reports whether a search that failed should be repeated, because a block that it collided with is
 // gone. If two processes claim overlapping blocks at the same time, both may withdraw. The wait before the next pass
-// is random, so that one of them comes first then.
+// is random, so that one of them is first in that pass.
 func (f *finder) collisionsGone(ctx context.Context, pass int) (bool, error) {
 	collisions := f.collisions
 	f.collisions = nil

@@ -39,7 +39,7 @@ func (h handles) countUp(ctx context.Context, id string, by map[netip.Prefix]int
 	t := h.backend.store.Handles()
 	var row Row[Handle]
 	err := h.backend.retry(ctx, "count addresses of handle "+id, func() (err error) {
-		// A new attachment has a new handle: to create it first saves the read.
+		// A new attachment has a new handle. Creating it without a read saves a request.
 		row, err = t.Create(ctx, id, Handle{ID: id, Counts: apply(nil, by)})
 		if !errors.Is(err, ErrExists) {
 			return err
@@ -67,9 +67,9 @@ func otherHandle(id, stored string) error {
 		ErrMalformed, strings.ToLower(id), stored)
 }
 
-// countDown lowers the counts of a handle, and deletes the handle if it counts nothing then. It does so only if no
-// other process has written to the handle since row. Otherwise the count stays too high, because it may have been
-// lowered already, and a count that is too low would hide an address. The release of the handle corrects it.
+// countDown lowers the counts of a handle, and deletes the handle if it then counts nothing. If another process has
+// written to the handle since row was read, countDown changes nothing: the counts may have been lowered already, and a
+// count that is too low would hide an address. The release of the handle corrects counts that are too high.
 func (h handles) countDown(
 	ctx context.Context, id string, row Row[Handle], by map[netip.Prefix]int,
 ) (Row[Handle], error) {
@@ -92,9 +92,9 @@ func (h handles) countDown(
 	return written, nil
 }
 
-// change reads a handle, applies a change, and writes the handle. It returns an error that wraps ErrReleased if
-// change returns false, or if the handle is gone or has another UID: a release has deleted the handle, and a new one
-// counts for another assignment.
+// change reads a handle, applies a change, and writes the handle. It returns an error that wraps ErrReleased if the
+// argument change returns false, or if the handle is gone or has another UID: a release has deleted the handle, and a
+// handle that was created since belongs to another assignment.
 func (h handles) change(ctx context.Context, id, uid string, change func(*Handle) bool) (Row[Handle], error) {
 	t := h.backend.store.Handles()
 	var row Row[Handle]

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package ipam_test
 
 import (
@@ -9,7 +11,7 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// TestAssignNamesHandleWithOtherID has a row under the name of the request's handle, with another ID.
+// TestAssignNamesHandleWithOtherID stores a row with the name of the request's handle and another ID.
 func TestAssignNamesHandleWithOtherID(t *testing.T) {
 	for _, c := range []struct {
 		stored, want string

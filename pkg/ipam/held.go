@@ -43,7 +43,7 @@ func heldByNode(ctx context.Context, b backend, node string, more []netip.Prefix
 	return heldIn(ctx, b, cidrs)
 }
 
-// heldIn returns the allocated addresses of blocks, sorted, and the errors of the blocks that cannot be read.
+// heldIn returns the allocated addresses of blocks, sorted, and the errors of blocks that cannot be read.
 func heldIn(ctx context.Context, b backend, cidrs []netip.Prefix) ([]Held, error) {
 	slices.SortFunc(cidrs, netip.Prefix.Compare)
 	cidrs = slices.Compact(cidrs)
@@ -69,8 +69,8 @@ func heldIn(ctx context.Context, b backend, cidrs []netip.Prefix) ([]Held, error
 func heldOf(b block.Block) []Held {
 	var out []Held
 	for _, h := range b.HeldBy(func(block.Attribute) bool { return true }) {
-		if who, ok := b.Holder(h.Addr); ok {
-			out = append(out, Held{Holding: h, Block: b.CIDR, Handle: who.Handle, Owner: who.Owner})
+		if owner, ok := b.Holder(h.Addr); ok {
+			out = append(out, Held{Holding: h, Block: b.CIDR, Handle: owner.Handle, Owner: owner.Owner})
 		}
 	}
 	return out

@@ -13,7 +13,7 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// check checks what must hold after every call to the store.
+// check checks the invariants that hold after every call to the store.
 func (m *model) check() error {
 	if m.store.Revision() == m.checked {
 		return nil
@@ -41,7 +41,7 @@ func (m *model) check() error {
 // checkBlock checks one block against its earlier states.
 func (m *model) checkBlock(cidr netip.Prefix, uid string, b block.Block) error {
 	for _, p := range m.store.Reserved {
-		if owner, ok := b.Holder(p.Addr()); ok && !m.asked(p.Addr()) {
+		if owner, ok := b.Holder(p.Addr()); ok && !m.sit.requests(p.Addr()) {
 			return fmt.Errorf("%s is reserved, but was allocated to %s", p, owner.Handle)
 		}
 	}
@@ -64,9 +64,9 @@ func (m *model) checkBlock(cidr netip.Prefix, uid string, b block.Block) error {
 	return nil
 }
 
-// asked reports whether a script requests a specific address.
-func (m *model) asked(addr netip.Addr) bool {
-	for _, sc := range m.sit.scripts {
+// requests reports whether a script requests a specific address.
+func (s situation) requests(addr netip.Addr) bool {
+	for _, sc := range s.scripts {
 		for _, op := range sc.ops {
 			if strings.HasSuffix(op, " "+addr.String()) {
 				return true
@@ -99,7 +99,7 @@ func (m *model) checkAllOrNothing() error {
 	return nil
 }
 
-// settle releases every handle, as the runtimes do in the end, and checks that nothing is left.
+// settle releases every handle, and checks that nothing is left.
 func (m *model) settle() error {
 	if err := m.checkAllOrNothing(); err != nil {
 		return err
@@ -132,11 +132,11 @@ func (m *model) settle() error {
 	}
 	for cidr, b := range m.store.AllBlocks() {
 		if !b.Empty(m.clock.now(), 0) {
-			return fmt.Errorf("everything was released, but block %s is not empty", cidr)
+			return fmt.Errorf("all handles were released, but block %s is not empty", cidr)
 		}
 	}
 	if strings.Contains(m.store.String(), "handle ") {
-		return errors.New("everything was released, but a handle is left")
+		return errors.New("all handles were released, but a handle is left")
 	}
 	return m.check()
 }

@@ -23,7 +23,7 @@ func TestAssignFailsAfterDeleteDuringLockWait(t *testing.T) {
 			t.Fatal(err)
 		}
 		a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Cache: n}
-		meanwhile := func() {
+		duringWait := func() {
 			if err := release(&ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Cache: n}, "net.x"); err != nil {
 				t.Error(err)
 			}
@@ -32,7 +32,7 @@ func TestAssignFailsAfterDeleteDuringLockWait(t *testing.T) {
 				a.Cache = cacheOf(t, s)
 			}
 		}
-		a.LockNode = func(context.Context) bool { meanwhile(); return true }
+		a.LockNode = func(context.Context) bool { duringWait(); return true }
 		got, err := a.Assign(context.Background(), view, only4("a", "net.x"))
 		if !errors.Is(err, ipam.ErrReleased) {
 			t.Errorf("assigned %v, %v, want ErrReleased", got, err)

@@ -38,8 +38,8 @@ func (m malformedBlocks) Get(ctx context.Context, cidr netip.Prefix) (ipam.Row[b
 	return row, err
 }
 
-// TestMalformedBlockIsNotTakenOver has a malformed block of another node that looks idle, and no free block. The
-// request gets no address, because all blocks are in use.
+// TestMalformedBlockIsNotTakenOver requests an address from a pool without a free block. One block is malformed, and
+// would be idle otherwise. The request gets no address.
 func TestMalformedBlockIsNotTakenOver(t *testing.T) {
 	s := newStore()
 	s.Settings.StrictAffinity = true
@@ -53,6 +53,6 @@ func TestMalformedBlockIsNotTakenOver(t *testing.T) {
 	}
 	a.Store = s
 	if _, err := assignWith(a, only4("a", "net.x")); err != nil {
-		t.Errorf("the same block is not taken over when it is well formed: %v", err)
+		t.Errorf("the well-formed block is not taken over: %v", err)
 	}
 }

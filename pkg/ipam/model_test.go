@@ -121,9 +121,9 @@ func (m *model) runScript(a *actor, sc script) {
 	}
 }
 
-// waitForLock waits for the node's lock, or gets it at once. The lock excludes no other actor: the protocol must be
-// correct without it. An exhaustive run waits only in the situations that are about the wait, to bound the number of
-// interleavings.
+// waitForLock waits for the node's lock, or gets it without waiting. The lock excludes no other actor: the protocol
+// must be correct without it. An exhaustive run waits only in the situations that are about the wait, to bound the
+// number of interleavings.
 func (m *model) waitForLock(a *actor, node string) (waited bool) {
 	if m.bounded && !m.sit.lockWait || m.choices.choose(2) == 0 {
 		return false
@@ -133,8 +133,8 @@ func (m *model) waitForLock(a *actor, node string) (waited bool) {
 	return true
 }
 
-// do runs one operation of an actor: a verb, a handle, and for some verbs an argument. That a request gets no address
-// is not a failure.
+// do runs one operation of an actor: a verb, a handle, and for some verbs an argument. A request that gets no address
+// is no failure.
 func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 	words := append(strings.Fields(op), "", "")
 	verb, handle, arg := words[0], "net."+words[1], words[2]

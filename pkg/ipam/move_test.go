@@ -51,7 +51,7 @@ func TestMoveAfterDeleteFails(t *testing.T) {
 	add.onCall = func(what string) {
 		switch {
 		case what == "update block":
-			// The IPv4 block is written first. The IPv6 block is full when its turn comes.
+			// The IPv4 block is written first. Fill the IPv6 block before it is written.
 			if blockWrites++; blockWrites == 2 {
 				fillIPv6(t, s)
 			}
@@ -67,7 +67,7 @@ func TestMoveAfterDeleteFails(t *testing.T) {
 		t.Fatalf("the DEL did not run: %v, %v", got, err)
 	}
 	for _, g := range got {
-		if who, ok := s.AllBlocks()[g.Block].Holder(g.Addr); !ok || who.Handle != "net.x" {
+		if owner, ok := s.AllBlocks()[g.Block].Holder(g.Addr); !ok || owner.Handle != "net.x" {
 			t.Errorf("%s was assigned but is not allocated\n%s", g.Addr, s)
 		}
 	}

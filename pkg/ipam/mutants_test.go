@@ -4,8 +4,8 @@ package ipam_test
 
 import "slices"
 
-// mutant is a bug planted in a source file, in a copy that only the compiler sees. The file may be a test: the model's
-// environment follows rules too, for example how long a cached block counts.
+// mutant is a bug that a test plants in a copy of a source file. The file may be a test file, because the environment
+// of the model also follows rules, such as the lifetime of cached blocks.
 type mutant struct {
 	name, file, correct, wrong string
 	// always says that the mutant is planted without -mutants too.
@@ -43,7 +43,7 @@ func storeMutants() []mutant {
 func allocatorMutants() []mutant {
 	return []mutant{
 		{
-			name: "create an affinity as confirmed", file: "claim.go",
+			name: "create an affinity as confirmed", file: "affinity.go",
 			correct: "create(ctx, t, key, Affinity{State: Pending})",
 			wrong:   "create(ctx, t, key, Affinity{State: Confirmed})",
 		},
@@ -58,7 +58,7 @@ func allocatorMutants() []mutant {
 			wrong:   "	defer func() { _ = t.tally.add(ctx, places) }()\n	u.Push(t.withdraw)",
 		},
 		{
-			name: "take over a block that is in use", file: "affinity.go",
+			name: "take over a block that is in use", file: "takeover.go",
 			correct: " && b.empty(x) && b",
 			wrong:   " && b",
 		},
@@ -97,7 +97,7 @@ func allocatorMutants() []mutant {
 			wrong:   "heldAlready(row.Value, p.want); ok && false {",
 		},
 		{
-			name: "do not reopen an affinity that is marked for deletion", file: "repair.go",
+			name: "do not reopen an affinity that is marked for deletion", file: "affinity.go",
 			correct: "if affinity.Value.State == PendingDeletion {",
 			wrong:   "if affinity.Value.State == PendingDeletion && false {",
 		},
@@ -155,12 +155,12 @@ func cooldownMutants() []mutant {
 			wrong:   "now.Sub(a.ReleasedAt) >= cooldown",
 		},
 		{
-			name: "keep a block that was claimed in the future", file: "affinity.go",
+			name: "keep a block that was claimed in the future", file: "takeover.go",
 			correct: ".Abs() > idleAfter",
 			wrong:   " > idleAfter",
 		},
 		{
-			name: "take over a block that was claimed just now", file: "affinity.go",
+			name: "take over a block that was claimed just now", file: "takeover.go",
 			correct: " && b.now().Sub(x.ClaimTime).Abs() > idleAfter",
 			wrong:   "",
 		},
@@ -186,9 +186,9 @@ func cooldownMutants() []mutant {
 func overlapMutants() []mutant {
 	return []mutant{
 		{
-			name: "release an overlapping block without marking its affinity", file: "affinity.go",
-			correct: "		if err := c.release(ctx, keyOf(row.Value), row); err != nil {\n			return",
-			wrong:   "		if err := remove(ctx, c.backend.store.Blocks(), row.Value.CIDR, row); err != nil {\n			return",
+			name: "release an overlapping block without marking its affinity", file: "takeover.go",
+			correct: "		if err := t.releases.release(ctx, keyOf(row.Value), row); err != nil {\n			return",
+			wrong:   "		if err := remove(ctx, t.backend.store.Blocks(), row.Value.CIDR, row); err != nil {\n			return",
 		},
 		{
 			name: "claim a block without the check", file: "claim.go",
@@ -218,11 +218,11 @@ func overlapMutants() []mutant {
 	}
 }
 
-// nodeMutants break the rules for the block cache and for the records of deletions.
+// nodeMutants break the rules of the block cache, the deletion records and the release queue.
 func nodeMutants() []mutant {
 	return []mutant{
 		{
-			name: "trust a cached block that holds nothing", file: "release.go",
+			name: "trust a cached block without addresses of the handle", file: "release.go",
 			correct: "if len(out.addrs) == 0 && fromCache {",
 			wrong:   "if false && fromCache {",
 		},

@@ -14,7 +14,7 @@ import (
 
 var allMutants = flag.Bool("mutants", false, "plant every bug, not only a few: one compilation each")
 
-// findsBugs are patterns of tests, one of which has to find the bug: first short tests, then the model checker.
+// findsBugs are patterns of tests. One of them has to find the bug: first short tests, then the model checker.
 var findsBugs = []string{
 	"Crash|LateWrite|FailedAssignmentIsReverted|IsReadBefore|RecreatedBlock|OfOtherSize|IsNotConfirmedAfter|" +
 		"Cooldown|ClockThatWasAhead|Adopt",

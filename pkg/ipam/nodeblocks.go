@@ -10,14 +10,14 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// nodeBlocks is what a request knows of the blocks of its node.
+// nodeBlocks are the blocks of the node, as far as a request has read them.
 type nodeBlocks struct {
 	backend backend
 	node    string
 	rows    []AffinityRow
-	// fromCache says that rows are blocks in which the node last found room, as far as they were not read since.
+	// fromCache says that rows were derived from the cache: blocks in which the node last found room. See fresh.
 	fromCache bool
-	// fresh says that rows were read from the store, not from a list that may be stale.
+	// fresh says that rows have been read from the store since, without a cached answer.
 	fresh bool
 	// blocks are block rows from the cache or the view. The request uses each of them once; later it reads the block.
 	blocks map[netip.Prefix]Row[block.Block]
@@ -33,8 +33,8 @@ func newNodeBlocks(b backend, view View, node string) *nodeBlocks {
 	return n
 }
 
-// refresh reads the affinities of the node, unless it has done so before. A list that may be stale lacks blocks that
-// the node has just claimed.
+// refresh reads the affinities of the node, unless it has done so before. A stale list may lack blocks that the node
+// has just claimed.
 func (n *nodeBlocks) refresh(ctx context.Context) error {
 	if n.fresh {
 		return nil

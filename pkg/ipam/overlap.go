@@ -71,7 +71,7 @@ func (o overlaps) check(ctx context.Context, cidr netip.Prefix) error {
 	return o.checkPart(ctx, cidr, cidr)
 }
 
-// checkPart is check for a part of a block: it looks for other blocks that have addresses of the part.
+// checkPart is like check, but looks only for other blocks that overlap a part of the block.
 func (o overlaps) checkPart(ctx context.Context, cidr, part netip.Prefix) error {
 	others, err := o.backend.store.BlocksOverlapping(ctx, part)
 	if err != nil {
@@ -129,7 +129,7 @@ func (o overlaps) idle(ctx context.Context, node string, cidr netip.Prefix) ([]R
 	return rows, nil
 }
 
-// add adds a block that was read, or the error that says why it is malformed.
+// add adds a block that was read. malformed is its error if it is malformed, or nil.
 func (e *OverlapError) add(cidr netip.Prefix, owner string, empty bool, malformed error) {
 	if len(e.Others) == 0 {
 		e.Owner = owner
@@ -141,8 +141,8 @@ func (e *OverlapError) add(cidr netip.Prefix, owner string, empty bool, malforme
 	}
 }
 
-// passed reports whether the block cache shows that the block has passed the check: the node caches a block only after
-// it has claimed it or allocated from it.
+// passed reports whether the block has passed the check before. The node caches a block only after it has claimed it or
+// allocated from it, so that a block that is cached with the same UID and owner has passed.
 func (o overlaps) passed(row Row[block.Block]) bool {
 	if cached, ok := o.backend.cache.Get(row.Value.CIDR); ok {
 		return cached.UID != "" && cached.UID == row.UID && cached.Value.Affinity == row.Value.Affinity

@@ -62,14 +62,14 @@ func TestConcurrentCreatorsOfOverlappingBlocksWithdraw(t *testing.T) {
 			t.Errorf("node %s: %v", node, err)
 		}
 	}
-	alone := &ipam.Allocator{Store: s, Now: s.Now}
+	later := &ipam.Allocator{Store: s, Now: s.Now}
 	if errs["a"] != nil && errs["b"] != nil {
-		if _, err := alone.Assign(context.Background(), view(30), only4("a", "net.next")); err != nil {
-			t.Errorf("neither got an address, nor does the next request: %v\n%s", err, s)
+		if _, err := later.Assign(context.Background(), view(30), only4("a", "net.next")); err != nil {
+			t.Errorf("no node got an address, and the next request fails: %v\n%s", err, s)
 		}
 	}
 	for _, id := range []string{"net.a", "net.b", "net.next"} {
-		if err := release(alone, id); err != nil {
+		if err := release(later, id); err != nil {
 			t.Error(err)
 		}
 	}

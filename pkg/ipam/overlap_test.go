@@ -48,11 +48,11 @@ func unique(t testing.TB, s *memstore.Store) {
 	seen := map[netip.Addr]string{}
 	for cidr, b := range s.AllBlocks() {
 		for _, h := range b.HeldBy(func(block.Attribute) bool { return true }) {
-			who, _ := b.Holder(h.Addr)
+			owner, _ := b.Holder(h.Addr)
 			if before, ok := seen[h.Addr]; ok {
-				t.Errorf("%s is allocated to %s and to %s in %s\n%s", h.Addr, before, who.Handle, cidr, s)
+				t.Errorf("%s is allocated to %s and to %s in %s\n%s", h.Addr, before, owner.Handle, cidr, s)
 			}
-			seen[h.Addr] = who.Handle
+			seen[h.Addr] = owner.Handle
 		}
 	}
 	if bad := s.Check(); len(bad) > 0 {
@@ -93,8 +93,7 @@ func TestAddressesAreUniqueAfterBlockSizeChange(t *testing.T) {
 	}
 }
 
-// TestNoAllocationFromOverlappingBlock has a node own a block that overlaps another one. Other writers may leave such
-// blocks.
+// TestNoAllocationFromOverlappingBlock gives a node a block that overlaps another one, as other writers may do.
 func TestNoAllocationFromOverlappingBlock(t *testing.T) {
 	s := newStore()
 	put(t, s, "a", "10.0.0.0/30", 1)
@@ -112,7 +111,7 @@ func TestNoAllocationFromOverlappingBlock(t *testing.T) {
 	}
 	unique(t, s)
 	mustRelease(t, s, "old.10.0.0.0-0")
-	if held(s.AllBlocks(), "old.10.0.0.0-0", false) != 0 {
+	if countHeld(s.AllBlocks(), "old.10.0.0.0-0", false) != 0 {
 		t.Errorf("an address of an overlapped block was not released\n%s", s)
 	}
 }
@@ -208,8 +207,8 @@ func claimConcurrently(t *testing.T, n int, pools1, other, pools2 string) {
 		t.Errorf("call %d: first: %v\n%q", n, err, first.trace)
 	}
 	unique(t, s)
-	if held(s.AllBlocks(), "net.a", false)+held(s.AllBlocks(), "net."+other, false) == 0 {
-		t.Errorf("call %d: no node got an address\n%q\n%s", n, first.trace, s)
+	if countHeld(s.AllBlocks(), "net.a", false)+countHeld(s.AllBlocks(), "net."+other, false) == 0 {
+		t.Errorf("call %d: neither node got an address\n%q\n%s", n, first.trace, s)
 	}
 }
 
@@ -234,7 +233,7 @@ func TestCachedBlockOfOtherSizeIsCheckedForOverlap(t *testing.T) {
 	}
 }
 
-// TestWalkLeavesOutOverlappedBlocks has blocks of other sizes that overlap most blocks of a pool. After the first
+// TestWalkLeavesOutOverlappedBlocks creates blocks of other sizes that overlap most blocks of a pool. After the first
 // collision, a node does not try to claim other overlapped blocks.
 func TestWalkLeavesOutOverlappedBlocks(t *testing.T) {
 	for _, node := range []string{"a", "b", "c", "d", "e", "f"} {

@@ -25,7 +25,7 @@ type place struct {
 	checked bool
 }
 
-// step is what has to happen before an address of a candidate is allocated.
+// step is the work that a candidate needs before an address of it is allocated.
 type step int
 
 const (
@@ -41,12 +41,11 @@ const (
 	takeOver
 	// replaceOthers: release the empty blocks of other nodes that overlap the block, and claim it.
 	replaceOthers
-	// lookFurther: nothing can be done. The pool has blocks that were not read, because the search has reached its
-	// bound.
+	// lookFurther: the candidate is no block. It says that the search reached its bound before the end of the pool.
 	lookFurther
 )
 
-// candidate is a block that may serve a want, and the next step towards that.
+// candidate is a block that may serve a want, with the step that it needs first.
 type candidate struct {
 	place
 	step step
@@ -54,9 +53,22 @@ type candidate struct {
 	affinity AffinityRow
 }
 
-// candidates yields candidates, best first. It reads lazily: the reads for a candidate are made when the caller has
-// no use for the ones before it. After an error it ends.
+// candidates yields candidates, best first. It reads lazily: it makes the reads for a candidate only when the caller
+// asks for it, after it has rejected the ones before. After an error it ends.
 type candidates = iter.Seq2[candidate, error]
+
+// inTurn yields the candidates of each source, one source after the other. It ends with the first error.
+func inTurn(sources ...candidates) candidates {
+	return func(yield func(candidate, error) bool) {
+		for _, source := range sources {
+			for c, err := range source {
+				if !yield(c, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
 
 // picker allocates addresses in the value of a block, according to a request.
 type picker struct {
@@ -66,7 +78,7 @@ type picker struct {
 	cooldown time.Duration
 }
 
-// pick allocates in the value of a block.
+// pick allocates an address in the value of a block.
 func (p picker) pick(b *block.Block, w Want) (block.Holding, error) {
 	b.Thaw(p.now(), p.cooldown)
 	owner := block.Attribute{Handle: p.request.Handle, Owner: p.request.Owner}
@@ -91,7 +103,7 @@ func (p picker) thawed(b block.Block) block.Block {
 	return b
 }
 
-// room returns nil if the want can be allocated in the place. It tries that on a copy.
+// room returns nil if an address for the want can be allocated in the place. It tries the allocation on a copy.
 func (p picker) room(at place) error {
 	b := at.row.Value.Clone()
 	_, err := p.pick(&b, at.want)

@@ -10,15 +10,15 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// plan finds the blocks that can serve a request. It only reads the store. The writes are made by an attempt, which
-// reports their outcome to the plan: blocks that the node now owns, and blocks that cannot be used.
+// plan finds the blocks that can serve a request. It only reads the store. The finder makes the writes, and reports
+// their outcome to the plan: blocks that the node now owns, and blocks that cannot be used.
 type plan struct {
 	backend backend
 	config  Config
 	pools   poolSet
 	own     *nodeBlocks
 	picker  picker
-	// overlaps only reads, too.
+	// overlaps also only reads.
 	overlaps overlaps
 	// full are blocks that have no room, or cannot be used because they overlap others.
 	full       map[netip.Prefix]bool
@@ -93,8 +93,8 @@ func (p *plan) ownBlocks(ctx context.Context, w Want, pools []pool.Pool) candida
 	}
 }
 
-// newBlocks yields blocks that the node does not use yet. In each pool these are free blocks, and then empty blocks of
-// other nodes. After them come the node's own blocks whose size is not that of their pool, and, unless affinity is
+// newBlocks yields blocks that the node does not use yet. It yields, for each pool, free blocks and then empty blocks
+// of other nodes; after all pools, the node's own blocks whose size is not that of their pool; and, unless affinity is
 // strict, blocks of other nodes to borrow from. limit says why the node may claim no blocks, or is empty.
 func (p *plan) newBlocks(ctx context.Context, w Want, pools []pool.Pool, limit string) candidates {
 	return func(yield func(candidate, error) bool) {
@@ -107,8 +107,8 @@ func (p *plan) newBlocks(ctx context.Context, w Want, pools []pool.Pool, limit s
 					return
 				}
 			}
-			lenders = append(lenders, walk.lenders...)
-			p.reasons = append(p.reasons, in.Name+": "+walk.reason())
+			lenders = append(lenders, walk.used.lenders...)
+			p.reasons = append(p.reasons, in.Name+": "+walk.shortage().reason())
 		}
 		for c, err := range p.readOwn(ctx, w, p.affinitiesIn(pools, false)) {
 			if !yield(c, err) {
@@ -126,8 +126,8 @@ func (p *plan) newBlocks(ctx context.Context, w Want, pools []pool.Pool, limit s
 	}
 }
 
-// affinitiesIn returns the node's affinities in some pools, by the order of the pools, without the full blocks. If
-// fitting, it returns those for blocks of their pool's block size, else the others.
+// affinitiesIn returns the node's affinities in some pools, in the order of the pools, without those of full blocks. If
+// fitting is true, it returns those for blocks of their pool's block size, else the others.
 func (p *plan) affinitiesIn(pools []pool.Pool, fitting bool) (rows []AffinityRow) {
 	for _, in := range pools {
 		for _, row := range p.own.rows {
@@ -155,8 +155,7 @@ func (p *plan) checkOverlap(ctx context.Context, at place) error {
 	return p.overlaps.check(ctx, at.cidr)
 }
 
-// exclude excludes the block of an OverlapError from the plan, and returns errFull. Other errors it returns as they
-// are.
+// exclude excludes the block of an OverlapError from the plan, and returns errFull. It returns other errors unchanged.
 func (p *plan) exclude(err error) error {
 	var overlap *OverlapError
 	if !errors.As(err, &overlap) {

@@ -5,6 +5,7 @@ package ipam
 import (
 	"context"
 	"errors"
+	"net/netip"
 
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/pool"
@@ -14,7 +15,7 @@ import (
 // serves the request.
 const maxBatch = 16
 
-// errIncomplete: an affinity and its block do not agree, or may not.
+// errIncomplete: an affinity and its block disagree, or may disagree.
 var errIncomplete = errors.New("affinity is not confirmed")
 
 // cached returns a place in the cached blocks of the node that belong to some pools.
@@ -62,14 +63,27 @@ type readResult struct {
 	err error
 }
 
-// readBatch reads the blocks of affinities at the same time. It does not read those of which the cache shows room.
+// readBlocks reads blocks at the same time. The error of a block that does not exist or is malformed is in its result.
+func (b backend) readBlocks(ctx context.Context, cidrs []netip.Prefix) ([]readResult, error) {
+	results := make([]readResult, len(cidrs))
+	g, inGroup := b.group(ctx)
+	for i, cidr := range cidrs {
+		g.Go(func() error {
+			results[i].row, results[i].err = get(inGroup, b.store.Blocks(), cidr)
+			return ignore(results[i].err, ErrNotFound, ErrMalformed)
+		})
+	}
+	return results, g.Wait()
+}
+
+// readBatch reads the blocks of affinities at the same time, except cached blocks that have room.
 func (p *plan) readBatch(ctx context.Context, w Want, affinities []AffinityRow) []readResult {
 	results := make([]readResult, len(affinities))
 	g, inGroup := p.backend.group(ctx)
 	for i, affinity := range affinities {
 		cidr := affinity.Key.CIDR
 		row, ok := p.own.use(cidr)
-		// A cached block may be stale. Only the store tells that a block is full.
+		// A cached block may be stale. A block counts as full only after it was read from the store.
 		if ok && p.picker.room(place{want: w, cidr: cidr, row: row}) == nil {
 			results[i].row = row
 			continue
@@ -104,7 +118,7 @@ func (p *plan) assess(w Want, affinity AffinityRow, read readResult) (candidate,
 // verify returns nil if an affinity is confirmed and its block, as it was read, belongs to the node. Otherwise it
 // returns errIncomplete.
 //
-// For an affinity that follows from the cache it returns errFull if the block does not belong to the node, and
+// If the affinity was derived from the cache, it returns errFull if the block does not belong to the node, and
 // errIncomplete if no address of the block is allocated: another node may be taking the block over, which only the
 // affinity shows. Cooling addresses do not count, because the clock of that node may be ahead.
 func (n *nodeBlocks) verify(affinity AffinityRow, row Row[block.Block], err error) error {

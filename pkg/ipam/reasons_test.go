@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package ipam_test
 
 import (
@@ -18,9 +20,9 @@ type obstacle struct {
 	used int
 }
 
-// TestFullPoolNamesTheCause fills the pool 10.0.0.0/28, which has 4 blocks, in different ways. The numbers of the
-// message add up to 4.
-func TestFullPoolNamesTheCause(t *testing.T) {
+// TestFullPoolErrorNamesCause fills the pool 10.0.0.0/28, which has 4 blocks, in different ways. The numbers of blocks
+// in the message add up to 4.
+func TestFullPoolErrorNamesCause(t *testing.T) {
 	const podsRemedy, nodeRemedy = "delete the pods of blocks", "if that node does not exist, delete the IPAMBlock"
 	for name, c := range map[string]struct {
 		blocks           []obstacle
@@ -34,7 +36,8 @@ func TestFullPoolNamesTheCause(t *testing.T) {
 			want:   []string{"4 taken (free addresses, or add an IPPool)"}, not: []string{"reserved", "overlap"},
 		},
 		"overlapped by a used block": {
-			blocks: []obstacle{{"10.0.0.0/28", 16}}, want: []string{"4 overlapped", podsRemedy}, not: []string{"taken", nodeRemedy},
+			blocks: []obstacle{{"10.0.0.0/28", 16}},
+			want:   []string{"4 overlapped", podsRemedy}, not: []string{"taken", nodeRemedy},
 		},
 		"overlapped by an empty block": {
 			blocks: []obstacle{{"10.0.0.0/28", 0}}, want: []string{"4 overlapped", "of host:b", nodeRemedy},
@@ -95,7 +98,7 @@ func TestFullPoolNamesTheCause(t *testing.T) {
 			}
 			for _, part := range c.not {
 				if strings.Contains(err.Error(), part) {
-					t.Errorf("%q is of another cause: %v", part, err)
+					t.Errorf("%q belongs to another cause: %v", part, err)
 				}
 			}
 			if sum := sumOfBlocks(t, err.Error()); sum != 4 {

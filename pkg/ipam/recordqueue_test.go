@@ -9,7 +9,7 @@ import "errors"
 func (r *records) queue(a *actor, handle string) error {
 	var mine *record
 	err := a.call(step{what: "open record", key: handle}, func() error {
-		// A running ADD may lose its address; one that begins later may not.
+		// A running ADD may lose its address, but not an ADD that begins later.
 		delete(r.m.held, handle)
 		r.m.released[handle]++
 		if r.files[handle] == nil {

@@ -7,10 +7,10 @@ import "errors"
 // errLockBusy is the error of an ADD that has waited too long for another process to settle its queued release.
 var errLockBusy = errors.New("lock is held by another process")
 
-// records model the files of a node: in-flight marks (package internal/adding), records of completed deletions (package
-// internal/deletion) and the release queue (package pending). A repeated DEL makes no request if an earlier one has
-// released everything and no ADD has begun since. Each file operation is a step at which the process may be killed or
-// preempted.
+// records models the files of a node: in-flight marks (package internal/adding), records of completed deletions
+// (package internal/deletion) and the release queue (package pending). A repeated DEL makes no request if an earlier
+// one has released everything and no ADD has begun since. Each file operation is a step at which the process may be
+// killed or preempted.
 type records struct {
 	m *model
 	// marks are the marks of ADDs, by handle.
@@ -104,8 +104,8 @@ func (r *records) end(a *actor, handle string, failed bool) {
 	}
 }
 
-// del is a DEL: it opens its record, reads the mark, and makes its requests. It completes the record that it has
-// opened if it has released something and no ADD was running.
+// del is a DEL: it opens its record, reads the mark, and makes its requests. It completes the record that it has opened
+// if it has released an address and no ADD was running.
 func (r *records) del(a *actor, handle string, release func() (all bool, err error)) error {
 	if !r.m.sit.records {
 		_, err := release()

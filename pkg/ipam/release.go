@@ -26,7 +26,7 @@ type Released struct {
 	Deleted bool
 }
 
-// freed is what a release has released from some blocks.
+// freed is the result of a release from some blocks.
 type freed struct {
 	addrs   []netip.Addr
 	emptied []AffinityKey
@@ -64,8 +64,8 @@ func (r releases) release(
 			_, err = r.handles.countDown(ctx, h.id, h.row, done.counts)
 			return err
 		}
-		// No block holds an address of the handle any more, whatever the handle counts. If an assignment has counted up
-		// since, this is a conflict.
+		// No block holds an address of the handle any more, even if the handle counts some. If an assignment has counted
+		// up since, the deletion meets a conflict.
 		err = remove(ctx, r.backend.store.Handles(), h.id, h.row)
 		if !errors.Is(err, ErrConflict) {
 			released.Deleted = err == nil
@@ -113,13 +113,13 @@ func (r releases) releaseAll(ctx context.Context, which addrsOf, h Handle) (free
 	return all, err
 }
 
-// releaseFrom releases addresses from one block. A block that does not exist holds nothing. A block without an owner
+// releaseFrom releases addresses from one block. A block that does not exist is a success. A block without an owner
 // is deleted with its last address.
 //
-// counted is what the handle counts in the block. If the block holds less, an assignment to the same handle may be
-// between its two writes, or its second write may still reach the server after the process has gone. The block is
-// then written even if nothing is released, so that this second write conflicts. Otherwise it would allocate an
-// address that no handle leads to.
+// counted is the number of addresses that the handle counts in the block. If the block has fewer, an assignment to the
+// same handle may be between its two writes, or its second write may still reach the server after the process has
+// ended. The block is then written even if nothing is released, so that this second write conflicts. Otherwise it would
+// allocate an address that no handle leads to.
 func (r releases) releaseFrom(ctx context.Context, cidr netip.Prefix, which addrsOf, counted int) (freed, error) {
 	var out freed
 	row, cached := r.backend.cache.Get(cidr)
@@ -141,7 +141,7 @@ func (r releases) releaseFrom(ctx context.Context, cidr netip.Prefix, which addr
 		kept := len(b.Held(which.handle))
 		out.kept = kept > 0
 		if len(out.addrs) == 0 && fromCache {
-			// A cached block may be stale. Only the store tells that there is nothing to release.
+			// A cached block may be stale. Read it from the store before concluding that there is nothing to release.
 			return ErrConflict
 		}
 		if len(out.addrs) == 0 && kept >= counted {

@@ -85,8 +85,8 @@ func TestRepeatedWriteHasOneEffect(t *testing.T) {
 					t.Fatalf("%v\n%s", bad, at)
 				}
 				for _, v6 := range []bool{false, true} {
-					if was, is := held(before, "victim", v6), held(s.AllBlocks(), "victim", v6); is > was+1 {
-						t.Fatalf("victim held %d addresses (IPv6: %v), and holds %d\n%s", was, v6, is, at)
+					if was, is := countHeld(before, "victim", v6), countHeld(s.AllBlocks(), "victim", v6); is > was+1 {
+						t.Fatalf("victim had %d addresses (IPv6: %v), and now has %d\n%s", was, v6, is, at)
 					}
 				}
 				wantRecovery(t, s, at)
@@ -99,8 +99,8 @@ func TestRepeatedWriteHasOneEffect(t *testing.T) {
 	}
 }
 
-// held counts the addresses of a handle in one IP family.
-func held(blocks map[netip.Prefix]block.Block, handle string, v6 bool) (n int) {
+// countHeld counts the addresses of a handle in one IP family.
+func countHeld(blocks map[netip.Prefix]block.Block, handle string, v6 bool) (n int) {
 	for cidr, b := range blocks {
 		if cidr.Addr().Is6() == v6 {
 			n += len(b.Held(handle))
@@ -127,14 +127,14 @@ func TestWithdrawAfterRepeatedWriteKeepsOtherAddress(t *testing.T) {
 		if err := a.Withdraw(context.Background(), first, got, 0); err != nil {
 			t.Fatal(err)
 		}
-		if n := held(s.AllBlocks(), "net.x", false); n != 1 {
+		if n := countHeld(s.AllBlocks(), "net.x", false); n != 1 {
 			t.Errorf("holds %d addresses after the withdrawal, want 1\n%s", n, s)
 		}
 		if bad := s.Check(); len(bad) > 0 {
 			t.Errorf("%v\n%s", bad, s)
 		}
 		mustRelease(t, s, "net.x")
-		if n := held(s.AllBlocks(), "net.x", false); n != 0 || strings.Contains(s.String(), "net.x") {
+		if n := countHeld(s.AllBlocks(), "net.x", false); n != 0 || strings.Contains(s.String(), "net.x") {
 			t.Errorf("the release left something\n%s", s)
 		}
 	}
@@ -155,7 +155,7 @@ func TestMoveCountWithRepeatedWrite(t *testing.T) {
 		if bad := s.Check(); len(bad) > 0 {
 			t.Errorf("write %d made twice, writes %q: %v\n%s", n, r.trace, bad, s)
 		}
-		if n := held(s.AllBlocks(), "net.x", false); n != 2 {
+		if n := countHeld(s.AllBlocks(), "net.x", false); n != 2 {
 			t.Errorf("holds %d addresses, want 2\n%s", n, s)
 		}
 		mustRelease(t, s, "net.x")

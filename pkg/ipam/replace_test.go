@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 package ipam_test
 
 import (
@@ -20,12 +22,14 @@ func TestEmptyBlocksOfOtherSizeAreTakenOver(t *testing.T) {
 		malformed string
 		want      bool
 	}{
-		"larger blocks":          {blockSize: 30, blocks: []obstacle{{"10.0.0.0/29", 0}}, want: true},
-		"smaller blocks":         {blockSize: 29, blocks: []obstacle{{"10.0.0.0/30", 0}, {"10.0.0.4/30", 0}}, want: true},
-		"larger than the pool":   {blockSize: 30, blocks: []obstacle{{"10.0.0.0/28", 0}}, want: true},
-		"one of two is in use":   {blockSize: 29, blocks: []obstacle{{"10.0.0.0/30", 0}, {"10.0.0.4/30", 1}}},
-		"claimed a moment ago":   {blockSize: 30, blocks: []obstacle{{"10.0.0.0/29", 0}}, early: true},
-		"one of two malformed":   {blockSize: 29, blocks: []obstacle{{"10.0.0.0/30", 0}, {"10.0.0.4/30", 0}}, malformed: "10.0.0.4/30"},
+		"larger blocks":        {blockSize: 30, blocks: []obstacle{{"10.0.0.0/29", 0}}, want: true},
+		"smaller blocks":       {blockSize: 29, blocks: []obstacle{{"10.0.0.0/30", 0}, {"10.0.0.4/30", 0}}, want: true},
+		"larger than the pool": {blockSize: 30, blocks: []obstacle{{"10.0.0.0/28", 0}}, want: true},
+		"one of two is in use": {blockSize: 29, blocks: []obstacle{{"10.0.0.0/30", 0}, {"10.0.0.4/30", 1}}},
+		"claimed a moment ago": {blockSize: 30, blocks: []obstacle{{"10.0.0.0/29", 0}}, early: true},
+		"one of two malformed": {
+			blockSize: 29, blocks: []obstacle{{"10.0.0.0/30", 0}, {"10.0.0.4/30", 0}}, malformed: "10.0.0.4/30",
+		},
 		"in use, second is free": {blockSize: 31, blocks: []obstacle{{"10.0.0.0/30", 4}, {"10.0.0.4/30", 0}}, want: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -27,7 +27,7 @@ type Request struct {
 	SameAttachment func(owner map[string]string) bool
 }
 
-// owns reports whether an address was allocated by this very request. The owner contains the time of the request.
+// owns reports whether this request has allocated an address. The owner contains the time of the request.
 func (r Request) owns(o block.Attribute) bool {
 	return block.SameHandle(o.Handle, r.Handle) && maps.Equal(o.Owner, r.Owner)
 }

@@ -43,7 +43,7 @@ func (f *finder) findAddr(ctx context.Context, w Want) (found place, err error) 
 }
 
 // blockOf returns the block that has an address, whatever its size. If there is none, it claims the pool's block for
-// the address. It returns ErrConflict if the blocks change meanwhile.
+// the address. It returns ErrConflict if the blocks change during the search.
 func (f *finder) blockOf(ctx context.Context, w Want, ofPool netip.Prefix) (place, error) {
 	found, err := f.read(ctx, w, ofPool)
 	if !errors.Is(err, ErrNotFound) {

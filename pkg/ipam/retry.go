@@ -9,7 +9,7 @@ import (
 	"calico-cni/internal/deadline"
 )
 
-// backoffBase and backoffMax bound the wait before an attempt: it grows from the first to the second.
+// The bound of the wait before an attempt grows from backoffBase to backoffMax.
 const (
 	backoffBase = 10 * time.Millisecond
 	backoffMax  = time.Second

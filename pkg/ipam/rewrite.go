@@ -10,8 +10,8 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-// rewrite allocates after a write that failed. After a conflict it reads the block again. If the block has no room
-// left, it looks for another place.
+// rewrite allocates an address after a write of its block failed. After a conflict it reads the block again. If the
+// block has no room left, it looks for another place.
 func (t *attempt) rewrite(ctx context.Context, p place, failed error) (got Assigned, err error) {
 	err = t.backend.retry(ctx, "assign address from block "+p.cidr.String(), func() (err error) {
 		held := false

@@ -18,7 +18,8 @@ const maxLookRoom = 256
 // nothing else. It checks the block that it finds for overlap, which takes one request.
 //
 // Room ignores requested addresses, the namespace selectors of pools, and whether pools serve only requests that name
-// them. It reads fewer blocks of a pool than Assign would; if that is not all, it assumes that there is room.
+// them. It reads fewer blocks of a pool than Assign does; if it has not read all of them, it assumes that there is
+// room.
 func (a *Allocator) Room(ctx context.Context, view View, r Request) error {
 	view.Pools = slices.Clone(view.Pools)
 	for i := range view.Pools {
@@ -34,10 +35,10 @@ func (a *Allocator) Room(ctx context.Context, view View, r Request) error {
 	return nil
 }
 
-// prediction takes the place of an attempt: it tells what an attempt would achieve, and writes nothing.
+// prediction replaces the finder. It checks whether the step of each candidate would succeed, and writes nothing.
 type prediction struct{ plan *plan }
 
-// assign returns nil if an address can be assigned for a want, or else the error of an attempt.
+// assign returns nil if an address can be assigned for a want, or else the error that finder.find would return.
 func (r prediction) assign(ctx context.Context, w Want) error {
 	pools, rejected, err := r.plan.choose(w)
 	if err != nil {
@@ -51,7 +52,7 @@ func (r prediction) assign(ctx context.Context, w Want) error {
 	}
 	limit := r.plan.limit(w)
 	if r.plan.config.AutoAllocateBlocks && r.ownsUnusable(w, pools) {
-		// An attempt would release such a block if it is empty, and claim another one.
+		// Assign releases such a block if it is empty, and claims another one.
 		limit = ""
 	}
 	if err := r.first(ctx, r.plan.newBlocks(ctx, w, pools, limit)); !errors.Is(err, errFull) {

@@ -51,8 +51,8 @@ func TestRoomPredictsAssignAfterBlockSizeChange(t *testing.T) {
 	}
 }
 
-// TestRoomChecksOwnBlockForOverlap has a block of the node with free addresses that overlaps a block of another node.
-// No address may be allocated from it.
+// TestRoomChecksOwnBlockForOverlap gives the node a block with free addresses that overlaps a block of another node. No
+// address may be allocated from it.
 func TestRoomChecksOwnBlockForOverlap(t *testing.T) {
 	s := newStore()
 	s.Settings.StrictAffinity = true

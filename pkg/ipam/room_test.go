@@ -15,7 +15,8 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// After random assignments and releases, Room predicts whether the next assignment succeeds, and writes nothing.
+// TestRoomPredictsAssignAndWritesNothing makes random assignments and releases. Before each assignment, Room must
+// predict whether it succeeds.
 func TestRoomPredictsAssignAndWritesNothing(t *testing.T) {
 	answers := map[bool]int{}
 	for seed := range uint64(60) {
@@ -142,7 +143,7 @@ func TestHeldByNodeAndReleaseWithoutHandle(t *testing.T) {
 	}
 }
 
-// An address that was released and allocated again after it was read is kept.
+// TestReallocatedAddressIsNotReleased releases and allocates an address after it was read. ReleaseHeld must keep it.
 func TestReallocatedAddressIsNotReleased(t *testing.T) {
 	ctx := context.Background()
 	s := newStore()

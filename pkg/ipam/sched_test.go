@@ -8,7 +8,7 @@ import (
 	"calico-cni/pkg/ipam/memstore"
 )
 
-// A chooser decides what happens next: one of n options, numbered from 0. The same choices make the same run.
+// A chooser chooses one of n options, numbered from 0. The same choices make the same run.
 type chooser interface{ choose(n int) int }
 
 // world is a store that several actors use, one call at a time, in an order that a chooser decides.
@@ -84,7 +84,7 @@ func growStack() (sum byte) {
 	return sum
 }
 
-// next chooses the actor that continues, and what happens at its call. Option 0 is the last actor.
+// next chooses the actor that continues, and the outcome of its call. Option 0 is the last actor.
 func (w *world) next(last int) (i int, v verdict, ok bool) {
 	var live []int
 	if last >= 0 && w.actors[last].pending != (step{}) {
@@ -113,7 +113,7 @@ func (w *world) next(last int) (i int, v verdict, ok bool) {
 	return i, w.decide(w.actors[i]), true
 }
 
-// decide chooses what happens at an actor's next call.
+// decide chooses the outcome of an actor's next call.
 func (w *world) decide(a *actor) verdict {
 	if a.crashed || a.pending == begin {
 		return proceed

@@ -10,12 +10,12 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// script is the operations of one actor:
+// script has the operations of one actor:
 //
 //	assign H [POOL or ADDRESS]   ADD with an IPv4 address
 //	dual H                       ADD with an address of each family
 //	release H                    DEL
-//	collect H                    garbage collection, which releases what it read before the run
+//	collect H                    garbage collection, which releases the address that it read before the run
 //	queue H                      DEL without a connection to the server, which queues the release
 //	settle H                     another process settles the queued release
 //	move                         the pool stops selecting any node
@@ -30,7 +30,7 @@ type script struct {
 type situation struct {
 	prepare func(testing.TB, *memstore.Store)
 	scripts []script
-	// many says that there are too many interleavings to try them all. Only random ones are tried.
+	// many says that there are too many interleavings to try all of them. Only random ones are tried.
 	many bool
 	// faults are the ways in which writes may fail, clockSteps is how often the clock may be set.
 	faults     []verdict

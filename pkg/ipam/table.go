@@ -38,8 +38,8 @@ func remove[K comparable, T any](ctx context.Context, t Table[K, T], key K, row 
 	return ignore(t.Delete(ctx, key, row), ErrNotFound)
 }
 
-// finish deletes a row that another writer has marked as deleted. Another process may have deleted the row, or
-// created it again, meanwhile.
+// finish deletes a row that another writer has marked as deleted. It succeeds if another process has deleted the row,
+// or created it again.
 func finish[K comparable, T any](ctx context.Context, t Table[K, T], key K, row Row[T]) error {
 	return ignore(t.Delete(ctx, key, row), ErrNotFound, ErrConflict)
 }

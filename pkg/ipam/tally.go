@@ -9,18 +9,18 @@ import (
 	"net/netip"
 )
 
-// tally is the handle of one request, and what the request has added to its counts.
+// tally is the handle of one request, with the counts that the request has added.
 type tally struct {
 	handles handles
 	id      string
-	// row is the handle as it was last written. counted is what it counts for this request.
+	// row is the handle as it was last written. counted has the counts that this request has added.
 	row     Row[Handle]
 	counted map[netip.Prefix]int
 }
 
-// add counts one address per place, and remembers what was counted for certain. If a write takes effect although it
-// failed, the handle counts too much until it is released. That is harmless; to lower it without knowing could make it
-// count too little.
+// add counts one address per place. It adds to counted only after the write has succeeded. If a write takes effect
+// although it returned an error, the counts are too high until the handle is released. That is harmless. Lowering them
+// could make them too low, because it is unknown whether the write took effect.
 func (t *tally) add(ctx context.Context, places []place) error {
 	counts := map[netip.Prefix]int{}
 	for _, p := range places {
@@ -37,10 +37,11 @@ func (t *tally) add(ctx context.Context, places []place) error {
 	return nil
 }
 
-// onlyOurs reports whether the handle counts nothing but what this request has counted.
-func (t *tally) onlyOurs() bool { return maps.Equal(t.row.Value.Counts, t.counted) }
+// isNew reports whether the handle counts only the addresses that this request has counted.
+func (t *tally) isNew() bool { return maps.Equal(t.row.Value.Counts, t.counted) }
 
-// confirm gives the handle a new revision: by one write if no other process has written to it, else one per place.
+// confirm gives the handle a new revision: with one write, or with one write per place if another process has written
+// to the handle.
 func (t *tally) confirm(ctx context.Context, places []place) error {
 	row := t.row
 	row.Value.Touches++
@@ -73,9 +74,9 @@ func (t *tally) touch(ctx context.Context, cidr netip.Prefix) error {
 	return err
 }
 
-// move counts one address in another block. After a conflict the count of the old block stays: the write that met the
-// conflict may have lowered it already, and to lower it twice would hide an address. The release of the handle corrects
-// it.
+// move counts one address in another block. After a conflict it does not lower the count of the old block: the write
+// that met the conflict may have lowered it already, and lowering it twice would hide an address. The release of the
+// handle corrects the count.
 func (t *tally) move(ctx context.Context, from, to netip.Prefix) error {
 	row := t.row
 	row.Value.Counts = apply(row.Value.Counts, map[netip.Prefix]int{to: 1, from: -1})
@@ -95,7 +96,7 @@ func (t *tally) move(ctx context.Context, from, to netip.Prefix) error {
 	return nil
 }
 
-// lower lowers the handle by what this request has counted in some blocks.
+// lower lowers the counts of the handle in some blocks by those that this request has added.
 func (t *tally) lower(ctx context.Context, blocks map[netip.Prefix]int) error {
 	counts := map[netip.Prefix]int{}
 	for cidr := range blocks {

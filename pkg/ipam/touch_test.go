@@ -8,7 +8,7 @@ import (
 	"calico-cni/pkg/ipam"
 )
 
-// TestReleaseConflictsWithAssignmentThatTouchesHandle interleaves an ADD with the DEL of the same container. The DEL
+// TestReleaseConflictsWithAssignmentThatTouchesHandle interleaves an ADD and the DEL of the same container. The DEL
 // reads the handle, and writes the block before the ADD does. The ADD then touches the handle and writes the block.
 // The deletion of the handle by the DEL must fail with a conflict, because it names the old revision.
 func TestReleaseConflictsWithAssignmentThatTouchesHandle(t *testing.T) {

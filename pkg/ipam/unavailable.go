@@ -11,8 +11,7 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// unavailable counts the addresses that are not allocated and still cannot be given to a request, in the blocks that a
-// search has read.
+// unavailable counts the addresses that are neither allocated nor available, in the blocks that a search has read.
 type unavailable struct {
 	seen              map[netip.Prefix]bool
 	cooling, reserved int
@@ -37,7 +36,7 @@ func (u *unavailable) add(b block.Block, reservations pool.Ranges) (free int) {
 	return len(b.Unallocated) - reserved
 }
 
-// reasons says how many addresses are unavailable and what makes them available.
+// reasons says how many addresses are unavailable, with the remedies.
 func (u *unavailable) reasons(cooldown time.Duration) (out []string) {
 	if u.cooling > 0 {
 		out = append(out, fmt.Sprintf("%d released addresses of these blocks are in their cooldown "+

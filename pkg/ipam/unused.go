@@ -9,8 +9,9 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// releaseUnused releases the node's empty blocks that lie in no pool that selects the node. If the node may then still
-// claim no more blocks, it also releases the empty ones that cannot serve the want. It returns the limit that remains.
+// releaseUnused releases the node's empty blocks that lie in no pool that selects the node. If the node is then still
+// at its limit of blocks, it also releases the empty blocks that cannot serve the want. It returns the limit that
+// remains, as plan.limit does.
 func (f *finder) releaseUnused(ctx context.Context, w Want, pools []pool.Pool) (limit string, err error) {
 	unselected := func(cidr netip.Prefix) bool { return !f.plan.pools.selects(cidr) }
 	if err := f.releaseEmpty(ctx, unselected); err != nil {
@@ -28,7 +29,7 @@ func (f *finder) releaseEmpty(ctx context.Context, unwanted func(cidr netip.Pref
 	var kept []AffinityRow
 	for _, row := range f.plan.own.rows {
 		if unwanted(row.Key.CIDR) && !f.chosen[row.Key.CIDR] {
-			released, err := f.claims.releaseIfEmpty(ctx, row.Key)
+			released, err := f.releases.releaseIfEmpty(ctx, row.Key)
 			if err != nil {
 				return err
 			}

@@ -14,7 +14,7 @@ import (
 	"calico-cni/pkg/ipam/pool"
 )
 
-// View is what an assignment knows before its first write. See Allocator.Gather.
+// View is the state that an assignment starts from. Allocator.Gather reads it.
 type View struct {
 	Config     Config
 	Pools      []pool.Pool

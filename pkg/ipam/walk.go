@@ -5,23 +5,15 @@ package ipam
 import (
 	"context"
 	"errors"
-	"fmt"
 	"iter"
 	"net/netip"
-	"slices"
-	"strings"
 
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/pool"
 )
 
-const (
-	// maxLook bounds how many blocks of a pool an assignment reads, so that a large pool that is full costs a bounded
-	// time.
-	maxLook = 2048
-	// maxKept bounds how many blocks of other nodes a walk keeps to take over, or to borrow from.
-	maxKept = 16
-)
+// maxLook bounds how many blocks of a pool an assignment reads, so that a large pool that is full costs a bounded time.
+const maxLook = 2048
 
 // walk is a search through one pool for blocks that the node does not own.
 type walk struct {
@@ -30,135 +22,57 @@ type walk struct {
 	pool pool.Pool
 	// limit says why the node may claim no blocks, or is empty.
 	limit string
-	// idle are empty blocks of other nodes; lenders are blocks of other nodes that have room.
-	idle    []netip.Prefix
-	lenders []place
-	// others are the blocks of the pool that have another size. They are listed after the first overlap with one;
-	// then the walk starts again without the blocks that they overlap. seen are the blocks that it has already
-	// passed.
-	others     []netip.Prefix
-	othersRead bool
-	seen       map[netip.Prefix]bool
-	// malformed has the errors of malformed blocks.
-	malformed map[netip.Prefix]error
-	// looked counts the blocks that were read, free the addresses in those that cannot be claimed.
-	looked, free int
+	// seen are the blocks that the walk has already passed. looked is the number of those that it has read.
+	seen   map[netip.Prefix]bool
+	looked int
+	// used are the blocks of other owners that it has read. otherSizes are the blocks of the pool that have another
+	// size; once they are listed, the walk starts again without the blocks that they overlap.
+	used       *usedBlocks
+	otherSizes otherSizes
 }
 
 func newWalk(p *plan, w Want, in pool.Pool, limit string) *walk {
 	return &walk{
-		plan: p, want: w, pool: in, limit: limit, seen: map[netip.Prefix]bool{}, malformed: map[netip.Prefix]error{},
+		plan: p, want: w, pool: in, limit: limit, seen: map[netip.Prefix]bool{},
+		used: &usedBlocks{plan: p, want: w, malformed: map[netip.Prefix]error{}},
 	}
 }
 
-// candidates yields the pool's free blocks, then empty blocks of other nodes, and then blocks that blocks of other sizes
-// overlap.
+// candidates yields the pool's free blocks, then empty blocks of other nodes, and then blocks that blocks of other
+// sizes overlap. It yields the last two only if the node may claim blocks.
 func (k *walk) candidates(ctx context.Context) candidates {
 	return inTurn(k.allFree(ctx), k.further(), k.idleBlocks(ctx), k.replaceable())
 }
 
-// inTurn yields the candidates of each source, one source after the other. It ends with the first error.
-func inTurn(sources ...candidates) candidates {
-	return func(yield func(candidate, error) bool) {
-		for _, source := range sources {
-			for c, err := range source {
-				if !yield(c, err) || err != nil {
-					return
-				}
-			}
-		}
-	}
-}
+func (k *walk) mayClaim() bool { return k.limit == "" }
 
-// allFree yields the free blocks. It starts again when the blocks of other sizes become known, which it then leaves out.
+// allFree yields the free blocks. It starts again when the blocks of other sizes become known, which it then leaves
+// out.
 func (k *walk) allFree(ctx context.Context) candidates {
 	return func(yield func(candidate, error) bool) {
 		for again := true; again; {
-			known := k.othersRead
+			known := k.otherSizes.listed
 			for c, err := range k.freeBlocks(ctx) {
 				if !yield(c, err) || err != nil {
 					return
 				}
 			}
-			again = k.othersRead != known
+			again = k.otherSizes.listed != known
 		}
 	}
 }
-
-// further yields one candidate if the walk ended before the end of the pool.
-func (k *walk) further() candidates {
-	return func(yield func(candidate, error) bool) {
-		if k.looked >= k.plan.maxLook {
-			yield(candidate{place: place{want: k.want}, step: lookFurther}, nil)
-		}
-	}
-}
-
-// idleBlocks yields the empty blocks of other nodes that were noted.
-func (k *walk) idleBlocks(ctx context.Context) candidates {
-	return func(yield func(candidate, error) bool) {
-		if !k.mayClaim() {
-			return
-		}
-		for _, cidr := range k.idle {
-			if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: takeOver}, nil) {
-				return
-			}
-			if err := k.refused(ctx, cidr); err != nil {
-				yield(candidate{}, err)
-				return
-			}
-		}
-	}
-}
-
-// replaceable yields the blocks that blocks of other sizes overlap.
-func (k *walk) replaceable() candidates {
-	return func(yield func(candidate, error) bool) {
-		if !k.mayClaim() {
-			return
-		}
-		for _, cidr := range k.overlapped() {
-			if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: replaceOthers}, nil) {
-				return
-			}
-		}
-	}
-}
-
-// overlapped returns blocks of the pool that blocks of other sizes overlap, one for each of these, maxKept at most.
-func (k *walk) overlapped() (cidrs []netip.Prefix) {
-	inner := k.pool.Inner(k.plan.pools.pools)
-	for _, other := range k.others {
-		cidr := k.pool.Block(other.Addr())
-		if !k.pool.CIDR.Contains(other.Addr()) {
-			cidr = k.pool.Block(k.pool.CIDR.Addr())
-		}
-		fresh := Row[block.Block]{Value: block.New(cidr, hostAffinity(k.plan.own.node), k.plan.backend.now())}
-		usable := k.plan.picker.room(place{want: k.want, cidr: cidr, row: fresh}) == nil
-		if !usable || slices.Contains(cidrs, cidr) || slices.ContainsFunc(inner, cidr.Overlaps) {
-			continue
-		}
-		if cidrs = append(cidrs, cidr); len(cidrs) == maxKept {
-			break
-		}
-	}
-	return cidrs
-}
-
-func (k *walk) mayClaim() bool { return k.limit == "" }
 
 // freeBlocks walks through the pool and yields the blocks that do not exist. It notes which of the others can be taken
 // over or borrowed from. It ends early when the blocks of other sizes become known.
 func (k *walk) freeBlocks(ctx context.Context) candidates {
 	return func(yield func(candidate, error) bool) {
-		known := k.othersRead
+		known := k.otherSizes.listed
 		for batch := range k.batches() {
 			if !k.freeOf(ctx, batch, yield) {
 				return
 			}
-			enough := !k.mayClaim() && (k.plan.config.StrictAffinity || len(k.lenders) > 0)
-			if enough || k.othersRead != known {
+			enough := !k.mayClaim() && (k.plan.config.StrictAffinity || len(k.used.lenders) > 0)
+			if enough || k.otherSizes.listed != known {
 				return
 			}
 		}
@@ -167,14 +81,14 @@ func (k *walk) freeBlocks(ctx context.Context) candidates {
 
 // freeOf reads a batch of blocks, and yields those that do not exist. It returns false to end the walk.
 func (k *walk) freeOf(ctx context.Context, batch []netip.Prefix, yield func(candidate, error) bool) bool {
-	results, err := k.read(ctx, batch)
+	results, err := k.plan.backend.readBlocks(ctx, batch)
 	if err != nil {
 		yield(candidate{}, err)
 		return false
 	}
 	for i, cidr := range batch {
 		if !errors.Is(results[i].err, ErrNotFound) {
-			k.note(cidr, results[i])
+			k.used.note(cidr, results[i])
 			continue
 		}
 		if !k.mayClaim() {
@@ -183,7 +97,7 @@ func (k *walk) freeOf(ctx context.Context, batch []netip.Prefix, yield func(cand
 		if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: claimFree}, nil) {
 			return false
 		}
-		if err := k.refused(ctx, cidr); err != nil {
+		if err := k.afterRefusal(ctx, cidr); err != nil {
 			yield(candidate{}, err)
 			return false
 		}
@@ -197,7 +111,7 @@ func (k *walk) batches() iter.Seq[[]netip.Prefix] {
 		if k.looked >= k.plan.maxLook {
 			return
 		}
-		space := k.pool.Space(k.plan.picker.reserved, append(k.pool.Inner(k.plan.pools.pools), k.others...))
+		space := k.pool.Space(k.plan.picker.reserved, append(k.pool.Inner(k.plan.pools.pools), k.otherSizes.blocks...))
 		var batch []netip.Prefix
 		size := 1
 		for cidr := range space.Walk(k.plan.own.node) {
@@ -224,56 +138,59 @@ func (k *walk) batches() iter.Seq[[]netip.Prefix] {
 	}
 }
 
-// read reads blocks at the same time. The error of a block that does not exist or is malformed is in its result.
-func (k *walk) read(ctx context.Context, batch []netip.Prefix) ([]readResult, error) {
-	results := make([]readResult, len(batch))
-	g, inGroup := k.plan.backend.group(ctx)
-	for i, cidr := range batch {
-		g.Go(func() error {
-			results[i].row, results[i].err = get(inGroup, k.plan.backend.store.Blocks(), cidr)
-			return ignore(results[i].err, ErrNotFound, ErrMalformed)
-		})
+// afterRefusal is called after a claim of a block failed. If the block overlaps another, afterRefusal lists the pool's
+// blocks of other sizes, unless the walk has listed them before.
+func (k *walk) afterRefusal(ctx context.Context, cidr netip.Prefix) error {
+	if k.plan.own.owns(cidr) || k.plan.overlapped[cidr] == nil || k.otherSizes.listed {
+		return nil
 	}
-	return results, g.Wait()
+	return k.otherSizes.list(ctx, k.plan.backend.store, k.pool)
 }
 
-// note notes whether a block of another owner can be taken over or borrowed from.
-func (k *walk) note(cidr netip.Prefix, read readResult) {
-	b := read.row.Value
-	if read.err != nil {
-		// The addresses of a malformed block may be in use.
-		k.malformed[cidr] = read.err
-		return
-	}
-	otherOwner := b.Affinity != "" && !strings.HasPrefix(b.Affinity, hostPrefix)
-	if otherOwner || b.Validate() != nil {
-		return
-	}
-	k.free += k.plan.unavailable.add(k.plan.picker.thawed(b), k.plan.picker.reserved)
-	if k.plan.backend.idle(b) && len(k.idle) < maxKept {
-		k.idle = append(k.idle, cidr)
-	}
-	at := place{want: k.want, cidr: cidr, row: read.row}
-	if len(k.lenders) < maxKept && k.plan.picker.room(at) == nil {
-		k.lenders = append(k.lenders, at)
+// further yields one candidate if the walk ended before the end of the pool.
+func (k *walk) further() candidates {
+	return func(yield func(candidate, error) bool) {
+		if k.looked >= k.plan.maxLook {
+			yield(candidate{place: place{want: k.want}, step: lookFurther}, nil)
+		}
 	}
 }
 
-// refused is called after a block could not be claimed. If the block overlaps another, refused lists the pool's
-// blocks of other sizes. In a large pool that lists all blocks; it happens once in a walk, and only if blocks of
-// several sizes share a pool.
-func (k *walk) refused(ctx context.Context, cidr netip.Prefix) error {
-	if k.plan.own.owns(cidr) {
-		return nil
+// idleBlocks yields the empty blocks of other nodes that were noted.
+func (k *walk) idleBlocks(ctx context.Context) candidates {
+	return func(yield func(candidate, error) bool) {
+		if !k.mayClaim() {
+			return
+		}
+		for _, cidr := range k.used.idle {
+			if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: takeOver}, nil) {
+				return
+			}
+			if err := k.afterRefusal(ctx, cidr); err != nil {
+				yield(candidate{}, err)
+				return
+			}
+		}
 	}
-	if k.plan.overlapped[cidr] == nil || k.othersRead {
-		return nil
+}
+
+// replaceable yields the blocks that blocks of other sizes overlap.
+func (k *walk) replaceable() candidates {
+	return func(yield func(candidate, error) bool) {
+		if !k.mayClaim() {
+			return
+		}
+		for _, cidr := range k.otherSizes.overlapped(k.pool, k.plan.pools.pools, k.hasRoomIfNew) {
+			if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: replaceOthers}, nil) {
+				return
+			}
+		}
 	}
-	cidrs, err := k.plan.backend.store.BlocksOverlapping(ctx, k.pool.CIDR)
-	if err != nil {
-		return fmt.Errorf("look for blocks that overlap pool %s: %w", k.pool.Name, err)
-	}
-	k.othersRead = true
-	k.others = slices.DeleteFunc(cidrs, func(cidr netip.Prefix) bool { return cidr.Bits() == k.pool.BlockSize })
-	return nil
+}
+
+// hasRoomIfNew reports whether a block would have an address for the want if the node had just created it. A block that
+// is reserved completely has none.
+func (k *walk) hasRoomIfNew(cidr netip.Prefix) bool {
+	created := block.New(cidr, hostAffinity(k.plan.own.node), k.plan.backend.now())
+	return k.plan.picker.room(place{want: k.want, cidr: cidr, row: Row[block.Block]{Value: created}}) == nil
 }

@@ -28,9 +28,9 @@ func (r releases) withdraw(ctx context.Context, request Request, got []Assigned)
 	return errors.Join(err, countErr)
 }
 
-// releaseRequest releases what a request may have allocated in some blocks, without a cooldown, because the addresses
-// were never in use. It returns the number of released addresses per block. Blocks that cannot be written are missing
-// in the result, so that they stay counted, and do not stop the others.
+// releaseRequest releases the addresses that a request may have allocated in some blocks, without a cooldown, because
+// they were never in use. It returns the number of released addresses per block. It continues after a block that cannot
+// be written, and leaves that block out of the result, so that its addresses stay counted.
 func (r releases) releaseRequest(
 	ctx context.Context, request Request, h Handle, blocks map[netip.Prefix]int,
 ) (map[netip.Prefix]int, error) {
@@ -48,9 +48,9 @@ func (r releases) releaseRequest(
 	return released, errors.Join(errs...)
 }
 
-// dropUnused deletes a handle under which no address is allocated: a request whose answer was lost may have created
-// it. If the handle has addresses, or another process writes to it meanwhile, it is kept. As in a release, the blocks
-// that it counts are written first, so that an assignment that is between its two writes conflicts.
+// dropUnused deletes a handle under which no address is allocated. A request whose answer was lost may have created it.
+// A handle that has addresses, or that another process writes to at the same time, is kept. As in a release, the blocks
+// that the handle counts are written first, so that an assignment between its two writes conflicts.
 func (r releases) dropUnused(ctx context.Context, handle string) error {
 	h, err := r.handles.lookup(ctx, handle)
 	if err != nil || !h.found {

@@ -33,8 +33,8 @@ func used(s *memstore.Store, family string) int {
 	return count
 }
 
-// The test withdraws one of two assignments to the same handle, from the same blocks. A count that is too low would
-// hide the other address.
+// TestFailedWithdrawContinuesAndCanBeRepeated withdraws one of two assignments to the same handle, from the same
+// blocks. A count that is too low would hide the other address.
 func TestFailedWithdrawContinuesAndCanBeRepeated(t *testing.T) {
 	for _, call := range []string{"get handle", "get block", "update block", "update handle"} {
 		for when, after := range map[string]bool{"before": false, "after": true} {
@@ -51,7 +51,7 @@ func TestFailedWithdrawContinuesAndCanBeRepeated(t *testing.T) {
 					t.Errorf("error is %v", err)
 				}
 				if strings.HasSuffix(call, "block") && used(s, "fd00::") != 1 {
-					t.Errorf("the other block is left as it was:\n%s", s)
+					t.Errorf("the other block was not written:\n%s", s)
 				}
 				if err := a.Withdraw(t.Context(), r, got, 0); err != nil {
 					t.Errorf("again: %v", err)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ipamplugin is the IPAM plugin, calico-ipam: the verbs of the CNI specification on top of package nodeipam.
+// Package ipamplugin implements the IPAM plugin, calico-ipam: the verbs of the CNI specification, based on package
+// nodeipam.
 package ipamplugin
 
 import (
@@ -27,7 +28,7 @@ const checkDeadline = 90 * time.Second
 // Plugin is calico-ipam.
 type Plugin struct{ Host invocation.Host }
 
-// Add allocates the addresses and returns them as an IPAM plugin does.
+// Add allocates the addresses and returns the result of an IPAM plugin.
 func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, err error) {
 	call, err := p.Host.Attach("ADD", args)
 	if err != nil {
@@ -65,7 +66,7 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	return resultFor(grant, call.Conf.Type), nil
 }
 
-// gather reads what the request depends on, in one parallel round.
+// gather reads the inputs of the allocation in one parallel round.
 func gather(
 	ctx context.Context, call *invocation.Call, a nodeipam.Allocations, usual nodeipam.Request,
 ) (view ipam.View, namespace kube.Meta, err error) {
@@ -78,11 +79,11 @@ func gather(
 	return view, namespace, err
 }
 
-// request is the request of the attachment.
+// request returns the request of the attachment.
 func request(call *invocation.Call, usual nodeipam.Request, namespace kube.Meta) nodeipam.Request {
 	r := usual
 	r.ID = call.ID
-	// Other main plugins do not tell a release which interfaces the container has.
+	// A DEL of another main plugin does not report the container's other interfaces.
 	r.NamesInterface = call.Conf.Type != mainPlugin && call.Conf.Type != ""
 	if call.ID.Kubernetes() {
 		r.NamespaceLabels = nodeipam.NamespaceLabels(call.ID.Namespace, namespace.Labels)
@@ -158,7 +159,7 @@ func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
 	return call.NodeIPAM().Allocations().Check(ctx, call.Conf.Name, call.ID, addrs)
 }
 
-// Status returns nil if an ADD can get addresses now, and else the cause.
+// Status returns nil if an ADD can allocate addresses now, and otherwise the cause.
 func (p *Plugin) Status(ctx context.Context, args *skel.CmdArgs) error {
 	call, err := p.Host.OnNode("STATUS", args)
 	if err != nil {

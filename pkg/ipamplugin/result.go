@@ -11,11 +11,11 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// mainPlugin is the type of the main plugin that takes a Result, and programs none of its routes.
+// mainPlugin is the type of the main plugin that accepts routes in a result without programming them.
 const mainPlugin = "calico"
 
-// pointToPoint is the type of a main plugin that gives the host's end of each pair the gateway as its address, and
-// takes no result without one. Blocks have no gateway, so it gets link-local ones: those of calico itself.
+// pointToPoint is the type of a main plugin that assigns the gateway to the host end of each pair and requires one.
+// Blocks have no gateway, so it gets the link-local gateways that calico uses.
 const pointToPoint = "ptp"
 
 var (
@@ -23,8 +23,8 @@ var (
 	linkLocal6 = net.ParseIP("fe80::ecee:eeff:feee:eeee")
 )
 
-// resultFor is the result for a main plugin. One that programs the routes of a result gets none: the kernel rejects
-// these for their host bits, and derives routes from the addresses itself.
+// resultFor returns the result for a main plugin. A main plugin that programs routes gets none: the kernel would reject
+// them because of their host bits, and it derives routes from the addresses.
 func resultFor(g nodeipam.Grant, plugin string) *current.Result {
 	r := invocation.Result(g)
 	if plugin == "" || plugin == mainPlugin {

@@ -22,7 +22,7 @@ type Direct struct {
 // Client returns a client for the server. It reads the files but makes no request. An error wraps ErrKubeconfig, and
 // fs.ErrNotExist if a file is missing. It contains no value.
 func (d Direct) Client(userAgent string) (*Client, error) {
-	return newClient(d.cluster(), d.user(), directSource, userAgent)
+	return newClient(d.cluster(), d.user(), provenance{source: directSource}, userAgent)
 }
 
 // Check returns the error with which Client rejects these values, as far as it can be determined without the files. It
@@ -61,10 +61,10 @@ func InCluster(getenv func(string) string, userAgent string) (*Client, error) {
 }
 
 func podClient(mount, host, port, userAgent string) (*Client, error) {
-	const source = "the pod's service account"
+	from := provenance{source: "the pod's service account", origin: mounted}
 	if host == "" {
 		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST is not set; "+
-			"set KUBECONFIG when not run in a pod", ErrKubeconfig, source)
+			"set KUBECONFIG when not run in a pod", ErrKubeconfig, from.source)
 	}
 	server := cluster{
 		Server: "https://" + net.JoinHostPort(unbracketed(host), cmp.Or(port, defaultPort)),
@@ -72,16 +72,11 @@ func podClient(mount, host, port, userAgent string) (*Client, error) {
 	}
 	if _, err := serverURL(server.Server); err != nil {
 		return nil, fmt.Errorf("%w of %s: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not a host and a "+
-			"port: %w",
-			ErrKubeconfig, source, err)
+			"port: %w", ErrKubeconfig, from.source, err)
 	}
-	c, err := newClient(server, user{TokenFile: filepath.Join(mount, "token")}, source, userAgent)
+	c, err := newClient(server, user{TokenFile: filepath.Join(mount, "token")}, from, userAgent)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w in %s; set KUBECONFIG when not run in a pod", err, mount)
 	}
-	if err != nil {
-		return nil, err
-	}
-	c.origin = mounted
-	return c, nil
+	return c, err
 }

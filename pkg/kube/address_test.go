@@ -89,7 +89,7 @@ func FuzzServer(f *testing.F) {
 // agent have written since v3.0.
 func TestKubeconfigsOfCalicoVersions(t *testing.T) {
 	var got string
-	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
+	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = credentialsOf(r) })
 	u, err := url.Parse(s.URL)
 	if err != nil {
 		t.Fatal(err)

@@ -233,5 +233,5 @@ func TestHTTPSServerReachedOverHTTP(t *testing.T) {
 	if !errors.Is(err, ErrNotServed) {
 		t.Fatalf("%v, want ErrNotServed", err)
 	}
-	says(t, err, "400 Bad Request", "is asked over http", "https://")
+	says(t, err, "400 Bad Request", "use http", "https://")
 }

@@ -15,8 +15,8 @@ import (
 	"testing"
 )
 
-// asked describes the credentials of a request as the server sees them.
-func asked(r *http.Request) string {
+// credentialsOf describes the credentials of a request as the server sees them.
+func credentialsOf(r *http.Request) string {
 	var who []string
 	for name, values := range r.Header {
 		if name == "Authorization" || strings.HasPrefix(name, "Impersonate") {
@@ -32,7 +32,7 @@ func asked(r *http.Request) string {
 
 func TestRequestCredentials(t *testing.T) {
 	var got string
-	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
+	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = credentialsOf(r) })
 	cert, key := certificate(t, "someone")
 	dir := t.TempDir()
 	certFile, keyFile := put(t, dir, "tls.crt", cert, 0o600), put(t, dir, "tls.key", key, 0o600)
@@ -75,7 +75,7 @@ func TestRequestCredentials(t *testing.T) {
 
 func TestNoCredentialsOverPlainHTTP(t *testing.T) {
 	var got string
-	s := httptest.NewServer(api(func(_ http.ResponseWriter, r *http.Request) { got = asked(r) }))
+	s := httptest.NewServer(api(func(_ http.ResponseWriter, r *http.Request) { got = credentialsOf(r) }))
 	defer s.Close()
 	for _, server := range []string{s.URL, strings.Replace(s.URL, "http", "HTTP", 1)} {
 		for _, user := range []string{
@@ -95,7 +95,7 @@ func TestNoCredentialsOverPlainHTTP(t *testing.T) {
 
 func TestRenewedTokenFileIsUsed(t *testing.T) {
 	var got string
-	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
+	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = credentialsOf(r) })
 	file := put(t, t.TempDir(), "token", []byte("one"), 0o600)
 	c := loaded(t, trusting(s), "tokenFile: "+file)
 	for _, step := range []struct {
@@ -118,7 +118,7 @@ func TestRenewedTokenFileIsUsed(t *testing.T) {
 
 func TestRenewedCertificateIsUsedForNextConnection(t *testing.T) {
 	var got string
-	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
+	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = credentialsOf(r) })
 	dir := t.TempDir()
 	renew := func(name string) {
 		cert, key := certificate(t, name)
@@ -182,7 +182,7 @@ func TestExpiresOfClientCertificate(t *testing.T) {
 
 func TestPodClientUsesServiceAccount(t *testing.T) {
 	var got string
-	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
+	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = credentialsOf(r) })
 	mount := t.TempDir()
 	put(t, mount, "ca.crt", caOf(s), 0o600)
 	put(t, mount, "token", []byte("pods"), 0o600)

@@ -7,43 +7,26 @@
 package kube
 
 import (
+	"context"
 	"fmt"
 	"net/http"
-	"net/url"
-	"time"
 
 	"golang.org/x/time/rate"
-)
 
-// requestTimeout bounds one request with its retries, from the time when it may be sent. The caller's context bounds
-// the command.
-const requestTimeout = 15 * time.Second
+	"calico-cni/internal/deadline"
+)
 
 // Client is a client of one API server. It uses one HTTP/2 connection or a few HTTP/1.1 connections.
 type Client struct {
-	http      *http.Client
-	transport *transport
-	// server is the URL to which the paths of requests are appended.
-	server    *url.URL
-	identity  *identity
-	userAgent string
-	// source names the origin of the credentials in messages.
-	source string
-	// origin says which program renews the credentials and the CA certificate.
-	origin origin
-	// authority is the path of the CA certificate, if it has a separate file.
-	authority string
-	// systemCAs says that the configuration names no CA, so that the CAs of the node apply.
-	systemCAs bool
-	// limiter limits the rate of requests; nil means no limit.
-	limiter *rate.Limiter
-	// limit describes the rate limit in messages; empty means no limit.
-	limit string
+	sender    *sender
+	explainer *explainer
 }
 
 // newClient reads the files of cluster and user. An error wraps ErrKubeconfig.
-func newClient(c cluster, u user, source, userAgent string) (*Client, error) {
-	fail := func(err error) (*Client, error) { return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, source, err) }
+func newClient(c cluster, u user, from provenance, userAgent string) (*Client, error) {
+	fail := func(err error) (*Client, error) {
+		return nil, fmt.Errorf("%w in %s: %w", ErrKubeconfig, from.source, err)
+	}
 	server, err := serverURL(c.Server)
 	if err == nil {
 		err = check(c, u, server)
@@ -67,9 +50,14 @@ func newClient(c cluster, u user, source, userAgent string) (*Client, error) {
 		return fail(err)
 	}
 	return &Client{
-		http: &http.Client{Transport: transport, CheckRedirect: sameHostOnly}, transport: transport,
-		server: server, identity: id, source: source, authority: c.CAFile, userAgent: userAgent,
-		systemCAs: len(c.CA) == 0,
+		sender: &sender{
+			http: &http.Client{Transport: transport, CheckRedirect: sameHostOnly}, transport: transport,
+			server: server, identity: id, userAgent: userAgent,
+		},
+		explainer: &explainer{
+			server: server, provenance: from, caFile: c.CAFile, systemCAs: len(c.CA) == 0,
+			identity: id, transport: transport,
+		},
 	}, nil
 }
 
@@ -82,14 +70,37 @@ func (c *Client) Limited(qps float32, burst int) *Client {
 	if burst == 0 {
 		burst = 10
 	}
-	limited := *c
-	limited.limiter = rate.NewLimiter(rate.Limit(qps), burst)
-	limited.limit = fmt.Sprintf("; the configuration limits requests to qps %v and burst %d", qps, burst)
-	return &limited
+	sender, explainer := *c.sender, *c.explainer
+	sender.limiter = rate.NewLimiter(rate.Limit(qps), burst)
+	explainer.limit = fmt.Sprintf("; the configuration limits requests to qps %v and burst %d", qps, burst)
+	return &Client{sender: &sender, explainer: &explainer}
 }
 
 // Host returns the URL of the API server for messages. A password in it is replaced by "xxxxx".
-func (c *Client) Host() string { return c.server.Redacted() }
+func (c *Client) Host() string { return c.explainer.host() }
 
 // Close closes the connection. It is for long-running processes that create many clients.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.sender.http.CloseIdleConnections() }
+
+// do makes the request and decodes the response into out, unless out is nil. The time limit of the request starts when
+// it may be sent: the waits for the rate limit and for earlier requests do not count.
+func (c *Client) do(ctx context.Context, r request, out any) error {
+	leave, err := c.sender.enter(ctx)
+	if err != nil {
+		return c.explainer.explain(ctx, r, err)
+	}
+	defer leave()
+	ctx, cancel := deadline.Within(ctx, requestTimeout, "the request")
+	defer cancel()
+	body, err := c.sender.send(ctx, r)
+	if err != nil {
+		return c.explainer.explain(ctx, r, err)
+	}
+	if out == nil {
+		return nil
+	}
+	if err := decode(body, out); err != nil {
+		return fmt.Errorf("%s: %w", r.what, undecodable(body, err))
+	}
+	return nil
+}

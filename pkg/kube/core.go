@@ -87,7 +87,7 @@ func (c *Client) Ping(ctx context.Context) error {
 	r := request{what: "get version", method: http.MethodGet, path: "/version", of: version}
 	switch err := c.do(ctx, r, &answer); {
 	case errors.Is(err, ErrMalformed), err == nil && answer.GitVersion == "":
-		return fmt.Errorf("%s: %w: the answer has no version%s", r.what, ErrNotServed, c.anotherServer())
+		return fmt.Errorf("%s: %w: the answer has no version%s", r.what, ErrNotServed, c.explainer.anotherServer())
 	default:
 		return err
 	}
@@ -104,7 +104,7 @@ func (c *Client) AnnotatePod(ctx context.Context, namespace string, pod Meta, an
 	if err != nil {
 		return fmt.Errorf("encode patch of pod %s/%s: %w", namespace, pod.Name, err)
 	}
-	return c.patchPod(ctx, namespace, pod.Name, typeMergePatch, patch)
+	return c.do(ctx, podStatusPatch(namespace, pod.Name, typeMergePatch, patch), nil)
 }
 
 // AnnotatePodIf sets annotations of a pod with one patch of its status subresource if the pod has the annotations of
@@ -124,16 +124,17 @@ func (c *Client) AnnotatePodIf(ctx context.Context, namespace, name string, wher
 	if err != nil {
 		return fmt.Errorf("encode patch of pod %s/%s: %w", namespace, name, err)
 	}
-	return c.patchPod(ctx, namespace, name, typeJSONPatch, patch)
+	return c.do(ctx, podStatusPatch(namespace, name, typeJSONPatch, patch), nil)
 }
 
-func (c *Client) patchPod(ctx context.Context, namespace, name, content string, patch []byte) error {
-	return c.do(ctx, request{
+// podStatusPatch returns the request for a patch of a pod's status subresource. content is the type of the patch.
+func podStatusPatch(namespace, name, content string, patch []byte) request {
+	return request{
 		what: fmt.Sprintf("annotate pod %s/%s", namespace, name), method: http.MethodPatch,
 		path:   podPath(namespace, name) + "/status",
 		of:     subject{"", "pods", name},
 		accept: metadataOnly, content: content, body: patch,
-	}, nil)
+	}
 }
 
 // operation is one operation of a JSON patch (RFC 6902).

@@ -13,11 +13,11 @@ import (
 // Expires returns when the credentials expire, or the zero time if they do not say so. It makes no request: a bearer
 // token has the claim "exp" (RFC 7519, section 4.1.4), a client certificate its notAfter.
 func (c *Client) Expires() time.Time {
-	if token := c.identity.bearer(); token != "" {
+	if token := c.sender.identity.bearer(); token != "" {
 		return tokenExpiry(token)
 	}
-	if c.identity.certificate != nil {
-		return c.identity.renewed().Leaf.NotAfter
+	if c.sender.identity.certificate != nil {
+		return c.sender.identity.renewed().Leaf.NotAfter
 	}
 	return time.Time{}
 }
@@ -28,9 +28,9 @@ func (c *Client) CheckExpiry(now time.Time) error {
 	if expires.IsZero() || now.Before(expires) {
 		return nil
 	}
-	_, remedy := c.refusal()
+	_, remedy := c.explainer.refusal()
 	return fmt.Errorf("%w: the credentials of %s expired at %s; %s",
-		ErrUnauthorized, c.source, expires.UTC().Format(time.RFC3339), remedy)
+		ErrUnauthorized, c.explainer.provenance.source, expires.UTC().Format(time.RFC3339), remedy)
 }
 
 func tokenExpiry(token string) time.Time {

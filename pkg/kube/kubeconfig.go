@@ -71,12 +71,12 @@ type user struct {
 // It makes no request and runs no credential plugin. An error wraps ErrKubeconfig, and fs.ErrNotExist if a file is
 // missing. It quotes no value of the file.
 func Load(path, userAgent string) (*Client, error) {
-	c, err := LoadSupplied(path, userAgent)
+	origin := originOf(path)
+	c, err := loadFrom(path, origin, userAgent)
 	switch {
 	case err == nil:
-		c.origin = originOf(path)
 		return c, nil
-	case !exists(path) && originOf(path) == installed:
+	case !exists(path) && origin == installed:
 		return nil, fmt.Errorf("%w; the install container writes it: check that its pod runs on this node", err)
 	case !exists(path):
 		return nil, fmt.Errorf("%w; create it, or correct kubernetes.kubeconfig in the CNI configuration", err)
@@ -87,11 +87,16 @@ func Load(path, userAgent string) (*Client, error) {
 
 // LoadSupplied is like Load for a kubeconfig from a user, such as KUBECONFIG. No error mentions the install container.
 func LoadSupplied(path, userAgent string) (*Client, error) {
+	return loadFrom(path, supplied, userAgent)
+}
+
+// loadFrom returns a client with a kubeconfig of the given origin.
+func loadFrom(path string, origin origin, userAgent string) (*Client, error) {
 	cluster, user, err := open(path)
 	if err != nil {
 		return nil, fmt.Errorf("%w %s: %w", ErrKubeconfig, path, err)
 	}
-	return newClient(cluster, user, "kubeconfig "+path, userAgent)
+	return newClient(cluster, user, provenance{source: "kubeconfig " + path, origin: origin}, userAgent)
 }
 
 func exists(path string) bool {

@@ -113,8 +113,8 @@ fromTheFuture: true
 		c, err := Load(write(t, text), "test")
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
-		} else if c.Host() != "https://b" || c.identity.bearer() != "b" {
-			t.Errorf("%s: %s with token %q", name, c.Host(), c.identity.bearer())
+		} else if c.Host() != "https://b" || c.sender.identity.bearer() != "b" {
+			t.Errorf("%s: %s with token %q", name, c.Host(), c.sender.identity.bearer())
 		}
 	}
 }

@@ -39,7 +39,7 @@ func prints(version, status string) string {
 
 func TestCredentialPluginRunsOnceWithArgumentsAndEnvironment(t *testing.T) {
 	var got string
-	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = asked(r) })
+	s := listen(t, func(_ http.ResponseWriter, r *http.Request) { got = credentialsOf(r) })
 	for _, version := range []string{"v1", "v1beta1"} {
 		c := plugged(t, trusting(s), version, prints(version, `"token": "$1-$A-$CNI_TEST"`),
 			", args: [x], env: [{name: A, value: why}]")
@@ -49,7 +49,7 @@ func TestCredentialPluginRunsOnceWithArgumentsAndEnvironment(t *testing.T) {
 				t.Errorf("%v, and the server sees %q", err, got)
 			}
 		}
-		runs, err := os.ReadFile(filepath.Join(filepath.Dir(c.identity.plugin.Command), "runs"))
+		runs, err := os.ReadFile(filepath.Join(filepath.Dir(c.sender.identity.plugin.Command), "runs"))
 		if err != nil || string(runs) != "run\n" {
 			t.Errorf("it was run %d times (%v), want once", strings.Count(string(runs), "\n"), err)
 		}
@@ -72,7 +72,7 @@ func TestCredentialPluginReceivesCluster(t *testing.T) {
 		if err := c.Ping(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		info, err := os.ReadFile(filepath.Join(filepath.Dir(c.identity.plugin.Command), "info"))
+		info, err := os.ReadFile(filepath.Join(filepath.Dir(c.sender.identity.plugin.Command), "info"))
 		if err != nil || strings.TrimSpace(string(info)) != want {
 			t.Errorf("%v\ngot %s\nwant %s", err, info, want)
 		}
@@ -82,7 +82,7 @@ func TestCredentialPluginReceivesCluster(t *testing.T) {
 func TestCredentialPluginRunsAgainAfterRejection(t *testing.T) {
 	good, refusals := "Authorization: Bearer 1", 0
 	s := listen(t, func(w http.ResponseWriter, r *http.Request) {
-		if asked(r) != good {
+		if credentialsOf(r) != good {
 			refusals++
 			w.WriteHeader(http.StatusUnauthorized)
 		}
@@ -103,7 +103,7 @@ func TestCredentialPluginRunsAgainAfterRejection(t *testing.T) {
 func TestCredentialPluginCertificateIsUsedAndRenewed(t *testing.T) {
 	var good string
 	s := listen(t, func(w http.ResponseWriter, r *http.Request) {
-		if asked(r) != good {
+		if credentialsOf(r) != good {
 			w.WriteHeader(http.StatusUnauthorized)
 		}
 	})
@@ -117,7 +117,7 @@ func TestCredentialPluginCertificateIsUsedAndRenewed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		put(t, filepath.Dir(c.identity.plugin.Command), "credential", data, 0o600)
+		put(t, filepath.Dir(c.sender.identity.plugin.Command), "credential", data, 0o600)
 		good = "certificate: " + name
 		if err := c.Ping(t.Context()); err != nil {
 			t.Errorf("%s: %v", name, err)
@@ -212,7 +212,7 @@ func TestCredentialPluginEndsWithContext(t *testing.T) {
 func TestCredentialPluginThatHangsIsStopped(t *testing.T) {
 	s := listen(t, func(http.ResponseWriter, *http.Request) { t.Error("a request without credentials") })
 	c := plugged(t, trusting(s), "v1", "exec sleep 1000000", "")
-	c.identity.plugin.patience = 50 * time.Millisecond
+	c.sender.identity.plugin.patience = 50 * time.Millisecond
 	err := c.Ping(t.Context())
 	if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), ErrUnavailable.Error()) {
 		t.Fatalf("Ping = %v, want ErrUnavailable without blame of the API server", err)

@@ -22,6 +22,12 @@ const (
 	mounted
 )
 
+// provenance says where the address and the credentials of a client are from. source is for messages.
+type provenance struct {
+	source string
+	origin origin
+}
+
 // originOf returns which program writes a kubeconfig that the CNI configuration names.
 func originOf(path string) origin {
 	if filepath.Base(path) == InstalledName {
@@ -34,7 +40,7 @@ func originOf(path string) origin {
 const (
 	renewInstalled = "the watching install container renews it within a minute; see that it runs on this node, " +
 		"or restart the init container"
-	renewMounted = "the kubelet renews it; delete the pod if it does not, so that another takes its place"
+	renewMounted = "the kubelet renews it; delete the pod if it does not, so that a new pod replaces it"
 )
 
 // by returns the remedy that applies to the origin of the credentials; user is the remedy for supplied ones.
@@ -50,36 +56,37 @@ func (o origin) by(user string) string {
 
 // refusal returns why the server may reject the credentials of a client, and the remedy. It considers the credentials
 // that a request uses, in the order of authorize.
-func (c *Client) refusal() (reason, remedy string) {
-	const token = "its token has expired, or its service account was created anew"
-	u := c.identity.user
+func (e *explainer) refusal() (reason, remedy string) {
+	const token = "its token has expired, or its service account was recreated"
+	id, from := e.identity, e.provenance.origin
+	u := id.user
 	switch {
-	case c.server.User != nil, u.Token+u.TokenFile == "" && u.Username+u.Password != "":
-		return "its user name or password is wrong, or the API server takes none, as since Kubernetes 1.19",
+	case e.server.User != nil, u.Token+u.TokenFile == "" && u.Username+u.Password != "":
+		return "its user name or password is wrong, or the API server accepts none (since Kubernetes 1.19)",
 			"set a token or a client certificate instead"
 	case u.TokenFile != "":
-		return token, c.origin.by(fmt.Sprintf("see why the token in tokenFile %s is not renewed", u.TokenFile))
+		return token, from.by(fmt.Sprintf("see why the token in tokenFile %s is not renewed", u.TokenFile))
 	case u.Token != "":
-		return token, c.origin.by("write a new token there")
-	case c.identity.plugin != nil:
+		return token, from.by("write a new token there")
+	case id.plugin != nil:
 		return "its credential plugin (exec) prints credentials that have expired, or those of another cluster",
-			fmt.Sprintf("run %s on this node with the arguments and the environment there, and log in anew if it "+
-				"asks to",
-				c.identity.plugin.name())
+			fmt.Sprintf("run %s on this node with the arguments and the environment there, and log in again if it "+
+				"requests that", id.plugin.name())
 	case u.CertificateFile != "":
 		return refusedCertificate, fmt.Sprintf("renew the client certificate %s and its key", u.CertificateFile)
-	case c.identity.certificate != nil:
+	case id.certificate != nil:
 		return refusedCertificate, "write a new client certificate and its key there"
 	}
-	return "it is asked without credentials", "set a token or a client certificate, and https:// in front of the server"
+	return "the requests have no credentials",
+		"set a token or a client certificate, and https:// in front of the server"
 }
 
 const refusedCertificate = "its client certificate has expired, or is not signed by the client CA of the server"
 
 // newAuthority returns the remedy for a CA certificate that is not that of the server.
-func (c *Client) newAuthority() string {
-	if c.authority != "" {
-		return c.origin.by(fmt.Sprintf("replace the CA certificate %s by that of the cluster", c.authority))
+func (e *explainer) newAuthority() string {
+	if e.caFile != "" {
+		return e.provenance.origin.by(fmt.Sprintf("replace the CA certificate %s by that of the cluster", e.caFile))
 	}
-	return c.origin.by("replace its certificate-authority by that of the cluster")
+	return e.provenance.origin.by("replace its certificate-authority by that of the cluster")
 }

@@ -144,8 +144,8 @@ func TestServerIsURLOrHostAndPort(t *testing.T) {
 	} {
 		got := ""
 		if u, err := serverURL(server); err == nil {
-			c := &Client{server: u}
-			got = strings.TrimSuffix(c.url(request{path: "/version"}), "?timeout=15s")
+			c := &Client{sender: &sender{server: u}, explainer: &explainer{server: u}}
+			got = strings.TrimSuffix(c.sender.url(request{path: "/version"}), "?timeout=15s")
 			if !strings.HasPrefix(got, strings.TrimSuffix(c.Host(), "/")) {
 				t.Errorf("%q is shown as %q", server, c.Host())
 			}
@@ -179,7 +179,7 @@ func TestCredentialsAreNotSentToOtherHosts(t *testing.T) {
 	seen := map[string]string{}
 	record := func(where string) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
-			seen[where+r.URL.Path] = asked(r)
+			seen[where+r.URL.Path] = credentialsOf(r)
 			if to := r.Header.Get("User-Agent"); where == "api" && r.URL.Path == "/version" {
 				http.Redirect(w, r, to, http.StatusTemporaryRedirect)
 			}
@@ -190,7 +190,7 @@ func TestCredentialsAreNotSentToOtherHosts(t *testing.T) {
 	ask := func(method, to string) error {
 		clear(seen)
 		c := loaded(t, trusting(s), "token: t")
-		c.userAgent = to // tells the server where to redirect to
+		c.sender.userAgent = to // tells the server where to redirect to
 		return c.do(t.Context(), request{what: "ask", method: method, path: "/version"}, nil)
 	}
 	if err := ask(http.MethodGet, "/elsewhere"); err != nil || seen["api/elsewhere"] != "Authorization: Bearer t" {
@@ -243,11 +243,11 @@ func TestProxyOfKubeconfig(t *testing.T) {
 func TestProxyOfEnvironment(t *testing.T) {
 	if server := os.Getenv("TEST_SERVER"); server != "" {
 		c := loaded(t, "server: '"+server+"'", "")
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.url(request{path: "/"}), nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.sender.url(request{path: "/"}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		proxy, err := c.transport.negotiated.Proxy(r)
+		proxy, err := c.sender.transport.negotiated.Proxy(r)
 		fmt.Println("proxy", proxy, err)
 		return
 	}

@@ -18,7 +18,7 @@ func CheckKubeconfig(data []byte, path string) error {
 	if err != nil {
 		return fmt.Errorf("%w %s: %w", ErrKubeconfig, path, err)
 	}
-	c, err := newClient(cluster, user, "kubeconfig "+path, "")
+	c, err := newClient(cluster, user, provenance{source: "kubeconfig " + path}, "")
 	if err == nil {
 		c.Close()
 	}

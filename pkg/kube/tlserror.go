@@ -14,40 +14,57 @@ import (
 	"time"
 )
 
-// tlsFailure says why a TLS connection failed, with a remedy. It returns nil for an error that is unrelated to TLS.
-func (c *Client) tlsFailure(err error) error {
+// tlsExplainer explains why a TLS connection to the API server failed, with a remedy.
+type tlsExplainer struct {
+	host, source string
+	// certificateRequested says that the server has requested a client certificate; answered says that it has answered a
+	// request.
+	certificateRequested, answered bool
+	// systemCAs says that the configuration has no CA, so that the CAs of the node apply.
+	systemCAs bool
+	// newAuthority is the remedy for a CA certificate that is not that of the server.
+	newAuthority string
+}
+
+func (e *explainer) tls() tlsExplainer {
+	return tlsExplainer{
+		host: e.host(), source: e.provenance.source, systemCAs: e.systemCAs, newAuthority: e.newAuthority(),
+		certificateRequested: e.transport.certificateRequested.Load(), answered: e.transport.answered.Load(),
+	}
+}
+
+// failure says why a TLS connection failed, with a remedy. It returns nil for an error that is unrelated to TLS.
+func (t tlsExplainer) failure(err error) error {
 	var unverified *tls.CertificateVerificationError
 	var operation *net.OpError
 	var record tls.RecordHeaderError
 	switch text := err.Error(); {
 	case errors.As(err, &unverified):
-		return c.unverified(unverified)
+		return t.unverified(unverified)
 	case errors.As(err, &operation) && operation.Op == "remote error":
-		return c.alerted(alertOf(operation.Err))
-	case c.transport.certificateAsked.Load() && !c.transport.answered.Load() &&
+		return t.alerted(alertOf(operation.Err))
+	case t.certificateRequested && !t.answered &&
 		(strings.Contains(text, notEstablished) || errors.Is(err, syscall.EPIPE)):
 		// With TLS 1.3 the server verifies the client certificate after the client's handshake, and its alert may be
 		// lost.
 		return fmt.Errorf("%s closes connections after it asked for a client certificate; see whether that of %s is "+
-			"missing, "+
-			"has expired, or is not signed by the client CA of the server", c.Host(), c.source)
+			"missing, has expired, or is not signed by the client CA of the server", t.host, t.source)
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%s answers in plain HTTP, without TLS; correct scheme or port of the server in %s",
-			c.Host(), c.source)
+			t.host, t.source)
 	case errors.As(err, &record):
-		return fmt.Errorf("%s does not speak TLS; correct the port of the server in %s", c.Host(), c.source)
+		return fmt.Errorf("%s does not speak TLS; correct the port of the server in %s", t.host, t.source)
 	case strings.Contains(text, "unsupported protocol version"):
-		return c.tooOld()
+		return t.tooOld()
 	case strings.Contains(text, "TLS handshake timeout"):
-		return fmt.Errorf("%s accepts connections but does not complete a TLS handshake; "+
-			"see whether the API server is overloaded, and whether the server in %s has the "+
-			"right port", c.Host(), c.source)
+		return fmt.Errorf("%s accepts connections but does not complete a TLS handshake; see whether the API server is "+
+			"overloaded, and whether the server in %s has the right port", t.host, t.source)
 	}
 	return nil
 }
 
 // unverified says why the server's certificate is not trusted.
-func (c *Client) unverified(err *tls.CertificateVerificationError) error {
+func (t tlsExplainer) unverified(err *tls.CertificateVerificationError) error {
 	var invalid x509.CertificateInvalidError
 	var host x509.HostnameError
 	var authority x509.UnknownAuthorityError
@@ -56,22 +73,22 @@ func (c *Client) unverified(err *tls.CertificateVerificationError) error {
 	var constraint x509.ConstraintViolationError
 	var extension x509.UnhandledCriticalExtension
 	fail := func(reason, remedy string) error {
-		return fmt.Errorf("the certificate of the API server at %s %s; %s", c.Host(), reason, remedy)
+		return fmt.Errorf("the certificate of the API server at %s %s; %s", t.host, reason, remedy)
 	}
 	switch {
 	case errors.As(err, &invalid):
-		return c.invalid(invalid, err.UnverifiedCertificates)
+		return t.invalid(invalid, err.UnverifiedCertificates)
 	case errors.As(err, &host):
 		return fail("is not valid for "+host.Host+", but for "+namesOf(host.Certificate),
 			fmt.Sprintf("use one of these as server or tls-server-name in %s, or issue the certificate for %s as well",
-				c.source, host.Host))
-	case errors.As(err, &authority) && c.systemCAs:
+				t.source, host.Host))
+	case errors.As(err, &authority) && t.systemCAs:
 		return fail("is signed by a CA that this node does not trust",
-			c.source+" names no CA: set its certificate-authority")
+			t.source+" names no CA: set its certificate-authority")
 	case errors.As(err, &authority):
-		return fail("is not signed by the CA certificate in "+c.source, c.newAuthority())
+		return fail("is not signed by the CA certificate in "+t.source, t.newAuthority)
 	case errors.As(err, &roots):
-		return fail("cannot be verified: this node has no CA certificates", "set certificate-authority in "+c.source)
+		return fail("cannot be verified: this node has no CA certificates", "set certificate-authority in "+t.source)
 	case errors.As(err, &weak):
 		return fail("has a signature algorithm that is not secure, "+x509.SignatureAlgorithm(weak).String(),
 			"issue it again with SHA-256 or better")
@@ -82,12 +99,12 @@ func (c *Client) unverified(err *tls.CertificateVerificationError) error {
 }
 
 // invalid says what is wrong with a certificate of the server or of a CA above it.
-func (c *Client) invalid(err x509.CertificateInvalidError, chain []*x509.Certificate) error {
-	what, renew := fmt.Sprintf("the certificate of the API server at %s", c.Host()), "renew it on the control plane"
+func (t tlsExplainer) invalid(err x509.CertificateInvalidError, chain []*x509.Certificate) error {
+	what, renew := fmt.Sprintf("the certificate of the API server at %s", t.host), "renew it on the control plane"
 	if err.Cert != nil && (len(chain) == 0 || !err.Cert.Equal(chain[0])) {
 		what = fmt.Sprintf("the CA certificate %q above that of the API server at %s", err.Cert.Subject.CommonName,
-			c.Host())
-		renew = fmt.Sprintf("renew it on the control plane and in the certificate-authority of %s", c.source)
+			t.host)
+		renew = fmt.Sprintf("renew it on the control plane and in the certificate-authority of %s", t.source)
 	}
 	switch {
 	case err.Reason == x509.Expired && strings.Contains(err.Detail, " is before "):
@@ -100,71 +117,6 @@ func (c *Client) invalid(err x509.CertificateInvalidError, chain []*x509.Certifi
 		return fmt.Errorf("%s is not for a server; issue it again with the extended key usage serverAuth", what)
 	}
 	return fmt.Errorf("%s breaks the constraints of its CA; issue it again", what)
-}
-
-// Alerts with which a TLS server rejects the client's certificate, and others (RFC 8446, section 6).
-const (
-	alertHandshakeFailure    = 40
-	alertBadCertificate      = 42
-	alertUnsupported         = 43
-	alertRevoked             = 44
-	alertExpired             = 45
-	alertCertificateUnknown  = 46
-	alertUnknownCA           = 48
-	alertAccessDenied        = 49
-	alertProtocolVersion     = 70
-	alertSecurity            = 71
-	alertUnrecognizedName    = 112
-	alertCertificateRequired = 116
-)
-
-// alertOf returns the alert that crypto/tls reports. It parses the text, because the type is not exported there. It
-// returns 255, which is not an alert, for any other error.
-func alertOf(err error) tls.AlertError {
-	for code := range tls.AlertError(255) {
-		if code.Error() == err.Error() {
-			return code
-		}
-	}
-	return 255
-}
-
-// alerted describes an alert with which the server ended the handshake.
-func (c *Client) alerted(alert tls.AlertError) error {
-	client := func(reason, remedy string) error {
-		return fmt.Errorf("the API server at %s refuses the client certificate of %s: %s; %s",
-			c.Host(), c.source, reason, remedy)
-	}
-	if alert == alertHandshakeFailure && c.transport.certificateAsked.Load() {
-		// TLS versions before 1.3 have no specific alert for this.
-		alert = alertCertificateRequired
-	}
-	switch alert {
-	case alertExpired:
-		return client("it has expired", "renew it, and see whether the clocks of this node and the server agree")
-	case alertRevoked:
-		return client("it is revoked", "issue another one")
-	case alertUnknownCA, alertBadCertificate, alertCertificateUnknown, alertUnsupported, alertAccessDenied:
-		return client("it is not valid, or not signed by a CA that the server trusts",
-			"issue one that is signed by the client CA of the API server")
-	case alertCertificateRequired:
-		return fmt.Errorf("the API server at %s requires a client certificate, and %s has none; "+
-			"set client-certificate and client-key", c.Host(), c.source)
-	case alertProtocolVersion:
-		return c.tooOld()
-	case alertHandshakeFailure, alertSecurity:
-		return fmt.Errorf("the API server at %s accepts no cipher suite of TLS 1.2 or 1.3 that this client supports; "+
-			"allow a current one there (--tls-cipher-suites)", c.Host())
-	case alertUnrecognizedName:
-		return fmt.Errorf("%s has no certificate for the name that it is asked by; set tls-server-name in %s",
-			c.Host(), c.source)
-	}
-	return fmt.Errorf("%s ends the TLS handshake with an error (alert %d); see the log of the API server",
-		c.Host(), uint8(alert))
-}
-
-func (c *Client) tooOld() error {
-	return fmt.Errorf("%s speaks no TLS 1.2 or newer; allow it there (--tls-min-version)", c.Host())
 }
 
 // namesOf returns the names and addresses that a certificate is valid for.

@@ -209,7 +209,12 @@ func TestTLSErrorsNameCauseAndRemedy(t *testing.T) {
 			"another name", with(ca, nil), nil, ca.trusted() + ", tls-server-name: b.test", "",
 			[2]string{"is not valid for b.test, but for 127.0.0.1", "tls-server-name"},
 		},
-		{"not for servers", with(ca, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} }), nil, ca.trusted(), "", [2]string{"is not for a server", "serverAuth"}},
+		{
+			"not for servers", with(ca, func(c *x509.Certificate) {
+				c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
+			}), nil, ca.trusted(), "",
+			[2]string{"is not for a server", "serverAuth"},
+		},
 		{
 			"outside the CA's names", with(narrow, nil), nil, narrow.trusted(), "",
 			[2]string{"breaks the constraints of its CA", "issue it again"},
@@ -281,7 +286,7 @@ func TestHangingHandshakeIsReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := loaded(t, "server: 'https://h', insecure-skip-tls-verify: true", "")
 		n := &network{dialled: make(chan net.Conn, 1), closed: make(chan struct{})}
-		c.transport.negotiated.DialContext = n.dial
+		c.sender.transport.negotiated.DialContext = n.dial
 		err := c.Ping(t.Context())
 		if !errors.Is(err, ErrUnavailable) {
 			t.Fatalf("%v, want ErrUnavailable", err)

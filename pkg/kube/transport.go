@@ -44,9 +44,9 @@ type transport struct {
 	// negotiated has HTTP/2 and the first connection to a server that may use HTTP/1.1; http1 has the other
 	// connections.
 	negotiated, http1 *http.Transport
-	// certificateAsked says that the server has requested a client certificate; answered says that it has answered a
+	// certificateRequested says that the server has requested a client certificate; answered says that it has answered a
 	// request.
-	certificateAsked, answered atomic.Bool
+	certificateRequested, answered atomic.Bool
 }
 
 func newTransport(c cluster, server *url.URL, id *identity) (*transport, error) {
@@ -68,7 +68,7 @@ func newTransport(c cluster, server *url.URL, id *identity) (*transport, error) 
 	}
 	t := &transport{queue: newRequestQueue(known)}
 	tlsConfig.GetClientCertificate = func(r *tls.CertificateRequestInfo) (*tls.Certificate, error) {
-		t.certificateAsked.Store(true)
+		t.certificateRequested.Store(true)
 		return id.present(r)
 	}
 	tlsConfig.VerifyConnection = func(s tls.ConnectionState) error {

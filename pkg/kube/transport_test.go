@@ -105,7 +105,7 @@ func inMemory(t *testing.T, http2 bool, handler http.HandlerFunc) (*Client, *net
 	var served sync.WaitGroup
 	served.Go(func() { _ = s.ServeTLS(n, "", "") })
 	c := loaded(t, "server: 'https://h', insecure-skip-tls-verify: true", "")
-	c.transport.negotiated.DialContext, c.transport.http1.DialContext = n.dial, n.dial
+	c.sender.transport.negotiated.DialContext, c.sender.transport.http1.DialContext = n.dial, n.dial
 	t.Cleanup(func() {
 		c.Close()
 		_ = s.Close()
@@ -240,7 +240,7 @@ func TestRequestsContinueAfterFirstConnectionFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, n := inMemory(t, true, func(http.ResponseWriter, *http.Request) {})
 		var dials atomic.Int32
-		c.transport.negotiated.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		c.sender.transport.negotiated.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 			if dials.Add(1) == 1 {
 				time.Sleep(time.Second)
 				return nil, errors.New("connection refused")

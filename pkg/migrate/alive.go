@@ -9,6 +9,9 @@ import (
 	"io"
 	"io/fs"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -66,6 +69,20 @@ type signs struct {
 	// routed are the addresses with a host route.
 	routed []netip.Addr
 	now    time.Time
+}
+
+// signs collects the evidence about the leases of the network.
+func (m Migration) signs() signs {
+	s := signs{cache: readCache(os.DirFS(m.Results), m.Network), now: m.Now()}
+	if f, err := os.Open(filepath.Join(m.Proc, "route")); err == nil {
+		s.routed = append(s.routed, routes4(f, runtime.GOARCH == "s390x")...)
+		_ = f.Close()
+	}
+	if f, err := os.Open(filepath.Join(m.Proc, "ipv6_route")); err == nil {
+		s.routed = append(s.routed, routes6(f)...)
+		_ = f.Close()
+	}
+	return s
 }
 
 // alive reports whether a lease is or may be in use: the runtime has cached the attachment, the address has a host

@@ -70,32 +70,6 @@ func (m Migration) state() (state, error) {
 		m.store())
 }
 
-// journalLeases adds the leases to the journal before their addresses are taken over. It returns the entries of earlier
-// runs
-// whose containers no longer have a lease.
-func (m Migration) journalLeases(leases []Lease) (gone []Lease, err error) {
-	data, err := safeopen.Read(m.journal())
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("read the journal of an earlier migration: %w", err)
-	}
-	lines := strings.Fields(string(data))
-	for _, l := range leases {
-		if line := l.ContainerID + "/" + l.IfName; l.ContainerID != "" && !slices.Contains(lines, line) {
-			lines = append(lines, line)
-		}
-	}
-	for _, line := range lines {
-		id, ifName, _ := strings.Cut(line, "/")
-		if !slices.ContainsFunc(leases, func(l Lease) bool { return l.ContainerID == id && l.IfName == ifName }) {
-			gone = append(gone, Lease{ContainerID: id, IfName: ifName})
-		}
-	}
-	if _, err := atomicfile.WriteFile(m.journal(), []byte(strings.Join(lines, "\n")+"\n"), 0o600); err != nil {
-		return nil, fmt.Errorf("write the journal of the migration: %w", err)
-	}
-	return gone, nil
-}
-
 // fence atomically replaces host-local's directory with the mark, unless the leases have changed.
 func (m Migration) fence(ctx context.Context, leases []Lease) (done bool, err error) {
 	if err := m.writeMark(); err != nil {
@@ -160,8 +134,7 @@ func (m Migration) finish() error {
 }
 
 // lockExclusively locks host-local's directory against a second migration until it is unlocked or the process ends.
-// Host-local
-// locks a file in the directory, not the directory itself.
+// Host-local locks a file in the directory, not the directory itself.
 func (m Migration) lockExclusively() (unlock func(), err error) {
 	// The store may also be the mark, a file.
 	dir, err := os.OpenFile(m.store(), os.O_RDONLY|unix.O_NONBLOCK, 0)

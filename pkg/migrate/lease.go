@@ -69,14 +69,14 @@ func read(store fs.FS, e fs.DirEntry, addr netip.Addr) (Lease, error) {
 	return parse(addr, string(data), info.ModTime()), err
 }
 
-// usualIfName is the interface name of leases that contain none.
-const usualIfName = "eth0"
+// defaultIfName is the interface of leases that do not contain one.
+const defaultIfName = "eth0"
 
 func parse(addr netip.Addr, text string, since time.Time) Lease {
 	id, ifName, _ := strings.Cut(strings.TrimSpace(text), "\n")
 	l := Lease{Addr: addr, ContainerID: strings.TrimSpace(id), IfName: strings.TrimSpace(ifName), Since: since}
 	if l.IfName == "" {
-		l.IfName = usualIfName
+		l.IfName = defaultIfName
 	}
 	return l
 }

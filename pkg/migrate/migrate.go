@@ -20,9 +20,6 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
-	"path/filepath"
-	"runtime"
-	"slices"
 	"time"
 
 	"calico-cni/internal/deadline"
@@ -49,8 +46,8 @@ type Addresses interface {
 	Held(ctx context.Context, id workload.ID) ([]netip.Addr, error)
 	// Take allocates an address to an attachment.
 	Take(ctx context.Context, id workload.ID, addr netip.Addr) error
-	// GiveBack releases all addresses of an attachment. It succeeds if there are none.
-	GiveBack(ctx context.Context, id workload.ID) error
+	// ReleaseAll releases all addresses of an attachment. It succeeds if there are none.
+	ReleaseAll(ctx context.Context, id workload.ID) error
 }
 
 // Migration migrates one network on one node.
@@ -100,110 +97,6 @@ func (m Migration) Run(ctx context.Context) error {
 		m.Log.Info("containers started or ended during the migration; repeating it")
 	}
 	return fmt.Errorf("%w: containers keep starting and ending; run it again", ErrUnsettled)
-}
-
-// takeOver makes block IPAM agree with the leases: it allocates the addresses of live containers and releases the
-// others.
-func (m Migration) takeOver(ctx context.Context, leases []Lease) error {
-	gone, err := m.journalLeases(leases)
-	if err != nil {
-		return err
-	}
-	if err := m.Addresses.Claim(ctx); err != nil {
-		return err
-	}
-	signs := m.signs()
-	var faults []error
-	for _, l := range gone {
-		faults = append(faults, m.giveBack(ctx, l))
-	}
-	taken := 0
-	for _, l := range leases {
-		if !signs.alive(l) {
-			m.Log.Warn("skipping a lease of a container that the runtime does not know", "lease", l.String())
-			faults = append(faults, m.giveBack(ctx, l))
-			continue
-		}
-		if err := m.take(ctx, l, signs.cache); err != nil {
-			faults = append(faults, fmt.Errorf("%s: %w", l, err))
-			continue
-		}
-		taken++
-	}
-	if err := errors.Join(faults...); err != nil {
-		return fmt.Errorf("%w: %d of %d were; create an IPPool for an address outside of all pools, or delete its "+
-			"pod: %w", ErrUnsettled, taken, len(leases), err)
-	}
-	m.Log.Info("took over addresses", "addresses", taken, "skipped", len(leases)-taken)
-	return nil
-}
-
-func (m Migration) take(ctx context.Context, l Lease, pods cache) error {
-	id, err := l.id(pods)
-	if err != nil {
-		return err
-	}
-	held, err := m.Addresses.Held(ctx, id)
-	if err != nil || slices.Contains(held, l.Addr) {
-		return err
-	}
-	return m.Addresses.Take(ctx, id, l.Addr)
-}
-
-// giveBack releases the address of a lease that is gone or leaked.
-func (m Migration) giveBack(ctx context.Context, l Lease) error {
-	id, err := workload.Identify(l.ContainerID, l.IfName, workload.Args{})
-	if err != nil {
-		// Such a lease was never taken over.
-		return nil
-	}
-	if err := m.Addresses.GiveBack(ctx, id); err != nil {
-		return fmt.Errorf("release %s: %w", l, err)
-	}
-	return nil
-}
-
-// settle releases the addresses of containers that ended while their address was taken over, after which their leases
-// need no more work. The other leases are kept for a later run.
-func (m Migration) settle(ctx context.Context) error {
-	if err := remove(m.journal()); err != nil {
-		return err
-	}
-	leases, err := Leases(os.DirFS(m.aside()))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	signs, left := m.signs(), 0
-	for _, l := range leases {
-		if signs.alive(l) {
-			left++
-			continue
-		}
-		if err := m.giveBack(ctx, l); err != nil {
-			return err
-		}
-		if err := remove(filepath.Join(m.aside(), l.Addr.String())); err != nil {
-			return err
-		}
-	}
-	m.Log.Info("node already migrated", "marker", m.store(), "remaining_leases", left)
-	if left > 0 {
-		return nil
-	}
-	return os.RemoveAll(m.aside())
-}
-
-func (m Migration) signs() signs {
-	s := signs{cache: readCache(os.DirFS(m.Results), m.Network), now: m.Now()}
-	if f, err := os.Open(filepath.Join(m.Proc, "route")); err == nil {
-		s.routed = append(s.routed, routes4(f, runtime.GOARCH == "s390x")...)
-		_ = f.Close()
-	}
-	if f, err := os.Open(filepath.Join(m.Proc, "ipv6_route")); err == nil {
-		s.routed = append(s.routed, routes6(f)...)
-		_ = f.Close()
-	}
-	return s
 }
 
 func remove(path string) error {

@@ -71,7 +71,7 @@ func TestReadCacheFindsPods(t *testing.T) {
 	}
 }
 
-func TestLeaseIsAliveIfAnySignSaysSo(t *testing.T) {
+func TestLeaseIsAliveWithAnySign(t *testing.T) {
 	old := noon.Add(-time.Hour)
 	lease := func(id string, since time.Time) Lease { return Lease{addr("10.1.0.9"), id, "eth0", since} }
 	knowsOther, knows := cache{{"other", "eth0"}: {}}, cache{{"c", "eth0"}: {}}
@@ -166,8 +166,8 @@ func (a *memoryAddresses) Take(ctx context.Context, id workload.ID, addr netip.A
 	return err
 }
 
-func (a *memoryAddresses) GiveBack(ctx context.Context, id workload.ID) error {
-	if err := a.before("give back " + id.ContainerID); err != nil {
+func (a *memoryAddresses) ReleaseAll(ctx context.Context, id workload.ID) error {
+	if err := a.before("release " + id.ContainerID); err != nil {
 		return err
 	}
 	held, err := a.Lookup(ctx, "net", id)
@@ -204,12 +204,12 @@ func node(t *testing.T, leases ...string) (Migration, *memoryAddresses) {
 	}
 	write(t, filepath.Join(m.Results, "net-x-eth0"), `{"containerId":"x","ifName":"eth0","networkName":"net"}`)
 	for _, l := range leases {
-		m.lease(t, l)
+		addLease(t, m, l)
 	}
 	return m, a
 }
 
-func (m Migration) lease(t *testing.T, l string) {
+func addLease(t *testing.T, m Migration, l string) {
 	t.Helper()
 	ip, id, _ := strings.Cut(l, "=")
 	write(t, filepath.Join(m.store(), ip), id+"\r\neth0")
@@ -217,8 +217,8 @@ func (m Migration) lease(t *testing.T, l string) {
 		fmt.Sprintf(`{"containerId":%q,"ifName":"eth0","networkName":"net"}`, id))
 }
 
-// end deletes an attachment as host-local and the runtime do.
-func (m Migration) end(t *testing.T, l string) {
+// endContainer deletes an attachment as host-local and the runtime do.
+func endContainer(t *testing.T, m Migration, l string) {
 	t.Helper()
 	ip, id, _ := strings.Cut(l, "=")
 	_ = os.Remove(filepath.Join(m.store(), ip))
@@ -238,7 +238,7 @@ func write(t *testing.T, path, text string) {
 }
 
 // files lists host-local's directory, without its locks.
-func (m Migration) files(t *testing.T) string {
+func files(t *testing.T, m Migration) string {
 	t.Helper()
 	var out []string
 	err := filepath.WalkDir(m.Networks, func(path string, e os.DirEntry, err error) error {
@@ -269,20 +269,20 @@ func TestMigrationTakesOverLiveLeases(t *testing.T) {
 		}
 		expect(t, "held", a.String(), "c1[10.1.0.9 fd00::9] c2[10.1.0.10]")
 	}
-	expect(t, "files", m.files(t), "net net.migrated/10.1.0.10 net.migrated/10.1.0.9 net.migrated/fd00::9")
+	expect(t, "files", files(t, m), "net net.migrated/10.1.0.10 net.migrated/10.1.0.9 net.migrated/fd00::9")
 	if !Done(os.ReadFile, m.Networks, m.Network) {
 		t.Error("the mark is absent")
 	}
-	m.end(t, "10.1.0.10=c2")
+	endContainer(t, m, "10.1.0.10=c2")
 	if err := m.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, "held after a DEL that came between", a.String(), "c1[10.1.0.9 fd00::9]")
-	m.end(t, "10.1.0.9=c1")
+	endContainer(t, m, "10.1.0.9=c1")
 	if err := m.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, "files when all of that time are gone", m.files(t), "net")
+	expect(t, "files after all containers have ended", files(t, m), "net")
 }
 
 func TestMigrationWithoutHostLocal(t *testing.T) {
@@ -291,7 +291,7 @@ func TestMigrationWithoutHostLocal(t *testing.T) {
 	if err := errors.Join(os.Remove(m.store()), m.Run(t.Context())); err != nil {
 		t.Error(err)
 	}
-	expect(t, "files", m.files(t), "")
+	expect(t, "files", files(t, m), "")
 }
 
 // TestMigrationWithConcurrentContainers starts and ends a container at every call.
@@ -301,8 +301,8 @@ func TestMigrationWithConcurrentContainers(t *testing.T) {
 		n := 0
 		a.before = func(string) error {
 			if n++; n == call {
-				m.end(t, "10.1.0.9=c1")
-				m.lease(t, "10.1.0.12=c3")
+				endContainer(t, m, "10.1.0.9=c1")
+				addLease(t, m, "10.1.0.12=c3")
 			}
 			return nil
 		}
@@ -338,13 +338,13 @@ func TestMigrationContinuesAfterFailure(t *testing.T) {
 		if Done(os.ReadFile, m.Networks, m.Network) {
 			t.Errorf("call %d: the mark is written before all addresses are taken over", call)
 		}
-		m.end(t, "10.1.0.9=c1")
+		endContainer(t, m, "10.1.0.9=c1")
 		a.before = func(string) error { return nil }
 		if err := m.Run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		expect(t, fmt.Sprintf("held, failed at call %d", call), a.String(), "c2[10.1.0.10]")
-		expect(t, "files", m.files(t), "net net.migrated/10.1.0.10")
+		expect(t, "files", files(t, m), "net net.migrated/10.1.0.10")
 	}
 }
 
@@ -364,7 +364,7 @@ func TestInterruptedExchangeIsFinished(t *testing.T) {
 	if err := errors.Join(os.Rename(m.store(), m.aside()+".new"), m.Run(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, "files", m.files(t), "net net.migrated/10.1.0.9")
+	expect(t, "files", files(t, m), "net net.migrated/10.1.0.9")
 	expect(t, "held", a.String(), "c1[10.1.0.9]")
 	// This is the state after a kill before the step before that.
 	m, a = node(t, "10.1.0.9=c1")

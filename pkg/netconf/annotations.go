@@ -58,14 +58,15 @@ func (c *NetConf) Annotations(pod, namespace map[string]string) (Annotations, er
 		HWAddr:                r.mac(),
 		AllowedSourcePrefixes: r.prefixes(),
 	}
-	c.checkGates(&r, a)
+	r.checkGates(c, a)
 	if r.err != nil {
 		return Annotations{}, r.err
 	}
 	return a, nil
 }
 
-func (c *NetConf) checkGates(r *annotationReader, a Annotations) {
+// checkGates rejects annotations whose feature gate is disabled, or that need another IPAM plugin.
+func (r *annotationReader) checkGates(c *NetConf, a Annotations) {
 	const gate = "not allowed here: remove it, or set feature_control.%s to true in the CNI configuration"
 	const ipam = "the CNI configuration has the IPAM plugin %q, and this annotation requires calico-ipam: remove it"
 	if a.IPAddrs != nil && a.IPAddrsNoIPAM != nil {

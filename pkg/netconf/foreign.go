@@ -45,24 +45,24 @@ func (f foreign) refuse(datastoreType string) error {
 }
 
 // warn adds a warning for each field that has no effect on a Linux node. Calico ignores them as well.
-func (f foreign) warn(c *NetConf) {
+func (f foreign) warn(w *warnings) {
 	const windows = "only Windows nodes use this field; ignoring it, remove it from the configuration of Linux nodes"
 	if f.Mode == "vxlan" {
-		c.warn("mode", f.Mode, "VXLAN is enabled by the vxlanMode of an IPPool; ignoring this field, remove it")
+		w.add("mode", f.Mode, "VXLAN is enabled by the vxlanMode of an IPPool; ignoring this field, remove it")
 	}
 	if f.VXLANMACPrefix != "" {
-		c.warn("vxlan_mac_prefix", f.VXLANMACPrefix, windows)
+		w.add("vxlan_mac_prefix", f.VXLANMACPrefix, windows)
 	}
 	if f.VXLANVNI != 0 {
-		c.warn("vxlan_vni", f.VXLANVNI, windows)
+		w.add("vxlan_vni", f.VXLANVNI, windows)
 	}
 	if f.SingleNetwork {
-		c.warn("windows_use_single_network", true, windows)
+		w.add("windows_use_single_network", true, windows)
 	}
 	if f.DisableDefaultDeny {
-		c.warn("windows_disable_default_deny_all_policy", true, windows)
+		w.add("windows_disable_default_deny_all_policy", true, windows)
 	}
 	if f.LoopbackDSR {
-		c.warn("windows_loopback_DSR", true, windows)
+		w.add("windows_loopback_DSR", true, windows)
 	}
 }

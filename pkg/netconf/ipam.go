@@ -28,28 +28,29 @@ type IPAM struct {
 	Exec bool
 }
 
-// parseIPAM reads RawIPAM into IPAM.
-func (c *NetConf) parseIPAM() error {
-	section := c.RawIPAM
+// parseIPAM reads the section "ipam".
+func parseIPAM(section json.RawMessage, w *warnings) (IPAM, error) {
 	var wire struct {
 		Type string `json:"type"`
 	}
 	if err := decode(section, "ipam.", &wire); err != nil {
-		return err
+		return IPAM{}, err
 	}
-	c.IPAM = IPAM{Type: wire.Type, AssignIPv4: true}
+	i := IPAM{Type: wire.Type, AssignIPv4: true}
 	switch wire.Type {
 	case "":
-		return invalid("ipam.type", "", "want calico-ipam or the name of another IPAM plugin")
+		return i, invalid("ipam.type", "", "want calico-ipam or the name of another IPAM plugin")
 	case CalicoIPAM:
-		return c.parseBlockIPAM(section)
+		err := i.parseBlockIPAM(section, w)
+		return i, err
 	case "host-local":
-		return c.IPAM.hostLocal(section)
+		err := i.parseHostLocal(section)
+		return i, err
 	}
 	if !isFileName(wire.Type) {
-		return invalid("ipam.type", wire.Type, "want the name of a plugin, not a path")
+		return i, invalid("ipam.type", wire.Type, "want the name of a plugin, not a path")
 	}
-	return nil
+	return i, nil
 }
 
 // isFileName reports whether a plugin's type can be the name of a file in CNI_PATH.
@@ -58,7 +59,7 @@ func isFileName(name string) bool {
 		!strings.ContainsFunc(name, unicode.IsControl)
 }
 
-func (i *IPAM) hostLocal(section json.RawMessage) error {
+func (i *IPAM) parseHostLocal(section json.RawMessage) error {
 	var wire struct {
 		Name   string `json:"name"`
 		Subnet string `json:"subnet"`
@@ -81,7 +82,7 @@ func (i *IPAM) hostLocal(section json.RawMessage) error {
 	return nil
 }
 
-func (c *NetConf) parseBlockIPAM(section json.RawMessage) error {
+func (i *IPAM) parseBlockIPAM(section json.RawMessage, w *warnings) error {
 	var wire struct {
 		AssignIPv4 json.RawMessage `json:"assign_ipv4"`
 		AssignIPv6 json.RawMessage `json:"assign_ipv6"`
@@ -92,13 +93,12 @@ func (c *NetConf) parseBlockIPAM(section json.RawMessage) error {
 	if err := decode(section, "ipam.", &wire); err != nil {
 		return err
 	}
-	i := &c.IPAM
 	i.IPv4Pools, i.IPv6Pools, i.Exec = wire.IPv4Pools, wire.IPv6Pools, wire.Exec
 	var err error
-	if i.AssignIPv4, err = c.parseFlag("ipam.assign_ipv4", wire.AssignIPv4, true); err != nil {
+	if i.AssignIPv4, err = parseFlag("ipam.assign_ipv4", wire.AssignIPv4, true, w); err != nil {
 		return err
 	}
-	if i.AssignIPv6, err = c.parseFlag("ipam.assign_ipv6", wire.AssignIPv6, false); err != nil {
+	if i.AssignIPv6, err = parseFlag("ipam.assign_ipv6", wire.AssignIPv6, false, w); err != nil {
 		return err
 	}
 	if n, remedy := checkPools(i.IPv4Pools, netip.Addr.Is4); remedy != "" {
@@ -112,7 +112,7 @@ func (c *NetConf) parseBlockIPAM(section json.RawMessage) error {
 
 // parseFlag reads a boolean that Calico spells as a string. It also accepts a JSON boolean. Any other string adds a
 // warning and means the default, as in Calico.
-func (c *NetConf) parseFlag(field string, raw json.RawMessage, byDefault bool) (bool, error) {
+func parseFlag(field string, raw json.RawMessage, byDefault bool, w *warnings) (bool, error) {
 	const want = `want "true" or "false"`
 	var value any
 	if raw != nil {
@@ -134,7 +134,7 @@ func (c *NetConf) parseFlag(field string, raw json.RawMessage, byDefault bool) (
 			return false, nil
 		case "":
 		default:
-			c.warn(field, v, fmt.Sprintf(`%s; using "%t"`, want, byDefault))
+			w.add(field, v, fmt.Sprintf(`%s; using "%t"`, want, byDefault))
 		}
 		return byDefault, nil
 	}

@@ -10,24 +10,12 @@ package netconf
 import (
 	"cmp"
 	"encoding/json"
+	"log/slog"
 	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
-)
-
-// Defaults of fields that are absent or empty.
-const (
-	DefaultCNIVersion        = "0.2.0"
-	DefaultNodenameFile      = "/var/lib/calico/nodename"
-	DefaultIPAMLockFile      = "/var/run/calico/ipam.lock"
-	DefaultEndpointStatusDir = "/var/run/calico/endpoint-status"
-	DefaultNumQueues         = 1
-	DefaultLogLevel          = "info"
-	DefaultLogFileMaxSize    = 100
-	DefaultLogFileMaxAge     = 30
-	DefaultLogFileMaxCount   = 10
 )
 
 // CalicoIPAM is the ipam.type of block IPAM. The plugins implement it themselves.
@@ -104,57 +92,6 @@ type NetConf struct {
 	Warnings []Warning `json:"-"`
 }
 
-// ContainerSettings are settings within the pod.
-type ContainerSettings struct {
-	AllowIPForwarding bool `json:"allow_ip_forwarding"`
-}
-
-// Kubernetes says how to reach the API server.
-type Kubernetes struct {
-	Kubeconfig string `json:"kubeconfig"`
-	APIRoot    string `json:"k8s_api_root"`
-	NodeName   string `json:"node_name"`
-}
-
-// Policy of type "k8s" enables the lookup of pods and namespaces. The other fields are credentials of configurations
-// from before kubeconfig files: a token, and the paths of certificates and a key.
-type Policy struct {
-	Type                 string `json:"type"`
-	APIRoot              string `json:"k8s_api_root"`
-	AuthToken            Secret `json:"k8s_auth_token"`
-	ClientCertificate    string `json:"k8s_client_certificate"`
-	ClientKey            Secret `json:"k8s_client_key"`
-	CertificateAuthority string `json:"k8s_certificate_authority"`
-}
-
-// FeatureControl has the feature gates of annotations. An administrator must enable them.
-type FeatureControl struct {
-	IPAddrsNoIPAM bool `json:"ip_addrs_no_ipam"`
-	FloatingIPs   bool `json:"floating_ips"`
-}
-
-// RuntimeConfig is what the runtime passes for the declared capabilities.
-type RuntimeConfig struct {
-	DNS RuntimeDNS `json:"dns"`
-	IPs []string   `json:"ips"`
-	MAC string     `json:"mac"`
-}
-
-// RuntimeDNS is the capability "dns".
-type RuntimeDNS struct {
-	Domain   string   `json:"domain"`
-	Servers  []string `json:"servers"`
-	Searches []string `json:"searches"`
-	Options  []string `json:"options"`
-}
-
-// Args is the part of the conventional field "args" that the plugins read.
-type Args struct {
-	CNI struct {
-		IPs []string `json:"ips"`
-	} `json:"cni"`
-}
-
 // PodRoutes returns the distinct destinations of the pod's routes through its gateways: those of host-local's
 // configuration, plus the default routes if IncludeDefaultRoutes is set. If host-local has no routes, it returns nil,
 // which means the default routes.
@@ -180,28 +117,6 @@ func (c *NetConf) PolicySetupTimeout() time.Duration {
 	return time.Duration(c.PolicySetupTimeoutSeconds) * time.Second
 }
 
-// RequestedIPs returns the addresses that the runtime requests: runtimeConfig.ips or, if there are none, args.cni.ips.
-// They take precedence over IP in CNI_ARGS.
-//
-// Source: the CNI conventions, "Dynamic Plugin specific fields" and "args in network config".
-func (c *NetConf) RequestedIPs() []netip.Addr {
-	_, ips := c.requestedIPTexts()
-	addrs := make([]netip.Addr, 0, len(ips))
-	for _, ip := range ips {
-		if addr, ok := parseAddr(ip); ok {
-			addrs = append(addrs, addr)
-		}
-	}
-	return addrs
-}
-
-func (c *NetConf) requestedIPTexts() (field string, ips []string) {
-	if len(c.RuntimeConfig.IPs) > 0 {
-		return "runtimeConfig.ips", c.RuntimeConfig.IPs
-	}
-	return "args.cni.ips", c.Args.CNI.IPs
-}
-
 // APIRoot returns the URL of the API server if the configuration has one instead of a kubeconfig.
 func (c *NetConf) APIRoot() string { return cmp.Or(c.Kubernetes.APIRoot, c.Policy.APIRoot) }
 
@@ -216,4 +131,17 @@ func (c *NetConf) KubeconfigPath() (string, error) {
 			"want the path of a kubeconfig file; the install container writes one and its path into the configuration")
 	}
 	return c.Kubernetes.Kubeconfig, nil
+}
+
+// Level returns LogLevel for slog.
+func (c *NetConf) Level() slog.Level {
+	switch c.LogLevel {
+	case "debug":
+		return slog.LevelDebug
+	case "warning":
+		return slog.LevelWarn
+	case "error":
+		return slog.LevelError
+	}
+	return slog.LevelInfo
 }

@@ -25,18 +25,21 @@ func Parse(stdin []byte) (*NetConf, error) {
 	if err := other.refuse(conf.DatastoreType); err != nil {
 		return nil, err
 	}
-	other.warn(conf)
-	conf.normalize()
-	conf.tolerate()
-	if err := conf.validate(); err != nil {
+	var found warnings
+	other.warn(&found)
+	normalize(conf)
+	tolerate(conf, &found)
+	if err := validate(conf); err != nil {
 		return nil, err
 	}
-	if err := conf.parseIPAM(); err != nil {
+	var err error
+	if conf.IPAM, err = parseIPAM(conf.RawIPAM, &found); err != nil {
 		return nil, err
 	}
-	if err := conf.checkNetwork(); err != nil {
+	if err := checkNetwork(conf); err != nil {
 		return nil, err
 	}
+	conf.Warnings = found
 	return conf, nil
 }
 

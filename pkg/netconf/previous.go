@@ -19,7 +19,7 @@ func (c *NetConf) PrevResult() (*current.Result, error) {
 		return nil, nil
 	}
 	result := &current.Result{}
-	if err := c.decodePrevious(result); err != nil {
+	if err := decodePrevious(c.RawPrevResult, result); err != nil {
 		return nil, err
 	}
 	if entry := Hollow(result); entry != "" {
@@ -29,26 +29,26 @@ func (c *NetConf) PrevResult() (*current.Result, error) {
 	return result, nil
 }
 
-func (c *NetConf) decodePrevious(result *current.Result) error {
+func decodePrevious(raw json.RawMessage, result *current.Result) error {
 	var before030 struct {
 		IP4 json.RawMessage `json:"ip4"`
 		IP6 json.RawMessage `json:"ip6"`
 	}
-	if err := decode(c.RawPrevResult, "prevResult.", &before030); err != nil {
+	if err := decode(raw, "prevResult.", &before030); err != nil {
 		return err
 	}
 	if before030.IP4 == nil && before030.IP6 == nil {
 		// Since 0.3.0 results only gained keys, except for the version of an address, which the address itself implies.
-		return decode(c.RawPrevResult, "prevResult.", result)
+		return decode(raw, "prevResult.", result)
 	}
 	old := &types020.Result{}
-	if err := decode(c.RawPrevResult, "prevResult.", old); err != nil {
+	if err := decode(raw, "prevResult.", old); err != nil {
 		return err
 	}
 	old.CNIVersion = types020.ImplementedSpecVersion
 	converted, err := current.NewResultFromResult(old)
 	if err != nil {
-		return decodeError(c.RawPrevResult, err, "prevResult.")
+		return decodeError(raw, err, "prevResult.")
 	}
 	*result = *converted
 	return nil

@@ -32,7 +32,7 @@ func ParseForRelease(stdin []byte) (*NetConf, error) {
 	if conf.IPAM.Type == "" || !isFileName(conf.IPAM.Type) {
 		conf.IPAM.Type = CalicoIPAM
 	}
-	conf.normalize()
+	normalize(conf)
 	return conf, err
 }
 

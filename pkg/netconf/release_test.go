@@ -26,7 +26,8 @@ func TestParseForReleaseOfInvalidConfiguration(t *testing.T) {
 	if err == nil || conf.IPAM.Type != CalicoIPAM || conf.IPAMLockFile != DefaultIPAMLockFile {
 		t.Errorf("%v, %+v", err, conf)
 	}
-	conf, err = ParseForRelease([]byte(`{"name": "net", "ipam_lock_file": "/l\u0000", "kubernetes": {"kubeconfig": "/k\u0000"}}`))
+	conf, err = ParseForRelease([]byte(`{"name": "net", "ipam_lock_file": "/l\u0000",
+		"kubernetes": {"kubeconfig": "/k\u0000"}}`))
 	if err == nil || conf.IPAMLockFile != DefaultIPAMLockFile || conf.Kubernetes.Kubeconfig != "" {
 		t.Errorf("paths with NUL bytes: %v, %+v", err, conf)
 	}

@@ -5,6 +5,7 @@ package netconf
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -17,36 +18,39 @@ type Warning struct {
 	Advice string
 }
 
-func (c *NetConf) warn(field string, value any, advice string) {
-	c.Warnings = append(c.Warnings, Warning{field, clip(show(value)), advice})
+// warnings collects the warnings about one configuration.
+type warnings []Warning
+
+func (w *warnings) add(field string, value any, advice string) {
+	*w = append(*w, Warning{field, clip(show(value)), advice})
 }
 
 // tolerate replaces meaningless values that Calico accepts in a normalized configuration.
-func (c *NetConf) tolerate() {
+func tolerate(c *NetConf, w *warnings) {
 	level, ok := ParseLevel(c.LogLevel)
 	if !ok {
-		c.warn("log_level", c.LogLevel, fmt.Sprintf(`want "debug", "info", "warning" or "error"; using %q`,
+		w.add("log_level", c.LogLevel, fmt.Sprintf(`want "debug", "info", "warning" or "error"; using %q`,
 			DefaultLogLevel))
 		level = DefaultLogLevel
 	}
 	c.LogLevel = level
-	c.bound("log_file_max_size", &c.LogFileMaxSize, 1, maxMegabytes, DefaultLogFileMaxSize, "megabytes")
-	c.bound("log_file_max_age", &c.LogFileMaxAge, 1, maxDays, DefaultLogFileMaxAge, "days")
-	c.bound("log_file_max_count", &c.LogFileMaxCount, 1, math.MaxInt, DefaultLogFileMaxCount, "files")
-	c.bound("burst", &c.Burst, 0, math.MaxInt, 0, "requests")
+	w.bound("log_file_max_size", &c.LogFileMaxSize, 1, maxMegabytes, DefaultLogFileMaxSize, "megabytes")
+	w.bound("log_file_max_age", &c.LogFileMaxAge, 1, maxDays, DefaultLogFileMaxAge, "days")
+	w.bound("log_file_max_count", &c.LogFileMaxCount, 1, math.MaxInt, DefaultLogFileMaxCount, "files")
+	w.bound("burst", &c.Burst, 0, math.MaxInt, 0, "requests")
 	if c.NumQueues < 1 {
-		c.warn("num_queues", c.NumQueues, fmt.Sprintf("want 1 to %d; using %d", maxQueues, DefaultNumQueues))
+		w.add("num_queues", c.NumQueues, fmt.Sprintf("want 1 to %d; using %d", maxQueues, DefaultNumQueues))
 		c.NumQueues = DefaultNumQueues
 	}
 	if c.PolicySetupTimeoutSeconds > maxSeconds {
-		c.warn("policy_setup_timeout_seconds", c.PolicySetupTimeoutSeconds,
+		w.add("policy_setup_timeout_seconds", c.PolicySetupTimeoutSeconds,
 			fmt.Sprintf("want seconds up to %d; using that", maxSeconds))
 		c.PolicySetupTimeoutSeconds = maxSeconds
 	}
 }
 
 // bound replaces an out-of-range value by the default.
-func (c *NetConf) bound(field string, value *int, least, most, byDefault int, unit string) {
+func (w *warnings) bound(field string, value *int, least, most, byDefault int, unit string) {
 	if *value >= least && *value <= most {
 		return
 	}
@@ -54,8 +58,24 @@ func (c *NetConf) bound(field string, value *int, least, most, byDefault int, un
 	if most < math.MaxInt {
 		limit = fmt.Sprintf(", %d at most", most)
 	}
-	c.warn(field, *value, fmt.Sprintf("want a number of %s%s; using the default, %d", unit, limit, byDefault))
+	w.add(field, *value, fmt.Sprintf("want a number of %s%s; using the default, %d", unit, limit, byDefault))
 	*value = byDefault
+}
+
+// ParseLevel returns the log level for a name: one of the four levels, or the name that another logger uses for it, in
+// any case. ok is false for any other name.
+func ParseLevel(name string) (level string, ok bool) {
+	switch level := strings.ToLower(name); level {
+	case "debug", "info", "warning", "error":
+		return level, true
+	case "trace":
+		return "debug", true
+	case "warn":
+		return "warning", true
+	case "fatal", "panic":
+		return "error", true
+	}
+	return "", false
 }
 
 const (

@@ -126,8 +126,8 @@ func (a *Adopter) Take(ctx context.Context, id workload.ID, addr netip.Addr) err
 	return err
 }
 
-// GiveBack releases what the attachment holds. To hold nothing is a success.
-func (a *Adopter) GiveBack(ctx context.Context, id workload.ID) error {
+// ReleaseAll releases all addresses of the attachment. It succeeds if there are none.
+func (a *Adopter) ReleaseAll(ctx context.Context, id workload.ID) error {
 	held, err := a.allocations.Lookup(ctx, a.network, id)
 	if err != nil {
 		return err

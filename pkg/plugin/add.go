@@ -25,14 +25,14 @@ import (
 // addRun is one ADD. Each step stores what later steps need.
 type addRun struct {
 	attachment *attachment
-	// call and ipam are those of the attachment.
+	// call and ipam are the same as in attachment.
 	call  *invocation.Call
 	ipam  *nodeipam.Node
 	gates Gates
 	undo  undo.Stack
 	facts facts
 	mtu   int
-	// spec is the interface as it shall be, but for the addresses.
+	// spec is the desired interface without addresses.
 	spec   dataplane.Spec
 	grants blockGrants
 	ips    *current.Result
@@ -41,8 +41,8 @@ type addRun struct {
 	endpoint   dataplane.Endpoint
 }
 
-// Add attaches the pod: it reads what the cluster says, allocates the addresses, sets up the interface, and tells the
-// cluster. When a step fails, those before it are undone. What can be refused is refused before anything is written.
+// Add attaches the pod: it reads the pod and its namespace, allocates addresses, sets up the interface and annotates
+// the pod. If a step fails, Add undoes the previous steps. It validates the request before it writes anything.
 func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, err error) {
 	attachment, err := p.newAttachment("ADD", args)
 	if err != nil {
@@ -83,25 +83,25 @@ func newAddRun(a *attachment, gates Gates) *addRun {
 	return &addRun{attachment: a, call: a.call, ipam: a.ipam, gates: gates, grants: blockGrants{ipam: a.ipam}}
 }
 
-// readNode reads what the node's own files say, and prepares the way to the API server.
+// readNode reads the files of the node and creates the client of the API server.
 func (a *addRun) readNode(context.Context) (err error) {
 	if a.facts.node, err = a.call.NodeName(); err != nil {
 		return err
 	}
-	if a.mtu, err = a.attachment.readMTU(); err != nil || !a.attachment.asksAPI() {
+	if a.mtu, err = a.attachment.readMTU(); err != nil || !a.attachment.usesAPI() {
 		return err
 	}
 	return a.call.Connect()
 }
 
 func (a *addRun) settleEarlier(ctx context.Context) error {
-	if !a.attachment.asksAPI() {
+	if !a.attachment.usesAPI() {
 		return nil
 	}
 	return a.ipam.Releases().SettleOwn(ctx, a.call.ID.ContainerID)
 }
 
-// admit refuses what the data plane would refuse later, and settles which name the host's end has.
+// admit rejects a request that the data plane cannot fulfil, and selects the name of the host end.
 func (a *addRun) admit(ctx context.Context) (err error) {
 	target := a.attachment.target()
 	a.spec, err = a.attachment.dataplane.Admit(ctx, dataplane.Spec{
@@ -110,7 +110,7 @@ func (a *addRun) admit(ctx context.Context) (err error) {
 		MTU: a.mtu, Queues: a.call.Conf.NumQueues, MAC: a.facts.mac(a.call.Conf),
 		Addrs:  families(a.facts.annotations.IPAddrsNoIPAM, a.call.Conf, a.request()),
 		Netkit: a.call.Conf.DeviceType == "netkit",
-		// Outside Kubernetes the name has but the first characters of the container's ID.
+		// Outside Kubernetes the name contains only the first characters of the container ID, which may not be unique.
 		Shared:            !a.call.ID.Kubernetes(),
 		Routes:            a.call.Conf.PodRoutes(),
 		AllowIPForwarding: a.call.Conf.ContainerSettings.AllowIPForwarding,
@@ -118,15 +118,15 @@ func (a *addRun) admit(ctx context.Context) (err error) {
 	return err
 }
 
-// note remembers for STATUS what the outcome means for the next command.
+// note records the outcome for later STATUS commands.
 func (a *addRun) note(err error) {
-	// calico-ipam, run for this command, has noted what it found.
-	if a.attachment.asksAPI() && (err != nil || !a.call.Conf.IPAM.Exec) {
+	// If calico-ipam ran as a separate process, it has recorded the outcome of a successful ADD.
+	if a.attachment.usesAPI() && (err != nil || !a.call.Conf.IPAM.Exec) {
 		a.ipam.Health().Note(err, a.grants.last())
 	}
 }
 
-// mtuFile is where the node agent leaves the MTU that fits the node's links and encapsulation.
+// mtuFile is the file in which the node agent stores the MTU that fits the node's links and encapsulation.
 const mtuFile = "/var/lib/calico/mtu"
 
 // readMTU returns the MTU of the pod's interface, 0 for the kernel's default.

@@ -18,8 +18,8 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// assign gets the addresses from block IPAM in this process, from an IPAM plugin that is a process of its own, or from
-// the annotations of a pod that needs no IPAM. It pushes the undo.
+// assign gets the addresses from block IPAM in this process, from an IPAM plugin in a separate process, or from the
+// pod's annotation ipAddrsNoIpam. It pushes the undo.
 func (a *addRun) assign(ctx context.Context) (err error) {
 	switch own := a.facts.annotations.IPAddrsNoIPAM; {
 	case own != nil:
@@ -59,9 +59,10 @@ func (g *blockGrants) withdraw(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// replace allocates other addresses, then releases the first grant: in this order the new addresses differ. If the
-// release fails, replace returns the new addresses and an error: the ADD fails, and its undo retries it. The DEL that
-// follows a failed ADD releases the rest, which has the same handle.
+// replace allocates other addresses and then releases the first grant. This order ensures that the new addresses
+// differ. If the release fails, replace returns the new addresses and an error. The ADD then fails, and its undo
+// retries the release. If that fails too, the DEL after the failed ADD releases the addresses, because they have the
+// same handle.
 func (g *blockGrants) replace(ctx context.Context, view ipam.View, r nodeipam.Request) (*current.Result, error) {
 	r.Another = true
 	result, err := g.assign(ctx, view, r)
@@ -75,10 +76,11 @@ func (g *blockGrants) replace(ctx context.Context, view ipam.View, r nodeipam.Re
 	return result, nil
 }
 
-// last reports whether the addresses in use are the last of the node's blocks.
+// last reports whether the addresses in use are the last free ones of the node's blocks.
 func (g *blockGrants) last() bool { return len(g.list) > 0 && g.list[len(g.list)-1].Last() }
 
-// families returns the unspecified address of each family that the pod wants, or the addresses that it brings.
+// families returns the addresses of the annotation ipAddrsNoIpam if the pod has one. Otherwise it returns the
+// unspecified address of each family that the pod requests.
 func families(own []netip.Addr, conf *netconf.NetConf, r nodeipam.Request) []netip.Addr {
 	if own != nil {
 		return own

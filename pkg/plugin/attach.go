@@ -19,11 +19,12 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// maxConflicts bounds how many addresses are given up because the host routes them elsewhere.
+// maxConflicts limits the attempts with another address after the host routes an address to something else.
 const maxConflicts = 4
 
-// attachInterface sets up the interface and, beside it, tells the cluster of the addresses. An address that the host
-// routes elsewhere, though IPAM calls it free, is given up for another, if another may help and any will do.
+// attachInterface sets up the interface and annotates the pod in parallel. If the host already has a route for an
+// allocated address, attachInterface retries with another address, unless the address was requested or another one
+// does not help.
 func (a *addRun) attachInterface(ctx context.Context) error {
 	ctx, cancel := deadline.Within(ctx, attachDeadline, "the setup of the interface")
 	defer cancel()
@@ -33,7 +34,7 @@ func (a *addRun) attachInterface(ctx context.Context) error {
 		switch {
 		case !errors.As(err, &conflict):
 			return err
-		case a.asksFor(conflict.Addr) && conflict.AnotherAddressHelps():
+		case a.isRequested(conflict.Addr) && conflict.AnotherAddressHelps():
 			return fmt.Errorf("%w: %w; or request another address", ipam.ErrAddrTaken, err)
 		case tries == maxConflicts, !conflict.AnotherAddressHelps(), !mayReassign(a.grants, a.request()):
 			return err
@@ -50,13 +51,13 @@ func (a *addRun) attachInterface(ctx context.Context) error {
 	}
 }
 
-// asksFor reports whether the pod or the runtime asks for the address by name.
-func (a *addRun) asksFor(addr netip.Addr) bool {
+// isRequested reports whether the pod or the runtime requests this specific address.
+func (a *addRun) isRequested(addr netip.Addr) bool {
 	r := a.request()
 	return addr == r.IPv4.Addr || addr == r.IPv6.Addr || slices.Contains(a.facts.annotations.IPAddrsNoIPAM, addr)
 }
 
-// mayReassign reports whether any address will do.
+// mayReassign reports whether block IPAM may allocate other addresses: no specific address is requested.
 func mayReassign(grants blockGrants, r nodeipam.Request) bool {
 	return len(grants.list) > 0 && !r.IPv4.Addr.IsValid() && !r.IPv6.Addr.IsValid()
 }
@@ -73,7 +74,7 @@ func (a *addRun) setUp(ctx context.Context) error {
 	if a.announces() {
 		if !a.announcing {
 			a.announcing = true
-			// Whether it took effect or not: a patch that got no answer may have.
+			// Push the undo before the patch, because a patch without a response may have taken effect.
 			a.undo.Push(func(ctx context.Context) error { return a.attachment.announcer().Restore(ctx, a.facts.pod) })
 		}
 		g.Go(func() error { return a.attachment.announcer().Announce(ctx, a.facts.pod, spec.Addrs) })
@@ -88,19 +89,19 @@ func (a *addRun) setUp(ctx context.Context) error {
 	return err
 }
 
-// announces reports whether the pod's annotations speak of this interface: a second one of the pod has none.
+// announces reports whether the pod's annotations describe this interface. They do not describe a second interface.
 func (a *addRun) announces() bool {
 	return a.call.ID.Kubernetes() && a.spec.HostIfName == a.call.ID.HostIfName(a.attachment.prefix)
 }
 
-// migrating reports whether the pod is the target of a live migration, whose addresses the host must not route to it
-// yet: calico-ipam says so by a result without routes.
+// migrating reports whether the pod is the target of a live migration. The host must not route the addresses to it yet.
+// calico-ipam returns a result without routes in this case.
 func migrating(conf *netconf.NetConf, ips *current.Result) bool {
 	return conf.IPAM.Type == netconf.CalicoIPAM && len(ips.Routes) == 0
 }
 
-// result is what the runtime gets: both interfaces, the host's first, and the addresses as those of single hosts on the
-// second. What plugins before this one in a chain did stands before that.
+// result returns the result of the ADD. It appends to the result of previous plugins in a chain: the host interface,
+// the pod interface, and the addresses with host prefixes on the pod interface.
 func (a *addRun) result() *current.Result {
 	r, e := a.attachment.previous, a.endpoint
 	if r == nil {

@@ -17,7 +17,7 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// conflicting is a data plane whose Setup meets a conflict each time. It counts the calls.
+// conflicting is a data plane whose Setup always fails with a conflict. It counts the calls.
 type conflicting struct {
 	dataplane.Interface
 	conflict dataplane.RouteConflictError
@@ -29,8 +29,8 @@ func (c *conflicting) Setup(context.Context, dataplane.Spec) (dataplane.Endpoint
 	return dataplane.Endpoint{}, &c.conflict
 }
 
-// TestAddFailsOnConflictThatOtherAddressDoesNotResolve: a retry does not help either, so that the code is not 11.
-// test/e2e has the conflicts for which another address is taken.
+// TestAddFailsOnConflictThatOtherAddressDoesNotResolve has conflicts that a retry does not resolve either, so the code
+// is not 11. test/e2e has the conflicts that another address resolves.
 func TestAddFailsOnConflictThatOtherAddressDoesNotResolve(t *testing.T) {
 	addr := netip.MustParseAddr("10.66.0.1")
 	for _, c := range []struct {

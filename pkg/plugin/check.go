@@ -21,7 +21,7 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// Check returns nil when the attachment is as its ADD made it, and else all that is not. It changes nothing.
+// Check returns nil if the attachment is as the ADD left it, and otherwise all differences. It changes nothing.
 func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
 	ctx, cancel := deadline.Within(ctx, checkDeadline, "CHECK")
 	defer cancel()
@@ -45,7 +45,8 @@ func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
 		a.call.Step(ctx, "check addresses", func() error { return a.checkAddrs(ctx, addrs) }))
 }
 
-// expectedSpec is the interface as the result of the ADD, perhaps changed by later plugins of the chain, says it is.
+// expectedSpec returns the interface according to the result of the ADD, which later plugins of the chain may have
+// changed.
 func (a *attachment) expectedSpec(r *current.Result, addrs []netip.Addr) (dataplane.Spec, error) {
 	target := a.target()
 	spec := dataplane.Spec{
@@ -81,7 +82,7 @@ func (a *attachment) expectedSpec(r *current.Result, addrs []netip.Addr) (datapl
 	return spec, nil
 }
 
-// checkAddrs asks IPAM whether the addresses are the attachment's.
+// checkAddrs checks with IPAM that the addresses belong to the attachment.
 func (a *attachment) checkAddrs(ctx context.Context, addrs []netip.Addr) error {
 	if !a.blockIPAM() {
 		return a.unlessOwn(ctx, addrs, a.delegate().check(ctx))
@@ -92,18 +93,19 @@ func (a *attachment) checkAddrs(ctx context.Context, addrs []netip.Addr) error {
 	return a.unlessOwn(ctx, addrs, a.ipam.Allocations().Check(ctx, a.call.Conf.Name, a.call.ID, addrs))
 }
 
-// unlessOwn drops the error of an IPAM plugin that does not know the addresses, when the pod brought them.
+// unlessOwn drops the error of an IPAM plugin that has not allocated the addresses if they come from the pod's
+// annotation ipAddrsNoIpam.
 func (a *attachment) unlessOwn(ctx context.Context, addrs []netip.Addr, err error) error {
 	var answer *types.Error
 	unknown := errors.Is(err, nodeipam.ErrNotHeld) || errors.As(err, &answer)
-	if unknown && a.call.Conf.FeatureControl.IPAddrsNoIPAM && a.bringsOwn(ctx, addrs) {
+	if unknown && a.call.Conf.FeatureControl.IPAddrsNoIPAM && a.hasOwnAddrs(ctx, addrs) {
 		return nil
 	}
 	return err
 }
 
-// bringsOwn reports whether the pod's annotations say that its addresses are not from IPAM.
-func (a *attachment) bringsOwn(ctx context.Context, addrs []netip.Addr) bool {
+// hasOwnAddrs reports whether the addresses come from the pod's annotation ipAddrsNoIpam.
+func (a *attachment) hasOwnAddrs(ctx context.Context, addrs []netip.Addr) bool {
 	if !a.call.ID.Kubernetes() || a.call.Connect() != nil {
 		return false
 	}
@@ -111,6 +113,9 @@ func (a *attachment) bringsOwn(ctx context.Context, addrs []netip.Addr) bool {
 	if err != nil {
 		return false
 	}
-	said, err := a.call.Conf.Annotations(pod.Annotations, nil)
-	return err == nil && len(said.IPAddrsNoIPAM) > 0 && slices.Equal(addresses(hosts(said.IPAddrsNoIPAM)), addrs)
+	annotations, err := a.call.Conf.Annotations(pod.Annotations, nil)
+	if err != nil || len(annotations.IPAddrsNoIPAM) == 0 {
+		return false
+	}
+	return slices.Equal(addresses(hosts(annotations.IPAddrsNoIPAM)), addrs)
 }

@@ -22,7 +22,7 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// delegate is an IPAM plugin that runs as a process of its own: another one, or calico-ipam.
+// delegate is an IPAM plugin that runs in a separate process: calico-ipam or one of another project.
 type delegate struct{ call *invocation.Call }
 
 // delegateAdd runs the ADD of the IPAM plugin. The specification requires its DEL even after an ADD that failed (CNI
@@ -35,8 +35,8 @@ func (a *addRun) delegateAdd(ctx context.Context) (*current.Result, error) {
 	}
 	if migrated(a.call) {
 		return nil, fmt.Errorf("%w: the addresses of network %s were moved from host-local to calico-ipam on this node, "+
-			"and the configuration still has "+
-			"host-local; set ipam.type to calico-ipam in it", invocation.ErrNodeNotReady, a.call.Conf.Name)
+			"and the configuration still has host-local; set ipam.type to calico-ipam in it",
+			invocation.ErrNodeNotReady, a.call.Conf.Name)
 	}
 	a.undo.Push(d.del)
 	r, err := invoke.DelegateAdd(ctx, a.call.Conf.IPAM.Type, stdin, delegateExec())
@@ -52,13 +52,13 @@ func (a *addRun) delegateAdd(ctx context.Context) (*current.Result, error) {
 			"runtime's log", a.call.Conf.IPAM.Type, entry)
 	}
 	if len(addresses(result)) == 0 {
-		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section "+
-			"ipam", a.call.Conf.IPAM.Type)
+		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section ipam",
+			a.call.Conf.IPAM.Type)
 	}
 	return result, nil
 }
 
-// del has to bring the IPAM plugin to its DEL also when the API server cannot say what the configuration means.
+// del runs the DEL of the IPAM plugin even if the API server cannot provide the pod CIDRs of the configuration.
 func (d delegate) del(ctx context.Context) error {
 	stdin, err := d.withSomeCIDRs(ctx)
 	if err != nil {
@@ -96,21 +96,22 @@ func (d delegate) gc(ctx context.Context) error {
 	return d.wrap(err)
 }
 
-// wrap says whose error it is. One that dies without a word has no code, so that it gets ours.
+// wrap adds the name of the IPAM plugin to its error. A plugin that fails without an error of the specification has no
+// code. Its error is returned as text, so that package cnierr selects the code.
 func (d delegate) wrap(err error) error {
 	var answer *types.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &answer) && answer.Code == 0:
-		return fmt.Errorf("run IPAM plugin %s: %s; see its output in the runtime's "+
-			"log", d.call.Conf.IPAM.Type, strings.TrimSpace(err.Error()))
+		return fmt.Errorf("run IPAM plugin %s: %s; see its output in the runtime's log",
+			d.call.Conf.IPAM.Type, strings.TrimSpace(err.Error()))
 	}
 	return fmt.Errorf("run IPAM plugin %s: %w", d.call.Conf.IPAM.Type, err)
 }
 
-// withoutGateways returns a configuration of static without the gateways of its addresses: static's CHECK would look
-// for them in the result, which has none of ours.
+// withoutGateways returns a configuration of the plugin static without the gateways of its addresses. The CHECK of
+// static would expect them in the result, which does not contain them.
 func withoutGateways(stdin []byte) ([]byte, error) {
 	config := map[string]any{}
 	if err := jsonfault.Unmarshal(stdin, &config); err != nil {
@@ -126,15 +127,14 @@ func withoutGateways(stdin []byte) ([]byte, error) {
 	return json.Marshal(config)
 }
 
-// tolerant has plugins ignore the keys of CNI_ARGS that they do not know: Kubernetes' are there, and most IPAM plugins
-// know none.
+// tolerant makes plugins ignore unknown keys in CNI_ARGS, because most IPAM plugins do not support those of Kubernetes.
 type tolerant struct{ invoke.Exec }
 
 func delegateExec() tolerant {
 	return tolerant{&invoke.DefaultExec{RawExec: &invoke.RawExec{Stderr: os.Stderr}}}
 }
 
-// ExecPlugin runs the plugin. An error says in plain words what is wrong with it.
+// ExecPlugin runs the plugin. An error describes a fault of the plugin without terms of Go.
 func (t tolerant) ExecPlugin(ctx context.Context, path string, stdin []byte, environ []string) ([]byte, error) {
 	for i, variable := range environ {
 		args, ok := strings.CutPrefix(variable, "CNI_ARGS=")
@@ -146,8 +146,9 @@ func (t tolerant) ExecPlugin(ctx context.Context, path string, stdin []byte, env
 	return explained(out, err, environ)
 }
 
-// configForAdd is the configuration that the IPAM plugin gets: all of the main plugin's. For calico-ipam, which does
-// not read annotations, it contains the request; for host-local, which does not read nodes, the pod CIDRs.
+// configForAdd returns the configuration for the IPAM plugin, based on that of the main plugin. For calico-ipam, which
+// does not read annotations, it contains the request. For host-local, which does not read nodes, it contains the pod
+// CIDRs.
 func (d delegate) configForAdd(ctx context.Context, r nodeipam.Request) ([]byte, error) {
 	if d.call.Conf.IPAM.Type != netconf.CalicoIPAM {
 		return d.withPodCIDRs(ctx)
@@ -155,8 +156,7 @@ func (d delegate) configForAdd(ctx context.Context, r nodeipam.Request) ([]byte,
 	return withRequest(d.call.CNI.StdinData, r)
 }
 
-// withRequest returns a configuration whose section ipam, and whose args, ask for what the request does. All else
-// stays.
+// withRequest returns the configuration with the request in the sections ipam and args. Other keys are unchanged.
 func withRequest(stdin []byte, r nodeipam.Request) ([]byte, error) {
 	config, ipam := map[string]any{}, map[string]any{}
 	if err := jsonfault.Unmarshal(stdin, &config); err != nil {
@@ -181,7 +181,7 @@ func withRequest(stdin []byte, r nodeipam.Request) ([]byte, error) {
 		}
 		args["cni"] = map[string]any{"ips": addrs}
 		config["args"] = args
-		// What the runtime asked for is part of the request already.
+		// The request already contains the addresses from runtimeConfig.
 		delete(config, "runtimeConfig")
 	}
 	return json.Marshal(config)

@@ -15,9 +15,8 @@ import (
 	"calico-cni/internal/jsonfault"
 )
 
-// explained returns the outcome of an IPAM plugin with a fault in plain words: that of a plugin which fails without an
-// error of the specification, or whose result is no JSON. The CNI library describes these in the words of Go's
-// packages.
+// explained replaces the CNI library's description of a fault by one without terms of Go. There are two faults: the
+// plugin fails without an error of the specification, or its result is not JSON.
 func explained(out []byte, err error, environ []string) ([]byte, error) {
 	var answer *types.Error
 	switch {
@@ -41,7 +40,7 @@ const (
 	saidOnlyLog = "netplugin failed: "
 )
 
-// plainWords rewrites such a message; it returns another one as it is.
+// plainWords rewrites such a message. It returns other messages unchanged.
 func plainWords(msg string) string {
 	if end, found := strings.CutPrefix(msg, saidNothing); found {
 		return "it fails without a message: " + ending(end)

@@ -10,8 +10,7 @@ import (
 	"testing"
 )
 
-// TestIPAMPluginErrorsHaveNoGoInternals runs programs that fail in every way that the specification does not
-// know.
+// TestIPAMPluginErrorsHaveNoGoInternals runs programs that fail in every way that the specification does not define.
 func TestIPAMPluginErrorsHaveNoGoInternals(t *testing.T) {
 	for _, c := range []struct {
 		name, verb, text string
@@ -20,9 +19,15 @@ func TestIPAMPluginErrorsHaveNoGoInternals(t *testing.T) {
 	}{
 		{"silence", "ADD", "#!/bin/sh\nexit 3\n", 0o700, "it fails without a message: it exits with code 3"},
 		{"signal", "ADD", "#!/bin/sh\nkill -9 $$\n", 0o700, "it fails without a message: it is killed by the signal killed"},
-		{"only a log", "ADD", "#!/bin/sh\necho no lilies >&2\nexit 1\n", 0o700, `it fails with "no lilies\n": it exits with code 1`},
-		{"an error that is no JSON", "ADD", "#!/bin/sh\necho lilies\nexit 1\n", 0o700, `it fails, and its error is no JSON: "lilies\n"`},
-		{"a result that is no JSON", "ADD", "#!/bin/sh\necho lilies\n", 0o700, "its result is unusable: it is not JSON at " +
+		{
+			"only a log", "ADD", "#!/bin/sh\necho no lilies >&2\nexit 1\n", 0o700,
+			`it fails with "no lilies\n": it exits with code 1`,
+		},
+		{
+			"an error that is not JSON", "ADD", "#!/bin/sh\necho lilies\nexit 1\n", 0o700,
+			`it fails, and its error is no JSON: "lilies\n"`,
+		},
+		{"a result that is not JSON", "ADD", "#!/bin/sh\necho lilies\n", 0o700, "its result is unusable: it is not JSON at " +
 			"line 1, column 1; see the quotes and commas there"},
 		{"no result", "ADD", "#!/bin/sh\n", 0o700, "its result is unusable: it is empty; want one JSON object"},
 		{"no result of DEL", "DEL", "#!/bin/sh\n", 0o700, ""},

@@ -17,22 +17,22 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// facts are what node and cluster say before anything is written.
+// facts is the state of the node and the cluster, read before the ADD writes anything.
 type facts struct {
 	node           string
 	pod, namespace kube.Meta
 	annotations    netconf.Annotations
-	// view is what block IPAM needs; empty with another IPAM plugin.
+	// view is the input of block IPAM. It is empty with another IPAM plugin.
 	view ipam.View
 }
 
 // readCluster reads all facts of the cluster in one parallel round.
 func (a *addRun) readCluster(ctx context.Context) error {
-	if !a.attachment.asksAPI() {
+	if !a.attachment.usesAPI() {
 		return nil
 	}
 	f := &a.facts
-	ctx, cancel := deadline.Within(ctx, gatherDeadline, "the read of what the cluster says about the pod")
+	ctx, cancel := deadline.Within(ctx, gatherDeadline, "reading the pod and the IP pools from the API server")
 	defer cancel()
 	g, inGroup := errgroup.WithContext(ctx)
 	if a.call.ID.Kubernetes() {
@@ -65,8 +65,8 @@ func (a *attachment) readPod(ctx context.Context) (kube.Meta, error) {
 	return pod, err
 }
 
-// request is what configuration, annotations and arguments together ask of block IPAM. The pod's annotations count
-// most, then the namespace's, then what the runtime asks for, then the configuration.
+// request returns the request to block IPAM. Annotations of the pod take precedence, then those of the namespace, then
+// the arguments of the runtime, then the configuration.
 func (a *addRun) request() nodeipam.Request {
 	f := &a.facts
 	r := a.ipam.UsualRequest(f.node)
@@ -91,7 +91,7 @@ func (a *addRun) request() nodeipam.Request {
 	return r
 }
 
-// mac is the MAC address that the pod asks for, else the one that the runtime does, else none.
+// mac returns the MAC address from the pod's annotation, otherwise from the runtime, otherwise nil.
 func (f *facts) mac(conf *netconf.NetConf) net.HardwareAddr {
 	if f.annotations.HWAddr != nil {
 		return f.annotations.HWAddr

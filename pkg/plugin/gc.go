@@ -14,8 +14,8 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// GC removes what attachments of the network that the runtime does not call valid have left on this node: host
-// interfaces with their routes, and allocations. It goes on after an error, and returns all that there were.
+// GC removes host interfaces with their routes, and allocations, of attachments on this node that the runtime does not
+// list as valid. It concerns one network. It continues after an error and returns all errors.
 func (p *Plugin) GC(ctx context.Context, args *skel.CmdArgs) (err error) {
 	c, err := p.Host.OnNode("GC", args)
 	if err != nil {
@@ -63,12 +63,11 @@ func (a *attachment) collectInterfaces(ctx context.Context, spared nodeipam.Spar
 	return errors.Join(errs...)
 }
 
-// collectHalfMade removes an interface that has no alias yet if an ADD of the network that was killed has made it.
+// collectHalfMade removes an interface without an alias if a killed ADD of the network has created it.
 //
-// The interface goes with the network namespace of the pod, because the kernel removes both ends of a pair when one
-// goes. Until then only its device group tells whose it is, as a hash, and the mark of the killed ADD names the
-// attachment. The mark is there before the interface; where it could not be written, the interface stays until the
-// namespace goes.
+// Only the device group of such an interface identifies its owner, as a hash. The attachment is known from the mark of
+// the killed ADD, which an ADD writes before it creates the interface. If the mark could not be written, the interface
+// remains until the kernel removes it together with the network namespace of the pod.
 func (a *attachment) collectHalfMade(ctx context.Context, spared nodeipam.Spared, hostIfName string) error {
 	var errs []error
 	for _, k := range a.call.Host.Disk().Marks().Ended(a.call.Conf.Name) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package plugin is the main plugin, calico: each verb of the CNI specification as a short pipeline of named steps.
+// Package plugin implements the main plugin, calico. Each verb of the CNI specification is a short sequence of steps.
 package plugin
 
 import (
@@ -18,8 +18,8 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// Bounds of what a command does, the wait for other commands of the node apart. The kubelet gives a sandbox four
-// minutes.
+// Time limits of the parts of a command, except for the wait for other commands on the node. The kubelet allows four
+// minutes for a sandbox.
 const (
 	gatherDeadline = 30 * time.Second
 	attachDeadline = 60 * time.Second
@@ -27,26 +27,26 @@ const (
 	localDeadline  = 60 * time.Second
 )
 
-// Plugin is calico with what it takes from the world.
+// Plugin is the plugin calico with its dependencies.
 type Plugin struct {
 	Host      invocation.Host
 	Dataplane dataplane.Interface
 	// InterfacePrefix is the value of FELIX_INTERFACEPREFIX.
 	InterfacePrefix string
 	Gates           Gates
-	// HostHas reports whether the host has an interface of the workload of one of the names, or that is unknown. Nil
-	// stands for unknown.
+	// HostHas reports whether the host has, or may have, a workload interface with one of the names. Nil means that
+	// this is unknown.
 	HostHas func(names ...string) bool
 }
 
-// attachment is one call for an attachment, and the names that follow from it.
+// attachment is a call for one attachment, with the names derived from it.
 type attachment struct {
 	call      *invocation.Call
 	ipam      *nodeipam.Node
 	dataplane dataplane.Interface
-	// prefix begins the names of interfaces on the host.
+	// prefix is the prefix of host interface names.
 	prefix string
-	// previous is the result of the plugins before this one in a chain; nil when it is the first.
+	// previous is the result of the previous plugins in a chain; nil if calico is the first plugin.
 	previous *current.Result
 }
 
@@ -72,31 +72,30 @@ func (p *Plugin) attachmentForDel(args *skel.CmdArgs) (*attachment, error) {
 	}
 	prefix, wrong := workload.ParsePrefix(p.InterfacePrefix)
 	if wrong != nil {
-		c.Log.Warn("releasing by the usual prefix of interface names", "error", wrong)
+		c.Log.Warn("releasing with the default prefix of interface names", "error", wrong)
 		prefix, _ = workload.ParsePrefix("")
 	}
 	if migrated(c) {
-		// Some runtimes delete with the configuration of the ADD: its lease is an allocation of ours by now.
+		// Some runtimes pass the configuration of the ADD. Its lease was moved to block IPAM.
 		c.Conf.IPAM = netconf.IPAM{Type: netconf.CalicoIPAM}
 	}
 	return &attachment{call: c, ipam: c.NodeIPAM(), dataplane: p.Dataplane, prefix: prefix}, nil
 }
 
-// asksAPI reports whether the attachment needs the API server: with another IPAM plugin and outside Kubernetes it does
-// not.
-func (a *attachment) asksAPI() bool { return a.blockIPAM() || a.call.ID.Kubernetes() }
+// usesAPI reports whether the attachment needs the API server: for block IPAM or for a pod.
+func (a *attachment) usesAPI() bool { return a.blockIPAM() || a.call.ID.Kubernetes() }
 
-// blockIPAM reports whether addresses come from our own allocator, in this process.
+// blockIPAM reports whether block IPAM in this process allocates the addresses.
 func (a *attachment) blockIPAM() bool { return blockIPAM(a.call.Conf) }
 
 func blockIPAM(conf *netconf.NetConf) bool {
 	return conf.IPAM.Type == netconf.CalicoIPAM && !conf.IPAM.Exec
 }
 
-// handle owns what the attachment has, in IPAM and on the host.
+// handle returns the name that identifies the attachment's resources in IPAM and on the host.
 func (a *attachment) handle() string { return a.call.ID.HandleID(a.call.Conf.Name) }
 
-// delegate is the IPAM plugin that runs as a process of its own.
+// delegate returns the IPAM plugin that runs in a separate process.
 func (a *attachment) delegate() delegate { return delegate{call: a.call} }
 
 func (a *attachment) announcer() announce.Announcer {
@@ -107,13 +106,13 @@ func (a *attachment) target() dataplane.Target {
 	return dataplane.Target{
 		Owner: a.handle(), ContainerID: a.call.ID.ContainerID, NetNS: a.call.CNI.Netns, IfName: a.call.ID.IfName,
 		HostIfName: a.call.ID.HostIfName(a.prefix), SecondHostIfName: a.call.ID.SecondHostIfName(a.prefix),
-		// Outside Kubernetes the name has the container's ID in it.
+		// Outside Kubernetes the name contains the container ID.
 		Unmarked: !a.call.ID.Kubernetes(),
 	}
 }
 
-// migrated says that the network's addresses were moved from host-local to block IPAM on this node, and that the
-// configuration does not know it.
+// migrated reports whether the network's addresses were moved from host-local to block IPAM on this node, but the
+// configuration still names host-local.
 func migrated(c *invocation.Call) bool {
 	return c.Conf.IPAM.Type == hostLocal && migrate.Done(c.Host.ReadFile, migrate.Networks, c.Conf.Name)
 }

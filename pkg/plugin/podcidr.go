@@ -17,21 +17,22 @@ import (
 	"calico-cni/pkg/netconf"
 )
 
-// hostLocal is the IPAM plugin that keeps its leases on the node.
+// hostLocal is the IPAM plugin that stores its leases on the node.
 const hostLocal = "host-local"
 
-// What host-local's subnets may say in place of a CIDR: that of the node, which the controller manager gave it.
+// Placeholders in host-local's subnets for the pod CIDRs that the controller manager assigned to the node.
 const (
 	podCIDR4 = "usePodCidr"
 	podCIDR6 = "usePodCidrIPv6"
 )
 
-// anyCIDRs stand for the node's while an address is released, which host-local finds by the container: documentation
-// prefixes (RFC 5737, RFC 3849), which no other range of the configuration overlaps, as host-local demands.
+// anyCIDRs replace the pod CIDRs of the node for a release, for which host-local needs only the container ID.
+// Host-local rejects overlapping ranges, so these are documentation prefixes (RFC 5737, RFC 3849), which no other range
+// overlaps.
 var anyCIDRs = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::/64")}
 
-// withPodCIDRs returns the configuration with the node's pod CIDRs in place of what stands for them. The node is read
-// only when something does.
+// withPodCIDRs returns the configuration with the node's pod CIDRs instead of the placeholders. It reads the node only
+// if there is a placeholder.
 func (d delegate) withPodCIDRs(ctx context.Context) ([]byte, error) {
 	if !d.wantsPodCIDRs() {
 		return d.call.CNI.StdinData, nil
@@ -56,7 +57,8 @@ func (d delegate) wantsPodCIDRs() bool {
 	return d.call.Conf.IPAM.Type == hostLocal && bytes.Contains(stdin, []byte(strings.ToLower(podCIDR4)))
 }
 
-// withSomeCIDRs is withPodCIDRs for what comes after the ADD, where any CIDR will do when the node cannot be read.
+// withSomeCIDRs is withPodCIDRs for other verbs than ADD, which do not depend on the CIDRs. It uses anyCIDRs if the
+// node cannot be read.
 func (d delegate) withSomeCIDRs(ctx context.Context) ([]byte, error) {
 	if !d.wantsPodCIDRs() {
 		return d.call.CNI.StdinData, nil
@@ -71,8 +73,9 @@ func (d delegate) withSomeCIDRs(ctx context.Context) ([]byte, error) {
 	return stdin, nil
 }
 
-// withSomeRange returns a configuration that host-local's DEL accepts. It refuses one without a range, though it finds
-// the lease by the container alone; Multus sends such a configuration when it has lost that of the ADD.
+// withSomeRange returns a configuration that host-local's DEL accepts. Host-local rejects a configuration without a
+// range, although it finds the lease by the container ID. Multus passes such a configuration if it has lost that of the
+// ADD.
 func (d delegate) withSomeRange(stdin []byte) ([]byte, error) {
 	if d.call.Conf.IPAM.Type != hostLocal {
 		return stdin, nil
@@ -93,7 +96,7 @@ func (d delegate) withSomeRange(stdin []byte) ([]byte, error) {
 	return json.Marshal(config)
 }
 
-// hasRange reports whether host-local finds a range in its section, be it one that it refuses.
+// hasRange reports whether host-local finds a range in its section, valid or not.
 func hasRange(ipam map[string]any) bool {
 	if subnet, _ := ipam["subnet"].(string); subnet != "" {
 		return true
@@ -102,15 +105,15 @@ func hasRange(ipam map[string]any) bool {
 	return len(sets) > 0 || !isList && ipam["ranges"] != nil
 }
 
-// nodePatience is how long a command waits for a node that it can do without.
+// nodePatience limits the read of a node that a command does not need.
 const nodePatience = 5 * time.Second
 
 func withAnyCIDRs(stdin []byte) ([]byte, error) {
 	return withCIDRs(stdin, "no node", anyCIDRs, "rangeStart", "rangeEnd", "gateway")
 }
 
-// withCIDRs replaces what stands for the pod CIDRs of a node by the first of their family, in ipam.subnet and in all
-// ipam.ranges, and drops the named keys beside them. All else stays.
+// withCIDRs replaces each placeholder in ipam.subnet and ipam.ranges by the first CIDR of its family, and removes the
+// keys in drop from the same section. Other keys are unchanged.
 func withCIDRs(stdin []byte, node string, cidrs []netip.Prefix, drop ...string) ([]byte, error) {
 	config := map[string]any{}
 	if err := jsonfault.Unmarshal(stdin, &config); err != nil {
@@ -135,16 +138,15 @@ func withCIDRs(stdin []byte, node string, cidrs []netip.Prefix, drop ...string) 
 
 // fillIn replaces the subnet of one section.
 func fillIn(section map[string]any, node string, cidrs []netip.Prefix, drop []string) error {
-	said, _ := section["subnet"].(string)
-	if !strings.EqualFold(said, podCIDR4) && !strings.EqualFold(said, podCIDR6) {
+	subnet, _ := section["subnet"].(string)
+	ipv6 := strings.EqualFold(subnet, podCIDR6)
+	if !ipv6 && !strings.EqualFold(subnet, podCIDR4) {
 		return nil
 	}
-	ipv6 := strings.EqualFold(said, podCIDR6)
 	i := slices.IndexFunc(cidrs, func(p netip.Prefix) bool { return p.Addr().Is6() == ipv6 })
 	if i < 0 {
 		return fmt.Errorf("%w: ipam: subnet %s: %s has no such pod CIDR: let the controller manager allocate them "+
-			"(--allocate-node-cidrs), or name a subnet",
-			netconf.ErrInvalid, said, node)
+			"(--allocate-node-cidrs), or name a subnet", netconf.ErrInvalid, subnet, node)
 	}
 	section["subnet"] = cidrs[i].String()
 	for _, key := range drop {

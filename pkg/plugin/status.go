@@ -16,8 +16,8 @@ import (
 	"calico-cni/pkg/nodeipam"
 )
 
-// Status returns nil when an ADD would succeed, and else why not: running pods' trouble first. The runtime asks every
-// few seconds: while all is well, it makes no request.
+// Status returns nil if an ADD would succeed, and otherwise the cause. Faults of running pods come first. The runtime
+// calls it every few seconds. Without a fault it sends no request.
 func (p *Plugin) Status(ctx context.Context, args *skel.CmdArgs) error {
 	c, err := p.Host.OnNode("STATUS", args)
 	if err != nil {
@@ -40,8 +40,7 @@ func (p *Plugin) Status(ctx context.Context, args *skel.CmdArgs) error {
 	return a.delegate().status(ctx)
 }
 
-// checkExistingPods returns an error that wraps dataplane.ErrPodsCutOff when something has cut off pods that are
-// running.
+// checkExistingPods returns an error that wraps dataplane.ErrPodsCutOff if running pods have lost their connectivity.
 func (a *attachment) checkExistingPods(ctx context.Context) error {
 	all, err := a.dataplane.List(ctx)
 	if err != nil {
@@ -60,7 +59,7 @@ func (a *attachment) checkExistingPods(ctx context.Context) error {
 	return fmt.Errorf("%w: %d of %d interfaces; %s", dataplane.ErrPodsCutOff, faults, len(all), first)
 }
 
-// status asks another IPAM plugin. One that is older than STATUS has nothing to say.
+// status runs the STATUS of another IPAM plugin. A plugin that does not support STATUS counts as ready.
 func (d delegate) status(ctx context.Context) error {
 	if blockIPAM(d.call.Conf) {
 		return nil
@@ -68,7 +67,7 @@ func (d delegate) status(ctx context.Context) error {
 	stdin := d.call.CNI.StdinData
 	if d.wantsPodCIDRs() {
 		var err error
-		// Not the node's own: to read the node takes a request.
+		// The pod CIDRs of the node would take a request.
 		if stdin, err = withAnyCIDRs(stdin); err != nil {
 			return fmt.Errorf("%w: %w", nodeipam.ErrCannotAdd, err)
 		}
@@ -84,8 +83,8 @@ func (d delegate) status(ctx context.Context) error {
 	return fmt.Errorf("%w: %w", nodeipam.ErrCannotAdd, d.wrap(err))
 }
 
-// lacksVerb reports whether a plugin that is older than a verb says so: by the version, or, as those of the time before
-// 1.1.0 do, by an environment that it does not know.
+// lacksVerb reports whether an error means that the plugin does not support the verb. The plugin reports an
+// incompatible version or, if it is older than version 1.1.0, an invalid CNI_COMMAND.
 func lacksVerb(answer *types.Error) bool {
 	return answer.Code == types.ErrIncompatibleCNIVersion ||
 		answer.Code == types.ErrInvalidEnvironmentVariables && strings.Contains(answer.Msg, "CNI_COMMAND")

@@ -16,8 +16,7 @@ import (
 // tryPatience is how long a trial waits for the API server.
 const tryPatience = 2 * time.Second
 
-// Try returns nil when the datastore that a configuration leads to is reached within 2 s, and ready: what `calico -t`
-// says.
+// Try returns nil if the datastore of a configuration is ready and responds within 2 s. It implements `calico -t`.
 func (p *Plugin) Try(ctx context.Context, stdin io.Reader) error {
 	data, err := io.ReadAll(stdin)
 	if err != nil {
@@ -30,7 +29,7 @@ func (p *Plugin) Try(ctx context.Context, stdin io.Reader) error {
 	if err := c.Connect(); err != nil {
 		return err
 	}
-	ctx, cancel := deadline.Within(ctx, tryPatience, "the look at the datastore")
+	ctx, cancel := deadline.Within(ctx, tryPatience, "the check of the datastore")
 	defer cancel()
 	return c.NodeIPAM().Allocations().Cluster.Ready(ctx)
 }

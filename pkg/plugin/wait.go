@@ -18,27 +18,27 @@ import (
 	"calico-cni/pkg/invocation"
 )
 
-// Gates is how readiness gates are asked.
+// Gates defines how an ADD polls readiness gates.
 type Gates struct {
 	Transport http.RoundTripper
-	// Patience bounds the wait for one gate, Poll is how long the next question waits.
+	// Patience limits the wait for one gate. Poll is the pause between two requests.
 	Patience, Poll time.Duration
 }
 
-// UsualGates are asked every 5 s for 30 s, each.
+// DefaultGates polls each gate every 5 s for up to 30 s.
 //
 // Source: Calico's configuration reference, readiness_gates.
-func UsualGates() Gates {
+func DefaultGates() Gates {
 	return Gates{Transport: http.DefaultTransport, Patience: 30 * time.Second, Poll: 5 * time.Second}
 }
 
 const (
-	// gateAnswer is how long one answer of a gate may take.
+	// gateAnswer limits one request to a gate.
 	gateAnswer = 5 * time.Second
 	policyPoll = 50 * time.Millisecond
 )
 
-// awaitGates waits until every readiness gate of the configuration has answered with a status of success.
+// awaitGates waits until every readiness gate of the configuration has responded with a 2xx status.
 func (a *addRun) awaitGates(ctx context.Context) error {
 	for _, gate := range a.call.Conf.ReadinessGates {
 		if err := a.gates.await(ctx, gate); err != nil {
@@ -48,7 +48,7 @@ func (a *addRun) awaitGates(ctx context.Context) error {
 	return nil
 }
 
-// await waits until a readiness gate answers with a status of success.
+// await waits until a readiness gate responds with a 2xx status.
 func (g Gates) await(ctx context.Context, gate string) error {
 	ctx, cancel := deadline.Within(ctx, g.Patience, "the wait for a readiness gate")
 	defer cancel()
@@ -63,13 +63,13 @@ func (g Gates) await(ctx context.Context, gate string) error {
 		case ctx.Err() == nil:
 			last = err
 		case last == nil:
-			// The end of the wait cut off the first question.
+			// The time limit ended the first request.
 			last = deadline.Cause(ctx)
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: readiness gate %s is closed: %w; see what answers "+
-				"there", invocation.ErrNodeNotReady, redacted(gate), last)
+			return fmt.Errorf("%w: readiness gate %s is closed: %w; see what answers there",
+				invocation.ErrNodeNotReady, redacted(gate), last)
 		case <-time.After(g.Poll):
 		}
 	}
@@ -97,12 +97,12 @@ func redacted(gate string) string {
 	if err != nil {
 		return "(not a URL)"
 	}
-	// Neither the password nor the query, either of which may be a secret.
+	// The password and the query may be secrets.
 	return u.Scheme + "://" + u.Host + u.EscapedPath()
 }
 
-// awaitPolicy waits until the node agent says, by a file, that it has programmed the policies of the endpoint. That it
-// does not come in time is no error: the pod starts before its policies, as it does without this wait.
+// awaitPolicy waits for the file with which the node agent reports that it has programmed the policies of the endpoint.
+// A timeout is not an error: the pod then starts before its policies, as it does without this wait.
 func (a *addRun) awaitPolicy(ctx context.Context) error {
 	if a.call.Conf.PolicySetupTimeoutSeconds == 0 || !a.announces() {
 		return nil
@@ -121,15 +121,15 @@ func (a *addRun) awaitPolicy(ctx context.Context) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				err = errors.New("the file is not there")
 			}
-			a.call.Log.Warn("starting the pod before its policies are set "+
-				"up", "file", file, "waited", a.call.Conf.PolicySetupTimeout(), "error", err)
+			a.call.Log.Warn("starting the pod before its policies are set up",
+				"file", file, "waited", a.call.Conf.PolicySetupTimeout(), "error", err)
 			return nil
 		case <-time.After(policyPoll):
 		}
 	}
 }
 
-// endpointFile is the name by which the node agent calls an endpoint ready.
+// endpointFile returns the name of the file with which the node agent reports that an endpoint is ready.
 func endpointFile(namespace, pod, ifName string) string {
 	return url.PathEscape("k8s") + " " + url.PathEscape(namespace+"/"+pod) + " " + url.PathEscape(ifName)
 }

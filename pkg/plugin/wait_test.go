@@ -20,66 +20,68 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// gated is an ADD that waits for gates, long before it asks the API server.
+// gated returns an ADD that waits for readiness gates. It needs no API server.
 func gated(patience time.Duration, gates ...string) *addRun {
 	call := &invocation.Call{Conf: &netconf.NetConf{ReadinessGates: gates}, Log: slog.New(slog.DiscardHandler)}
 	return newAddRun(&attachment{call: call, ipam: call.NodeIPAM()},
 		Gates{Transport: http.DefaultTransport, Patience: patience, Poll: time.Millisecond})
 }
 
-// gate is a server that answers with the statuses, one after the other, and with the last of them from then on.
-func gate(t *testing.T, statuses ...int) (url string, asked *atomic.Int64) {
+// gate starts a server that responds with the statuses in order, and then repeats the last one. It counts the requests.
+func gate(t *testing.T, statuses ...int) (url string, requests *atomic.Int64) {
 	t.Helper()
-	asked = &atomic.Int64{}
+	requests = &atomic.Int64{}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(statuses[min(int(asked.Add(1)), len(statuses))-1])
+		w.WriteHeader(statuses[min(int(requests.Add(1)), len(statuses))-1])
 	}))
 	t.Cleanup(server.Close)
-	return server.URL, asked
+	return server.URL, requests
 }
 
 const ample = time.Minute
 
 func TestAddWaitsForReadinessGates(t *testing.T) {
-	open, askedOpen := gate(t, 204)
-	late, askedLate := gate(t, 503, 404, 302, 200)
+	open, openRequests := gate(t, 204)
+	late, lateRequests := gate(t, 503, 404, 302, 200)
 	if err := gated(ample, open, late).awaitGates(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if askedOpen.Load() != 1 || askedLate.Load() != 4 {
-		t.Errorf("the open gate was asked %d times, the one that opens at the fourth question %d "+
-			"times", askedOpen.Load(), askedLate.Load())
+	if openRequests.Load() != 1 || lateRequests.Load() != 4 {
+		t.Errorf("%d requests to the open gate, %d to the one that opens at the fourth request",
+			openRequests.Load(), lateRequests.Load())
 	}
 }
 
 func TestClosedReadinessGateIsReportedWithoutSecrets(t *testing.T) {
 	closed, _ := gate(t, 503)
-	next, askedNext := gate(t, 200)
+	next, nextRequests := gate(t, 200)
 	withPassword := strings.Replace(closed, "http://", "http://user:hunter2@", 1) + "/ready?token=hunter2"
 	dead := httptest.NewServer(nil)
 	dead.Close()
 	for _, c := range []struct{ url, says string }{
-		{withPassword, strings.TrimPrefix(closed, "http://") + "/ready is closed"}, {withPassword, "it answers 503 " +
-			"Service Unavailable"}, {dead.URL, "connection refused"},
+		{withPassword, strings.TrimPrefix(closed, "http://") + "/ready is closed"},
+		{withPassword, "it answers 503 Service Unavailable"},
+		{dead.URL, "connection refused"},
 	} {
 		err := gated(50*time.Millisecond, c.url, next).awaitGates(t.Context())
-		if !errors.Is(err, invocation.ErrNodeNotReady) || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
+		if !errors.Is(err, invocation.ErrNodeNotReady) || !strings.Contains(err.Error(), c.says) ||
+			strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: error %v, want one that says %q", c.url, err, c.says)
 		}
 	}
-	if askedNext.Load() != 0 {
-		t.Error("the gate behind a closed one was asked")
+	if nextRequests.Load() != 0 {
+		t.Error("the gate after a closed one received a request")
 	}
 }
 
-// statusFile is the node agent's file of an endpoint, which is there from a question on.
-type statusFile struct{ asked, from int }
+// statusFile is the node agent's file of an endpoint. It exists from the read with the number from.
+type statusFile struct{ reads, from int }
 
 func (f *statusFile) read(path string) ([]byte, error) {
-	if f.asked++; path != "/status/k8s ns%2Fpod eth0" {
+	if f.reads++; path != "/status/k8s ns%2Fpod eth0" {
 		return nil, errors.New("another file: " + path)
 	}
-	if f.asked < f.from {
+	if f.reads < f.from {
 		return nil, fs.ErrNotExist
 	}
 	return nil, nil
@@ -90,12 +92,12 @@ func TestPolicyWaitEndsWithFileOrTimeout(t *testing.T) {
 	for name, c := range map[string]struct {
 		seconds, from int
 		warned        bool
-		asked         int
+		reads         int
 	}{
-		"not asked for":     {0, 1, false, 0},
-		"there already":     {10, 1, false, 1},
-		"there a bit later": {10, 3, false, 3},
-		"never":             {1, 1 << 30, true, -1},
+		"no wait":      {0, 1, false, 0},
+		"file exists":  {10, 1, false, 1},
+		"file appears": {10, 3, false, 3},
+		"no file":      {1, 1 << 30, true, -1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log strings.Builder
@@ -105,17 +107,17 @@ func TestPolicyWaitEndsWithFileOrTimeout(t *testing.T) {
 			a.call.ID, a.call.Log, a.call.Host.ReadFile = id, slog.New(slog.NewTextHandler(&log, nil)), file.read
 			a.attachment.prefix, a.spec.HostIfName = "cali", id.HostIfName("cali")
 			if err := a.awaitPolicy(t.Context()); err != nil {
-				t.Errorf("error %v: a late node agent is none", err)
+				t.Errorf("error %v, want none", err)
 			}
-			if warned := strings.Contains(log.String(), "before its policies"); warned != c.warned || c.asked >= 0 && file.asked != c.asked {
-				t.Errorf("asked %d times, log %q", file.asked, log.String())
+			warned := strings.Contains(log.String(), "before its policies")
+			if warned != c.warned || c.reads >= 0 && file.reads != c.reads {
+				t.Errorf("%d reads, log %q", file.reads, log.String())
 			}
 		})
 	}
 }
 
-// TestReadinessGateErrorsHaveNoGoInternals has gates that fail in the network: no message has the words of Go's
-// packages.
+// TestReadinessGateErrorsHaveNoGoInternals has gates that fail in the network. No message may contain terms of Go.
 func TestReadinessGateErrorsHaveNoGoInternals(t *testing.T) {
 	silent := listener(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	closing := listener(t, func(net.Conn) {})

@@ -252,11 +252,11 @@ func serverRows() []row {
 		},
 		{
 			cause: "token of the install container refused", by: refusing(kube.InstalledName, clientcmdapi.AuthInfo{Token: secret}),
-			code: 11, says: "token has expired, or its service account was created anew", remedy: "install container renews it", kinds: refused,
+			code: 11, says: "token has expired, or its service account was recreated", remedy: "install container renews it", kinds: refused,
 		},
 		{
 			cause: "token refused", by: refusing("admin.conf", clientcmdapi.AuthInfo{Token: secret}),
-			code: 11, says: "token has expired, or its service account was created anew", remedy: "write a new token there", not: "install container", kinds: refused,
+			code: 11, says: "token has expired, or its service account was recreated", remedy: "write a new token there", not: "install container", kinds: refused,
 		},
 		{
 			cause: "password refused", by: refusing("admin.conf", clientcmdapi.AuthInfo{Username: "u", Password: secret}),

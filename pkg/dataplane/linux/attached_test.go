@@ -36,7 +36,7 @@ func (*attachedPod) link(t *testing.T, name string) netlink.Link {
 	return link
 }
 
-// rename hides a link under another name.
+// rename gives a link another name, so that it is not found by its old one.
 func (w *attachedPod) rename(t *testing.T, ns *nettest.NetNS, name string) {
 	t.Helper()
 	ns.Do(func() {
@@ -54,7 +54,7 @@ func (w *attachedPod) down(t *testing.T, ns *nettest.NetNS, name string, otherNS
 	w.await(t, otherNS, other, func(s netlink.LinkOperState) bool { return s != netlink.OperUp })
 }
 
-// await waits until the operational state of a link is as wanted, for patience at most.
+// await waits until the operational state of a link is a wanted one, for patience at most.
 func (w *attachedPod) await(t *testing.T, ns *nettest.NetNS, name string, wanted func(netlink.LinkOperState) bool) {
 	t.Helper()
 	deadline := time.Now().Add(patience)

@@ -56,7 +56,7 @@ func TestRouteConflictNamesInterfaceAndOwner(t *testing.T) {
 			occupy func(t *testing.T, node *nettest.NetNS)
 			want   dataplane.RouteConflictError
 		}{
-			{"an interface of no pod", func(t *testing.T, node *nettest.NetNS) {
+			{"an interface that belongs to no pod", func(t *testing.T, node *nettest.NetNS) {
 				addPeers(t, node)
 				occupy(t, node, addr, "other0")
 			}, dataplane.RouteConflictError{HostIfName: "other0"}},
@@ -196,7 +196,7 @@ func TestSetupKeepsBlackholeOfBlock(t *testing.T) {
 	}
 }
 
-// The rule determines the kernel's answer. The route behind the rule is alive for traffic that the rule does not match.
+// The rule determines the kernel's answer. Traffic that the rule does not match still uses the route, so it is kept.
 func TestSetupKeepsRouteHiddenByRule(t *testing.T) {
 	for _, addr := range []netip.Addr{addr4, addr6} {
 		node, pod := newNode(t), newPod(t)

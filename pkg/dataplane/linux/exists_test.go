@@ -20,7 +20,7 @@ func TestWorkloadIsFoundUnderAnyPrefix(t *testing.T) {
 		{"another prefix", []string{"cali0123456789a", ""}, true},
 		{"the second name", []string{"cali00000000000", "cali0123456789a"}, true},
 		{"another workload", []string{"old0123456789b", "cali00000000000"}, false},
-		{"the end of the end", []string{"123456789a"}, false},
+		{"part of the suffix", []string{"123456789a"}, false},
 		{"no name", []string{"", ""}, false},
 	} {
 		var got bool

@@ -46,7 +46,7 @@ func TestSetupUndoesFailureAtEveryStep(t *testing.T) {
 	for _, family := range families {
 		t.Run(family.name, func(t *testing.T) {
 			node, pod := newNode(t), newPod(t)
-			// These values are the opposite of what Setup sets, so that a missing undo is visible.
+			// Setup sets the opposite values, so that a missing undo is visible.
 			writeSysctl(t, pod, "ipv4/ip_forward", "1")
 			writeSysctl(t, pod, "ipv6/conf/all/forwarding", "1")
 			writeSysctl(t, pod, "ipv6/conf/all/accept_dad", "1")
@@ -159,7 +159,7 @@ func TestSetupAcceptsHostRoutesOfNodeAgent(t *testing.T) {
 
 func TestSetupReportsAndUndoesHostSysctlFailure(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
-	tree := sysctlsBut(t, "net/ipv4/conf")
+	tree := sysctlsWithout(t, "net/ipv4/conf")
 	beforeNode, beforePod := state(t, node), state(t, pod)
 	_, err := setup(t.Context(), node, linux.New(tree), specFor(pod, addr4, addr6))
 	if err == nil {
@@ -176,7 +176,7 @@ func TestSetupReportsAndUndoesHostSysctlFailure(t *testing.T) {
 func TestSetupUndoesPodSysctlFailure(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
 	writeSysctl(t, pod, "ipv4/ip_forward", "1")
-	tree := sysctlsBut(t, "net/ipv6/conf")
+	tree := sysctlsWithout(t, "net/ipv6/conf")
 	beforeNode, beforePod := state(t, node), state(t, pod)
 	_, err := setup(t.Context(), node, linux.New(tree), specFor(pod, addr4, addr6))
 	if err == nil || !strings.Contains(err.Error(), "net/ipv6/conf/all/accept_dad") {
@@ -188,14 +188,14 @@ func TestSetupUndoesPodSysctlFailure(t *testing.T) {
 
 func TestSetupIgnoresOptionalSysctlFailure(t *testing.T) {
 	node, pod := newNode(t), newPod(t)
-	mustSetup(t, node, linux.New(sysctlsBut(t, "net/ipv4/neigh")), specFor(pod, addr4))
+	mustSetup(t, node, linux.New(sysctlsWithout(t, "net/ipv4/neigh")), specFor(pod, addr4))
 	if got := state(t, node); !strings.Contains(got, "proxy_delay=80") {
 		t.Errorf("proxy_delay was set despite the fault:\n%s", got)
 	}
 }
 
 func TestKernelWithoutIPv6(t *testing.T) {
-	tree := sysctlsBut(t, "net/ipv6")
+	tree := sysctlsWithout(t, "net/ipv6")
 	t.Run("accepts an IPv4 pod", func(t *testing.T) {
 		node, pod := newNode(t), newPod(t)
 		mustSetup(t, node, linux.New(tree), specFor(pod, addr4))
@@ -212,8 +212,8 @@ func TestKernelWithoutIPv6(t *testing.T) {
 	})
 }
 
-// sysctlsBut returns a directory like /proc/sys without one of its directories. The rest are links to the real ones.
-func sysctlsBut(t *testing.T, missing string) string {
+// sysctlsWithout returns a directory of links to the entries of /proc/sys, without one of its directories.
+func sysctlsWithout(t *testing.T, missing string) string {
 	t.Helper()
 	root := t.TempDir()
 	dir := ""

@@ -138,10 +138,10 @@ func state(tb testing.TB, ns *nettest.NetNS) string {
 }
 
 // wantSame fails the test if the state of a namespace differs from before.
-func wantSame(tb testing.TB, who, before string, ns *nettest.NetNS) {
+func wantSame(tb testing.TB, side, before string, ns *nettest.NetNS) {
 	tb.Helper()
 	if diff := cmp.Diff(before, state(tb, ns)); diff != "" {
-		tb.Errorf("%s has changed (-before +after):\n%s", who, diff)
+		tb.Errorf("%s has changed (-before +after):\n%s", side, diff)
 	}
 }
 

@@ -14,34 +14,34 @@ import (
 	"calico-cni/pkg/dataplane"
 )
 
-// addHostRoutes is the last step, so that nothing reaches the pod before it is ready.
-func (s *setup) addHostRoutes(context.Context) error {
-	if s.spec.NoHostRoutes {
+// addRoutes is the last step, so that nothing reaches the pod before it is ready.
+func (h *hostSetup) addRoutes() error {
+	if h.spec.NoHostRoutes {
 		return nil
 	}
-	for _, addr := range s.spec.Addrs {
-		err := s.ns.host.RouteAdd(s.hostRoute(addr))
+	for _, addr := range h.spec.Addrs {
+		err := h.ns.host.RouteAdd(h.route(addr))
 		if errors.Is(err, unix.EEXIST) {
-			err = s.resolveConflict(addr)
+			err = h.resolveConflict(addr)
 		}
 		if err == nil {
-			err = s.verifyHostRoute(addr)
+			err = h.verifyRoute(addr)
 		}
 		if err != nil {
-			return fmt.Errorf("add host route to %s through %s: %w", addr, s.spec.HostIfName, err)
+			return fmt.Errorf("add host route to %s through %s: %w", addr, h.spec.HostIfName, err)
 		}
 	}
 	return nil
 }
 
-func (s *setup) hostRoute(addr netip.Addr) *netlink.Route {
-	return &netlink.Route{LinkIndex: s.hostLink.Attrs().Index, Dst: single(addr), Scope: netlink.SCOPE_LINK}
+func (h *hostSetup) route(addr netip.Addr) *netlink.Route {
+	return &netlink.Route{LinkIndex: h.link.Attrs().Index, Dst: single(addr), Scope: netlink.SCOPE_LINK}
 }
 
-// verifyHostRoute fails if an address of the host, a routing rule or a route with a lower metric takes precedence over
+// verifyRoute fails if an address of the host, a routing rule or a route with a lower metric takes precedence over
 // the route to the pod. The kernel reports none of these when the route is added.
-func (s *setup) verifyHostRoute(addr netip.Addr) error {
-	c, err := s.ns.host.conflictAt(addr, s.hostLink.Attrs().Index)
+func (h *hostSetup) verifyRoute(addr netip.Addr) error {
+	c, err := h.ns.host.conflictAt(addr, h.link.Attrs().Index)
 	if c != nil {
 		return c
 	}
@@ -50,18 +50,18 @@ func (s *setup) verifyHostRoute(addr netip.Addr) error {
 
 // resolveConflict handles a route to addr that already exists. The route may lead to the pod, because the node agent
 // may have added it first. A dead route is replaced. Any other route is kept.
-func (s *setup) resolveConflict(addr netip.Addr) error {
-	there, refused := s.ns.host.lookUp(addr)
+func (h *hostSetup) resolveConflict(addr netip.Addr) error {
+	there, refused := h.ns.host.lookUp(addr)
 	if kind, ok := rejects(refused); ok {
-		return s.replaceReject(addr, kind)
+		return h.replaceReject(addr, kind)
 	}
 	if there == nil {
 		return hidden(addr)
 	}
-	if there.LinkIndex == s.hostLink.Attrs().Index {
+	if there.LinkIndex == h.link.Attrs().Index {
 		return nil
 	}
-	holder, err := s.ns.host.linkByIndex(there.LinkIndex)
+	holder, err := h.ns.host.linkByIndex(there.LinkIndex)
 	if err != nil {
 		return err
 	}
@@ -69,12 +69,12 @@ func (s *setup) resolveConflict(addr netip.Addr) error {
 	if !replaceable || !isDead(*there, holder) {
 		return conflict(addr, there, holder)
 	}
-	if err := s.ns.host.RouteReplace(s.hostRoute(addr)); err != nil {
+	if err := h.ns.host.RouteReplace(h.route(addr)); err != nil {
 		return fmt.Errorf("replace dead route: %w", err)
 	}
-	there.Flags = 0 // The kernel sets these flags itself; it rejects them in a request.
-	s.undo.Push(func(context.Context) error {
-		err := s.ns.host.RouteReplace(there)
+	there.Flags = 0 // The kernel reports these flags, and rejects them in a request.
+	h.undo.Push(func(context.Context) error {
+		err := h.ns.host.RouteReplace(there)
 		if holderIsGone := errors.Is(err, unix.ENODEV) || errors.Is(err, unix.ENETDOWN); holderIsGone {
 			return nil
 		}
@@ -116,26 +116,26 @@ func rejects(err error) (kind int, ok bool) {
 // replaceReject replaces a route that rejects packets for exactly this address. A lookup cannot distinguish such a
 // route from a wider one; a deletion by prefix and type can. For IPv6 the kernel ignores the type, but all rejecting
 // routes are on the loopback interface, and the main table has no other routes there.
-func (s *setup) replaceReject(addr netip.Addr, kind int) error {
+func (h *hostSetup) replaceReject(addr netip.Addr, kind int) error {
 	reject := &netlink.Route{Dst: single(addr), Type: kind, Table: unix.RT_TABLE_MAIN, Scope: netlink.SCOPE_NOWHERE}
 	if addr.Is6() {
-		lo, err := s.ns.host.linkByName("lo")
+		lo, err := h.ns.host.linkByName("lo")
 		if err != nil || lo == nil {
 			return errors.Join(err, hidden(addr))
 		}
 		reject.LinkIndex, reject.Priority = lo.Attrs().Index, firstMetric(addr)
 	}
-	err := s.ns.host.RouteDel(reject)
+	err := h.ns.host.RouteDel(reject)
 	if errors.Is(err, unix.ESRCH) {
 		return hidden(addr)
 	}
 	if err != nil {
 		return fmt.Errorf("delete rejecting route: %w", err)
 	}
-	s.undo.Push(func(context.Context) error {
+	h.undo.Push(func(context.Context) error {
 		back := *reject
 		back.LinkIndex, back.Scope = 0, netlink.SCOPE_UNIVERSE
-		return s.ns.host.RouteReplace(&back)
+		return h.ns.host.RouteReplace(&back)
 	})
-	return s.ns.host.RouteAdd(s.hostRoute(addr))
+	return h.ns.host.RouteAdd(h.route(addr))
 }

@@ -17,7 +17,6 @@ import (
 	"net/netip"
 
 	"calico-cni/internal/deadline"
-	"calico-cni/internal/undo"
 	"calico-cni/pkg/dataplane"
 )
 
@@ -45,57 +44,10 @@ func New(sysctls string) *DataPlane {
 	return &DataPlane{sysctls: sysctlTree(sysctls)}
 }
 
-// Setup creates the attachment and returns when packets can pass: both ends are up, and the kernel accepts packets for
-// each address. An existing host interface of the wanted name is replaced, even if another program owns it, unless its
-// peer is in the pod itself: a new sandbox of a pod replaces the old one. If Setup fails, it restores the pod and the
-// host, except for a replaced interface.
-//
-// Setup checks ctx between the steps. It cannot interrupt a single request to the kernel.
-func (d *DataPlane) Setup(ctx context.Context, spec dataplane.Spec) (_ dataplane.Endpoint, err error) {
-	if err := validate(spec); err != nil {
-		return dataplane.Endpoint{}, err
-	}
-	if len(spec.Addrs) == 0 {
-		return dataplane.Endpoint{}, fmt.Errorf("%w: no address for the pod: want at least one", dataplane.ErrSpec)
-	}
-	ns, err := openPair(spec.NetNS)
-	if err != nil {
-		return dataplane.Endpoint{}, err
-	}
-	defer ns.close()
-	// This runs last, so that it also covers the errors of the undo steps.
-	defer func() { err = explain(err, toConfigure) }()
-	var done undo.Stack
-	defer func() { done.OnError(ctx, &err) }()
-
-	s := setup{spec: spec, sysctls: d.sysctls, ns: ns, undo: &done}
-	for _, step := range []struct {
-		name string
-		do   func(context.Context) error
-	}{
-		{"check IPv6", s.checkIPv6},
-		{"check interface name", s.checkIfName},
-		{"set sysctls of pod", s.setPodSysctls},
-		{"remove stale host interface", s.removeStale},
-		{"create pair", s.createPair},
-		{"mark owner", s.markOwner},
-		{"set sysctls of host interface", s.setHostSysctls},
-		{"add gateway address", s.addGateway},
-		{"bring up", s.bringUp},
-		{"add addresses", s.addAddrs},
-		{"await readiness", s.awaitReadiness},
-		{"add pod routes", s.addPodRoutes},
-		{"add neighbours", s.addNeighbours},
-		{"add host routes", s.addHostRoutes},
-	} {
-		if err := ended(ctx, step.name); err != nil {
-			return dataplane.Endpoint{}, err
-		}
-		if err := step.do(ctx); err != nil {
-			return dataplane.Endpoint{}, err
-		}
-	}
-	return s.endpoint(), nil
+// step is one step of Setup, Check or Teardown.
+type step struct {
+	name string
+	do   func() error
 }
 
 // ended returns an error if ctx has ended before a step.

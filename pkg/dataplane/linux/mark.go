@@ -66,8 +66,8 @@ func sameWorkload(a, b string) bool {
 		a[len(a)-workloadLength:] == b[len(b)-workloadLength:]
 }
 
-// fits reports whether an alias is compatible with this mark: it equals the mark, is empty (Calico), or is the
-// container ID alone (older versions of this data plane).
+// fits reports whether an alias is compatible with this mark: it equals the mark, is empty (Calico), or is only the
+// container ID (older versions of this data plane).
 func (m mark) fits(alias string) bool {
 	return alias == "" || alias == m.String() || strings.HasSuffix(m.owner, "."+alias)
 }

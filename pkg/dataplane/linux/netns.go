@@ -107,7 +107,7 @@ func (s side) enter(host side, f func() error) (err error) {
 	}
 	defer func() {
 		if back := netns.Set(host.ns); back != nil {
-			// The thread stays locked. It must not run another goroutine, and ends with this one.
+			// The thread stays locked, so that it runs no other goroutine and ends with this one.
 			err = errors.Join(err, explain(fmt.Errorf("return to network namespace of host: %w", back), toEnter))
 			return
 		}

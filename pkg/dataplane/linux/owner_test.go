@@ -54,13 +54,14 @@ func TestTeardownChecksMark(t *testing.T) {
 				before = ""
 			}
 			if got := state(t, w.node); strings.Contains(got, hostIfName) == c.goes || before != "" && got != before {
-				t.Errorf("removed: want %t; the host is now:\n%s", c.goes, got)
+				t.Errorf("want removed: %t; the host is now:\n%s", c.goes, got)
 			}
 		})
 	}
 }
 
-// A pair that Setup has just created is down and has no mark yet. A DEL of an older sandbox must not remove it.
+// TestTeardownKeepsInterfaceUnderConstruction runs the DEL of an older sandbox while a Setup of an older version has
+// created the pair, but has neither marked it nor brought it up.
 func TestTeardownKeepsInterfaceUnderConstruction(t *testing.T) {
 	w := newAttachedPod(t)
 	setAlias(t, w.node, hostIfName, "")
@@ -73,7 +74,8 @@ func TestTeardownKeepsInterfaceUnderConstruction(t *testing.T) {
 	}
 }
 
-// A DEL follows an ADD for another network that found the name taken.
+// TestTeardownOfAnotherNetworkKeepsPodInterface runs the DEL after an ADD in another network that failed because the
+// interface name was taken.
 func TestTeardownOfAnotherNetworkKeepsPodInterface(t *testing.T) {
 	w := newAttachedPod(t)
 	beforeNode, beforePod := state(t, w.node), state(t, w.pod)
@@ -84,8 +86,8 @@ func TestTeardownOfAnotherNetworkKeepsPodInterface(t *testing.T) {
 	wantSame(t, "pod", beforePod, w.pod)
 }
 
-// An interface of Calico has no mark, and the mark of older versions has no interface name. Neither excludes that the
-// interface belongs to net1.
+// TestTeardownOfSecondKeepsUnmarkedFirst deletes net1. The interface of eth0 has no mark, as by Calico, or the mark of
+// an older version, which has no interface name. Such an interface could also belong to net1.
 func TestTeardownOfSecondKeepsUnmarkedFirst(t *testing.T) {
 	for _, alias := range []string{"", "sandbox-1"} {
 		w := newAttachedPod(t)

@@ -14,9 +14,9 @@ import (
 // createPair creates the pair with one request. Each end is created in its own namespace under its final name, so no
 // other program on the host sees the pod's end, and no end can remain in the wrong namespace. The host's end has the
 // mark from the start, as its group.
-func (s *setup) createPair(context.Context) error {
+func (s *setup) createPair() error {
 	var err error
-	if s.hostLink, err = s.addPair(); err != nil {
+	if s.host.link, err = s.addPair(); err != nil {
 		return fmt.Errorf("create pair %s, %s: %w", s.spec.IfName, s.spec.HostIfName, err)
 	}
 	s.undo.Push(func(context.Context) error {
@@ -26,10 +26,10 @@ func (s *setup) createPair(context.Context) error {
 		}
 		return s.ns.pod.deleteLink(link)
 	})
-	if s.podLink, err = s.ns.pod.LinkByName(s.spec.IfName); err != nil {
+	if s.pod.link, err = s.ns.pod.LinkByName(s.spec.IfName); err != nil {
 		return fmt.Errorf("look up interface %s: %w", s.spec.IfName, err)
 	}
-	if s.hostLink.Attrs().Index == 0 {
+	if s.host.link.Attrs().Index == 0 {
 		return fmt.Errorf("look up interface %s: another program removed it after its creation", s.spec.HostIfName)
 	}
 	return nil

@@ -37,7 +37,7 @@ func onOwnThread(t *testing.T, ns *nettest.NetNS, f func()) {
 	must(t, <-done)
 }
 
-// readOnlySysctls mounts /proc/sys read-only at dir, for the calling thread alone.
+// readOnlySysctls mounts /proc/sys read-only at dir, only for the calling thread.
 func readOnlySysctls(dir string) error {
 	if err := unix.Unshare(unix.CLONE_FS | unix.CLONE_NEWNS); err != nil {
 		return err

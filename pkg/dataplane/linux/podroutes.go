@@ -3,7 +3,6 @@
 package linux
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -66,15 +65,15 @@ func podRoutes(spec dataplane.Spec, index int) []podRoute {
 	return routes
 }
 
-// addPodRoutes gives a route a higher metric if another interface of the pod has the same route, so that the existing
+// addRoutes gives a route a higher metric if another interface of the pod has the same route, so that the existing
 // one stays in use.
-func (s *setup) addPodRoutes(context.Context) error {
-	for _, route := range podRoutes(s.spec, s.podLink.Attrs().Index) {
-		route.Priority = s.ns.pod.nextMetric(route)
-		err := s.ns.pod.RouteAdd(&route.Route)
+func (p *podSetup) addRoutes() error {
+	for _, route := range podRoutes(p.spec, p.link.Attrs().Index) {
+		route.Priority = p.ns.pod.nextMetric(route)
+		err := p.ns.pod.RouteAdd(&route.Route)
 		for tries := 1; errors.Is(err, unix.EEXIST) && tries < mostInterfaces; tries++ {
 			route.Priority = max(route.Priority+1, firstMetric(route.probe)+1)
-			err = s.ns.pod.RouteAdd(&route.Route)
+			err = p.ns.pod.RouteAdd(&route.Route)
 		}
 		if err != nil {
 			return fmt.Errorf("add route %s to pod: %w", route.Dst, err)

@@ -16,11 +16,11 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// patience bounds the wait for one packet. Nothing is sent twice within it.
+// patience bounds the wait for one packet. The tests retransmit no packet.
 const patience = 5 * time.Second
 
-// Each exchange is one datagram and its answer, immediately after Setup. A tentative address, an interface that is not
-// fully up or a gateway that does not answer would drop it.
+// TestFirstPacketsArrive exchanges one datagram and its answer immediately after Setup. A tentative address, an
+// interface that is not fully up or a gateway that does not answer would drop it.
 func TestFirstPacketsArrive(t *testing.T) {
 	hostAddrs := map[bool]netip.Addr{true: netip.MustParseAddr("192.0.2.1"), false: netip.MustParseAddr("2001:db8::1")}
 	for _, uplink := range []string{"without default route", "with default route"} {

@@ -20,32 +20,32 @@ var makers = []struct {
 	{"Calico", func(dataplane.Spec) string { return "" }},
 }
 
-// attached are the attachments that a DEL may find, by what they share with its own.
+// attached are the attachments that a DEL may find, with the properties that they share with its own.
 var attached = []struct {
 	name     string
 	change   func(spec *dataplane.Spec)
 	ours     bool
 	workload bool // The attachment is of the same workload, for which Calico uses the same host interface name.
 }{
-	{"this container's", func(*dataplane.Spec) {}, true, true},
-	{"another container's of the same pod", func(s *dataplane.Spec) { s.Owner = "net.sandbox-2" }, false, true},
+	{"of this container", func(*dataplane.Spec) {}, true, true},
+	{"of another container of the same pod", func(s *dataplane.Spec) { s.Owner = "net.sandbox-2" }, false, true},
 	{
-		"another pod's", func(s *dataplane.Spec) { s.Owner, s.HostIfName = "net.sandbox-2", "cali00000000000" }, false,
+		"of another pod", func(s *dataplane.Spec) { s.Owner, s.HostIfName = "net.sandbox-2", "cali00000000000" }, false,
 		false,
 	},
-	{"this container's, with another prefix", func(s *dataplane.Spec) { s.HostIfName = "tap0123456789a" }, true, true},
+	{"of this container, with another prefix", func(s *dataplane.Spec) { s.HostIfName = "tap0123456789a" }, true, true},
 }
 
 // TestTeardownRemovesOnlyItsOwnAttachment covers a namespace path that now leads to the namespace of another pod.
 func TestTeardownRemovesOnlyItsOwnAttachment(t *testing.T) {
 	for _, maker := range makers {
 		for _, a := range attached {
-			// consent is what the pod's annotations say about an unmarked attachment.
-			for _, consent := range []bool{false, true} {
+			// If confirmed is true, the pod's annotations confirm that an unmarked attachment belongs to the container.
+			for _, confirmed := range []bool{false, true} {
 				for _, path := range []string{"present", "gone"} {
-					name := "made by " + maker.name + ", " + a.name + ", namespace " + path
-					if consent {
-						name += ", unmarked ones are this container's"
+					name := "created by " + maker.name + ", " + a.name + ", namespace " + path
+					if confirmed {
+						name += ", confirmed by annotations"
 					}
 					t.Run(name, func(t *testing.T) {
 						node, pod := newNode(t), newPod(t)
@@ -54,11 +54,11 @@ func TestTeardownRemovesOnlyItsOwnAttachment(t *testing.T) {
 						mustSetup(t, node, linux.New(""), spec)
 						setAlias(t, node, spec.HostIfName, maker.alias(spec))
 						target := targetOf(specFor(pod))
-						target.Unmarked = consent
+						target.Unmarked = confirmed
 						want := a.ours
 						if maker.name == "Calico" {
-							// Only the caller knows the container.
-							want = a.workload && consent
+							// Only the annotations identify the container.
+							want = a.workload && confirmed
 						}
 						if path == "gone" {
 							target.NetNS = ""
@@ -80,15 +80,15 @@ func isAbsent(ns *nettest.NetNS, name string) (absent bool) {
 	return absent
 }
 
-// A mark on another interface in the namespace identifies the container of the namespace.
+// The mark of another interface in the namespace identifies the container.
 func TestTeardownIdentifiesContainerByOtherInterfaces(t *testing.T) {
 	for _, c := range []struct {
 		name, second string
-		goes         bool
+		removed      bool
 	}{
-		{"this container's", "net.sandbox-1/net1", true},
-		{"this container's in another network", "other.sandbox-1/net1", true},
-		{"another container's", "net.sandbox-2/net1", false},
+		{"of this container", "net.sandbox-1/net1", true},
+		{"of this container in another network", "other.sandbox-1/net1", true},
+		{"of another container", "net.sandbox-2/net1", false},
 		{"of no container", "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -97,8 +97,8 @@ func TestTeardownIdentifiesContainerByOtherInterfaces(t *testing.T) {
 			setAlias(t, node, hostIfName, "")
 			setAlias(t, node, secondHostIfName, c.second)
 			must(t, teardown(t, node, linux.New(""), targetOf(first)))
-			if gone := isAbsent(node, hostIfName); gone != c.goes {
-				t.Errorf("the interface of Calico is gone: %t, want %t", gone, c.goes)
+			if gone := isAbsent(node, hostIfName); gone != c.removed {
+				t.Errorf("the interface of Calico is gone: %t, want %t", gone, c.removed)
 			}
 			if isAbsent(node, secondHostIfName) {
 				t.Error("the second interface is gone")

@@ -22,7 +22,7 @@ func TestSpecRoutesReplaceDefaultRoutes(t *testing.T) {
 			route6 fd00:96::/112 via fe80::ecee:eeff:feee:eeee`},
 		"of a family without address": {[]netip.Addr{addr4}, "10.96.0.0/12 fd00:96::/112", `
 			route 10.96.0.0/12 via 169.254.1.1`},
-		"of one family alone": {[]netip.Addr{addr4, addr6}, "fd00:96::/112", `
+		"of only one family": {[]netip.Addr{addr4, addr6}, "fd00:96::/112", `
 			route6 fd00:96::/112 via fe80::ecee:eeff:feee:eeee`},
 		"with the default": {[]netip.Addr{addr4}, "0.0.0.0/0 10.96.0.1/32", `
 			route 10.96.0.1/32 via 169.254.1.1

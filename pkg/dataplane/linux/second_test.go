@@ -24,7 +24,7 @@ var (
 	second6 = netip.MustParseAddr("fd00:65::8")
 )
 
-// secondSpec returns the spec of a second interface beside that of specFor.
+// secondSpec returns the spec of a second interface in the pod of specFor.
 func secondSpec(pod *nettest.NetNS, addrs ...netip.Addr) dataplane.Spec {
 	spec := specFor(pod, addrs...)
 	spec.IfName, spec.MAC, spec.SecondHostIfName = "net1", net.HardwareAddr{0x02, 0, 0, 0, 0, 0x08}, secondHostIfName
@@ -55,14 +55,14 @@ func TestAdmitChoosesHostInterface(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		change func(*dataplane.Spec)
-		// alias of the first interface, if it differs from what Setup sets.
+		// alias replaces the alias of the first interface. Nil keeps the alias that Setup sets.
 		alias *string
 		want  string
 	}{
 		{"another interface of the owner", func(*dataplane.Spec) {}, nil, secondHostIfName},
 		{"another network in the pod", func(s *dataplane.Spec) { s.Owner = "other.sandbox-1" }, nil, secondHostIfName},
-		{"the first is of Calico", func(*dataplane.Spec) {}, new(""), secondHostIfName},
-		{"the first is of an older version", func(*dataplane.Spec) {}, new("sandbox-1"), secondHostIfName},
+		{"first interface created by Calico", func(*dataplane.Spec) {}, new(""), secondHostIfName},
+		{"first interface created by an older version", func(*dataplane.Spec) {}, new("sandbox-1"), secondHostIfName},
 		{"no second name", func(s *dataplane.Spec) { s.SecondHostIfName = "" }, nil, "taken"},
 		{"same owner and interface", func(s *dataplane.Spec) { s.IfName = ifName }, nil, "taken"},
 		{
@@ -197,7 +197,7 @@ func TestDefaultRouteOfAnotherInterfaceIsKept(t *testing.T) {
 	}
 }
 
-// Interfaces in different namespaces can have the same index, so an index alone does not identify the peer.
+// Interfaces in different namespaces can have the same index, so an index does not identify the peer.
 func TestStaleHostInterfaceIsReplacedBesideAnotherPair(t *testing.T) {
 	node, old, pod := newNode(t), newPod(t), newPod(t)
 	mustSetup(t, node, linux.New(""), specFor(old, addr4))

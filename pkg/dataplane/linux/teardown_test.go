@@ -39,7 +39,7 @@ func TestTeardownRestoresHost(t *testing.T) {
 	}
 }
 
-func TestTeardownFromHostSideAlone(t *testing.T) {
+func TestTeardownWithoutPodNamespace(t *testing.T) {
 	plain := filepath.Join(t.TempDir(), "unmounted")
 	must(t, os.WriteFile(plain, nil, 0o600))
 	for _, path := range []string{"", plain, filepath.Join(t.TempDir(), "absent")} {
@@ -133,7 +133,7 @@ func TestTeardownRemovesHostEndIfPodCannotBeOpened(t *testing.T) {
 	before := state(t, node)
 	mustSetup(t, node, d, spec)
 	target := targetOf(spec)
-	target.NetNS = strings.Repeat("n", 5000) // ENAMETOOLONG: the path is neither present nor known to be absent.
+	target.NetNS = strings.Repeat("n", 5000) // ENAMETOOLONG: it is unknown whether the path exists.
 	if err := teardown(t, node, d, target); err == nil {
 		t.Error("Teardown returned no error")
 	}

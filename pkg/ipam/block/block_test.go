@@ -86,7 +86,7 @@ func TestAssignTakesLongestFreeAddress(t *testing.T) {
 		t.Errorf("order of addresses (-want +got):\n%s", diff)
 	}
 	if _, ok := b.Assign(pod("g"), nil); ok {
-		t.Error("a full block gave an address")
+		t.Error("a full block allocated an address")
 	}
 }
 
@@ -148,7 +148,7 @@ func TestReleaseIgnoresStaleHolding(t *testing.T) {
 		t.Errorf("block changed (-before +after):\n%s", diff)
 	}
 	if !b.Release("net.a", again, epoch, 0) {
-		t.Error("the true holding was not released")
+		t.Error("the current holding was not released")
 	}
 }
 
@@ -171,7 +171,7 @@ func TestBlockWithOnlyWindowsReservationsIsEmpty(t *testing.T) {
 	}
 	b.Assign(pod("a"), nil)
 	if b.Empty(epoch, 0) {
-		t.Error("empty with a pod in it")
+		t.Error("empty with an allocated address")
 	}
 }
 
@@ -254,7 +254,7 @@ func TestValidateRejectsMalformedBlocks(t *testing.T) {
 		b := newBlock(t, "10.0.0.0/30")
 		b.Assign(pod("a"), nil)
 		if err := b.Validate(); err != nil {
-			t.Fatalf("%s: a good block was refused: %v", name, err)
+			t.Fatalf("%s: a valid block was rejected: %v", name, err)
 		}
 		harm(&b)
 		if err := b.Validate(); !errors.Is(err, ErrMalformed) {

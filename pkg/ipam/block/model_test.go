@@ -146,7 +146,7 @@ func TestBlockMatchesModel(t *testing.T) {
 					t.Fatalf("assign: %v %v, want %v %v", got.Addr, ok, want, wantOK)
 				}
 			},
-			"assign by name": func(t *rapid.T) {
+			"assign a specific address": func(t *rapid.T) {
 				handle, a := handles.Draw(t, "handle"), addrs.Draw(t, "addr")
 				_, err := b.AssignAddr(a, Attribute{Handle: handle})
 				if want := m.assignAddr(a, handle, b.Sequence); (err == nil) != want {
@@ -165,7 +165,7 @@ func TestBlockMatchesModel(t *testing.T) {
 				handle := handles.Draw(t, "handle")
 				for _, h := range b.Held(handle) {
 					if !b.Release(handle, h, now, cooldown) || !m.release(handle, h.Addr, h.Sequence, now, cooldown) {
-						t.Fatalf("what %s is said to hold was not released: %v", handle, h)
+						t.Fatalf("an address of %s was not released: %v", handle, h)
 					}
 				}
 				for a, h := range m.held {
@@ -174,7 +174,7 @@ func TestBlockMatchesModel(t *testing.T) {
 					}
 				}
 			},
-			"time passes, and a write": func(t *rapid.T) {
+			"set the clock and write": func(t *rapid.T) {
 				now = now.Add(time.Duration(rapid.IntRange(-8, 8).Draw(t, "seconds")) * time.Second)
 				b.Sequence++
 				b.Thaw(now, cooldown)

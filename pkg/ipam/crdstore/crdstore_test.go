@@ -168,10 +168,12 @@ func TestMalformedObjectErrorNamesObject(t *testing.T) {
 	} {
 		_, _, err := (blockCodec{}).decode(decode(t, text))
 		if !errors.Is(err, ipam.ErrMalformed) || !strings.Contains(err.Error(), "10-0-0-0-30") {
-			t.Errorf("%s: %v, want a malformed row that is named", name, err)
+			t.Errorf("%s: %v, want ErrMalformed with the name of the object", name, err)
 		}
 	}
-	for _, err := range []error{second(parseCIDR("IPAMBlock", "b", "garbage")), second(parseReserved("r", "10.0.0.0/33"))} {
+	_, cidrErr := parseCIDR("IPAMBlock", "b", "garbage")
+	_, reservedErr := parseReserved("r", "10.0.0.0/33")
+	for _, err := range []error{cidrErr, reservedErr} {
 		if !errors.Is(err, ipam.ErrMalformed) || !strings.Contains(err.Error(), ": want an address ") ||
 			strings.Contains(err.Error(), "netip") {
 			t.Errorf("a bad CIDR: %v", err)
@@ -181,8 +183,6 @@ func TestMalformedObjectErrorNamesObject(t *testing.T) {
 		t.Errorf("affinity: %v", err)
 	}
 }
-
-func second[T any](_ T, err error) error { return err }
 
 func TestDecodePool(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -196,6 +196,7 @@ func TestDecodePool(t *testing.T) {
 		"broken selector":   {func(o *poolObject) { o.Spec.NodeSelector = "((" }, "broken"},
 		"broken namespaces": {func(o *poolObject) { o.Spec.NamespaceSelector = "((" }, "broken"},
 		"too small":         {func(o *poolObject) { o.Spec.CIDR = "10.0.0.0/28" }, "broken"},
+		"multicast":         {func(o *poolObject) { o.Spec.CIDR = "224.0.0.0/24" }, "broken"},
 	} {
 		o := new(poolObject)
 		o.Spec.CIDR = "10.0.0.0/16"
@@ -227,14 +228,14 @@ func FuzzBlock(f *testing.F) {
 		b, deleted, err := (blockCodec{}).decode(o)
 		if err != nil {
 			if !errors.Is(err, ipam.ErrMalformed) {
-				t.Fatalf("error of another kind: %v", err)
+				t.Fatalf("unexpected error: %v", err)
 			}
 			return
 		}
 		(blockCodec{}).fill(o, b.CIDR, b, deleted)
 		again, stillDeleted, err := (blockCodec{}).decode(o)
 		if err != nil || stillDeleted != deleted || again.Usage() != b.Usage() || again.Sequence != b.Sequence {
-			t.Fatalf("written back, it reads as %+v, %v", again, err)
+			t.Fatalf("after encoding and decoding again: %+v, %v", again, err)
 		}
 	})
 }

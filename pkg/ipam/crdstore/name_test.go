@@ -12,7 +12,7 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// TestDecodeRejectsBlockWithNameOfOtherCIDR: the check for overlapping blocks relies on the names of objects.
+// The check for overlapping blocks relies on the names of objects.
 func TestDecodeRejectsBlockWithNameOfOtherCIDR(t *testing.T) {
 	o := new(kube.Object[spec.IPAMBlock])
 	data := `{"apiVersion":"crd.projectcalico.org/v1","kind":"IPAMBlock",

@@ -32,7 +32,7 @@ type Store struct {
 	blocks     *table[netip.Prefix, block.Block]
 	affinities *table[ipam.AffinityKey, ipam.Affinity]
 	handles    *table[string, ipam.Handle]
-	// held has the rows with a finalizer.
+	// held are the rows with a finalizer.
 	held   map[string]bool
 	listed history
 }
@@ -104,7 +104,7 @@ func (s *Store) Changes() int {
 	return len(s.listed)
 }
 
-// Hold sets a finalizer on a block: a deletion only marks it.
+// Hold sets a finalizer on a block, so that a deletion only marks it.
 func (s *Store) Hold(cidr netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -43,8 +43,8 @@ func (s *Store) String() string {
 
 func anyOwner(block.Attribute) bool { return true }
 
-func deleted(yes bool) string {
-	if yes {
+func deleted(marked bool) string {
+	if marked {
 		return " (deleted)"
 	}
 	return ""
@@ -110,7 +110,7 @@ func (c *check) block(cidr netip.Prefix, row ipam.Row[block.Block]) {
 		c.held[owner.Handle][cidr]++
 		if other, ok := c.holders[h.Addr]; ok {
 			a, b := cidr.String(), other.String()
-			c.fail("%s is held in block %s and in block %s", h.Addr, min(a, b), max(a, b))
+			c.fail("%s is allocated in block %s and in block %s", h.Addr, min(a, b), max(a, b))
 		}
 		c.holders[h.Addr] = cidr
 	}
@@ -120,7 +120,7 @@ func (c *check) counts() {
 	for id, counts := range c.held {
 		for cidr, n := range counts {
 			if row := c.handles[id]; row.Value.Counts[cidr] < n || row.Deleted {
-				c.fail("handle %s counts %d in %s, which holds %d for it", id, row.Value.Counts[cidr], cidr, n)
+				c.fail("handle %s counts %d addresses in %s, but %d are allocated", id, row.Value.Counts[cidr], cidr, n)
 			}
 		}
 	}
@@ -128,7 +128,7 @@ func (c *check) counts() {
 
 func (c *check) affinity(key ipam.AffinityKey, row ipam.Row[ipam.Affinity]) {
 	if owner := c.owners[key.CIDR]; row.Value.State == ipam.Confirmed && !row.Deleted && owner != "host:"+key.Node {
-		c.fail("affinity of %s to %s is confirmed, but the block is of %q", key.Node, key.CIDR, owner)
+		c.fail("affinity of %s for %s is confirmed, but the block belongs to %q", key.Node, key.CIDR, owner)
 	}
 }
 

@@ -21,31 +21,7 @@ var (
 	errUnavailable = errors.New("store unavailable")
 )
 
-// revision is the Rev of a row: the UID of the object, and its resource version.
-type revision struct{ uid, version int64 }
-
-type stored[K comparable, T any] struct {
-	key K
-	row ipam.Row[T]
-}
-
-// rowsOf has rows by the names of their objects.
-type rowsOf[K comparable, T any] map[string]stored[K, T]
-
-// codec converts keys and values as a round trip through the API server does.
-type codec[K comparable, T any] interface {
-	// name returns the name of the object. refused returns an error if the server rejects an object for the key.
-	name(key K) string
-	refused(key K) error
-	// settle returns a copy of a value as it is read back. old is the value before an update, and nil for a new object.
-	settle(value T, old *T) (T, error)
-	// check returns an error if the value is malformed.
-	check(value T) error
-	// same reports whether two settled values are stored as the same bytes.
-	same(a, b T) bool
-	clone(value T) T
-}
-
+// table is one kind of rows of a store.
 type table[K comparable, T any] struct {
 	store *Store
 	kind  string

@@ -49,6 +49,7 @@ func Choose(pools []Pool, q Query) (chosen []Pool, rejected []Rejection, err err
 	return chosen, rejected, nil
 }
 
+// requested returns the pools that a query requests.
 func requested(pools []Pool, q Query) (chosen []Pool, rejected []Rejection, err error) {
 	for _, want := range q.Requested {
 		i := slices.IndexFunc(pools, func(p Pool) bool { return p.is(want) })
@@ -82,6 +83,7 @@ func (p Pool) is(want string) bool {
 	return err == nil && cidr.Masked() == p.CIDR
 }
 
+// refuses says why the pool does not serve a query that requests no pools, or is empty.
 func (p Pool) refuses(q Query) string {
 	switch {
 	case p.unusable() != "":
@@ -100,6 +102,7 @@ func (p Pool) refuses(q Query) string {
 	return ""
 }
 
+// wrongUse says that the pool does not allow a use.
 func (p Pool) wrongUse(u Use) string {
 	names := make([]string, len(p.Uses))
 	for i, use := range p.Uses {

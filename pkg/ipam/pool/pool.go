@@ -13,13 +13,13 @@ import (
 	"calico-cni/pkg/selector"
 )
 
-// Block sizes of pools that name none, as prefix lengths.
+// Block sizes of pools that specify none, as prefix lengths.
 const (
 	DefaultBlockSizeV4 = 26
 	DefaultBlockSizeV6 = 122
 )
 
-// Use is what an address is for (IPPool.spec.allowedUses).
+// Use is the purpose of an address (IPPool.spec.allowedUses).
 type Use string
 
 // The uses of an address.
@@ -56,7 +56,8 @@ type Pool struct {
 	Uses []Use
 }
 
-// Validate returns an error that wraps ErrInvalid if the pool cannot be divided into blocks.
+// Validate returns an error that wraps ErrInvalid if the pool cannot be divided into blocks, or overlaps a range whose
+// addresses do not work for pods.
 func (p Pool) Validate() error {
 	if !p.CIDR.IsValid() || p.CIDR != p.CIDR.Masked() {
 		return fmt.Errorf("%w %s: its cidr is not a network address with a prefix length", ErrInvalid, p.Name)
@@ -69,7 +70,30 @@ func (p Pool) Validate() error {
 		return fmt.Errorf("%w %s: blockSize %d, want %d to %d and no shorter than the pool's own /%d",
 			ErrInvalid, p.Name, p.BlockSize, low, high, p.CIDR.Bits())
 	}
+	if r := specialRange(p.CIDR); r != "" {
+		return fmt.Errorf("%w %s: its cidr %s overlaps the range %s, whose addresses do not work for pods",
+			ErrInvalid, p.Name, p.CIDR, r)
+	}
 	return nil
+}
+
+// specialRange names the first range with a special meaning that a CIDR overlaps, or is empty.
+func specialRange(cidr netip.Prefix) string {
+	for _, r := range []struct{ cidr, name string }{
+		{"0.0.0.0/8", "unspecified"},
+		{"127.0.0.0/8", "loopback"},
+		{"169.254.0.0/16", "link-local"},
+		{"224.0.0.0/4", "multicast"},
+		{"::/128", "unspecified"},
+		{"::1/128", "loopback"},
+		{"fe80::/10", "link-local"},
+		{"ff00::/8", "multicast"},
+	} {
+		if netip.MustParsePrefix(r.cidr).Overlaps(cidr) {
+			return r.cidr + " (" + r.name + ")"
+		}
+	}
+	return ""
 }
 
 // unusable says why the pool serves no request, or is empty.

@@ -111,9 +111,9 @@ func TestRequestedUnusablePoolIsAnError(t *testing.T) {
 
 func TestValidateRejectsInvalidPools(t *testing.T) {
 	for _, c := range []struct {
-		cidr string
-		size int
-		good bool
+		cidr  string
+		size  int
+		valid bool
 	}{
 		{"10.0.0.0/16", 26, true},
 		{"10.0.0.0/16", 20, true},
@@ -132,12 +132,52 @@ func TestValidateRejectsInvalidPools(t *testing.T) {
 		{"fd00::/48", 129, false},
 	} {
 		err := Pool{Name: "p", CIDR: netip.MustParsePrefix(c.cidr), BlockSize: c.size}.Validate()
-		if (err == nil) != c.good || err != nil && !errors.Is(err, ErrInvalid) {
-			t.Errorf("%s in /%d: %v, want good %v", c.cidr, c.size, err, c.good)
+		if (err == nil) != c.valid || err != nil && !errors.Is(err, ErrInvalid) {
+			t.Errorf("%s in /%d: %v, want valid %v", c.cidr, c.size, err, c.valid)
 		}
 	}
 	if err := (Pool{BlockSize: 26}).Validate(); !errors.Is(err, ErrInvalid) {
 		t.Errorf("no cidr: %v", err)
+	}
+}
+
+func TestValidateRejectsSpecialRanges(t *testing.T) {
+	for _, c := range []struct {
+		cidr    string
+		size    int
+		special string
+	}{
+		{cidr: "0.0.0.0/24", size: 26, special: "0.0.0.0/8 (unspecified)"},
+		{cidr: "0.0.0.0/0", size: 26, special: "0.0.0.0/8 (unspecified)"},
+		{cidr: "127.10.0.0/16", size: 26, special: "127.0.0.0/8 (loopback)"},
+		{cidr: "126.0.0.0/7", size: 26, special: "127.0.0.0/8 (loopback)"},
+		{cidr: "169.254.1.0/24", size: 26, special: "169.254.0.0/16 (link-local)"},
+		{cidr: "224.0.0.0/24", size: 26, special: "224.0.0.0/4 (multicast)"},
+		{cidr: "239.255.255.0/24", size: 26, special: "224.0.0.0/4 (multicast)"},
+		{cidr: "::/122", size: 122, special: "::/128 (unspecified)"},
+		{cidr: "::1/128", size: 128, special: "::1/128 (loopback)"},
+		{cidr: "fe80::/64", size: 122, special: "fe80::/10 (link-local)"},
+		{cidr: "febf:ffff::/64", size: 122, special: "fe80::/10 (link-local)"},
+		{cidr: "ff02::/64", size: 122, special: "ff00::/8 (multicast)"},
+		{cidr: "1.0.0.0/8", size: 26},
+		{cidr: "126.255.255.0/24", size: 26},
+		{cidr: "128.0.0.0/24", size: 26},
+		{cidr: "169.253.0.0/16", size: 26},
+		{cidr: "169.255.0.0/16", size: 26},
+		{cidr: "223.255.255.0/24", size: 26},
+		{cidr: "240.0.0.0/24", size: 26},
+		{cidr: "::1:0/122", size: 122},
+		{cidr: "fe00::/64", size: 122},
+		{cidr: "fec0::/64", size: 122},
+		{cidr: "fd00::/8", size: 122},
+	} {
+		err := Pool{Name: "p", CIDR: netip.MustParsePrefix(c.cidr), BlockSize: c.size}.Validate()
+		if c.special == "" && err != nil {
+			t.Errorf("%s: %v", c.cidr, err)
+		}
+		if c.special != "" && (!errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), c.special)) {
+			t.Errorf("%s: %v, want it to name %s", c.cidr, err, c.special)
+		}
 	}
 }
 
@@ -161,7 +201,7 @@ func TestWalkVisitsEveryBlockOnce(t *testing.T) {
 			seen[b] = true
 		}
 		if len(seen) != 1<<bits || p.Blocks() != 1<<bits {
-			t.Fatalf("%d blocks visited, %d said, want %d", len(seen), p.Blocks(), 1<<bits)
+			t.Fatalf("%d blocks visited, Blocks returned %d, want %d", len(seen), p.Blocks(), 1<<bits)
 		}
 	})
 }
@@ -178,7 +218,7 @@ func TestWalkOrderDependsOnNode(t *testing.T) {
 		return strings.Join(out, " ")
 	}
 	if once, again := first("node-1"), first("node-1"); once != again {
-		t.Error("one node walks in two ways")
+		t.Error("the order for one node changes")
 	}
 	distinct := map[string]bool{}
 	for i := range 100 {

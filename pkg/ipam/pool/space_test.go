@@ -56,11 +56,11 @@ func TestSpaceHasEachFreeBlockOnce(t *testing.T) {
 			seen[b] = true
 		}
 		free := 0
-		for b, yes := range want {
-			if yes {
+		for b, isFree := range want {
+			if isFree {
 				free++
 			}
-			if yes && !seen[b] {
+			if isFree && !seen[b] {
 				t.Fatalf("%s of %s without %v and %v was not visited", b, p.CIDR, reserved, others)
 			}
 		}
@@ -161,7 +161,7 @@ func TestContainingReturnsMostSpecificUsablePool(t *testing.T) {
 		}
 	}
 	if p, ok := Containing(pools[2:], netip.MustParseAddr("10.1.1.1")); !ok || p.Name != "innermost" {
-		t.Errorf("got %q, want the pool that assigns nothing", p.Name)
+		t.Errorf("got %q, want the most specific pool, although it is disabled", p.Name)
 	}
 	if got := fmt.Sprint(pools[0].Inner(pools), pools[1].Inner(pools)); got != "[10.1.0.0/16] []" {
 		t.Errorf("inner pools %s", got)

@@ -5,17 +5,16 @@ package storetest
 import (
 	"context"
 	"net/netip"
-	"sync"
 	"testing"
 
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
 )
 
-// alone checks a table with one user.
-func (k kind[K, T]) alone(t *testing.T) {
+// oneUser checks reads and writes of one user.
+func (k kind[K, T]) oneUser(t *testing.T) {
 	ctx := context.Background()
-	t.Run("what was written is read", func(t *testing.T) {
+	t.Run("written value is read back", func(t *testing.T) {
 		s, key := k.table(t), k.key(1)
 		created := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(1)))
 		equal(t, "created", k.first(1), created.Value)
@@ -49,7 +48,7 @@ func (k kind[K, T]) alone(t *testing.T) {
 		_, err = s.Create(ctx, key, k.second(3))
 		is(t, "create while the row is marked", err, ipam.ErrExists)
 	})
-	t.Run("value belongs to the caller", func(t *testing.T) {
+	t.Run("returned value is a copy", func(t *testing.T) {
 		s, key := k.table(t), k.key(8)
 		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(8)))
 		switch v := any(row.Value).(type) {
@@ -60,7 +59,7 @@ func (k kind[K, T]) alone(t *testing.T) {
 		}
 		equal(t, "value", k.first(8), must[ipam.Row[T]](t)(s.Get(ctx, key)).Value)
 	})
-	t.Run("key that no object can have", func(t *testing.T) {
+	t.Run("key that is no valid object name", func(t *testing.T) {
 		if k.bad == nil {
 			// All keys of blocks are valid names.
 			return
@@ -121,8 +120,8 @@ func (k kind[K, T]) revisions(t *testing.T) {
 	})
 }
 
-// lives checks deletions, and rows that are created again.
-func (k kind[K, T]) lives(t *testing.T) {
+// deletions checks deletions, and rows that are created again.
+func (k kind[K, T]) deletions(t *testing.T) {
 	ctx := context.Background()
 	t.Run("re-created row has another UID", func(t *testing.T) {
 		s, key := k.table(t), k.key(5)
@@ -140,7 +139,7 @@ func (k kind[K, T]) lives(t *testing.T) {
 		is(t, "update by a revision of the old row", err, ipam.ErrConflict)
 		is(t, "delete by a revision of the old row", s.Delete(ctx, key, updated), ipam.ErrConflict)
 	})
-	t.Run("deletion that has begun is seen", func(t *testing.T) {
+	t.Run("mark as deleted is read back", func(t *testing.T) {
 		s, key := k.table(t), k.key(6)
 		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(6)))
 		row.Deleted = true
@@ -152,100 +151,5 @@ func (k kind[K, T]) lives(t *testing.T) {
 		if err := s.Delete(ctx, key, got); err != nil {
 			t.Errorf("finish the deletion: %v", err)
 		}
-	})
-}
-
-// together checks a table with several users.
-func (k kind[K, T]) together(t *testing.T) {
-	ctx := context.Background()
-	race := func(t *testing.T, loser error, write func() error) {
-		errs := make([]error, 8)
-		var wg sync.WaitGroup
-		for i := range errs {
-			wg.Go(func() { errs[i] = write() })
-		}
-		wg.Wait()
-		won := 0
-		for _, err := range errs {
-			if err == nil {
-				won++
-			} else {
-				is(t, "loser", err, loser)
-			}
-		}
-		if won != 1 {
-			t.Errorf("%d writers won: %v", won, errs)
-		}
-	}
-	t.Run("one of many updates by one revision succeeds", func(t *testing.T) {
-		s, key := k.table(t), k.key(7)
-		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(7)))
-		row.Value = k.second(7)
-		race(t, ipam.ErrConflict, func() error { _, err := s.Update(ctx, key, row); return err })
-	})
-	t.Run("one of many creations succeeds", func(t *testing.T) {
-		s, key := k.table(t), k.key(11)
-		race(t, ipam.ErrExists, func() error { _, err := s.Create(ctx, key, k.first(11)); return err })
-	})
-	t.Run("one of many deletions succeeds", func(t *testing.T) {
-		s, key := k.table(t), k.key(12)
-		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(12)))
-		race(t, ipam.ErrNotFound, func() error { return s.Delete(ctx, key, row) })
-	})
-}
-
-// faults checks requests that fail.
-func (k kind[K, T]) faults(t *testing.T) {
-	ctx := context.Background()
-	t.Run("write whose answer is lost takes effect once", func(t *testing.T) {
-		f, key := k.open(t), k.key(13)
-		s := k.of(f.Faulty)
-		f.LoseAnswer()
-		_, err := s.Create(ctx, key, k.first(13))
-		noAnswer(t, "create", err)
-		_, err = s.Create(ctx, key, k.first(13))
-		is(t, "create again", err, ipam.ErrExists)
-		row := must[ipam.Row[T]](t)(s.Get(ctx, key))
-		row.Value = k.second(13)
-		f.LoseAnswer()
-		_, err = s.Update(ctx, key, row)
-		noAnswer(t, "update", err)
-		_, err = s.Update(ctx, key, row)
-		is(t, "update again", err, ipam.ErrConflict)
-		row = must[ipam.Row[T]](t)(s.Get(ctx, key))
-		equal(t, "value", k.second(13), row.Value)
-		f.LoseAnswer()
-		noAnswer(t, "delete", s.Delete(ctx, key, row))
-		is(t, "delete again", s.Delete(ctx, key, row), ipam.ErrNotFound)
-	})
-	t.Run("refused write has no effect", func(t *testing.T) {
-		f, key := k.open(t), k.key(14)
-		s := k.of(f.Faulty)
-		row := must[ipam.Row[T]](t)(s.Create(ctx, key, k.first(14)))
-		changed := row
-		changed.Value = k.second(14)
-		end := f.Refuse()
-		_, err := s.Create(ctx, k.key(15), k.first(15))
-		noAnswer(t, "create", err)
-		_, err = s.Update(ctx, key, changed)
-		noAnswer(t, "update", err)
-		noAnswer(t, "delete", s.Delete(ctx, key, row))
-		end()
-		_, err = s.Get(ctx, k.key(15))
-		is(t, "get", err, ipam.ErrNotFound)
-		must[ipam.Row[T]](t)(s.Update(ctx, key, row))
-		equal(t, "value", k.first(14), must[ipam.Row[T]](t)(s.Get(ctx, key)).Value)
-	})
-	t.Run("kind that is not served is not a missing row", func(t *testing.T) {
-		f, key := k.open(t), k.key(16)
-		row := must[ipam.Row[T]](t)(k.of(f.Store).Create(ctx, key, k.first(16)))
-		s := k.of(f.Unserved)
-		_, err := s.Get(ctx, key)
-		noAnswer(t, "get", err)
-		_, err = s.Create(ctx, key, k.first(16))
-		noAnswer(t, "create", err)
-		_, err = s.Update(ctx, key, row)
-		noAnswer(t, "update", err)
-		noAnswer(t, "delete", s.Delete(ctx, key, row))
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-func ofNode(t *testing.T, s ipam.Store) {
+func listsOfNode(t *testing.T, s ipam.Store) {
 	ctx := context.Background()
 	want := map[string]ipam.State{
 		"10.1.0.0/26": ipam.Pending, "10.1.0.64/26": ipam.Confirmed, "fd00:1::/122": ipam.PendingDeletion,
@@ -44,8 +44,8 @@ func ofNode(t *testing.T, s ipam.Store) {
 	}
 }
 
-// complete lists more rows than the default page of kubectl has.
-func complete(t *testing.T, s ipam.Store) {
+// listIsComplete lists more rows than the default page of kubectl has.
+func listIsComplete(t *testing.T, s ipam.Store) {
 	ctx, n := context.Background(), 520
 	cidr := func(i int) netip.Prefix {
 		return netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 3, byte(i >> 8), byte(i)}), 32)
@@ -67,8 +67,8 @@ func complete(t *testing.T, s ipam.Store) {
 	}
 }
 
-// outdated writes rows of a list that is older than the last write, as cached lists may be.
-func outdated(t *testing.T, s ipam.Store) {
+// staleList writes rows of a list that is older than the last write, as cached lists may be.
+func staleList(t *testing.T, s ipam.Store) {
 	ctx, key := context.Background(), ipam.AffinityKey{Node: "old.a", CIDR: netip.MustParsePrefix("10.4.0.0/26")}
 	row := must[ipam.Row[ipam.Affinity]](t)(s.Affinities().Create(ctx, key, ipam.Affinity{State: ipam.Pending}))
 	listed := must[[]ipam.AffinityRow](t)(s.AffinitiesOf(ctx, "old.a", false))

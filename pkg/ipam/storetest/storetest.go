@@ -44,11 +44,11 @@ func Run(t *testing.T, open func(testing.TB) Fixture) {
 			first:  func(i int) block.Block { return sampleBlock(cidrs(i), "host:a") },
 			second: func(i int) block.Block { return sampleBlock(cidrs(i), "") },
 		}.run(t)
-		t.Run("every shape is read as it was written", func(t *testing.T) { shapes(t, open(t).Store.Blocks()) })
+		t.Run("blocks of all sizes are read as they were written", func(t *testing.T) { sizes(t, open(t).Store.Blocks()) })
 		t.Run("value is normalised", func(t *testing.T) { normalised(t, open(t).Store.Blocks()) })
 		t.Run("value that is too large is refused", func(t *testing.T) { tooLarge(t, open(t).Store.Blocks()) })
 		t.Run("blocks that overlap are found", func(t *testing.T) { overlapping(t, open(t).Store) })
-		t.Run("deletion that waits for a finalizer reads as begun", func(t *testing.T) { held(t, open(t)) })
+		t.Run("block with a finalizer is marked as deleted", func(t *testing.T) { finalizer(t, open(t)) })
 	})
 	t.Run("affinities", func(t *testing.T) {
 		kind[ipam.AffinityKey, ipam.Affinity]{
@@ -59,10 +59,10 @@ func Run(t *testing.T, open func(testing.TB) Fixture) {
 			second: func(int) ipam.Affinity { return ipam.Affinity{State: ipam.Confirmed} },
 		}.run(t)
 		t.Run("empty state reads as confirmed", func(t *testing.T) { emptyState(t, open(t).Store.Affinities()) })
-		t.Run("creation date stays", func(t *testing.T) { dated(t, open(t).Store.Affinities()) })
-		t.Run("list has the affinities of the node alone", func(t *testing.T) { ofNode(t, open(t).Store) })
-		t.Run("list is complete", func(t *testing.T) { complete(t, open(t).Store) })
-		t.Run("row of an outdated list conflicts", func(t *testing.T) { outdated(t, open(t).Store) })
+		t.Run("creation time is kept", func(t *testing.T) { createdTime(t, open(t).Store.Affinities()) })
+		t.Run("list has only the affinities of the node", func(t *testing.T) { listsOfNode(t, open(t).Store) })
+		t.Run("list is complete", func(t *testing.T) { listIsComplete(t, open(t).Store) })
+		t.Run("write of a row from a stale list conflicts", func(t *testing.T) { staleList(t, open(t).Store) })
 		t.Run("list of a kind that is not served fails", func(t *testing.T) {
 			_, err := open(t).Unserved.AffinitiesOf(context.Background(), "a", false)
 			noAnswer(t, "list", err)
@@ -79,8 +79,8 @@ func Run(t *testing.T, open func(testing.TB) Fixture) {
 				return ipam.Handle{ID: id(i), Counts: counts, Touches: 4}
 			},
 		}.run(t)
-		t.Run("IDs that differ in case share a row", func(t *testing.T) { caseless(t, open(t).Store.Handles()) })
-		t.Run("change of the touches alone makes a new revision", func(t *testing.T) {
+		t.Run("IDs that differ in case share a row", func(t *testing.T) { idsShareRow(t, open(t).Store.Handles()) })
+		t.Run("change of Touches makes a new revision", func(t *testing.T) {
 			touched(t, open(t).Store.Handles())
 		})
 	})
@@ -97,10 +97,10 @@ type kind[K comparable, T any] struct {
 }
 
 func (k kind[K, T]) run(t *testing.T) {
-	k.alone(t)
+	k.oneUser(t)
 	k.revisions(t)
-	k.lives(t)
-	k.together(t)
+	k.deletions(t)
+	k.concurrentWrites(t)
 	k.faults(t)
 }
 

@@ -18,7 +18,7 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-func shapes(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
+func sizes(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
 	ctx := context.Background()
 	unknown := map[string]json.RawMessage{"newer": json.RawMessage(`{"a":1}`)}
 	for _, cidr := range []string{
@@ -91,20 +91,20 @@ func tooLarge(t *testing.T, s ipam.Table[netip.Prefix, block.Block]) {
 	is(t, "get", err, ipam.ErrNotFound)
 }
 
-// held checks a block with a finalizer.
-func held(t *testing.T, f Fixture) {
+// finalizer checks a block with a finalizer.
+func finalizer(t *testing.T, f Fixture) {
 	ctx := context.Background()
 	s, cidr := f.Store.Blocks(), netip.MustParsePrefix("172.27.0.0/30")
 	must[ipam.Row[block.Block]](t)(s.Create(ctx, cidr, sampleBlock(cidr, "host:a")))
 	f.Hold(t, cidr)
 	row := must[ipam.Row[block.Block]](t)(s.Get(ctx, cidr))
 	if row.Deleted {
-		t.Error("marked before its deletion")
+		t.Error("the row is marked before its deletion")
 	}
 	erase(t, s, cidr, row)
 	row = must[ipam.Row[block.Block]](t)(s.Get(ctx, cidr))
 	if !row.Deleted {
-		t.Error("the row does not say that its deletion has begun")
+		t.Error("the row is not marked after its deletion")
 	}
 	_, err := s.Create(ctx, cidr, sampleBlock(cidr, "host:b"))
 	is(t, "create", err, ipam.ErrExists)
@@ -121,8 +121,8 @@ func emptyState(t *testing.T, s ipam.Table[ipam.AffinityKey, ipam.Affinity]) {
 	}
 }
 
-// dated checks that the store sets the creation time of a row, in whole seconds, and that no update changes it.
-func dated(t *testing.T, s ipam.Table[ipam.AffinityKey, ipam.Affinity]) {
+// createdTime checks that the store sets the creation time of a row, in whole seconds, and that updates keep it.
+func createdTime(t *testing.T, s ipam.Table[ipam.AffinityKey, ipam.Affinity]) {
 	ctx, key := context.Background(), ipam.AffinityKey{Node: "date.a", CIDR: netip.MustParsePrefix("10.2.0.64/26")}
 	row := must[ipam.Row[ipam.Affinity]](t)(s.Create(ctx, key, ipam.Affinity{State: ipam.Pending}))
 	created := row.Value.Created
@@ -136,7 +136,7 @@ func dated(t *testing.T, s ipam.Table[ipam.AffinityKey, ipam.Affinity]) {
 	}
 }
 
-func caseless(t *testing.T, s ipam.Table[string, ipam.Handle]) {
+func idsShareRow(t *testing.T, s ipam.Table[string, ipam.Handle]) {
 	ctx := context.Background()
 	row := must[ipam.Row[ipam.Handle]](t)(s.Create(ctx, "net.CASE", ipam.Handle{ID: "net.CASE"}))
 	_, err := s.Create(ctx, "net.case", ipam.Handle{ID: "net.case"})
