@@ -57,8 +57,14 @@ type Allocator struct {
 // Gather reads a View for a node, in one round of parallel requests. It fails with ErrNotReady while the datastore is
 // locked. cached are blocks in which the node recently found room. If there are any, Gather reads only those of them
 // that the cache lacks, and does not list the affinities of the node: a list costs the server a scan of all affinities.
-func (a *Allocator) Gather(ctx context.Context, c Cluster, node string, cached []netip.Prefix) (View, error) {
-	return gather(ctx, a.backend(0), c, node, cached)
+//
+// With verify, Gather also reads the affinities of the cached blocks. If one of them is not confirmed, it lists the
+// affinities, so that Assign repairs it: routes exist for blocks with a confirmed affinity only. A process that was
+// killed while it released a block may leave such an affinity, and the cached block does not show it.
+func (a *Allocator) Gather(
+	ctx context.Context, c Cluster, node string, cached []netip.Prefix, verify bool,
+) (View, error) {
+	return gather(ctx, a.backend(0), c, node, cached, verify)
 }
 
 // Assign allocates an address for each want of the request, in the order of the wants. If it cannot allocate all, it

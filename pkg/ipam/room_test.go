@@ -40,7 +40,7 @@ func TestRoomPredictsAssignAndWritesNothing(t *testing.T) {
 				r = dual(r.Node, handle)
 			}
 			before := s.String()
-			view, err := (&ipam.Allocator{Store: s}).Gather(context.Background(), s, r.Node, nil)
+			view, err := (&ipam.Allocator{Store: s}).Gather(context.Background(), s, r.Node, nil, false)
 			if err != nil {
 				t.Fatal(err)
 			}

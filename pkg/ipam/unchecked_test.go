@@ -75,7 +75,7 @@ func TestNestedPoolWithinBlockSharesNoAddress(t *testing.T) {
 		a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Cache: n}
 		r := only4("a", handle)
 		r.Wants[0].Pools = []string{s.IPPools[0].Name}
-		view, err := a.Gather(context.Background(), s, "a", n.withRoom)
+		view, err := a.Gather(context.Background(), s, "a", n.withRoom, false)
 		if err != nil {
 			t.Fatal(err)
 		}

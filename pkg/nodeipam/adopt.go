@@ -48,7 +48,7 @@ func NewAdopter(disk Disk, client *kube.Client, network, node, lockFile string, 
 func (a *Adopter) Claim(ctx context.Context) error {
 	var err error
 	allocator := a.allocations.allocator(a.allocations.cache)
-	if a.view, err = allocator.Gather(ctx, a.allocations.Cluster, a.node, nil); err != nil {
+	if a.view, err = allocator.Gather(ctx, a.allocations.Cluster, a.node, nil, false); err != nil {
 		return err
 	}
 	cidrs, err := a.client.PodCIDRs(ctx, a.node)

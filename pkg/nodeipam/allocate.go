@@ -73,7 +73,8 @@ type Family struct {
 // Gather reads what an assignment of the usual request needs, in one parallel round.
 func (a Allocations) Gather(ctx context.Context, usual Request) (ipam.View, error) {
 	cache := a.cacheOf(usual.Node)
-	return a.allocator(cache).Gather(ctx, a.Cluster, usual.Node, cache.forAll(usual.wants()))
+	blocks, verify := cache.forAll(usual.wants())
+	return a.allocator(cache).Gather(ctx, a.Cluster, usual.Node, blocks, verify)
 }
 
 // Grant is the result of an assignment.
@@ -120,7 +121,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	}
 	var err error
 	g.Assigned, err = allocator.Assign(ctx, view, g.request)
-	a.remember(cache, g.Assigned)
+	a.remember(cache, view, g.Assigned)
 	return g, err
 }
 
@@ -149,9 +150,9 @@ func (r Request) wants() (wants []ipam.Want) {
 
 // remember stores which block has room, for the next ADD of the node, and which blocks of other nodes it borrows from,
 // for GC. A DEL finds the latter by its handle.
-func (a Allocations) remember(cache blockCache, assigned []ipam.Assigned) {
+func (a Allocations) remember(cache blockCache, view ipam.View, assigned []ipam.Assigned) {
 	if len(assigned) > 0 {
-		cache.update(assigned)
+		cache.update(assigned, view.Verified)
 	}
 	for _, got := range assigned {
 		if !got.Borrowed {

@@ -10,7 +10,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,62 +58,6 @@ const (
 	// keptFor is after how long the file of a block is removed: the node may not have the block any more.
 	keptFor = 24 * time.Hour
 )
-
-// WithRoom implements ipam.BlockCache.
-func (r blockCache) WithRoom() (cidrs []netip.Prefix) {
-	data, err := safeopen.Read(r.index())
-	if err != nil {
-		return nil
-	}
-	text, known := strings.CutPrefix(string(data), indexHead+"\n")
-	if !known {
-		return nil
-	}
-	for line := range strings.Lines(text) {
-		if cidr, err := netip.ParsePrefix(strings.TrimSuffix(line, "\n")); err == nil {
-			cidrs = append(cidrs, cidr)
-		}
-	}
-	return cidrs
-}
-
-// forAll returns the block of each family that is wanted, or none if it does not have them all.
-func (r blockCache) forAll(wants []ipam.Want) (cidrs []netip.Prefix) {
-	roomy := r.WithRoom()
-	for _, w := range wants {
-		i := slices.IndexFunc(roomy, func(cidr netip.Prefix) bool { return cidr.Addr().Is6() == w.IPv6 })
-		if i < 0 {
-			return nil
-		}
-		cidrs = append(cidrs, roomy[i])
-	}
-	return cidrs
-}
-
-// update remembers the blocks of an assignment instead of those of their families. One that has no more to give, or is
-// another node's, is not worth it.
-func (r blockCache) update(assigned []ipam.Assigned) {
-	before := r.WithRoom()
-	now := slices.DeleteFunc(slices.Clone(before), func(cidr netip.Prefix) bool {
-		return slices.ContainsFunc(assigned, func(a ipam.Assigned) bool { return a.Block.Addr().Is6() == cidr.Addr().Is6() })
-	})
-	for _, got := range assigned {
-		if !got.Last && !got.Borrowed && !got.Existing {
-			now = append(now, got.Block)
-		}
-	}
-	slices.SortFunc(now, netip.Prefix.Compare)
-	if slices.Equal(now, before) || os.MkdirAll(r.dir, 0o755) != nil {
-		return
-	}
-	var text strings.Builder
-	text.WriteString(indexHead + "\n")
-	for _, cidr := range now {
-		text.WriteString(cidr.String() + "\n")
-	}
-	_ = safeopen.WriteFile(r.index(), []byte(text.String()), 0o644)
-	r.sweep()
-}
 
 // Get implements ipam.BlockCache.
 func (r blockCache) Get(cidr netip.Prefix) (ipam.Row[block.Block], bool) {

@@ -40,13 +40,16 @@ func TestBlockCacheIndexesBlocksWithRoom(t *testing.T) {
 		{"one that was held already", []ipam.Assigned{again}, "[]", "[]"},
 	} {
 		if step.assigned != nil {
-			r.update(step.assigned)
+			r.update(step.assigned, always)
 		}
-		got := fmt.Sprint(r.forAll(four)) + " " + fmt.Sprint(r.forAll(dual))
+		blocks4, _ := r.forAll(four)
+		blocks46, _ := r.forAll(dual)
+		got := fmt.Sprint(blocks4) + " " + fmt.Sprint(blocks46)
 		if diff := cmp.Diff(step.four+" "+step.dual, got); diff != "" {
 			t.Errorf("after %s (-want +got):\n%s", step.what, diff)
 		}
-		if other := (blockCache{dir: r.dir, node: "b"}); other.forAll(four) != nil {
+		other := blockCache{dir: r.dir, node: "b", boot: r.boot}
+		if blocks, _ := other.forAll(four); blocks != nil {
 			t.Errorf("after %s: another node remembers it, too", step.what)
 		}
 	}
@@ -212,7 +215,7 @@ func TestBlockCacheRemovesOldFiles(t *testing.T) {
 		"before"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.update([]ipam.Assigned{{Block: young}})
+	r.update([]ipam.Assigned{{Block: young}}, always)
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
 		t.Fatal(err)
@@ -231,7 +234,7 @@ func TestBlockCacheEntryExpires(t *testing.T) {
 	}{{0, true}, {recallWithin - 1, true}, {recallWithin, false}, {time.Hour, false}, {-1, false}, {-time.Hour, false}} {
 		clock := 2 * time.Hour
 		r := blockCache{dir: t.TempDir(), node: "a", blocks: plainCodec{}, boot: func() time.Duration { return clock }}
-		r.update([]ipam.Assigned{{Block: cidr}})
+		r.update([]ipam.Assigned{{Block: cidr}}, always)
 		r.Put(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
 		// A file that was touched is no younger.
 		future := time.Now().Add(time.Hour)
@@ -250,7 +253,7 @@ func TestBlockCacheSeparatesClusters(t *testing.T) {
 	a := blockCache{dir: t.TempDir(), node: "n", cluster: "https://a:6443", blocks: plainCodec{}, boot: bootclock.Now}
 	b := a
 	b.cluster = "https://b:6443"
-	a.update([]ipam.Assigned{{Block: cidr}})
+	a.update([]ipam.Assigned{{Block: cidr}}, always)
 	a.Put(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
 	if _, recalled := b.Get(cidr); recalled || b.WithRoom() != nil {
 		t.Errorf("recalled %t, with room %v", recalled, b.WithRoom())
@@ -265,7 +268,7 @@ func TestBlockCacheIgnoresOtherVersions(t *testing.T) {
 	cidr := netip.MustParsePrefix("10.0.0.0/26")
 	r := blockCache{dir: t.TempDir(), node: "a", blocks: plainCodec{}, boot: bootclock.Now}
 	r.Put(cidr, ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: "1"})
-	r.update([]ipam.Assigned{{Block: cidr}})
+	r.update([]ipam.Assigned{{Block: cidr}}, always)
 	today, err := os.ReadFile(r.path(cidr))
 	if err != nil {
 		t.Fatal(err)
