@@ -79,6 +79,17 @@ func TestUnconfirmedAffinityIsRepairedDespiteCache(t *testing.T) {
 	}
 }
 
+// TestUnconfirmedAffinityOfEmptyCachedBlockIsRepaired runs an ADD with a cached block that is empty. It reads the
+// affinity at once.
+func TestUnconfirmedAffinityOfEmptyCachedBlockIsRepaired(t *testing.T) {
+	s := interruptedTakeover(t)
+	mustRelease(t, s, "net.pod")
+	n := cacheOf(t, s)
+	a, _ := traced(s, n)
+	assignCached(t, a, s, n, only4("a", "net.x"))
+	wantConfirmed(t, s, "a")
+}
+
 // TestUnconfirmedAffinityIsRepairedFirst lists the affinities of a node that has a newer block with room.
 func TestUnconfirmedAffinityIsRepairedFirst(t *testing.T) {
 	s := interruptedTakeover(t)

@@ -109,6 +109,9 @@ func (m *model) settle() error {
 		return err
 	}
 	clear(m.held)
+	if err := m.checkAffinities(); err != nil {
+		return err
+	}
 	alloc := &ipam.Allocator{Store: m.store, Now: m.store.Now, Parallel: 1}
 	handles := map[string]bool{}
 	for handle := range m.before {

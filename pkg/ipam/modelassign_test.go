@@ -52,16 +52,24 @@ func (m *model) gatherAndAssign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.A
 	known := m.caches.withRoom[r.Node]
 	if len(known) > 0 && m.choices.choose(2) == 0 {
 		view.FromCache, view.Blocks = true, map[netip.Prefix]ipam.Row[block.Block]{}
+		// An exhaustive run does not verify affinities, to bound the number of interleavings.
+		verify := !m.bounded && m.choices.choose(2) == 1
 		for _, cidr := range known {
 			if row, ok := alloc.Cache.Get(cidr); ok {
 				view.Blocks[cidr] = row
 			} else if row, err := alloc.Store.Blocks().Get(context.Background(), cidr); err == nil && !row.Deleted {
 				view.Blocks[cidr] = row
 			}
-			view.Affinities = append(view.Affinities, ipam.AffinityRow{Key: ipam.AffinityKey{Node: r.Node, CIDR: cidr}})
+			affinity := ipam.AffinityRow{Key: ipam.AffinityKey{Node: r.Node, CIDR: cidr}}
+			if verify {
+				affinity.Row, _ = alloc.Store.Affinities().Get(context.Background(), affinity.Key)
+			}
+			view.Affinities = append(view.Affinities, affinity)
+			view.FromCache = view.FromCache && (!verify || view.Verified(cidr))
 		}
-	} else {
-		rows, err := alloc.Store.AffinitiesOf(context.Background(), r.Node, true)
+	}
+	if !view.FromCache {
+		rows, err := alloc.Store.AffinitiesOf(context.Background(), r.Node, len(view.Blocks) == 0)
 		if err != nil {
 			return nil, err
 		}
