@@ -134,6 +134,17 @@ func adoptMutants() []mutant {
 				"	return got, err\n}\n\n// writeAll",
 		},
 		{
+			name: "keep the handle of a lost answer", file: "attempt.go",
+			correct: "	u.Push(func(ctx context.Context) error { return t.releases.dropUnused(ctx, t.request.Handle) })\n",
+			wrong:   "",
+		},
+		{
+			name: "delete an unused handle without a new revision of its blocks", file: "withdraw.go",
+			correct: "		row.Value.Sequence++\n		if _, err := r.backend.store.Blocks().Update(ctx, cidr, row); err != nil {\n" +
+				"			return ignore(err, ErrConflict, ErrNotFound)\n		}\n",
+			wrong: "",
+		},
+		{
 			name: "keep the sequence number of an adopted address", file: "block/assign.go",
 			correct: "	b.setSequence(o)\n	b.compact()",
 			wrong:   "	b.compact()",
@@ -206,6 +217,11 @@ func overlapMutants() []mutant {
 			wrong:   "p.overlaps.passed(at.row)",
 		},
 		{
+			name: "trust a cached block that was created again", file: "overlap.go",
+			correct: "cached.UID != \"\" && cached.UID == row.UID && ",
+			wrong:   "",
+		},
+		{
 			name: "trust a block that was created again", file: "rewrite.go",
 			correct: "case row.UID != p.row.UID, row.Value",
 			wrong:   "case row.Value",
@@ -230,6 +246,21 @@ func nodeMutants() []mutant {
 			name: "trust a cached block that is full", file: "planown.go",
 			correct: "if ok && p.picker.room(place{want: w, cidr: cidr, row: row}) == nil {",
 			wrong:   "if ok {",
+		},
+		{
+			name: "allocate from an empty cached block without a look at its affinity", file: "planown.go",
+			correct: "case gone, err == nil && fromCache && row.Value.Empty(n.backend.now(), 0):",
+			wrong:   "case gone:",
+		},
+		{
+			name: "allocate from a cached block whose affinity is not confirmed", file: "view.go",
+			correct: "if verify && v.FromCache && slices",
+			wrong:   "if false && slices",
+		},
+		{
+			name: "repair affinities only if no other block has room", file: "plan.go",
+			correct: "return a.urgency() - b.urgency()",
+			wrong:   "return 0",
 		},
 		{
 			name: "keep cached blocks after the store is restored", file: "model_test.go",
