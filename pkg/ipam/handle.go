@@ -104,7 +104,8 @@ func (h handles) change(ctx context.Context, id, uid string, change func(*Handle
 			return err
 		}
 		if err != nil || row.UID != uid || !change(&row.Value) {
-			return fmt.Errorf("assign address to handle %s: %w: its container is being deleted", id, ErrReleased)
+			return fmt.Errorf("assign address to handle %s: %w: its container or another interface of it is being "+
+				"deleted; try again if the container stays", id, ErrReleased)
 		}
 		row, err = t.Update(ctx, id, row)
 		return asConflict(err)

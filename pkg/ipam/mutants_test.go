@@ -14,7 +14,8 @@ type mutant struct {
 
 // mutants returns at least one bug for each rule of the protocol.
 func mutants() []mutant {
-	return slices.Concat(storeMutants(), allocatorMutants(), adoptMutants(), cooldownMutants(), overlapMutants(), nodeMutants())
+	return slices.Concat(storeMutants(), allocatorMutants(), adoptMutants(), cooldownMutants(), overlapMutants(),
+		nodeMutants(), recordMutants())
 }
 
 func storeMutants() []mutant {
@@ -234,7 +235,7 @@ func overlapMutants() []mutant {
 	}
 }
 
-// nodeMutants break the rules of the block cache, the deletion records and the release queue.
+// nodeMutants break the rules for the block cache, and for records after a restore.
 func nodeMutants() []mutant {
 	return []mutant{
 		{
@@ -272,6 +273,17 @@ func nodeMutants() []mutant {
 			correct: "	m.records.expire()\n",
 			wrong:   "",
 		},
+		{
+			name: "reload a cached block without a write to the handle", file: "attempt.go",
+			correct: "return t.tally.confirm(ctx, places)",
+			wrong:   "return nil",
+		},
+	}
+}
+
+// recordMutants break the rules for the records of deletions and the queue of releases.
+func recordMutants() []mutant {
+	return []mutant{
 		{
 			name: "complete a record during an ADD", file: "records_test.go",
 			correct: "	if all && undisturbed {",
@@ -311,11 +323,6 @@ func nodeMutants() []mutant {
 			name: "settle a queued release without the lock", file: "recordqueue_test.go",
 			correct: "	err := r.lock(a, handle)\n	if err == nil {\n		err = r.settleLocked",
 			wrong:   "	err := error(nil)\n	if err == nil {\n		err = r.settleLocked",
-		},
-		{
-			name: "reload a cached block without a write to the handle", file: "attempt.go",
-			correct: "return t.tally.confirm(ctx, places)",
-			wrong:   "return nil",
 		},
 	}
 }
