@@ -75,10 +75,10 @@ func allocatorMutants() []mutant {
 		},
 		{
 			name: "count down after a conflict", file: "handle.go",
-			correct: "	if len(row.Value.Counts) == 0 {\n		return row, ignore(remove",
+			correct: "	if len(row.Value.Counts) == 0 {\n		return ignore(remove",
 			wrong: "	if len(row.Value.Counts) == 0 {\n" +
 				"		if now, err := t.Get(ctx, id); err == nil {\n			row.Rev = now.Rev\n		}\n" +
-				"		return row, ignore(remove",
+				"		return ignore(remove",
 		},
 		{name: "do not withdraw after a failure", file: "attempt.go", correct: "	u.Push(t.withdraw)\n", wrong: ""},
 		{
@@ -131,7 +131,7 @@ func adoptMutants() []mutant {
 		{
 			name: "lower the handle after an adoption", file: "attempt.go",
 			correct: "	return got, nil\n}\n\n// writeAll",
-			wrong: "	t.tally.row, err = t.tally.handles.countDown(ctx, t.tally.id, t.tally.row, t.tally.counted)\n" +
+			wrong: "	err = t.tally.handles.countDown(ctx, t.tally.id, t.tally.row, t.tally.counted)\n" +
 				"	return got, err\n}\n\n// writeAll",
 		},
 		{

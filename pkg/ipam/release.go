@@ -61,8 +61,7 @@ func (r releases) release(
 			return err
 		}
 		if done.kept {
-			_, err = r.handles.countDown(ctx, h.id, h.row, done.counts)
-			return err
+			return r.handles.countDown(ctx, h.id, h.row, done.counts)
 		}
 		// No block holds an address of the handle any more, even if the handle counts some. If an assignment has counted
 		// up since, the deletion meets a conflict.

@@ -102,6 +102,5 @@ func (t *tally) lower(ctx context.Context, blocks map[netip.Prefix]int) error {
 	for cidr := range blocks {
 		counts[cidr] = t.counted[cidr]
 	}
-	_, err := t.handles.countDown(ctx, t.id, t.row, counts)
-	return err
+	return t.handles.countDown(ctx, t.id, t.row, counts)
 }
