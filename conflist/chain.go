@@ -11,8 +11,8 @@ import (
 	"slices"
 )
 
-// Chain returns the list of plugins that data is, with plugin in it: in the place of the one of the same type, else
-// before all others, for it makes the interface that they work on. Every other byte stays as it is. An error wraps
+// Chain adds plugin to the list in data. It replaces a plugin of the same type; otherwise it becomes the first plugin,
+// because it creates the interface that the others configure. All other bytes stay unchanged. An error wraps
 // ErrInvalid.
 func Chain(data, plugin []byte) ([]byte, error) {
 	l, err := locate(data)
@@ -36,13 +36,13 @@ func Chain(data, plugin []byte) ([]byte, error) {
 		return splice(data, l.array, plugin), nil
 	}
 	first := l.elements[0].start
-	// As far from the first as that is from the bracket: the layout goes on.
+	// The white space after the bracket separates the plugins, too.
 	between := slices.Concat(plugin, []byte(","), data[l.array.start:first])
 	return splice(data, span{first, first}, between), nil
 }
 
-// Unchain returns the list without the plugins of that type, and how many are left. Every other byte stays as it is. An
-// error wraps ErrInvalid.
+// Unchain removes the plugins of a type from the list in data. It also returns the number of remaining plugins. All
+// other bytes stay unchanged. An error wraps ErrInvalid.
 func Unchain(data []byte, kind string) (rest []byte, left int, err error) {
 	for {
 		l, err := locate(data)
@@ -64,8 +64,8 @@ func Unchain(data []byte, kind string) (rest []byte, left int, err error) {
 	}
 }
 
-// Extends reports whether a list equals want, except for plugins and fields that were added: the same name and version,
-// and each plugin of want, in their order. A plugin that comes in twice does not.
+// Extends reports whether a list equals want except for added plugins and fields: it has the same name and version, and
+// all plugins of want in the same order. It has no other plugin of the same type as one of want.
 func Extends(data, want []byte) bool {
 	var a, b struct {
 		Name       string            `json:"name"`
@@ -85,7 +85,7 @@ func Extends(data, want []byte) bool {
 			missing = missing[1:]
 			continue
 		}
-		// A plugin of a type that is ours, and yet another, would be called as well.
+		// The runtime would call this plugin in addition to the one of want.
 		if slices.ContainsFunc(b.Plugins, func(q json.RawMessage) bool { return sameType(p, q) }) {
 			return false
 		}
@@ -100,7 +100,7 @@ func splice(data []byte, s span, insert []byte) []byte {
 	return slices.Concat(data[:s.start], insert, data[s.end:])
 }
 
-// location says where the plugins of a list are. array is what is between the brackets.
+// location has the positions of the plugins in the text of a list. array is the text between the brackets.
 type location struct {
 	array    span
 	elements []span
@@ -113,7 +113,7 @@ func locate(data []byte) (location, error) {
 		return location{}, err
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
-	// The first token is the bracket of the object.
+	// The first token is the brace of the object.
 	_, _ = d.Token()
 	for d.More() {
 		key, err := d.Token()
@@ -121,7 +121,7 @@ func locate(data []byte) (location, error) {
 			return location{}, fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
 		if key == "plugins" {
-			return plugins(d)
+			return locatePlugins(d)
 		}
 		var skipped json.RawMessage
 		if err := d.Decode(&skipped); err != nil {
@@ -131,8 +131,8 @@ func locate(data []byte) (location, error) {
 	return location{}, fmt.Errorf("%w: want a list of plugins under %q, as in a .conflist file", ErrInvalid, "plugins")
 }
 
-// plugins reads the array that the decoder is before.
-func plugins(d *json.Decoder) (location, error) {
+// locatePlugins reads the array that starts at the position of the decoder.
+func locatePlugins(d *json.Decoder) (location, error) {
 	if bracket, err := d.Token(); err != nil || bracket != json.Delim('[') {
 		return location{}, fmt.Errorf("%w: want a list under %q", ErrInvalid, "plugins")
 	}
@@ -172,7 +172,7 @@ func sameType(a, b []byte) bool {
 	return errX == nil && errY == nil && x == y
 }
 
-// equalJSON compares what two texts say; numbers as they are written.
+// equalJSON compares the values of two texts. It compares numbers as text.
 func equalJSON(a, b []byte) bool {
 	x, errX := decodeNumbers(a)
 	y, errY := decodeNumbers(b)

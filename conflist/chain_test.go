@@ -13,7 +13,7 @@ import (
 
 const ours = `{"type": "calico", "mtu": 1}`
 
-func TestChainKeepsEveryByteThatItDoesNotKnow(t *testing.T) {
+func TestChainKeepsOtherBytes(t *testing.T) {
 	for _, tt := range []struct{ name, list, want string }{
 		{
 			"before the first, in its layout", "{\n \"x\": 1.50,\n \"plugins\": [\n  {\"type\": \"a\"},\n  {\"type\": \"b\", " +
@@ -26,7 +26,7 @@ func TestChainKeepsEveryByteThatItDoesNotKnow(t *testing.T) {
 			`{"plugins":[{"type":"a"} , ` + ours + `],"name":"n"}`,
 		},
 		{
-			"there already, in another layout", `{"plugins":[{"type":"a"},{"mtu":1,"type":"calico"}]}`,
+			"present, in another layout", `{"plugins":[{"type":"a"},{"mtu":1,"type":"calico"}]}`,
 			`{"plugins":[{"type":"a"},{"mtu":1,"type":"calico"}]}`,
 		},
 		{"in an empty list", `{"plugins": [ ]}`, `{"plugins": [` + ours + `]}`},
@@ -43,7 +43,7 @@ func TestChainKeepsEveryByteThatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-func TestUnchainTakesThePluginAndNothingElse(t *testing.T) {
+func TestUnchainRemovesOnlyPlugin(t *testing.T) {
 	for _, tt := range []struct {
 		list, want string
 		left       int
@@ -61,8 +61,8 @@ func TestUnchainTakesThePluginAndNothingElse(t *testing.T) {
 	}
 }
 
-// TestUnchainUndoesChainToTheByte: whatever the list looks like.
-func TestUnchainUndoesChainToTheByte(t *testing.T) {
+// TestUnchainRevertsChain compares the bytes of random lists.
+func TestUnchainRevertsChain(t *testing.T) {
 	space := rapid.StringMatching(`[ \n\t]{0,3}`)
 	rapid.Check(t, func(t *rapid.T) {
 		list := `{"name":` + space.Draw(t, "") + `"n", "plugins":` + space.Draw(t, "") + `[`
@@ -85,12 +85,12 @@ func TestUnchainUndoesChainToTheByte(t *testing.T) {
 			t.Fatalf("chained twice: %s, %v", again, err)
 		}
 		if got, _, err := Unchain(chained, "calico"); err != nil || string(got) != list {
-			t.Fatalf("from %q over %q to %q, %v", list, chained, got, err)
+			t.Fatalf("list %q, chained %q, unchained %q, %v", list, chained, got, err)
 		}
 	})
 }
 
-func TestWhatIsNoListIsNotChainedInto(t *testing.T) {
+func TestChainRejectsInvalidLists(t *testing.T) {
 	for _, list := range []string{
 		``, `[]`, `{"type": "a"}`, `{"plugins": {}}`, `{"plugins": [1]}`, `{"plugins": [{}]}`, `{"plugins": [`, `null`,
 	} {
@@ -103,7 +103,7 @@ func TestWhatIsNoListIsNotChainedInto(t *testing.T) {
 	}
 }
 
-func TestAListThatOthersAddedToExtendsOurs(t *testing.T) {
+func TestExtends(t *testing.T) {
 	const want = `{"name": "n", "cniVersion": "1.0.0", "plugins": [{"type": "calico", "mtu": 1}, {"type": "portmap"}]}`
 	for _, tt := range []struct {
 		list string
@@ -137,11 +137,11 @@ func TestAListThatOthersAddedToExtendsOurs(t *testing.T) {
 		}
 	}
 	if Extends([]byte(`{"name": "n", "type": "calico", "x": 1}`), []byte(`{"name": "n", "type": "calico"}`)) {
-		t.Error("a single plugin with another field extends ours")
+		t.Error("a single plugin with another field extends it")
 	}
 }
 
-// FuzzChain: what comes out is JSON when what goes in is, and never panics.
+// FuzzChain checks that Chain and Unchain return JSON or an error.
 func FuzzChain(f *testing.F) {
 	f.Add(`{"name": "n", "plugins": [{"type": "a"}]}`)
 	f.Add(`{"plugins": [], "plugins": [{"type": "b"}]}`)

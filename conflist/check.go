@@ -17,8 +17,8 @@ import (
 	"calico-cni/internal/jsonfault"
 )
 
-// Load loads a configuration as a runtime does, which goes by the file's name: a single plugin becomes a list of
-// one. An error wraps ErrInvalid, and may quote what the configuration says.
+// Load loads a configuration as a runtime does, depending on the extension of the file: a single plugin becomes a list
+// of one. An error wraps ErrInvalid, and may quote the configuration.
 //
 // Source: CNI specification 1.1.0, section 1; containerd's go-cni and CRI-O's ocicni read *.conflist as a list,
 // *.conf and *.json as one plugin.
@@ -58,7 +58,7 @@ func decode(filename string, data []byte) (*libcni.NetworkConfigList, error) {
 		ErrInvalid, filename)
 }
 
-// refusal says why the CNI library does not load a list. The text of the library names Go types.
+// refusal returns why the CNI library does not load a list. The errors of the library name Go types.
 func refusal(data []byte, err error) string {
 	var head map[string]any
 	if json.Unmarshal(data, &head) != nil {
@@ -81,7 +81,7 @@ func refusal(data []byte, err error) string {
 	return pluginRefusal(err)
 }
 
-// pluginRefusal says why the CNI library does not load a plugin that is a JSON object.
+// pluginRefusal returns why the CNI library does not load a plugin that is a JSON object.
 func pluginRefusal(err error) string {
 	var field *json.UnmarshalTypeError
 	if errors.As(err, &field) {
@@ -90,7 +90,7 @@ func pluginRefusal(err error) string {
 	return "type: want the name of the plugin's binary"
 }
 
-// headFault says which field of a list, apart from its plugins, has a value that the CNI library does not load.
+// headFault returns which field of a list, other than its plugins, has a value that the CNI library does not load.
 func headFault(head map[string]any) string {
 	for _, field := range []string{"name", "cniVersion"} {
 		value, present := head[field]
@@ -154,8 +154,7 @@ func checkJSON(data []byte) error {
 	return nil
 }
 
-// Plugins returns the plugins of a list as they are written there; of a single plugin, that one. An error wraps
-// ErrInvalid.
+// Plugins returns the plugins of a list, or the single plugin, as they are written in data. An error wraps ErrInvalid.
 func Plugins(data []byte) ([]json.RawMessage, error) {
 	var list struct {
 		Type    string            `json:"type"`

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package conflist renders the network configuration list that the container runtime reads: ours, or a template of the
-// user's with Calico's placeholders.
+// Package conflist renders the network configuration that container runtimes read: the built-in list, or a template
+// with Calico's placeholders. It also adds a plugin to the list of another program, and removes it.
 package conflist
 
 import (
@@ -12,27 +12,27 @@ import (
 	"strconv"
 )
 
-// Of the configuration that Render makes by itself.
+// Name and version of the built-in configuration.
 const (
 	// Name of the network. Calico's manifests use the same, and it is part of every IPAM handle.
 	Name = "k8s-pod-network"
-	// CNIVersion is older than what the plugins speak: every runtime since 2021 reads it.
+	// CNIVersion is lower than the highest version of the plugins: every runtime since 2021 supports it.
 	CNIVersion = "1.0.0"
 )
 
-// ErrInvalid says that what came out is not a configuration that a runtime would load.
+// ErrInvalid: a runtime does not load the configuration.
 var ErrInvalid = errors.New("invalid network configuration")
 
-// Values are what differs from cluster to cluster and from node to node.
+// Values are the settings of a cluster and a node.
 type Values struct {
-	// NodeName as the node has it in Kubernetes.
+	// NodeName is the name of the node in Kubernetes.
 	NodeName string
-	// Kubeconfig is the path of the plugins' kubeconfig, as the host has it.
+	// Kubeconfig is the path of the plugins' kubeconfig on the host.
 	Kubeconfig string
-	// MTU in bytes; 0 has the plugin take it from the node agent's file, which RequireMTUFile makes it insist on.
+	// MTU in bytes. With 0 the plugin reads the node agent's file, which must exist if RequireMTUFile is set.
 	MTU            int
 	RequireMTUFile bool
-	// AssignIPv4 and AssignIPv6 choose the address families. Templates have their own.
+	// AssignIPv4 and AssignIPv6 select the address families of the built-in configuration.
 	AssignIPv4, AssignIPv6 bool
 
 	// LogLevel is "debug", "info", "warning" or "error"; the size is in MB, the age in days.
@@ -42,20 +42,21 @@ type Values struct {
 	LogFileMaxAge   int
 	LogFileMaxCount int
 
-	// For templates only: the defaults are what the plugins assume.
+	// The following fields are only for templates.
 	DatastoreType string
 	APIGroup      string
 	ServiceHost   string
 	ServicePort   string
-	// Token is the secret behind __SERVICEACCOUNT_TOKEN__. No error shows it.
+	// Token replaces __SERVICEACCOUNT_TOKEN__. Errors do not contain it.
 	Token string
 }
 
-// Render returns the configuration for a file of that name: ours when template is empty, else the template with its
-// placeholders replaced. The result loads in a runtime: a list of plugins when the name ends in .conflist, a single
-// plugin when it ends in .conf or .json. An error wraps ErrInvalid and says what is wrong.
+// Render returns the configuration for a file of that name: the built-in one if template is empty, else the template
+// with its placeholders replaced. A runtime can load the result: a list of plugins if the name ends in .conflist, a
+// single plugin if it ends in .conf or .json. An error wraps ErrInvalid and names the fault.
 func Render(filename, template string, v Values) ([]byte, error) {
-	// What is checked has no secret that an error could quote. Escaped as it is, the token makes no difference.
+	// Errors may quote the configuration, so the one to check has no token. The token is escaped: it does not make the
+	// configuration invalid.
 	redacted := v
 	redacted.Token = "redacted"
 	data, err := redacted.fill(template)
@@ -97,7 +98,7 @@ type calico struct {
 	Kubernetes      kubernetes `json:"kubernetes"`
 }
 
-// ipam has its booleans as strings: that is what Calico's plugin decodes.
+// ipam has booleans as strings, as Calico's plugin decodes them.
 type ipam struct {
 	Type       string `json:"type"`
 	AssignIPv4 string `json:"assign_ipv4"`

@@ -18,7 +18,7 @@ import (
 
 const secret = "eyJhbGciOi.secret.c2lnbmF0dXJl"
 
-func values() Values {
+func testValues() Values {
 	return Values{
 		NodeName: "worker-1", Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", MTU: 1440, AssignIPv4: true,
 		LogLevel: "info", LogFilePath: "/var/log/calico/cni/cni.log", LogFileMaxSize: 100, LogFileMaxAge: 30,
@@ -27,7 +27,7 @@ func values() Values {
 	}
 }
 
-func render(t rapid.TB, filename, template string, v Values) string {
+func mustRender(t rapid.TB, filename, template string, v Values) string {
 	t.Helper()
 	data, err := Render(filename, template, v)
 	if err != nil {
@@ -36,7 +36,7 @@ func render(t rapid.TB, filename, template string, v Values) string {
 	return string(data)
 }
 
-// plugin returns the first plugin's configuration as the runtime hands it over.
+// plugin returns the configuration of the first plugin as the runtime passes it.
 func plugin(t rapid.TB, conflist string) []byte {
 	t.Helper()
 	var l struct {
@@ -55,20 +55,20 @@ func plugin(t rapid.TB, conflist string) []byte {
 	return data
 }
 
-func TestTheBuiltInConfiguration(t *testing.T) {
+func TestBuiltInConfiguration(t *testing.T) {
 	want, err := os.ReadFile("testdata/default.conflist")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(string(want), render(t, "10-calico.conflist", "", values())); diff != "" {
+	if diff := cmp.Diff(string(want), mustRender(t, "10-calico.conflist", "", testValues())); diff != "" {
 		t.Errorf("rendered (-want +got):\n%s", diff)
 	}
 }
 
-func TestThePluginUnderstandsTheBuiltInConfiguration(t *testing.T) {
-	v := values()
+func TestPluginParsesBuiltInConfiguration(t *testing.T) {
+	v := testValues()
 	v.MTU, v.RequireMTUFile, v.AssignIPv4, v.AssignIPv6 = 0, true, false, true
-	got, err := netconf.Parse(plugin(t, render(t, "10-calico.conflist", "", v)))
+	got, err := netconf.Parse(plugin(t, mustRender(t, "10-calico.conflist", "", v)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ const all = `{"cniVersion": "0.3.1", "name": "mine", "plugins": [{"type": "calic
 "https://__KUBERNETES_SERVICE_HOST__:__KUBERNETES_SERVICE_PORT__", "__LOG_LEVEL____LOG_LEVEL__"],
 "etcd": "__ETCD_ENDPOINTS____ETCD_DISCOVERY_SRV____ETCD_CA_CERT_FILE____ETCD_CERT_FILE____ETCD_KEY_FILE__"}]}`
 
-func TestCalicosPlaceholdersInATemplate(t *testing.T) {
+func TestRenderReplacesCalicoPlaceholders(t *testing.T) {
 	want := `{"cniVersion": "0.3.1", "name": "mine", "plugins": [{"type": "calico", "mtu": 1440,
 "require_mtu_file": false, "log_file_max_size": 100,
 "log_file_max_age": 30, "log_file_max_count": 10,
@@ -103,19 +103,19 @@ func TestCalicosPlaceholdersInATemplate(t *testing.T) {
 "/etc/cni/net.d/calico-kubeconfig", "` + secret + `",
 "https://10.96.0.1:443", "infoinfo"],
 "etcd": ""}]}`
-	if diff := cmp.Diff(want, render(t, "10-calico.conflist", all, values())); diff != "" {
+	if diff := cmp.Diff(want, mustRender(t, "10-calico.conflist", all, testValues())); diff != "" {
 		t.Errorf("rendered (-want +got):\n%s", diff)
 	}
-	for name := range values().placeholders() {
+	for name := range testValues().placeholders() {
 		if !strings.Contains(all, name) {
 			t.Errorf("this test lacks %s", name)
 		}
 	}
 }
 
-// TestAnIPv6HostHasBracketsWhereAPortFollows renders the placeholder of the API server's host in a URL, before a
+// TestRenderPutsIPv6HostInBracketsBeforePort renders the placeholder of the API server's host in a URL, before a
 // port and alone.
-func TestAnIPv6HostHasBracketsWhereAPortFollows(t *testing.T) {
+func TestRenderPutsIPv6HostInBracketsBeforePort(t *testing.T) {
 	const host = "__KUBERNETES_SERVICE_HOST__"
 	for template, want := range map[string]string{
 		"https://" + host + ":__KUBERNETES_SERVICE_PORT__":   "https://[fd00::1]:443",
@@ -125,30 +125,30 @@ func TestAnIPv6HostHasBracketsWhereAPortFollows(t *testing.T) {
 		host + ":__KUBERNETES_SERVICE_PORT__":                "[fd00::1]:443",
 		host:                                                 "fd00::1",
 	} {
-		v := values()
+		v := testValues()
 		v.ServiceHost = "fd00::1"
-		text := render(t, "a.conflist", `{"name": "n", "plugins": [{"type": "calico", "s": "`+template+`"}]}`, v)
+		text := mustRender(t, "a.conflist", `{"name": "n", "plugins": [{"type": "calico", "s": "`+template+`"}]}`, v)
 		if !strings.Contains(text, `"s": "`+want+`"`) {
 			t.Errorf("%s: want %s in %s", template, want, text)
 		}
 	}
 }
 
-func TestASinglePluginInAConfFile(t *testing.T) {
+func TestRenderSinglePlugin(t *testing.T) {
 	const conf = `{"cniVersion": "0.3.1", "name": "mine", "type": "calico"}`
 	for _, name := range []string{"10-calico.conf", "10-calico.json"} {
-		if got := render(t, name, conf, values()); got != conf {
+		if got := mustRender(t, name, conf, testValues()); got != conf {
 			t.Errorf("%s: rendered %s", name, got)
 		}
 		l, err := Load(name, []byte(conf))
 		if err != nil || l.Name != "mine" || l.CNIVersion != "0.3.1" || len(l.Plugins) != 1 ||
 			string(l.Plugins[0].Bytes) != conf {
-			t.Errorf("%s: Load = %+v, %v; want a list of this one plugin", name, l, err)
+			t.Errorf("%s: Load = %+v, %v; want a list of this plugin", name, l, err)
 		}
 	}
 }
 
-func TestWhatNoRuntimeWouldLoadIsRefused(t *testing.T) {
+func TestRenderRejectsInvalidConfiguration(t *testing.T) {
 	list := func(s string) string { return `{"cniVersion": "1.0.0", "name": "net", "plugins": ` + s + `}` }
 	for _, tt := range []struct {
 		name, filename, template, want string
@@ -192,7 +192,10 @@ func TestWhatNoRuntimeWouldLoadIsRefused(t *testing.T) {
 			"plugins: want a list of plugins",
 		},
 		{"no type in a .conf file", "a.conf", `{"name": "net"}`, "type: want the name of the plugin's binary"},
-		{"type null in a .conf file", "a.conf", `{"name": "net", "type": null}`, "type: want the name of the plugin's binary"},
+		{
+			"type null in a .conf file", "a.conf", `{"name": "net", "type": null}`,
+			"type: want the name of the plugin's binary",
+		},
 
 		{"bad name", "a.conflist", `{"name": "a/b", "plugins": [{"type": "calico"}]}`, `name "a/b"`},
 		{
@@ -207,10 +210,10 @@ func TestWhatNoRuntimeWouldLoadIsRefused(t *testing.T) {
 		},
 		{"a single plugin as a list", "a.conflist", `{"name": "net", "type": "calico"}`, "wants a list of plugins"},
 		{"a list as a single plugin", "a.conf", list(`[{"type": "calico"}]`), "ends in .conflist"},
-		{"a name that nobody reads", "a.yaml", list(`[{"type": "calico"}]`), "a.yaml"},
+		{"a name that no runtime reads", "a.yaml", list(`[{"type": "calico"}]`), "a.yaml"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			data, err := Render(tt.filename, tt.template, values())
+			data, err := Render(tt.filename, tt.template, testValues())
 			if !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), tt.want) || data != nil {
 				t.Errorf("Render = %s, %v; want ErrInvalid with %s", data, err, tt.want)
 			}
@@ -223,7 +226,7 @@ func TestWhatNoRuntimeWouldLoadIsRefused(t *testing.T) {
 	}
 }
 
-func TestNoErrorShowsTheToken(t *testing.T) {
+func TestErrorsDoNotContainToken(t *testing.T) {
 	for _, template := range []string{
 		`__SERVICEACCOUNT_TOKEN__`,
 		`{"name": "__SERVICEACCOUNT_TOKEN__/", "plugins": [{"type": "calico"}]}`,
@@ -231,20 +234,20 @@ func TestNoErrorShowsTheToken(t *testing.T) {
 		`{"name": "net", "cniVersions": ["__SERVICEACCOUNT_TOKEN__"], "plugins": [{"type": "calico"}]}`,
 		`{"name": "net", "cniVersion": "__SERVICEACCOUNT_TOKEN__", "plugins": [{"type": "calico"}]}`,
 	} {
-		if _, err := Render("a.conflist", template, values()); err == nil || strings.Contains(err.Error(), secret) {
+		if _, err := Render("a.conflist", template, testValues()); err == nil || strings.Contains(err.Error(), secret) {
 			t.Errorf("template %s: %v", template, err)
 		}
 	}
 }
 
-// TestValuesKeepTheirBytes: no value breaks out of its JSON string, in our list or in a template.
-func TestValuesKeepTheirBytes(t *testing.T) {
+// TestRenderEscapesValues: no value ends its JSON string, neither in the built-in list nor in a template.
+func TestRenderEscapesValues(t *testing.T) {
 	const template = `{"name": "net", "plugins": [{"type": "calico", "nodename": "__KUBERNETES_NODE_NAME__", ` +
 		`"log_file_path": "__LOG_FILE_PATH__"}]}`
 	rapid.Check(t, func(rt *rapid.T) {
 		text := rapid.OneOf(rapid.String(),
 			rapid.SampledFrom([]string{`"`, `\`, `","type":"evil`, "__CNI_MTU__", "<&>", "\u2028", "a\nb"}))
-		v := values()
+		v := testValues()
 		v.NodeName, v.LogFilePath = text.Draw(rt, "node"), text.Draw(rt, "path")
 		for _, tmpl := range []string{"", template} {
 			var got struct {
@@ -252,7 +255,7 @@ func TestValuesKeepTheirBytes(t *testing.T) {
 				Nodename    string `json:"nodename"`
 				LogFilePath string `json:"log_file_path"`
 			}
-			if err := json.Unmarshal(plugin(rt, render(rt, "a.conflist", tmpl, v)), &got); err != nil {
+			if err := json.Unmarshal(plugin(rt, mustRender(rt, "a.conflist", tmpl, v)), &got); err != nil {
 				rt.Fatal(err)
 			}
 			if got.Type != "calico" || got.Nodename != v.NodeName || got.LogFilePath != v.LogFilePath {
@@ -262,19 +265,19 @@ func TestValuesKeepTheirBytes(t *testing.T) {
 	})
 }
 
-// FuzzRender: whatever the template, the result is refused or is JSON without placeholders.
+// FuzzRender checks that Render returns an error, or JSON without placeholders.
 func FuzzRender(f *testing.F) {
 	f.Add(all, "a.conflist")
 	f.Add(`{"name": "n", "type": "calico", "mtu": __CNI_MTU__}`, "a.conf")
 	f.Add(`{"name": "__X__"}`, "a.json")
 	left := regexp.MustCompile(`__[A-Z][A-Z0-9]*__`)
 	f.Fuzz(func(t *testing.T, template, filename string) {
-		data, err := Render(filename, template, values())
+		data, err := Render(filename, template, testValues())
 		switch {
 		case err != nil && (!errors.Is(err, ErrInvalid) || data != nil || strings.Contains(err.Error(), secret)):
 			t.Errorf("Render = %s, %v", data, err)
 		case err == nil && (!json.Valid(data) || left.Match(data)):
-			t.Errorf("Render lets through %s", data)
+			t.Errorf("Render accepts %s", data)
 		}
 	})
 }

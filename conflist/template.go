@@ -14,7 +14,8 @@ import (
 
 var placeholder = regexp.MustCompile(`__[A-Z][A-Z0-9_]*?__`)
 
-// placeholders are Calico's. Those of etcd stand for nothing, as they do for Calico on the Kubernetes datastore.
+// placeholders returns the values of Calico's placeholders. Those of etcd are empty, as with Calico on the Kubernetes
+// datastore.
 func (v Values) placeholders() map[string]string {
 	return map[string]string{
 		"__LOG_LEVEL__":               v.LogLevel,
@@ -39,12 +40,12 @@ func (v Values) placeholders() map[string]string {
 	}
 }
 
-// expand replaces the placeholders in the text, which need not be JSON before ("mtu": __CNI_MTU__). Values are escaped
-// for a JSON string. One pass: what looks like a placeholder in a value stays.
+// expand replaces the placeholders in the text, which need not be valid JSON before ("mtu": __CNI_MTU__). It escapes
+// the values for a JSON string. It does not replace placeholders in values.
 func expand(template string, v Values) ([]byte, error) {
-	values, unknown := v.placeholders(), []string{}
+	replacements, unknown := v.placeholders(), []string{}
 	text := placeholder.ReplaceAllStringFunc(v.withHost(template), func(name string) string {
-		value, ok := values[name]
+		value, ok := replacements[name]
 		if !ok && !slices.Contains(unknown, name) {
 			unknown = append(unknown, name)
 		}
@@ -60,8 +61,8 @@ func expand(template string, v Values) ([]byte, error) {
 // hostInURL is the placeholder of the API server's host as part of a URL or before a port.
 var hostInURL = regexp.MustCompile(`//\[?__KUBERNETES_SERVICE_HOST__\]?:?|\[?__KUBERNETES_SERVICE_HOST__\]?:`)
 
-// withHost replaces the API server's host where it is part of a URL or stands before a port: brackets are around an
-// IPv6 address there, and around nothing else, whether or not the template or KUBERNETES_SERVICE_HOST has some.
+// withHost replaces the API server's host where it is part of a URL or precedes a port. An IPv6 address gets brackets
+// there, and anything else gets none, whether or not the template or KUBERNETES_SERVICE_HOST has them.
 func (v Values) withHost(template string) string {
 	host := strings.TrimSuffix(strings.TrimPrefix(v.ServiceHost, "["), "]")
 	if strings.Contains(host, ":") {
@@ -79,12 +80,12 @@ func (v Values) withHost(template string) string {
 	})
 }
 
-// escape returns s as it stands between the quotes of a JSON string.
+// escape returns the content of s as a JSON string, without the quotes.
 func escape(s string) string {
 	var out bytes.Buffer
 	encoder := json.NewEncoder(&out)
 	encoder.SetEscapeHTML(false)
-	// A string always encodes, and a buffer takes everything.
+	// Neither encoding a string nor writing to a buffer can fail.
 	_ = encoder.Encode(s)
 	return strings.TrimSuffix(strings.TrimPrefix(strings.TrimSuffix(out.String(), "\n"), `"`), `"`)
 }

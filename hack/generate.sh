@@ -1,30 +1,42 @@
 #!/bin/sh
-# generate.sh DIR: writes what is generated beneath DIR, a copy of the tree or the tree itself:
-# - deepcopy functions into pkg/apis/crd/v1 and spec beneath it,
-# - the CustomResourceDefinitions into deploy/chart/crds,
-# - the manifests (calico-cni-crds.yaml, calico-cni.yaml and the profiles), rendered from the tree's own chart, into deploy,
+# generate.sh DIR: writes the generated files to DIR, which is the tree or a copy of it:
+# - deepcopy functions into the packages beneath pkg/apis,
+# - the CustomResourceDefinitions of both API groups into deploy/crds, and those of the chart into deploy/chart/crds,
+# - the manifests (calico-cni-crds.yaml, calico-cni-crds-v3.yaml, calico-cni.yaml and the profiles), rendered from the
+#   chart and the CustomResourceDefinitions of the tree, into deploy,
 # - the tables of flags and values into docs/install.md and docs/deploy.md.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=$(cd "$1" && pwd)
-mkdir -p "$out/pkg/apis/crd/v1/spec" "$out/deploy/chart/crds"
 cd "$root"
-go tool -modfile=hack/tools/go.mod controller-gen \
-	object paths=./pkg/apis/crd/v1/spec output:object:dir="$out/pkg/apis/crd/v1/spec"
-go tool -modfile=hack/tools/go.mod controller-gen \
-	object crd:crdVersions=v1 paths=./pkg/apis/crd/v1 \
-	output:object:dir="$out/pkg/apis/crd/v1" output:crd:dir="$out/deploy/chart/crds"
+generate() {
+	go tool -modfile=hack/tools/go.mod controller-gen "$@"
+}
+for package in $(hack/apis.sh); do
+	mkdir -p "$out/$package"
+	generate object paths="./$package" output:object:dir="$out/$package"
+done
+for group in crd/v1:v1 projectcalico/v3:v3; do
+	crds=$out/deploy/crds/${group#*:}
+	mkdir -p "$crds"
+	# Orders of tiers and policies may be fractions.
+	generate crd:crdVersions=v1,allowDangerousTypes=true paths="./pkg/apis/${group%:*}" output:crd:dir="$crds"
 
-# A free address is null in a block, and controller-gen has no marker that allows null in a list.
-blocks=$out/deploy/chart/crds/crd.projectcalico.org_ipamblocks.yaml
-sed '/^              allocations:$/,/^                type: array$/ s/^                  type: integer$/                  nullable: true\n&/' \
-	"$blocks" >"$blocks.new"
-if cmp -s "$blocks" "$blocks.new"; then
-	rm "$blocks.new"
-	echo "no list of allocations in $blocks: correct the expression in $0" >&2
-	exit 1
-fi
-mv "$blocks.new" "$blocks"
+	# A free address is null in a block, and controller-gen has no marker that allows null in a list.
+	blocks=$(echo "$crds"/*_ipamblocks.yaml)
+	sed '/^              allocations:$/,/^                type: array$/ s/^                  type: integer$/                  nullable: true\n&/' \
+		"$blocks" >"$blocks.new"
+	if cmp -s "$blocks" "$blocks.new"; then
+		rm "$blocks.new"
+		echo "no list of allocations in $blocks: correct the expression in $0" >&2
+		exit 1
+	fi
+	mv "$blocks.new" "$blocks"
+done
+mkdir -p "$out/deploy/chart/crds"
+for kind in blockaffinities clusterinformations ipamblocks ipamconfigs ipamhandles ippools ipreservations; do
+	cp "$out/deploy/crds/v1/crd.projectcalico.org_$kind.yaml" "$out/deploy/chart/crds/"
+done
 
 (cd test && go run ./cmd/manifests "$root/deploy" "$out/deploy")
 go run ./hack/doctables "$root" "$out"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# verify-generated.sh: fails, with the difference, when `make generate` was forgotten.
+# verify-generated.sh: compares the generated files with the output of `make generate`, and fails if they differ.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 fresh=$(mktemp -d)
@@ -7,10 +7,14 @@ trap 'rm -rf "$fresh"' EXIT
 trap 'exit 1' INT TERM
 "$root/hack/generate.sh" "$fresh"
 stale=false
-for file in pkg/apis/crd/v1/zz_generated.deepcopy.go pkg/apis/crd/v1/spec/zz_generated.deepcopy.go deploy/chart/crds; do
-	diff -ruN "$root/$file" "$fresh/$file" || stale=true
+for package in $("$root/hack/apis.sh"); do
+	file=$package/zz_generated.deepcopy.go
+	diff -uN "$root/$file" "$fresh/$file" || stale=true
 done
-for file in calico-cni.yaml calico-cni-crds.yaml $(cd "$root/deploy" && echo profiles/*.values.yaml); do
+for directory in deploy/crds deploy/chart/crds; do
+	diff -ruN "$root/$directory" "$fresh/$directory" || stale=true
+done
+for file in calico-cni.yaml calico-cni-crds.yaml calico-cni-crds-v3.yaml $(cd "$root/deploy" && echo profiles/*.values.yaml); do
 	file=deploy/$(echo "$file" | sed 's/\.values\.yaml$/.yaml/')
 	diff -uN "$root/$file" "$fresh/$file" || stale=true
 done

@@ -1,7 +1,7 @@
 #!/bin/sh
-# verify-release.sh: makes image and release twice, the second time from a copy of the sources in another directory and
-# with an empty build cache, and compares the bytes. VERSION and SOURCE_DATE_EPOCH say what is made, PLATFORMS for what
-# (default: all that are published).
+# verify-release.sh: builds image and release twice and compares the bytes. The second build uses a copy of the sources in
+# another directory and an empty build cache. VERSION and SOURCE_DATE_EPOCH are those of the release, PLATFORMS its
+# platforms (default: all published ones).
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d)
@@ -11,7 +11,8 @@ trap 'exit 1' INT TERM
 publish() { # publish TREE OUT
 	(cd "$1/hack/release" &&
 		go run ./cmd/release -version "$VERSION" -date "$SOURCE_DATE_EPOCH" -out "$2" ${PLATFORMS:+-platforms "$PLATFORMS"} &&
-		go run ./cmd/image -version "$VERSION" -date "$SOURCE_DATE_EPOCH" ${PLATFORMS:+-platforms "$PLATFORMS"} -out "$2/calico-cni-$VERSION-image.tar")
+		go run ./cmd/image -version "$VERSION" -date "$SOURCE_DATE_EPOCH" ${PLATFORMS:+-platforms "$PLATFORMS"} \
+			-out "$2/calico-cni-$VERSION-image.tar")
 }
 
 publish "$root" "$work/one"

@@ -26,9 +26,10 @@ func main() {
 	host := invocation.Host{
 		Now: time.Now, ReadFile: safeopen.Read, Hostname: os.Hostname, UserAgent: "calico-cni/" + buildinfo.Version,
 		OpenLog: invocation.LogTo(os.Stderr, time.Now), State: invocation.DefaultState, Keep: invocation.DefaultKeep,
-		OnSignal: onSignal,
+		OnSignal: onSignal, NodenameFileOptional: true,
 	}
-	if len(os.Args) > 1 {
+	// A runtime sets CNI_COMMAND. Calico's plugin then ignores arguments, and some wrappers pass some.
+	if len(os.Args) > 1 && os.Getenv("CNI_COMMAND") == "" {
 		onSignal()
 		os.Exit(flags(ctx, host, os.Args[1:]))
 	}

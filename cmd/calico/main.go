@@ -35,7 +35,8 @@ func main() {
 		Host: host, Dataplane: linux.New(""), HostHas: linux.HasWorkload, Gates: plugin.DefaultGates(),
 		InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"),
 	}
-	if len(os.Args) > 1 {
+	// A runtime sets CNI_COMMAND. Calico's plugin then ignores arguments, and some wrappers pass some.
+	if len(os.Args) > 1 && os.Getenv("CNI_COMMAND") == "" {
 		os.Exit(flags(ctx, p, os.Args[1:]))
 	}
 	exit := dispatch.Run(ctx,

@@ -8,13 +8,14 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/fsnotify/fsnotify"
 
 	"calico-cni/pkg/install/config"
 )
 
-// TestEveryMonitoredDirectoryHasAWatch waits for the kernel's events only, not for the clock.
+// TestEveryMonitoredDirectoryHasAWatch waits only for events of the kernel, not for the clock.
 func TestEveryMonitoredDirectoryHasAWatch(t *testing.T) {
 	root := t.TempDir()
 	cfg := config.Config{HostRoot: root, ServiceAccountDir: filepath.Join(root, "sa"), NodeFiles: true}
@@ -45,7 +46,9 @@ func TestIntervalsWakeWithoutWatches(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	wake := make(chan struct{}, 1)
 	done := make(chan struct{})
-	go func() { forward(ctx, &fsnotify.Watcher{}, wake, slog.New(slog.DiscardHandler)); close(done) }()
+	ticks := make(chan time.Time)
+	go func() { forward(ctx, &fsnotify.Watcher{}, ticks, wake, slog.New(slog.DiscardHandler)); close(done) }()
+	ticks <- time.Now()
 	<-wake
 	stop()
 	<-done

@@ -34,15 +34,15 @@ func linkMTU() (int, error) {
 		}
 		link, err := net.InterfaceByName(name)
 		if err != nil {
-			return 0, fmt.Errorf("look at link %s: %w", name, err)
+			return 0, fmt.Errorf("inspect link %s: %w", name, err)
 		}
 		return link.MTU, nil
 	}
 	return 0, errors.New("there is no default route")
 }
 
-// defaultLink4 finds the link of the default route in what the kernel shows of its table: Iface, Destination, Gateway,
-// Flags, RefCnt, Use, Metric, Mask (proc(5)). The kernel lists the one that it prefers first.
+// defaultLink4 finds the link of the default route in the IPv4 table of the kernel: Iface, Destination, Gateway, Flags,
+// RefCnt, Use, Metric, Mask (proc(5)). The kernel lists the preferred route first.
 func defaultLink4(table io.Reader) string {
 	for s := bufio.NewScanner(table); s.Scan(); {
 		if f := strings.Fields(s.Text()); len(f) > 7 && f[1] == "00000000" && f[7] == "00000000" {
@@ -52,8 +52,8 @@ func defaultLink4(table io.Reader) string {
 	return ""
 }
 
-// defaultLink6 does so for IPv6: destination and its length come first, the link last. The kernel's own route to
-// nowhere is on the loopback.
+// defaultLink6 finds the link of the default route in the IPv6 table: destination and its length come first, the link
+// last. It ignores the kernel's own unreachable route, which is on the loopback interface.
 func defaultLink6(table io.Reader) string {
 	for s := bufio.NewScanner(table); s.Scan(); {
 		f := strings.Fields(s.Text())

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command install puts the CNI plugins on a node and keeps them there, as an init container or beside the node agent.
+// Command install installs the CNI plugins on a node and keeps them installed. It runs as an init container, or as a
+// container that watches the node.
 package main
 
 import (

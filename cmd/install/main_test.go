@@ -13,49 +13,73 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+
+	"calico-cni/internal/buildinfo"
 )
 
-// bin has the binaries install, calico and calico-ipam. TestMain builds them.
+// asProgram is the variable that makes the test binary behave as the program install.
+const asProgram = "CALICO_CNI_TEST_INSTALL"
+
+// bin is a directory for the plugins. See plugins.
 var bin string
 
 func TestMain(m *testing.M) {
-	exit, err := buildAndRun(m)
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		exit = 1
+	if os.Getenv(asProgram) != "" {
+		buildinfo.Version = "v1.2.3-test"
+		main()
+		return
 	}
-	os.Exit(exit)
+	os.Exit(runTests(m))
 }
 
-func buildAndRun(m *testing.M) (int, error) {
-	dir, err := os.MkdirTemp("", "cmd-install-test")
-	if err != nil {
-		return 1, err
+func runTests(m *testing.M) int {
+	var err error
+	if bin, err = os.MkdirTemp("", "cmd-install-test"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	bin = dir
-	cmd := exec.Command("go", "build", "-ldflags=-X calico-cni/internal/buildinfo.Version=v1.2.3-test", "-o", dir, ".",
-		"../calico", "../calico-ipam")
+	defer func() { _ = os.RemoveAll(bin) }()
+	return m.Run()
+}
+
+// buildPlugins builds calico and calico-ipam.
+var buildPlugins = sync.OnceValue(func() error {
+	cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", bin, "../calico", "../calico-ipam")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return 1, fmt.Errorf("build programs: %w: %s", err, out)
+		return fmt.Errorf("build plugins: %w: %s", err, out)
 	}
-	return m.Run(), nil
+	return nil
+})
+
+// plugins returns a directory with the plugins.
+func plugins(t *testing.T) string {
+	t.Helper()
+	if err := buildPlugins(); err != nil {
+		t.Fatal(err)
+	}
+	return bin
 }
 
 // runInstall runs the program and returns its exit code and output.
 func runInstall(t *testing.T, env []string, args ...string) (exit int, stdout, stderr string) {
 	t.Helper()
-	var out, err bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "install"), args...)
-	cmd.Env, cmd.Stdout, cmd.Stderr = env, &out, &err
-	var exited *exec.ExitError
-	if e := cmd.Run(); e != nil && !errors.As(e, &exited) {
-		t.Fatal(e)
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return cmd.ProcessState.ExitCode(), out.String(), err.String()
+	var out, log bytes.Buffer
+	cmd := exec.CommandContext(t.Context(), self, args...)
+	cmd.Env, cmd.Stdout, cmd.Stderr = append(slices.Clone(env), asProgram+"=true"), &out, &log
+	var exited *exec.ExitError
+	if err := cmd.Run(); err != nil && !errors.As(err, &exited) {
+		t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), log.String()
 }
 
 func TestHelp(t *testing.T) {
@@ -89,7 +113,7 @@ func node(t *testing.T) (root string, env []string) {
 		}
 	}
 	return root, []string{
-		"CNI_HOST_ROOT=" + root, "CNI_BIN_SOURCE=" + bin, "CNI_SERVICE_ACCOUNT_DIR=" + filepath.Join(root, "sa"),
+		"CNI_HOST_ROOT=" + root, "CNI_BIN_SOURCE=" + plugins(t), "CNI_SERVICE_ACCOUNT_DIR=" + filepath.Join(root, "sa"),
 		"SLEEP=false", "KUBERNETES_NODE_NAME=worker-1",
 	}
 }
@@ -98,7 +122,7 @@ func node(t *testing.T) (root string, env []string) {
 func TestDryRunAndStatusPrintTheirResult(t *testing.T) {
 	_, env := node(t)
 	env = append(env, "SKIP_TLS_VERIFY=true", "KUBERNETES_SERVICE_HOST=127.0.0.1")
-	for arg, says := range map[string]string{"--dry-run": "would change 4 of the files", "status": "problem  "} {
+	for arg, says := range map[string]string{"--dry-run": "would change 4 files", "status": "problem  "} {
 		exit, stdout, stderr := runInstall(t, env, arg)
 		if exit != 3 || !strings.Contains(stdout, says) || stderr != "" {
 			t.Errorf("install %s: exit code %d, output %q, errors %q", arg, exit, stdout, stderr)
@@ -162,7 +186,7 @@ func TestInstallerWritesNothingWithoutAnAPIServer(t *testing.T) {
 		}
 	}
 	kubeconfig := filepath.Join(root, "sa", "kubeconfig")
-	// Nobody listens on port 1.
+	// No server listens on port 1.
 	text := `{"apiVersion": "v1", "kind": "Config", "current-context": "c", 
 		"contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
 		"clusters": [{"name": "k", "cluster": {"server": "https://127.0.0.1:1"}}],
@@ -171,7 +195,7 @@ func TestInstallerWritesNothingWithoutAnAPIServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	exit, stdout, stderr := runInstall(t, []string{
-		"CNI_HOST_ROOT=" + root, "CNI_BIN_SOURCE=" + bin, "KUBECONFIG=" + kubeconfig, "CNI_NAMESPACE=kube-system",
+		"CNI_HOST_ROOT=" + root, "CNI_BIN_SOURCE=" + plugins(t), "KUBECONFIG=" + kubeconfig, "CNI_NAMESPACE=kube-system",
 		"KUBERNETES_SERVICE_HOST=127.0.0.1", "KUBERNETES_SERVICE_PORT=1", "SKIP_TLS_VERIFY=true", "SLEEP=false",
 	})
 	const request = "request token of service account kube-system/calico-cni-plugin"

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command doctables writes the tables of the documentation that repeat another file.
+// Command doctables generates the tables of flags and values in the documentation.
 //
-//	doctables DIR OUT: reads the tree DIR, writes the pages with current tables beneath OUT
+//	doctables DIR OUT: reads the tree DIR, and writes the pages with current tables to OUT
 //
-// A page marks the place of a table by two comments, "<!-- begin NAME ... -->" and "<!-- end NAME -->".
+// Two comments in a page mark the place of a table: "<!-- begin NAME ... -->" and "<!-- end NAME -->".
 package main
 
 import (
@@ -46,7 +46,7 @@ func run(dir, out string) error {
 	return write(dir, out, "docs/deploy.md", "values", values)
 }
 
-// write replaces a table of a page of dir, and writes the page beneath out.
+// write replaces a table in a page of dir, and writes the page to out.
 func write(dir, out, page, name, table string) error {
 	text, err := os.ReadFile(filepath.Join(dir, page))
 	if err != nil {

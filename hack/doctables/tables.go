@@ -13,7 +13,7 @@ import (
 var (
 	// flagLine is the first line of a flag in the help text: short name, name, name of the value, and description.
 	flagLine = regexp.MustCompile(`^ {2,6}(?:(-\w), )?--([a-z0-9-]+)(?: (\S+))? {2,}(\S.*)$`)
-	// variable and fallback are what a description ends in: the environment variable and the default value.
+	// variable and fallback match the end of a description: the environment variable and the default value.
 	variable = regexp.MustCompile(` \[([A-Z0-9_]+)\]`)
 	fallback = regexp.MustCompile(` \(default:? "?([^)"]*)"?\)`)
 )
@@ -47,7 +47,7 @@ func flagTable(usage string) (string, error) {
 	return table, nil
 }
 
-// flagRow returns the row of a flag, of which it takes what flagLine matches.
+// flagRow returns the row of a flag, given the submatches of flagLine.
 func flagRow(flag []string) string {
 	name, text := "`--"+flag[2]+"`", flag[4]
 	if flag[1] != "" {
@@ -84,7 +84,8 @@ func row(cells ...string) string {
 // valueLine is a key of a YAML mapping, with its value if it is on the same line.
 var valueLine = regexp.MustCompile(`^( *)([A-Za-z0-9]+):(?: (.+))?$`)
 
-// valueTable returns the table of the values of a chart: mappings in block style, a comment above each value.
+// valueTable returns the table of the values of a chart. The text has mappings in block style, with a comment above
+// each value.
 func valueTable(text string) (string, error) {
 	table := "| value | default | meaning |\n| --- | --- | --- |\n"
 	var path, comment []string

@@ -197,8 +197,10 @@ func installFrom(t *testing.T, bin string) string {
 	}))
 	defer server.Close()
 	kubeconfig := filepath.Join(t.TempDir(), "kubeconfig")
-	must(0, os.WriteFile(kubeconfig, fmt.Appendf(nil, `{"current-context": "c", "contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
-		"clusters": [{"name": "k", "cluster": {"server": %q}}], "users": [{"name": "u", "user": {}}]}`, server.URL), 0o600))(t)
+	text := fmt.Appendf(nil, `{"current-context": "c",
+		"contexts": [{"name": "c", "context": {"cluster": "k", "user": "u"}}],
+		"clusters": [{"name": "k", "cluster": {"server": %q}}], "users": [{"name": "u", "user": {}}]}`, server.URL)
+	must(0, os.WriteFile(kubeconfig, text, 0o600))(t)
 	cmd := exec.CommandContext(t.Context(), filepath.Join(bin, "install"))
 	cmd.Env = []string{
 		"CNI_HOST_ROOT=" + host, "CNI_BIN_SOURCE=" + bin, "KUBERNETES_SERVICE_HOST=127.0.0.1",

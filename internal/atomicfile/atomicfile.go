@@ -18,9 +18,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
-	"time"
 
 	"calico-cni/internal/safeopen"
 )
@@ -41,7 +39,24 @@ type Check func(temporary string) error
 // fsync of the directory: the new file is then in place but may be lost in a power failure. An error wraps
 // ErrNotRegular, or an error of the operating system or a check.
 func WriteFile(path string, data []byte, mode fs.FileMode, checks ...Check) (written bool, err error) {
-	return replace(path, bytes.NewReader(data), mode, checks)
+	return writeChecked(path, bytes.NewReader(data), mode, checks)
+}
+
+// Replace writes data to the file at path, with mode 0600. It never compares the old content and never calls fsync: it
+// is for files that need not survive a crash of the host.
+func Replace(path string, data []byte) error {
+	tmp, err := create(path)
+	if err != nil {
+		return err
+	}
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Close()); err == nil {
+		err = os.Rename(tmp.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(tmp.Name())
+	}
+	return err
 }
 
 // CopyFile is like WriteFile with the content of the file at src.
@@ -51,7 +66,7 @@ func CopyFile(dst, src string, mode fs.FileMode, checks ...Check) (written bool,
 		return false, err
 	}
 	defer func() { _ = in.Close() }()
-	return replace(dst, in, mode, checks)
+	return writeChecked(dst, in, mode, checks)
 }
 
 // Holds reports whether path is a regular file with that mode and content. It is false for a symbolic link and for an
@@ -79,38 +94,14 @@ func Holds(path string, content io.Reader, mode fs.FileMode) (bool, error) {
 	return equal(f, content)
 }
 
-// Sweep removes temporary files in dir that were last written before the given time by writers that were killed. It
-// tries all of them and returns the first error.
-func Sweep(dir string, before time.Time) error {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return err
-	}
-	var failed error
-	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), ".") || !strings.HasSuffix(e.Name(), suffix) || !e.Type().IsRegular() {
-			continue
-		}
-		info, err := e.Info()
-		if err == nil && info.ModTime().Before(before) {
-			err = os.Remove(filepath.Join(dir, e.Name()))
-		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) && failed == nil {
-			failed = err
-		}
-	}
-	return failed
-}
-
-func replace(path string, content io.ReadSeeker, mode fs.FileMode, checks []Check) (written bool, err error) {
+func writeChecked(path string, content io.ReadSeeker, mode fs.FileMode, checks []Check) (written bool, err error) {
 	if same, err := Holds(path, content, mode); same || err != nil {
 		return false, err
 	}
 	if _, err := content.Seek(0, io.SeekStart); err != nil {
 		return false, err
 	}
-	dir, base := filepath.Split(path)
-	tmp, err := os.CreateTemp(filepath.Clean(dir), "."+base+".*"+suffix)
+	tmp, err := create(path)
 	if err != nil {
 		return false, err
 	}
@@ -130,7 +121,13 @@ func replace(path string, content io.ReadSeeker, mode fs.FileMode, checks []Chec
 	if err := os.Rename(tmp.Name(), path); err != nil {
 		return false, err
 	}
-	return true, SyncDir(filepath.Clean(dir))
+	return true, SyncDir(filepath.Dir(path))
+}
+
+// create creates the temporary file for a target, with mode 0600.
+func create(path string) (*os.File, error) {
+	dir, base := filepath.Split(path)
+	return os.CreateTemp(filepath.Clean(dir), "."+base+".*"+suffix)
 }
 
 // fill writes the temporary file and closes it in any case. The file can be executed only when no descriptor is open

@@ -311,3 +311,30 @@ func TestHoldsComparesBytes(t *testing.T) {
 		}
 	})
 }
+
+func TestReplaceReplacesFileAndLink(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "f")
+	for name, before := range map[string]func() error{
+		"absent": func() error { return nil },
+		"file":   func() error { return os.WriteFile(path, []byte("old and longer"), 0o644) },
+		"link":   func() error { return os.Symlink("/etc/passwd", path) },
+	} {
+		if err := errors.Join(os.RemoveAll(path), before(), Replace(path, []byte("new"))); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		checkTree(t, dir, "-rw------- f new\n")
+	}
+	if err := Replace(filepath.Join(dir, "none", "f"), nil); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Replace = %v without a directory", err)
+	}
+	if err := errors.Join(os.Remove(path), os.MkdirAll(filepath.Join(path, "below"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	if err := Replace(path, []byte("new")); err == nil {
+		t.Error("no error in place of a directory")
+	}
+	if entries, err := os.ReadDir(dir); len(entries) != 1 || err != nil {
+		t.Errorf("a temporary file is left: %v, %v", entries, err)
+	}
+}

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package oneproc limits a process to one thread that runs Go code at a time. A command mostly waits, for the kernel and the
-// API server: more threads cost more than they bring.
+// Package oneproc limits a process to one thread that runs Go code at a time. A command mostly waits, for the kernel
+// and the API server: more threads cost more than they bring.
 //
-// A main package imports it for its effect. It imports only the runtime, so that it is initialised before nearly all other
-// packages, and the runtime starts fewer threads for them. Set in main, the limit costs more CPU time than it saves in a
-// command that makes no request: it stops a process that already runs several threads.
+// A main package imports it for its effect. It imports only the runtime, so that it is initialised before nearly all
+// other packages, and the runtime starts fewer threads for them. Set in main, the limit costs more CPU time than it
+// saves in a command that makes no request: it stops a process that already runs several threads.
 package oneproc
 
 import "runtime"

@@ -31,9 +31,18 @@ func TestPlainNamesWhyAProgramFails(t *testing.T) {
 	}{
 		{"not in PATH", "no such file in PATH", exec.Command("no-such-program"), exec.ErrNotFound},
 		{"no such file", "no such file", exec.Command("/none/program"), fs.ErrNotExist},
-		{"not executable", "the file is not executable, or may not be run here (noexec, seccomp or SELinux)", exec.Command(program(t, "#!/bin/sh\n", 0o600)), fs.ErrPermission},
-		{"no interpreter", "its interpreter, in the #! line, or its dynamic loader does not exist", exec.Command(program(t, "#!/none\n", 0o700)), nil},
-		{"no program", "the file is not a program for this architecture, or is a script without #! line (exec format error)", exec.Command(program(t, "text", 0o700)), nil},
+		{
+			"not executable", "the file is not executable, or may not be run here (noexec, seccomp or SELinux)",
+			exec.Command(program(t, "#!/bin/sh\n", 0o600)), fs.ErrPermission,
+		},
+		{
+			"no interpreter", "its interpreter, in the #! line, or its dynamic loader does not exist",
+			exec.Command(program(t, "#!/none\n", 0o700)), nil,
+		},
+		{
+			"no program", "the file is not a program for this architecture, or is a script without #! line (exec format error)",
+			exec.Command(program(t, "text", 0o700)), nil,
+		},
 		{"exit code", "it exits with code 3", exec.Command("/bin/sh", "-c", "exit 3"), nil},
 		{"signal", `it is killed by the signal "killed"`, exec.Command("/bin/sh", "-c", "kill -9 $$"), nil},
 	} {

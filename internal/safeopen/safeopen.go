@@ -6,6 +6,7 @@
 package safeopen
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -54,11 +55,28 @@ func Read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return read(file, info)
+}
+
+// ReadRegular is Read for paths like those of Regular: it follows symbolic links of any owner.
+func ReadRegular(path string) ([]byte, error) {
+	file, info, err := open(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	return read(file, info)
+}
+
+// read returns the content of an open file, and closes it.
+func read(file *os.File, info fs.FileInfo) ([]byte, error) {
 	defer func() { _ = file.Close() }()
 	if info.Size() > MaxRead {
-		return nil, fmt.Errorf("%s has %d bytes, want %d at most; replace it", path, info.Size(), MaxRead)
+		return nil, fmt.Errorf("%s has %d bytes, want %d at most; replace it", file.Name(), info.Size(), MaxRead)
 	}
-	return io.ReadAll(io.LimitReader(file, MaxRead))
+	var content bytes.Buffer
+	content.Grow(int(info.Size()) + bytes.MinRead)
+	_, err := content.ReadFrom(io.LimitReader(file, MaxRead))
+	return content.Bytes(), err
 }
 
 // WriteFile is os.WriteFile for a regular file: it follows no symbolic link and does not block.

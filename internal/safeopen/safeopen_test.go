@@ -114,8 +114,10 @@ func TestReadIsLimited(t *testing.T) {
 		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Truncate(path, size)); err != nil {
 			t.Fatal(err)
 		}
-		if data, err := Read(path); (err == nil) != ok || ok && int64(len(data)) != size {
-			t.Errorf("%d bytes: %d read, %v", size, len(data), err)
+		for name, read := range map[string]func(string) ([]byte, error){"Read": Read, "ReadRegular": ReadRegular} {
+			if data, err := read(path); (err == nil) != ok || ok && int64(len(data)) != size {
+				t.Errorf("%s of %d bytes: %d read, %v", name, size, len(data), err)
+			}
 		}
 	}
 	if _, err := Read(path + ".none"); !errors.Is(err, fs.ErrNotExist) {
@@ -137,12 +139,13 @@ func TestRegularFollowsLinksToRegularFilesOnly(t *testing.T) {
 				if err == nil {
 					_ = file.Close()
 				}
+				data, errRead := ReadRegular(path)
 				if name == "symbolic link" {
-					if err != nil {
-						t.Errorf("%s: %v", path, err)
+					if err != nil || errRead != nil || string(data) != "keep" {
+						t.Errorf("%s: %v; read %q, %v", path, err, data, errRead)
 					}
-				} else if !errors.Is(err, ErrNotRegular) {
-					t.Errorf("%s: %v, want ErrNotRegular", path, err)
+				} else if !errors.Is(err, ErrNotRegular) || !errors.Is(errRead, ErrNotRegular) {
+					t.Errorf("%s: %v, %v, want ErrNotRegular", path, err, errRead)
 				}
 			}
 		})

@@ -26,11 +26,11 @@ func TestInstallRefusesWhatThePluginsRefuse(t *testing.T) {
 	}{
 		{
 			"value", list(`{"type": "calico", "mtu": 9}`), netconf.ErrInvalid,
-			"plugin 1 of the list, calico, would refuse every pod: invalid network configuration: mtu: 9",
+			"plugin 1 of the list, calico, would reject every pod: invalid network configuration: mtu: 9",
 		},
 		{
 			"second plugin", list(`{"type": "other"}, {"type": "calico", "datastore_type": "etcdv3"}`), netconf.ErrUnsupported,
-			`plugin 2 of the list, calico, would refuse every pod: unsupported network configuration: datastore_type: "etcdv3"`,
+			`plugin 2 of the list, calico, would reject every pod: unsupported network configuration: datastore_type: "etcdv3"`,
 		},
 		{"JSON type", list(`{"type": "calico", "mtu": "1500"}`), netconf.ErrDecode, "mtu: want a whole number"},
 		{
@@ -76,11 +76,11 @@ func TestInstallRefusesWhatThePluginsRefuse(t *testing.T) {
 			kube.ErrKubeconfig, "the user has no credentials",
 		},
 		{
-			"version to come", strings.Replace(list(`{"type": "calico"}`), "0.3.1", "1.2.0", 1), fault.ErrConfig,
-			`cniVersion "1.2.0" is not one that the plugins speak: want one of 0.1.0`,
+			"future version", strings.Replace(list(`{"type": "calico"}`), "0.3.1", "1.2.0", 1), fault.ErrConfig,
+			`the plugins do not support cniVersion "1.2.0": want one of 0.1.0`,
 		},
 		{
-			"version that never was", strings.Replace(list(`{"type": "calico"}`), "0.3.1", "0.3.2", 1), fault.ErrConfig,
+			"version that does not exist", strings.Replace(list(`{"type": "calico"}`), "0.3.1", "0.3.2", 1), fault.ErrConfig,
 			`cniVersion "0.3.2"`,
 		},
 	} {
@@ -97,8 +97,8 @@ func TestInstallRefusesWhatThePluginsRefuse(t *testing.T) {
 	}
 }
 
-// TestTemplateAcceptsEveryFormOfServerAddress has what KUBERNETES_SERVICE_HOST may be, and templates
-// with and without brackets.
+// TestTemplateAcceptsEveryFormOfServerAddress has all forms of KUBERNETES_SERVICE_HOST, and templates with and without
+// brackets.
 func TestTemplateAcceptsEveryFormOfServerAddress(t *testing.T) {
 	for host, want := range map[string]string{
 		"10.96.0.1": "https://10.96.0.1:443", "[10.96.0.1]": "https://10.96.0.1:443", "fd00::1": "https://[fd00::1]:443",

@@ -12,7 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"calico-cni/internal/trouble"
+	"calico-cni/internal/nodestate"
 )
 
 // queue is a backlog of releases, of which each attempt settles up to a number.
@@ -37,28 +37,29 @@ func TestWatchSettlesQueuedReleases(t *testing.T) {
 	w := newWatched(t, func(h *host) { h.backlog = q })
 	w.Settle(t.Context())
 	if q.attempts != 0 {
-		t.Error("settled before anything is installed")
+		t.Error("settled before the installation")
 	}
 	w.look()
 	for range 5 {
 		w.Settle(t.Context())
 	}
 	if q.attempts != 3 || q.waiting != 0 {
-		t.Errorf("after %d attempts %d wait; want 3 and none", q.attempts, q.waiting)
+		t.Errorf("after %d attempts %d releases are queued; want 3 and none", q.attempts, q.waiting)
 	}
 }
 
-// TestWhileTheAPIServerIsAway has releases wait for an hour that nobody can settle.
+// TestWatchRetriesQueuedReleasesOncePerMinuteAndStaysReady has releases that cannot be settled for an hour.
 func TestWatchRetriesQueuedReleasesOncePerMinuteAndStaysReady(t *testing.T) {
 	q := &queue{waiting: 5, err: errors.New("API server unavailable")}
 	w := newWatched(t, func(h *host) { h.backlog = q })
-	for range 720 {
-		w.clock = w.clock.Add(5 * time.Second)
+	for start, step := w.clock, pace(5*time.Second, 3); w.clock.Before(start.Add(time.Hour)); {
+		w.clock = w.clock.Add(step)
 		w.look()
 		w.Settle(t.Context())
 	}
-	if q.attempts < 60 || q.attempts > 124 || strings.Count(w.log.String(), "API server unavailable") != 1 {
-		t.Errorf("%d attempts in an hour, told %d times", q.attempts, strings.Count(w.log.String(), "API server unavailable"))
+	logged := strings.Count(w.log.String(), "API server unavailable")
+	if q.attempts < 60 || q.attempts > 124 || logged != 1 {
+		t.Errorf("%d attempts in an hour, logged %d times", q.attempts, logged)
 	}
 	if _, body := w.get("/metrics"); !strings.Contains(body, "calico_cni_install_pending_releases 5\n") {
 		t.Error(body)
@@ -69,8 +70,8 @@ func TestWatchChecksTheTokenAfterAPluginReportsARefusal(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	w.look()
-	dir := trouble.Dir(w.cfg.Layout().TroubleDir())
-	tell := func(r trouble.Report) {
+	dir := nodestate.Conditions(w.cfg.Layout().ConditionsDir())
+	tell := func(r nodestate.Condition) {
 		if err := dir.Store("net", r); err != nil {
 			t.Fatal(err)
 		}
@@ -81,12 +82,12 @@ func TestWatchChecksTheTokenAfterAPluginReportsARefusal(t *testing.T) {
 	}
 	w.authority.refuses = true
 	w.clock = w.clock.Add(time.Second)
-	tell(trouble.Report{Kind: trouble.API, Reason: "connection refused"})
+	tell(nodestate.Condition{Kind: nodestate.ConditionAPI, Reason: "connection refused"})
 	w.look()
 	if w.authority.issued != 1 {
-		t.Fatal("an outage is taken for a refusal")
+		t.Fatal("an outage counts as a refusal")
 	}
-	tell(trouble.Report{Kind: trouble.API, Reason: "credentials refused", Refused: true})
+	tell(nodestate.Condition{Kind: nodestate.ConditionAPI, Reason: "credentials refused", Refused: true})
 	w.look()
 	if w.authority.issued != 2 {
 		t.Error("the token is not renewed")
@@ -96,7 +97,7 @@ func TestWatchChecksTheTokenAfterAPluginReportsARefusal(t *testing.T) {
 	w.authority.refuses = true
 	w.look()
 	if w.authority.issued != 2 {
-		t.Error("a refusal of earlier has the API server asked again and again")
+		t.Error("the watcher sends a request again after an old refusal")
 	}
 }
 
@@ -119,7 +120,7 @@ calico_cni_install_build_info{version="v1 \"with\" \\ and\n"} 1
 # HELP calico_cni_install_pending_releases Queued releases of addresses that wait for the API server.
 # TYPE calico_cni_install_pending_releases gauge
 calico_cni_install_pending_releases 0
-# HELP calico_cni_install_ready Whether the host is as desired.
+# HELP calico_cni_install_ready Whether the host is in the desired state.
 # TYPE calico_cni_install_ready gauge
 calico_cni_install_ready 1
 # HELP calico_cni_install_repairs_total Repairs of files that another program changed.

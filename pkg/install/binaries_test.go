@@ -3,7 +3,6 @@
 package install
 
 import (
-	"bufio"
 	"errors"
 	"os"
 	"os/exec"
@@ -21,7 +20,7 @@ func TestInstallReplacesDifferentBinaries(t *testing.T) {
 	h := newHost(t)
 	h.put("host/opt/cni/bin/calico", "v2")
 	h.write("host/opt/cni/bin/calico-ipam", "not executable")
-	h.write("host/opt/cni/bin/bridge", "somebody else's")
+	h.write("host/opt/cni/bin/bridge", "of another program")
 	h.mustInstall()
 	h.checkTree(strings.Replace(installed, "-rwxr-xr-x opt/cni/bin/calico v1",
 		"-rw-r--r-- opt/cni/bin/bridge\n-rwxr-xr-x opt/cni/bin/calico v1", 1))
@@ -29,10 +28,16 @@ func TestInstallReplacesDifferentBinaries(t *testing.T) {
 
 func TestInstallReplacesARunningBinary(t *testing.T) {
 	h := newHost(t)
-	h.put("host/opt/cni/bin/calico", "v2")
-	cmd := exec.Command(h.path("host/opt/cni/bin/calico"), "wait")
-	out, err := cmd.StdoutPipe()
+	// Only a program in machine code is busy while it runs.
+	cat, err := os.ReadFile("/bin/cat")
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(h.path("host/opt/cni/bin/calico"), cat, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(h.path("host/opt/cni/bin/calico"))
+	if _, err := cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
@@ -40,9 +45,6 @@ func TestInstallReplacesARunningBinary(t *testing.T) {
 	}
 	defer func() { _ = cmd.Wait() }()
 	defer func() { _ = cmd.Process.Kill() }()
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "waiting\n" {
-		t.Fatalf("the running plugin says %q, %v", line, err)
-	}
 	if _, err := os.OpenFile(h.path("host/opt/cni/bin/calico"), os.O_WRONLY, 0); !errors.Is(err, syscall.ETXTBSY) {
 		t.Fatalf("the binary is not busy: %v", err)
 	}
@@ -56,7 +58,7 @@ func TestInstallReplacesARunningBinary(t *testing.T) {
 func TestInstallRefusesABadBinary(t *testing.T) {
 	for name, want := range map[string]string{
 		"failing": "segment 7 is missing",
-		"old":     "speaks CNI versions",
+		"old":     "supports CNI versions",
 		"portmap": "exec format error",
 	} {
 		for _, plugin := range []string{"calico", "calico-ipam"} {
@@ -72,7 +74,7 @@ func TestInstallRefusesABadBinary(t *testing.T) {
 				tree := h.tree()
 				if !strings.Contains(tree, "opt/cni/bin/"+plugin+" v2\n") || strings.Contains(tree, "net.d") ||
 					strings.Contains(tree, "atomicfile") {
-					t.Errorf("want the old plugin, no temporary, no configuration:\n%s", tree)
+					t.Errorf("want the old plugin, and neither a temporary file nor a configuration:\n%s", tree)
 				}
 			})
 		}
@@ -158,8 +160,8 @@ func TestInstallRefusesAHostWithoutBinaryDirectory(t *testing.T) {
 	h.checkTree("")
 }
 
-// mount mounts a tmpfs on the host's first binary directory, in a mount namespace of the test's own that ends with its
-// thread; fill then puts files there, and the flags hold afterwards.
+// mount mounts a tmpfs on the host's first binary directory, in a mount namespace that ends with the test's thread.
+// fill writes files to it before the flags take effect.
 func (h *host) mount(options string, flags uintptr, fill func(dir string)) {
 	h.t.Helper()
 	dir := h.path("host/opt/cni/bin")
@@ -192,7 +194,7 @@ func TestInstallAcceptsAReadOnlyDirectoryWithTheBinaries(t *testing.T) {
 	}{
 		{"the right binaries", "v1", false, false, nil},
 		{"another binary", "v2", false, false, binaries.ErrMissing},
-		{"another binary, and no update asked for", "v2", true, false, nil},
+		{"another binary, without update", "v2", true, false, nil},
 		{"another binary, and a second directory", "v2", false, true, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -208,22 +210,21 @@ func TestInstallAcceptsAReadOnlyDirectoryWithTheBinaries(t *testing.T) {
 			})
 			err := h.install()
 			if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(),
-				"opt/cni/bin lacks calico and cannot be written: read-only file system") {
+				"opt/cni/bin lacks calico and is not writable: read-only file system") {
 				t.Errorf("Run = %v; want %v", err, tt.want)
 			}
 			if err == nil && !strings.Contains(h.log.String(), "level=WARN") ||
 				!strings.Contains(h.tree(), "opt/cni/bin/calico "+tt.calico) {
-				t.Errorf("want a warning, and calico as it was:\n%s%s", h.log.String(), h.tree())
+				t.Errorf("want a warning, and an unchanged calico:\n%s%s", h.log.String(), h.tree())
 			}
 			if strings.Contains(h.tree(), "conflist") != (tt.want == nil) {
-				t.Errorf("configuration without binaries, or none with them:\n%s", h.tree())
+				t.Errorf("want a configuration if and only if there are binaries:\n%s", h.tree())
 			}
 		})
 	}
 }
 
-// TestInstallAcceptsReadOnlyBinariesInAReadOnlyDirectory: they have the mode that stores and images of read-only
-// nodes give to files.
+// TestInstallAcceptsReadOnlyBinariesInAReadOnlyDirectory has binaries with the mode of files in read-only node images.
 func TestInstallAcceptsReadOnlyBinariesInAReadOnlyDirectory(t *testing.T) {
 	h := newHost(t)
 	h.mount("size=64m", syscall.MS_RDONLY, func(dir string) {
@@ -250,18 +251,19 @@ func TestInstallWarnsIfBinariesCannotBeExecuted(t *testing.T) {
 
 func TestFullDiskErrorNamesTheRemedy(t *testing.T) {
 	h := newHost(t)
+	h.write("image/calico", string(built["v1"])+strings.Repeat("#", 128<<10))
 	h.mount("size=64k", 0, func(string) {})
 	if err := h.install(); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "free space") {
-		t.Errorf("Run = %v; want ENOSPC and its cure", err)
+		t.Errorf("Run = %v; want ENOSPC and a remedy", err)
 	}
 	h.checkTree("")
 }
 
-// TestFullDiskKeepsTheOldBinaries is an upgrade on a node whose file system is full.
+// TestFullDiskKeepsTheOldBinaries upgrades a node whose file system is full.
 func TestFullDiskKeepsTheOldBinaries(t *testing.T) {
 	h := newHost(t)
 	const dir = "host/opt/cni/bin/"
-	h.mount("size=16m", 0, func(string) {
+	h.mount("size=1m", 0, func(string) {
 		h.put(dir+"calico", "v2")
 		h.put(dir+"calico-ipam", "v2")
 	})

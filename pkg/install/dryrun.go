@@ -35,14 +35,14 @@ func dryRun(ctx context.Context, n *node) error {
 		changes += count
 	}
 	if changes > 0 {
-		n.out.Printf("installing would change %d of the files\n", changes)
-		return fmt.Errorf("%w: installing would change %d of the files", fault.ErrDiffers, changes)
+		n.out.Printf("installing would change %d files\n", changes)
+		return fmt.Errorf("%w: installing would change %d files", fault.ErrDiffers, changes)
 	}
 	n.out.Printf("installing would change nothing\n")
 	return nil
 }
 
-// previewCheck checks what an installation checks, with the token on the host.
+// previewCheck runs the checks of an installation, with the token on the host.
 func previewCheck(ctx context.Context, n *node) (int, error) {
 	if err := n.load(); err != nil {
 		return 0, err
@@ -90,8 +90,8 @@ func previewList(_ context.Context, n *node) (int, error) {
 	return n.out.File(content.Path, content.Data, content.Mode)
 }
 
-// previewOthers prints what happens to the configurations of earlier runs, to the old one, and to those of others. It
-// prints each file once.
+// previewOthers prints what would happen to the configurations of earlier runs, the old one, and those of other
+// programs. It prints each file once.
 func previewOthers(_ context.Context, n *node) (int, error) {
 	r := n.remover(true)
 	if err := n.list.RemoveFormer(r); err != nil {

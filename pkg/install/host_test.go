@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	"math/big"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -34,40 +33,20 @@ import (
 
 const secret = "eyJhbGciOi.secret.c2lnbmF0dXJl"
 
-// built has the binaries that the tests install, by name. TestMain fills it.
-var built = map[string][]byte{}
-
-func TestMain(m *testing.M) {
-	if err := build(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	os.Exit(m.Run())
+// built has the binaries that the tests install, by name: two valid plugins that differ, one that fails, one that
+// supports old versions only, and a file that is not a program.
+var built = map[string][]byte{
+	"v1": plugin(`["1.0.0"]`), "v2": plugin(`["1.0.0","1.1.0"]`), "old": plugin(`["0.1.0"]`),
+	"failing": []byte("#!/bin/sh\necho 'segment 7 is missing' >&2\nexit 1\n"),
+	"portmap": []byte("not a program"),
 }
 
-// build builds the plugins: two valid ones that differ, one that fails, one that supports old versions only.
-func build() error {
-	dir, err := os.MkdirTemp("", "install-test")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	for name, versions := range map[string]string{
-		"v1": `["1.0.0"]`, "v2": `["1.0.0","1.1.0"]`, "failing": "", "old": `["0.1.0"]`,
-	} {
-		path := filepath.Join(dir, name)
-		ldflags := "-ldflags=-s -w -X main.versions=" + versions
-		cmd := exec.Command("go", "build", ldflags, "-o", path, "./testdata/plugin")
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build plugin: %w: %s", err, out)
-		}
-		if built[name], err = os.ReadFile(path); err != nil {
-			return err
-		}
-	}
-	built["portmap"] = []byte("no program at all")
-	return nil
+// plugin returns a plugin that answers VERSION with a list of versions in JSON.
+func plugin(versions string) []byte {
+	const script = `#!/bin/sh
+[ "$CNI_COMMAND" = VERSION ] && echo '{"cniVersion": "1.0.0", "supportedVersions": %s}'
+`
+	return fmt.Appendf(nil, script, versions)
 }
 
 // host is a node to install on, in a directory of the test.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package install installs the plugins on a node: the binaries, then the kubeconfig that they use, and last the
-// network configuration, which makes the container runtime call them. It writes each file atomically, and does not
-// touch one that is up to date. It also keeps the installation, shows its status and removes it.
+// Package install installs the plugins on a node: the binaries, then the kubeconfig that they use, and last the network
+// configuration, which makes the container runtime call them. It writes each file atomically, unless the file is up to
+// date. It also keeps the installation as it is, shows its status and removes it.
 //
 // This package has the steps, in order. The parts are in the packages below it.
 package install
@@ -33,8 +33,7 @@ type Deps struct {
 	Now     func() time.Time
 	// Spread returns a random number in [0, 1), so that not all nodes act at the same time.
 	Spread func() float64
-	// Wake receives when something may have changed. For the token to be renewed in time, it must receive every few
-	// seconds.
+	// Wake receives when something may have changed, and at least every few seconds, so that the token is renewed in time.
 	Wake <-chan struct{}
 	// Out receives the output of status and of a dry run.
 	Out io.Writer
@@ -51,13 +50,13 @@ func Run(ctx context.Context, cfg config.Config, deps Deps) error {
 	warnings := cfg.ReplaceInvalidLogSettings()
 	if cfg.Verb == config.VerbInstall {
 		for _, warning := range warnings {
-			deps.Log.Warn("a value of the plugins' log is replaced: " + warning)
+			deps.Log.Warn("invalid setting of the plugins' log is replaced: " + warning)
 		}
 	}
 	n := newNode(cfg, deps)
 	switch {
 	case cfg.Verb == config.VerbStatus:
-		return status(n)
+		return printStatus(n)
 	case cfg.Verb == config.VerbUninstall:
 		return uninstall(ctx, n)
 	case cfg.DryRun:
@@ -81,12 +80,12 @@ type step struct {
 	run  func(context.Context) error
 }
 
-// Install takes the steps of an installation. Each does nothing if the host is up to date. The first three write
-// nothing: what the plugins, the host or the API server refuse is refused before a file changes. If a later step
-// fails, the files of the steps before it stay, and the steps after it are not taken.
+// Install runs the steps of an installation. Each step does nothing if the host is up to date. The first three steps
+// write nothing, so that no file changes if the plugins, the host or the API server would reject something. If a later
+// step fails, the files of earlier steps stay, and later steps do not run.
 func (n *node) Install(ctx context.Context) error {
 	for _, s := range []step{
-		{"prepare", func(context.Context) error { return n.prepare() }},
+		{"prepare", func(context.Context) error { return n.loadAndCheck() }},
 		{"check", n.check},
 		{"request credentials", n.account.Prepare},
 		{"install binaries", func(ctx context.Context) error { n.sweep(); return n.binaries.Install(ctx) }},
@@ -94,11 +93,11 @@ func (n *node) Install(ctx context.Context) error {
 		{"install kubeconfig", n.account.Install},
 		{"install network configuration", func(context.Context) error { return n.installList() }},
 		{"remove old network configuration", func(context.Context) error { return n.others.RemoveOld() }},
-		{"move other network configurations aside", func(context.Context) error { return n.others.MoveAside() }},
+		{"move other network configurations aside", func(context.Context) error { return n.moveAside() }},
 		{"write record", func(context.Context) error { return n.record.Save() }},
 	} {
 		if err := deadline.Cause(ctx); err != nil {
-			return fmt.Errorf("%s: interrupted: %w; installing again takes it up from here", s.name, err)
+			return fmt.Errorf("%s: interrupted: %w; install again to continue", s.name, err)
 		}
 		if err := s.run(ctx); err != nil {
 			return fmt.Errorf("%s: %w%s", s.name, err, fault.Remedy(err))
@@ -107,16 +106,16 @@ func (n *node) Install(ctx context.Context) error {
 	return nil
 }
 
-// prepare reads the configuration, and has the plugins check the one that they get.
-func (n *node) prepare() error {
+// loadAndCheck reads the configuration, and checks it with the plugins' parser.
+func (n *node) loadAndCheck() error {
 	if err := n.load(); err != nil {
 		return err
 	}
 	return n.list.Check()
 }
 
-// check returns what a later step would refuse. It writes nothing: a node keeps its files until all new ones can be
-// had.
+// check returns an error if a later step would fail. It writes nothing: a node keeps its files until all new ones are
+// available.
 func (n *node) check(ctx context.Context) error {
 	if err := n.binaries.Check(ctx); err != nil {
 		return err
@@ -145,4 +144,20 @@ func (n *node) installList() error {
 		return err
 	}
 	return n.record.ForgetUnchained()
+}
+
+// moveAside moves other network configurations aside, and warns if runtimes still use one of them.
+func (n *node) moveAside() error {
+	if err := n.others.MoveAside(); err != nil {
+		return err
+	}
+	n.noteActive()
+	return nil
+}
+
+// noteActive warns if runtimes use another network configuration than ours.
+func (n *node) noteActive() {
+	if active := n.others.Active(); active != "" {
+		n.notes.Once(active)
+	}
 }

@@ -55,8 +55,8 @@ type inode struct {
 	Change time.Time
 }
 
-// inodes returns inode number and time of last change of everything on the host. Directories are among them: their
-// times tell of temporaries, too.
+// inodes returns inode number and time of last change of all files and directories on the host. The times of
+// directories also reveal temporary files.
 func (h *host) inodes() map[string]inode {
 	h.t.Helper()
 	got := map[string]inode{}
@@ -74,7 +74,7 @@ func (h *host) inodes() map[string]inode {
 	return got
 }
 
-// TestInstallWritesTheConfigurationLast takes the kernel's word for the order in which names appear.
+// TestInstallWritesTheConfigurationLast compares the order of inotify events.
 func TestInstallWritesTheConfigurationLast(t *testing.T) {
 	h := newHost(t)
 	h.write("host/etc/cni/net.d/10-old.conflist", "{}")
@@ -85,12 +85,12 @@ func TestInstallWritesTheConfigurationLast(t *testing.T) {
 		"+calico", "+calico-ipam", "+portmap", "+calico-kubeconfig", "+10-calico.conflist", "-10-old.conflist",
 	}
 	if diff := cmp.Diff(want, events()); diff != "" {
-		t.Errorf("names that appeared and went (-want +got):\n%s", diff)
+		t.Errorf("names that appeared and disappeared (-want +got):\n%s", diff)
 	}
 }
 
-// watch returns what then lists the names that were renamed into place or removed, but for temporaries. One inotify
-// instance keeps the order across directories (inotify(7)).
+// watch returns a function that lists the names that were renamed into place or removed since, without temporary files.
+// One inotify instance keeps the order across directories (inotify(7)).
 func (h *host) watch(dirs ...string) func() []string {
 	h.t.Helper()
 	fd, err := syscall.InotifyInit1(syscall.IN_CLOEXEC | syscall.IN_NONBLOCK)
@@ -123,8 +123,8 @@ func (h *host) watch(dirs ...string) func() []string {
 	}
 }
 
-// TestInstallRefusesBeforeItWrites has a node with older binaries, a configuration and a kubeconfig, which
-// all stay as they are.
+// TestInstallRefusesBeforeItWrites has a node with older binaries, a configuration and a kubeconfig, which must not
+// change.
 func TestInstallRefusesBeforeItWrites(t *testing.T) {
 	refused := errors.New("the API server refuses")
 	const other = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, ` +
@@ -154,7 +154,7 @@ func TestInstallRefusesBeforeItWrites(t *testing.T) {
 		{"bad configuration", func(h *host) { h.cfg.MTU = -1 }, issue, fault.ErrConfig},
 		{"node files without a mount", func(h *host) { h.cfg.NodeFiles = true }, issue, fs.ErrNotExist},
 		{
-			"kubeconfig of the template's is broken",
+			"kubeconfig of the template is invalid",
 			func(h *host) {
 				h.cfg.NetworkConfig = other
 				h.write("host/etc/cni/net.d/other",
@@ -188,8 +188,8 @@ func (h *host) pipe(name string) {
 	}
 }
 
-// TestTemplateMayNameAKubeconfigThatIsNotMounted: where it cannot be seen, it is not judged; nor are the files of
-// the host that it names.
+// TestTemplateMayNameAKubeconfigThatIsNotMounted checks neither a kubeconfig that is not mounted, nor the host's files
+// that a kubeconfig names.
 func TestTemplateMayNameAKubeconfigThatIsNotMounted(t *testing.T) {
 	for name, text := range map[string]string{
 		"not mounted": "",
@@ -217,7 +217,7 @@ func TestInstallStopsAtAFailedStep(t *testing.T) {
 	h := newHost(t)
 	h.write("host/etc/cni/net.d/10-old.conflist", "{}")
 	h.cfg.OldConfName = "10-old.conflist"
-	// What comes after the checks, they cannot see.
+	// The FIFO appears after the checks.
 	err := h.installWith(t.Context(), func() (string, error) {
 		h.pipe("host/etc/cni/net.d/10-calico.conflist")
 		return secret, nil
@@ -260,7 +260,7 @@ func TestTemplate(t *testing.T) {
 		"text": func(h *host) { h.cfg.NetworkConfig = template },
 		"file": func(h *host) {
 			h.write("template", template)
-			h.cfg.NetworkConfig, h.cfg.NetworkConfigFile = "the file goes first", h.path("template")
+			h.cfg.NetworkConfig, h.cfg.NetworkConfigFile = "the file takes precedence", h.path("template")
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -305,7 +305,7 @@ func TestLogsAndErrorsContainNoSecret(t *testing.T) {
 				h.log.WriteString(err.Error())
 			}
 			if strings.Contains(h.log.String(), secret) {
-				t.Errorf("the token shows:\n%s", h.log.String())
+				t.Errorf("the log contains the token:\n%s", h.log.String())
 			}
 		})
 	}
@@ -338,7 +338,7 @@ func TestSleepEndsWithTheSignal(t *testing.T) {
 	}
 	select {
 	case err := <-done:
-		t.Fatalf("Run came back before the signal: %v", err)
+		t.Fatalf("Run returned before the signal: %v", err)
 	case <-time.After(50 * time.Millisecond):
 	}
 	stop()
@@ -353,9 +353,9 @@ func TestSignalStopsInstallBetweenSteps(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	err := h.installWith(ctx, func() (string, error) { stop(); return secret, nil })
 	if !errors.Is(err, context.Canceled) || ExitCode(err) != ExitFailed {
-		t.Errorf("Run = %v, exit code %d; want it interrupted", err, ExitCode(err))
+		t.Errorf("Run = %v, exit code %d; want an interruption", err, ExitCode(err))
 	}
 	if strings.Contains(h.tree(), "conflist") {
-		t.Errorf("installation went on:\n%s", h.tree())
+		t.Errorf("the installation continued:\n%s", h.tree())
 	}
 }

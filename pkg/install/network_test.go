@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/fault"
 	"calico-cni/pkg/install/network"
 )
@@ -88,16 +88,16 @@ func (h *host) checkText(name, want string) {
 	}
 }
 
-// TestASwitchOfLists is cut off when the new list has our plugin, and the old has it still: the old cannot be read
-// just then.
+// TestInstallContinuesAnInterruptedSwitchOfLists interrupts an installation when the new list has our plugin and the
+// old one still has it: the old list cannot be read at that time.
 func TestInstallContinuesAnInterruptedSwitchOfLists(t *testing.T) {
 	const second, third = "host/etc/cni/net.d/06-theirs.conflist", "host/etc/cni/net.d/07-theirs.conflist"
 	for name, after := range map[string]func(h *host) error{
-		"installing again":  func(h *host) error { return h.install() },
-		"back to the old":   func(h *host) error { h.cfg.ChainInto = "05-theirs.conflist"; return h.install() },
-		"on to a third":     func(h *host) error { h.cfg.ChainInto = "07-theirs.conflist"; return h.install() },
-		"no chain any more": func(h *host) error { h.cfg.ChainInto = ""; return h.install() },
-		"uninstalling":      func(h *host) error { return h.uninstall() },
+		"installing again": func(h *host) error { return h.install() },
+		"back to the old":  func(h *host) error { h.cfg.ChainInto = "05-theirs.conflist"; return h.install() },
+		"on to a third":    func(h *host) error { h.cfg.ChainInto = "07-theirs.conflist"; return h.install() },
+		"without a chain":  func(h *host) error { h.cfg.ChainInto = ""; return h.install() },
+		"uninstalling":     func(h *host) error { return h.uninstall() },
 		"another, then a third": func(h *host) error {
 			_ = h.install()
 			h.cfg.ChainInto = "07-theirs.conflist"
@@ -118,7 +118,7 @@ func TestInstallContinuesAnInterruptedSwitchOfLists(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.cfg.ChainInto = "06-theirs.conflist"
-			if err := h.install(); !errors.Is(err, syscall.EISDIR) {
+			if err := h.install(); !errors.Is(err, safeopen.ErrNotRegular) {
 				t.Fatalf("install = %v", err)
 			}
 			if err := os.Remove(h.path(chainFile)); err != nil {
@@ -132,7 +132,7 @@ func TestInstallContinuesAnInterruptedSwitchOfLists(t *testing.T) {
 				data, err := os.ReadFile(h.path(file))
 				ours := strings.HasSuffix(file, "/"+h.cfg.ChainInto) && name != "uninstalling"
 				if err != nil || strings.Contains(string(data), `"calico"`) != ours || !ours && string(data) != theirs {
-					t.Errorf("%s: our plugin is to be there: %v\n%s", file, ours, data)
+					t.Errorf("%s: want our plugin: %v\n%s", file, ours, data)
 				}
 			}
 		})
@@ -150,7 +150,7 @@ func TestWatchChainsAgain(t *testing.T) {
 		t.Errorf("the list is %s, %v; want calico before bandwidth", data, err)
 	}
 	if rest, _, _ := conflist.Unchain(data, "calico"); string(rest) != other {
-		t.Errorf("without calico it is %s; want %s", rest, other)
+		t.Errorf("without calico the list is %s; want %s", rest, other)
 	}
 }
 
@@ -169,7 +169,7 @@ func TestChainRefusesBeforeItWrites(t *testing.T) {
 			_ = os.Symlink(h.path("list"), h.path(chainFile))
 		}, atomicfile.ErrNotRegular},
 		{
-			"a version that we do not speak",
+			"a version that the plugins do not support",
 			func(h *host) { h.write(chainFile, strings.Replace(theirs, "0.4.0", "2.0.0", 1)) }, fault.ErrConfig,
 		},
 		{
@@ -234,7 +234,7 @@ func TestUninstallDoesNotOverwriteARestoredName(t *testing.T) {
 	h.checkText("host/etc/cni/net.d/87-bridge.conf"+network.AsideSuffix, "old")
 }
 
-// TestExclusiveIsTheLastStep: the runtime is never without a configuration.
+// TestExclusiveIsTheLastStep checks that the runtime always has a configuration.
 func TestExclusiveIsTheLastStep(t *testing.T) {
 	h := newHost(t)
 	h.cfg.Exclusive = true
@@ -325,7 +325,7 @@ func TestInstallRemovesTheOldConfigurationWhenChained(t *testing.T) {
 	}
 }
 
-// TestWatchRetriesAnIncompleteList has its owner write it in place, and not whole yet.
+// TestWatchRetriesAnIncompleteList has an owner that has written only a part of the list.
 func TestWatchRetriesAnIncompleteList(t *testing.T) {
 	w := newWatched(t, chaining)
 	w.write(chainFile, theirs[:20])

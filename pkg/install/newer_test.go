@@ -16,7 +16,7 @@ import (
 	"calico-cni/pkg/install/hostfile"
 )
 
-// ofVersion is what the installer says that it is, for the time of a test.
+// ofVersion sets the version of the installer for the duration of a test.
 func ofVersion(t *testing.T, v string) {
 	t.Helper()
 	before := buildinfo.Version
@@ -24,7 +24,7 @@ func ofVersion(t *testing.T, v string) {
 	buildinfo.Version = v
 }
 
-// newerThere has v1.1.0 install on the host, with the plugin v2, and then makes the image that of v1.0.0, with v1.
+// newerThere has v1.1.0 install the plugin v2 on the host, and then sets the image to v1.0.0 with the plugin v1.
 func (h *host) newerThere() {
 	h.t.Helper()
 	h.put("image/calico", "v2")
@@ -82,7 +82,7 @@ func TestWithoutDowngradeNewerBinariesStay(t *testing.T) {
 	h.checkTree(installed)
 }
 
-// TestAWatchingInstallerLeaves has an installer of a newer version come while an older one watches.
+// TestWatchKeepsBinariesOfANewerInstaller runs an installer of a newer version while an older one watches.
 func TestWatchKeepsBinariesOfANewerInstaller(t *testing.T) {
 	ofVersion(t, "v1.0.0")
 	w := newWatched(t)
@@ -93,14 +93,15 @@ func TestWatchKeepsBinariesOfANewerInstaller(t *testing.T) {
 	}
 	w.checkTree(newerInstalled())
 	if got := strings.Count(w.log.String(), "stays, of version v1.1.0"); got != 1 {
-		t.Errorf("it is told %d times:\n%s", got, w.log.String())
+		t.Errorf("logged %d times:\n%s", got, w.log.String())
 	}
 	w.put("host/opt/cni/bin/calico", "old")
 	w.look()
 	w.checkTree(installed)
 }
 
-// TestAWatchingInstallerOfANewerVersion replaces what an older one installs, as in a rollback that has only begun.
+// TestWatchReplacesBinariesOfAnOlderInstaller runs an older installer while a newer one watches, as at the start of a
+// rollback.
 func TestWatchReplacesBinariesOfAnOlderInstaller(t *testing.T) {
 	ofVersion(t, "v1.1.0")
 	w := newWatched(t)
@@ -117,8 +118,8 @@ func TestWatchReplacesBinariesOfAnOlderInstaller(t *testing.T) {
 	w.checkTree(installed)
 }
 
-// TestWatchReadsKeptBinariesOnce goes by the time of the last reading, which kernels note while it is before that
-// of the last change.
+// TestWatchReadsKeptBinariesOnce compares access times. With relatime, the kernel updates the access time of a file if
+// it is before that of the last change.
 func TestWatchReadsKeptBinariesOnce(t *testing.T) {
 	ofVersion(t, "v1.0.0")
 	w := newWatched(t)

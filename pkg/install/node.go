@@ -17,6 +17,7 @@ import (
 	"calico-cni/pkg/install/nodefiles"
 	"calico-cni/pkg/install/preview"
 	"calico-cni/pkg/install/record"
+	"calico-cni/pkg/install/watch"
 )
 
 // node is the node to install on, with the parts of an installation.
@@ -25,6 +26,8 @@ type node struct {
 	deps Deps
 	at   config.Layout
 	out  preview.Printer
+	// notes logs conditions that are no faults, each once.
+	notes *watch.Notes
 
 	record   *record.File
 	binaries *binaries.Set
@@ -36,7 +39,9 @@ type node struct {
 
 // newNode connects the parts. It reads nothing.
 func newNode(cfg config.Config, deps Deps) *node {
-	n := &node{cfg: cfg, deps: deps, at: cfg.Layout(), out: preview.Printer{Out: deps.Out}}
+	n := &node{
+		cfg: cfg, deps: deps, at: cfg.Layout(), out: preview.Printer{Out: deps.Out}, notes: watch.NewNotes(deps.Log),
+	}
 	// Validate has checked it.
 	tokenAge, _ := cfg.TokenAge()
 	n.record = record.New(n.at.HostRoot, n.at.NetDir(), deps.Log)
@@ -54,7 +59,7 @@ func newNode(cfg config.Config, deps Deps) *node {
 	}
 	n.list = network.New(network.Options{
 		Dir: network.Dir(n.at.NetDir()), HostDir: cfg.NetDir, HostRoot: cfg.HostRoot,
-		Name: cfg.ConfName, ChainInto: cfg.ChainInto, Exclusive: cfg.Exclusive,
+		Name: cfg.ConfName, ChainInto: cfg.ChainInto,
 		Token: n.account.Token, Record: n.record, Log: deps.Log,
 	})
 	n.others = network.Others{
@@ -79,7 +84,7 @@ func (n *node) load() error {
 	}
 	n.files.SetNode(name)
 	n.account.SetNode(name)
-	n.list.SetContent(template, values(n.cfg, name))
+	n.list.SetContent(template, placeholders(n.cfg, name))
 	n.record.Load()
 	return nil
 }
@@ -107,7 +112,7 @@ func (n *node) remover(dry bool) *record.Remover {
 	return r
 }
 
-// nodeName returns the configured name, else the host's.
+// nodeName returns the configured name, or else the host's name.
 func nodeName(configured string, hostname func() (string, error)) (string, error) {
 	if configured != "" {
 		return configured, nil
@@ -123,8 +128,8 @@ func nodeName(configured string, hostname func() (string, error)) (string, error
 	return name, nil
 }
 
-// values returns the values of the template's placeholders but the token.
-func values(c config.Config, nodeName string) conflist.Values {
+// placeholders returns the values of the template's placeholders, without the token.
+func placeholders(c config.Config, nodeName string) conflist.Values {
 	return conflist.Values{
 		NodeName: nodeName, Kubeconfig: c.Layout().HostKubeconfig(),
 		MTU: c.MTU, RequireMTUFile: c.RequireMTUFile, AssignIPv4: c.AssignIPv4, AssignIPv6: c.AssignIPv6,

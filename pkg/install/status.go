@@ -19,21 +19,22 @@ import (
 
 // Status is what is installed on a node.
 type Status struct {
-	// Version of this installer, and of the one that wrote last. The latter is empty if nothing was installed.
+	// Version is of this installer, InstalledVersion of the one that wrote last. The latter is empty if nothing is
+	// installed.
 	Version          string             `json:"version"`
 	InstalledVersion string             `json:"installedVersion"`
 	Binaries         []binaries.Status  `json:"binaries"`
 	Kubeconfig       credentials.Status `json:"kubeconfig"`
 	Network          network.Status     `json:"networkConfiguration"`
-	// Problems are the differences from the desired state, a sentence each.
+	// Problems has a sentence for each difference from the desired state.
 	Problems []string `json:"problems"`
 }
 
-// status prints what is installed. An error wraps fault.ErrDiffers if something differs from the desired state.
-func status(n *node) error {
+// printStatus prints what is installed. An error wraps fault.ErrDiffers if something differs from the desired state.
+func printStatus(n *node) error {
 	s, err := survey(n)
 	if err != nil {
-		return fmt.Errorf("look at what is installed: %w%s", err, fault.Remedy(err))
+		return fmt.Errorf("inspect the installation: %w%s", err, fault.Remedy(err))
 	}
 	if n.cfg.Output == "json" {
 		e := json.NewEncoder(n.deps.Out)
@@ -55,7 +56,7 @@ func survey(n *node) (*Status, error) {
 	if err := n.load(); err != nil {
 		return nil, err
 	}
-	// Without a readable kubeconfig there is no token, and its status says so.
+	// Without a readable kubeconfig there is no token. The status of the kubeconfig reports this.
 	_ = n.account.ReadToken()
 	s := &Status{Version: buildinfo.Version, InstalledVersion: n.record.InstalledVersion(), Problems: []string{}}
 	var found []string
@@ -75,7 +76,7 @@ func survey(n *node) (*Status, error) {
 
 func (s *Status) print(out io.Writer) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "version %s, installed by %s\n", s.Version, cmp.Or(s.InstalledVersion, "nobody"))
+	fmt.Fprintf(&text, "version %s, installed by %s\n", s.Version, cmp.Or(s.InstalledVersion, "no recorded version"))
 	for _, b := range s.Binaries {
 		fmt.Fprintf(&text, "%-8s %s %.12s\n", b.State, b.Path, b.SHA256)
 	}
@@ -84,7 +85,7 @@ func (s *Status) print(out io.Writer) error {
 		expires = ", token expires " + s.Kubeconfig.Expires.UTC().Format(time.RFC3339)
 	}
 	fmt.Fprintf(&text, "%-8s %s%s\n", s.Kubeconfig.State, s.Kubeconfig.Path, expires)
-	fmt.Fprintf(&text, "%-8s %s, runtimes take %s\n", s.Network.State, s.Network.Path, cmp.Or(s.Network.Active, "none"))
+	fmt.Fprintf(&text, "%-8s %s, runtimes use %s\n", s.Network.State, s.Network.Path, cmp.Or(s.Network.Active, "none"))
 	for _, name := range s.Network.Aside {
 		fmt.Fprintf(&text, "aside    %s\n", name)
 	}

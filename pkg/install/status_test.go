@@ -55,7 +55,7 @@ func TestStatus(t *testing.T) {
 		t.Errorf("status as text = %v", err)
 	}
 	for _, want := range []string{"equal    ", "opt/cni/bin/calico ", "token expires " +
-		expires.UTC().Format(time.RFC3339), "runtimes take 10-calico.conflist"} {
+		expires.UTC().Format(time.RFC3339), "runtimes use 10-calico.conflist"} {
 		if !strings.Contains(h.out.String(), want) {
 			t.Errorf("text lacks %q:\n%s", want, h.out.String())
 		}
@@ -100,7 +100,7 @@ func TestStatusNamesEveryProblem(t *testing.T) {
 		},
 		{
 			"shadowed", func(h *host) { h.write("host/etc/cni/net.d/05-x.conf", `{"name": "n", "type": "bridge"}`) },
-			"equal equal equal | equal | equal", "runtimes take 05-x.conf before it",
+			"equal equal equal | equal | equal", "05-x.conf instead of 10-calico.conflist",
 		},
 		{"nothing installed", func(h *host) {
 			for _, dir := range []string{"host/opt/cni/bin", "host/etc/cni/net.d"} {

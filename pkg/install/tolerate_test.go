@@ -37,7 +37,7 @@ func TestInstallReplacesInvalidLogSettings(t *testing.T) {
 		h := newHost(t)
 		c.set(&h.cfg)
 		h.mustInstall()
-		const replaced = "value of the plugins' log is replaced"
+		const replaced = "setting of the plugins' log is replaced"
 		if log := h.log.String(); c.warning == "" && strings.Contains(log, replaced) || strings.Count(log, c.warning) < 1 {
 			t.Errorf("want the warning %q in the log:\n%s", c.warning, log)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"calico-cni/internal/deadline"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/fault"
 	"calico-cni/pkg/install/hostfile"
 	"calico-cni/pkg/install/network"
@@ -18,13 +19,16 @@ import (
 
 // uninstall removes the recorded files that have not changed: network configuration, kubeconfig, binaries, node
 // files, in this order. While a configuration uses the plugins, they and the kubeconfig stay. An error wraps
-// fault.ErrDiffers if something was left, and names it.
+// fault.ErrDiffers if something was left, and names what.
 func uninstall(ctx context.Context, n *node) error {
 	if err := n.checkMount(); err != nil {
 		return err
 	}
-	if _, err := record.Load(n.record.Path()); errors.Is(err, record.ErrNewer) {
+	switch _, err := record.Load(n.record.Path()); {
+	case errors.Is(err, record.ErrNewer):
 		return fmt.Errorf("uninstall: %w; uninstall with that version", err)
+	case errors.Is(err, safeopen.ErrNotRegular):
+		return fmt.Errorf("uninstall: read record: %w", err)
 	}
 	n.record.Load()
 	r := n.remover(n.cfg.DryRun)
@@ -57,7 +61,7 @@ func remove(n *node, r *record.Remover) error {
 		return err
 	}
 	if len(callers) > 0 {
-		r.Leave("binaries and kubeconfig, which %s calls: take calico out of it, or remove it, and uninstall again",
+		r.Leave("binaries and kubeconfig, which %s uses: remove calico from it, or remove it, and uninstall again",
 			strings.Join(callers, ", "))
 		return nil
 	}
@@ -107,7 +111,7 @@ func settleReleases(ctx context.Context, n *node, r *record.Remover) {
 		ctx, cancel := deadline.Within(ctx, lastSettling, "the last settling of queued releases")
 		defer cancel()
 		if done, err = backlog.Settle(ctx); done > 0 {
-			log.Info("releases that had waited are settled", "settled", done)
+			log.Info("queued releases are settled", "settled", done)
 		}
 		if now, e := backlog.Len(); e == nil {
 			waiting = now
@@ -131,7 +135,7 @@ const stateDirs = "/var/lib/calico, /var/run/calico, /var/log/calico"
 // reportStateDirs names the directories that uninstall never removes.
 func reportStateDirs(n *node, r *record.Remover) {
 	const what = "state and logs of the plugins stay; " +
-		"remove them yourself once no pod of the node has an address of the plugins"
+		"remove them when no pod of the node has an address of the plugins"
 	if r.Dry {
 		n.out.Printf("%s: %s\n", what, stateDirs)
 		return

@@ -16,7 +16,7 @@ import (
 	"calico-cni/pkg/install/record"
 )
 
-// verb runs the command with another verb, or otherwise changed.
+// verb runs the command with a changed configuration, such as another verb.
 func (h *host) verb(change func(c *config.Config)) error {
 	before := h.cfg
 	defer func() { h.cfg = before }()
@@ -35,7 +35,7 @@ func TestUninstall(t *testing.T) {
 		"-rwxr-xr-x opt/cni/bin/portmap portmap\n"
 	h := newHost(t)
 	h.write("host/etc/cni/net.d/99-loopback.conf", `{"name": "lo", "type": "loopback"}`)
-	h.write("host/opt/cni/bin/bridge", "somebody else's")
+	h.write("host/opt/cni/bin/bridge", "of another program")
 	h.put("host/opt/cni/bin/portmap", "portmap")
 	h.checkTree(others)
 	h.mustInstall()
@@ -46,7 +46,7 @@ func TestUninstall(t *testing.T) {
 	}
 	h.checkTree(others)
 	if _, err := os.Stat(h.path("host/etc/cni/net.d/" + record.Name)); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("the record: %v; want it gone", err)
+		t.Errorf("record: %v; want none", err)
 	}
 	if err := h.uninstall(); err != nil {
 		t.Errorf("uninstall again = %v", err)
@@ -102,19 +102,19 @@ func TestUninstallLeavesChangedFiles(t *testing.T) {
 			strings.TrimPrefix(config, conf),
 			[]string{"calico-kubeconfig, which another program changed"},
 		},
-		{"configuration, which still calls calico", func(h *host) {
+		{"configuration that still uses calico", func(h *host) {
 			h.append("host/etc/cni/net.d/10-calico.conflist",
 				" ")
 		}, installed, []string{
 			"10-calico.conflist, which another program changed", "binaries and kubeconfig, which",
 		}},
-		{"configuration, which calls others now", func(h *host) {
+		{"configuration that no longer uses calico", func(h *host) {
 			_ = os.WriteFile(h.path("host/etc/cni/net.d/10-calico.conflist"),
 				[]byte(`{"name": "n", "plugins": [{"type": "bridge"}]}`), 0o600)
 		}, conf, []string{"10-calico.conflist, which another program changed", "network \"n\" of plugins bridge"}},
-		{"another configuration that calls calico-ipam", func(h *host) {
+		{"another configuration that uses calico-ipam", func(h *host) {
 			h.write("host/etc/cni/net.d/20-mine.conf", `{"name": "n", "type": "bridge", "ipam": {"type": "calico-ipam"}}`)
-		}, strings.Replace(installed, conf, "-rw-r--r-- etc/cni/net.d/20-mine.conf\n", 1), []string{"20-mine.conf calls"}},
+		}, strings.Replace(installed, conf, "-rw-r--r-- etc/cni/net.d/20-mine.conf\n", 1), []string{"20-mine.conf uses"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHost(t)
@@ -145,7 +145,7 @@ func (h *host) append(name, text string) {
 	}
 }
 
-// TestUninstallAfterAKilledInstallation cuts an upgrade off at each file in turn.
+// TestUninstallAfterAKilledInstallation interrupts an upgrade before each file.
 func TestUninstallAfterAKilledInstallation(t *testing.T) {
 	for _, upgraded := range []string{"", "calico", "calico calico-ipam"} {
 		h := newHost(t)
@@ -213,7 +213,7 @@ func TestUninstallLeavesPluginsThatAMetaPluginUses(t *testing.T) {
 	}
 }
 
-// TestUninstallLeavesFilesInAnUnmountedDirectory has the pod that uninstalls lack a mount of the one that installed.
+// TestUninstallLeavesFilesInAnUnmountedDirectory uninstalls in a pod that lacks a mount of the pod that installed.
 func TestUninstallLeavesFilesInAnUnmountedDirectory(t *testing.T) {
 	h := newHost(t)
 	h.mustInstall()
@@ -247,7 +247,7 @@ func TestUninstallReportsQueuedReleases(t *testing.T) {
 		{"all are settled", queue{waiting: 3, settles: 3}, false, "", 1},
 		{"some stay", queue{waiting: 3, settles: 1}, false, "left 2 releases of addresses", 1},
 		{
-			"the API server is away",
+			"API server unavailable",
 			queue{waiting: 3, err: errors.New("API server unavailable")},
 			false,
 			"left 3 releases of addresses", 1,
@@ -272,7 +272,7 @@ func TestUninstallReportsQueuedReleases(t *testing.T) {
 				t.Errorf("%d attempts to settle, want %d", tt.queue.attempts, tt.attempt)
 			}
 			if tt.queue.err != nil && !strings.Contains(err.Error(), tt.queue.err.Error()) {
-				t.Errorf("%v does not say why they wait", err)
+				t.Errorf("%v does not name the reason", err)
 			}
 			if !tt.dry {
 				h.checkTree("")

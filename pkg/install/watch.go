@@ -5,18 +5,17 @@ package install
 import (
 	"context"
 
-	"calico-cni/internal/trouble"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/install/credentials"
 	"calico-cni/pkg/install/watch"
 )
 
 // newWatcher returns a watcher that keeps the node.
 func newWatcher(n *node) *watch.Watcher {
-	notes := watch.NewNotes(n.deps.Log)
 	options := watch.Options{
-		Host: n, Parts: parts(n, notes), Permanent: func(err error) bool { return ExitCode(err) == ExitConfig },
+		Host: n, Parts: parts(n), Permanent: func(err error) bool { return ExitCode(err) == ExitConfig },
 		Backlog: n.deps.Backlog, RenewsAt: n.account.RenewsAt, Address: n.cfg.HealthAddr,
-		Notes: notes, Now: n.deps.Now, Spread: n.deps.Spread, Log: n.deps.Log,
+		Notes: n.notes, Now: n.deps.Now, Spread: n.deps.Spread, Log: n.deps.Log,
 	}
 	if n.cfg.CleanupOnExit {
 		options.Leave = func(ctx context.Context) error { return uninstall(ctx, n) }
@@ -27,15 +26,15 @@ func newWatcher(n *node) *watch.Watcher {
 }
 
 // parts returns the parts of the installation to keep, in the order of the steps.
-func parts(n *node, notes *watch.Notes) []*watch.Part {
+func parts(n *node) []*watch.Part {
 	token := &credentials.Monitor{
 		Account: n.account, Interval: credentials.CheckInterval(n.deps.Spread()),
-		Refusals: trouble.Dir(n.at.TroubleDir()).Refusals, Note: notes.Once,
+		Refusals: nodestate.Conditions(n.at.ConditionsDir()).Refusals, Note: n.notes.Once,
 	}
 	return []*watch.Part{
 		{
 			Name:   "binaries",
-			Find:   func(context.Context) ([]string, error) { return n.binaries.Find(notes.Once) },
+			Find:   func(context.Context) ([]string, error) { return n.binaries.Find(n.notes.Once) },
 			Repair: n.binaries.Install,
 		},
 		{Name: "node files", Find: found(n.files.Find), Repair: repair(n.files.Install)},
@@ -46,7 +45,7 @@ func parts(n *node, notes *watch.Notes) []*watch.Part {
 		{Name: "kubeconfig", Find: token.FindKubeconfig, Repair: n.account.Install},
 		{
 			Name:   "network configuration",
-			Find:   func(context.Context) ([]string, error) { return n.list.Find(notes.Once) },
+			Find:   func(context.Context) ([]string, error) { return n.list.Find(n.notes.Once) },
 			Repair: repair(n.installList), NeedsOthers: true,
 		},
 		{
@@ -54,8 +53,9 @@ func parts(n *node, notes *watch.Notes) []*watch.Part {
 			Find: found(n.others.FindOld), Repair: repair(n.others.RemoveOld), NeedsOthers: true,
 		},
 		{
-			Name: "other network configurations",
-			Find: found(n.others.FindRivals), Repair: repair(n.others.MoveAside), NeedsOthers: true,
+			Name:   "other network configurations",
+			Find:   func(context.Context) ([]string, error) { n.noteActive(); return n.others.FindRivals() },
+			Repair: repair(n.others.MoveAside), NeedsOthers: true,
 		},
 	}
 }
@@ -68,13 +68,13 @@ func repair(repair func() error) func(context.Context) error {
 	return func(context.Context) error { return repair() }
 }
 
-// Prepare reads again what may have changed.
+// Prepare reads the configuration again.
 func (n *node) Prepare(context.Context) error {
 	defer n.sweep()
-	return n.prepare()
+	return n.loadAndCheck()
 }
 
-// Installed makes the node keep binaries of a newer version from now on.
+// Installed protects binaries of a newer version from now on.
 func (n *node) Installed() { n.binaries.KeepNewer() }
 
 // Save writes the record.

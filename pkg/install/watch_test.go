@@ -36,11 +36,11 @@ func TestWatchRepairsChanges(t *testing.T) {
 		},
 		{
 			"binary replaced", func(h *host) { h.put("host/opt/cni/bin/calico-ipam", "v2") },
-			"opt/cni/bin/calico-ipam is not as it should be",
+			"opt/cni/bin/calico-ipam differs from the desired state",
 		},
 		{
 			"binary of others replaced", func(h *host) { h.put("host/opt/cni/bin/portmap", "v2") },
-			"opt/cni/bin/portmap is not as it should be",
+			"opt/cni/bin/portmap differs from the desired state",
 		},
 		{"binary cut off", func(h *host) { _ = os.Truncate(h.path("host/opt/cni/bin/calico"), 100) }, "100 bytes, of uid 0"},
 		{"binary not executable", func(h *host) { _ = os.Chmod(h.path("host/opt/cni/bin/calico"), 0o644) }, "-rw-r--r--"},
@@ -97,21 +97,21 @@ func TestWatchWritesNothingWithoutChanges(t *testing.T) {
 	}
 }
 
-// TestWatchSpacesContestedRepairs has somebody overwrite the configuration after every repair, for an hour.
+// TestWatchSpacesContestedRepairs overwrites the configuration after every repair for an hour.
 func TestWatchSpacesContestedRepairs(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	var repairs []time.Duration
-	start := w.clock
-	for range 3600 {
+	start, step := w.clock, pace(time.Second, 10)
+	for w.clock.Before(start.Add(time.Hour)) {
 		w.write("host/etc/cni/net.d/10-calico.conflist", `{"name": "rival", "plugins": [{"type": "bridge"}]}`)
 		err := w.Round(t.Context())
 		if err == nil {
 			repairs = append(repairs, w.clock.Sub(start))
 		} else if !errors.Is(err, watch.ErrContested) || !strings.Contains(err.Error(), "plugins bridge") {
-			t.Fatalf("round = %v; want watch.ErrContested with what is there", err)
+			t.Fatalf("round = %v; want watch.ErrContested with the plugins of the file", err)
 		}
-		w.clock = w.clock.Add(time.Second)
+		w.clock = w.clock.Add(step)
 	}
 	s := time.Second
 	want := []time.Duration{
@@ -141,7 +141,7 @@ func TestContestedPartDoesNotDelayOtherRepairs(t *testing.T) {
 	w.checkTree(strings.Replace(installed, "-rw------- etc/cni/net.d/10-calico.conflist\n", "", 1))
 }
 
-// TestWatchRepairsTheConfigurationAfterTheBinaries: a runtime never finds one that calls what is not there.
+// TestWatchRepairsTheConfigurationAfterTheBinaries checks that no configuration uses a missing plugin.
 func TestWatchRepairsTheConfigurationAfterTheBinaries(t *testing.T) {
 	w := newWatched(t)
 	w.look()
@@ -152,7 +152,7 @@ func TestWatchRepairsTheConfigurationAfterTheBinaries(t *testing.T) {
 		t.Errorf("round = %v; want ErrNotRegular", err)
 	}
 	if strings.Contains(w.tree(), "conflist") {
-		t.Errorf("there is a configuration:\n%s", w.tree())
+		t.Errorf("the configuration was written:\n%s", w.tree())
 	}
 	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
 	w.clock = w.clock.Add(time.Minute)
@@ -166,9 +166,9 @@ func TestWatchRenewsTheToken(t *testing.T) {
 		event func(w *watched)
 		want  int
 	}{
-		{"not before a quarter of its life", func(w *watched) { w.clock = w.clock.Add(6*time.Hour - time.Second) }, 1},
-		{"at a quarter of its life", func(w *watched) { w.clock = w.clock.Add(6 * time.Hour) }, 2},
-		{"after a sleep of days", func(w *watched) { w.clock = w.clock.Add(72 * time.Hour) }, 2},
+		{"not before a quarter of its lifetime", func(w *watched) { w.clock = w.clock.Add(6*time.Hour - time.Second) }, 1},
+		{"at a quarter of its lifetime", func(w *watched) { w.clock = w.clock.Add(6 * time.Hour) }, 2},
+		{"after a suspension of days", func(w *watched) { w.clock = w.clock.Add(72 * time.Hour) }, 2},
 		{"when the clock was set back", func(w *watched) { w.clock = w.clock.Add(-time.Hour) }, 2},
 		{"not when the clock drifts back", func(w *watched) { w.clock = w.clock.Add(-time.Second) }, 1},
 		{"when it is refused", func(w *watched) { w.authority.refuses = true; w.clock = w.clock.Add(10 * time.Minute) }, 2},
@@ -185,7 +185,7 @@ func TestWatchRenewsTheToken(t *testing.T) {
 				t.Fatal(err)
 			}
 			if token := credentials.TokenOf(data); strings.Count(token, "t") != tt.want || w.authority.issued != tt.want {
-				t.Errorf("token %q, %d issued; want the one of number %d", token, w.authority.issued, tt.want)
+				t.Errorf("token %q, %d issued; want number %d", token, w.authority.issued, tt.want)
 			}
 			w.checkTree(installed)
 		})
@@ -222,18 +222,19 @@ func TestWatchRenewsTheTokenInATemplate(t *testing.T) {
 	}
 }
 
-// TestNodeStaysReadyWhileTheOldTokenIsGood: the API server may be away for hours.
+// TestNodeStaysReadyWhileTheOldTokenIsGood has an API server that is unavailable for hours.
 func TestNodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
 	w := newWatched(t)
 	w.look()
 	w.authority.fails = errors.New("no route to the API server")
-	for w.clock = w.clock.Add(6 * time.Hour); w.clock.Before(time.Date(2036, 1, 1, 12, 0, 0, 0,
-		time.UTC)); w.clock = w.clock.Add(25 * time.Second) {
+	half, step := w.clock.Add(12*time.Hour), pace(25*time.Second, 10)
+	for w.clock = w.clock.Add(6 * time.Hour); w.clock.Before(half); w.clock = w.clock.Add(step) {
 		w.look()
 	}
+	w.clock = half
 	w.clock = w.clock.Add(time.Minute)
 	if err := w.Round(t.Context()); !errors.Is(err, w.authority.fails) {
-		t.Errorf("round = %v after half of the token's life; want the reason", err)
+		t.Errorf("round = %v after half of the token's lifetime; want the reason", err)
 	}
 	w.authority.fails = nil
 	w.clock = w.clock.Add(time.Minute)
@@ -243,10 +244,10 @@ func TestNodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
 func TestWatchReplacesARefusedTokenOncePerMinute(t *testing.T) {
 	w := newWatched(t)
 	w.look()
-	for range 3600 {
+	for start, step := w.clock, pace(time.Second, 10); w.clock.Before(start.Add(time.Hour)); {
 		w.authority.refuses = true
 		_ = w.Round(t.Context())
-		w.clock = w.clock.Add(time.Second)
+		w.clock = w.clock.Add(step)
 	}
 	if w.authority.issued > 70 {
 		t.Errorf("%d tokens in an hour", w.authority.issued)
@@ -264,11 +265,11 @@ func TestWatchKeepsAdditionsToTheConfiguration(t *testing.T) {
 		mode           os.FileMode
 		stays          bool
 	}{
-		{"as it was", "", 0o600, true},
-		{"open to be read", "", 0o644, true},
-		{"open to be written", "", 0o666, false},
+		{"same mode", "", 0o600, true},
+		{"readable by all", "", 0o644, true},
+		{"writable by all", "", 0o666, false},
 		{"with a token", withToken, 0o600, true},
-		{"with a token, open to be read", withToken, 0o644, false},
+		{"with a token, readable by all", withToken, 0o644, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWatched(t, func(h *host) { h.cfg.NetworkConfig = tt.template })
@@ -287,10 +288,10 @@ func TestWatchKeepsAdditionsToTheConfiguration(t *testing.T) {
 				w.look()
 			}
 			if got, _ := os.ReadFile(path); (string(got) == mesh) != tt.stays {
-				t.Errorf("configuration (-mesh's +got):\n%s", cmp.Diff(mesh, string(got)))
+				t.Errorf("configuration (-want +got):\n%s", cmp.Diff(mesh, string(got)))
 			}
 			if n := strings.Count(w.log.String(), "istio-cni"); n != 1 {
-				t.Errorf("said %d times; want once:\n%s", n, w.log.String())
+				t.Errorf("logged %d times; want once:\n%s", n, w.log.String())
 			}
 			if s, err := w.host.status(); tt.stays && (s.Network.State != hostfile.Extended || err != nil) {
 				t.Errorf("status: %s, %v", s.Network.State, err)
@@ -343,10 +344,10 @@ func TestReadiness(t *testing.T) {
 	w.Report(w.Round(t.Context()))
 	ask(200, "ready")
 	w.clock = w.clock.Add(time.Hour)
-	ask(503, "nothing was looked at for 1h0m0s")
+	ask(503, "nothing was checked for 1h0m0s")
 }
 
-// TestWatchStops: an upgrade stops the old watcher while pods start.
+// TestWatchStops stops the watcher, as an upgrade does.
 func TestWatchStops(t *testing.T) {
 	for _, tt := range []struct {
 		cleanup bool
@@ -379,7 +380,7 @@ func TestWatchDoesNotRetryAnInvalidConfiguration(t *testing.T) {
 	w.checkTree("")
 }
 
-// TestWatchInstallsAlthoughItsAddressIsInUse: the node's pods matter more than our readiness.
+// TestWatchInstallsAlthoughItsAddressIsInUse checks that the installation does not depend on the readiness endpoint.
 func TestWatchInstallsAlthoughItsAddressIsInUse(t *testing.T) {
 	other := httptest.NewServer(nil)
 	defer other.Close()
@@ -404,7 +405,7 @@ func TestWatchNeedsABinaryDirectory(t *testing.T) {
 	w.checkTree(installed)
 }
 
-// TestWatchAcceptsAReadOnlyDirectoryWithTheBinaries: images of some nodes come with them.
+// TestWatchAcceptsAReadOnlyDirectoryWithTheBinaries has binaries that are part of the node image.
 func TestWatchAcceptsAReadOnlyDirectoryWithTheBinaries(t *testing.T) {
 	w := newWatched(t, func(h *host) {
 		h.mount("size=64m", syscall.MS_RDONLY, func(dir string) {

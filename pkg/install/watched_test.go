@@ -70,12 +70,21 @@ func newWatched(t *testing.T, set ...func(*host)) *watched {
 
 func (w *watched) now() time.Time { return w.clock }
 
-// look makes one round, and fails the test if the host is not as desired afterwards.
+// look runs one round, and fails the test if the host is not in the desired state afterwards.
 func (w *watched) look() {
 	w.t.Helper()
 	if err := w.Round(w.t.Context()); err != nil {
 		w.t.Errorf("Round = %v\n%s", err, w.log.String())
 	}
+}
+
+// pace returns the time between the rounds of a test that watches for hours. Short tests have fewer rounds, with more
+// time between them.
+func pace(step time.Duration, short int) time.Duration {
+	if testing.Short() {
+		return step * time.Duration(short)
+	}
+	return step
 }
 
 // get requests a path of the watcher's handler.

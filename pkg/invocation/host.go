@@ -38,6 +38,9 @@ type Host struct {
 	UserAgent string
 	// OpenLog returns the log for a configuration.
 	OpenLog func(*netconf.NetConf) *slog.Logger
+	// NodenameFileOptional allows the nodename file to be missing, whatever the configuration says. An IPAM plugin sets
+	// it, because it also serves main plugins that need no node agent.
+	NodenameFileOptional bool
 	// OnSignal, if not nil, makes a signal cancel the context of the call. It may be called more than once.
 	OnSignal func()
 	// State and Keep are directories. They are DefaultState and DefaultKeep except in tests.
@@ -62,11 +65,11 @@ var ErrNodeNotReady = errors.New("node is not ready")
 
 // NodeName returns the name of the Kubernetes node. The node agent writes the nodename file once it runs. A missing
 // file is therefore an error that wraps ErrNodeNotReady even if the configuration has the name, unless the file is
-// optional.
+// optional for the configuration or the plugin.
 func (h Host) NodeName(conf *netconf.NetConf) (string, error) {
 	data, err := h.ReadFile(conf.NodenameFile)
 	switch {
-	case conf.NodenameFileOptional:
+	case conf.NodenameFileOptional || h.NodenameFileOptional:
 	case errors.Is(err, fs.ErrNotExist):
 		return "", fmt.Errorf("%w: %s does not exist: the node agent writes it; see that the calico-node pod runs on "+
 			"this node and mounts /var/lib/calico, or set nodename_file_optional", ErrNodeNotReady, conf.NodenameFile)

@@ -57,8 +57,12 @@ func TestNodeNameUsesFirstSource(t *testing.T) {
 		fileErr error
 		host    string
 		hostErr error
+		ipam    bool
 		want    string
 	}{
+		{name: "no file, IPAM plugin", conf: netconf.NetConf{Nodename: "a"}, fileErr: fs.ErrNotExist, ipam: true, want: "a"},
+		{name: "no name but the host's, IPAM plugin", fileErr: fs.ErrNotExist, host: "D", ipam: true, want: "d"},
+		{name: "file, IPAM plugin", conf: netconf.NetConf{Hostname: "c"}, file: "b", ipam: true, want: "b"},
 		{name: "nodename", conf: netconf.NetConf{Nodename: "A", Hostname: "c"}, file: "b", host: "d", want: "A"},
 		{name: "file", conf: netconf.NetConf{Hostname: "c"}, file: "B\n", host: "d", want: "B"},
 		{name: "hostname of the configuration", conf: netconf.NetConf{Hostname: "C"}, file: "\n", host: "d", want: "C"},
@@ -96,7 +100,10 @@ func TestNodeNameUsesFirstSource(t *testing.T) {
 				}
 				return []byte(c.file), c.fileErr
 			}
-			host := Host{ReadFile: readFile, Hostname: func() (string, error) { return c.host, c.hostErr }}
+			host := Host{
+				ReadFile: readFile, Hostname: func() (string, error) { return c.host, c.hostErr },
+				NodenameFileOptional: c.ipam,
+			}
 			got, err := host.NodeName(&c.conf)
 			if err != nil {
 				got = err.Error()

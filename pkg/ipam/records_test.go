@@ -7,10 +7,9 @@ import "errors"
 // errLockBusy is the error of an ADD that has waited too long for another process to settle its queued release.
 var errLockBusy = errors.New("lock is held by another process")
 
-// records models the files of a node: in-flight marks (package internal/adding), records of completed deletions
-// (package internal/deletion) and the release queue (package pending). A repeated DEL makes no request if an earlier
-// one has released everything and no ADD has begun since. Each file operation is a step at which the process may be
-// killed or preempted.
+// records model the files of a node: in-flight marks and deletion records (package nodestate) and the release queue
+// (package pending). A repeated DEL makes no request if an earlier one has released everything and no ADD has begun
+// since. Each file operation is a step at which the process may be killed or preempted.
 type records struct {
 	m *model
 	// marks are the marks of ADDs, by handle.

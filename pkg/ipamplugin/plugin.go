@@ -13,9 +13,8 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	"golang.org/x/sync/errgroup"
 
-	"calico-cni/internal/adding"
 	"calico-cni/internal/deadline"
-	"calico-cni/internal/deletion"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/kube"
@@ -39,7 +38,7 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	defer func() { call.Finish(ctx, grant.Addrs(), err) }()
 	defer func() { node.Health().Note(err, grant.Last()) }()
 	call.CancelOnSignal()
-	end, err := node.BeginAdd(call.ID, adding.IPAM)
+	end, err := node.BeginAdd(call.ID, nodestate.IPAM)
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +101,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	node := call.NodeIPAM()
 	var freed nodeipam.Freed
 	defer func() { call.Finish(ctx, freed.Addrs, err) }()
-	del := node.BeginDel(call.ID, deletion.IPAM)
+	del := node.BeginDel(call.ID, nodestate.IPAM)
 	defer func() { del.End(freed, err) }()
 
 	if del.Repeated() {

@@ -8,7 +8,7 @@ import (
 	"log/slog"
 	"net/netip"
 
-	"calico-cni/internal/deletion"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/ipam/pool"
@@ -16,20 +16,20 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// enoughRoom is how many addresses of each of a node's pod CIDRs are claimed for it beforehand: more than the pods that
-// a node may have, 110 unless the kubelet is told otherwise.
-const enoughRoom = 256
+// maxClaimed is how many addresses of each pod CIDR are claimed for a node: more than the pods of a node, which the
+// kubelet limits to 110 by default.
+const maxClaimed = 256
 
-// Adopter takes over addresses that another IPAM plugin gave to containers of a node in a network.
+// Adopter takes over the addresses that another IPAM plugin allocated to the containers of a node in a network.
 type Adopter struct {
 	allocations   Allocations
 	network, node string
 	client        *kube.Client
 	view          ipam.View
-	deletions     deletion.Records
+	deletions     nodestate.Deletions
 }
 
-// NewAdopter returns the adopter of a node in a network. lockFile serialises adopters on this node.
+// NewAdopter returns the adopter of a node in a network. lockFile serializes adopters on this node.
 func NewAdopter(disk Disk, client *kube.Client, network, node, lockFile string, log *slog.Logger) *Adopter {
 	store := crdstore.New(client, disk.labelled())
 	return &Adopter{
@@ -41,10 +41,10 @@ func NewAdopter(disk Disk, client *kube.Client, network, node, lockFile string, 
 	}
 }
 
-// Claim reads the cluster, and makes the blocks of the node's pod CIDRs the node's, as far as pools have them and up to
-// 256 addresses each. As long as it has these it claims no others, from which a node that is still to be migrated gives
-// addresses. An error wraps ipam.ErrNotReady, kube.ErrNotFound, pool.ErrInvalid for a block that two nodes would share,
-// or what the store said.
+// Claim reads the cluster and claims the blocks of the node's pod CIDRs, up to 256 addresses of each, if pools contain
+// them. With these blocks the node does not claim blocks in the pod CIDRs of nodes that are not migrated yet. An error
+// wraps ipam.ErrNotReady, kube.ErrNotFound, pool.ErrInvalid for a block that two nodes would share, or an error of the
+// store.
 func (a *Adopter) Claim(ctx context.Context) error {
 	var err error
 	allocator := a.allocations.allocator(a.allocations.cache)
@@ -65,7 +65,7 @@ func (a *Adopter) Claim(ctx context.Context) error {
 
 func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
 	room := 0
-	for addr := cidr.Addr(); room < enoughRoom && cidr.Contains(addr); {
+	for addr := cidr.Addr(); room < maxClaimed && cidr.Contains(addr); {
 		p, ok := pool.Containing(a.view.Pools, addr)
 		if !ok || p.Usable(pool.Workload) != nil {
 			// No address is allocated from this block.
@@ -74,8 +74,8 @@ func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
 		b := p.Block(addr)
 		if b.Bits() < cidr.Bits() {
 			return fmt.Errorf("claim the pod CIDR %s of node %s: %w %s: its blocks of /%d are larger than that, and nodes "+
-				"would share one; "+
-				"make the pool with a blockSize of %d or more", cidr, a.node, pool.ErrInvalid, p.Name, b.Bits(), cidr.Bits())
+				"would share one; make the pool with a blockSize of %d or more",
+				cidr, a.node, pool.ErrInvalid, p.Name, b.Bits(), cidr.Bits())
 		}
 		allocator := a.allocations.allocator(a.allocations.cache)
 		obstacle, err := allocator.Claim(ctx, a.node, b, a.view.Config.Cooldown)
@@ -83,8 +83,8 @@ func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
 			return err
 		}
 		if obstacle != nil {
-			a.allocations.Log.Warn("a block of the node's pod CIDR is not "+
-				"claimed", "block", b, "pod_cidr", cidr, "error", obstacle)
+			a.allocations.Log.Warn("a block of the node's pod CIDR is not claimed", "block", b, "pod_cidr", cidr,
+				"error", obstacle)
 		}
 		room += 1 << (b.Addr().BitLen() - b.Bits())
 		addr = last(b).Next()
@@ -102,7 +102,7 @@ func last(b netip.Prefix) netip.Addr {
 	return addr
 }
 
-// Held returns what the attachment's handle holds, for whichever interface.
+// Held returns the addresses of the attachment's handle, for all interfaces.
 func (a *Adopter) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error) {
 	held, err := a.allocations.allocator(a.allocations.cache).HeldByHandle(ctx, id.HandleID(a.network))
 	var addrs []netip.Addr
@@ -112,11 +112,11 @@ func (a *Adopter) Held(ctx context.Context, id workload.ID) ([]netip.Addr, error
 	return addrs, err
 }
 
-// Take allocates the address to the attachment, as an ADD that names it does. An error wraps pool.ErrUnknownPool when
-// no pool has it, ipam.ErrAddrTaken when it is allocated to another handle.
+// Take allocates the specific address to the attachment. An error wraps pool.ErrUnknownPool if no pool contains it, and
+// ipam.ErrAddrTaken if it is allocated to another handle.
 func (a *Adopter) Take(ctx context.Context, id workload.ID, addr netip.Addr) error {
-	// A DEL that released the container completely has not released this.
-	key := deletion.Key{Network: a.network, ContainerID: id.ContainerID, IfName: id.IfName}
+	// The record of an earlier DEL does not cover this address.
+	key := nodestate.Key{Network: a.network, ContainerID: id.ContainerID, IfName: id.IfName}
 	if err := a.deletions.Remove(key); err != nil {
 		return err
 	}

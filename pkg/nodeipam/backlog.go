@@ -26,12 +26,14 @@ type Backlog struct {
 // errUnknownNode says that a Backlog does not know the name of its node.
 var errUnknownNode = errors.New("name of the node is not known")
 
+func (b Backlog) server() Server { return Server{Kubeconfig: b.Named} }
+
 // Len counts the queued releases of all clusters.
 func (b Backlog) Len() (int, error) { return b.Disk.queue().Len() }
 
 // Delayed reports whether the API server was reached after an outage and the node's delay before the first release has
 // not passed.
-func (b Backlog) Delayed() bool { return b.Disk.pace().Delayed() }
+func (b Backlog) Delayed() bool { return b.Disk.pace(b.server()).Delayed() }
 
 // Settle settles some of the queued releases, and returns how many. It checks first that the datastore is ready. On the
 // first success after an outage it settles none: the node's delay begins. An error is an outage, or names the releases
@@ -43,20 +45,20 @@ func (b Backlog) Settle(ctx context.Context) (done int, err error) {
 	}
 	defer client.Close()
 	n := &Node{
-		Disk: b.Disk, Server: Server{Kubeconfig: b.Named}, LockFile: filepath.Join(filepath.Dir(b.Disk.State), "ipam.lock"),
+		Disk: b.Disk, Server: b.server(), LockFile: filepath.Join(filepath.Dir(b.Disk.State), "ipam.lock"),
 		Name: func() (string, error) { return "", errUnknownNode }, ReadFile: b.ReadFile, Log: b.Log,
 		Connect: func() (*kube.Client, error) { return client, nil },
 	}
 	if err := n.Allocations().Cluster.Ready(ctx); err != nil {
-		b.Disk.pace().Lost()
+		n.pace().Lost()
 		return 0, err
 	}
-	if !b.Disk.pace().Reached() {
+	if !n.mayStartSettling() {
 		return 0, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	queue, releases := b.Disk.queue(), n.Releases()
-	queue.Pace.MaxWait = settleTurn
-	return queue.Settle(ctx, settleMany, releases.belongsHere, releases.settleUntilOutage(cancel))
+	settler, releases := n.settler(), n.Releases()
+	settler.Pace.MaxWait = settleTurn
+	return settler.Settle(ctx, settleMany, releases.belongsHere, releases.settleUntilOutage(cancel))
 }

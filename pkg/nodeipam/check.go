@@ -14,7 +14,7 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// ErrNotHeld says that an address in use is not the attachment's in IPAM: another pod may get it, or has got it.
+// ErrNotHeld says that an address of the interface is not allocated to the attachment. Another pod may use it.
 var ErrNotHeld = errors.New("address is not allocated to the attachment")
 
 // Check returns an error that wraps ErrNotHeld, and names each address, unless the attachment holds all of them.
@@ -38,15 +38,15 @@ func (a Allocations) Check(ctx context.Context, network string, id workload.ID, 
 	if len(wrong) == 0 {
 		return nil
 	}
-	// While the datastore is moved or mended, what is missing may be on its way.
+	// While the datastore is locked, for example during a migration, allocations may be missing temporarily.
 	if err := a.Cluster.Ready(ctx); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %s: delete the pod, so that its successor gets an address of its "+
-		"own", ErrNotHeld, strings.Join(wrong, "; "))
+	return fmt.Errorf("%w: %s: delete the pod, so that its successor gets an address of its own",
+		ErrNotHeld, strings.Join(wrong, "; "))
 }
 
-// isOwner reports whether a holding is the pod's, as far as it says.
+// isOwner reports whether an owner is the pod. An owner without a pod may be any.
 func isOwner(owner map[string]string, id workload.ID) bool {
 	return owner["pod"] == "" || owner["pod"] == id.Pod && owner["namespace"] == id.Namespace
 }

@@ -10,29 +10,29 @@ import (
 	"strings"
 	"time"
 
-	"calico-cni/internal/adding"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam"
 )
 
-// Spared are the attachments of a network that a collection keeps: those that the runtime calls valid, and those that
-// were being added when it began, or since.
+// Spared are the attachments of a network that GC keeps: those that the runtime lists as valid, and those with an
+// in-flight mark of an ADD that was running when GC began or later.
 type Spared struct {
 	network string
 	valid   map[string]map[string]bool
-	marks   adding.Marks
-	// started is when the collection began, since boot.
+	marks   nodestate.Marks
+	// started is the time since boot at which GC began.
 	started time.Duration
-	// named are the interfaces that a handle's holdings name, by handle.
+	// named has the interfaces that the addresses of each handle name.
 	named map[string]map[string]bool
 }
 
-// NewSpared returns what a collection that began at started, since boot, spares in a network. valid are the interfaces
-// of the attachments to keep, by container.
-func NewSpared(network string, valid map[string]map[string]bool, marks adding.Marks, started time.Duration) Spared {
+// NewSpared returns the attachments that a GC of a network keeps. valid has the interfaces of the valid attachments by
+// container. started is the time since boot at which GC began.
+func NewSpared(network string, valid map[string]map[string]bool, marks nodestate.Marks, started time.Duration) Spared {
 	return Spared{network: network, valid: valid, marks: marks, started: started}
 }
 
-// Is reports whether an attachment is spared. An empty interface name stands for any of the container's.
+// Is reports whether an attachment is kept. An empty interface name means any interface of the container.
 func (s Spared) Is(containerID, ifName string) bool {
 	if ifName == "" {
 		return len(s.valid[containerID]) > 0 || s.beingAdded(containerID, usualIfName)
@@ -41,24 +41,23 @@ func (s Spared) Is(containerID, ifName string) bool {
 }
 
 func (s Spared) beingAdded(containerID, ifName string) bool {
-	return s.marks.Since(adding.Key{Network: s.network, ContainerID: containerID, IfName: ifName}, s.started)
+	return s.marks.Since(nodestate.Key{Network: s.network, ContainerID: containerID, IfName: ifName}, s.started)
 }
 
-// SweepMarks removes the marks of attachments of the network that are not spared. An ADD that was killed leaves a mark
-// if no DEL follows.
+// SweepMarks removes the old marks of attachments that are not kept. A killed ADD leaves a mark if no DEL follows.
 func (s Spared) SweepMarks() {
-	s.marks.Sweep(s.network, func(k adding.Key) bool { return s.Is(k.ContainerID, k.IfName) })
+	s.marks.Sweep(s.network, func(k nodestate.Key) bool { return s.Is(k.ContainerID, k.IfName) })
 }
 
 // Container returns the container of a handle of the network. It returns false for handles of other networks, tunnels,
-// load balancers and virtual machines, and for handles in which the end of the network's name is ambiguous.
+// load balancers and virtual machines, and for handles in which the end of the network name is ambiguous.
 func (s Spared) Container(handle string) (containerID string, ok bool) {
 	containerID, ok = strings.CutPrefix(handle, s.network+".")
 	return containerID, ok && containerID != "" && !strings.Contains(containerID, ".")
 }
 
-// Collect gives back what attachments of the network that are not spared hold on the node, and returns the addresses.
-// It goes on after an error, and returns all that there were.
+// Collect releases the leaked addresses of the node in the network, and returns them. It continues after an error, and
+// returns all errors.
 func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([]netip.Addr, error) {
 	if err := a.Cluster.Ready(ctx); err != nil {
 		return nil, err
@@ -67,50 +66,50 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	if err != nil {
 		return nil, err
 	}
-	lenders, err := a.borrowed.list()
+	borrowed, err := a.borrowed.List()
 	errs := []error{err}
-	var lent []netip.Prefix
-	for _, l := range lenders {
-		lent = append(lent, l.cidr)
+	var cidrs []netip.Prefix
+	for _, b := range borrowed {
+		cidrs = append(cidrs, b.CIDR)
 	}
-	held, err := a.allocator(a.cache).HeldByNode(ctx, node, lent)
+	held, err := a.allocator(a.cache).HeldByNode(ctx, node, cidrs)
 	errs = append(errs, err)
-	spared = spared.knowing(held)
+	spared = spared.withNamed(held)
 	var freed []netip.Addr
-	for handle, leftovers := range leftoversIn(held, node, spared) {
-		addrs, err := a.allocator(a.cache).ReleaseHeld(ctx, handle, leftovers, func(owner map[string]string) bool {
-			return spared.leftover(handle, owner, node)
+	for handle, leaked := range leakedIn(held, node, spared) {
+		addrs, err := a.allocator(a.cache).ReleaseHeld(ctx, handle, leaked, func(owner map[string]string) bool {
+			return spared.isLeaked(handle, owner, node)
 		}, config.Cooldown)
 		freed, errs = append(freed, addrs...), append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return freed, err
 	}
-	a.borrowed.forgetUnused(lenders, held, freed, node)
+	removeUnused(a.borrowed, borrowed, held, freed, node)
 	slices.SortFunc(freed, netip.Addr.Compare)
 	return freed, nil
 }
 
-// leftoversIn returns the holdings to be released, by handle.
-func leftoversIn(held []ipam.Held, node string, spared Spared) map[string][]ipam.Held {
+// leakedIn returns the leaked addresses by handle.
+func leakedIn(held []ipam.Held, node string, spared Spared) map[string][]ipam.Held {
 	out := map[string][]ipam.Held{}
 	for _, h := range held {
-		if spared.leftover(h.Handle, h.Owner, node) {
+		if spared.isLeaked(h.Handle, h.Owner, node) {
 			out[h.Handle] = append(out[h.Handle], h)
 		}
 	}
 	return out
 }
 
-// leftover reports whether what a handle holds for an owner is to be given back. A holding with a type is a tunnel's.
-func (s Spared) leftover(handle string, owner map[string]string, node string) bool {
+// isLeaked reports whether an address with that handle and owner is leaked. An owner with a type is a tunnel.
+func (s Spared) isLeaked(handle string, owner map[string]string, node string) bool {
 	containerID, ok := s.Container(handle)
-	ours := ok && owner["type"] == "" && owner["node"] == node
-	return ours && !s.Is(containerID, s.interfaceOf(handle, containerID, owner))
+	own := ok && owner["type"] == "" && owner["node"] == node
+	return own && !s.Is(containerID, s.interfaceOf(handle, containerID, owner))
 }
 
-// knowing returns the same, with which interfaces holdings name.
-func (s Spared) knowing(held []ipam.Held) Spared {
+// withNamed returns s with the interfaces that the addresses name.
+func (s Spared) withNamed(held []ipam.Held) Spared {
 	s.named = map[string]map[string]bool{}
 	for _, h := range held {
 		if s.named[h.Handle] == nil {
@@ -121,9 +120,9 @@ func (s Spared) knowing(held []ipam.Held) Spared {
 	return s
 }
 
-// interfaceOf returns the interface that a holding is for. One that names none is the usual one's, if each valid
-// interface of the container has holdings of its own; else it may be any's, which is the empty string: Calico's name
-// none at all.
+// interfaceOf returns the interface of an address. If it names none, because Calico allocated it, it returns an empty
+// string for any interface, unless each valid interface of the container is named by another address. Then it returns
+// the usual interface.
 func (s Spared) interfaceOf(handle, containerID string, owner map[string]string) string {
 	if named := owner[ownerInterface]; named != "" {
 		return named
@@ -136,14 +135,16 @@ func (s Spared) interfaceOf(handle, containerID string, owner map[string]string)
 	return usualIfName
 }
 
-// forgetUnused drops the blocks of other nodes in which this node holds nothing any more.
-func (b borrowed) forgetUnused(lenders []lender, held []ipam.Held, freed []netip.Addr, node string) {
-	for _, l := range lenders {
+// removeUnused removes the records of borrowed blocks in which the node no longer holds addresses.
+func removeUnused(
+	records nodestate.Borrowed, blocks []nodestate.BorrowedBlock, held []ipam.Held, freed []netip.Addr, node string,
+) {
+	for _, b := range blocks {
 		inUse := slices.ContainsFunc(held, func(h ipam.Held) bool {
-			return h.Block == l.cidr && h.Owner["node"] == node && !slices.Contains(freed, h.Addr)
+			return h.Block == b.CIDR && h.Owner["node"] == node && !slices.Contains(freed, h.Addr)
 		})
 		if !inUse {
-			b.forget(l)
+			records.Remove(b)
 		}
 	}
 }

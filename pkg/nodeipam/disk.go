@@ -3,14 +3,14 @@
 package nodeipam
 
 import (
+	"crypto/sha1"
+	"encoding/hex"
+	"fmt"
 	"math/rand/v2"
 	"path/filepath"
 	"time"
 
-	"calico-cni/internal/adding"
-	"calico-cni/internal/deletion"
-	"calico-cni/internal/oncefile"
-	"calico-cni/internal/trouble"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/pending"
 )
@@ -25,31 +25,41 @@ type Disk struct {
 }
 
 // labelled records that the node's affinities have labels. Calico's plugin reads the same file.
-func (d Disk) labelled() oncefile.File { return oncefile.File(filepath.Join(d.State, "ipam_upgraded")) }
-
-// Marks are the marks of attachments that are being added.
-func (d Disk) Marks() adding.Marks {
-	return adding.Marks{Dir: filepath.Join(d.State, "adding"), Boot: d.Boot}
+func (d Disk) labelled() nodestate.Once {
+	return nodestate.Once(filepath.Join(d.State, "ipam_upgraded"))
 }
 
-// deletions are the records of attachments that a DEL has released.
-func (d Disk) deletions() deletion.Records {
-	return deletion.Records{Dir: filepath.Join(d.State, "deleted"), Boot: d.Boot}
+// Marks are the in-flight marks.
+func (d Disk) Marks() nodestate.Marks {
+	return nodestate.Marks{Dir: filepath.Join(d.State, "adding"), Boot: d.Boot}
 }
 
-func (d Disk) trouble() trouble.Dir { return trouble.Dir(filepath.Join(d.State, "trouble")) }
+// deletions are the deletion records.
+func (d Disk) deletions() nodestate.Deletions {
+	return nodestate.Deletions{Dir: filepath.Join(d.State, "deleted"), Boot: d.Boot}
+}
+
+func (d Disk) conditions() nodestate.Conditions {
+	return nodestate.Conditions(filepath.Join(d.State, "trouble"))
+}
 
 func (d Disk) queue() pending.Queue {
-	return pending.Queue{Dir: filepath.Join(d.Keep, "pending"), Now: d.Now, Pace: d.pace()}
+	return pending.Queue{Dir: filepath.Join(d.Keep, "pending"), Now: d.Now}
 }
 
-// pace limits the rate at which the node settles queued releases.
-func (d Disk) pace() *pending.Pace {
-	return &pending.Pace{File: filepath.Join(d.State, "settling"), Boot: d.Boot, Random: rand.Float64}
+// pace limits the rate at which the node settles queued releases with an API server. Each has a schedule of its own, so
+// that an outage of one does not delay the releases of another.
+func (d Disk) pace(server Server) *pending.Pace {
+	name := sha1.Sum(fmt.Appendf(nil, "%q %q", server.Kubeconfig, server.APIRoot))
+	file := filepath.Join(d.State, "settling", hex.EncodeToString(name[:]))
+	return &pending.Pace{File: file, Boot: d.Boot, Random: rand.Float64}
 }
 
-func (d Disk) borrowed() borrowed { return borrowed(filepath.Join(d.Keep, "borrowed")) }
+func (d Disk) borrowed() nodestate.Borrowed {
+	return nodestate.Borrowed(filepath.Join(d.Keep, "borrowed"))
+}
 
-func (d Disk) blockCache(client *kube.Client, blocks blockCodec) blockCache {
-	return blockCache{dir: filepath.Join(d.State, "blocks"), cluster: client.Host(), blocks: blocks, boot: d.Boot}
+func (d Disk) blockCache(client *kube.Client, codec blockCodec) blockCache {
+	files := nodestate.BlockFiles{Dir: filepath.Join(d.State, "blocks"), Cluster: client.Host(), Boot: d.Boot}
+	return blockCache{files: files, codec: codec}
 }

@@ -25,18 +25,18 @@ const ReleaseDeadline = 20 * time.Second
 type Node struct {
 	Disk    Disk
 	Network string
-	// LockFile serialises the assignments of the node.
+	// LockFile serializes the assignments of the node.
 	LockFile string
 	// Plugin is the type of the IPAM plugin in the network configuration.
 	Plugin string
-	// IPv4 and IPv6 are what a pod gets that requests nothing specific.
+	// IPv4 and IPv6 are the request of a pod that requests nothing specific.
 	IPv4, IPv6 Family
 	Server     Server
-	// Scope is what a DEL depends on besides its attachment: the record of another scope does not count.
+	// Scope is what a DEL depends on besides its attachment. A deletion record of another scope does not count.
 	Scope string
 	// Name returns the name of the Kubernetes node.
 	Name func() (string, error)
-	// Connect returns the client of the API server, the same each time.
+	// Connect returns the client of the API server, always the same one.
 	Connect  func() (*kube.Client, error)
 	ReadFile func(path string) ([]byte, error)
 	Log      *slog.Logger
@@ -45,10 +45,10 @@ type Node struct {
 	opened sync.Once
 }
 
-// Server names an API server as queued releases do: by the path of a kubeconfig, or by its URL without a password.
+// Server identifies an API server by the path of a kubeconfig, or by its URL without a password.
 type Server struct{ Kubeconfig, APIRoot string }
 
-// Allocations are the addresses of the node. Connect must have succeeded.
+// Allocations returns the allocations of the node. Connect must have succeeded.
 func (n *Node) Allocations() Allocations {
 	client, _ := n.Connect()
 	n.opened.Do(func() { n.store = crdstore.New(client, n.Disk.labelled()) })
@@ -58,19 +58,19 @@ func (n *Node) Allocations() Allocations {
 	}
 }
 
-// HoldingsOf reads what the attachment holds, within ReleaseDeadline.
+// HoldingsOf reads the handle of the attachment within ReleaseDeadline.
 func (n *Node) HoldingsOf(ctx context.Context, id workload.ID) (Holdings, error) {
 	ctx, cancel := deadline.Within(ctx, ReleaseDeadline, "the release of the addresses")
 	defer cancel()
 	return n.Allocations().Lookup(ctx, n.Network, id)
 }
 
-// UsualRequest is the request of a pod that requests nothing specific.
+// UsualRequest returns the request of a pod that requests nothing specific.
 func (n *Node) UsualRequest(node string) Request {
 	return Request{Network: n.Network, Node: node, IPv4: n.IPv4, IPv6: n.IPv6}
 }
 
-// Collect settles the queued releases, then releases the allocations that are not spared. It returns their addresses.
+// Collect settles the queued releases, then releases the leaked addresses and returns them.
 func (n *Node) Collect(ctx context.Context, spared Spared) ([]netip.Addr, error) {
 	node, err := n.Name()
 	if err != nil {
@@ -89,8 +89,8 @@ func (n *Node) Collect(ctx context.Context, spared Spared) ([]netip.Addr, error)
 	return freed, nil
 }
 
-// Releases are the queued releases of the node.
+// Releases returns the release queue of the node.
 func (n *Node) Releases() Releases { return Releases{node: n} }
 
-// Health tells whether an ADD can get addresses.
+// Health reports whether an ADD can get addresses.
 func (n *Node) Health() Health { return Health{node: n} }

@@ -37,7 +37,8 @@ func newCluster(t *testing.T) *cluster {
 	c.store = memstore.New(now)
 	c.store.IPPools = []pool.Pool{{Name: "v4", CIDR: netip.MustParsePrefix("10.0.0.0/24"), BlockSize: 26}}
 	c.Allocations = Allocations{
-		Store: c.store, Cluster: c.store, LockFile: filepath.Join(t.TempDir(), "lock"), Now: now, Log: slog.New(slog.DiscardHandler),
+		Store: c.store, Cluster: c.store, LockFile: filepath.Join(t.TempDir(), "lock"), Now: now,
+		Log: slog.New(slog.DiscardHandler),
 	}
 	return c
 }
@@ -46,7 +47,7 @@ func attachment(ifName string) workload.ID {
 	return workload.ID{ContainerID: "c1", IfName: ifName, Namespace: "default", Pod: "p"}
 }
 
-// add allocates one address as an ADD on a node does.
+// add allocates one address like an ADD on a node.
 func (c *cluster) add(node, ifName string) netip.Addr {
 	c.t.Helper()
 	r := Request{Network: "net", Node: node, ID: attachment(ifName), IPv4: Family{Wanted: true}, Another: true}
@@ -61,7 +62,7 @@ func (c *cluster) add(node, ifName string) netip.Addr {
 	return g.Assigned[0].Addr
 }
 
-// addAsCalico does so without the name of the interface.
+// addAsCalico does the same without the name of the interface, as Calico does.
 func (c *cluster) addAsCalico(node, ifName string) netip.Addr {
 	c.t.Helper()
 	addr := c.add(node, ifName)
@@ -88,7 +89,7 @@ func (c *cluster) addAsCalico(node, ifName string) netip.Addr {
 	return addr
 }
 
-// held returns the addresses that the handle holds.
+// held returns the addresses under the handle.
 func (c *cluster) held() string {
 	var out []string
 	for _, b := range c.store.AllBlocks() {
@@ -99,7 +100,7 @@ func (c *cluster) held() string {
 	return strings.Join(out, " ")
 }
 
-// del releases as a DEL with that evidence does.
+// del releases like a DEL with that evidence.
 func (c *cluster) del(ifName string, e Evidence) Freed {
 	c.t.Helper()
 	held, err := c.Lookup(c.t.Context(), "net", attachment(ifName))
@@ -113,43 +114,44 @@ func (c *cluster) del(ifName string, e Evidence) Freed {
 	return freed
 }
 
-// TestReleaseMatrix releases what either implementation allocated, for containers of one and of two interfaces.
+// TestReleaseMatrix releases addresses that Calico or this implementation allocated, for containers with one and two
+// interfaces.
 func TestReleaseMatrix(t *testing.T) {
 	const calico, ours = "Calico", "ours"
 	type allocation struct{ by, ifName string }
 	for _, c := range []struct {
 		allocated []allocation
 		del       string
-		// told says that the runtime passes the result of the ADD along.
-		told   bool
-		others Others
-		// want are the interfaces whose addresses stay.
+		// hasResult says that the runtime passes prevResult.
+		hasResult bool
+		others    Others
+		// want has the interfaces whose addresses stay.
 		want string
 	}{
 		{allocated: []allocation{{calico, "eth0"}}, del: "eth0", want: ""},
 		{allocated: []allocation{{ours, "eth0"}}, del: "eth0", want: ""},
 		{allocated: []allocation{{calico, "net1"}}, del: "net1", want: ""},
-		{allocated: []allocation{{calico, "net1"}}, del: "net1", told: true, want: ""},
+		{allocated: []allocation{{calico, "net1"}}, del: "net1", hasResult: true, want: ""},
 		{allocated: []allocation{{ours, "net1"}}, del: "net1", want: ""},
-		{allocated: []allocation{{ours, "net1"}}, del: "net1", told: true, want: ""},
+		{allocated: []allocation{{ours, "net1"}}, del: "net1", hasResult: true, want: ""},
 		{allocated: []allocation{{calico, "net1"}}, del: "net1", others: NoOthers, want: ""},
-		// Two interfaces of one network share the handle.
+		// Two interfaces in one network share the handle.
 		{allocated: []allocation{{calico, "eth0"}, {ours, "net1"}}, del: "net1", want: "eth0"},
-		{allocated: []allocation{{calico, "eth0"}, {ours, "net1"}}, del: "net1", told: true, want: "eth0"},
+		{allocated: []allocation{{calico, "eth0"}, {ours, "net1"}}, del: "net1", hasResult: true, want: "eth0"},
 		{allocated: []allocation{{calico, "eth0"}, {ours, "net1"}}, del: "eth0", want: "net1"},
 		{allocated: []allocation{{ours, "eth0"}, {ours, "net1"}}, del: "net1", want: "eth0"},
 		{allocated: []allocation{{ours, "eth0"}, {ours, "net1"}}, del: "eth0", want: "net1"},
-		{allocated: []allocation{{ours, "eth0"}, {calico, "net1"}}, del: "net1", told: true, want: "eth0"},
-		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "net1", told: true, want: "eth0"},
-		{allocated: []allocation{{calico, "net1"}, {calico, "net2"}}, del: "net1", told: true, want: "net2"},
-		{allocated: []allocation{{calico, "net1"}, {ours, "net2"}}, del: "net1", told: true, want: "net2"},
+		{allocated: []allocation{{ours, "eth0"}, {calico, "net1"}}, del: "net1", hasResult: true, want: "eth0"},
+		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "net1", hasResult: true, want: "eth0"},
+		{allocated: []allocation{{calico, "net1"}, {calico, "net2"}}, del: "net1", hasResult: true, want: "net2"},
+		{allocated: []allocation{{calico, "net1"}, {ours, "net2"}}, del: "net1", hasResult: true, want: "net2"},
 		{allocated: []allocation{{calico, "net1"}, {ours, "net2"}}, del: "net1", want: "net1 net2"},
 		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "net1", others: SomeOthers, want: "eth0 net1"},
-		// Calico releases all that the handle holds, too.
+		// Calico also releases all addresses of the handle.
 		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "eth0", want: ""},
 		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "net1", want: ""},
 	} {
-		name := fmt.Sprintf("%v DEL %s told %t others %d", c.allocated, c.del, c.told, c.others)
+		name := fmt.Sprintf("%v DEL %s prevResult %t others %d", c.allocated, c.del, c.hasResult, c.others)
 		t.Run(name, func(t *testing.T) {
 			w := newCluster(t)
 			ifNames, e := map[string]string{}, Evidence{Others: c.others}
@@ -160,7 +162,7 @@ func TestReleaseMatrix(t *testing.T) {
 				}
 				addr := add("n1", a.ifName)
 				ifNames[addr.String()] = a.ifName
-				if a.ifName == c.del && c.told {
+				if a.ifName == c.del && c.hasResult {
 					e.Addrs = append(e.Addrs, addr)
 				}
 			}
@@ -182,8 +184,8 @@ func TestReleaseMatrix(t *testing.T) {
 			if breaches := w.store.Check(); len(breaches) > 0 {
 				t.Error(breaches)
 			}
-			// The runtime calls DEL again, and still says which addresses it had.
-			if c.told || c.del == "eth0" {
+			// The runtime repeats DEL and still passes prevResult.
+			if c.hasResult || c.del == "eth0" {
 				w.del(c.del, e)
 				expect("after a repeated DEL")
 			}
@@ -204,10 +206,12 @@ func TestOwnerNamesInterface(t *testing.T) {
 	}
 }
 
-// TestQueuedReleaseDoesNotDependOnTheClock has the wall clock step between the ADD, the DEL that is queued, and its
-// settling.
+// TestQueuedReleaseDoesNotDependOnTheClock sets the wall clock between the ADD, the DEL that queues its release, and
+// the settling.
 func TestQueuedReleaseDoesNotDependOnTheClock(t *testing.T) {
-	for _, steps := range [][2]time.Duration{{-time.Hour, time.Minute}, {time.Hour, time.Minute}, {time.Minute, -time.Hour}, {0, 0}, {-48 * time.Hour, 0}} {
+	for _, steps := range [][2]time.Duration{
+		{-time.Hour, time.Minute}, {time.Hour, time.Minute}, {time.Minute, -time.Hour}, {0, 0}, {-48 * time.Hour, 0},
+	} {
 		t.Run(fmt.Sprint(steps), func(t *testing.T) {
 			w := newCluster(t)
 			w.add("n1", "eth0")
@@ -217,7 +221,7 @@ func TestQueuedReleaseDoesNotDependOnTheClock(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.clock = w.clock.Add(steps[1])
-			done, err := queue.Settle(t.Context(), 16, nil, w.settle(c))
+			done, err := (pending.Settler{Queue: queue}).Settle(t.Context(), 16, nil, w.settle(c))
 			if waiting, _ := queue.Len(); done != 1 || err != nil || waiting != 0 || w.held() != "" {
 				t.Errorf("settled %d, %v; %d wait, %q is held\n%s", done, err, waiting, w.held(), w.store)
 			}
@@ -225,7 +229,7 @@ func TestQueuedReleaseDoesNotDependOnTheClock(t *testing.T) {
 	}
 }
 
-// TestQueuedReleaseWithHeldAddressesIsKept has containers of one ID on two nodes, as cnitool makes them.
+// TestQueuedReleaseWithHeldAddressesIsKept uses containers with the same ID on two nodes, as cnitool creates them.
 func TestQueuedReleaseWithHeldAddressesIsKept(t *testing.T) {
 	for _, c := range []struct {
 		name, node string
@@ -235,9 +239,9 @@ func TestQueuedReleaseWithHeldAddressesIsKept(t *testing.T) {
 	}{
 		{"the node's own", "n1", "n1", "", false},
 		{"another node's", "n1", "n2", "", true},
-		{"another node's, which the runtime has named", "n1", "n2", "10.0.0.0", true},
-		{"another node's, where the runtime named another address", "n1", "n2", "10.0.0.9", false},
-		{"of nobody knows which node", "", "n2", "", false},
+		{"another node's, in prevResult", "n1", "n2", "10.0.0.0", true},
+		{"another node's, with another address in prevResult", "n1", "n2", "10.0.0.9", false},
+		{"of an unknown node", "", "n2", "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newCluster(t)
@@ -250,7 +254,7 @@ func TestQueuedReleaseWithHeldAddressesIsKept(t *testing.T) {
 			if err := queue.Add(r); err != nil {
 				t.Fatal(err)
 			}
-			_, err := queue.Settle(t.Context(), 16, nil, w.settle(w.node(t)))
+			_, err := (pending.Settler{Queue: queue}).Settle(t.Context(), 16, nil, w.settle(w.node(t)))
 			waiting, _ := queue.Len()
 			if kept := waiting == 1; kept != c.kept || errors.Is(err, ErrHeld) != c.kept {
 				t.Errorf("kept %t, %v; want %t", kept, err, c.kept)
@@ -258,13 +262,13 @@ func TestQueuedReleaseWithHeldAddressesIsKept(t *testing.T) {
 			if foreign := c.node != "" && c.node != c.addedOn; foreign != (w.held() != "") {
 				t.Errorf("held: %q", w.held())
 			}
-			// The other node releases what is its own: nothing is left to wait for.
+			// The other node releases its address. The queued release can then be settled.
 			w.del("eth0", Evidence{})
-			if _, err := queue.Settle(t.Context(), 16, nil, w.settle(w.node(t))); err != nil {
+			if _, err := (pending.Settler{Queue: queue}).Settle(t.Context(), 16, nil, w.settle(w.node(t))); err != nil {
 				t.Error(err)
 			}
 			if waiting, _ := queue.Len(); waiting != 0 {
-				t.Error("waits though nothing is held")
+				t.Error("still queued although nothing is allocated")
 			}
 		})
 	}
@@ -286,13 +290,12 @@ func (c *cluster) node(t *testing.T) *Node {
 // settle returns a function that releases from the store instead of the API server.
 func (c *cluster) settle(n *Node) func(ctx context.Context, r pending.Release) error {
 	return func(ctx context.Context, r pending.Release) error {
-		_, err := n.Releases().give(ctx, c.Allocations, r, workload.ID{ContainerID: r.ContainerID, IfName: r.IfName})
+		_, err := n.Releases().carryOut(ctx, c.Allocations, r, workload.ID{ContainerID: r.ContainerID, IfName: r.IfName})
 		return err
 	}
 }
 
-// TestAddOnOtherNodeGetsOwnAddress has containers of one ID on two nodes, and the first ADD of one of them
-// repeated.
+// TestAddOnOtherNodeGetsOwnAddress repeats ADDs of containers with the same ID on two nodes.
 func TestAddOnOtherNodeGetsOwnAddress(t *testing.T) {
 	w := newCluster(t)
 	got := map[string]netip.Addr{}

@@ -17,7 +17,7 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// nodeOf returns the node of an API server on a host that has the files /a and /b, with an empty queue.
+// nodeOf returns a node of an API server, with an empty queue. Its host has the kubeconfigs /a and /b.
 func nodeOf(t *testing.T, server Server) (n *Node, clock *time.Duration) {
 	t.Helper()
 	clock = new(time.Duration)
@@ -67,7 +67,8 @@ func TestReleaseBelongsToNamedCluster(t *testing.T) {
 	}
 }
 
-// TestBatchKeepsReleasesOfOtherCluster queues a release for another API server. The node has no client: a request panics.
+// TestBatchKeepsReleasesOfOtherCluster queues a release for another API server. The node has no client, so that a
+// request panics.
 func TestBatchKeepsReleasesOfOtherCluster(t *testing.T) {
 	for name, settle := range map[string]func(*Node){
 		"a few": func(c *Node) { c.Releases().SettleSome(context.Background()) },
@@ -83,7 +84,7 @@ func TestBatchKeepsReleasesOfOtherCluster(t *testing.T) {
 			if err := c.Disk.queue().Add(queuedFor("/a", "")); err != nil {
 				t.Fatal(err)
 			}
-			c.Disk.pace().Reached()
+			c.mayStartSettling()
 			*clock += time.Hour
 			settle(c)
 			if n, err := c.Disk.queue().Len(); n != 1 || err != nil {
@@ -93,14 +94,29 @@ func TestBatchKeepsReleasesOfOtherCluster(t *testing.T) {
 	}
 }
 
+// TestOutageOfOneClusterDoesNotDelayOther has DELs of a network whose API server is gone, more often than the delay of a
+// node after an outage.
+func TestOutageOfOneClusterDoesNotDelayOther(t *testing.T) {
+	live, clock := nodeOf(t, withKubeconfig("/live"))
+	dead := &Node{Disk: live.Disk, Server: Server{Kubeconfig: "/dead"}, Log: live.Log}
+	live.mayStartSettling()
+	for range 4 {
+		*clock += 20 * time.Second
+		dead.pace().Lost()
+	}
+	if !live.mayStartSettling() {
+		t.Error("the releases of the reachable cluster are delayed after 80 s")
+	}
+}
+
 func queuedFor(kubeconfig, apiRoot string) pending.Release {
 	return pending.Release{
 		Network: "net", ContainerID: "c1", IfName: "eth0", Node: "n1", Kubeconfig: kubeconfig, APIRoot: apiRoot,
 	}
 }
 
-// TestDelThatDeletedHandleDropsRelease has the DEL name another kubeconfig than the queued release.
-func TestDelThatDeletedHandleDropsRelease(t *testing.T) {
+// TestDelThatDeletedHandleRemovesRelease uses a DEL with another kubeconfig than the queued release.
+func TestDelThatDeletedHandleRemovesRelease(t *testing.T) {
 	c, _ := nodeOf(t, withKubeconfig("/b"))
 	if err := c.Disk.queue().Add(queuedFor("/a", "")); err != nil {
 		t.Fatal(err)
@@ -111,8 +127,8 @@ func TestDelThatDeletedHandleDropsRelease(t *testing.T) {
 	}
 }
 
-// TestReleaseOfOtherClusterIsKeptUntilHandleIsFound settles a queued release, as ADD and DEL of its attachment do. A node that
-// names another kubeconfig may use another cluster: a handle that it does not find proves nothing.
+// TestReleaseOfOtherClusterIsKeptUntilHandleIsFound settles the queued release of a container. With another kubeconfig
+// the node may use another cluster, so that a missing handle proves nothing.
 func TestReleaseOfOtherClusterIsKeptUntilHandleIsFound(t *testing.T) {
 	for _, tt := range []struct {
 		name, kubeconfig, apiRoot string
@@ -137,7 +153,7 @@ func TestReleaseOfOtherClusterIsKeptUntilHandleIsFound(t *testing.T) {
 			if err := queue.Add(queuedFor(tt.kubeconfig, tt.apiRoot)); err != nil {
 				t.Fatal(err)
 			}
-			err := queue.SettleContainer(t.Context(), "net", "c1", w.settle(c))
+			err := (pending.Settler{Queue: queue}).SettleContainer(t.Context(), "net", "c1", w.settle(c))
 			waiting, _ := queue.Len()
 			if kept := waiting == 1; kept != tt.kept || errors.Is(err, ErrOtherCluster) != tt.kept || w.held() != "" {
 				t.Errorf("kept %t, %v, held %q; want kept %t", kept, err, w.held(), tt.kept)
@@ -146,7 +162,7 @@ func TestReleaseOfOtherClusterIsKeptUntilHandleIsFound(t *testing.T) {
 	}
 }
 
-// TestQueuedReleasesOfTwoClustersCoexist queues releases of one attachment as DELs with two kubeconfigs do.
+// TestQueuedReleasesOfTwoClustersCoexist queues releases of one attachment by DELs with two kubeconfigs.
 func TestQueuedReleasesOfTwoClustersCoexist(t *testing.T) {
 	a, _ := nodeOf(t, withKubeconfig("/a"))
 	b, _ := nodeOf(t, withKubeconfig("/b"))

@@ -11,25 +11,24 @@ import (
 	"calico-cni/pkg/workload"
 )
 
-// TestRepeatedDelKeepsQueuedReleaseWithMoreEvidence queues the first DEL of net1 with the address that the runtime
-// passed along. The runtime forgets the result then, so that the second DEL frees nothing and must not drop the queued
-// release.
+// TestRepeatedDelKeepsQueuedReleaseWithMoreEvidence queues the first DEL of net1 with the address in prevResult. The
+// runtime then removes prevResult, so that the second DEL releases nothing and must not remove the queued release.
 func TestRepeatedDelKeepsQueuedReleaseWithMoreEvidence(t *testing.T) {
 	w := newCluster(t)
 	a1 := w.addAsCalico("n1", "net1")
 	w.add("n1", "net2")
 	c := w.node(t)
 	id := workload.ID{ContainerID: "c1", IfName: "net1"}
-	// DEL 1 of net1, in an outage: the runtime says which address it had.
+	// DEL 1 of net1, in an outage, with prevResult.
 	if err := c.Disk.queue().Add(pending.Release{
 		Network: "net", ContainerID: "c1", IfName: "net1", Node: "n1",
 		Others: true, OthersUnknown: true, Addresses: []netip.Addr{a1},
 	}); err != nil {
 		t.Fatal(err)
 	}
-	// DEL 2, after it: libcni removed the cached result after DEL 1 succeeded.
+	// DEL 2 after the outage: libcni removed the cached result after DEL 1 succeeded.
 	freed := w.del("net1", Evidence{})
-	// The node has no client: settling the release fails, and keeps it.
+	// The node has no client: settling the release fails and keeps it.
 	func() {
 		defer func() { _ = recover() }()
 		c.Releases().Settled(context.Background(), id, freed)
@@ -43,8 +42,8 @@ func TestRepeatedDelKeepsQueuedReleaseWithMoreEvidence(t *testing.T) {
 	}
 }
 
-// TestQueuedReleaseOfReleasedAttachmentIsSettled queues a repeated DEL of net1 beside a running eth0. It has nothing
-// left to release, and must not block the next ADD of the container.
+// TestQueuedReleaseOfReleasedAttachmentIsSettled queues a repeated DEL of net1 while eth0 exists. It has nothing left
+// to release, and must not block the next ADD of the container.
 func TestQueuedReleaseOfReleasedAttachmentIsSettled(t *testing.T) {
 	w := newCluster(t)
 	w.add("n1", "eth0") // of type calico: names no interface
@@ -57,10 +56,10 @@ func TestQueuedReleaseOfReleasedAttachmentIsSettled(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	done, err := queue.Settle(t.Context(), 16, nil, w.settle(w.node(t)))
+	done, err := (pending.Settler{Queue: queue}).Settle(t.Context(), 16, nil, w.settle(w.node(t)))
 	t.Logf("settled %d, %v", done, err)
 	// hot plug: ADD net1 again
-	if err := queue.SettleContainer(t.Context(), "net", "c1", w.settle(w.node(t))); err != nil {
+	if err := (pending.Settler{Queue: queue}).SettleContainer(t.Context(), "net", "c1", w.settle(w.node(t))); err != nil {
 		t.Errorf("ADD of the container is refused: %v", err)
 	}
 }
@@ -80,7 +79,7 @@ func TestReplacedEntryKeepsReleasedBefore(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, err := queue.Settle(t.Context(), 16, nil, w.settle(w.node(t)))
+	_, err := (pending.Settler{Queue: queue}).Settle(t.Context(), 16, nil, w.settle(w.node(t)))
 	if w.held() != live.String() {
 		t.Errorf("%v of the live net2 is gone: %q held, %v", live, w.held(), err)
 	}

@@ -10,19 +10,19 @@ import (
 	"time"
 )
 
-// TestOrderDoesNotDependOnTheClock adds and settles while the wall clock is set forward and back.
+// TestOrderDoesNotDependOnTheClock adds and settles releases while the wall clock is set forward and back.
 func TestOrderDoesNotDependOnTheClock(t *testing.T) {
 	for name, step := range map[string]time.Duration{"set back": -time.Hour, "set forward": time.Hour, "stopped": 0} {
-		q := queue(t)
+		q := newQueue(t)
 		clock := noon
 		q.Now = func() time.Time {
 			clock = clock.Add(step)
 			return clock
 		}
-		add(t, q, release("c"), release("b"), release("a"))
-		s := settler{fails: "c b"}
+		add(t, q, releaseOf("c"), releaseOf("b"), releaseOf("a"))
+		s := recorder{fails: "c b"}
 		for range 3 {
-			if _, err := q.Settle(t.Context(), 2, nil, s.settle); err != nil && !errors.Is(err, errSettle) {
+			if _, err := settlerOf(q).Settle(t.Context(), 2, nil, s.settle); err != nil && !errors.Is(err, errSettle) {
 				t.Error(err)
 			}
 		}
@@ -31,17 +31,17 @@ func TestOrderDoesNotDependOnTheClock(t *testing.T) {
 }
 
 func TestReleaseIsNotQueuedAfterAddBegan(t *testing.T) {
-	q := queue(t)
+	q := newQueue(t)
 	begun := false
 	if err := q.Exclude(func() error { begun = true; return nil }); err != nil {
 		t.Fatal(err)
 	}
-	err := q.AddIf(release("c"), func() bool { return !begun })
+	err := q.AddIf(releaseOf("c"), func() bool { return !begun })
 	if !errors.Is(err, ErrSuperseded) {
 		t.Errorf("AddIf = %v, want ErrSuperseded", err)
 	}
 	checkLen(t, q, 0)
-	if err := q.AddIf(release("c"), func() bool { return true }); err != nil {
+	if err := q.AddIf(releaseOf("c"), func() bool { return true }); err != nil {
 		t.Error(err)
 	}
 	checkLen(t, q, 1)
@@ -50,12 +50,17 @@ func TestReleaseIsNotQueuedAfterAddBegan(t *testing.T) {
 	}
 }
 
-// TestReplacementKeepsAddresses has the runtime repeat a DEL without the result of the ADD.
+// TestReplacementKeepsAddresses repeats a DEL without prevResult.
 func TestReplacementKeepsAddresses(t *testing.T) {
-	q, first := queue(t), release("c")
+	q, first := newQueue(t), releaseOf("c")
 	first.Addresses = []netip.Addr{netip.MustParseAddr("10.1.2.3")}
-	add(t, q, first, release("c"))
-	check(t, "directory", dump(t, q), `-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0",`+
-		`"queued":"2026-08-01T12:00:02Z","addresses":["10.1.2.3"]}
-`)
+	add(t, q, first, releaseOf("c"))
+	check(
+		t,
+		"directory",
+		dump(t, q),
+		`-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0",`+
+			`"queued":"2026-08-01T12:00:02Z","addresses":["10.1.2.3"]}
+`,
+	)
 }

@@ -4,37 +4,52 @@ package pending
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 )
 
-// paced is a queue with a pace whose clock and random number the test sets.
-func paced(t *testing.T) (q Queue, clock *time.Duration, random *float64) {
+// paced returns a settler with a pace whose clock and random number the test sets.
+func paced(t *testing.T) (s Settler, clock *time.Duration, random *float64) {
 	t.Helper()
 	clock, random = new(time.Duration), new(float64)
 	*clock = time.Hour
-	q = queue(t)
-	q.Pace = &Pace{
+	s = settlerOf(newQueue(t))
+	s.Pace = &Pace{
 		File: filepath.Join(t.TempDir(), "run", "settling"),
 		Boot: func() time.Duration { return *clock }, Random: func() float64 { return *random },
 	}
-	return q, clock, random
+	return s, clock, random
 }
 
 func TestFirstContactAfterOutageDelaysSettling(t *testing.T) {
-	q, clock, random := paced(t)
-	add(t, q, release("g"), release("f"), release("e"), release("d"), release("c"), release("b"), release("a"))
+	paced, clock, random := paced(t)
+	add(
+		t,
+		paced.Queue,
+		releaseOf("g"),
+		releaseOf("f"),
+		releaseOf("e"),
+		releaseOf("d"),
+		releaseOf("c"),
+		releaseOf("b"),
+		releaseOf("a"),
+	)
 	*random = 0.5
 	step := func(what string, advance time.Duration, reached bool, settled string) {
 		t.Helper()
 		*clock += advance
-		var s settler
-		got := q.Pace.Reached()
+		var s recorder
+		got, err := paced.Pace.Reached()
+		if err != nil {
+			t.Fatal(err)
+		}
 		if got {
-			if _, err := q.Settle(t.Context(), 9, nil, s.settle); err != nil {
+			if _, err := paced.Settle(t.Context(), 9, nil, s.settle); err != nil {
 				t.Error(err)
 			}
 		}
@@ -43,17 +58,17 @@ func TestFirstContactAfterOutageDelaysSettling(t *testing.T) {
 		}
 	}
 	step("first contact", 0, false, "")
-	if !q.Pace.Delayed() {
+	if !paced.Pace.Delayed() {
 		t.Error("not delayed after the first contact")
 	}
 	step("just before the delay has passed", 30*time.Second-1, false, "")
 	step("when it has passed", 1, true, "g f e d c")
-	if q.Pace.Delayed() {
+	if paced.Pace.Delayed() {
 		t.Error("still delayed")
 	}
 	step("at once again", 0, false, "")
 	step("a turn later", interval, true, "b")
-	q.Pace.Lost()
+	paced.Pace.Lost()
 	step("first contact after another outage", interval, false, "")
 	step("after a reboot that kept the file", -30*time.Minute, false, "")
 	step("and its delay", 30*time.Second, true, "a")
@@ -63,57 +78,90 @@ func TestUnknownScheduleIsReplaced(t *testing.T) {
 	for name, data := range map[string]string{
 		"empty": "", "torn": `{"version":1,"notBef`, "version 2": `{"version":2,"notBefore":0,"next":0}`, "none": "none",
 	} {
-		q, clock, random := paced(t)
+		paced, clock, random := paced(t)
 		*random = 0.25
 		if name != "none" {
-			if err := os.MkdirAll(filepath.Dir(q.Pace.File), 0o755); err != nil {
+			if err := os.MkdirAll(filepath.Dir(paced.Pace.File), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(q.Pace.File, []byte(data), 0o600); err != nil {
+			if err := os.WriteFile(paced.Pace.File, []byte(data), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if q.Pace.Reached() {
-			t.Errorf("%s: settles at once", name)
+		if ready, err := paced.Pace.Reached(); ready || err != nil {
+			t.Errorf("%s: settles at once: %t, %v", name, ready, err)
 		}
 		*clock += 15 * time.Second
-		if !q.Pace.Reached() {
-			t.Errorf("%s: does not settle after the delay", name)
+		if ready, err := paced.Pace.Reached(); !ready || err != nil {
+			t.Errorf("%s: settles after the delay: %t, %v", name, ready, err)
 		}
+	}
+}
+
+// TestQueueIsSettledWithoutSchedule has a directory in place of the file: one command in ten settles releases, and says
+// what to remove.
+func TestQueueIsSettledWithoutSchedule(t *testing.T) {
+	paced, _, random := paced(t)
+	add(t, paced.Queue, releaseOf("a"))
+	if err := os.MkdirAll(filepath.Join(paced.Pace.File, "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	*random = 0.5
+	if ready, err := paced.Pace.Reached(); ready || !errors.Is(err, syscall.EISDIR) {
+		t.Errorf("random 0.5: %t, %v; want false and the path", ready, err)
+	}
+	*random = 0.05
+	if ready, err := paced.Pace.Reached(); !ready || err == nil {
+		t.Errorf("random 0.05: %t, %v; want true", ready, err)
+	}
+	var s recorder
+	if _, err := paced.Settle(t.Context(), 9, nil, s.settle); err != nil || s.String() != "a" {
+		t.Errorf("settled %q, %v", &s, err)
 	}
 }
 
 func TestSettleWaitsAtMostMaxWait(t *testing.T) {
-	q, clock, _ := paced(t)
-	add(t, q, release("g"), release("f"), release("e"), release("d"), release("c"), release("b"), release("a"))
-	q.Pace.MaxWait = interval
-	q.Pace.Boot = func() time.Duration {
+	paced, clock, _ := paced(t)
+	add(
+		t,
+		paced.Queue,
+		releaseOf("g"),
+		releaseOf("f"),
+		releaseOf("e"),
+		releaseOf("d"),
+		releaseOf("c"),
+		releaseOf("b"),
+		releaseOf("a"),
+	)
+	paced.Pace.MaxWait = interval
+	paced.Pace.Boot = func() time.Duration {
 		*clock += interval / 2
 		return *clock
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	var s settler
-	if done, err := q.Settle(ctx, 9, nil, s.settle); done != 7 || err != nil {
+	var s recorder
+	if done, err := paced.Settle(ctx, 9, nil, s.settle); done != 7 || err != nil {
 		t.Errorf("Settle = %d, %v", done, err)
 	}
-	add(t, q, release("c"))
+	add(t, paced.Queue, releaseOf("c"))
 	cancel()
-	if done, err := q.Settle(ctx, 9, nil, s.settle); done != 0 || err != nil {
+	if done, err := paced.Settle(ctx, 9, nil, s.settle); done != 0 || err != nil {
 		t.Errorf("Settle = %d, %v after the context has ended", done, err)
 	}
 }
 
-// TestLoadOfAClusterAfterAnOutage runs the schedule of 5,000 nodes on one clock. Each reaches the API server at some
-// moment of the first 5 s. docs/reliability.md has the figures.
+// TestLoadOfAClusterAfterAnOutage simulates the schedules of 5,000 nodes. Each reaches the API server at a random time
+// in the first 5 s. docs/reliability.md has the figures.
 func TestLoadOfAClusterAfterAnOutage(t *testing.T) {
-	// requests is what one release takes: readiness, configuration and handle, the block, the handle again, the pod.
+	// requests is the number of requests of a release: readiness, configuration and handle, the block, the handle again,
+	// the pod.
 	const nodes, contactWithin, requests = 5000, 5 * time.Second, 6
 	for _, c := range []struct {
 		releases    int
 		peak, total int
 		within      time.Duration
 	}{
-		// peak is of releases in one second.
+		// peak is the maximum number of releases in a second.
 		{releases: 1, peak: 150, total: 5_000, within: 65 * time.Second},
 		{releases: 5, peak: 600, total: 25_000, within: 66 * time.Second},
 		{releases: 40, peak: 3_700, total: 200_000, within: 73 * time.Second},

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// The test binary runs itself as another process of the node. What it then does, and with which queue, is in these.
+// The test binary runs itself as another process of the node. These variables name its role and its queue.
 const (
 	envRole = "PENDING_TEST_ROLE"
 	envDir  = "PENDING_TEST_DIR"
@@ -50,18 +50,18 @@ func self(t *testing.T, role string, q Queue, name string) *exec.Cmd {
 	return cmd
 }
 
-// churn adds and settles until it is killed. It says "add c" before and "added c" after an addition, and "settle c"
-// when c is about to be removed.
+// churn adds and settles releases until it is killed. It prints "add c" before and "added c" after it adds a release,
+// and "settle c" before it removes one.
 func churn(q Queue) error {
 	for i := 0; ; i++ {
 		c := fmt.Sprint(os.Getenv(envName), ".", i)
 		fmt.Println("add", c)
-		if err := q.Add(release(c)); err != nil {
+		if err := q.Add(releaseOf(c)); err != nil {
 			return err
 		}
 		fmt.Println("added", c)
 		if i%4 == 3 {
-			if _, err := q.Settle(context.Background(), 3, nil, func(_ context.Context, r Release) error {
+			if _, err := settlerOf(q).Settle(context.Background(), 3, nil, func(_ context.Context, r Release) error {
 				fmt.Println("settle", r.ContainerID)
 				return nil
 			}); err != nil {
@@ -71,12 +71,12 @@ func churn(q Queue) error {
 	}
 }
 
-// TestKilledProcessLeavesCompleteReleaseOrNone kills children at any moment. What one added and nobody settled is there,
-// whole; what nobody added is not; and a file is never broken.
+// TestKilledProcessLeavesCompleteReleaseOrNone kills processes at random times. Each release that was added and not
+// settled must be in the queue, and no other. No file may be broken.
 func TestKilledProcessLeavesCompleteReleaseOrNone(t *testing.T) {
-	q := queue(t)
+	q := newQueue(t)
 	begun, owed := map[string]bool{}, map[string]bool{}
-	// A slow machine kills some children before they have begun, so that it takes more rounds.
+	// On a slow machine some processes are killed before they have begun, so it takes more rounds.
 	for round := 0; round < 40 || len(begun) < 100 && round < 400; round++ {
 		for _, line := range killed(t, self(t, "churn", q, fmt.Sprint("r", round))) {
 			switch word, c, _ := strings.Cut(line, " "); word {
@@ -91,26 +91,26 @@ func TestKilledProcessLeavesCompleteReleaseOrNone(t *testing.T) {
 		waiting := present(t, q)
 		for c := range owed {
 			if !waiting[c] {
-				t.Fatalf("round %d: %s was added, settled by nobody, and is not there", round, c)
+				t.Fatalf("round %d: %s was added and not settled, and is missing", round, c)
 			}
 		}
 		for c := range waiting {
 			if !begun[c] {
-				t.Fatalf("round %d: %s is there, and nobody added it", round, c)
+				t.Fatalf("round %d: %s is queued, but was not added", round, c)
 			}
 		}
 	}
 	if len(begun) < 100 {
-		t.Errorf("only %d were begun: this killed nobody at work", len(begun))
+		t.Errorf("only %d were begun: no process was killed while it worked", len(begun))
 	}
-	var s settler
-	if done, err := q.Settle(t.Context(), 1<<20, nil, s.settle); err != nil || done < len(owed) {
+	var s recorder
+	if done, err := settlerOf(q).Settle(t.Context(), 1<<20, nil, s.settle); err != nil || done < len(owed) {
 		t.Errorf("Settle = %d, %v; want at least %d", done, err, len(owed))
 	}
 	check(t, "left", names(t, q), "")
 }
 
-// killed runs the command, kills it after a random while at work, and returns the lines that it wrote.
+// killed runs the command, kills it after a random time, and returns the lines that it has printed.
 func killed(t *testing.T, cmd *exec.Cmd) []string {
 	t.Helper()
 	out, err := cmd.StdoutPipe()
@@ -134,17 +134,17 @@ func killed(t *testing.T, cmd *exec.Cmd) []string {
 	return lines
 }
 
-// present reads the containers whose releases wait. A file that is not a whole release fails the test.
+// present returns the containers whose releases are queued. A file without a complete release fails the test.
 func present(t *testing.T, q Queue) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
-	all, err := q.inOrder()
+	all, err := q.files().inOrder()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range all {
-		e, err := q.load(name)
-		if err != nil || e == nil || e.Key().file() != name {
+		e, err := q.files().load(name)
+		if err != nil || e == nil || fileName(e.Key()) != name {
 			t.Fatalf("%s holds %v, %v", name, e, err)
 		}
 		found[e.ContainerID] = true
@@ -152,13 +152,13 @@ func present(t *testing.T, q Queue) map[string]bool {
 	return found
 }
 
-// drain settles until nothing waits, and says whom.
+// drain settles all releases and prints their containers.
 func drain(q Queue) error {
 	for {
 		if n, err := q.Len(); n == 0 {
 			return err
 		}
-		if _, err := q.Settle(context.Background(), 7, nil, func(_ context.Context, r Release) error {
+		if _, err := settlerOf(q).Settle(context.Background(), 7, nil, func(_ context.Context, r Release) error {
 			fmt.Println(r.ContainerID)
 			return nil
 		}); err != nil {
@@ -167,28 +167,33 @@ func drain(q Queue) error {
 	}
 }
 
-// drainOneByOne does so as ADDs and DELs of the containers do.
+// drainOneByOne does the same as ADDs of the containers do.
 func drainOneByOne(q Queue) error {
-	names, err := q.inOrder()
+	names, err := q.files().inOrder()
 	for _, name := range names {
-		e, errLoad := q.load(name)
+		e, errLoad := q.files().load(name)
 		if e == nil {
 			err = errors.Join(err, errLoad)
 			continue
 		}
-		err = errors.Join(err, q.SettleContainer(context.Background(), e.Network, e.ContainerID, func(_ context.Context, r Release) error {
-			fmt.Println(r.ContainerID)
-			return nil
-		}))
+		err = errors.Join(
+			err,
+			settlerOf(
+				q,
+			).SettleContainer(context.Background(), e.Network, e.ContainerID, func(_ context.Context, r Release) error {
+				fmt.Println(r.ContainerID)
+				return nil
+			}),
+		)
 	}
 	return err
 }
 
 func TestConcurrentProcessesSettleEachReleaseOnce(t *testing.T) {
 	const releases, processes = 100, 4
-	q := queue(t)
+	q := newQueue(t)
 	for i := range releases {
-		add(t, q, release(fmt.Sprint("c", i)))
+		add(t, q, releaseOf(fmt.Sprint("c", i)))
 	}
 	outputs := make([]bytes.Buffer, processes)
 	var wg sync.WaitGroup
@@ -216,11 +221,11 @@ func TestConcurrentProcessesSettleEachReleaseOnce(t *testing.T) {
 	check(t, "left", names(t, q), "")
 }
 
-// fill adds until the queue is full.
+// fill adds releases until the queue is full.
 func fill(q Queue) error {
 	q.Limit = 50
 	for i := 0; ; i++ {
-		if err := q.Add(release(fmt.Sprint(os.Getenv(envName), ".", i))); errors.Is(err, ErrFull) {
+		if err := q.Add(releaseOf(fmt.Sprint(os.Getenv(envName), ".", i))); errors.Is(err, ErrFull) {
 			return nil
 		} else if err != nil {
 			return err
@@ -229,7 +234,7 @@ func fill(q Queue) error {
 }
 
 func TestConcurrentProcessesKeepToLimit(t *testing.T) {
-	q := queue(t)
+	q := newQueue(t)
 	if err := os.MkdirAll(filepath.Dir(q.Dir), 0o755); err != nil {
 		t.Fatal(err)
 	}

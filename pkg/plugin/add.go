@@ -14,7 +14,7 @@ import (
 	"github.com/containernetworking/cni/pkg/types"
 	current "github.com/containernetworking/cni/pkg/types/100"
 
-	"calico-cni/internal/adding"
+	"calico-cni/internal/nodestate"
 	"calico-cni/internal/undo"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/invocation"
@@ -52,7 +52,7 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	defer func() { a.call.Finish(ctx, addresses(a.ips), err) }()
 	defer func() { a.note(err) }()
 	a.call.CancelOnSignal()
-	end, err := a.ipam.BeginAdd(a.call.ID, adding.Main)
+	end, err := a.ipam.BeginAdd(a.call.ID, nodestate.Main)
 	if err != nil {
 		return nil, err
 	}

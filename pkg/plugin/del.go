@@ -9,7 +9,7 @@ import (
 	"github.com/containernetworking/cni/pkg/skel"
 
 	"calico-cni/internal/deadline"
-	"calico-cni/internal/deletion"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/nodeipam"
@@ -35,7 +35,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	}
 	var freed nodeipam.Freed
 	defer func() { a.call.Finish(ctx, freed.Addrs, err) }()
-	d := &delRun{attachment: a, call: a.call, ipam: a.ipam, deletion: a.ipam.BeginDel(a.call.ID, deletion.Main)}
+	d := &delRun{attachment: a, call: a.call, ipam: a.ipam, deletion: a.ipam.BeginDel(a.call.ID, nodestate.Main)}
 	defer func() { d.deletion.End(freed, err) }()
 
 	if d.deletion.Repeated() && !p.hasInterface(a.target()) {

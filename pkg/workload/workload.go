@@ -90,11 +90,11 @@ func (id ID) String() string {
 // HandleID returns the IPAM handle of the attachment in a network: "<network>.<container ID>".
 func (id ID) HandleID(network string) string { return network + "." + id.ContainerID }
 
-// LegacyHandleID returns the handle that old versions of Calico used, "<namespace>.<pod>". A release must look it up as
-// well. It is empty outside Kubernetes.
+// LegacyHandleID returns the handle that old versions of Calico used: "<namespace>.<pod>" or, outside Kubernetes, the
+// container ID. A release must look it up as well.
 func (id ID) LegacyHandleID() string {
 	if !id.Kubernetes() {
-		return ""
+		return id.ContainerID
 	}
 	return id.Namespace + "." + id.Pod
 }

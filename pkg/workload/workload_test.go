@@ -124,12 +124,12 @@ func TestAttachmentNames(t *testing.T) {
 		},
 		{
 			ID{ContainerID: "0123456789abcdef"},
-			`host interface cali0123456789a, handle k8s-pod-network.0123456789abcdef, legacy "", called ` +
+			`host interface cali0123456789a, handle k8s-pod-network.0123456789abcdef, legacy "0123456789abcdef", called ` +
 				`0123456789abcdef`,
 		},
 		{
 			ID{ContainerID: "short"},
-			`host interface calishort, handle k8s-pod-network.short, legacy "", called short`,
+			`host interface calishort, handle k8s-pod-network.short, legacy "short", called short`,
 		},
 	} {
 		got := fmt.Sprintf("host interface %s, handle %s, legacy %q, called %s",

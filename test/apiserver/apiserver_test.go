@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { apiserver.Main(m) }
 
-// readNodes is a role that one test binds and another takes for what is no CRD.
+// readNodes is a role. One test binds it, another uses it as a file that is not a CRD.
 const readNodes = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
@@ -31,17 +31,17 @@ rules:
 - {apiGroups: [""], resources: [nodes], verbs: [get, list]}
 `
 
-func TestServiceAccountMayDoWhatItsBindingSaysAndNoMore(t *testing.T) {
+func TestServiceAccountHasOnlyRightsOfItsBinding(t *testing.T) {
 	ctx, s := t.Context(), apiserver.ForTest(t)
-	do(t, s.CreateNamespace(ctx, "rbac"))
-	do(t, s.CreateServiceAccount(ctx, "rbac", "reader"))
-	config := must(s.ConfigFor(ctx, "rbac", "reader"))(t)
+	do(t, s.Admin().CreateNamespace(ctx, "rbac"))
+	do(t, s.Admin().CreateServiceAccount(ctx, "rbac", "reader"))
+	config := must(s.Accounts().ConfigFor(ctx, "rbac", "reader"))(t)
 	nodes := must(kubernetes.NewForConfig(config))(t).CoreV1().Nodes()
 
 	if _, err := nodes.List(ctx, metav1.ListOptions{}); !apierrors.IsForbidden(err) {
 		t.Fatalf("list nodes without a binding: %v, want Forbidden", err)
 	}
-	do(t, s.BindClusterRole(ctx, []byte(readNodes), "rbac", "reader"))
+	do(t, s.Accounts().BindClusterRole(ctx, []byte(readNodes), "rbac", "reader"))
 	if _, err := nodes.List(ctx, metav1.ListOptions{}); err != nil {
 		t.Fatalf("list nodes with a binding: %v", err)
 	}
@@ -52,10 +52,10 @@ func TestServiceAccountMayDoWhatItsBindingSaysAndNoMore(t *testing.T) {
 
 func TestKubeconfigAuthenticatesAsItsServiceAccount(t *testing.T) {
 	ctx, s := t.Context(), apiserver.ForTest(t)
-	do(t, s.CreateNamespace(ctx, "tokens"))
-	do(t, s.CreateServiceAccount(ctx, "tokens", "plugin"))
+	do(t, s.Admin().CreateNamespace(ctx, "tokens"))
+	do(t, s.Admin().CreateServiceAccount(ctx, "tokens", "plugin"))
 	file := filepath.Join(t.TempDir(), "kubeconfig")
-	do(t, s.WriteKubeconfig(ctx, file, "tokens", "plugin"))
+	do(t, s.Accounts().WriteKubeconfig(ctx, file, "tokens", "plugin"))
 
 	config := must(clientcmd.BuildConfigFromFlags("", file))(t)
 	if got, want := whoami(t, config), "system:serviceaccount:tokens:plugin"; got != want {
@@ -64,11 +64,11 @@ func TestKubeconfigAuthenticatesAsItsServiceAccount(t *testing.T) {
 	config.BearerToken += "x"
 	_, err := must(kubernetes.NewForConfig(config))(t).CoreV1().Nodes().List(ctx, metav1.ListOptions{})
 	if !apierrors.IsUnauthorized(err) {
-		t.Errorf("list nodes with a spoiled token: %v, want Unauthorized", err)
+		t.Errorf("list nodes with a changed token: %v, want Unauthorized", err)
 	}
 }
 
-func TestWritesAreComparedAndSwapped(t *testing.T) {
+func TestWritesOfStaleRevisionConflict(t *testing.T) {
 	ctx, s := t.Context(), apiserver.ForTest(t)
 	maps := s.Client().CoreV1().ConfigMaps("default")
 	stale := must(maps.Create(ctx, configMap("swap", "v", "1"), metav1.CreateOptions{}))(t)
@@ -95,15 +95,15 @@ func TestWritesAreComparedAndSwapped(t *testing.T) {
 	}
 }
 
-func TestPodIsAnObjectBoundToItsNode(t *testing.T) {
+func TestCreatedPodIsBoundToNode(t *testing.T) {
 	ctx, s := t.Context(), apiserver.ForTest(t)
-	must(s.CreateNode(ctx, "node-of-pods"))(t)
+	must(s.Admin().CreateNode(ctx, "node-of-pods"))(t)
 	annotate := func(pod *corev1.Pod) { pod.Annotations = map[string]string{"a": "b"} }
-	pod := must(s.CreatePod(ctx, "node-of-pods", "default", "web", annotate))(t)
+	pod := must(s.Admin().CreatePod(ctx, "node-of-pods", "default", "web", annotate))(t)
 	if pod.Spec.NodeName != "node-of-pods" || pod.UID == "" || pod.Annotations["a"] != "b" {
 		t.Errorf("pod is on %q with UID %q and annotations %v", pod.Spec.NodeName, pod.UID, pod.Annotations)
 	}
-	do(t, s.DeletePod(ctx, "default", "web"))
+	do(t, s.Admin().DeletePod(ctx, "default", "web"))
 	_, err := s.Client().CoreV1().Pods("default").Get(ctx, "web", metav1.GetOptions{})
 	if !apierrors.IsNotFound(err) {
 		t.Errorf("get deleted pod: %v, want NotFound", err)
@@ -128,13 +128,14 @@ spec:
         properties: {size: {type: integer, maximum: 3}}
 `
 
-func TestCRDsAreServedWhenTheyAreApplied(t *testing.T) {
+func TestApplyCRDsWaitsUntilCRDsAreServed(t *testing.T) {
 	ctx, s := t.Context(), apiserver.ForTest(t)
 	files := fstest.MapFS{"widgets.yaml": {Data: []byte("---" + widgets)}, "README.md": {Data: []byte("no YAML")}}
-	do(t, s.ApplyCRDs(ctx, files))
-	do(t, s.ApplyCRDs(ctx, files))
+	do(t, s.Admin().ApplyCRDs(ctx, files))
+	do(t, s.Admin().ApplyCRDs(ctx, files))
 
-	client := s.Dynamic().Resource(schema.GroupVersionResource{Group: "test.example", Version: "v1", Resource: "widgets"})
+	resource := schema.GroupVersionResource{Group: "test.example", Version: "v1", Resource: "widgets"}
+	client := s.Dynamic().Resource(resource)
 	widget := func(name string, size int64) *unstructured.Unstructured {
 		return &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "test.example/v1", "kind": "Widget", "metadata": map[string]any{"name": name}, "size": size,
@@ -142,11 +143,11 @@ func TestCRDsAreServedWhenTheyAreApplied(t *testing.T) {
 	}
 	must(client.Create(ctx, widget("small", 3), metav1.CreateOptions{}))(t)
 	if _, err := client.Create(ctx, widget("large", 4), metav1.CreateOptions{}); !apierrors.IsInvalid(err) {
-		t.Errorf("create a widget against the schema: %v, want Invalid", err)
+		t.Errorf("create a widget that violates the schema: %v, want Invalid", err)
 	}
 }
 
-func TestApplyCRDsRefusesWhatIsNone(t *testing.T) {
+func TestApplyCRDsRejectsFilesWithoutCRDs(t *testing.T) {
 	ctx, s := t.Context(), apiserver.ForTest(t)
 	for name, files := range map[string]fstest.MapFS{
 		"no file":      {},
@@ -154,18 +155,19 @@ func TestApplyCRDsRefusesWhatIsNone(t *testing.T) {
 		"no YAML":      {"a.yaml": {Data: []byte("{")}},
 		"only comment": {"a.yaml": {Data: []byte("# nothing\n")}},
 	} {
-		if err := s.ApplyCRDs(ctx, files); err == nil {
+		if err := s.Admin().ApplyCRDs(ctx, files); err == nil {
 			t.Errorf("%s: no error", name)
 		}
 	}
 }
 
-// whoami returns the name under which the server knows a client.
+// whoami returns the user name of a client.
 func whoami(t *testing.T, config *rest.Config) string {
 	t.Helper()
 	client := must(kubernetes.NewForConfig(config))(t)
 	reviews := client.AuthenticationV1().SelfSubjectReviews()
-	return must(reviews.Create(t.Context(), &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{}))(t).Status.UserInfo.Username
+	review := must(reviews.Create(t.Context(), &authenticationv1.SelfSubjectReview{}, metav1.CreateOptions{}))(t)
+	return review.Status.UserInfo.Username
 }
 
 func configMap(name, key, value string) *corev1.ConfigMap {
@@ -180,7 +182,7 @@ func do(t *testing.T, err error) {
 	}
 }
 
-// must returns a function that passes a value on, or fails the test on an error.
+// must returns a function that returns the value, or fails the test on an error.
 func must[T any](value T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()

@@ -17,14 +17,14 @@ import (
 // child is a process that the kernel kills when this process ends.
 type child struct {
 	cmd   *exec.Cmd
-	ended chan struct{} // closed when it is gone and waited for
+	ended chan struct{} // closed when it has ended and Wait has returned
 }
 
-// startChild starts cmd in a network namespace, or in this process's own if netns is empty.
+// startChild starts cmd in a network namespace, or in that of this process if netns is empty.
 //
-// PR_SET_PDEATHSIG follows the thread that forked, not its process (prctl(2)), and the Go runtime ends threads
-// as it likes. So one goroutine keeps its thread from the start of the child to its end. It never unlocks the
-// thread, which may be in another namespace: the thread ends with it.
+// PR_SET_PDEATHSIG applies to the thread that forked, not to its process (prctl(2)), and the Go runtime may end threads
+// at any time. Therefore one goroutine keeps its thread until the child ends. It never unlocks the thread, because the
+// thread may be in another namespace; the thread ends with the goroutine.
 func startChild(cmd *exec.Cmd, netns string) (*child, error) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	c := &child{cmd: cmd, ended: make(chan struct{})}
@@ -37,7 +37,7 @@ func startChild(cmd *exec.Cmd, netns string) (*child, error) {
 		}
 		started <- err
 		if err == nil {
-			// How it ended is in cmd.ProcessState.
+			// cmd.ProcessState has the result.
 			_ = cmd.Wait()
 			close(c.ended)
 		}
@@ -45,12 +45,12 @@ func startChild(cmd *exec.Cmd, netns string) (*child, error) {
 	return c, <-started
 }
 
-// signal sends a signal; to a child that has ended it does nothing.
+// signal sends a signal. It does nothing if the child has ended.
 func (c *child) signal(s syscall.Signal) {
 	select {
 	case <-c.ended:
 	default:
-		// It may end at this moment, which is what the signal is for.
+		// An error means that the child has just ended.
 		_ = c.cmd.Process.Signal(s)
 	}
 }
@@ -71,7 +71,7 @@ func enter(netns string) error {
 	return nil
 }
 
-// firstLine is a writer that closes read when it has seen a line.
+// firstLine is a writer that closes read after the first complete line.
 type firstLine struct {
 	read chan struct{}
 	once sync.Once

@@ -33,7 +33,7 @@ func init() {
 	select {}
 }
 
-func TestChildDiesWithItsParent(t *testing.T) {
+func TestChildEndsWithItsParent(t *testing.T) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -46,7 +46,7 @@ func TestChildDiesWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Close()
-	// Only so that a failure does not hang.
+	// Prevents a hang if the test fails.
 	if err := r.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -59,14 +59,14 @@ func TestChildDiesWithItsParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = parent.Wait()
-	// Parent and child write to the pipe: it ends when both are gone.
+	// Parent and child write to the pipe, so it ends when both have ended.
 	if _, err := io.Copy(io.Discard, stdout); err != nil {
 		t.Errorf("child %d outlives its parent: %v", pid, err)
 		_ = syscall.Kill(pid, syscall.SIGKILL)
 	}
 }
 
-func TestChildOutlivesTheThreadThatAskedForIt(t *testing.T) {
+func TestChildOutlivesThreadOfCaller(t *testing.T) {
 	in, stdin, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -105,7 +105,7 @@ func TestChildOutlivesTheThreadThatAskedForIt(t *testing.T) {
 	}
 }
 
-// offMainThread runs f on a thread that ends with it. The main thread never does, and is held meanwhile if this one is it.
+// offMainThread runs f on a thread that ends after it. The main thread never ends, so f does not run on it.
 func offMainThread(f func()) {
 	runtime.LockOSThread()
 	if unix.Gettid() != os.Getpid() {

@@ -15,7 +15,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// connect makes the administrator's clients.
+// connect creates the administrator's clients.
 func (s *Server) connect(netns string) error {
 	config, err := clientcmd.BuildConfigFromFlags("", s.Kubeconfig())
 	if err != nil {
@@ -28,16 +28,16 @@ func (s *Server) connect(netns string) error {
 	}
 	s.config = config
 	if s.client, err = kubernetes.NewForConfig(config); err != nil {
-		return fmt.Errorf("make client: %w", err)
+		return fmt.Errorf("create client: %w", err)
 	}
 	if s.dynamic, err = dynamic.NewForConfig(config); err != nil {
-		return fmt.Errorf("make dynamic client: %w", err)
+		return fmt.Errorf("create dynamic client: %w", err)
 	}
 	return nil
 }
 
-// dialIn returns a dial function whose sockets are made in a network namespace. A socket stays in the namespace
-// in which it was made, whichever thread uses it.
+// dialIn returns a dial function that creates sockets in a network namespace. A socket stays in the namespace in which
+// it was created, whichever thread uses it.
 func dialIn(netns string) func(ctx context.Context, network, address string) (net.Conn, error) {
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		type result struct {
@@ -55,10 +55,10 @@ func dialIn(netns string) func(ctx context.Context, network, address string) (ne
 			defer unix.Close(home)
 			var r result
 			if r.err = enter(netns); r.err == nil {
-				// An address literal is dialed on the calling goroutine, and so on this thread.
+				// A literal address is dialed on the calling goroutine, and therefore on this thread.
 				r.conn, r.err = new(net.Dialer).DialContext(ctx, network, address)
 			}
-			// Where the thread does not come home, it stays locked and ends with the goroutine.
+			// If the thread cannot return to its namespace, it stays locked and ends with the goroutine.
 			if unix.Setns(home, unix.CLONE_NEWNET) == nil {
 				runtime.UnlockOSThread()
 			}

@@ -22,7 +22,7 @@ import (
 const (
 	pollInterval = 20 * time.Millisecond
 	pollTimeout  = 30 * time.Second
-	// fieldManager is the name under which the administrator applies objects.
+	// fieldManager is the field manager of objects that the administrator applies.
 	fieldManager = "calico-cni-test"
 )
 
@@ -30,33 +30,38 @@ var crdResource = schema.GroupVersionResource{
 	Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
 }
 
-// ApplyCRDs applies the CustomResourceDefinitions in all .yaml files of the root of files, and returns when
-// every one of them is served. Applying them again changes nothing.
+// CalicoResource returns the resource of crd.projectcalico.org/v1 with a plural name, for a dynamic client.
+func CalicoResource(plural string) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: plural}
+}
+
+// ApplyCRDs applies the CustomResourceDefinitions in all .yaml files of the root directory of files, and returns when
+// all of them are served. Applying them again changes nothing.
 //
-// For the first two seconds of a CRD's life the server holds each creation of its objects for two seconds, so
-// that in a cluster of several servers the others know the CRD by then.
-func (s *Server) ApplyCRDs(ctx context.Context, files fs.FS) error {
+// In the first two seconds after the creation of a CRD, the server delays the creation of its objects, so that all
+// servers of a cluster know the CRD.
+func (a Admin) ApplyCRDs(ctx context.Context, files fs.FS) error {
 	crds, err := readCRDs(files)
 	if err != nil {
 		return err
 	}
-	client := s.dynamic.Resource(crdResource)
+	client := a.dynamic.Resource(crdResource)
 	for _, crd := range crds {
-		// Force takes the fields from whoever applied them before: the files say what holds.
+		// Force overrides fields of other field managers.
 		options := metav1.ApplyOptions{FieldManager: fieldManager, Force: true}
 		if _, err := client.Apply(ctx, crd.GetName(), crd, options); err != nil {
 			return fmt.Errorf("apply CRD %s: %w", crd.GetName(), err)
 		}
 	}
 	for _, crd := range crds {
-		if err := s.waitServed(ctx, crd); err != nil {
+		if err := a.waitServed(ctx, crd); err != nil {
 			return fmt.Errorf("wait for CRD %s: %w", crd.GetName(), err)
 		}
 	}
 	return nil
 }
 
-// readCRDs returns the objects in the YAML files, of which there must be one at least.
+// readCRDs returns the objects in the YAML files. It is an error if there are none.
 func readCRDs(files fs.FS) ([]*unstructured.Unstructured, error) {
 	names, err := fs.Glob(files, "*.yaml")
 	if err != nil {
@@ -71,12 +76,12 @@ func readCRDs(files fs.FS) ([]*unstructured.Unstructured, error) {
 		crds = append(crds, found...)
 	}
 	if len(crds) == 0 {
-		return nil, errors.New("read CRDs: no YAML file has one")
+		return nil, errors.New("read CRDs: no YAML file contains one")
 	}
 	return crds, nil
 }
 
-// readYAML returns the objects of one file; each must be a CRD.
+// readYAML returns the objects of one file. Each must be a CRD.
 func readYAML(files fs.FS, name string) ([]*unstructured.Unstructured, error) {
 	file, err := files.Open(name)
 	if err != nil {
@@ -94,15 +99,15 @@ func readYAML(files fs.FS, name string) ([]*unstructured.Unstructured, error) {
 		case len(object.Object) == 0:
 			continue
 		case object.GetKind() != "CustomResourceDefinition":
-			return nil, fmt.Errorf("%s %q is no CustomResourceDefinition", object.GetKind(), object.GetName())
+			return nil, fmt.Errorf("%s %q is not a CustomResourceDefinition", object.GetKind(), object.GetName())
 		}
 		objects = append(objects, object)
 	}
 }
 
-// waitServed waits until objects of the CRD can be listed. The condition Established alone comes a moment before
-// the server's handlers have seen it.
-func (s *Server) waitServed(ctx context.Context, crd *unstructured.Unstructured) error {
+// waitServed waits until objects of the CRD can be listed. The server sets the condition Established shortly before its
+// handlers know the CRD.
+func (a Admin) waitServed(ctx context.Context, crd *unstructured.Unstructured) error {
 	group, _, _ := unstructured.NestedString(crd.Object, "spec", "group")
 	plural, _, _ := unstructured.NestedString(crd.Object, "spec", "names", "plural")
 	versions, _, _ := unstructured.NestedSlice(crd.Object, "spec", "versions")
@@ -114,11 +119,11 @@ func (s *Server) waitServed(ctx context.Context, crd *unstructured.Unstructured)
 		name, _, _ := unstructured.NestedString(version, "name")
 		resource := schema.GroupVersionResource{Group: group, Version: name, Resource: plural}
 		err := wait.PollUntilContextTimeout(ctx, pollInterval, pollTimeout, true, func(ctx context.Context) (bool, error) {
-			established, err := s.established(ctx, crd.GetName())
+			established, err := a.established(ctx, crd.GetName())
 			if err != nil || !established {
 				return false, err
 			}
-			_, err = s.dynamic.Resource(resource).List(ctx, metav1.ListOptions{Limit: 1})
+			_, err = a.dynamic.Resource(resource).List(ctx, metav1.ListOptions{Limit: 1})
 			if apierrors.IsNotFound(err) {
 				return false, nil
 			}
@@ -132,8 +137,8 @@ func (s *Server) waitServed(ctx context.Context, crd *unstructured.Unstructured)
 }
 
 // established reports whether the CRD has the condition Established.
-func (s *Server) established(ctx context.Context, name string) (bool, error) {
-	crd, err := s.dynamic.Resource(crdResource).Get(ctx, name, metav1.GetOptions{})
+func (a Admin) established(ctx context.Context, name string) (bool, error) {
+	crd, err := a.dynamic.Resource(crdResource).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return false, err
 	}

@@ -22,7 +22,7 @@ import (
 	"calico-cni/test/kubed"
 )
 
-func TestServerStartedAgainGoesOnWithItsDataAndCredentials(t *testing.T) {
+func TestRestartedServerKeepsDataAndCredentials(t *testing.T) {
 	for name, end := range map[string]func(*apiserver.Server) error{
 		"stopped": (*apiserver.Server).Stop,
 		"killed":  (*apiserver.Server).Kill,
@@ -33,8 +33,8 @@ func TestServerStartedAgainGoesOnWithItsDataAndCredentials(t *testing.T) {
 			t.Cleanup(func() { do(t, first.Kill()) })
 			maps := first.Client().CoreV1().ConfigMaps("default")
 			must(maps.Create(ctx, configMap("kept", "v", "1"), metav1.CreateOptions{}))(t)
-			do(t, first.CreateServiceAccount(ctx, "default", "plugin"))
-			plugin := must(first.ConfigFor(ctx, "default", "plugin"))(t)
+			do(t, first.Admin().CreateServiceAccount(ctx, "default", "plugin"))
+			plugin := must(first.Accounts().ConfigFor(ctx, "default", "plugin"))(t)
 			do(t, end(first))
 			wantGone(t, first.PID())
 
@@ -54,7 +54,7 @@ func TestServerStartedAgainGoesOnWithItsDataAndCredentials(t *testing.T) {
 	}
 }
 
-func TestServerRunsInANetworkNamespaceOfItsOwn(t *testing.T) {
+func TestServerRunsInNetworkNamespace(t *testing.T) {
 	ns := nettest.NewNetNS(t)
 	ns.Do(func() { do(t, netlink.LinkSetUp(must(netlink.LinkByName("lo"))(t))) })
 	ctx := t.Context()
@@ -75,7 +75,7 @@ func TestServerRunsInANetworkNamespaceOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestServerThatCannotStartSaysWhy(t *testing.T) {
+func TestFailedStartReportsCause(t *testing.T) {
 	_, err := apiserver.Start(t.Context(), apiserver.Options{
 		Kubed: binary(t), Dir: t.TempDir(), Flags: []string{"--no-such-flag"},
 	})
@@ -94,6 +94,6 @@ func binary(t *testing.T) string {
 func wantGone(t *testing.T, pid int) {
 	t.Helper()
 	if _, err := os.Stat(fmt.Sprintf("/proc/%d", pid)); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("process %d is still there", pid)
+		t.Errorf("process %d still exists", pid)
 	}
 }

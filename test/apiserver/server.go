@@ -2,9 +2,9 @@
 
 // Package apiserver runs a real Kubernetes API server, with RBAC and service accounts, for tests and the demo.
 //
-// The server is one process, `kubed server`: etcd and kube-apiserver. There are no controllers, no scheduler and
-// no kubelet. So nodes are what their object says, pods are objects bound to a node at creation, and nothing
-// that is deleted is swept behind one: neither the content of a namespace nor the dependents of an owner.
+// The server is one process, `kubed server`: etcd and kube-apiserver. There are no controllers, no scheduler and no
+// kubelet. A node is only its object, a pod is an object that is bound to a node when it is created, and nothing cleans
+// up after a deletion: neither the contents of a namespace nor the dependents of an owner.
 package apiserver
 
 import (
@@ -24,24 +24,23 @@ import (
 )
 
 const (
-	// startTimeout bounds a start where the caller's context does not: a start takes three seconds, and more on
-	// a machine that is busy with other things.
+	// startTimeout limits a start if the caller's context has no earlier deadline. A start takes three seconds, and
+	// more on a busy machine.
 	startTimeout = 2 * time.Minute
-	// stopTimeout is how long a server may take to end by itself: it does in about one second, unless a client
-	// keeps a request open.
+	// stopTimeout limits a graceful stop. It takes about one second, unless a client keeps a request open.
 	stopTimeout = 15 * time.Second
 )
 
-// Options say where a server lives. Kubed and Dir are required.
+// Options configure a server. Kubed and Dir are required.
 type Options struct {
-	Kubed string // path of the binary, as kubed.Path returns it
-	// Dir holds all state: data, credentials, log. Made when absent. A server started on the directory of an
-	// earlier one goes on with its data and its credentials, on its port.
+	Kubed string // path of the binary, as returned by kubed.Path
+	// Dir contains all state: data, credentials, log. It is created if it does not exist. A server that is started with
+	// the directory of an earlier one continues with its data, credentials and port.
 	Dir     string
 	Address netip.Addr // to listen on; zero is 127.0.0.1
-	Port    uint16     // 0 is the last one of Dir, or a free one
+	Port    uint16     // 0 is the last port of Dir, or a free one
 	NetNS   string     // path of a network namespace to run in, with its loopback up; empty is the caller's
-	Flags   []string   // further flags of kube-apiserver
+	Flags   []string   // additional flags of kube-apiserver
 }
 
 // Server is a running API server.
@@ -53,10 +52,10 @@ type Server struct {
 	dynamic *dynamic.DynamicClient
 }
 
-// Start starts a server and returns it when it is ready, with namespace "default" fit for pods.
+// Start starts a server and returns it when it is ready. Pods can be created in the namespace "default".
 //
-// ctx bounds the start alone. The server runs until Stop or Kill, and does not outlive this process, however
-// that ends. If the server ends before it is ready, the error has the end of its log.
+// ctx only limits the start. The server runs until Stop or Kill. It never outlives this process. If the server ends
+// before it is ready, the error contains the end of its log.
 func Start(ctx context.Context, o Options) (*Server, error) {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -65,7 +64,7 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		return nil, errors.Join(errors.New("start API server: set Kubed and Dir"), err)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("make directory of API server: %w", err)
+		return nil, fmt.Errorf("create directory of API server: %w", err)
 	}
 	s := &Server{dir: dir}
 	if err := s.launch(ctx, o); err != nil {
@@ -74,13 +73,13 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if err := s.connect(o.NetNS); err != nil {
 		return nil, errors.Join(err, s.Kill())
 	}
-	if err := s.CreateNamespace(ctx, "default"); err != nil {
+	if err := s.Admin().CreateNamespace(ctx, "default"); err != nil {
 		return nil, errors.Join(err, s.Kill())
 	}
 	return s, nil
 }
 
-// launch starts the child and waits until it is ready.
+// launch starts the child process and waits until it is ready.
 func (s *Server) launch(ctx context.Context, o Options) error {
 	log, err := os.OpenFile(s.Log(), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -104,7 +103,7 @@ func (s *Server) launch(ctx context.Context, o Options) error {
 	}
 }
 
-// args is the command line of the child.
+// args returns the command line of the child process.
 func (o Options) args(dir string) []string {
 	args := []string{"server", "--dir", dir, "--port", fmt.Sprint(o.Port)}
 	if o.Address.IsValid() {
@@ -113,8 +112,8 @@ func (o Options) args(dir string) []string {
 	return append(append(args, "--"), o.Flags...)
 }
 
-// Stop ends the server in order, and by force when it takes more than 15 seconds, and waits until it is gone.
-// Its directory stays. A second call does nothing.
+// Stop stops the server gracefully, kills it after 15 seconds, and waits until it has ended. Its directory remains. A
+// second call does nothing.
 func (s *Server) Stop() error {
 	s.child.signal(syscall.SIGTERM)
 	select {
@@ -128,7 +127,7 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// Kill ends the server as a crash would, and waits until it is gone. Its data stays as it was.
+// Kill kills the server and waits until it has ended. Its directory remains unchanged.
 func (s *Server) Kill() error {
 	s.child.signal(syscall.SIGKILL)
 	<-s.child.ended
@@ -147,12 +146,18 @@ func (s *Server) Kubeconfig() string { return filepath.Join(s.dir, "admin.kubeco
 // URL returns the address of the server, https://HOST:PORT.
 func (s *Server) URL() string { return s.config.Host }
 
-// Config returns the administrator's client configuration, for the caller to change as it likes. It dials into
-// the server's network namespace, from wherever it is used, and does not limit its rate.
+// Config returns a copy of the administrator's client configuration. It connects from the server's network namespace
+// and has no rate limit.
 func (s *Server) Config() *rest.Config { return rest.CopyConfig(s.config) }
 
-// Client returns the administrator's client of the built-in kinds.
+// Client returns the administrator's client for the built-in kinds.
 func (s *Server) Client() kubernetes.Interface { return s.client }
 
-// Dynamic returns the administrator's client of all kinds.
+// Dynamic returns the administrator's client for all kinds.
 func (s *Server) Dynamic() dynamic.Interface { return s.dynamic }
+
+// Admin returns what creates objects as the administrator.
+func (s *Server) Admin() Admin { return Admin{client: s.client, dynamic: s.dynamic} }
+
+// Accounts returns what issues credentials of service accounts.
+func (s *Server) Accounts() Accounts { return Accounts{client: s.client, admin: s.config} }

@@ -14,16 +14,16 @@ import (
 	"calico-cni/test/kubed"
 )
 
-// shared is the server of a test binary.
+// shared is the server that all tests of a test binary use.
 var shared struct {
 	sync.Mutex
-	inMain bool // Main will end the server
+	inMain bool // Main will stop the server
 	server *Server
 	err    error
 	dir    string
 }
 
-// Main runs the tests of a package that uses ForTest, ends the server they shared, and exits:
+// Main runs the tests of a package that uses ForTest, stops the shared server, and exits:
 //
 //	func TestMain(m *testing.M) { apiserver.Main(m) }
 func Main(m *testing.M) {
@@ -31,24 +31,24 @@ func Main(m *testing.M) {
 	shared.inMain = true
 	shared.Unlock()
 	code := m.Run()
-	if err := endShared(); err != nil {
+	if err := stopShared(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
 	}
 	os.Exit(code)
 }
 
-// ForTest returns the API server that all tests of a test binary share, starting it for the first of them. Tests
-// keep apart by namespaces and names.
+// ForTest returns the API server that all tests of a test binary share. The first call starts it. The tests must use
+// different namespaces and names.
 //
-// Where kubed is not built yet, this builds it, which takes minutes and may exceed the timeout of `go test`: run
-// `go run ./cmd/kubed-build` in module test before.
+// If kubed is not built yet, ForTest builds it. That takes minutes and may exceed the timeout of `go test`: run
+// `go run ./cmd/kubed-build` in the module test before.
 func ForTest(tb testing.TB) *Server {
 	tb.Helper()
 	shared.Lock()
 	defer shared.Unlock()
 	if !shared.inMain {
-		tb.Fatal("call apiserver.Main in TestMain: it ends the server that ForTest starts")
+		tb.Fatal("call apiserver.Main in TestMain: it stops the server that ForTest starts")
 	}
 	if shared.server == nil && shared.err == nil {
 		shared.server, shared.err = startShared(tb.Context())
@@ -59,20 +59,20 @@ func ForTest(tb testing.TB) *Server {
 	return shared.server
 }
 
-// startShared starts a server in a directory of its own.
+// startShared starts a server in a new directory.
 func startShared(ctx context.Context) (*Server, error) {
 	binary, err := kubed.ServerPath(ctx, os.Stderr)
 	if err != nil {
 		return nil, err
 	}
 	if shared.dir, err = os.MkdirTemp("", "calico-cni-apiserver-"); err != nil {
-		return nil, fmt.Errorf("make directory of API server: %w", err)
+		return nil, fmt.Errorf("create directory of API server: %w", err)
 	}
 	return Start(ctx, Options{Kubed: binary, Dir: filepath.Join(shared.dir, "state")})
 }
 
-// endShared stops the server, if there is one, and removes its directory.
-func endShared() error {
+// stopShared stops the server if it was started, and removes its directory.
+func stopShared() error {
 	shared.Lock()
 	defer shared.Unlock()
 	var err error

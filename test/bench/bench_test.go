@@ -22,10 +22,10 @@ import (
 
 // effort is the amount of measurements.
 type effort struct {
-	// starts is the number of program starts, alone of attachments one at a time, peaks of memory measurements.
+	// starts is the number of program starts, alone of sequential attachments, peaks of memory measurements.
 	starts, alone, peaks int
-	// together is the number of pods attached ten at a time, burst of those attached at once, repeats how often both
-	// are done.
+	// together is the number of pods of which atATime are attached concurrently, burst of those that are all attached
+	// concurrently, repeats the number of runs of both.
 	together, burst, repeats int
 	// The API server is measured with batches of perBatch pods, and as many of the mix.
 	batches, perBatch int
@@ -175,7 +175,8 @@ func (b *bench) measurePeaks() map[string]map[string]sample {
 
 // growth shows how the cost of an ADD and a DEL grows.
 type growth struct {
-	// few and many are the costs beside one pod and beside a full node; full is that beside one pod with a full store.
+	// few and many are the costs with one other pod and on a full node. full is the cost with one other pod and a full
+	// store.
 	few, many, full figures
 	// nth has the times of the ADDs of the n-th pods.
 	nth sample
@@ -221,7 +222,7 @@ func (b *bench) fill() time.Duration {
 	c, err := crowd.New(b.node.Server.Kubeconfig(), started)
 	must(b.T, err)
 	cidr := netip.MustParsePrefix("10.0.0.0/9")
-	_, err = c.Settle(b.Context(), crowd.Group{
+	_, err = c.Add(b.Context(), crowd.Group{
 		Nodes: crowd.Names("crowd", b.effort.blocks/perNode), Pool: pool.Pool{
 			Name: "default-ipv4-ippool", CIDR: cidr,
 			BlockSize: 26,
@@ -272,10 +273,10 @@ func measure(t *testing.T, e effort, version string) result {
 	}{
 		{"traffic", func() { r.traffic = b.countTraffic() }},
 		{"start-up", func() { r.startUp, r.sizes = b.startUp(), b.sizes() }},
-		{"one at a time", func() { r.alone = b.measureAlone(b.effort.alone) }},
+		{"sequential calls", func() { r.alone = b.measureAlone(b.effort.alone) }},
 		{"memory", func() { r.peaks = b.measurePeaks() }},
-		{"ten at a time", func() { r.together = b.floods(b.effort.together, atATime) }},
-		{"at once", func() { r.burst = b.floods(b.effort.burst, b.effort.burst) }},
+		{"concurrent calls", func() { r.together = b.floods(b.effort.together, atATime) }},
+		{"burst", func() { r.burst = b.floods(b.effort.burst, b.effort.burst) }},
 		{"API server", func() { r.server = b.measureServer(context.WithoutCancel(t.Context())) }},
 		{"growth", func() { r.growth = b.measureGrowth() }},
 	} {

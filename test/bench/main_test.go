@@ -82,7 +82,7 @@ func startNode(t *testing.T) *node.Node {
 	if err != nil {
 		t.Fatal(err, log)
 	}
-	must(t, n.CreatePool(t.Context(), "default-ipv4-ippool", "10.0.0.0/9", 26))
+	must(t, n.Datastore.CreatePool(t.Context(), "default-ipv4-ippool", "10.0.0.0/9", 26))
 	return n
 }
 

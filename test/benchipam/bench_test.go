@@ -69,14 +69,14 @@ func newBench(t *testing.T, s size) *bench {
 func (b *bench) pool(name, cidr string, blockSize int) {
 	b.Helper()
 	object := fmt.Sprintf("%s-%d", name, b.stage)
-	must(b.T, b.node.CreatePool(b.Context(), object, cidr, blockSize))
+	must(b.T, b.node.Datastore.CreatePool(b.Context(), object, cidr, blockSize))
 	b.pools[name] = pool.Pool{Name: object, CIDR: netip.MustParsePrefix(cidr), BlockSize: blockSize}
 }
 
 // settle lets the crowd write, and returns the number of its blocks in a pool.
 func (b *bench) settle(g crowd.Group) int {
 	b.Helper()
-	blocks, err := b.crowd.Settle(b.Context(), g)
+	blocks, err := b.crowd.Add(b.Context(), g)
 	must(b.T, err)
 	return blocks
 }
@@ -105,7 +105,7 @@ func (b *bench) lay() {
 func (b *bench) clear() {
 	b.Helper()
 	for _, name := range []string{lent, idle, packed, capped, huge} {
-		must(b.T, b.node.Delete(b.Context(), "ippools", b.pools[name].Name))
+		must(b.T, b.node.Datastore.Delete(b.Context(), "ippools", b.pools[name].Name))
 	}
 }
 

@@ -68,10 +68,10 @@ var common = []situation{
 // crowded are the situations of a pool without free blocks, and of a node that may not claim more.
 var crowded = []situation{
 	{name: "ADD that borrows: all blocks of the pool claimed", checks: 1, pool: lent},
-	{name: "ADD that borrows: node at its cap of 20 blocks", checks: 1, pool: capped, before: full(maxBlocks)},
+	{name: "ADD that borrows: node at its limit of 20 blocks", checks: 1, pool: capped, before: full(maxBlocks)},
 	{name: "ADD that takes over an idle block", checks: 1, pool: idle},
 	{name: "ADD refused: the pool is full", pool: packed, refused: true},
-	{name: "ADD refused: more full blocks than a walk looks at", pool: huge, refused: true, alone: true},
+	{name: "ADD refused: more full blocks than a walk checks", pool: huge, refused: true, alone: true},
 }
 
 // hold adds these pods on each node.

@@ -42,28 +42,30 @@ func TestTable(t *testing.T) {
 // page returns the whole file.
 func page(empty, full []row, f filled, s size, kubernetes string) string {
 	var out strings.Builder
-	fmt.Fprintf(&out, `# What an allocation costs the API server
+	fmt.Fprintf(&out, `# Cost of an allocation for the API server
 
-Written by `+"`make bench-ipam`"+` on %s: %d cores, %s of memory, API server and etcd on the same machine;
-%s, Kubernetes %s, calico-cni %s.
+`+"`make bench-ipam`"+` generated this page on %s with calico-cni %s, %s and Kubernetes %s.
+The machine has %d cores and %s of memory. The API server and etcd run on the same machine.
 
-Each call is one run of the built binary on a node of its own. The cluster is measured first when it holds next to
-nothing, and again when %d nodes have %d blocks, %d affinities and %d handles in it (%.0f s to fill), beside what
-the measurements before it have left. The nodes took their blocks as the plugins do, in two pools: %.1f %% of the blocks
-of the one are taken, %.1f %% of the other's.
+Each call runs the built binary on a separate node. All calls are measured in two clusters: a nearly empty one, and one
+with %d blocks, %[7]d affinities and %[8]d handles of %[9]d nodes, and the objects of earlier measurements.
+Filling it took %.0f s. The nodes claimed their blocks like the plugins, in two pools: %.1f %% of the blocks of the first
+pool are claimed, and %.1f %% of the second. A cell of the table shows the nearly empty cluster and the full cluster.
 
-- *Requests* and *kB*: the mean of %d calls, and the highest of them in parentheses where it differs. Bytes are those of the bodies that the
-  server received and sent, counted in a proxy in front of it, compressed where it compressed them.
-- *Rounds*: how many requests had to wait for another, one after the other; the highest.
-- *Scanned*: how many objects the server went through to answer the lists of a call, by its own metrics.
-- The rows that claim a block, and the first ADD after a boot, have the check for overlapping blocks in them
-  (docs/decisions/0030-blocks-do-not-overlap.md): one list of names in the small cluster, a request for each of 132 names in the large one.
-- *ms*: the median of %d calls without the proxy, start of the process included. It depends on the machine.
+- *Requests* and *kB*: the mean of %d calls, and the maximum in parentheses if it differs. kB counts the bodies of
+  requests and responses, as transferred (possibly compressed), in a proxy in front of the server.
+- *Rounds*: the number of requests that had to wait for each other, maximum.
+- *Scanned*: the number of objects that the server read to answer the lists of a call, from its metrics.
+- *ms*: the median of %d calls without the proxy, including the start of the process. It depends on the machine.
+
+ADDs that claim a block, and the first ADD after a boot, include the check for overlapping blocks
+([decision 0030](decisions/0030-blocks-do-not-overlap.md)). It is one list of names in the nearly empty cluster, and a
+request for each of 132 names in the full cluster.
 
 | situation | requests | rounds | kB | scanned | ms |
 | --- | --- | --- | --- | --- | --- |
-`, time.Now().UTC().Format(time.DateOnly), runtime.NumCPU(), memory(), runtime.Version(), kubernetes, *version,
-		s.nodes, f.blocks, f.blocks, f.handles, f.took.Seconds(), f.share[wide], f.share[third], s.counted, s.timed)
+`, time.Now().UTC().Format(time.DateOnly), *version, runtime.Version(), kubernetes, runtime.NumCPU(), memory(),
+		f.blocks, f.handles, s.nodes, f.took.Seconds(), f.share[wide], f.share[third], s.counted, s.timed)
 	for i := range empty {
 		fmt.Fprintf(&out, "| %s | %s | %s | %s | %s | %s |\n", empty[i].name,
 			pair(empty[i].requestsText(), full[i].requestsText()),

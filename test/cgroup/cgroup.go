@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cgroup gives the nodes of a test cluster control groups of their own, beneath those of the process that starts
-// them, and takes these away again. It knows cgroup v1, which is what the nodes' runc and kubelet are set up for.
+// Package cgroup creates and removes control groups for the nodes of a test cluster, below those of the calling
+// process. It supports cgroup v1, which the runc and the kubelet of the nodes use.
 package cgroup
 
 import (
@@ -19,29 +19,29 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// root is where the controllers' hierarchies are mounted.
+// root is the parent of the mount points of the hierarchies.
 const root = "/sys/fs/cgroup"
 
-// removeTimeout bounds the wait for the kernel to let go of a group whose processes have ended.
+// removeTimeout limits the wait for the kernel to release a group whose processes have ended.
 const removeTimeout = 20 * time.Second
 
-// ErrNoV1 is returned where the machine has no cgroup v1 hierarchies.
-var ErrNoV1 = errors.New("no cgroup v1 at " + root + ": the cluster needs a machine with v1 controllers")
+// ErrNoV1 reports that the machine has no cgroup v1 hierarchies.
+var ErrNoV1 = errors.New("no cgroup v1 at " + root + ": the cluster needs a machine with cgroup v1")
 
 // Group is a directory in each hierarchy.
 type Group []string
 
-// Make makes a group beneath the caller's own in every hierarchy, or takes the one that is there.
-func Make(name string) (Group, error) {
-	g, err := Beneath(name)
+// Create creates a group below the caller's own in every hierarchy, if it does not exist.
+func Create(name string) (Group, error) {
+	g, err := Below(name)
 	if err != nil {
 		return nil, err
 	}
-	return g, g.make()
+	return g, g.create()
 }
 
-// Beneath returns the group that Make makes, whether it is there or not.
-func Beneath(name string) (Group, error) {
+// Below returns the group that Create creates, whether it exists or not.
+func Below(name string) (Group, error) {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {
 		return nil, fmt.Errorf("list hierarchies: %w", err)
@@ -61,7 +61,7 @@ func Beneath(name string) (Group, error) {
 	return g, nil
 }
 
-// controllers returns the names of the mount points of v1 hierarchies, as /proc/self/mounts has them.
+// controllers returns the names of the mount points of v1 hierarchies in /proc/self/mounts.
 func controllers(mounts []byte) []string {
 	var names []string
 	lines := bufio.NewScanner(bytes.NewReader(mounts))
@@ -73,7 +73,7 @@ func controllers(mounts []byte) []string {
 	return names
 }
 
-// ownPaths returns the process's path in each hierarchy, from /proc/self/cgroup: "4:memory:/a/b", cgroups(7).
+// ownPaths returns the path of the process in each hierarchy, from /proc/self/cgroup: "4:memory:/a/b", cgroups(7).
 func ownPaths(own []byte) map[string]string {
 	paths := map[string]string{}
 	lines := bufio.NewScanner(bytes.NewReader(own))
@@ -90,21 +90,21 @@ func ownPaths(own []byte) map[string]string {
 	return paths
 }
 
-// Child makes a group beneath this one.
+// Child creates a group below this one.
 func (g Group) Child(name string) (Group, error) {
 	var child Group
 	for _, dir := range g {
 		child = append(child, filepath.Join(dir, name))
 	}
-	return child, child.make()
+	return child, child.create()
 }
 
-func (g Group) make() error {
+func (g Group) create() error {
 	for _, dir := range g {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return fmt.Errorf("make group: %w", err)
+			return fmt.Errorf("create group: %w", err)
 		}
-		// A new cpuset is empty, and takes no process before it is filled.
+		// A new cpuset is empty and accepts no process until it has CPUs and memory nodes.
 		for _, name := range []string{"cpuset.cpus", "cpuset.mems"} {
 			value, err := os.ReadFile(filepath.Join(filepath.Dir(dir), name))
 			if errors.Is(err, fs.ErrNotExist) {
@@ -114,7 +114,7 @@ func (g Group) make() error {
 				err = os.WriteFile(filepath.Join(dir, name), value, 0o644)
 			}
 			if err != nil {
-				return fmt.Errorf("fill cpuset: %w", err)
+				return fmt.Errorf("set cpuset: %w", err)
 			}
 		}
 	}
@@ -131,11 +131,12 @@ func (g Group) Join() error {
 	return nil
 }
 
-// Remove removes the group and all beneath it. Its processes must have been killed; Remove waits until they are gone.
+// Remove removes the group and all groups below it. The caller has killed their processes. Remove waits until they have
+// ended.
 func (g Group) Remove() error {
 	deadline := time.Now().Add(removeTimeout)
 	for {
-		err := g.remove()
+		err := g.removeEmpty()
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}
@@ -143,7 +144,8 @@ func (g Group) Remove() error {
 	}
 }
 
-func (g Group) remove() error {
+// removeEmpty removes the groups once. It fails if a group still has processes.
+func (g Group) removeEmpty() error {
 	var errs []error
 	for _, top := range g {
 		var dirs []string
@@ -165,8 +167,8 @@ func (g Group) remove() error {
 	return errors.Join(errs...)
 }
 
-// Mount puts the hierarchies of the calling process's cgroup namespace, which begin at its own groups, in the place of
-// those of the machine. It takes a mount namespace of the caller's own.
+// Mount replaces the hierarchies of the machine by those of the caller's cgroup namespace, whose roots are the caller's
+// groups. The caller needs its own mount namespace.
 func Mount() error {
 	mounts, err := os.ReadFile("/proc/self/mounts")
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestHierarchiesAreReadFromMounts(t *testing.T) {
+func TestControllersAreReadFromMounts(t *testing.T) {
 	const mounts = `tmpfs /sys/fs/cgroup tmpfs rw 0 0
 cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0
 cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,cpu,cpuacct 0 0
@@ -21,7 +21,7 @@ cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0
 	}
 }
 
-func TestOwnGroupIsFoundByTheNameOfTheMount(t *testing.T) {
+func TestOwnPathIsFoundByNameOfMount(t *testing.T) {
 	const own = `9:name=systemd:/a
 8:cpu,cpuacct:/b/c
 4:memory:/d:e

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package chart renders the project's Helm chart with Helm's own engine, as `helm template` and `helm install` do.
+// Package chart renders the project's Helm chart with Helm's engine, like `helm template` and `helm install`.
 package chart
 
 import (
@@ -14,12 +14,11 @@ import (
 	release "helm.sh/helm/v4/pkg/release/v1/util"
 )
 
-// Namespace is where the chart is rendered for.
+// Namespace is the namespace of the rendered objects.
 const Namespace = "kube-system"
 
-// Render returns the chart in a directory as one text of YAML documents, in the order in which Helm installs them: all
-// objects but the CustomResourceDefinitions. values override the chart's own; an error of those names what the schema does
-// not allow.
+// Render renders the chart in a directory to YAML documents, in the order in which Helm installs them, without the
+// CustomResourceDefinitions. values override the defaults. If they violate the schema, the error names the value.
 func Render(dir string, values map[string]any) (string, error) {
 	c, err := loader.LoadDir(dir)
 	if err != nil {
@@ -44,7 +43,7 @@ func Render(dir string, values map[string]any) (string, error) {
 		return "", fmt.Errorf("sort objects: %w", err)
 	}
 	if len(hooks) > 0 {
-		return "", fmt.Errorf("sort objects: %s is a hook, which a manifest cannot have", hooks[0].Path)
+		return "", fmt.Errorf("sort objects: %s is a hook, which a manifest cannot contain", hooks[0].Path)
 	}
 	var documents []string
 	for _, o := range objects {
@@ -53,8 +52,8 @@ func Render(dir string, values map[string]any) (string, error) {
 	return strings.Join(documents, ""), nil
 }
 
-// CRDs returns the chart's CustomResourceDefinitions as one text of YAML documents, in the order of the files' names. Helm
-// installs these before all other objects, and never changes or deletes them.
+// CRDs returns the chart's CustomResourceDefinitions as YAML documents, ordered by file name. Helm installs them before
+// all other objects, and never changes or deletes them.
 func CRDs(dir string) (string, error) {
 	c, err := loader.LoadDir(dir)
 	if err != nil {
@@ -67,7 +66,7 @@ func CRDs(dir string) (string, error) {
 	return strings.Join(documents, ""), nil
 }
 
-// document makes a YAML document of a text that may already be one.
+// document adds the document separator to a YAML text, if it is missing.
 func document(text string) string {
 	return "---\n" + strings.TrimPrefix(strings.TrimSpace(text), "---\n") + "\n"
 }

@@ -29,7 +29,7 @@ import (
 	"calico-cni/pkg/netconf"
 )
 
-// issuer issues the same token to everybody.
+// issuer issues a fixed token.
 type issuer struct{}
 
 func (issuer) Token(context.Context, string) (string, time.Time, error) {
@@ -38,9 +38,9 @@ func (issuer) Token(context.Context, string) (string, time.Time, error) {
 
 func (issuer) Accepted(context.Context, string) error { return nil }
 
-// layers takes values through everything that reads them, in the order in which that happens on a cluster, and returns what
-// the first that refuses them is called, empty when none does.
-func layers(t testing.TB, values map[string]any) (refuses string, err error) {
+// firstRejection passes values through all layers that check them, in the same order as in a cluster. It returns the
+// name of the first layer that rejects them, or "" if all accept them.
+func firstRejection(t testing.TB, values map[string]any) (layer string, err error) {
 	t.Helper()
 	manifest, err := Render(chartDir, values)
 	if err != nil {
@@ -57,10 +57,10 @@ func layers(t testing.TB, values map[string]any) (refuses string, err error) {
 			t.Fatal(err)
 		}
 	}
-	// The binaries are another matter.
+	// This test needs no binaries.
 	cfg, err := config.Parse([]string{
-		"--host-root", root, "--bin-source", filepath.Join(root, "image"), "--service-account-dir", filepath.Join(root, "sa"),
-		"--skip-cni-binaries=calico,calico-ipam", "--skip-tls-verify", "--sleep=false",
+		"--host-root", root, "--bin-source", filepath.Join(root, "image"), "--skip-cni-binaries=calico,calico-ipam",
+		"--service-account-dir", filepath.Join(root, "sa"), "--skip-tls-verify", "--sleep=false",
 	}, func(name string) string { return environment[name] })
 	if err != nil {
 		return "flags", err
@@ -72,7 +72,7 @@ func layers(t testing.TB, values map[string]any) (refuses string, err error) {
 		return "install", err
 	}
 	net := filepath.Join(root, "etc/cni/net.d")
-	if err := pluginsRead(filepath.Join(net, cfg.ConfName)); err != nil {
+	if err := parseWithPlugins(filepath.Join(net, cfg.ConfName)); err != nil {
 		return "plugins", err
 	}
 	client, err := kube.Load(filepath.Join(net, "calico-kubeconfig"), "test")
@@ -83,8 +83,9 @@ func layers(t testing.TB, values map[string]any) (refuses string, err error) {
 	return "", nil
 }
 
-// pluginsRead has the plugins read a network configuration as a runtime hands it to them.
-func pluginsRead(path string) error {
+// parseWithPlugins parses a network configuration with the code of the plugins, in the form that a runtime passes to
+// them.
+func parseWithPlugins(path string) error {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return err
@@ -108,7 +109,7 @@ func pluginsRead(path string) error {
 	return nil
 }
 
-// environmentOf is what the kubelet gives the container install.
+// environmentOf returns the environment that the kubelet sets for the container install.
 func environmentOf(t testing.TB, manifest string) map[string]string {
 	t.Helper()
 	spec := find[appsv1.DaemonSet](t, manifest, "DaemonSet", "calico-cni").Spec.Template.Spec
@@ -128,23 +129,26 @@ func environmentOf(t testing.TB, manifest string) map[string]string {
 	return environment
 }
 
-// TestAValueThatTheChartTakesIsTakenByAllBehindIt lists edges of every value that is checked more than once.
-func TestAValueThatTheChartTakesIsTakenByAllBehindIt(t *testing.T) {
+// TestLayersAgreeOnValues has the limits of every value that is checked more than once.
+func TestLayersAgreeOnValues(t *testing.T) {
 	const own = `{"name": %q, "plugins": [{"type": "calico", "mtu": __CNI_MTU__, "ipam": {"type": "calico-ipam"}}]}`
 	for _, tt := range []struct {
-		values  string
-		refuses string
+		values string
+		layer  string // the layer that rejects them
 	}{
 		{"", ""},
 		{"cni.confName=00-a_b.conflist", ""},
 		{"cni.confName=calico.conf", "chart"},
 		{"cni.confName=.conflist", "chart"},
 		{"cni.confName=calico-kubeconfig", "chart"},
-		{`{cni: {confName: calico.conf, networkConfig: '{"name": "n", "type": "calico", "ipam": {"type": "calico-ipam"}}'}}`, ""},
+		{
+			`{cni: {confName: calico.conf, ` +
+				`networkConfig: '{"name": "n", "type": "calico", "ipam": {"type": "calico-ipam"}}'}}`, "",
+		},
 		{"cni.oldConfName=10-old.conf", ""},
 		{"cni.oldConfName=calico-kubeconfig", "chart"},
 		{"cni.networkConfig='" + fmt.Sprintf(own, "net-1") + "'", ""},
-		// What a text means, only the plugins know. They are asked before anything is written.
+		// Only the code of the plugins checks the contents. install calls it before it writes anything.
 		{"cni.networkConfig='" + fmt.Sprintf(own, "net_1") + "'", "install"},
 		{"cni.mtu=67", "chart"},
 		{"cni.mtu=68", ""},
@@ -190,26 +194,28 @@ func TestAValueThatTheChartTakesIsTakenByAllBehindIt(t *testing.T) {
 		{"host.netDir=/etc/kubernetes/cni/", ""},
 		{"host.netDir=etc", "chart"},
 	} {
-		refuses, err := layers(t, set(t, tt.values))
-		if refuses != tt.refuses {
-			t.Errorf("%s: refused by %q (%v), want %q", tt.values, refuses, err, tt.refuses)
+		layer, err := firstRejection(t, set(t, tt.values))
+		if layer != tt.layer {
+			t.Errorf("%s: rejected by %q (%v), want %q", tt.values, layer, err, tt.layer)
 		}
-		if refuses == "install" && !errors.Is(err, fault.ErrConfig) {
-			t.Errorf("%s: %v is no fault of the configuration", tt.values, err)
+		if layer == "install" && !errors.Is(err, fault.ErrConfig) {
+			t.Errorf("%s: %v is not an ErrConfig", tt.values, err)
 		}
 	}
 }
 
-// TestNoValueThatTheChartTakesIsRefusedLater draws values from what the patterns of the schema are made of.
-func TestNoValueThatTheChartTakesIsRefusedLater(t *testing.T) {
+// TestValuesThatChartAcceptsAreValid draws random values that resemble the patterns of the schema.
+func TestValuesThatChartAcceptsAreValid(t *testing.T) {
 	values := map[string]*rapid.Generator[any]{
 		"apiServer.host": asAny(rapid.OneOf(
-			rapid.StringMatching(`\[?[0-9a-f]{0,4}(:{1,2}[0-9a-f]{1,4}){1,7}:{0,2}\]?`), rapid.StringMatching(`\[?[0-9]{1,3}(\.[0-9]{1,3}){3}\]?`),
+			rapid.StringMatching(`\[?[0-9a-f]{0,4}(:{1,2}[0-9a-f]{1,4}){1,7}:{0,2}\]?`),
+			rapid.StringMatching(`\[?[0-9]{1,3}(\.[0-9]{1,3}){3}\]?`),
 			rapid.StringMatching(`[A-Za-z0-9._:@%|~*+()-]{1,8}`))),
-		"apiServer.port":   asAny(rapid.StringMatching(`[0-9]{1,6}`)),
-		"cni.confName":     asAny(rapid.StringMatching(`[._A-Za-z0-9-]{1,6}\.(conflist|conf|json|yaml)`)),
-		"cni.oldConfName":  asAny(rapid.StringMatching(`([._A-Za-z0-9-]{1,6}\.(conflist|conf|json|yaml))?`)),
-		"cni.mtu":          asAny(rapid.OneOf(rapid.IntRange(-1, 100), rapid.IntRange(1270, 1290), rapid.IntRange(65500, 65540))),
+		"apiServer.port":  asAny(rapid.StringMatching(`[0-9]{1,6}`)),
+		"cni.confName":    asAny(rapid.StringMatching(`[._A-Za-z0-9-]{1,6}\.(conflist|conf|json|yaml)`)),
+		"cni.oldConfName": asAny(rapid.StringMatching(`([._A-Za-z0-9-]{1,6}\.(conflist|conf|json|yaml))?`)),
+		"cni.mtu": asAny(rapid.OneOf(rapid.IntRange(-1, 100), rapid.IntRange(1270, 1290),
+			rapid.IntRange(65500, 65540))),
 		"ipam.assignIPv6":  asAny(rapid.Bool()),
 		"cni.log.file":     asAny(rapid.StringMatching(`/?[ -~]{0,8}`)),
 		"host.netDir":      asAny(rapid.StringMatching(`/[ -~]{0,8}`)),
@@ -225,17 +231,17 @@ func TestNoValueThatTheChartTakesIsRefusedLater(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		refuses, err := layers(t, set(t, path+"="+string(text)))
-		switch refuses {
+		layer, err := firstRejection(t, set(t, path+"="+string(text)))
+		switch layer {
 		case "":
 			accepted[path]++
 		case "chart":
 		default:
-			rt.Fatalf("the chart takes %s=%s, and %s refuses it: %v", path, text, refuses, err)
+			rt.Fatalf("the chart accepts %s=%s, but %s rejects it: %v", path, text, layer, err)
 		}
 	})
 	if len(accepted) < 4 {
-		t.Errorf("too few values were taken: %v", accepted)
+		t.Errorf("too few values were accepted: %v", accepted)
 	}
 }
 

@@ -11,23 +11,34 @@ import (
 	"helm.sh/helm/v4/pkg/chart/common"
 )
 
-// crdsPath is the manifest of the CustomResourceDefinitions, which all profiles share.
-const crdsPath = "calico-cni-crds.yaml"
+// crdsPath is the manifest of the CustomResourceDefinitions, which all profiles share. crdsV3Path is that of the API
+// group projectcalico.org.
+const (
+	crdsPath   = "calico-cni-crds.yaml"
+	crdsV3Path = "calico-cni-crds-v3.yaml"
+)
 
-// head is how a manifest begins. %s is its path beneath deploy.
+// head is the beginning of a manifest. %s is its path below deploy.
 const head = `# %s: installs the plugins on every node. Apply calico-cni-crds.yaml first, then this file. See docs/deploy.md.
 # Generated from deploy/chart by make generate. Change the chart, not this file.
 # kubectl delete -f with this file keeps all pools and allocations.
 `
 
-// headOfCRDs is how the manifest of the CustomResourceDefinitions begins.
+// headOfCRDs is the beginning of the manifest of the CustomResourceDefinitions.
 const headOfCRDs = `# calico-cni-crds.yaml: the CustomResourceDefinitions. Apply it with kubectl apply --server-side -f. See docs/deploy.md.
 # Generated from deploy/chart/crds by make generate.
 # Never run kubectl delete -f with this file: that deletes every pool and every allocation of the cluster.
 `
 
-// Manifests returns the manifests of a directory deploy by their paths in it: calico-cni-crds.yaml, calico-cni.yaml with the
-// chart's own values, and for each profiles/NAME.values.yaml profiles/NAME.yaml.
+// headOfCRDsV3 is the beginning of the manifest of the other API group.
+const headOfCRDsV3 = `# calico-cni-crds-v3.yaml: the CustomResourceDefinitions of projectcalico.org/v3. Apply it with kubectl apply --server-side -f.
+# Generated from deploy/crds/v3 by make generate.
+# Never run kubectl delete -f with this file: that deletes every pool and every allocation of the cluster.
+`
+
+// Manifests returns the manifests of a directory deploy by their relative paths: calico-cni-crds.yaml,
+// calico-cni-crds-v3.yaml, calico-cni.yaml with the default values, and profiles/NAME.yaml for each
+// profiles/NAME.values.yaml.
 func Manifests(deploy string) (map[string]string, error) {
 	profiles, err := filepath.Glob(filepath.Join(deploy, "profiles", "*.values.yaml"))
 	if err != nil {
@@ -42,7 +53,11 @@ func Manifests(deploy string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", crdsPath, err)
 	}
-	manifests := map[string]string{crdsPath: headOfCRDs + crds}
+	crdsV3, err := concatenated(filepath.Join(deploy, "crds", "v3"))
+	if err != nil {
+		return nil, fmt.Errorf("render %s: %w", crdsV3Path, err)
+	}
+	manifests := map[string]string{crdsPath: headOfCRDs + crds, crdsV3Path: headOfCRDsV3 + crdsV3}
 	for path, file := range values {
 		if manifests[path], err = manifest(deploy, path, file); err != nil {
 			return nil, fmt.Errorf("render %s: %w", path, err)
@@ -51,7 +66,24 @@ func Manifests(deploy string) (map[string]string, error) {
 	return manifests, nil
 }
 
-// manifest renders the chart with a file of values, which may be empty.
+// concatenated returns the YAML files of a directory as one text of YAML documents, in the order of their names.
+func concatenated(dir string) (string, error) {
+	files, err := filepath.Glob(filepath.Join(dir, "*.yaml"))
+	if err != nil {
+		return "", err
+	}
+	var text strings.Builder
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		text.WriteString(document(string(data)))
+	}
+	return text.String(), nil
+}
+
+// manifest renders the chart with a file of values. Without a file it uses the default values.
 func manifest(deploy, path, file string) (string, error) {
 	var values map[string]any
 	if file != "" {

@@ -49,7 +49,7 @@ func objects(t testing.TB, manifest string) []*unstructured.Unstructured {
 	}
 }
 
-// find decodes the one object of a kind and name.
+// find decodes the object of a kind and name.
 func find[T any](t testing.TB, manifest, kind, name string) *T {
 	t.Helper()
 	for _, o := range objects(t, manifest) {
@@ -66,20 +66,21 @@ func find[T any](t testing.TB, manifest, kind, name string) *T {
 	return nil
 }
 
-// apply applies a manifest as `kubectl apply --server-side --validate=strict` does, and returns what the server made of it.
+// apply applies a manifest like `kubectl apply --server-side --validate=strict`, and returns the resulting objects.
 func apply(t testing.TB, s *apiserver.Server, manifest string) []*unstructured.Unstructured {
 	t.Helper()
 	var out []*unstructured.Unstructured
 	for _, o := range objects(t, manifest) {
 		data := must(json.Marshal(o))(t)
-		got, err := clientOf(t, s, o).Patch(t.Context(), o.GetName(), "application/apply-patch+yaml", data, metav1.PatchOptions{
+		options := metav1.PatchOptions{
 			FieldManager: "test", Force: new(true), FieldValidation: metav1.FieldValidationStrict,
-		})
+		}
+		got, err := clientOf(t, s, o).Patch(t.Context(), o.GetName(), "application/apply-patch+yaml", data, options)
 		if err != nil {
 			t.Fatalf("apply %s %s: %v", o.GetKind(), o.GetName(), err)
 		}
 		if o.GetKind() == "CustomResourceDefinition" {
-			// Its status changes by itself.
+			// The server changes its status.
 			continue
 		}
 		out = append(out, got)
@@ -99,11 +100,11 @@ func clientOf(t testing.TB, s *apiserver.Server, o *unstructured.Unstructured) d
 	return s.Dynamic().Resource(mapping.Resource)
 }
 
-// TestDeletingTheManifestDeletesNoAllocation does what `kubectl delete -f` does with every manifest but that of the CRDs.
-func TestDeletingTheManifestDeletesNoAllocation(t *testing.T) {
+// TestDeletingManifestKeepsAllocations deletes the objects of every manifest except that of the CRDs.
+func TestDeletingManifestKeepsAllocations(t *testing.T) {
 	s := apiserver.ForTest(t)
-	_ = s.CreateNamespace(t.Context(), Namespace)
-	if err := s.ApplyCRDs(t.Context(), os.DirFS(filepath.Join(chartDir, "crds"))); err != nil {
+	_ = s.Admin().CreateNamespace(t.Context(), Namespace)
+	if err := s.Admin().ApplyCRDs(t.Context(), os.DirFS(filepath.Join(chartDir, "crds"))); err != nil {
 		t.Fatal(err)
 	}
 	kept := objects(t, `
@@ -123,7 +124,7 @@ spec: {handleID: kept, block: {10.9.0.0/26: 1}}
 		before[o.GetKind()] = string(created.GetUID())
 	}
 	for path, manifest := range must(Manifests(deployDir))(t) {
-		if path == crdsPath {
+		if path == crdsPath || path == crdsV3Path {
 			continue
 		}
 		apply(t, s, manifest)
@@ -144,7 +145,7 @@ spec: {handleID: kept, block: {10.9.0.0/26: 1}}
 	}
 }
 
-// everything is a set of values in which nothing is left out.
+// everything sets all optional values.
 const everything = `
 image: {digest: "sha256:` + digest + `"}
 imagePullSecrets: [{name: pull}]
@@ -157,10 +158,10 @@ cleanupOnExit: true
 tolerations: []
 `
 
-func TestAnAPIServerTakesTheManifestsAndFindsNothingToChangeInThemAgain(t *testing.T) {
+func TestApplyingManifestTwiceChangesNothing(t *testing.T) {
 	s := apiserver.ForTest(t)
-	_ = s.CreateNamespace(t.Context(), Namespace) // another test may have done that
-	if err := s.ApplyCRDs(t.Context(), os.DirFS(filepath.Join(chartDir, "crds"))); err != nil {
+	_ = s.Admin().CreateNamespace(t.Context(), Namespace) // another test may have created it
+	if err := s.Admin().ApplyCRDs(t.Context(), os.DirFS(filepath.Join(chartDir, "crds"))); err != nil {
 		t.Fatal(err)
 	}
 	manifests := must(Manifests(deployDir))(t)
@@ -171,28 +172,29 @@ func TestAnAPIServerTakesTheManifestsAndFindsNothingToChangeInThemAgain(t *testi
 	manifests["everything"] = must(Render(chartDir, values))(t)
 	apply(t, s, manifests[crdsPath])
 	for name, manifest := range manifests {
-		if name == crdsPath {
+		if name == crdsPath || name == crdsV3Path {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
 			first, second := apply(t, s, manifest), apply(t, s, manifest)
 			for i := range first {
 				if first[i].GetResourceVersion() != second[i].GetResourceVersion() {
-					t.Errorf("%s %s is changed by applying it again", first[i].GetKind(), first[i].GetName())
+					t.Errorf("applying %s %s again changes it", first[i].GetKind(), first[i].GetName())
 				}
 			}
 			ds := find[appsv1.DaemonSet](t, manifest, "DaemonSet", "calico-cni")
 			pod := &corev1.Pod{ObjectMeta: ds.Spec.Template.ObjectMeta, Spec: ds.Spec.Template.Spec}
 			pod.GenerateName = "calico-cni-"
-			if _, err := s.Client().CoreV1().Pods(Namespace).Create(t.Context(), pod, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
-				t.Error("create a pod of it:", err)
+			dryRun := metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}
+			if _, err := s.Client().CoreV1().Pods(Namespace).Create(t.Context(), pod, dryRun); err != nil {
+				t.Error("create a pod of the DaemonSet:", err)
 			}
 		})
 	}
 	t.Run("rights", func(t *testing.T) { wantRights(t, s) })
 }
 
-// wantRights asks the server what the accounts may do once the manifest is applied.
+// wantRights checks the rights of the service accounts after the manifest is applied.
 func wantRights(t *testing.T, s *apiserver.Server) {
 	const crds = "crd.projectcalico.org"
 	for _, tt := range []struct {
@@ -218,17 +220,20 @@ func wantRights(t *testing.T, s *apiserver.Server) {
 		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
 			User: "system:serviceaccount:" + Namespace + ":" + tt.account,
 			ResourceAttributes: &authorizationv1.ResourceAttributes{
-				Verb: tt.verb, Group: tt.group, Resource: resource, Subresource: sub, Namespace: tt.namespace, Name: tt.name,
+				Verb: tt.verb, Group: tt.group, Resource: resource, Subresource: sub, Namespace: tt.namespace,
+				Name: tt.name,
 			},
 		}}
-		got := must(s.Client().AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, metav1.CreateOptions{}))(t)
-		if got.Status.Allowed != tt.want {
-			t.Errorf("%s may %s %s %s in %q: %v, want %v", tt.account, tt.verb, tt.resource, tt.name, tt.namespace, got.Status.Allowed, tt.want)
+		reviews := s.Client().AuthorizationV1().SubjectAccessReviews()
+		got := must(reviews.Create(t.Context(), review, metav1.CreateOptions{}))(t).Status.Allowed
+		if got != tt.want {
+			t.Errorf("%s may %s %s %s in %q: %v, want %v", tt.account, tt.verb, tt.resource, tt.name, tt.namespace, got,
+				tt.want)
 		}
 	}
 }
 
-func TestTheConfigMapHoldsAConfigurationThatTheInstallerRendersAndThePluginReads(t *testing.T) {
+func TestInstallerAndPluginAcceptConfigMap(t *testing.T) {
 	for name, tt := range map[string]struct{ values, plugins, mtu string }{
 		"default":  {"", "calico portmap", "0"},
 		"bare":     {"cni.portmap=false", "calico", "0"},
@@ -237,12 +242,14 @@ func TestTheConfigMapHoldsAConfigurationThatTheInstallerRendersAndThePluginReads
 		"k3s":      {"cni.allowIPForwarding=true", "calico portmap", "0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			data := find[corev1.ConfigMap](t, must(Render(chartDir, set(t, tt.values)))(t), "ConfigMap", "calico-cni-config").Data
+			manifest := must(Render(chartDir, set(t, tt.values)))(t)
+			data := find[corev1.ConfigMap](t, manifest, "ConfigMap", "calico-cni-config").Data
 			if data["veth_mtu"] != tt.mtu {
 				t.Errorf("veth_mtu is %q, want %q", data["veth_mtu"], tt.mtu)
 			}
 			rendered := must(conflist.Render("10-calico.conflist", data["cni_network_config"], conflist.Values{
-				NodeName: "worker-1", Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", MTU: 1400, LogLevel: "info", LogFilePath: "/l", DatastoreType: "kubernetes",
+				NodeName: "worker-1", Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", MTU: 1400, LogLevel: "info",
+				LogFilePath: "/l", DatastoreType: "kubernetes",
 			}))(t)
 			list := must(conflist.Load("10-calico.conflist", rendered))(t)
 			var types []string
@@ -253,14 +260,15 @@ func TestTheConfigMapHoldsAConfigurationThatTheInstallerRendersAndThePluginReads
 				t.Errorf("plugins %s, want %s", got, tt.plugins)
 			}
 			conf := must(netconf.Parse(must(json.Marshal(withName(t, list.Plugins[0].Bytes)))(t)))(t)
-			if conf.Nodename != "worker-1" || conf.MTU != 1400 || conf.Kubernetes.Kubeconfig == "" || conf.ContainerSettings.AllowIPForwarding != (name == "k3s") {
+			if conf.Nodename != "worker-1" || conf.MTU != 1400 || conf.Kubernetes.Kubeconfig == "" ||
+				conf.ContainerSettings.AllowIPForwarding != (name == "k3s") {
 				t.Errorf("the plugin reads %+v", conf)
 			}
 		})
 	}
 }
 
-// withName adds what a runtime adds to a plugin of a list.
+// withName adds the fields that a runtime adds to a plugin of a list.
 func withName(t testing.TB, plugin []byte) map[string]any {
 	t.Helper()
 	var m map[string]any
@@ -271,7 +279,7 @@ func withName(t testing.TB, plugin []byte) map[string]any {
 	return m
 }
 
-func TestTheInstallerKnowsEverySettingThatTheContainersGiveIt(t *testing.T) {
+func TestInstallerKnowsSettingsOfContainers(t *testing.T) {
 	var values map[string]any
 	if err := yaml.Unmarshal([]byte(everything), &values); err != nil {
 		t.Fatal(err)
@@ -296,8 +304,8 @@ func TestTheInstallerKnowsEverySettingThatTheContainersGiveIt(t *testing.T) {
 	}
 }
 
-// TestTheContainersHaveOneCapability shows what the pod may do on the node, as text.
-func TestTheContainersHaveOneCapability(t *testing.T) {
+// TestContainersHaveOneCapability checks the security context and the mounts of the containers.
+func TestContainersHaveOneCapability(t *testing.T) {
 	spec := find[appsv1.DaemonSet](t, must(Render(chartDir, nil))(t), "DaemonSet", "calico-cni").Spec.Template.Spec
 	got := []string{string(spec.SecurityContext.SeccompProfile.Type), spec.PriorityClassName}
 	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
@@ -308,16 +316,21 @@ func TestTheContainersHaveOneCapability(t *testing.T) {
 		}
 		got = append(got, c.Name+" "+string(data)+" "+strings.Join(mounts, " "))
 	}
-	const context = ` {"capabilities":{"add":["DAC_OVERRIDE"],"drop":["ALL"]},"privileged":false,"seLinuxOptions":{"type":"spc_t","level":"s0"},` +
-		`"runAsUser":0,"runAsGroup":0,"readOnlyRootFilesystem":true,"allowPrivilegeEscalation":false} /host/opt/cni/bin /host/etc/cni/net.d`
-	want := []string{"RuntimeDefault", "system-node-critical", "install" + context, "watch" + context + " /host/var/lib/calico /host/var/run/calico"}
+	const context = ` {"capabilities":{"add":["DAC_OVERRIDE"],"drop":["ALL"]},"privileged":false,` +
+		`"seLinuxOptions":{"type":"spc_t","level":"s0"},"runAsUser":0,"runAsGroup":0,"readOnlyRootFilesystem":true,` +
+		`"allowPrivilegeEscalation":false} /host/opt/cni/bin /host/etc/cni/net.d`
+	want := []string{
+		"RuntimeDefault", "system-node-critical", "install" + context,
+		"watch" + context + " /host/var/lib/calico /host/var/run/calico",
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
-// TestTheMigrationFromHostLocal comes before the plugins are configured, with their rights, and only when it is asked for.
-func TestTheMigrationFromHostLocalComesFirstWithThePluginsRights(t *testing.T) {
+// TestMigrationRunsFirstWithRightsOfPlugins checks that the migration from host-local is optional, and runs before the
+// plugins are configured.
+func TestMigrationRunsFirstWithRightsOfPlugins(t *testing.T) {
 	for _, on := range []bool{false, true} {
 		manifest := must(Render(chartDir, set(t, fmt.Sprint("upgradeIPAM=", on))))(t)
 		spec := find[appsv1.DaemonSet](t, manifest, "DaemonSet", "calico-cni").Spec.Template.Spec
@@ -325,7 +338,8 @@ func TestTheMigrationFromHostLocalComesFirstWithThePluginsRights(t *testing.T) {
 		for _, c := range spec.InitContainers {
 			names = append(names, c.Name)
 		}
-		for _, s := range find[rbacv1.ClusterRoleBinding](t, manifest, "ClusterRoleBinding", "calico-cni-plugin").Subjects {
+		binding := find[rbacv1.ClusterRoleBinding](t, manifest, "ClusterRoleBinding", "calico-cni-plugin")
+		for _, s := range binding.Subjects {
 			subjects = append(subjects, s.Name)
 		}
 		got, want := fmt.Sprint(names, subjects), "[install] [calico-cni-plugin]"
@@ -335,8 +349,9 @@ func TestTheMigrationFromHostLocalComesFirstWithThePluginsRights(t *testing.T) {
 			for _, m := range first.VolumeMounts {
 				got += m.MountPath
 			}
-			// The second is where the node remembers whose blocks it has addresses of.
-			want = "[upgrade-ipam install] [calico-cni-plugin calico-cni-install][/opt/cni/bin/calico-ipam -upgrade]KUBERNETES_NODE_NAME/var/lib/cni/var/lib/calico"
+			// The first mount has the leases of host-local, the second the node's records of borrowed blocks.
+			want = "[upgrade-ipam install] [calico-cni-plugin calico-cni-install][/opt/cni/bin/calico-ipam -upgrade]" +
+				"KUBERNETES_NODE_NAME/var/lib/cni/var/lib/calico"
 		}
 		if got != want {
 			t.Errorf("upgradeIPAM=%v: %s\nwant: %s", on, got, want)

@@ -21,12 +21,12 @@ const checkInterval = 500 * time.Millisecond
 //   - an address is routed to two interfaces
 //   - an address is routed to an interface but is free in its block, so that another pod could get it
 //
-// The reads are not atomic: what is read first may be gone when the rest is read. So only what is present in two
-// consecutive rounds counts.
+// The reads are not atomic, so an object may disappear between two reads. Therefore the checker only records a state
+// that it sees in two consecutive reads.
 type Checker struct {
-	cluster *Cluster
-	cancel  context.CancelFunc
-	done    sync.WaitGroup
+	state  State
+	cancel context.CancelFunc
+	done   sync.WaitGroup
 
 	mu     sync.Mutex
 	rounds int
@@ -35,12 +35,12 @@ type Checker struct {
 }
 
 // Check starts a checker.
-func (c *Cluster) Check(ctx context.Context) *Checker {
+func (s State) Check(ctx context.Context) *Checker {
 	ctx, cancel := context.WithCancel(ctx)
-	k := &Checker{cluster: c, cancel: cancel}
+	k := &Checker{state: s, cancel: cancel}
 	k.done.Go(func() {
 		for ctx.Err() == nil {
-			// A round that has begun is finished. It is short.
+			// Stop does not interrupt a round, because a round is short.
 			k.round(context.WithoutCancel(ctx))
 			select {
 			case <-ctx.Done():
@@ -67,13 +67,13 @@ func (k *Checker) Stop() (rounds int, err error) {
 func (k *Checker) round(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	before, err := k.cluster.RouteAddrs()
+	before, err := k.state.RouteAddrs()
 	if err != nil {
 		return // a node that is being switched off
 	}
-	pods, podErr := k.cluster.PodAddrs(ctx, false)
-	blocks, blockErr := k.cluster.BlockAddrs(ctx)
-	after, err := k.cluster.RouteAddrs()
+	pods, podErr := k.state.PodAddrs(ctx, false)
+	blocks, blockErr := k.state.BlockAddrs(ctx)
+	after, err := k.state.RouteAddrs()
 	if err != nil {
 		return
 	}
@@ -104,7 +104,7 @@ func compare(routes, blocks Owners) []string {
 			wrong = append(wrong, fmt.Sprintf("%s is routed to %s", addr, strings.Join(owners, " and ")))
 		}
 		if len(blocks[addr]) == 0 {
-			wrong = append(wrong, fmt.Sprintf("%s is routed to %s, and free", addr, strings.Join(owners, " and ")))
+			wrong = append(wrong, fmt.Sprintf("%s is routed to %s but free", addr, strings.Join(owners, " and ")))
 		}
 	}
 	return wrong
@@ -136,9 +136,9 @@ func shared(o Owners) Owners {
 
 // Settle waits until the blocks and kernels have exactly the addresses of the existing pods. The error shows the
 // differences.
-func (c *Cluster) Settle(ctx context.Context) error {
+func (s State) Settle(ctx context.Context) error {
 	for {
-		err := c.settled(ctx)
+		err := s.settled(ctx)
 		if err == nil {
 			return nil
 		}
@@ -150,16 +150,16 @@ func (c *Cluster) Settle(ctx context.Context) error {
 	}
 }
 
-func (c *Cluster) settled(ctx context.Context) error {
-	pods, err := c.PodAddrs(ctx, true)
+func (s State) settled(ctx context.Context) error {
+	pods, err := s.PodAddrs(ctx, true)
 	if err != nil {
 		return err
 	}
-	blocks, err := c.BlockAddrs(ctx)
+	blocks, err := s.BlockAddrs(ctx)
 	if err != nil {
 		return err
 	}
-	routes, err := c.RouteAddrs()
+	routes, err := s.RouteAddrs()
 	if err != nil {
 		return err
 	}

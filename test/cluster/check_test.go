@@ -25,7 +25,7 @@ func TestCheckerDetectsFaults(t *testing.T) {
 		"routed and free": {
 			Owners{a: {"node-1 cali1#7"}},
 			Owners{b: {"node-1 default/y"}},
-			[]string{"10.244.0.1 is routed to node-1 cali1#7, and free"},
+			[]string{"10.244.0.1 is routed to node-1 cali1#7 but free"},
 		},
 		"routed to two nodes": {
 			Owners{a: {"node-1 cali1#7", "node-2 cali2#9"}},
@@ -61,7 +61,7 @@ func TestCheckerDetectsFaultInCluster(t *testing.T) {
 	needUnwatched(t, func() {})
 	apply(t, pod("a", "node-1", "")+pod("b", "node-2", ""))
 	ready(t, "a", "b")
-	checker := c.Check(t.Context())
+	checker := c.State().Check(t.Context())
 	a := addrs(t, "a")[0]
 	_, err := c.Nodes[1].Run(t.Context(), "sh", "-c", "ip route add "+a+" dev $(ip -o route get "+addrs(t,
 		"b")[0]+" | sed 's/.* dev \\([^ ]*\\) .*/\\1/')")

@@ -22,10 +22,10 @@ func TestOutageDuringPodChurn(t *testing.T) {
 	apply(t, deployment("stays", 6)+deployment("goes", 12))
 	rollout(t, "deployment/stays")
 	rollout(t, "deployment/goes")
-	victim := strings.Fields(kubectl(t, "get", "pods", "-l", "app=stays", "--field-selector=spec.nodeName=node-1", "-o",
+	killed := strings.Fields(kubectl(t, "get", "pods", "-l", "app=stays", "--field-selector=spec.nodeName=node-1", "-o",
 		"name"))[0]
-	victim = strings.TrimPrefix(victim, "pod/")
-	before := sandboxes(t, victim)
+	killed = strings.TrimPrefix(killed, "pod/")
+	before := sandboxes(t, killed)
 	// Nodes have received these deletions and creations but not finished them: of one Deployment, and of one that
 	// grows.
 	apply(t, deployment("comes", 12))
@@ -62,8 +62,8 @@ func TestOutageDuringPodChurn(t *testing.T) {
 	kubectl(t, "wait", "--for=create", "pod/patient-node-2", "--timeout=2m")
 	ready(t, "patient-node-2")
 	eventually(t, func() error {
-		if now := sandboxes(t, victim); now == before {
-			return fmt.Errorf("sandbox of %s is still %s", victim, now)
+		if now := sandboxes(t, killed); now == before {
+			return fmt.Errorf("sandbox of %s is still %s", killed, now)
 		}
 		return nil
 	})
@@ -183,12 +183,13 @@ func onNodes(t *testing.T, args ...string) []string {
 // TestOverwrittenConflistIsRestored: `install --watch` restores our configuration, and pods start with it.
 func TestOverwrittenConflistIsRestored(t *testing.T) {
 	need(t)
-	const rival = `{"cniVersion":"1.0.0","name":"rival","plugins":[{"type":"ptp","ipam":{"type":"host-local","ranges":[[{"subnet":"10.99.0.0/24"}]]}}]}`
+	const rival = `{"cniVersion":"1.0.0","name":"rival","plugins":[{"type":"ptp",` +
+		`"ipam":{"type":"host-local","ranges":[[{"subnet":"10.99.0.0/24"}]]}}]}`
 	ours := onNodes(t, "cat", "/etc/cni/net.d/10-calico.conflist")
 	onNodes(t, "sh", "-c", `printf '%s' "$0" > /etc/cni/net.d/10-calico.conflist`, rival)
 	apply(t, deployment("web", 6))
 	rollout(t, "deployment/web")
-	pods, err := c.PodAddrs(t.Context(), false)
+	pods, err := c.State().PodAddrs(t.Context(), false)
 	do(t, err)
 	if strings.Contains(pods.text(), "10.99.") {
 		t.Errorf("pods have addresses of the other configuration:\n%s", pods.text())

@@ -22,7 +22,7 @@ const patience = 3 * time.Minute
 func need(t *testing.T) {
 	t.Helper()
 	needUnwatched(t, func() {
-		checker := c.Check(context.Background())
+		checker := c.State().Check(context.Background())
 		t.Cleanup(func() {
 			rounds, err := checker.Stop()
 			if err != nil {
@@ -58,7 +58,7 @@ func settle(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if err := c.Settle(ctx); err != nil {
+	if err := c.State().Settle(ctx); err != nil {
 		t.Error(err)
 	}
 }

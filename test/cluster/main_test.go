@@ -22,7 +22,7 @@ import (
 	"calico-cni/test/sandbox"
 )
 
-var e2e = flag.Bool("e2e", false, "run the tests that take a cluster, on one of their own: minutes; as root")
+var e2e = flag.Bool("e2e", false, "run the tests that need a cluster, on a new one; takes minutes, as root")
 
 // from is the release from which the upgrade starts.
 var from = flag.String("from", "", "the `commit` of the previous release; by default that of the last tag or, "+
@@ -103,7 +103,7 @@ func outside(ctx context.Context) (exit int, err error) {
 	if err := buildBefore(ctx, filepath.Join(dir, "parts")); err != nil {
 		return 1, err
 	}
-	group, err := cgroup.Beneath(groupName)
+	group, err := cgroup.Below(groupName)
 	if err != nil {
 		return 1, err
 	}
@@ -111,7 +111,7 @@ func outside(ctx context.Context) (exit int, err error) {
 	if err := group.Remove(); err != nil {
 		return 1, err
 	}
-	if group, err = cgroup.Make(groupName); err != nil {
+	if group, err = cgroup.Create(groupName); err != nil {
 		return 1, err
 	}
 	options, err := json.Marshal(Options{Parts: p, Nodes: 3, Dir: "/run/cluster", Group: group})

@@ -3,7 +3,6 @@
 package cluster
 
 import (
-	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -16,7 +15,7 @@ import (
 const bridge = "nodes"
 
 // makeNetwork creates the bridge with the host's addresses.
-func (c *Cluster) makeNetwork(context.Context) error {
+func makeNetwork() error {
 	lo, err := netlink.LinkByName("lo")
 	if err != nil {
 		return fmt.Errorf("find lo: %w", err)
@@ -46,7 +45,7 @@ func (c *Cluster) makeNetwork(context.Context) error {
 	for _, name := range []string{"iptables", "ip6tables"} {
 		file := "/proc/sys/net/bridge/bridge-nf-call-" + name
 		if err := os.WriteFile(file, []byte("0"), 0o644); err != nil && !os.IsNotExist(err) {
-			return fmt.Errorf("let frames pass: %w", err)
+			return fmt.Errorf("disable bridge filter: %w", err)
 		}
 	}
 	return nil

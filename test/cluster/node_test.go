@@ -22,7 +22,7 @@ func TestDrainMovesAllPods(t *testing.T) {
 	kubectl(t, "drain", "node-2", "--ignore-daemonsets", "--force", "--timeout=3m")
 	rollout(t, "deployment/web")
 	settle(t)
-	blocks, err := c.BlockAddrs(t.Context())
+	blocks, err := c.State().BlockAddrs(t.Context())
 	do(t, err)
 	if strings.Contains(blocks.text(), " node-2 ") {
 		t.Errorf("addresses are still allocated on node-2:\n%s", blocks.text())
@@ -94,7 +94,7 @@ func TestNodeIsReplacedBySameName(t *testing.T) {
 		equal(t, "another node to the pod", askFrom(t, c.Nodes[0], "tcp", addrs(t, name)[0]+":80"), name+" 192.0.2.11")
 	}
 	equal(t, "blocks", claimed(t), before)
-	blocks, err := c.BlockAddrs(t.Context())
+	blocks, err := c.State().BlockAddrs(t.Context())
 	do(t, err)
 	for _, addr := range old {
 		if len(blocks[netip.MustParseAddr(addr)]) == 0 {

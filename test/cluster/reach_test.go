@@ -21,7 +21,7 @@ func TestPodsNodesAndHostAreConnected(t *testing.T) {
 		equal(t, "pod to pod on one node", ask(t, "a", network, b+":80"), "b "+a)
 		equal(t, "pod to pod across nodes", ask(t, "a", network, far+":80"), "far "+a)
 		equal(t, "node to its pod", askFrom(t, c.Nodes[0], network, a+":80"), "a 192.0.2.11")
-		equal(t, "node to another's pod", askFrom(t, c.Nodes[2], network, a+":80"), "a 192.0.2.13")
+		equal(t, "node to pod on another node", askFrom(t, c.Nodes[2], network, a+":80"), "a 192.0.2.13")
 	}
 	out, err := exec.CommandContext(t.Context(), probe(), "ask", "tcp", far+":80").CombinedOutput()
 	do(t, err)

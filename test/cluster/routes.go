@@ -19,7 +19,9 @@ import (
 	"github.com/vishvananda/netns"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"calico-cni/test/apiserver"
+	"calico-cni/test/machine"
 )
 
 // routeProtocol marks the routes of the test bed. rtnetlink(7) reserves the number for administrators.
@@ -28,29 +30,26 @@ const routeProtocol = 201
 // routeInterval is the interval of the updates.
 const routeInterval = 250 * time.Millisecond
 
-// Resource returns the resource with a plural name of our API group for a dynamic client.
-func Resource(plural string) schema.GroupVersionResource {
-	return schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: plural}
-}
-
 // routes keeps the routes up to date.
 type routes struct {
-	cluster *Cluster
-	cancel  context.CancelFunc
-	done    sync.WaitGroup
+	server *apiserver.Server
+	nodes  []*machine.Machine
+	cancel context.CancelFunc
+	done   sync.WaitGroup
 }
 
-func (c *Cluster) startRoutes(context.Context) error {
-	ctx, cancel := context.WithCancel(context.Background())
-	c.routes = &routes{cluster: c, cancel: cancel}
-	log, err := os.Create(c.path("routes.log"))
+// startRoutes starts to update the routes, and logs errors to a file.
+func startRoutes(logFile string, server *apiserver.Server, nodes []*machine.Machine) (*routes, error) {
+	log, err := os.Create(logFile)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.routes.done.Go(func() {
+	ctx, cancel := context.WithCancel(context.Background())
+	r := &routes{server: server, nodes: nodes, cancel: cancel}
+	r.done.Go(func() {
 		defer log.Close()
 		for ctx.Err() == nil {
-			if err := c.routes.round(ctx); err != nil && ctx.Err() == nil {
+			if err := r.round(ctx); err != nil && ctx.Err() == nil {
 				fmt.Fprintln(log, time.Now().Format(time.RFC3339), err)
 			}
 			select {
@@ -59,7 +58,7 @@ func (c *Cluster) startRoutes(context.Context) error {
 			}
 		}
 	})
-	return nil
+	return r, nil
 }
 
 func (r *routes) stop() {
@@ -74,7 +73,7 @@ func (r *routes) round(ctx context.Context) error {
 		return err
 	}
 	errs := []error{follow("/proc/self/ns/net", r.next(owners, 0))}
-	for i, node := range r.cluster.Nodes {
+	for i, node := range r.nodes {
 		if node.PID() != 0 {
 			errs = append(errs, follow(node.NetNS(), r.next(owners, i+1)))
 		}
@@ -86,7 +85,8 @@ func (r *routes) round(ctx context.Context) error {
 func (r *routes) owners(ctx context.Context) (map[netip.Prefix]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	list, err := r.cluster.Server.Dynamic().Resource(Resource("blockaffinities")).List(ctx, metav1.ListOptions{})
+	affinities := r.server.Dynamic().Resource(apiserver.CalicoResource("blockaffinities"))
+	list, err := affinities.List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list affinities: %w", err)
 	}
@@ -109,7 +109,7 @@ func (r *routes) owners(ctx context.Context) (map[netip.Prefix]string, error) {
 func (r *routes) next(owners map[netip.Prefix]string, i int) map[netip.Prefix]netip.Addr {
 	hops := map[netip.Prefix]netip.Addr{}
 	for block, owner := range owners {
-		for j := range r.cluster.Nodes {
+		for j := range r.nodes {
 			if fmt.Sprintf("node-%d", j+1) != owner || j+1 == i {
 				continue
 			}

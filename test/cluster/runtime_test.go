@@ -87,7 +87,7 @@ func namespace(t *testing.T, node *machine.Machine, name string) string {
 
 // unscheduled is a manifest of a pod without scheduler, for a test that simulates its runtime.
 func unscheduled(name string) string {
-	return strings.NewReplacer("nodeName: ", "schedulerName: nobody-", "metadata: {",
+	return strings.NewReplacer("nodeName: ", "schedulerName: none-", "metadata: {",
 		"metadata: {annotations: {kubernetes.io/egress-bandwidth: 100M}, ").
 		Replace(pod(name, "s", ""))
 }

@@ -21,7 +21,7 @@ func TestDeploymentGrowsAndShrinks(t *testing.T) {
 	kubectl(t, "scale", "deployment/web", "--replicas=60")
 	rollout(t, "deployment/web")
 	t.Logf("60 pods are ready after %.1f s", time.Since(started).Seconds())
-	pods, err := c.PodAddrs(t.Context(), false)
+	pods, err := c.State().PodAddrs(t.Context(), false)
 	do(t, err)
 	if len(pods) != 60 || len(shared(pods)) != 0 {
 		t.Errorf("60 pods have %d addresses:\n%s", len(pods), pods.text())
@@ -39,7 +39,7 @@ func TestDeploymentGrowsAndShrinks(t *testing.T) {
 // none fails the test if an address is allocated.
 func none(t *testing.T) {
 	t.Helper()
-	blocks, err := c.BlockAddrs(t.Context())
+	blocks, err := c.State().BlockAddrs(t.Context())
 	do(t, err)
 	if len(blocks) != 0 {
 		t.Errorf("addresses are still allocated:\n%s", blocks.text())
@@ -100,21 +100,21 @@ spec:
 // leaked.
 func TestKilledSandboxIsReplaced(t *testing.T) {
 	need(t)
-	apply(t, pod("victim", "node-1", ""))
-	ready(t, "victim")
-	before := sandboxes(t, "victim")
+	apply(t, pod("killed", "node-1", ""))
+	ready(t, "killed")
+	before := sandboxes(t, "killed")
 	_, err := c.Nodes[0].Run(t.Context(), "ctr", "tasks", "kill", "-s", "SIGKILL", before)
 	do(t, err)
 	eventually(t, func() error {
-		if now := sandboxes(t, "victim"); now == before || now == "" {
+		if now := sandboxes(t, "killed"); now == before || now == "" {
 			return fmt.Errorf("sandbox of pod is %q, and was %q", now, before)
 		}
 		return nil
 	})
-	ready(t, "victim")
+	ready(t, "killed")
 	settle(t)
 	eventually(t, func() error {
-		_, err := c.Nodes[1].Run(t.Context(), probe(), "ask", "tcp", addrs(t, "victim")[0]+":80")
+		_, err := c.Nodes[1].Run(t.Context(), probe(), "ask", "tcp", addrs(t, "killed")[0]+":80")
 		return err
 	})
 }

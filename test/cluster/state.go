@@ -15,6 +15,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"calico-cni/test/apiserver"
+	"calico-cni/test/machine"
 )
 
 // Owners maps addresses to their owners as text, such as "node-1 default/web".
@@ -31,10 +34,16 @@ func (o Owners) text() string {
 	return strings.Join(lines, "")
 }
 
-// PodAddrs returns the addresses of all running pods with a network of their own, from the API. leaving says whether
-// pods that are being deleted count; they may already have released their addresses.
-func (c *Cluster) PodAddrs(ctx context.Context, leaving bool) (Owners, error) {
-	pods, err := c.Server.Client().CoreV1().Pods("").List(ctx, metav1.ListOptions{})
+// State reads the addresses of a cluster from the API, the blocks and the kernels.
+type State struct {
+	server *apiserver.Server
+	nodes  []*machine.Machine
+}
+
+// PodAddrs returns the addresses of all running pods with a network of their own, from the API. leaving includes
+// pods that are being deleted, which may already have released their addresses.
+func (s State) PodAddrs(ctx context.Context, leaving bool) (Owners, error) {
+	pods, err := s.server.Client().CoreV1().Pods("").List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list pods: %w", err)
 	}
@@ -66,8 +75,8 @@ type block struct {
 }
 
 // BlockAddrs returns the allocated addresses of all blocks.
-func (c *Cluster) BlockAddrs(ctx context.Context) (Owners, error) {
-	list, err := c.Server.Dynamic().Resource(Resource("ipamblocks")).List(ctx, metav1.ListOptions{})
+func (s State) BlockAddrs(ctx context.Context) (Owners, error) {
+	list, err := s.server.Dynamic().Resource(apiserver.CalicoResource("ipamblocks")).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list blocks: %w", err)
 	}
@@ -101,9 +110,9 @@ func (c *Cluster) BlockAddrs(ctx context.Context) (Owners, error) {
 }
 
 // RouteAddrs returns the addresses that the nodes' kernels route to a pod's interface: "node-1 cali0123456789a#7".
-func (c *Cluster) RouteAddrs() (Owners, error) {
+func (s State) RouteAddrs() (Owners, error) {
 	owners := Owners{}
-	for _, node := range c.Nodes {
+	for _, node := range s.nodes {
 		if node.PID() == 0 {
 			continue
 		}

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package crowd fills a cluster with what many nodes have written to it: blocks, affinities with their labels, handles.
-// It writes through the product's own store, so that the rows are those that the plugins write.
+// Package crowd fills a cluster with the objects of many nodes: blocks, affinities with their labels, handles. It uses
+// the store of the plugins, so that it writes the same objects as they do.
 package crowd
 
 import (
@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"calico-cni/internal/oncefile"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/crdstore"
@@ -24,27 +24,27 @@ import (
 )
 
 const (
-	// connections and perConnection bound the writes that are on their way: more do not make the server faster.
+	// connections and perConnection limit the concurrent writes. A higher number does not make the server faster.
 	connections, perConnection = 4, 24
-	// claimed is how long ago the nodes claimed their blocks: one that is empty counts as idle.
+	// claimed is the age of the blocks, so that the plugins treat an empty block as idle.
 	claimed = time.Hour
 )
 
-// Group is a number of nodes that are alike.
+// Group is a number of similar nodes.
 type Group struct {
-	// Nodes are their names.
+	// Nodes are the names of the nodes.
 	Nodes []string
-	// Pool is where each of them has claimed Blocks blocks, at the places where the plugins would: the first
-	// free ones of its walk.
+	// Pool is the pool in which each node has claimed a number of blocks: the first free ones of its walk, as by the
+	// plugins.
 	Pool   pool.Pool
 	Blocks int
-	// Held is how many addresses of each block are taken, each by a pod of its own.
+	// Held is the number of allocated addresses in each block, one for each pod.
 	Held int
-	// NoHandles leaves the pods' handles out: a pod that wants an address reads no handle but its own.
+	// NoHandles omits the handles of the pods. No other pod reads them.
 	NoHandles bool
 }
 
-// Names returns n names of nodes, as a cloud gives them.
+// Names returns n node names in the form that cloud providers use.
 func Names(prefix string, n int) []string {
 	names := make([]string, n)
 	for i := range names {
@@ -53,7 +53,7 @@ func Names(prefix string, n int) []string {
 	return names
 }
 
-// Crowd writes groups to one cluster.
+// Crowd writes the objects of groups to a cluster.
 type Crowd struct {
 	stores []*crdstore.Store
 	now    time.Time
@@ -62,7 +62,7 @@ type Crowd struct {
 	taken map[netip.Prefix]bool
 }
 
-// New returns a crowd for the cluster of a kubeconfig, without a request. now is the time of its rows.
+// New returns a crowd for the cluster of a kubeconfig. It makes no request. now is the timestamp of the objects.
 func New(kubeconfig string, now time.Time) (*Crowd, error) {
 	c := &Crowd{now: now, taken: map[netip.Prefix]bool{}}
 	for range connections {
@@ -70,14 +70,14 @@ func New(kubeconfig string, now time.Time) (*Crowd, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.stores = append(c.stores, crdstore.New(client, oncefile.File("/nowhere")))
+		c.stores = append(c.stores, crdstore.New(client, nodestate.Once("/nowhere")))
 	}
 	return c, nil
 }
 
-// Settle writes the rows of a group and returns how many blocks of the group's pool the crowd has now. A block that
-// somebody else has is passed over.
-func (c *Crowd) Settle(ctx context.Context, g Group) (blocks int, err error) {
+// Add writes the objects of a group. It skips blocks that already exist. It returns the number of blocks that the crowd
+// now has in the pool of the group.
+func (c *Crowd) Add(ctx context.Context, g Group) (blocks int, err error) {
 	work := make([]*errgroup.Group, len(c.stores))
 	for i := range work {
 		work[i], _ = errgroup.WithContext(ctx)
@@ -85,7 +85,7 @@ func (c *Crowd) Settle(ctx context.Context, g Group) (blocks int, err error) {
 	}
 	for i := range len(g.Nodes) * g.Blocks {
 		name, at := g.Nodes[i/g.Blocks], i%len(c.stores)
-		// The places are chosen one after the other, so that they are the same each time.
+		// Blocks are chosen sequentially, so that the choice is reproducible.
 		cidr, chooseErr := c.choose(g.Pool, name)
 		if err = chooseErr; err != nil {
 			break
@@ -103,7 +103,7 @@ func (c *Crowd) Settle(ctx context.Context, g Group) (blocks int, err error) {
 	return blocks, err
 }
 
-// choose takes the first free place of a node's walk through a pool.
+// choose returns the first free block of a node's walk through a pool, and marks it as taken.
 func (c *Crowd) choose(p pool.Pool, name string) (netip.Prefix, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -113,10 +113,10 @@ func (c *Crowd) choose(p pool.Pool, name string) (netip.Prefix, error) {
 			return cidr, nil
 		}
 	}
-	return netip.Prefix{}, fmt.Errorf("settle %s: pool %s has no more blocks; make it larger", name, p.CIDR)
+	return netip.Prefix{}, fmt.Errorf("add node %s: pool %s has no more blocks: use a larger pool", name, p.CIDR)
 }
 
-// claim writes a block, another one when it turns out to be somebody's, and what belongs to it.
+// claim writes a block, its affinity and its handles. If the block exists, it chooses another one.
 func (c *Crowd) claim(ctx context.Context, s *crdstore.Store, g Group, name string, cidr netip.Prefix) error {
 	b, handles, err := c.block(g, name, cidr)
 	if err != nil {
@@ -130,27 +130,29 @@ func (c *Crowd) claim(ctx context.Context, s *crdstore.Store, g Group, name stri
 		return c.claim(ctx, s, g, name, cidr)
 	}
 	if err != nil {
-		return fmt.Errorf("settle %s: %w", name, err)
+		return fmt.Errorf("add node %s: %w", name, err)
 	}
-	if _, err := s.Affinities().Create(ctx, ipam.AffinityKey{Node: name, CIDR: cidr}, ipam.Affinity{State: ipam.Confirmed}); err != nil {
-		return fmt.Errorf("settle %s: %w", name, err)
+	key, affinity := ipam.AffinityKey{Node: name, CIDR: cidr}, ipam.Affinity{State: ipam.Confirmed}
+	if _, err := s.Affinities().Create(ctx, key, affinity); err != nil {
+		return fmt.Errorf("add node %s: %w", name, err)
 	}
 	for _, handle := range handles {
-		if _, err := s.Handles().Create(ctx, handle, ipam.Handle{ID: handle, Counts: map[netip.Prefix]int{cidr: 1}}); err != nil {
-			return fmt.Errorf("settle %s: %w", name, err)
+		value := ipam.Handle{ID: handle, Counts: map[netip.Prefix]int{cidr: 1}}
+		if _, err := s.Handles().Create(ctx, handle, value); err != nil {
+			return fmt.Errorf("add node %s: %w", name, err)
 		}
 	}
 	return nil
 }
 
-// block returns a node's block with its pods in it, and the handles to write for them.
+// block returns a node's block with the addresses of its pods, and their handles.
 func (c *Crowd) block(g Group, name string, cidr netip.Prefix) (b block.Block, handles []string, err error) {
 	b = block.New(cidr, "host:"+name, c.now.Add(-claimed))
 	for i := range g.Held {
 		handle := pod(name, cidr, i)
 		b.Sequence++
 		if _, ok := b.Assign(c.owner(name, handle), nil); !ok {
-			return b, nil, fmt.Errorf("settle %s: block %s has no room for %d pods", name, cidr, g.Held)
+			return b, nil, fmt.Errorf("add node %s: block %s has no room for %d pods", name, cidr, g.Held)
 		}
 		if !g.NoHandles {
 			handles = append(handles, handle)
@@ -159,12 +161,12 @@ func (c *Crowd) block(g Group, name string, cidr netip.Prefix) (b block.Block, h
 	return b, handles, nil
 }
 
-// pod is the handle of the i-th pod of a block: a network's name and the ID of a container, 64 digits.
+// pod returns the handle of the i-th pod of a block: the name of the network and a container ID of 64 digits.
 func pod(name string, cidr netip.Prefix, i int) string {
 	return fmt.Sprintf("k8s-pod-network.%x", sha256.Sum256(fmt.Appendf(nil, "%s %s %d", name, cidr, i)))
 }
 
-// owner is what a block says about a pod.
+// owner returns the attributes of a pod in a block.
 func (c *Crowd) owner(name, handle string) block.Attribute {
 	return block.Attribute{Handle: handle, Owner: map[string]string{
 		"node": name, "namespace": "default", "pod": "web-" + handle[len(handle)-10:], "timestamp": c.now.UTC().String(),

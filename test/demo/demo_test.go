@@ -16,7 +16,7 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// demo builds the program and returns a command that runs it, marked so that whatever it starts can be found.
+// demo builds the program and returns a command that runs it. The mark identifies all processes that it starts.
 func demo(t *testing.T, mark string) *exec.Cmd {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "demo")
@@ -28,8 +28,8 @@ func demo(t *testing.T, mark string) *exec.Cmd {
 	return cmd
 }
 
-// host is what a run must leave as it was: links, mounts, and processes with the mark.
-func host(t *testing.T, mark string) string {
+// hostState returns what a run must not change: links, mounts, and processes with the mark.
+func hostState(t *testing.T, mark string) string {
 	t.Helper()
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -52,15 +52,15 @@ func host(t *testing.T, mark string) string {
 	return out
 }
 
-func TestDemoRunsToItsEndAndLeavesNothing(t *testing.T) {
+func TestDemoLeavesNothing(t *testing.T) {
 	mark := fmt.Sprint(os.Getpid(), "-whole")
-	before := host(t, mark)
+	before := hostState(t, mark)
 	out, err := demo(t, mark).CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "all well") {
+	if err != nil || !strings.Contains(string(out), "success after") {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if diff := cmp.Diff(before, host(t, mark)); diff != "" {
-		t.Errorf("the host changed:\n%s", diff)
+	if diff := cmp.Diff(before, hostState(t, mark)); diff != "" {
+		t.Errorf("the host has changed:\n%s", diff)
 	}
 }
 
@@ -73,42 +73,42 @@ func TestInterruptedDemoLeavesNothing(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%v at %q", c.signal, c.when), func(t *testing.T) {
 			mark := fmt.Sprint(os.Getpid(), "-", int(c.signal))
-			before := host(t, mark)
+			before := hostState(t, mark)
 			cmd := demo(t, mark)
-			said := &watcher{want: c.when, seen: make(chan struct{})}
-			cmd.Stdout = said
+			output := &watcher{want: c.when, seen: make(chan struct{})}
+			cmd.Stdout = output
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
 			ended := make(chan error, 1)
 			go func() { ended <- cmd.Wait() }()
 			select {
-			case <-said.seen:
+			case <-output.seen:
 			case err := <-ended:
-				t.Fatalf("it ended before it said %q: %v", c.when, err)
+				t.Fatalf("it ended before it printed %q: %v", c.when, err)
 			}
 			if err := cmd.Process.Signal(c.signal); err != nil {
 				t.Fatal(err)
 			}
-			// How it ended is in its exit code.
+			// ProcessState has the exit code.
 			err := <-ended
 			if code := cmd.ProcessState.ExitCode(); c.signal != syscall.SIGKILL && code != 130 {
 				t.Errorf("exit code %d, want 130: %v", code, err)
 			}
-			// The kernel takes a moment to end the processes of a namespace whose first has died.
+			// After the first process of a namespace has ended, the kernel takes a moment to end the others.
 			var after string
 			for range 100 {
-				if after = host(t, mark); after == before {
+				if after = hostState(t, mark); after == before {
 					return
 				}
 				time.Sleep(100 * time.Millisecond)
 			}
-			t.Errorf("the host changed:\n%s", cmp.Diff(before, after))
+			t.Errorf("the host has changed:\n%s", cmp.Diff(before, after))
 		})
 	}
 }
 
-// watcher tells when a text was written.
+// watcher closes seen when a text has been written.
 type watcher struct {
 	want, got string
 	seen      chan struct{}

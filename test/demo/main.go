@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command demo shows the product at work: it plays a node in namespaces of its own, with a real API server, installs
-// the plugins there as a cluster would, and attaches pods through cnitool. Nothing of the host is touched, and nothing
-// is left however it ends.
+// Command demo demonstrates the plugins: it creates a node in separate namespaces with a real API server, installs the
+// plugins as in a cluster, and attaches pods with cnitool. It does not change the host and leaves nothing behind, even
+// if it is killed.
 package main
 
 import (
@@ -22,7 +22,7 @@ import (
 )
 
 func main() {
-	pods := flag.Int("pods", 6, "how many pods to attach, at least 2")
+	pods := flag.Int("pods", 6, "number of pods to attach, at least 2")
 	deploy := flag.String("deploy", "../deploy", "the project's directory deploy")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -33,7 +33,7 @@ func main() {
 	case interrupted && sandbox.Inside():
 		exit = 130
 	case interrupted:
-		fmt.Println("\ninterrupted: the node and everything on it is gone")
+		fmt.Println("\ninterrupted: the node and its pods are removed")
 		exit = 130
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "\ndemo:", err)
@@ -50,22 +50,22 @@ func run(ctx context.Context, pods int, deploy string) (exit int, err error) {
 	if err := sandbox.Enter(); err != nil {
 		return 1, err
 	}
-	fmt.Println("starting a node in namespaces of its own: API server, CRDs, service accounts with their roles")
+	fmt.Println("starting a node in separate namespaces: API server, CRDs, service accounts with their roles")
 	n, err := node.Start(ctx, node.Options{
 		Kubed: os.Getenv("DEMO_KUBED"), Tools: os.Getenv("DEMO_TOOLS"), Deploy: deploy, Dir: "/run/demo",
 	})
 	if err != nil {
 		return 1, err
 	}
-	s := show{Node: n, out: os.Stdout}
-	err = errors.Join(s.play(ctx, pods), n.Server.Stop())
+	s := show{node: n, out: os.Stdout}
+	err = errors.Join(s.run(ctx, pods), n.Server.Stop())
 	if err == nil {
-		fmt.Printf("\nall well, after %.1f s\n", time.Since(started).Seconds())
+		fmt.Printf("\nsuccess after %.1f s\n", time.Since(started).Seconds())
 	}
 	return 0, err
 }
 
-// outside builds the programs, once, and starts the sandbox.
+// outside builds the programs and runs this program again in a sandbox.
 func outside(ctx context.Context) (int, error) {
 	binary, err := kubed.ServerPath(ctx, os.Stderr)
 	if err != nil {

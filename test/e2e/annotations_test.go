@@ -53,10 +53,10 @@ func unselected(t *testing.T, pools ...string) {
 		if strings.Contains(cidr, ":") {
 			size = 125
 		}
-		must(t, n.CreatePool(t.Context(), name, cidr, size, func(spec map[string]any) {
+		must(t, n.Datastore.CreatePool(t.Context(), name, cidr, size, func(spec map[string]any) {
 			spec["nodeSelector"], spec["namespaceSelector"] = "zone == 'moon'", "zone == 'mars'"
 		}))
-		t.Cleanup(func() { must(t, n.Delete(withoutCancel(t.Context()), "ippools", name)) })
+		t.Cleanup(func() { must(t, n.Datastore.Delete(withoutCancel(t.Context()), "ippools", name)) })
 	}
 }
 
@@ -70,7 +70,7 @@ func TestPoolsAndFamiliesPrecedence(t *testing.T) {
 		pod, namespace []string
 		want           string
 	}{
-		{"nobody", nil, nil, "10.63. fd00:63:"},
+		{"none", nil, nil, "10.63. fd00:63:"},
 		{"namespace", nil, []string{`ipv4pools=["of-ns4"]`, `ipv6pools=["fd00:62::/112"]`}, "10.62. fd00:62:"},
 		{
 			"pod",
@@ -129,10 +129,10 @@ func TestSpecificAddressesAreAllocatedOnce(t *testing.T) {
 
 func TestSpecificAddressMustBeForWorkloads(t *testing.T) {
 	installed(t)
-	must(t, n.CreatePool(t.Context(), "for-services", "10.64.0.0/24", 29, func(spec map[string]any) {
+	must(t, n.Datastore.CreatePool(t.Context(), "for-services", "10.64.0.0/24", 29, func(spec map[string]any) {
 		spec["allowedUses"] = []any{"LoadBalancer"}
 	}))
-	t.Cleanup(func() { must(t, n.Delete(withoutCancel(t.Context()), "ippools", "for-services")) })
+	t.Cleanup(func() { must(t, n.Datastore.Delete(withoutCancel(t.Context()), "ippools", "for-services")) })
 	p := newPod(t, "named-use", annotated(`ipAddrs=["10.64.0.7"]`))
 	expectRefusal(t, p, refusal{code: 102, says: []string{"10.64.0.7", "for-services", "allowedUses"}})
 	nowhere := newPod(t, "named-nowhere", annotated(`ipAddrs=["10.65.0.7"]`))

@@ -18,6 +18,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"calico-cni/internal/nettest"
+	"calico-cni/test/apiserver"
 	"calico-cni/test/node"
 )
 
@@ -193,8 +194,8 @@ func TestUnreachableAPIServerIsExplained(t *testing.T) {
 	broken.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 
 	unprivileged := filepath.Join(t.TempDir(), "unprivileged")
-	must(t, n.Server.CreateServiceAccount(t.Context(), "default", "nobody"))
-	must(t, n.Server.WriteKubeconfig(t.Context(), unprivileged, "default", "nobody"))
+	must(t, n.Server.Admin().CreateServiceAccount(t.Context(), "default", "nobody"))
+	must(t, n.Server.Accounts().WriteKubeconfig(t.Context(), unprivileged, "default", "nobody"))
 
 	for _, r := range []struct {
 		name, kubeconfig string
@@ -222,11 +223,11 @@ func TestUnreachableAPIServerIsExplained(t *testing.T) {
 func onlyPools(t *testing.T, create func()) {
 	t.Helper()
 	installed(t)
-	pools := n.Server.Dynamic().Resource(node.Resource("ippools"))
+	pools := n.Server.Dynamic().Resource(apiserver.CalicoResource("ippools"))
 	saved, err := pools.List(t.Context(), metav1.ListOptions{})
 	must(t, err)
 	for _, p := range saved.Items {
-		must(t, n.Delete(t.Context(), "ippools", p.GetName()))
+		must(t, n.Datastore.Delete(t.Context(), "ippools", p.GetName()))
 	}
 	create()
 	t.Cleanup(func() {
@@ -234,7 +235,7 @@ func onlyPools(t *testing.T, create func()) {
 		now, err := pools.List(ctx, metav1.ListOptions{})
 		must(t, err)
 		for _, p := range now.Items {
-			must(t, n.Delete(ctx, "ippools", p.GetName()))
+			must(t, n.Datastore.Delete(ctx, "ippools", p.GetName()))
 		}
 		for _, p := range saved.Items {
 			p.SetResourceVersion("")
@@ -254,10 +255,10 @@ func TestNoAddressIsExplained(t *testing.T) {
 	})
 	t.Run("no matching pool", func(t *testing.T) {
 		onlyPools(t, func() {
-			must(t, n.CreatePool(t.Context(), "elsewhere", "10.50.0.0/24", 26, func(spec map[string]any) {
+			must(t, n.Datastore.CreatePool(t.Context(), "elsewhere", "10.50.0.0/24", 26, func(spec map[string]any) {
 				spec["nodeSelector"] = "zone == 'moon'"
 			}))
-			must(t, n.CreatePool(t.Context(), "off", "10.51.0.0/24", 26, func(spec map[string]any) {
+			must(t, n.Datastore.CreatePool(t.Context(), "off", "10.51.0.0/24", 26, func(spec map[string]any) {
 				spec["disabled"] = true
 			}))
 		})
@@ -270,7 +271,7 @@ func TestNoAddressIsExplained(t *testing.T) {
 		})
 	})
 	t.Run("full pool", func(t *testing.T) {
-		onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "tiny", "10.52.0.0/31", 31)) })
+		onlyPools(t, func() { must(t, n.Datastore.CreatePool(t.Context(), "tiny", "10.52.0.0/31", 31)) })
 		for i := range 2 {
 			add(t, newPod(t, fmt.Sprint("none-full-", i)), only4)
 		}
@@ -278,7 +279,7 @@ func TestNoAddressIsExplained(t *testing.T) {
 			refusal{changes: only4, code: 11, says: []string{"tiny", "10.52.0.0/31", "in use", "free addresses"}})
 	})
 	t.Run("one family of two", func(t *testing.T) {
-		onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "four", "10.53.0.0/26", 26)) })
+		onlyPools(t, func() { must(t, n.Datastore.CreatePool(t.Context(), "four", "10.53.0.0/26", 26)) })
 		expectRefusal(t, newPod(t, "none-six"), refusal{code: 11, says: []string{"IPv6", "there is no IPv6 pool"}})
 	})
 	t.Run("pool asked for that does not exist", func(t *testing.T) {
@@ -297,14 +298,14 @@ func TestNoAddressIsExplained(t *testing.T) {
 		expectRefusal(t, p, refusal{code: 7, says: []string{"cni.projectcalico.org/ipv4pools", "JSON list"}})
 	})
 	t.Run("locked datastore", func(t *testing.T) {
-		must(t, n.Create(t.Context(), "ClusterInformation", "clusterinformations", "default",
+		must(t, n.Datastore.Create(t.Context(), "ClusterInformation", "clusterinformations", "default",
 			map[string]any{"datastoreReady": false}))
 		p := newPodWithoutNetwork(t, "none-locked")
 		expectRefusal(t, p, refusal{code: 11, says: []string{"ClusterInformation default", "datastoreReady"}})
 		if a := del(t, p, nil); a.Exit != 0 {
 			t.Errorf("DEL with a queued release: %+v", a)
 		}
-		must(t, n.Delete(t.Context(), "clusterinformations", "default"))
+		must(t, n.Datastore.Delete(t.Context(), "clusterinformations", "default"))
 		must(t, n.RemovePod(t.Context(), p))
 	})
 	t.Run("node agent not up", func(t *testing.T) {

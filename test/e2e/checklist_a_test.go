@@ -64,9 +64,11 @@ func TestA3_A5_A6_A7_A8_ResultDescribesAttachment(t *testing.T) {
 func TestA9_FailedIPAMPluginGetsDel(t *testing.T) {
 	p := newPod(t, "a9")
 	log := script(t, n.BinDir(), "failing-ipam",
-		`[ "$CNI_COMMAND" != ADD ] || { echo '{"code":120,"msg":"out of luck"}'; exit 1; }`)
+		`[ "$CNI_COMMAND" != ADD ] || { echo '{"code":120,"msg":"no address left"}'; exit 1; }`)
 	broken := map[string]any{"ipam": map[string]any{"type": "failing-ipam"}}
-	unchanged(t, "ADD", func() { expectError(t, "ADD", call(t, "ADD", p, broken), 120, "failing-ipam", "out of luck") })
+	unchanged(t, "ADD", func() {
+		expectError(t, "ADD", call(t, "ADD", p, broken), 120, "failing-ipam", "no address left")
+	})
 	var commands []string
 	for line := range strings.Lines(read(log)) {
 		commands = append(commands, strings.Fields(line)[0])
@@ -141,7 +143,7 @@ func TestA12_TwoInterfacesAreReleasedSeparately(t *testing.T) {
 						t.Errorf("%s of %s still has a route:\n%s", addr, gone, s)
 					}
 				}
-				expectError(t, "CHECK of what is gone", check(t, plugin, p, nil, of[gone], "CNI_IFNAME", gone), 103)
+				expectError(t, "CHECK of the deleted interface", check(t, plugin, p, nil, of[gone], "CNI_IFNAME", gone), 103)
 				if plugin == "calico" {
 					expectPodIP(t, p, map[string]string{"eth0": addrs(t, resultOf(t, of["eth0"]))[0].String() +
 						"/32"}[stays])
@@ -170,7 +172,7 @@ func TestA13_CapabilitiesTakePrecedenceOverArguments(t *testing.T) {
 	const capability, convention, argument = "10.244.210.1", "10.244.210.2", "10.244.210.3"
 	env := []string{"CNI_ARGS", p.Args() + ";IP=" + argument}
 	args := map[string]any{"cni": map[string]any{"ips": []any{convention}}}
-	unheard := map[string]any{
+	unknown := map[string]any{
 		"portMappings": []any{map[string]any{"hostPort": 8080}},
 		"ipRanges":     []any{[]any{map[string]any{"subnet": "10.1.2.0/24"}}},
 		"bandwidth":    map[string]any{"ingressRate": 2048}, "deviceID": "0000:04:00.5", "aliases": []any{"a"},
@@ -179,9 +181,9 @@ func TestA13_CapabilitiesTakePrecedenceOverArguments(t *testing.T) {
 	}
 	for _, plugin := range both {
 		for want, changes := range map[string]map[string]any{
-			argument:   {"runtimeConfig": unheard},
-			convention: {"runtimeConfig": unheard, "args": args},
-			capability: {"runtimeConfig": plus(unheard, "ips", []any{capability + "/24"}), "args": args},
+			argument:   {"runtimeConfig": unknown},
+			convention: {"runtimeConfig": unknown, "args": args},
+			capability: {"runtimeConfig": plus(unknown, "ips", []any{capability + "/24"}), "args": args},
 		} {
 			changes["name"] = "a13-" + plugin
 			a := attach(t, plugin, p, changes, env...)

@@ -54,7 +54,7 @@ func TestC3_RuntimeKeysAreNotUserKeys(t *testing.T) {
 	p := newPod(t, "c3")
 	for _, plugin := range both {
 		changes := map[string]any{
-			"name": "c3-" + plugin, "runtimeConfig": map[string]any{"unheard-of": 1},
+			"name": "c3-" + plugin, "runtimeConfig": map[string]any{"unknown": 1},
 			"args":               map[string]any{"vendor": map[string]any{"a": 1}},
 			"cni.dev/attachment": map[string]any{"any": "thing"}, "cni.dev/valid-attachments": []any{},
 		}

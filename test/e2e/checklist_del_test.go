@@ -16,10 +16,10 @@ func TestDEL1_DelIgnoresMissingResources(t *testing.T) {
 		"network namespace": func(t *testing.T, p *node.Pod) { must(t, sandbox.RemoveNetNS(p.NetNS)) },
 		"interface":         func(t *testing.T, _ *node.Pod) { must(t, removeLink(hostIfName("default.del1"))) },
 		"pod": func(t *testing.T, _ *node.Pod) {
-			must(t, n.Server.DeletePod(t.Context(), "default", "del1"))
+			must(t, n.Server.Admin().DeletePod(t.Context(), "default", "del1"))
 		},
 		"handle": func(t *testing.T, p *node.Pod) {
-			must(t, n.Delete(t.Context(), "ipamhandles", node.Network+"."+p.ContainerID))
+			must(t, n.Datastore.Delete(t.Context(), "ipamhandles", node.Network+"."+p.ContainerID))
 		},
 	}
 	all := func(t *testing.T, p *node.Pod) {
@@ -53,7 +53,7 @@ func delWithout(t *testing.T, name string, take func(*testing.T, *node.Pod)) {
 	if a := ask(t, "calico-ipam", "DEL", p, nil); a.Exit != 0 {
 		t.Errorf("DEL of calico-ipam: %+v", a)
 	}
-	_ = n.Server.DeletePod(t.Context(), "default", "del1")
+	_ = n.Server.Admin().DeletePod(t.Context(), "default", "del1")
 	_ = sandbox.RemoveNetNS(p.NetNS)
 }
 
@@ -110,14 +110,14 @@ func TestDEL5_DelWithoutAddSucceeds(t *testing.T) {
 
 func TestDEL6_DelegateErrorIsReportedAfterCleanup(t *testing.T) {
 	p := newPod(t, "del6")
-	log := script(t, n.BinDir(), "stubborn-ipam", `case "$CNI_COMMAND" in
+	log := script(t, n.BinDir(), "refusing-ipam", `case "$CNI_COMMAND" in
 ADD) echo '{"cniVersion":"1.1.0","ips":[{"address":"10.78.0.9/24"}]}';;
-DEL) echo '{"code":121,"msg":"I will not"}'; exit 1;;
+DEL) echo '{"code":121,"msg":"release refused"}'; exit 1;;
 esac`)
-	changes := map[string]any{"ipam": map[string]any{"type": "stubborn-ipam"}}
+	changes := map[string]any{"ipam": map[string]any{"type": "refusing-ipam"}}
 	unchangedBut(t, "ADD and DEL", withoutPod(p.Name), func() {
 		add(t, p, changes)
-		expectError(t, "DEL", del(t, p, changes), 121, "stubborn-ipam", "I will not")
+		expectError(t, "DEL", del(t, p, changes), 121, "refusing-ipam", "release refused")
 		expectPodIP(t, p, "")
 	})
 	if got := read(log); !strings.Contains(got, "ADD") || !strings.Contains(got, "DEL") {

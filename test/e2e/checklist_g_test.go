@@ -25,7 +25,7 @@ func TestG1_G5_GCRemovesInvalidAttachments(t *testing.T) {
 			before := state(t)
 			gone := attach(t, plugin, goes, named)
 			attach(t, plugin, orphan, named)
-			must(t, n.Delete(t.Context(), "ipamhandles", named["name"].(string)+"."+orphan.ContainerID))
+			must(t, n.Datastore.Delete(t.Context(), "ipamhandles", named["name"].(string)+"."+orphan.ContainerID))
 
 			expectOK(t, "GC", ask(t, plugin, "GC", nil, valid(named, stays.ContainerID, "eth0", "never-heard-of",
 				"eth0")))
@@ -37,15 +37,15 @@ func TestG1_G5_GCRemovesInvalidAttachments(t *testing.T) {
 					t.Errorf("%s still has a route", addr)
 				}
 			}
-			expectOK(t, "CHECK of what is valid", check(t, plugin, stays, named, a))
+			expectOK(t, "CHECK of the valid attachment", check(t, plugin, stays, named, a))
 		})
 	}
 }
 
 func TestG1_GCReleasesBorrowedAddressesOnly(t *testing.T) {
 	installed(t)
-	must(t, n.CreatePool(t.Context(), "g1-lent", "10.81.0.0/29", 29))
-	t.Cleanup(func() { must(t, n.Delete(withoutCancel(t.Context()), "ippools", "g1-lent")) })
+	must(t, n.Datastore.CreatePool(t.Context(), "g1-lent", "10.81.0.0/29", 29))
+	t.Cleanup(func() { must(t, n.Datastore.Delete(withoutCancel(t.Context()), "ippools", "g1-lent")) })
 	for _, plugin := range both {
 		lent := map[string]any{
 			"name": "g1-lent-" + plugin, "ipam.assign_ipv6": "false",
@@ -61,8 +61,8 @@ func TestG1_GCReleasesBorrowedAddressesOnly(t *testing.T) {
 		expectSame(t, plugin+" GC", before, withoutPod(borrower.Name)(state(t)))
 		expectOK(t, "CHECK of the lender's", check(t, "calico-ipam", owned, lender, a))
 		expectOK(t, "DEL", ask(t, "calico-ipam", "DEL", owned, lender))
-		must(t, n.Delete(t.Context(), "blockaffinities", "g1-lender-10-81-0-0-29"))
-		must(t, n.Delete(t.Context(), "ipamblocks", "10-81-0-0-29"))
+		must(t, n.Datastore.Delete(t.Context(), "blockaffinities", "g1-lender-10-81-0-0-29"))
+		must(t, n.Datastore.Delete(t.Context(), "ipamblocks", "10-81-0-0-29"))
 	}
 }
 
@@ -122,7 +122,7 @@ func TestG2_AbsentListIsErrorAndEmptyListMeansAll(t *testing.T) {
 	}
 }
 
-// must2 is must for a function with two results.
+// must2 is must for functions with two results.
 func must2[T any](v T, err error) T {
 	if err != nil {
 		panic(err)

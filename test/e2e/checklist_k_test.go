@@ -154,9 +154,9 @@ func TestK4_MissingOrForeignAllocationIsNamed(t *testing.T) {
 		a := attach(t, plugin, p, nil)
 		v4 := addrs(t, resultOf(t, a))[0].String()
 		alter(t, node.Network+"."+p.ContainerID, func(attribute map[string]any) {
-			attribute["secondary"].(map[string]any)["pod"] = "thief"
+			attribute["secondary"].(map[string]any)["pod"] = "other-pod"
 		})
-		expectError(t, plugin+" CHECK, another's", check(t, plugin, p, nil, a), 103, v4, "default/thief")
+		expectError(t, plugin+" CHECK, allocated to another pod", check(t, plugin, p, nil, a), 103, v4, "default/other-pod")
 		alter(t, node.Network+"."+p.ContainerID, func(attribute map[string]any) {
 			attribute["secondary"].(map[string]any)["pod"] = p.Name
 		})

@@ -74,7 +74,7 @@ func TestS2_StatusReportsMissingPrerequisites(t *testing.T) {
 				changes: map[string]any{"nodename_file": "/nowhere/nodename"},
 				says:    []string{"/nowhere/nodename", "calico-node"},
 			},
-			"kubeconfig unsaid": {
+			"kubeconfig not configured": {
 				changes: map[string]any{"kubernetes.kubeconfig": ""},
 				says:    []string{"kubernetes.kubeconfig"},
 			},
@@ -136,7 +136,7 @@ func TestS2_S5_PodsCutOffAreCode51AndVerbsContinue(t *testing.T) {
 
 // TestS3 fills a pool of two addresses. STATUS must report the exhaustion as soon as the last address is allocated.
 func TestS3_StatusReportsExhaustionUntilItEnds(t *testing.T) {
-	onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "s3", "10.80.0.0/31", 31)) })
+	onlyPools(t, func() { must(t, n.Datastore.CreatePool(t.Context(), "s3", "10.80.0.0/31", 31)) })
 	for _, plugin := range both {
 		only4 := map[string]any{"ipam.assign_ipv6": "false", "name": "s3-" + plugin}
 		status := func(what string) node.Answer { t.Helper(); return ask(t, plugin, "STATUS", nil, only4) }
@@ -150,7 +150,7 @@ func TestS3_StatusReportsExhaustionUntilItEnds(t *testing.T) {
 		expectError(t, plugin+" after the last", status("last"), 50, "10.80.0.0/31")
 		expectError(t, plugin+" ADD", ask(t, plugin, "ADD", pods[2], only4), 11, "10.80.0.0/31")
 		expectOK(t, "DEL after it, as runtimes call it", ask(t, plugin, "DEL", pods[2], only4))
-		expectError(t, plugin+" after an ADD in vain", status("in vain"), 50, "10.80.0.0/31")
+		expectError(t, plugin+" after a failed ADD", status("failed ADD"), 50, "10.80.0.0/31")
 		expectOK(t, "DEL", ask(t, plugin, "DEL", pods[0], only4))
 		expectOK(t, plugin+" after a DEL", status("freed"))
 		attach(t, plugin, pods[2], only4)
@@ -162,7 +162,7 @@ func TestS3_StatusReportsExhaustionUntilItEnds(t *testing.T) {
 		}
 	}
 	// No command notices a new pool. STATUS looks for one when its information is ten seconds old.
-	must(t, n.CreatePool(t.Context(), "s3-more", "10.80.1.0/26", 26))
+	must(t, n.Datastore.CreatePool(t.Context(), "s3-more", "10.80.1.0/26", 26))
 	age(t, "/var/run/calico/cni/trouble/s3-calico-ipam.json", 11*time.Second)
 	expectOK(t, "STATUS with a new pool",
 		ask(t, "calico-ipam", "STATUS", nil, map[string]any{"ipam.assign_ipv6": "false", "name": "s3-calico-ipam"}))
@@ -186,7 +186,8 @@ func TestS4_StatusCallsIPAMPlugin(t *testing.T) {
 	if !strings.HasPrefix(read(log), "STATUS") {
 		t.Errorf("the IPAM plugin got %q", read(log))
 	}
-	expectError(t, "STATUS without the plugin", ask(t, "calico", "STATUS", nil, map[string]any{"ipam": map[string]any{"type": "no-such-ipam"}}), 50, "no-such-ipam")
+	missing := map[string]any{"ipam": map[string]any{"type": "no-such-ipam"}}
+	expectError(t, "STATUS without the plugin", ask(t, "calico", "STATUS", nil, missing), 50, "no-such-ipam")
 	expectOK(t, "STATUS with host-local, which has none", ask(t, "calico", "STATUS", nil, hostLocal(t, "10.79.3.0/24")))
 	expectOK(t, "STATUS by exec", ask(t, "calico", "STATUS", nil, map[string]any{"ipam.exec": true}))
 }

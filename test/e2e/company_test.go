@@ -264,34 +264,34 @@ func TestFailingIPAMPluginIsNamedAndGetsDel(t *testing.T) {
 		code         uint
 		says         []string
 	}{
-		{"an error", `{"cniVersion":"1.1.0","code":77,"msg":"no more lilies"}`, 1, 77, []string{"no more lilies"}},
+		{"an error", `{"cniVersion":"1.1.0","code":77,"msg":"no address left"}`, 1, 77, []string{"no address left"}},
 		{"no address", `{"cniVersion":"1.1.0","ips":[]}`, 0, 100, []string{"no address"}},
 		{"a null", `{"cniVersion":"1.1.0","ips":[{"address":"10.78.0.9/24"},null]}`, 0, 100, []string{"ips[1]"}},
 		{
-			"a route to nowhere", `{"cniVersion":"1.1.0","ips":[{"address":"10.78.0.9/24"}],"routes":[{}]}`, 0, 100,
+			"an empty route", `{"cniVersion":"1.1.0","ips":[{"address":"10.78.0.9/24"}],"routes":[{}]}`, 0, 100,
 			[]string{"routes[0]"},
 		},
-		{"nonsense", `lilies`, 0, 100, nil},
-		{"silence", ``, 1, 100, nil},
+		{"invalid JSON", `not JSON`, 0, 100, nil},
+		{"no output", ``, 1, 100, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			verbs := filepath.Join(t.TempDir(), "verbs")
 			script := fmt.Sprintf("#!/bin/sh\ncat >/dev/null\necho $CNI_COMMAND >>%s\n[ $CNI_COMMAND = DEL ] && "+
 				"exit 0\necho '%s'\nexit %d\n", verbs, c.answer, c.exit)
-			must(t, os.WriteFile(filepath.Join(n.BinDir(), "lily"), []byte(script), 0o755))
+			must(t, os.WriteFile(filepath.Join(n.BinDir(), "broken-ipam"), []byte(script), 0o755))
 			expectRefusal(t, p, refusal{
-				changes: map[string]any{"ipam": map[string]any{"type": "lily"}}, code: c.code,
-				says: append(c.says, "IPAM plugin lily"),
+				changes: map[string]any{"ipam": map[string]any{"type": "broken-ipam"}}, code: c.code,
+				says: append(c.says, "IPAM plugin broken-ipam"),
 			})
 			if called, err := os.ReadFile(verbs); err != nil || string(called) != "ADD\nDEL\n" {
 				t.Errorf("it was called for %q, %v; want ADD and then DEL", called, err)
 			}
 		})
 	}
-	must(t, os.Remove(filepath.Join(n.BinDir(), "lily")))
+	must(t, os.Remove(filepath.Join(n.BinDir(), "broken-ipam")))
 	expectRefusal(t, p, refusal{
-		changes: map[string]any{"ipam": map[string]any{"type": "lily"}}, code: 100,
-		says: []string{"IPAM plugin lily", "lily"},
+		changes: map[string]any{"ipam": map[string]any{"type": "broken-ipam"}}, code: 100,
+		says: []string{"IPAM plugin broken-ipam", "broken-ipam"},
 	})
 }
 

@@ -165,7 +165,7 @@ func TestQPSAndBurst(t *testing.T) {
 
 func TestAPIServerFieldsWithoutKubeconfig(t *testing.T) {
 	installed(t)
-	token, err := n.Server.Token(t.Context(), "kube-system", "calico-cni-plugin")
+	token, err := n.Server.Accounts().Token(t.Context(), "kube-system", "calico-cni-plugin")
 	must(t, err)
 	config := n.Server.Config()
 	dir := t.TempDir()
@@ -293,6 +293,10 @@ func TestCommandLineFlags(t *testing.T) {
 		if exit, out, _ := byHand(t, plugin, "-v", nil); exit != 0 || out != "test\n" {
 			t.Errorf("%s -v: exit %d, %q", plugin, exit, out)
 		}
+		exit, out, _ := byHand(t, plugin, "ignored", nil, "CNI_COMMAND=VERSION")
+		if exit != 0 || !strings.Contains(out, "supportedVersions") {
+			t.Errorf("%s with CNI_COMMAND and an argument: exit %d, %q", plugin, exit, out)
+		}
 	}
 	for name, c := range map[string]struct {
 		changes map[string]any
@@ -317,9 +321,9 @@ func TestCommandLineFlags(t *testing.T) {
 			t.Errorf("-t with %s: exit %d, stdout %q, stderr %q", name, exit, out, errs)
 		}
 	}
-	must(t, n.Create(t.Context(), "ClusterInformation", "clusterinformations", "default",
+	must(t, n.Datastore.Create(t.Context(), "ClusterInformation", "clusterinformations", "default",
 		map[string]any{"datastoreReady": false}))
-	defer func() { must(t, n.Delete(withoutCancel(t.Context()), "clusterinformations", "default")) }()
+	defer func() { must(t, n.Datastore.Delete(withoutCancel(t.Context()), "clusterinformations", "default")) }()
 	if exit, _, errs := byHand(t, "calico", "-t", nil); exit != 1 || !strings.Contains(errs, "datastoreReady") {
 		t.Errorf("-t with a locked datastore: exit %d, %q", exit, errs)
 	}

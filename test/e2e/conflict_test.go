@@ -18,7 +18,7 @@ import (
 func routedAway(t *testing.T) (free netip.Addr) {
 	t.Helper()
 	neighbour := add(t, newPod(t, "conflict-alive"), nil)
-	onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "conflict", "10.86.0.0/31", 31)) })
+	onlyPools(t, func() { must(t, n.Datastore.CreatePool(t.Context(), "conflict", "10.86.0.0/31", 31)) })
 	taken := netip.MustParseAddr("10.86.0.0")
 	link, err := netlink.LinkByName(neighbour.Interfaces[0].Name)
 	must(t, err)
@@ -44,7 +44,7 @@ func TestAddOfAddressRoutedToLivePodUsesAnother(t *testing.T) {
 // TestAddOfAddressOfHostUsesAnother covers a conflict that the kernel does not report when the route to the pod is
 // added: the host keeps packets for the address.
 func TestAddOfAddressOfHostUsesAnother(t *testing.T) {
-	onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "shadowed", "10.87.0.0/31", 31)) })
+	onlyPools(t, func() { must(t, n.Datastore.CreatePool(t.Context(), "shadowed", "10.87.0.0/31", 31)) })
 	taken := netip.MustParseAddr("10.87.0.0")
 	lo, err := netlink.LinkByName("lo")
 	must(t, err)

@@ -249,7 +249,7 @@ func TestStatusCountsSelectiveAndManualPools(t *testing.T) {
 		"manual":    func(spec map[string]any) { spec["assignmentMode"] = "Manual" },
 	} {
 		t.Run(name, func(t *testing.T) {
-			onlyPools(t, func() { must(t, n.CreatePool(t.Context(), "some-"+name, "10.85.0.0/28", 30, spec)) })
+			onlyPools(t, func() { must(t, n.Datastore.CreatePool(t.Context(), "some-"+name, "10.85.0.0/28", 30, spec)) })
 			named := map[string]any{"ipam.assign_ipv6": "false", "name": "cross-" + name}
 			for i := range 4 {
 				p := newPod(t, "some-"+name+string(rune('a'+i)), annotated(`ipv4pools=["some-`+name+`"]`))

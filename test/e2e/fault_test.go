@@ -4,8 +4,6 @@ package e2e
 
 import (
 	"bytes"
-	"crypto/sha1"
-	"encoding/hex"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -57,8 +55,8 @@ type invocation struct {
 	name, verb string
 	// fresh runs it on a node without blocks, a new one each time.
 	fresh bool
-	// memory prepares the block cache of the node: empty or outdated. Nil keeps it.
-	memory func(*testing.T)
+	// cache prepares the block cache of the node: empty or outdated. Nil keeps it.
+	cache func(*testing.T)
 }
 
 // TestDelCleansUpAfterAnyRequestFault lets each fault happen to each request of an ADD, as recorded from a first ADD.
@@ -82,9 +80,9 @@ func TestDelCleansUpAfterAnyRequestFault(t *testing.T) {
 	for _, i := range []invocation{
 		{"ADD", "ADD", false, nil},
 		{"claiming ADD", "ADD", true, nil},
-		{"ADD that remembers no block", "ADD", false, forgetBlocks},
+		{"ADD without cached block", "ADD", false, removeCachedBlocks},
 		{"DEL", "DEL", false, nil},
-		{"DEL that remembers what was before", "DEL", false, outdateBlocks(t)},
+		{"DEL with a stale block cache", "DEL", false, outdateBlocks(t)},
 	} {
 		dry := newPod(t, "fault-dry-"+strings.ReplaceAll(strings.ToLower(i.name), " ", "-"))
 		through.Take()
@@ -131,22 +129,22 @@ func TestDelCleansUpAfterAnyRequestFault(t *testing.T) {
 
 func (i invocation) prepare(t *testing.T) {
 	t.Helper()
-	if i.memory != nil {
-		i.memory(t)
+	if i.cache != nil {
+		i.cache(t)
 	}
 }
 
-// rememberedBlocks returns the files of the block cache.
-func rememberedBlocks(t *testing.T) []string {
+// cachedBlocks returns the files of the block cache.
+func cachedBlocks(t *testing.T) []string {
 	t.Helper()
 	files, err := filepath.Glob("/var/run/calico/cni/blocks/*.block")
 	must(t, err)
 	return files
 }
 
-func forgetBlocks(t *testing.T) {
+func removeCachedBlocks(t *testing.T) {
 	t.Helper()
-	for _, file := range rememberedBlocks(t) {
+	for _, file := range cachedBlocks(t) {
 		must(t, os.Remove(file))
 	}
 }
@@ -155,7 +153,7 @@ func forgetBlocks(t *testing.T) {
 func outdateBlocks(t *testing.T) func(*testing.T) {
 	t.Helper()
 	old := map[string][]byte{}
-	for _, file := range rememberedBlocks(t) {
+	for _, file := range cachedBlocks(t) {
 		data, err := os.ReadFile(file)
 		must(t, err)
 		old[file] = data
@@ -167,9 +165,7 @@ func outdateBlocks(t *testing.T) func(*testing.T) {
 		t.Helper()
 		for file, data := range old {
 			_, encoded, _ := bytes.Cut(data, []byte("\n"))
-			rest := append(fmt.Appendf(nil, "%d\n", int64(bootclock.Now())), encoded...)
-			sum := sha1.Sum(rest)
-			must(t, os.WriteFile(file, append([]byte("1 "+hex.EncodeToString(sum[:])+" "), rest...), 0o600))
+			must(t, os.WriteFile(file, fmt.Appendf(nil, "2 %d\n%s", int64(bootclock.Now()), encoded), 0o600))
 		}
 	}
 }

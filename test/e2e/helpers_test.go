@@ -31,8 +31,8 @@ func installed(t *testing.T) {
 		if log, err := n.Install(t.Context(), "CNI_ASSIGN_IPV6=true"); err != nil {
 			t.Fatal(err, log)
 		}
-		must(t, n.CreatePool(t.Context(), "default-ipv4-ippool", "10.244.0.0/16", 26))
-		must(t, n.CreatePool(t.Context(), "default-ipv6-ippool", "fd00:10:244::/64", 122))
+		must(t, n.Datastore.CreatePool(t.Context(), "default-ipv4-ippool", "10.244.0.0/16", 26))
+		must(t, n.Datastore.CreatePool(t.Context(), "default-ipv6-ippool", "fd00:10:244::/64", 122))
 	})
 	if _, err := os.Stat(filepath.Join(n.BinDir(), "calico")); err != nil {
 		t.Fatal("the plugins are not installed:", err)
@@ -138,12 +138,12 @@ func state(t testing.TB) string {
 			out = append(out, "pod "+p.Name+" says "+key+"="+value)
 		}
 	}
-	handles, err := n.List(ctx, "ipamhandles")
+	handles, err := n.Datastore.List(ctx, "ipamhandles")
 	must(t, err)
 	for name := range handles {
 		out = append(out, "handle "+name)
 	}
-	blocks, err := n.List(ctx, "ipamblocks")
+	blocks, err := n.Datastore.List(ctx, "ipamblocks")
 	must(t, err)
 	for name, spec := range blocks {
 		for _, a := range spec["attributes"].([]any) {

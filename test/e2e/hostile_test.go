@@ -102,41 +102,41 @@ func TestC16_DelAcceptsInvalidConfiguration(t *testing.T) {
 
 func TestLegacyHandleDoesNotReleaseAddressOfOtherPod(t *testing.T) {
 	inDefault := map[string]any{"name": "default"}
-	victim := newPod(t, "legacy-victim")
-	victim.ContainerID = "legacy-thief"
-	got := addrs(t, add(t, victim, inDefault))
-	thief := newPodWithoutNetwork(t, "legacy-thief")
-	if a := del(t, thief, inDefault); a.Exit != 0 {
+	owner := newPod(t, "legacy-owner")
+	owner.ContainerID = "legacy-other"
+	got := addrs(t, add(t, owner, inDefault))
+	other := newPodWithoutNetwork(t, "legacy-other")
+	if a := del(t, other, inDefault); a.Exit != 0 {
 		t.Fatalf("DEL: %+v", a)
 	}
-	if s := state(t); !strings.Contains(s, "handle default.legacy-thief") || !strings.Contains(s, "legacy-victim") {
-		t.Errorf("the victim's address %s was released:\n%s", got[0], s)
+	if s := state(t); !strings.Contains(s, "handle default.legacy-other") || !strings.Contains(s, "legacy-owner") {
+		t.Errorf("the owner's address %s was released:\n%s", got[0], s)
 	}
-	if a := del(t, victim, inDefault); a.Exit != 0 {
+	if a := del(t, owner, inDefault); a.Exit != 0 {
 		t.Fatalf("DEL: %+v", a)
 	}
-	must(t, n.RemovePod(t.Context(), thief))
+	must(t, n.RemovePod(t.Context(), other))
 }
 
 func TestPodDoesNotReleaseAddressOfContainerOutsideKubernetes(t *testing.T) {
 	inDefault := map[string]any{"name": "default"}
-	victim := newPodWithoutNetwork(t, "outside-victim")
-	victim.ContainerID = "outside-thief"
-	if a := call(t, "ADD", victim, inDefault, "CNI_ARGS", "-"); a.Exit != 0 {
+	owner := newPodWithoutNetwork(t, "outside-owner")
+	owner.ContainerID = "outside-other"
+	if a := call(t, "ADD", owner, inDefault, "CNI_ARGS", "-"); a.Exit != 0 {
 		t.Fatalf("ADD: %+v", a)
 	}
-	thief := newPodWithoutNetwork(t, "outside-thief")
-	if a := del(t, thief, nil); a.Exit != 0 {
+	other := newPodWithoutNetwork(t, "outside-other")
+	if a := del(t, other, nil); a.Exit != 0 {
 		t.Fatalf("DEL: %+v", a)
 	}
-	if s := state(t); !strings.Contains(s, "handle default.outside-thief") {
+	if s := state(t); !strings.Contains(s, "handle default.outside-other") {
 		t.Errorf("the container's address was released:\n%s", s)
 	}
-	if a := call(t, "DEL", victim, inDefault, "CNI_ARGS", "-"); a.Exit != 0 {
+	if a := call(t, "DEL", owner, inDefault, "CNI_ARGS", "-"); a.Exit != 0 {
 		t.Fatalf("DEL: %+v", a)
 	}
-	must(t, n.RemovePod(t.Context(), thief))
-	must(t, n.RemovePod(t.Context(), victim))
+	must(t, n.RemovePod(t.Context(), other))
+	must(t, n.RemovePod(t.Context(), owner))
 }
 
 func TestA1_InvalidRequestIsRejectedBeforeFirstWrite(t *testing.T) {

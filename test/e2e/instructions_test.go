@@ -37,12 +37,12 @@ func TestSteadyAddAndDelStayWithinInstructionBudget(t *testing.T) {
 			"CNI_COMMAND=" + c.verb, "CNI_CONTAINERID=" + p.ContainerID, "CNI_NETNS=" + p.NetNS, "CNI_IFNAME=eth0",
 			"CNI_PATH=" + n.BinDir(), "CNI_ARGS=" + p.Args(),
 		}
-		var said strings.Builder
-		cmd.Stderr = &said
+		var stderr strings.Builder
+		cmd.Stderr = &stderr
 		out, err := cmd.Output()
-		found := collected.FindStringSubmatch(said.String())
+		found := collected.FindStringSubmatch(stderr.String())
 		if err != nil || found == nil {
-			t.Fatalf("%s: %v: %s%s", c.verb, err, out, said.String())
+			t.Fatalf("%s: %v: %s%s", c.verb, err, out, stderr.String())
 		}
 		count, err := strconv.Atoi(found[1])
 		must(t, err)

@@ -40,7 +40,8 @@ func TestInitContainerOfManifestInstallsWorkingNode(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), filepath.Join(n.Tools, "install"))
 	// The kubelet sets these for every container. The image and the host have other paths without a container.
 	cmd.Env = append(environment(t, spec.InitContainers[0], config.Data),
-		"KUBERNETES_SERVICE_HOST="+api[0], "KUBERNETES_SERVICE_PORT="+api[1], "CNI_HOST_ROOT="+root, "CNI_BIN_SOURCE="+filepath.Join(n.Root, "image"))
+		"KUBERNETES_SERVICE_HOST="+api[0], "KUBERNETES_SERVICE_PORT="+api[1], "CNI_HOST_ROOT="+root,
+		"CNI_BIN_SOURCE="+filepath.Join(n.Root, "image"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("install: %v\n%s", err, out)
 	}
@@ -56,7 +57,7 @@ func TestInitContainerOfManifestInstallsWorkingNode(t *testing.T) {
 	data, err := json.Marshal(result)
 	must(t, err)
 	if text := string(data); !strings.Contains(text, "10.244.") || !strings.Contains(text, "fd00:10:244:") {
-		t.Errorf("the pod has not an address of each family: %s", text)
+		t.Errorf("want an address of each family for the pod: %s", text)
 	}
 	must(t, runtime.DelNetworkList(t.Context(), list, args))
 }

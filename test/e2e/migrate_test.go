@@ -43,8 +43,8 @@ func newBefore(t *testing.T, name string, cidrs ...string) *before {
 	withTools(t, "host-local")
 	pools.Do(func() {
 		manual := func(spec map[string]any) { spec["assignmentMode"] = "Manual" }
-		must(t, n.CreatePool(t.Context(), "migration-ipv4", "10.249.0.0/16", 26, manual))
-		must(t, n.CreatePool(t.Context(), "migration-ipv6", "fd00:10:249::/64", 122, manual))
+		must(t, n.Datastore.CreatePool(t.Context(), "migration-ipv4", "10.249.0.0/16", 26, manual))
+		must(t, n.Datastore.CreatePool(t.Context(), "migration-ipv6", "fd00:10:249::/64", 122, manual))
 	})
 	b := &before{t: t, network: name, node: name + "-node"}
 	nodeWithCIDRs(t, b.node, cidrs...)
@@ -209,7 +209,7 @@ func TestMigrationKeepsAddressesOfRunningPods(t *testing.T) {
 			return netip.MustParsePrefix(r.([]any)[0].(object)["subnet"].(string)).Contains(got)
 		})
 		if !inOwn || slices.Contains(held[pods[0]], got) || slices.Contains(held[pods[1]], got) {
-			t.Errorf("a new pod gets %s, which is not from the node's own pod CIDRs, or another's", got)
+			t.Errorf("a new pod gets %s, which is not in the node's pod CIDRs or is in use", got)
 		}
 	}
 	b.delPod(pods[0], b.blockIPAM())
@@ -330,7 +330,7 @@ func TestConcurrentMigrationsUseOwnPodCIDRs(t *testing.T) {
 		})
 	}
 	starts.Wait()
-	rows, err := n.List(t.Context(), "blockaffinities")
+	rows, err := n.Datastore.List(t.Context(), "blockaffinities")
 	must(t, err)
 	for i, b := range nodes {
 		blocks := 0

@@ -17,8 +17,8 @@ import (
 func TestTwentyNodesShareASmallPool(t *testing.T) {
 	installed(t)
 	const nodes, rounds, each = 20, 3, 2
-	must(t, n.CreatePool(t.Context(), "shared", "10.60.0.0/25", 29))
-	t.Cleanup(func() { must(t, n.Delete(withoutCancel(t.Context()), "ippools", "shared")) })
+	must(t, n.Datastore.CreatePool(t.Context(), "shared", "10.60.0.0/25", 29))
+	t.Cleanup(func() { must(t, n.Datastore.Delete(withoutCancel(t.Context()), "ippools", "shared")) })
 	locks := t.TempDir()
 	held := holders{of: map[string]string{}}
 	unchanged(t, "twenty nodes", func() {

@@ -9,7 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"calico-cni/test/node"
+	"calico-cni/test/apiserver"
 	"calico-cni/test/proxy"
 )
 
@@ -59,20 +59,20 @@ func outages(t *testing.T) []outage {
 // lock sets datastoreReady to false.
 func lock(t *testing.T) {
 	t.Helper()
-	must(t, n.Create(t.Context(), "ClusterInformation", "clusterinformations", "default",
+	must(t, n.Datastore.Create(t.Context(), "ClusterInformation", "clusterinformations", "default",
 		map[string]any{"datastoreReady": false}))
 }
 
 func unlock(t *testing.T) {
 	t.Helper()
-	must(t, n.Delete(withoutCancel(t.Context()), "clusterinformations", "default"))
+	must(t, n.Datastore.Delete(withoutCancel(t.Context()), "clusterinformations", "default"))
 }
 
 // alter changes the attributes of a handle's addresses in the blocks, like another writer.
 func alter(t *testing.T, handle string, change func(attribute map[string]any)) {
 	t.Helper()
 	ctx := withoutCancel(t.Context())
-	blocks := n.Server.Dynamic().Resource(node.Resource("ipamblocks"))
+	blocks := n.Server.Dynamic().Resource(apiserver.CalicoResource("ipamblocks"))
 	all, err := blocks.List(ctx, metav1.ListOptions{})
 	must(t, err)
 	altered := 0

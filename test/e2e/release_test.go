@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"calico-cni/internal/nettest"
+	"calico-cni/test/apiserver"
 	"calico-cni/test/node"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -14,7 +15,7 @@ import (
 // asCalico removes the interface names from the allocations of a handle, because Calico writes none.
 func asCalico(t *testing.T, handle string) {
 	t.Helper()
-	blocks := n.Server.Dynamic().Resource(node.Resource("ipamblocks"))
+	blocks := n.Server.Dynamic().Resource(apiserver.CalicoResource("ipamblocks"))
 	list, err := blocks.List(t.Context(), metav1.ListOptions{})
 	must(t, err)
 	changed := 0
@@ -46,16 +47,16 @@ func TestIPAMPluginReleasesAllocationsOfCalico(t *testing.T) {
 		name string
 		// calico and ours are the interfaces for which Calico and our plugin allocated.
 		calico, ours []string
-		// told says that the runtime passes the result of the ADD.
-		told bool
+		// passed says that the runtime passes the result of the ADD.
+		passed bool
 		// left says whether addresses are left after the DEL of net1.
 		left bool
 	}{
 		{name: "one interface", calico: []string{"net1"}},
-		{name: "one interface, told", calico: []string{"net1"}, told: true},
+		{name: "one interface, result passed", calico: []string{"net1"}, passed: true},
 		{name: "one interface of ours", ours: []string{"net1"}},
-		{name: "a second of ours", calico: []string{"net1"}, ours: []string{"net2"}, told: true, left: true},
-		{name: "the first of ours", calico: []string{"net1"}, ours: []string{"eth0"}, told: true, left: true},
+		{name: "a second of ours", calico: []string{"net1"}, ours: []string{"net2"}, passed: true, left: true},
+		{name: "the first of ours", calico: []string{"net1"}, ours: []string{"eth0"}, passed: true, left: true},
 		{name: "the first of Calico", ours: []string{"net1"}, calico: []string{"eth0"}, left: true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -77,7 +78,7 @@ func TestIPAMPluginReleasesAllocationsOfCalico(t *testing.T) {
 				allocate(ifName)
 			}
 			del := changes
-			if c.told {
+			if c.passed {
 				del = plus(changes, "prevResult", prevResult(t, results["net1"], p))
 			}
 			for range 2 {

@@ -149,14 +149,14 @@ func without(rights map[right]rbacv1.PolicyRule, but rbacv1.PolicyRule) []rbacv1
 // account creates a service account with these rules and returns its kubeconfig.
 func account(t *testing.T, name string, rules []rbacv1.PolicyRule) string {
 	t.Helper()
-	must(t, n.Server.CreateServiceAccount(t.Context(), "kube-system", name))
+	must(t, n.Server.Admin().CreateServiceAccount(t.Context(), "kube-system", name))
 	if len(rules) > 0 {
 		manifest, err := yaml.Marshal(rbacv1.ClusterRole{ObjectMeta: metav1.ObjectMeta{Name: name}, Rules: rules})
 		must(t, err)
-		must(t, n.Server.BindClusterRole(t.Context(), manifest, "kube-system", name))
+		must(t, n.Server.Accounts().BindClusterRole(t.Context(), manifest, "kube-system", name))
 	}
 	path := filepath.Join(t.TempDir(), "kubeconfig")
-	must(t, n.Server.WriteKubeconfig(t.Context(), path, "kube-system", name))
+	must(t, n.Server.Accounts().WriteKubeconfig(t.Context(), path, "kube-system", name))
 	return path
 }
 
@@ -176,7 +176,7 @@ func attachPod(t *testing.T, kubeconfig, name string) string {
 
 func attachPodWhereNoBlockIsRemembered(t *testing.T, kubeconfig, name string) string {
 	add(t, newPod(t, name+"-warm"), nil)
-	forgetBlocks(t)
+	removeCachedBlocks(t)
 	return failure(call(t, "ADD", newPod(t, name), map[string]any{"kubernetes.kubeconfig": kubeconfig}))
 }
 
@@ -197,9 +197,9 @@ func attachPodWherePoolsSelectNodes(t *testing.T, kubeconfig, name string) strin
 // pool creates a pool that is deleted with its test.
 func pool(t *testing.T, name, cidr string, change ...func(map[string]any)) {
 	t.Helper()
-	must(t, n.CreatePool(t.Context(), name, cidr, 29, change...))
+	must(t, n.Datastore.CreatePool(t.Context(), name, cidr, 29, change...))
 	t.Cleanup(func() {
-		if err := n.Delete(withoutCancel(t.Context()), "ippools", name); err != nil && !apierrors.IsNotFound(err) {
+		if err := n.Datastore.Delete(withoutCancel(t.Context()), "ippools", name); err != nil && !apierrors.IsNotFound(err) {
 			t.Error(err)
 		}
 	})
@@ -240,7 +240,7 @@ func giveBlockBack(t *testing.T, kubeconfig, name string) string {
 		t.Fatalf("ADD in the old pool: %+v", a)
 	}
 	release(t, old, name, old)
-	must(t, n.Delete(t.Context(), "ippools", old))
+	must(t, n.Datastore.Delete(t.Context(), "ippools", old))
 	defer release(t, name, name, name)
 	return failure(ipam(t, "ADD", name, onNode(t, kubeconfig, name, name)))
 }
@@ -252,7 +252,7 @@ func releaseAddress(t *testing.T, kubeconfig, name string) string {
 	}
 	defer release(t, name, name, name)
 	a := ipam(t, "DEL", name, onNode(t, kubeconfig, name, name))
-	handles, err := n.List(t.Context(), "ipamhandles")
+	handles, err := n.Datastore.List(t.Context(), "ipamhandles")
 	must(t, err)
 	if _, held := handles[node.Network+"."+name]; held {
 		return "the handle is still there: " + failure(a) + a.Stderr

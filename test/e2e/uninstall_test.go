@@ -13,7 +13,7 @@ import (
 func TestInstallStatusUninstall(t *testing.T) {
 	installed(t)
 	s := newSite(t)
-	must(t, os.WriteFile(s.path("opt/cni/bin/bridge"), []byte("somebody else's"), 0o755))
+	must(t, os.WriteFile(s.path("opt/cni/bin/bridge"), []byte("another program"), 0o755))
 	if exit, out, log := s.run([]string{"--dry-run"}); exit != 3 || !strings.Contains(out, "+++ ") || log != "" ||
 		s.files() != "opt/cni/bin/bridge\n" {
 		t.Errorf("dry run: exit code %d\n%s%s%s", exit, out, log, s.files())
@@ -27,7 +27,7 @@ func TestInstallStatusUninstall(t *testing.T) {
 		t.Errorf("installed:\n%s", got)
 	}
 	if exit, out, log := s.run([]string{"--dry-run"}); exit != 0 || out != "installing would change nothing\n" {
-		t.Errorf("dry run of what is installed: exit code %d\n%s%s", exit, out, log)
+		t.Errorf("dry run of an installed version: exit code %d\n%s%s", exit, out, log)
 	}
 	exit, out, log := s.run([]string{"status", "-o", "json"})
 	var status struct {

@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"crypto/sha1"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,9 +22,17 @@ const waitingDir = "/var/lib/calico/cni/pending"
 // delayHasPassed makes the node settle queued releases at once, as if it had reached the API server some time ago.
 func delayHasPassed(t *testing.T) {
 	t.Helper()
-	const file = "/var/run/calico/cni/settling"
-	must(t, os.MkdirAll(filepath.Dir(file), 0o755))
-	must(t, os.WriteFile(file, []byte(`{"version":1,"notBefore":0,"next":0}`), 0o600))
+	config, err := n.Config(nil)
+	must(t, err)
+	kubeconfig, ok := config["kubernetes"].(map[string]any)["kubeconfig"].(string)
+	if !ok {
+		t.Fatal("the configuration names no kubeconfig")
+	}
+	const dir = "/var/run/calico/cni/settling"
+	must(t, os.MkdirAll(dir, 0o755))
+	name := sha1.Sum(fmt.Appendf(nil, "%q %q", kubeconfig, ""))
+	schedule := []byte(`{"version":1,"notBefore":0,"next":0}`)
+	must(t, os.WriteFile(filepath.Join(dir, hex.EncodeToString(name[:])), schedule, 0o600))
 }
 
 // waiting returns the names of the queued releases.
@@ -33,8 +43,8 @@ func waiting(t *testing.T) []string {
 	return files
 }
 
-// dropQueued removes what is left in the queue of a container whose test is over. A release that names the kubeconfig of a
-// test stays queued after it, because that file is gone and no handle proves to which cluster it led.
+// dropQueued removes the queued releases of a container at the end of its test. A release that names the kubeconfig of
+// a test stays queued after it, because that file is gone and no handle proves to which cluster it led.
 func dropQueued(t *testing.T, containerID string) {
 	t.Helper()
 	for _, path := range waiting(t) {
@@ -136,7 +146,7 @@ func TestAddDuringQueuedReleaseKeepsItsAddresses(t *testing.T) {
 				if a := ask(t, plugin, "ADD", p, named); a.Error.Code != 11 {
 					t.Errorf("ADD during the outage: %+v", a)
 				}
-				expectWaiting(t, "after an ADD in vain", 1)
+				expectWaiting(t, "after a failed ADD", 1)
 				o.end(t)
 				second := attach(t, plugin, p, named)
 				expectWaiting(t, "after the ADD", 0)
@@ -169,7 +179,11 @@ func TestFullQueueIsCode11(t *testing.T) {
 		attach(t, plugin, p, named)
 		must(t, os.MkdirAll(waitingDir, 0o700))
 		for i := range limit {
-			data := fmt.Sprintf(`{"network":"elsewhere","containerID":"c%d","ifName":"eth0","kubeconfig":%q,"queued":"2026-01-01T00:00:00Z"}`, i, elsewhere)
+			data := fmt.Sprintf(
+				`{"version":1,"network":"elsewhere","containerID":"c%d","ifName":"eth0","kubeconfig":%q,"queued":"2026-01-01T00:00:00Z"}`,
+				i,
+				elsewhere,
+			)
 			must(t, os.WriteFile(filepath.Join(waitingDir, fmt.Sprintf("elsewhere@c%d@eth0.json", i)), []byte(data),
 				0o600))
 		}

@@ -16,7 +16,7 @@ import (
 
 const docs = "../../docs"
 
-// link is a test as the page on compatibility names it: "[TestName](../path/of/file_test.go)".
+// link is a link to a test in docs/compatibility.md: "[TestName](../path/of/file_test.go)".
 var link = regexp.MustCompile(`\[(Test\w+)\]\(([^)]+)\)`)
 
 func page(t *testing.T) string {
@@ -28,10 +28,10 @@ func page(t *testing.T) string {
 	return string(data)
 }
 
-func TestEveryTestThatThePageOnCompatibilityNamesIsThere(t *testing.T) {
+func TestCompatibilityPageLinksExistingTests(t *testing.T) {
 	links := link.FindAllStringSubmatch(page(t), -1)
 	if len(links) < 50 {
-		t.Fatalf("%d links: this looks for the wrong thing", len(links))
+		t.Fatalf("only %d links found in docs/compatibility.md", len(links))
 	}
 	for _, l := range links {
 		source, err := os.ReadFile(filepath.Join(docs, l[2]))
@@ -43,7 +43,7 @@ func TestEveryTestThatThePageOnCompatibilityNamesIsThere(t *testing.T) {
 	}
 }
 
-func TestEveryVerdictOfThePageOnCompatibilityNamesItsTest(t *testing.T) {
+func TestCompatibilityPageNamesTestOfEveryVerdict(t *testing.T) {
 	verdicts := 0
 	for line := range strings.Lines(page(t)) {
 		cells := strings.Split(line, "|")
@@ -56,16 +56,16 @@ func TestEveryVerdictOfThePageOnCompatibilityNamesItsTest(t *testing.T) {
 		}
 	}
 	if verdicts < 60 {
-		t.Errorf("%d verdicts: this looks for the wrong thing", verdicts)
+		t.Errorf("only %d verdicts found in docs/compatibility.md", verdicts)
 	}
 }
 
-func TestEveryFieldOfTheConfigurationIsOnThePageOnCompatibility(t *testing.T) {
+func TestCompatibilityPageListsEveryField(t *testing.T) {
 	_, fields, _ := strings.Cut(page(t), "\n## Configuration\n")
 	fields, _, _ = strings.Cut(fields, "\n## ")
 	for f := range reflect.TypeFor[netconf.NetConf]().Fields() {
 		if name := f.Tag.Get("json"); name != "-" && !strings.Contains(fields, "`"+name) {
-			t.Errorf("%s is not there", name)
+			t.Errorf("docs/compatibility.md lacks the field %s", name)
 		}
 	}
 }

@@ -14,13 +14,15 @@ import (
 	"calico-cni/test/node"
 )
 
-// forbiddenInPlugins are packages that no plugin may link, directly or through others: a plugin starts for every pod, and
-// they cost it more than all its own work. A path that ends in "/..." includes all packages below it.
+// forbiddenInPlugins are packages that a plugin must not link, directly or indirectly. A plugin starts for every pod,
+// and these packages would cost more than its own work. A path that ends in "/..." includes all packages below it.
 var forbiddenInPlugins = []string{
 	"k8s.io/...", "sigs.k8s.io/controller-runtime/...", "sigs.k8s.io/structured-merge-diff/...",
 	"github.com/prometheus/...", "github.com/json-iterator/go", "github.com/sirupsen/logrus",
 	"github.com/google/gnostic-models/...", "github.com/spf13/cobra", "github.com/containernetworking/cni/libcni",
 	"github.com/fsnotify/fsnotify", "golang.org/x/net/...", "net/http/pprof", "testing", "calico-cni/pkg/install/...",
+	"calico-cni/pkg/apis/bgp", "calico-cni/pkg/apis/controllers", "calico-cni/pkg/apis/felix",
+	"calico-cni/pkg/apis/nodestatus", "calico-cni/pkg/apis/policy",
 }
 
 // forbiddenInInstall are packages that install may not link. It starts once per node and may use client-go, but not the
@@ -31,8 +33,8 @@ var forbiddenInInstall = []string{
 	"testing",
 }
 
-// bounds of each binary: its size in bytes, stripped, and the number of packages that do work when it starts, 0 for no
-// bound. docs/performance.md has the size of install.
+// bounds has the limits of each binary: the size in bytes, stripped, and the number of packages that do work at
+// start-up (0 means no limit).
 var bounds = map[string]struct {
 	size, inits int
 	forbidden   []string
@@ -62,14 +64,15 @@ func TestBinarySizesAndInits(t *testing.T) {
 			if bound.inits > 0 && (inits > bound.inits || inits == 0) {
 				t.Errorf("%d packages are initialised, want 1 to %d", inits, bound.inits)
 			}
-			if out, err := exec.Command("file", path).CombinedOutput(); err == nil && !strings.Contains(string(out), "statically linked") {
+			out, err := exec.Command("file", path).CombinedOutput()
+			if err == nil && !strings.Contains(string(out), "statically linked") {
 				t.Errorf("not static: %s", out)
 			}
 		})
 	}
 }
 
-// initialised counts the packages whose initialisation does any work.
+// initialised counts the packages that do work at start-up.
 func initialised(t *testing.T, path string) int {
 	t.Helper()
 	cmd := exec.Command(path)
@@ -106,6 +109,6 @@ func TestBinariesLinkNoForbiddenPackage(t *testing.T) {
 
 // matches reports whether a package is the one of a pattern, or is below it if the pattern ends in "/...".
 func matches(path, pattern string) bool {
-	beneath, all := strings.CutSuffix(pattern, "...")
-	return path == pattern || all && strings.HasPrefix(path+"/", beneath)
+	prefix, all := strings.CutSuffix(pattern, "...")
+	return path == pattern || all && strings.HasPrefix(path+"/", prefix)
 }

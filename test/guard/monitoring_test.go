@@ -84,7 +84,8 @@ var metricName = regexp.MustCompile(metricPrefix + `[a-z_]+`)
 
 func TestAlertRulesUseExistingMetrics(t *testing.T) {
 	var file rules
-	if err := yaml.UnmarshalStrict([]byte(read(t, filepath.Join("..", "..", "deploy", "prometheus-rules.yaml"))), &file); err != nil {
+	text := read(t, filepath.Join("..", "..", "deploy", "prometheus-rules.yaml"))
+	if err := yaml.UnmarshalStrict([]byte(text), &file); err != nil {
 		t.Fatal(err)
 	}
 	page, known, alerts := read(t, filepath.Join(docs, "monitoring.md")), metrics(t), 0
@@ -117,6 +118,6 @@ func TestAlertRulesUseExistingMetrics(t *testing.T) {
 		}
 	}
 	if rows := strings.Count(page, "\n| `CalicoCNI"); rows != alerts || alerts == 0 {
-		t.Errorf("%d alerts, and %d rows in docs/monitoring.md", alerts, rows)
+		t.Errorf("%d alerts, but %d rows in docs/monitoring.md", alerts, rows)
 	}
 }

@@ -15,26 +15,29 @@ import (
 	"testing"
 )
 
-// hostPath is a path of the host that the page on files names.
+// hostPath matches paths of the host that docs/on-disk.md must list.
 var hostPath = regexp.MustCompile(`^/(var/(lib|run|log)/(calico|cni)|etc/cni)(/|$)`)
 
-// fileName is a string that names files: a name with a dot, or only what a name ends in.
-var fileName = regexp.MustCompile(`^\.?[a-z-]*\.(atomicfile|block|blocks|broken|calico-cni-disabled|conf|conflist|disabled|gz|json|lock|log|migrated|migrating|record|release|swept|zst)$`)
+// fileName matches file names with a dot, and extensions.
+var fileName = regexp.MustCompile(`^\.?[a-z-]*\.(atomicfile|block|blocks|broken|calico-cni-disabled|conf|conflist|` +
+	`disabled|gz|json|lock|log|migrated|migrating|record|release|swept|zst)$`)
 
-// writers are the packages that make or read files below the host paths.
+// writers are the packages that write or read files below the host paths.
 var writers = []string{
-	"cmd", "conflist", "internal/adding", "internal/atomicfile", "internal/deletion", "internal/hostlock", "internal/logfile", "internal/oncefile", "internal/trouble",
-	"pkg/install", "pkg/invocation", "pkg/ipamplugin", "pkg/migrate", "pkg/netconf", "pkg/nodeipam", "pkg/pending", "pkg/plugin",
+	"cmd", "conflist", "internal/atomicfile", "internal/hostlock", "internal/logfile", "internal/nodestate",
+	"pkg/install", "pkg/invocation", "pkg/ipamplugin", "pkg/migrate", "pkg/netconf", "pkg/nodeipam", "pkg/pending",
+	"pkg/plugin",
 }
 
-// elsewhere are names of files that are not among the host's state.
+// elsewhere are file names that are not part of the state on the host.
 var elsewhere = map[string]string{
-	"ca.crt": "of the installer's service account", "token": "of the installer's service account", "namespace": "of the installer's service account",
-	"proc": "of the kernel", "route": "of the kernel", "ipv6_route": "of the kernel", "net": "of the kernel",
+	"ca.crt": "of the installer's service account", "token": "of the installer's service account",
+	"namespace": "of the installer's service account",
+	"proc":      "of the kernel", "route": "of the kernel", "ipv6_route": "of the kernel", "net": "of the kernel",
 }
 
-// TestEveryFileOfTheCodeIsOnThePage reads the source of the packages that have files on a node.
-func TestEveryFileOfTheCodeIsOnThePage(t *testing.T) {
+// TestOnDiskPageListsEveryFile reads the source of the packages that write files on a node.
+func TestOnDiskPageListsEveryFile(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(docs, "on-disk.md"))
 	if err != nil {
 		t.Fatal(err)
@@ -44,24 +47,26 @@ func TestEveryFileOfTheCodeIsOnThePage(t *testing.T) {
 		for _, name := range named(t, filepath.Join("..", "..", dir)) {
 			found[name] = true
 			if elsewhere[name] == "" && !isNamed(spans, name) {
-				t.Errorf("%s names %q: the page on files lacks it", dir, name)
+				t.Errorf("docs/on-disk.md lacks %[2]q, which is used in %[1]s", dir, name)
 			}
 		}
 	}
 	if isNamed("`/var/run/calico/cni/blocks/x`", "block") {
-		t.Error("a part of a name counts as the name")
+		t.Error("isNamed accepts a part of a name")
 	}
-	for _, name := range []string{"/var/lib/calico/cni", "adding", "pending", "settle.lock", ".calico-cni.record", "ipam_upgraded"} {
+	for _, name := range []string{
+		"/var/lib/calico/cni", "adding", "pending", "settle.lock", ".calico-cni.record", "ipam_upgraded",
+	} {
 		if !found[name] {
-			t.Errorf("%q was not found in the code: this looks for the wrong thing", name)
+			t.Errorf("this test did not find %q in the code", name)
 		}
 	}
 }
 
-// codeSpan is text between backquotes.
+// codeSpan matches text between backquotes.
 var codeSpan = regexp.MustCompile("`[^`\n]+`")
 
-// isNamed reports whether a path in the code spans of a page has the name as a part of its own.
+// isNamed reports whether the code spans of a page contain the name as a complete path element.
 func isNamed(spans, name string) bool {
 	before := `(^|[^a-z-])`
 	if strings.HasPrefix(name, ".") {
@@ -70,7 +75,7 @@ func isNamed(spans, name string) bool {
 	return regexp.MustCompile(before + regexp.QuoteMeta(name) + `($|[^a-z-])`).MatchString(spans)
 }
 
-// named returns the names of files in the source below a directory: host paths, names of files, and what is joined to a path.
+// named returns the file names in the source below a directory: host paths, file names, and arguments of filepath.Join.
 func named(t *testing.T, dir string) (names []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
@@ -100,7 +105,7 @@ func named(t *testing.T, dir string) (names []string) {
 	return names
 }
 
-// joined returns the literals that a call of filepath.Join joins to a path.
+// joined returns the literal arguments of a call of filepath.Join.
 func joined(call *ast.CallExpr) (names []string) {
 	f, ok := call.Fun.(*ast.SelectorExpr)
 	if !ok || f.Sel.Name != "Join" {
@@ -117,7 +122,7 @@ func joined(call *ast.CallExpr) (names []string) {
 	return names
 }
 
-// literal returns the value of a string literal, else nothing.
+// literal returns the value of a string literal, or "" for other expressions.
 func literal(e ast.Expr) string {
 	lit, ok := e.(*ast.BasicLit)
 	if !ok || lit.Kind != token.STRING {

@@ -43,7 +43,7 @@ func sources(t *testing.T, dirs ...string) (files []*ast.File) {
 	return files
 }
 
-// texts returns the string literals of the plugins and of install, concatenations joined.
+// texts returns the string literals of the plugins and of install, with concatenations joined.
 func texts(t *testing.T) string {
 	t.Helper()
 	var all []string
@@ -61,7 +61,7 @@ func texts(t *testing.T) string {
 	return strings.Join(all, "\n")
 }
 
-// concatenated returns the value of a string literal, or of several with + between them.
+// concatenated returns the value of a string literal or of a concatenation of literals.
 func concatenated(e ast.Expr) string {
 	sum, is := e.(*ast.BinaryExpr)
 	if !is || sum.Op != token.ADD {
@@ -74,18 +74,18 @@ func concatenated(e ast.Expr) string {
 	return left + right
 }
 
-// messageRow is a row of a table that begins with messages.
+// messageRow matches a row of a table whose first cell contains messages.
 var messageRow = regexp.MustCompile("(?m)^\\| (`[^|]+`) \\|")
 
-// TestTroubleshootingQuotesMessagesOfTheCode looks for each message of the tables in the source. "…" stands for a value.
-func TestTroubleshootingQuotesMessagesOfTheCode(t *testing.T) {
+// TestTroubleshootingQuotesExistingMessages searches the source for each message of the tables. "…" is a value.
+func TestTroubleshootingQuotesExistingMessages(t *testing.T) {
 	page, source, quoted := read(t, filepath.Join(docs, "troubleshooting.md")), texts(t), 0
 	for _, row := range messageRow.FindAllStringSubmatch(page, -1) {
 		for _, message := range codeSpan.FindAllString(row[1], -1) {
 			quoted++
 			for part := range strings.SplitSeq(strings.Trim(message, "`"), "…") {
 				if part = strings.TrimSpace(part); !strings.Contains(source, part) {
-					t.Errorf("no message has %q: see docs/troubleshooting.md", part)
+					t.Errorf("docs/troubleshooting.md quotes %q, which is in no message", part)
 				}
 			}
 		}
@@ -95,7 +95,7 @@ func TestTroubleshootingQuotesMessagesOfTheCode(t *testing.T) {
 	}
 }
 
-// TestTroubleshootingListsEveryCode looks for each code that pkg/cnierr defines in the table of codes.
+// TestTroubleshootingListsEveryCode searches the table of codes for each code of pkg/cnierr.
 func TestTroubleshootingListsEveryCode(t *testing.T) {
 	page, found := read(t, filepath.Join(docs, "troubleshooting.md")), 0
 	for _, file := range sources(t, "pkg/cnierr") {
@@ -118,11 +118,12 @@ func TestTroubleshootingListsEveryCode(t *testing.T) {
 	}
 }
 
-// pageLink is a link to a file of the repository, with the heading it leads to.
+// pageLink matches a link to a file of the repository, with an optional heading.
 var pageLink = regexp.MustCompile(`\]\(([^)#:\s]*)(#[^)\s]+)?\)`)
 
-// TestPages checks the links and the width of all pages. Tables, code, links of their own and generated pages may be wider.
-func TestPages(t *testing.T) {
+// TestPagesHaveValidLinksAndWidth checks all pages. Tables, code, lines with only a link, and generated pages may be
+// wider.
+func TestPagesHaveValidLinksAndWidth(t *testing.T) {
 	for _, path := range pages(t) {
 		text := read(t, path)
 		for _, link := range pageLink.FindAllStringSubmatch(text, -1) {
@@ -137,8 +138,9 @@ func TestPages(t *testing.T) {
 			if strings.HasPrefix(strings.TrimSpace(line), "```") {
 				code = !code
 			}
-			wide := utf8.RuneCountInString(line) > 120
-			if wide && !code && !strings.HasPrefix(line, "|") && !strings.HasPrefix(line, "    ") && strings.Contains(strings.TrimSpace(line), " ") {
+			exempt := code || strings.HasPrefix(line, "|") || strings.HasPrefix(line, "    ") ||
+				!strings.Contains(strings.TrimSpace(line), " ")
+			if !exempt && utf8.RuneCountInString(line) > 120 {
 				t.Errorf("%s: more than 120 columns: %s", path, line)
 			}
 		}

@@ -21,19 +21,21 @@ import (
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 )
 
-// What a cluster runs beside its API server.
+// init adds the commands of a cluster other than its API server and etcd.
 func init() {
 	maps.Copy(commands, map[string]func() int{
 		"kube-controller-manager": component(controllermanager.NewControllerManagerCommand),
 		"kube-scheduler":          component(func() *cobra.Command { return scheduler.NewSchedulerCommand() }),
-		"kubelet":                 component(func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) }),
-		"kube-proxy":              component(kubeproxy.NewProxyCommand),
-		"kubectl":                 runKubectl,
+		"kubelet": component(
+			func() *cobra.Command { return kubelet.NewKubeletCommand(context.Background()) },
+		),
+		"kube-proxy": component(kubeproxy.NewProxyCommand),
+		"kubectl":    runKubectl,
 	})
 }
 
 func runKubectl() int {
-	// The verbosity counts while the command is being made, which is before its flags are parsed.
+	// The verbosity must be set before the command is created, and therefore before its flags are parsed.
 	logs.GlogSetter(kubectl.GetLogVerbosity(os.Args))
 	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 		kubectlutil.CheckErr(err)

@@ -13,16 +13,16 @@ import (
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 )
 
-// commands maps a command's name to what runs it on os.Args and returns its exit code. The build tag serveronly leaves out all
-// but these.
+// commands maps the name of a command to the function that runs it with os.Args and returns its exit code. With the
+// build tag serveronly these are the only commands.
 var commands = map[string]func() int{
 	"etcd":           runEtcd,
 	"kube-apiserver": component(apiserver.NewAPIServerCommand),
 	"server":         runServer,
 }
 
-// component runs a server command of Kubernetes. The command is made only when it is called for: making one
-// registers its flags and feature gates for the whole process.
+// component returns a function that creates and runs a server command of Kubernetes. It does not create the command
+// earlier, because that registers flags and feature gates for the whole process.
 func component(newCommand func() *cobra.Command) func() int {
 	return func() int { return cli.Run(newCommand()) }
 }

@@ -12,14 +12,14 @@ import (
 	"go.etcd.io/etcd/server/v3/storage/wal"
 )
 
-// etcdStartTimeout is how long etcd may take to replay its log and elect itself.
+// etcdStartTimeout limits the start of etcd, in which it replays its log and elects itself as leader.
 const etcdStartTimeout = time.Minute
 
-// startEtcd runs a one-member etcd on the files in dir, listening on free ports of the loopback interface, and
-// returns it when it serves. The caller closes it.
+// startEtcd starts a single-member etcd with its files in dir, on free ports of the loopback interface, and returns it
+// when it is ready. The caller closes it.
 //
-// It never calls fsync: its files outlive a killed process, which is all that a test asks, but not a crash of
-// the machine. Logs are allocated in small segments, because on tmpfs an empty segment is memory in use.
+// It never calls fsync. Its files survive a kill of the process, which is sufficient for tests, but not a crash of the
+// machine. Log segments are small, because on tmpfs an empty segment uses memory.
 func startEtcd(ctx context.Context, dir string) (*embed.Etcd, error) {
 	wal.SegmentSizeBytes = 8 << 20
 	loopback := []url.URL{{Scheme: "http", Host: "127.0.0.1:0"}}

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Rewrites go.mod and go.sum beside this script for another Kubernetes version: ./gen-gomod.sh v1.36.3
 #
-# k8s.io/kubernetes replaces its staging modules by directories of its own tree, which no consumer has.
-# Each is replaced here by the version published with the release: v1.X.Y of Kubernetes is v0.X.Y of them.
+# k8s.io/kubernetes replaces its staging modules by directories of its own tree, which are not part of the module.
+# This script replaces each by the version of the release: v0.X.Y for Kubernetes v1.X.Y.
 set -eu
 cd "$(dirname "$0")"
 kube=${1:?usage: gen-gomod.sh VERSION, as in gen-gomod.sh v1.36.3}
@@ -12,12 +12,12 @@ upstream=$(go mod download -json "k8s.io/kubernetes@$kube" | sed -n 's/^\t"GoMod
 [ -n "$upstream" ] || { echo "no go.mod of k8s.io/kubernetes@$kube: is the version published?" >&2; exit 1; }
 
 {
-	echo "// Kubernetes $kube as one binary. Written by gen-gomod.sh; versions apart from the project's own."
+	echo "// Kubernetes $kube as one binary. Written by gen-gomod.sh; versions are independent of the project."
 	echo "module calico-cni/test/kube"
 	echo
 	sed -n '/^go [0-9]/p' "$upstream"
 	echo
-	# The servers' GODEBUG defaults are part of their behaviour, so they come from the release as well.
+	# The GODEBUG defaults are part of the servers' behaviour, so they come from the release too.
 	sed -n '/^godebug /p; /^godebug ($/,/^)$/p' "$upstream"
 	echo
 	echo "require k8s.io/kubernetes $kube"

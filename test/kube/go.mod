@@ -1,4 +1,4 @@
-// Kubernetes v1.36.3 as one binary. Written by gen-gomod.sh; versions apart from the project's own.
+// Kubernetes v1.36.3 as one binary. Written by gen-gomod.sh; versions are independent of the project.
 module calico-cni/test/kube
 
 go 1.26.0

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubed is all of Kubernetes in one binary: `kubed COMMAND ARGS`, or COMMAND ARGS through a link of
-// that name, where COMMAND is one of
+// Command kubed contains all of Kubernetes in one binary: `kubed COMMAND ARGS`, or COMMAND ARGS through a link with the
+// name of the command:
 //
 //	etcd kube-apiserver kube-controller-manager kube-scheduler kubelet kube-proxy kubectl
 //
-// One binary is a third of the size of seven, and links once. With the build tag serveronly it has only the first two, which
-// are quicker to build. Beside them stands
+// One binary has a third of the size of seven and is linked once. With the build tag serveronly it contains only the
+// first two, which takes less time to build. An additional command runs etcd and kube-apiserver in a single process
+// with a generated PKI:
 //
 //	kubed server --dir DIR [--address ADDR] [--port PORT] [-- KUBE-APISERVER-FLAGS]
-//
-// which is etcd and kube-apiserver in a single process, with a generated PKI: see server.go.
 package main
 
 import (
@@ -28,10 +27,10 @@ func main() {
 	}
 	run, ok := commands[name]
 	if !ok {
-		fmt.Fprintf(os.Stderr, "kubed: no command %q: use one of %s\n", name, strings.Join(names(), ", "))
+		fmt.Fprintf(os.Stderr, "kubed: unknown command %q: use one of %s\n", name, strings.Join(names(), ", "))
 		os.Exit(2)
 	}
-	// Every command below reads os.Args itself, some of them before their flags are parsed.
+	// The commands read os.Args, some of them before they parse their flags.
 	os.Args = args
 	os.Exit(run())
 }

@@ -17,7 +17,7 @@ import (
 	"calico-cni/test/kube/internal/pki"
 )
 
-// writeKubeconfig puts the administrator's kubeconfig in place, whole, with all credentials in it.
+// writeKubeconfig writes the administrator's kubeconfig atomically. It contains the credentials instead of their paths.
 func writeKubeconfig(file, url string, f pki.Files) error {
 	const name = "kubed"
 	config := clientcmdapi.NewConfig()
@@ -38,8 +38,8 @@ func writeKubeconfig(file, url string, f pki.Files) error {
 	return nil
 }
 
-// announce asks the server at url as its administrator until it is ready, and then says so on standard output.
-func announce(ctx context.Context, kubeconfig, url string) {
+// announceReady polls the server at url as its administrator until it is ready, and then prints "ready URL".
+func announceReady(ctx context.Context, kubeconfig, url string) {
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 	if err != nil {
 		klog.ErrorS(err, "read own kubeconfig", "file", kubeconfig)
@@ -48,7 +48,7 @@ func announce(ctx context.Context, kubeconfig, url string) {
 	config.NegotiatedSerializer = scheme.Codecs
 	client, err := rest.UnversionedRESTClientFor(config)
 	if err != nil {
-		klog.ErrorS(err, "make own client")
+		klog.ErrorS(err, "create own client")
 		return
 	}
 	for {

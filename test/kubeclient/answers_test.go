@@ -28,6 +28,7 @@ import (
 
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/kube"
+	"calico-cni/test/apiserver"
 )
 
 // question is one request, made by both clients. The object name is a parameter.
@@ -44,7 +45,7 @@ func dynamicOf(c *rest.Config, group, version, resource string) dynamic.Namespac
 }
 
 func reservationsOf(c *rest.Config) dynamic.ResourceInterface {
-	return dynamicOf(c, "crd.projectcalico.org", "v1", spec.IPReservations)
+	return dynamic.NewForConfigOrDie(c).Resource(apiserver.CalicoResource(spec.IPReservations))
 }
 
 func unstructuredOf(name string) *unstructured.Unstructured {
@@ -238,7 +239,17 @@ var corpus = []answered{
 	{verb: "get", made: recorded{401, "application/json", "", `{"type":"error"}`}, ours: "unauthorized"},
 
 	{verb: "get", made: page(401), ours: "not served", theirs: "unauthorized"},
-	{verb: "get", made: recorded{403, "application/json", "", `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"x is forbidden: User \"system:anonymous\" cannot get resource"}`}, ours: "unauthorized", theirs: "forbidden"},
+	{
+		verb: "get",
+		made: recorded{
+			403,
+			"application/json",
+			"",
+			`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"x is forbidden: User \"system:anonymous\" cannot get resource"}`,
+		},
+		ours:   "unauthorized",
+		theirs: "forbidden",
+	},
 	{verb: "get", made: page(403), ours: "not served", theirs: "forbidden"},
 	{verb: "get", made: page(404), ours: "not served", theirs: "not found"},
 	{verb: "delete", made: page(404), ours: "not served", theirs: "not found"},

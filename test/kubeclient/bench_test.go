@@ -29,7 +29,7 @@ import (
 	"time"
 )
 
-// bench has what the sample kubeconfigs refer to: a server with TLS, one without, a proxy, and files.
+// bench has everything that the sample kubeconfigs refer to: a server with TLS, one without, a proxy, and files.
 type bench struct {
 	https, http, proxy *httptest.Server
 	words              map[string]string

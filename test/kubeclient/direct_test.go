@@ -22,8 +22,8 @@ func TestDirectByTokenOrCertificate(t *testing.T) {
 		paths[name] = filepath.Join(dir, name)
 		do(t, os.WriteFile(paths[name], data, 0o600))
 	}
-	do(t, s.CreateNamespace(t.Context(), "direct"))
-	token, err := s.Token(t.Context(), "direct", "default")
+	do(t, s.Admin().CreateNamespace(t.Context(), "direct"))
+	token, err := s.Accounts().Token(t.Context(), "direct", "default")
 	do(t, err)
 	for name, c := range map[string]struct {
 		direct kube.Direct

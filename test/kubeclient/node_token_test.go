@@ -24,7 +24,7 @@ import (
 // TestNodeBoundTokenEndsWithNode requests tokens from a real API server, as install does.
 func TestNodeBoundTokenEndsWithNode(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
-	do(t, s.CreateServiceAccount(ctx, "default", "node-bound"))
+	do(t, s.Admin().CreateServiceAccount(ctx, "default", "node-bound"))
 	node, err := s.Client().CoreV1().Nodes().
 		Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "bound-1"}}, metav1.CreateOptions{})
 	do(t, err)
@@ -62,11 +62,11 @@ func TestNodeBoundTokenEndsWithNode(t *testing.T) {
 	if name, _ := boundNode(t, token); name != "" {
 		t.Errorf("the token is bound to node %s, which does not exist", name)
 	}
-	issuer.Config.ServiceAccount = "nobody"
+	issuer.Config.ServiceAccount = "missing"
 	_, _, err = issuer.Token(ctx, "bound-1")
-	if err == nil || !strings.Contains(err.Error(), "default/nobody") ||
+	if err == nil || !strings.Contains(err.Error(), "default/missing") ||
 		!strings.Contains(err.Error(), "create the service account") {
-		t.Errorf("token of nobody: %v", err)
+		t.Errorf("token of a missing service account: %v", err)
 	}
 }
 

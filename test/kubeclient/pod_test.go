@@ -16,7 +16,7 @@ const otherUID = "00000000-0000-0000-0000-000000000000"
 
 func TestAnnotatePodKeepsOtherAnnotations(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
-	pod, err := s.CreatePod(ctx, "n", "default", "annotated", func(p *corev1.Pod) {
+	pod, err := s.Admin().CreatePod(ctx, "n", "default", "annotated", func(p *corev1.Pod) {
 		p.Annotations = map[string]string{"kept": "1", "changed": "old"}
 	})
 	do(t, err)
@@ -44,7 +44,7 @@ func TestAnnotatePodKeepsOtherAnnotations(t *testing.T) {
 
 func TestAnnotatePodRejectsOtherOrChangedPod(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
-	pod, err := s.CreatePod(ctx, "n", "default", "guarded")
+	pod, err := s.Admin().CreatePod(ctx, "n", "default", "guarded")
 	do(t, err)
 	client := admin(t, s)
 	mark := map[string]*string{"marked": new("1")}

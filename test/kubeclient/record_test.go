@@ -26,7 +26,7 @@ import (
 	"calico-cni/test/apiserver"
 )
 
-var record = flag.Bool("record", false, "write what the API server answers to testdata/answers")
+var record = flag.Bool("record", false, "write the answers of the API server to testdata/answers")
 
 // recorded is a response of the API server, as a file in testdata/answers contains it.
 type recorded struct {
@@ -39,8 +39,8 @@ type recorded struct {
 // asked is a request to the API server whose response is recorded.
 type asked struct {
 	name, method, path string
-	// content, accept and body are those of the request. user is the administrator, "anyone" without rights, or
-	// "nobody".
+	// content, accept and body are those of the request. user is the administrator, "anyone" (without rights), or
+	// "invalid" (with an invalid token).
 	content, accept, body, user string
 }
 
@@ -54,7 +54,11 @@ const (
 
 // object returns an IPReservation as JSON.
 func object(metadata, cidr string) string {
-	return fmt.Sprintf(`{"apiVersion":"crd.projectcalico.org/v1","kind":"IPReservation","metadata":{%s},"spec":{"reservedCIDRs":[%q]}}`, metadata, cidr)
+	return fmt.Sprintf(
+		`{"apiVersion":"crd.projectcalico.org/v1","kind":"IPReservation","metadata":{%s},"spec":{"reservedCIDRs":[%q]}}`,
+		metadata,
+		cidr,
+	)
 }
 
 // questions are the requests to the real API server, in this order.
@@ -142,7 +146,7 @@ func questions(uid, version string) []asked {
 			body:    `[{"op":"test","path":"/metadata/annotations/a","value":"x"}]`,
 		},
 
-		{name: "unauthorized", path: objects + "/answers", user: "nobody"},
+		{name: "unauthorized", path: objects + "/answers", user: "invalid"},
 		{name: "forbidden-get", path: objects + "/answers", user: "anyone"},
 		{name: "forbidden-list", path: objects, user: "anyone"},
 		{
@@ -170,17 +174,17 @@ func questions(uid, version string) []asked {
 // TestRecordedResponsesMatchAPIServer repeats the requests and compares everything that does not vary.
 func TestRecordedResponsesMatchAPIServer(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
-	do(t, s.CreateNamespace(ctx, "answers"))
-	do(t, s.CreateServiceAccount(ctx, "answers", "anyone"))
-	_, err := s.CreatePod(ctx, "n", "answers", "web")
+	do(t, s.Admin().CreateNamespace(ctx, "answers"))
+	do(t, s.Admin().CreateServiceAccount(ctx, "answers", "anyone"))
+	_, err := s.Admin().CreatePod(ctx, "n", "answers", "web")
 	do(t, err)
 	stored := create(t, admin(t, s), "answers", "10.0.0.0/24")
 	clients := map[string]*http.Client{"": clientOf(t, s.Config())}
-	anyone, err := s.ConfigFor(ctx, "answers", "anyone")
+	anyone, err := s.Accounts().ConfigFor(ctx, "answers", "anyone")
 	do(t, err)
-	nobody := rest.AnonymousClientConfig(s.Config())
-	nobody.BearerToken = "no-token"
-	clients["anyone"], clients["nobody"] = clientOf(t, anyone), clientOf(t, nobody)
+	invalid := rest.AnonymousClientConfig(s.Config())
+	invalid.BearerToken = "no-token"
+	clients["anyone"], clients["invalid"] = clientOf(t, anyone), clientOf(t, invalid)
 	for _, q := range questions(stored.Metadata.UID, stored.Metadata.ResourceVersion) {
 		compareRecorded(t, q.name, q.ask(t, clients[q.user], s.URL()))
 	}
@@ -242,7 +246,10 @@ func whileDefinitionGoes(t *testing.T, s *apiserver.Server, client *http.Client)
 	_, err := definitions.Create(ctx, &crd, metav1.CreateOptions{})
 	do(t, err)
 	body := func(name string) string {
-		return fmt.Sprintf(`{"apiVersion":"answers.test/v1","kind":"Going","metadata":{"name":%q,"finalizers":["answers.test/held"]}}`, name)
+		return fmt.Sprintf(
+			`{"apiVersion":"answers.test/v1","kind":"Going","metadata":{"name":%q,"finalizers":["answers.test/held"]}}`,
+			name,
+		)
 	}
 	q := asked{method: "POST", path: "/apis/answers.test/v1/going"}
 	last := recorded{}

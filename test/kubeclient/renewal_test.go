@@ -117,7 +117,10 @@ func TestClientsRenewCredentials(t *testing.T) {
 					w.Header().Set("Content-Type", "application/json")
 					if token == c.refuse {
 						w.WriteHeader(http.StatusUnauthorized)
-						_, _ = io.WriteString(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}`)
+						_, _ = io.WriteString(
+							w,
+							`{"kind":"Status","apiVersion":"v1","status":"Failure","message":"Unauthorized","reason":"Unauthorized","code":401}`,
+						)
 						return
 					}
 					_, _ = io.WriteString(w, `{"gitVersion":"v1.36.0"}`)

@@ -117,7 +117,7 @@ const fat = 100_000
 
 func TestPodsAreReadAndPatchedAsMetadataOnly(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
-	pod, err := s.CreatePod(ctx, "n", "default", "fat", fatPod)
+	pod, err := s.Admin().CreatePod(ctx, "n", "default", "fat", fatPod)
 	do(t, err)
 	p := proxyTo(t, s)
 	client := at(t, s, p.address)
@@ -153,7 +153,7 @@ func TestPodsAreReadAndPatchedAsMetadataOnly(t *testing.T) {
 
 func TestNodesAndNamespacesAreReadAsMetadata(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
-	_, err := s.CreateNode(ctx, "metadata")
+	_, err := s.Admin().CreateNode(ctx, "metadata")
 	do(t, err)
 	client := admin(t, s)
 	node, err := client.Node(ctx, "metadata")
@@ -185,12 +185,12 @@ func TestListsFollowTheSelector(t *testing.T) {
 	}
 }
 
-// TestCachedListNeedsNoCatchingUp writes another resource between the write that a list must show and the list.
-func TestCachedListNeedsNoCatchingUp(t *testing.T) {
+// TestCachedListContainsEarlierWrites writes another resource between the write that a list must show and the list.
+func TestCachedListContainsEarlierWrites(t *testing.T) {
 	ctx, s := t.Context(), cluster(t)
 	client := admin(t, s)
 	create(t, client, "cached", "10.0.0.1")
-	// A list that is not from the cache as it is comes after the cache has caught up.
+	// Other lists wait until the cache has caught up.
 	_, err := reservations(client).List(ctx, kube.ListOptions{})
 	do(t, err)
 	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "another-resource"}}
@@ -203,5 +203,5 @@ func TestCachedListNeedsNoCatchingUp(t *testing.T) {
 			return
 		}
 	}
-	t.Errorf("the cached list of %d has not what was written before", len(list))
+	t.Errorf("the cached list of %d objects lacks an object that was written before", len(list))
 }

@@ -14,14 +14,14 @@ import (
 	"time"
 )
 
-// killDelay is how long an interrupted go command may take to end: it waits for the compilers it has started.
+// killDelay limits the time in which an interrupted go command ends. It waits for its compilers.
 const killDelay = 2 * time.Second
 
 // build compiles the module's main package to output.
 func (b Builder) build(ctx context.Context, output string) error {
 	progress := newProgress(b.Progress)
 	defer progress.close()
-	progress.phase("finding what is to compile")
+	progress.phase("listing packages to compile")
 	stale, err := b.stale(ctx, progress)
 	if err != nil {
 		return err
@@ -35,19 +35,20 @@ func (b Builder) build(ctx context.Context, output string) error {
 	return nil
 }
 
-// stale returns the packages that the build cache lacks. It downloads the modules that are missing.
+// stale returns the packages that the build cache lacks. It downloads missing modules.
 func (b Builder) stale(ctx context.Context, progress *progress) ([]string, error) {
 	var out strings.Builder
 	// The main package itself is always stale to `go list`, because it is not installed.
-	args := append([]string{"list", "-deps", "-f", `{{if and .Stale (ne .Name "main")}}{{.ImportPath}}{{end}}`}, b.Flags...)
+	const format = `{{if and .Stale (ne .Name "main")}}{{.ImportPath}}{{end}}`
+	args := append([]string{"list", "-deps", "-f", format}, b.Flags...)
 	if err := b.run(ctx, progress.line, &out, append(args, ".")...); err != nil {
 		return nil, fmt.Errorf("list packages of kubed: %w", err)
 	}
 	return strings.Fields(out.String()), nil
 }
 
-// run executes a go command, gives each line of its standard error to progress, and those that are none of it
-// to the error if it fails.
+// run executes a go command and passes each line of its standard error to progress. An error contains the lines that
+// are not progress.
 func (b Builder) run(ctx context.Context, progress func(line string) bool, stdout io.Writer, args ...string) error {
 	stderr := &lines{progress: progress}
 	cmd := b.goCommand(ctx, args...)
@@ -64,10 +65,10 @@ func (b Builder) run(ctx context.Context, progress func(line string) bool, stdou
 	return &OutputError{Err: err, Output: stderr.text()}
 }
 
-// lines is a writer that keeps the lines that are no progress.
+// lines is a writer that keeps the lines that are not progress.
 type lines struct {
 	progress func(line string) bool
-	begun    []byte // a line whose end is not written yet
+	begun    []byte // an incomplete line
 	kept     []string
 }
 
@@ -87,7 +88,7 @@ func (l *lines) Write(p []byte) (int, error) {
 
 func (l *lines) text() string { return strings.Join(append(l.kept, string(l.begun)), "\n") }
 
-// OutputError is the error of a go command, with what the command said.
+// OutputError is the error of a go command with its output.
 type OutputError struct {
 	Err    error
 	Output string
@@ -97,7 +98,7 @@ func (e *OutputError) Error() string { return e.Err.Error() + "\n" + e.Output }
 
 func (e *OutputError) Unwrap() error { return e.Err }
 
-// withStderr adds what a command wrote to standard error to the error of its Output method.
+// withStderr adds the standard error of a command to the error of its Output method.
 func withStderr(err error) error {
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return &OutputError{Err: err, Output: string(exit.Stderr)}

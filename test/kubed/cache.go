@@ -19,7 +19,7 @@ const (
 	digestName = "kubed.sha256"
 )
 
-// cached returns the binary in dir if it is there and whole, and notes that it is in use.
+// cached returns the binary in dir if it exists and matches its digest, and updates its time of use.
 func (b Builder) cached(dir string) (string, bool) {
 	binary := filepath.Join(dir, binaryName)
 	want, err := os.ReadFile(filepath.Join(dir, digestName))
@@ -28,20 +28,20 @@ func (b Builder) cached(dir string) (string, bool) {
 	}
 	got, err := digest(binary)
 	if err != nil || !bytes.Equal(got, want) {
-		fmt.Fprintf(b.Progress, "kubed: %s is damaged, building it again\n", binary)
+		fmt.Fprintf(b.Progress, "kubed: %s is damaged, rebuilding it\n", binary)
 		return "", false
 	}
-	// sweep goes by this time. Where it cannot be set, in a cache of another user, that user sweeps.
+	// prune uses this time. Setting it fails in the cache of another user, which that user prunes.
 	now := time.Now()
 	_ = os.Chtimes(dir, now, now)
 	return binary, true
 }
 
-// seal writes the digest of the binary in dir beside it.
-func seal(dir string) error {
+// writeDigest writes the digest of the binary in dir.
+func writeDigest(dir string) error {
 	sum, err := digest(filepath.Join(dir, binaryName))
 	if err != nil {
-		return fmt.Errorf("digest kubed: %w", err)
+		return fmt.Errorf("compute digest of kubed: %w", err)
 	}
 	if err := os.WriteFile(filepath.Join(dir, digestName), sum, 0o644); err != nil {
 		return fmt.Errorf("write digest of kubed: %w", err)
@@ -49,7 +49,7 @@ func seal(dir string) error {
 	return nil
 }
 
-// digest returns the line that sha256sum prints for a file, when called in the file's directory.
+// digest returns the line that sha256sum prints for a file in the working directory.
 func digest(file string) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -63,17 +63,16 @@ func digest(file string) ([]byte, error) {
 	return fmt.Appendf(nil, "%x  %s\n", h.Sum(nil), filepath.Base(file)), nil
 }
 
-// sweep removes the remains of builds that were killed, and all binaries but the ones used last. The caller
-// holds the cache's lock, so no build is under way. A process that runs a binary keeps it: the kernel frees it
-// when the process ends.
-func sweep(cache string) error {
-	dead, err := filepath.Glob(filepath.Join(cache, "building-*"))
+// prune removes the leftovers of killed builds, and all binaries except the most recently used ones. The caller holds
+// the lock of the cache, so no build is running. A running process keeps its removed binary until it ends.
+func prune(cache string) error {
+	unused, err := filepath.Glob(filepath.Join(cache, "building-*"))
 	if err != nil {
-		return fmt.Errorf("sweep cache of kubed: %w", err)
+		return fmt.Errorf("prune cache of kubed: %w", err)
 	}
 	binaries, err := filepath.Glob(filepath.Join(cache, "kubed-*"))
 	if err != nil {
-		return fmt.Errorf("sweep cache of kubed: %w", err)
+		return fmt.Errorf("prune cache of kubed: %w", err)
 	}
 	used := make(map[string]time.Time)
 	for _, dir := range binaries {
@@ -83,10 +82,10 @@ func sweep(cache string) error {
 	}
 	slices.SortFunc(binaries, func(a, b string) int { return used[b].Compare(used[a]) })
 	if len(binaries) > kept {
-		dead = append(dead, binaries[kept:]...)
+		unused = append(unused, binaries[kept:]...)
 	}
 	var errs []error
-	for _, dir := range dead {
+	for _, dir := range unused {
 		errs = append(errs, os.RemoveAll(dir))
 	}
 	return errors.Join(errs...)

@@ -13,11 +13,11 @@ import (
 	"strings"
 )
 
-// buildEnv is set for the build, over the caller's environment. Without cgo the binary is static, the same on
-// every machine, and needs no C compiler.
+// buildEnv overrides the caller's environment for the build. Without cgo the binary is static and reproducible, and
+// needs no C compiler.
 var buildEnv = []string{"CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off"}
 
-// key returns a hash of what the build is made from: the module's files, the toolchain, the target, the flags.
+// key returns a hash of all inputs of the build: the files of the module, the toolchain, the target, the flags.
 func (b Builder) key(ctx context.Context) (string, error) {
 	toolchain, err := b.goEnv(ctx, "GOVERSION", "GOOS", "GOARCH")
 	if err != nil {
@@ -31,7 +31,7 @@ func (b Builder) key(ctx context.Context) (string, error) {
 	return fmt.Sprintf("%x", h.Sum(nil)[:8]), nil
 }
 
-// goEnv returns the values of variables of the go command in the module, where go.mod may choose a toolchain.
+// goEnv returns values of `go env` in the module, because its go.mod may select a toolchain.
 func (b Builder) goEnv(ctx context.Context, names ...string) (string, error) {
 	cmd := b.goCommand(ctx, append([]string{"env"}, names...)...)
 	out, err := cmd.Output()
@@ -49,7 +49,7 @@ func (b Builder) goCommand(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// hashFiles writes the name, length and content of every file that a build can see: all but tests.
+// hashFiles writes the name, size and content of every file of the module except tests.
 func hashFiles(w io.Writer, module fs.FS) error {
 	return fs.WalkDir(module, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || strings.HasSuffix(name, "_test.go") {

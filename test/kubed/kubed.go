@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kubed provides the binary of test/kube, which is all of Kubernetes or its API server alone: built once for a
-// machine, and then found in a cache.
+// Package kubed builds the binary of test/kube, which contains all of Kubernetes or only the API server and etcd, and
+// keeps it in a cache.
 //
 //	CACHE/kubed-KEY/kubed          the binary
 //	CACHE/kubed-KEY/kubed.sha256   its digest, in the format of sha256sum
 //	CACHE/kubed.lock               held by the process that builds
-//	CACHE/building-*/              what a build makes before it is whole
+//	CACHE/building-*/              an incomplete build
 //
-// KEY is a hash of all that goes into the build. Nothing but a whole binary is ever in its place: it is built
-// elsewhere in the cache and renamed, and its digest is compared each time it is asked for.
+// KEY is a hash of all inputs of the build. A complete build is renamed to its place, and each use verifies the digest.
 package kubed
 
 import (
@@ -25,37 +24,37 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// CacheEnv names the environment variable with the cache directory that Path uses. Default is calico-cni in
-// the user's cache directory.
+// CacheEnv is the environment variable with the cache directory. The default is calico-cni in the user's cache
+// directory.
 const CacheEnv = "CALICO_CNI_CACHE"
 
-// kept is how many binaries stay in the cache: those of the branches one works on.
+// kept is the number of binaries in the cache, enough for the branches that a developer works on.
 const kept = 4
 
-// Path returns the path of kubed with all commands, built from the checkout around the working directory. It is immediate
-// when the cache has it. A first build takes minutes, and says on progress how far it is.
+// Path returns the path of kubed with all commands, built from the checkout that contains the working directory. The
+// first build takes minutes and prints its progress. Later calls find the binary in the cache.
 //
-// Path reads the environment and the working directory: it is for mains, tests and TestMain. Everyone else
-// takes a Builder.
+// Path reads the environment and the working directory. It is for mains and tests; other code uses a Builder.
 func Path(ctx context.Context, progress io.Writer) (string, error) {
-	b, err := builder(progress)
+	b, err := defaultBuilder(progress)
 	if err != nil {
 		return "", err
 	}
 	return b.Path(ctx)
 }
 
-// ServerPath is Path for those who need the commands etcd, kube-apiserver and server only. It returns the binary with all
-// commands when the cache has it, and else builds one with these three, which takes less time.
+// ServerPath is like Path, but only guarantees the commands etcd, kube-apiserver and server. It returns the binary with
+// all commands if the cache contains it. Otherwise it builds one with these three, which takes less time.
 func ServerPath(ctx context.Context, progress io.Writer) (string, error) {
-	b, err := builder(progress)
+	b, err := defaultBuilder(progress)
 	if err != nil {
 		return "", err
 	}
 	return b.serverOnly(ctx)
 }
 
-func builder(progress io.Writer) (Builder, error) {
+// defaultBuilder returns the builder for the working directory and the environment.
+func defaultBuilder(progress io.Writer) (Builder, error) {
 	wd, err := os.Getwd()
 	if err != nil {
 		return Builder{}, fmt.Errorf("find module of kubed: %w", err)
@@ -84,10 +83,10 @@ func builder(progress io.Writer) (Builder, error) {
 	}, nil
 }
 
-// serverTag is the build tag that leaves out what a cluster runs beside its API server.
+// serverTag is the build tag that excludes the commands of a cluster other than its API server and etcd.
 const serverTag = "-tags=serveronly"
 
-// serverOnly returns the whole binary when the cache has it, and else one that is built with the server's tag.
+// serverOnly returns the complete binary if the cache contains it. Otherwise it builds one with serverTag.
 func (b Builder) serverOnly(ctx context.Context) (string, error) {
 	key, err := b.key(ctx)
 	if err != nil {
@@ -100,16 +99,16 @@ func (b Builder) serverOnly(ctx context.Context) (string, error) {
 	return b.Path(ctx)
 }
 
-// Builder builds the main package in a module's root directory.
+// Builder builds the main package in the root directory of a module.
 type Builder struct {
 	Module   string    // directory of the module
-	Cache    string    // directory of the cache, made when absent
-	Flags    []string  // flags of `go build`, among them no -o
-	Progress io.Writer // where waiting, progress and the compiler's errors are told
+	Cache    string    // directory of the cache, created if it does not exist
+	Flags    []string  // flags of `go build` without -o
+	Progress io.Writer // receives progress messages
 }
 
-// Path returns the path of the binary, building it when the cache has none. Of several processes one builds,
-// and the others wait for it.
+// Path returns the path of the binary, and builds it if the cache does not contain it. If several processes call it,
+// one builds and the others wait.
 func (b Builder) Path(ctx context.Context) (string, error) {
 	key, err := b.key(ctx)
 	if err != nil {
@@ -120,7 +119,7 @@ func (b Builder) Path(ctx context.Context) (string, error) {
 		return binary, nil
 	}
 	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
-		return "", fmt.Errorf("make cache directory: %w: set %s to one that can be written", err, CacheEnv)
+		return "", fmt.Errorf("create cache directory: %w: set %s to a writable directory", err, CacheEnv)
 	}
 	unlock, err := b.lock(ctx)
 	if err != nil {
@@ -133,10 +132,10 @@ func (b Builder) Path(ctx context.Context) (string, error) {
 	if err := b.install(ctx, dir); err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, binaryName), sweep(b.Cache)
+	return filepath.Join(dir, binaryName), prune(b.Cache)
 }
 
-// lock takes the lock of the cache, and says so when it has to wait for it.
+// lock takes the lock of the cache. It prints a message if it has to wait.
 func (b Builder) lock(ctx context.Context) (unlock func(), err error) {
 	file := flock.New(filepath.Join(b.Cache, "kubed.lock"))
 	ok, err := file.TryLock()
@@ -150,25 +149,25 @@ func (b Builder) lock(ctx context.Context) (unlock func(), err error) {
 	return func() { _ = file.Unlock() }, nil
 }
 
-// install builds beside dir and puts the result in its place.
+// install builds in a temporary directory and renames it to dir.
 func (b Builder) install(ctx context.Context, dir string) (err error) {
 	temporary, err := os.MkdirTemp(b.Cache, "building-")
 	if err != nil {
-		return fmt.Errorf("make build directory: %w", err)
+		return fmt.Errorf("create build directory: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(temporary)) }()
 	if err := b.build(ctx, filepath.Join(temporary, binaryName)); err != nil {
 		return err
 	}
-	if err := seal(temporary); err != nil {
+	if err := writeDigest(temporary); err != nil {
 		return err
 	}
-	// What lies there, if anything, is damaged.
+	// If dir exists, it is damaged.
 	if err := os.RemoveAll(dir); err != nil {
 		return fmt.Errorf("remove damaged kubed: %w", err)
 	}
 	if err := os.Rename(temporary, dir); err != nil {
-		return fmt.Errorf("put kubed in place: %w", err)
+		return fmt.Errorf("rename build of kubed: %w", err)
 	}
 	return nil
 }

@@ -25,38 +25,40 @@ const (
 	word  = "package word\n\nconst Word = \"hello\"\n"
 )
 
-// tiny returns a builder of a module that builds in no time, with a cache of its own.
+// tiny returns a builder for a small module, with a separate cache.
 func tiny(t *testing.T) (Builder, *output) {
 	t.Helper()
 	out := new(output)
-	b := Builder{Module: t.TempDir(), Cache: filepath.Join(t.TempDir(), "cache"), Flags: []string{"-trimpath"}, Progress: out}
+	b := Builder{
+		Module: t.TempDir(), Cache: filepath.Join(t.TempDir(), "cache"), Flags: []string{"-trimpath"}, Progress: out,
+	}
 	write(t, b, "go.mod", goMod)
 	write(t, b, "main.go", hello)
 	write(t, b, "word/word.go", word)
 	return b, out
 }
 
-func TestPathBuildsOnceAndThenFindsTheBinary(t *testing.T) {
+func TestPathBuildsOnce(t *testing.T) {
 	b, out := tiny(t)
-	first := path(t, b)
+	first := build(t, b)
 	if got := run(t, first); got != "hello" {
-		t.Errorf("binary says %q, want hello", got)
+		t.Errorf("binary prints %q, want hello", got)
 	}
-	// What comes between depends on what Go's build cache holds.
-	for _, word := range []string{"kubed: finding what is to compile", "kubed: built"} {
+	// The messages in between depend on Go's build cache.
+	for _, word := range []string{"kubed: listing packages to compile", "kubed: built"} {
 		if !strings.Contains(out.String(), word) {
 			t.Errorf("no %q in %q", word, out)
 		}
 	}
 	out.Reset()
-	if second := path(t, b); second != first || out.String() != "" {
-		t.Errorf("second path is %s, said %q; want %s and silence", second, out, first)
+	if second := build(t, b); second != first || out.String() != "" {
+		t.Errorf("second path is %s, output %q; want %s and no output", second, out, first)
 	}
 }
 
-func TestPathFollowsWhatTheBinaryIsMadeFrom(t *testing.T) {
+func TestPathChangesWithInputsOfBuild(t *testing.T) {
 	b, _ := tiny(t)
-	before := path(t, b)
+	before := build(t, b)
 	for _, change := range []struct {
 		name    string
 		change  func()
@@ -68,19 +70,19 @@ func TestPathFollowsWhatTheBinaryIsMadeFrom(t *testing.T) {
 		{"flags", func() { b.Flags = append(b.Flags, "-ldflags=-s") }, true},
 	} {
 		change.change()
-		after := path(t, b)
+		after := build(t, b)
 		if (after != before) != change.differs {
 			t.Errorf("%s: path was %s and is %s", change.name, before, after)
 		}
 		before = after
 	}
 	if got := run(t, before); got != "bye" {
-		t.Errorf("binary says %q, want bye", got)
+		t.Errorf("binary prints %q, want bye", got)
 	}
 }
 
-// TestServerOnlyTakesTheWholeBinaryWhenThereIsOne has a module whose main says with which tag it was built.
-func TestServerOnlyTakesTheWholeBinaryWhenThereIsOne(t *testing.T) {
+// TestServerOnlyPrefersCompleteBinary has a module whose main prints the build tag.
+func TestServerOnlyPrefersCompleteBinary(t *testing.T) {
 	b, out := tiny(t)
 	write(t, b, "main.go", "package main\n\nfunc main() { print(what) }\n")
 	write(t, b, "all.go", "//go:build !serveronly\n\npackage main\n\nconst what = \"all\"\n")
@@ -90,40 +92,40 @@ func TestServerOnlyTakesTheWholeBinaryWhenThereIsOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got := run(t, small); got != "server" {
-		t.Errorf("first: binary says %q, want server", got)
+		t.Errorf("first: binary prints %q, want server", got)
 	}
-	whole := path(t, b)
+	whole := build(t, b)
 	if got := run(t, whole); got != "all" {
-		t.Errorf("whole binary says %q, want all", got)
+		t.Errorf("complete binary prints %q, want all", got)
 	}
 	out.Reset()
 	if got, err := b.serverOnly(t.Context()); err != nil || got != whole || out.String() != "" {
-		t.Errorf("second: %s, %v, said %q; want %s and silence", got, err, out, whole)
+		t.Errorf("second: %s, %v, output %q; want %s and no output", got, err, out, whole)
 	}
 }
 
-func TestPathNeverReturnsADamagedBinary(t *testing.T) {
+func TestDamagedBinaryIsRebuilt(t *testing.T) {
 	for name, damage := range map[string]func(file string) error{
-		"cut off":    func(file string) error { return os.Truncate(file, 1000) },
+		"truncated":  func(file string) error { return os.Truncate(file, 1000) },
 		"empty":      func(file string) error { return os.Truncate(file, 0) },
 		"overwrite":  func(file string) error { return flip(file) },
-		"gone":       os.Remove,
+		"missing":    os.Remove,
 		"no digest":  func(file string) error { return os.Remove(file + ".sha256") },
 		"other file": func(file string) error { return os.WriteFile(file, []byte("#!/bin/sh\n"), 0o755) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			b, _ := tiny(t)
-			if err := damage(path(t, b)); err != nil {
+			if err := damage(build(t, b)); err != nil {
 				t.Fatal(err)
 			}
-			if got := run(t, path(t, b)); got != "hello" {
-				t.Errorf("binary says %q, want hello", got)
+			if got := run(t, build(t, b)); got != "hello" {
+				t.Errorf("binary prints %q, want hello", got)
 			}
 		})
 	}
 }
 
-func TestPathsAtOnceBuildOnce(t *testing.T) {
+func TestConcurrentCallsBuildOnce(t *testing.T) {
 	b, _ := tiny(t)
 	outs := make([]output, 4)
 	paths := make([]string, len(outs))
@@ -138,7 +140,7 @@ func TestPathsAtOnceBuildOnce(t *testing.T) {
 	all.Wait()
 	builds := 0
 	for i := range outs {
-		builds += strings.Count(outs[i].String(), "finding what is to compile")
+		builds += strings.Count(outs[i].String(), "listing packages to compile")
 		if paths[i] == "" || paths[i] != paths[0] {
 			t.Errorf("paths differ: %q", paths)
 		}
@@ -148,7 +150,7 @@ func TestPathsAtOnceBuildOnce(t *testing.T) {
 	}
 }
 
-func TestPathSaysThatItWaitsAndCanBeInterrupted(t *testing.T) {
+func TestWaitForLockIsReportedAndCanBeInterrupted(t *testing.T) {
 	b, out := tiny(t)
 	if err := os.MkdirAll(b.Cache, 0o755); err != nil {
 		t.Fatal(err)
@@ -164,7 +166,7 @@ func TestPathSaysThatItWaitsAndCanBeInterrupted(t *testing.T) {
 		t.Errorf("error is %v, want context canceled", err)
 	}
 	if want := "kubed: another process is building, waiting for it\n"; out.String() != want {
-		t.Errorf("said %q, want %q", out, want)
+		t.Errorf("output is %q, want %q", out, want)
 	}
 }
 
@@ -178,13 +180,13 @@ func TestInterruptedBuildLeavesNothing(t *testing.T) {
 	wantCache(t, b, "kubed.lock")
 }
 
-func TestBuildInterruptedInTheCompilerLeavesNothing(t *testing.T) {
+func TestBuildInterruptedInCompilerLeavesNothing(t *testing.T) {
 	b, _ := tiny(t)
 	pipe := filepath.Join(t.TempDir(), "pipe")
 	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// Instead of every tool the go command runs this, which ends when the pipe is closed.
+	// The go command runs this script instead of every tool. It ends when the pipe is closed.
 	tool := filepath.Join(t.TempDir(), "tool")
 	if err := os.WriteFile(tool, []byte("#!/bin/sh\nexec cat "+pipe+"\n"), 0o755); err != nil {
 		t.Fatal(err)
@@ -196,7 +198,7 @@ func TestBuildInterruptedInTheCompilerLeavesNothing(t *testing.T) {
 		_, err := b.Path(ctx)
 		failed <- err
 	}()
-	// Opening waits for a reader, which is the first tool.
+	// OpenFile waits for a reader, the first tool.
 	w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -209,13 +211,13 @@ func TestBuildInterruptedInTheCompilerLeavesNothing(t *testing.T) {
 	wantCache(t, b, "kubed.lock")
 }
 
-func TestFailedBuildShowsTheCompilersOutput(t *testing.T) {
+func TestBuildErrorContainsCompilerOutput(t *testing.T) {
 	b, _ := tiny(t)
 	write(t, b, "word/word.go", "package word\n\nconst Word = missing\n")
 	_, err := b.Path(t.Context())
 	failed, ok := errors.AsType[*OutputError](err)
 	if !ok || !strings.Contains(failed.Output, "word/word.go:3:14: undefined: missing") {
-		t.Errorf("error is %v, want the compiler's", err)
+		t.Errorf("error is %v, want the output of the compiler", err)
 	}
 	if strings.Contains(err.Error(), "\nexample.test/tiny/word") {
 		t.Errorf("error has lines of progress: %v", err)
@@ -223,21 +225,23 @@ func TestFailedBuildShowsTheCompilersOutput(t *testing.T) {
 	wantCache(t, b, "kubed.lock")
 }
 
-func TestBuildSweepsDeadBuildsAndBinariesLongUnused(t *testing.T) {
+func TestBuildRemovesLeftoversAndUnusedBinaries(t *testing.T) {
 	b, _ := tiny(t)
-	for i, name := range []string{"building-dead", "kubed-oldest", "kubed-older", "kubed-old", "kubed-recent", "kubed-new"} {
+	for i, name := range []string{
+		"building-killed", "kubed-oldest", "kubed-older", "kubed-old", "kubed-recent", "kubed-new",
+	} {
 		dir := filepath.Join(b.Cache, name)
 		used := time.Now().Add(time.Duration(i-10) * time.Hour)
 		if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chtimes(dir, used, used)); err != nil {
 			t.Fatal(err)
 		}
 	}
-	built := path(t, b)
+	built := build(t, b)
 	wantCache(t, b, "kubed-new", "kubed-recent", "kubed-old", filepath.Base(filepath.Dir(built)), "kubed.lock")
 }
 
-// path returns the builder's path, or fails the test.
-func path(t *testing.T, b Builder) string {
+// build returns the builder's path, or fails the test.
+func build(t *testing.T, b Builder) string {
 	t.Helper()
 	p, err := b.Path(t.Context())
 	if err != nil {
@@ -246,7 +250,7 @@ func path(t *testing.T, b Builder) string {
 	return p
 }
 
-// run returns what the binary prints.
+// run returns the output of the binary.
 func run(t *testing.T, binary string) string {
 	t.Helper()
 	out, err := exec.Command(binary).CombinedOutput()

@@ -14,14 +14,14 @@ import (
 // moduleName is the module that Path builds.
 const moduleName = "calico-cni/test/kube"
 
-// ErrNoModule is returned where the module of kubed is nowhere above the working directory.
+// ErrNoModule reports that neither the working directory nor its parents contain the module of kubed.
 var ErrNoModule = errors.New("no directory kube or test/kube with module " + moduleName +
-	" here or above: run this inside a checkout")
+	" in the working directory or above: run this inside a checkout")
 
-// kubernetesLine finds the version of Kubernetes in a go.mod.
+// kubernetesLine matches the version of Kubernetes in a go.mod.
 var kubernetesLine = regexp.MustCompile(`(?m)^(?:require)?\s*k8s\.io/kubernetes (v1\.(\d+)\.\S+)`)
 
-// findModule returns the directory of the module of kubed, which lies in start, or in a directory above it.
+// findModule returns the directory of the module of kubed in start or in a parent directory.
 func findModule(start string) (string, error) {
 	for dir := start; ; dir = filepath.Dir(dir) {
 		for _, candidate := range []string{"kube", filepath.Join("test", "kube")} {
@@ -36,8 +36,8 @@ func findModule(start string) (string, error) {
 	}
 }
 
-// versionFlags returns the linker flags that tell the binary which Kubernetes it is. A release is given them by
-// its own build; without them `kubectl version` and the checks on version skew see a nameless v0.0.0.
+// versionFlags returns the linker flags with the version of Kubernetes. Without them `kubectl version` and the checks
+// of version skew see v0.0.0.
 func versionFlags(module string) (string, error) {
 	data, err := os.ReadFile(filepath.Join(module, "go.mod"))
 	if err != nil {
@@ -45,7 +45,8 @@ func versionFlags(module string) (string, error) {
 	}
 	match := kubernetesLine.FindStringSubmatch(string(data))
 	if match == nil {
-		return "", fmt.Errorf("read version of Kubernetes: %s/go.mod requires no k8s.io/kubernetes: write it with gen-gomod.sh", module)
+		return "", fmt.Errorf("read version of Kubernetes: %s/go.mod does not require k8s.io/kubernetes: "+
+			"write it with gen-gomod.sh", module)
 	}
 	const pkg = "k8s.io/component-base/version"
 	var flags strings.Builder

@@ -13,13 +13,13 @@ import (
 	"golang.org/x/term"
 )
 
-// How often progress is told: by a line that is written over, or by lines in a file.
+// Intervals of progress messages, on a terminal and in a file.
 const (
 	terminalInterval = 200 * time.Millisecond
 	fileInterval     = 10 * time.Second
 )
 
-// progress tells how far a build is, at its own pace: also while the compiler is silent.
+// progress prints the progress of a build in fixed intervals.
 type progress struct {
 	mu    sync.Mutex
 	state state
@@ -30,7 +30,7 @@ type progress struct {
 	stopped  sync.WaitGroup
 }
 
-// newProgress starts to tell w. The caller calls close.
+// newProgress starts to print to w until close is called.
 func newProgress(w io.Writer) *progress {
 	p := &progress{w: w, done: make(chan struct{}), state: state{start: time.Now()}}
 	interval := fileInterval
@@ -41,7 +41,7 @@ func newProgress(w io.Writer) *progress {
 	return p
 }
 
-// close stops telling.
+// close stops printing.
 func (p *progress) close() {
 	close(p.done)
 	p.stopped.Wait()
@@ -50,7 +50,7 @@ func (p *progress) close() {
 	}
 }
 
-// phase names what goes on, and tells it at once.
+// phase sets the current phase and prints it immediately.
 func (p *progress) phase(name string) {
 	p.mu.Lock()
 	p.state.phase = name
@@ -58,7 +58,7 @@ func (p *progress) phase(name string) {
 	p.show()
 }
 
-// compile begins the count of packages.
+// compile sets the packages to compile.
 func (p *progress) compile(packages []string) {
 	p.mu.Lock()
 	p.state.expect(packages)
@@ -66,7 +66,7 @@ func (p *progress) compile(packages []string) {
 	p.show()
 }
 
-// line takes a line that the go command printed, and reports whether it was progress.
+// line processes a line of the go command and reports whether it is progress.
 func (p *progress) line(s string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -98,7 +98,7 @@ func (p *progress) show() {
 	fmt.Fprintln(p.w, text)
 }
 
-// state is how far a build is, as read from what the go command prints.
+// state is the progress of a build, derived from the output of the go command.
 type state struct {
 	start      time.Time
 	phase      string
@@ -117,8 +117,8 @@ func (s *state) expect(packages []string) {
 	s.linkWhenCompiled()
 }
 
-// line takes a line of the go command: "go: downloading MODULE VERSION", or the path of a package, which
-// `go build -v` prints when it begins with it. Every other line is no progress.
+// line processes a line of the go command and reports whether it is progress: "go: downloading MODULE VERSION", or the
+// path of a package, which `go build -v` prints when it starts to compile it.
 func (s *state) line(text string) bool {
 	if strings.HasPrefix(text, "go: downloading ") {
 		s.downloaded++
@@ -141,7 +141,7 @@ func (s *state) linkWhenCompiled() {
 	}
 }
 
-// text is the state in one line.
+// text describes the state on one line.
 func (s *state) text(now time.Time) string {
 	elapsed := now.Sub(s.start).Round(time.Second)
 	switch s.phase {

@@ -13,11 +13,11 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestStateReadsWhatTheGoCommandPrints(t *testing.T) {
+func TestStateFollowsOutputOfGoCommand(t *testing.T) {
 	now := time.Unix(0, 0)
-	s := state{start: now, phase: "finding what is to compile"}
+	s := state{start: now, phase: "listing packages to compile"}
 	var got []string
-	tell := func() { got = append(got, s.text(now)) }
+	show := func() { got = append(got, s.text(now)) }
 	line := func(text string) {
 		mark := "- "
 		if s.line(text) {
@@ -25,23 +25,23 @@ func TestStateReadsWhatTheGoCommandPrints(t *testing.T) {
 		}
 		got = append(got, mark+text)
 	}
-	tell()
+	show()
 	line("go: downloading k8s.io/api v0.36.3")
 	line("go: downloading k8s.io/client-go v0.36.3")
-	tell()
+	show()
 	s.expect([]string{"a", "b/c", "d"})
 	now = now.Add(61 * time.Second)
-	tell()
+	show()
 	line("a")
 	line("# b/c")
 	line("b/c")
 	line("b/c")
 	line("b/c/x.go:1:2: undefined: y")
-	tell()
+	show()
 	line("d")
-	tell()
+	show()
 	want := []string{
-		"kubed: finding what is to compile, 0s",
+		"kubed: listing packages to compile, 0s",
 		"+ go: downloading k8s.io/api v0.36.3",
 		"+ go: downloading k8s.io/client-go v0.36.3",
 		"kubed: downloading modules, 2 so far, 0s",
@@ -60,7 +60,7 @@ func TestStateReadsWhatTheGoCommandPrints(t *testing.T) {
 	}
 }
 
-func TestStateWithNothingToCompileLinks(t *testing.T) {
+func TestStateWithoutPackagesIsLinking(t *testing.T) {
 	var s state
 	s.expect(nil)
 	if s.phase != "linking" {
@@ -68,7 +68,7 @@ func TestStateWithNothingToCompileLinks(t *testing.T) {
 	}
 }
 
-func TestModuleIsFoundFromEverywhereInTheCheckout(t *testing.T) {
+func TestModuleIsFoundFromSubdirectories(t *testing.T) {
 	root := t.TempDir()
 	module := filepath.Join(root, "test", "kube")
 	deep := filepath.Join(root, "test", "e2e", "deep")
@@ -77,7 +77,8 @@ func TestModuleIsFoundFromEverywhereInTheCheckout(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	goMod := "// Kubernetes.\nmodule calico-cni/test/kube\n\nrequire (\n\tk8s.io/api v0.36.3\n\tk8s.io/kubernetes v1.36.3\n)\n"
+	goMod := "// Kubernetes.\nmodule calico-cni/test/kube\n\n" +
+		"require (\n\tk8s.io/api v0.36.3\n\tk8s.io/kubernetes v1.36.3\n)\n"
 	if err := os.WriteFile(filepath.Join(module, "go.mod"), []byte(goMod), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +88,7 @@ func TestModuleIsFoundFromEverywhereInTheCheckout(t *testing.T) {
 		}
 	}
 	if got, err := findModule(t.TempDir()); !errors.Is(err, ErrNoModule) {
-		t.Errorf("from elsewhere: %s, %v; want %v", got, err, ErrNoModule)
+		t.Errorf("outside of a checkout: %s, %v; want %v", got, err, ErrNoModule)
 	}
 	flags, err := versionFlags(module)
 	if err != nil || !strings.Contains(flags, ".gitVersion=v1.36.3 ") || !strings.Contains(flags, ".gitMinor=36 ") {

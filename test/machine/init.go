@@ -17,10 +17,10 @@ import (
 	"calico-cni/test/cgroup"
 )
 
-// stage is the environment variable that says how far a machine's first process has come.
+// stage is the environment variable with the stage of a machine's first process.
 const stage = "CALICO_CNI_MACHINE"
 
-// Main must be called first in every program that starts machines. In the first process of a machine it never returns.
+// Main must be called first in every program that starts machines. It never returns in the first process of a machine.
 func Main() {
 	var err error
 	switch os.Getenv(stage) {
@@ -35,19 +35,19 @@ func Main() {
 	os.Exit(1)
 }
 
-// enter gives the machine its control groups, as the root of what it sees of them, and runs the program again in there:
-// a namespace is a thread's, and only a program that starts anew has all its threads in one.
+// enter joins the control groups of the machine and makes them the root of its cgroup namespace. It then executes the
+// program again, because a namespace belongs to a thread, and all threads of a new program are in the same namespaces.
 func enter() error {
 	var group cgroup.Group
 	if err := json.Unmarshal([]byte(os.Getenv(stage+"_CGROUP")), &group); err != nil {
-		return fmt.Errorf("read groups: %w", err)
+		return fmt.Errorf("read control groups: %w", err)
 	}
 	if err := group.Join(); err != nil {
 		return err
 	}
 	runtime.LockOSThread()
 	if err := unix.Unshare(unix.CLONE_NEWCGROUP); err != nil {
-		return fmt.Errorf("make cgroup namespace: %w", err)
+		return fmt.Errorf("create cgroup namespace: %w", err)
 	}
 	if err := os.Setenv(stage, "run"); err != nil {
 		return err
@@ -55,7 +55,7 @@ func enter() error {
 	return syscall.Exec("/proc/self/exe", os.Args, os.Environ())
 }
 
-// run makes the machine from the Spec on standard input and runs its services until it is killed.
+// run sets up the machine from the Spec on standard input and runs its services until it is killed.
 func run() error {
 	var spec Spec
 	if err := json.NewDecoder(os.Stdin).Decode(&spec); err != nil {
@@ -65,7 +65,7 @@ func run() error {
 		return err
 	}
 	if err := unix.Sethostname([]byte(spec.Name)); err != nil {
-		return fmt.Errorf("set name: %w", err)
+		return fmt.Errorf("set hostname: %w", err)
 	}
 	for _, step := range []func() error{spec.mount, spec.network, spec.write} {
 		if err := step(); err != nil {
@@ -78,12 +78,12 @@ func run() error {
 	return nil
 }
 
-// network configures eth0, which whoever started the machine has put here, and forwarding.
+// network enables forwarding and configures eth0, which PowerOn has moved here.
 func (s Spec) network() error {
 	for name, value := range map[string]string{
 		"ipv4/ip_forward": "1", "ipv6/conf/all/forwarding": "1",
 		"ipv6/conf/all/disable_ipv6": "0", "ipv6/conf/default/disable_ipv6": "0",
-		// Answers may come another way than questions went, by default so on most distributions.
+		// Most distributions disable strict filtering, because answers may use another path than requests.
 		"ipv4/conf/all/rp_filter": "0", "ipv4/conf/default/rp_filter": "0",
 	} {
 		if err := os.WriteFile("/proc/sys/net/"+name, []byte(value), 0o644); err != nil {
@@ -116,7 +116,7 @@ func (s Spec) network() error {
 	return nil
 }
 
-// addAddr adds an address that counts at once.
+// addAddr adds an address that can be used immediately.
 func addAddr(link netlink.Link, p netip.Prefix) error {
 	a, err := netlink.ParseAddr(p.String())
 	if err != nil {

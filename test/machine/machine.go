@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package machine runs a Linux machine in namespaces of this one: a first process that keeps services running, a network
-// with one uplink, control groups, and a file system that is the host's but for what programs write to. Cutting its power
-// ends all that ran on it; its disk stays, for the next boot.
+// Package machine runs simulated Linux machines in namespaces. A machine has a first process that keeps services
+// running, a network with one uplink, control groups, and the file system of the host, except for the directories that
+// programs write to. Power-off kills all its processes. Its disk is kept for the next boot.
 //
-// The programs that start machines are also their first processes: they call Main before anything else. They run in a
-// sandbox (calico-cni/test/sandbox), whose end is the end of its machines.
+// A program that starts machines is also their first process: it calls Main before anything else. It runs in a sandbox
+// (calico-cni/test/sandbox), and the machines end with the sandbox.
 package machine
 
 import (
@@ -25,28 +25,28 @@ import (
 	"calico-cni/test/cgroup"
 )
 
-// uplink is the machine's interface to others.
+// uplink is the interface that connects a machine to the others.
 const uplink = "eth0"
 
-// offTimeout bounds how long the kernel may take to end all that runs on a machine.
+// offTimeout limits the time in which the kernel ends all processes of a machine.
 const offTimeout = time.Minute
 
-// Spec is what a machine is.
+// Spec describes a machine.
 type Spec struct {
 	Name string
-	// Addrs are those of the uplink, Gateways where its default routes lead.
+	// Addrs are the addresses of the uplink, Gateways the next hops of its default routes.
 	Addrs    []netip.Prefix
 	Gateways []netip.Addr
-	// Bridge is the link of the caller's network namespace that the uplink is connected to.
+	// Bridge is the link in the caller's network namespace to which the uplink is connected.
 	Bridge string
-	// Disk is a directory for what the machine writes to /etc, /opt, /var/lib and /var/log. It outlives a boot.
+	// Disk is the directory for files that the machine writes to /etc, /opt, /var/lib and /var/log. Reboots keep it.
 	Disk string
-	// Sysctls are settings of the whole kernel that services would change, by their path below /proc/sys, with the values
-	// that they are after. The machine sees these; nothing is changed.
+	// Sysctls are global kernel settings that services would change, by path below /proc/sys. The machine sees these
+	// values; the kernel's settings stay unchanged.
 	Sysctls map[string]string
-	// Files are written at every boot, by absolute name.
+	// Files are written at every boot, by absolute path.
 	Files map[string]string
-	// Env is the services' environment.
+	// Env is the environment of the services.
 	Env []string
 	// Services are started in order.
 	Services []Service
@@ -55,27 +55,28 @@ type Spec struct {
 // Service is a program that the machine keeps running. Its log is /var/log/machine/NAME.log.
 type Service struct {
 	Name string
-	Args []string // the first is an absolute path
-	// Once says that it is a command: run again until it succeeds, before what follows, and on the first boot alone.
+	Args []string // Args[0] is an absolute path
+	// Once marks a command that runs only at the first boot. It is repeated until it succeeds, before later services
+	// start.
 	Once bool
 }
 
-// Machine is a machine that has been started.
+// Machine is a simulated machine, on or off.
 type Machine struct {
 	Spec   Spec
 	parent cgroup.Group
 	group  cgroup.Group
 	cmd    *exec.Cmd
 	ended  chan struct{}
-	pid    atomic.Int64 // 0 when it is off
+	pid    atomic.Int64 // 0 if it is off
 }
 
-// New returns a machine that is off. Its control groups will be beneath group.
+// New returns a machine that is off. PowerOn creates its control groups below group.
 func New(spec Spec, group cgroup.Group) *Machine {
 	return &Machine{Spec: spec, parent: group}
 }
 
-// PowerOn boots the machine. Its services come up by and by.
+// PowerOn boots the machine. It does not wait for the services.
 func (m *Machine) PowerOn() (err error) {
 	if m.group, err = m.parent.Child(m.Spec.Name); err != nil {
 		return err
@@ -90,8 +91,9 @@ func (m *Machine) PowerOn() (err error) {
 	m.cmd = exec.Command("/proc/self/exe")
 	m.cmd.Env = append(os.Environ(), stage+"=enter", stage+"_CGROUP="+string(group))
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
-		Setsid:     true,
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS |
+			syscall.CLONE_NEWIPC,
+		Setsid: true,
 	}
 	stdin, err := m.cmd.StdinPipe()
 	if err != nil {
@@ -112,15 +114,15 @@ func (m *Machine) PowerOn() (err error) {
 		_ = m.cmd.Wait()
 		close(m.ended)
 	}()
-	err = errors.Join(m.plug(), json.NewEncoder(stdin).Encode(m.Spec), stdin.Close())
+	err = errors.Join(m.connectUplink(), json.NewEncoder(stdin).Encode(m.Spec), stdin.Close())
 	if err != nil {
 		return errors.Join(fmt.Errorf("start machine %s: %w", m.Spec.Name, err), m.PowerOff())
 	}
 	return nil
 }
 
-// plug connects the machine's uplink to the bridge.
-func (m *Machine) plug() error {
+// connectUplink connects the machine to the bridge.
+func (m *Machine) connectUplink() error {
 	bridge, err := netlink.LinkByName(m.Spec.Bridge)
 	if err != nil {
 		return fmt.Errorf("find bridge: %w", err)
@@ -130,13 +132,13 @@ func (m *Machine) plug() error {
 		PeerName:  uplink, PeerMTU: uint32(bridge.Attrs().MTU), PeerNamespace: netlink.NsPid(m.cmd.Process.Pid),
 	}
 	if err := netlink.LinkAdd(veth); err != nil {
-		return fmt.Errorf("plug in: %w", err)
+		return fmt.Errorf("create uplink: %w", err)
 	}
 	return netlink.LinkSetUp(veth)
 }
 
-// PowerOff kills all that runs on the machine at once, as a cut of power does, and waits until it is gone. The disk stays.
-// A machine that is off stays so.
+// PowerOff kills all processes of the machine at once, like a power failure, and waits until they have ended. The disk
+// is kept. PowerOff of a machine that is off does nothing.
 func (m *Machine) PowerOff() error {
 	if m.ended == nil {
 		return nil
@@ -145,22 +147,22 @@ func (m *Machine) PowerOff() error {
 	select {
 	case <-m.ended:
 	case <-time.After(offTimeout):
-		return fmt.Errorf("switch off %s: its first process has not ended after %v", m.Spec.Name, offTimeout)
+		return fmt.Errorf("power off %s: its first process has not ended after %v", m.Spec.Name, offTimeout)
 	}
 	m.ended = nil
 	m.pid.Store(0)
-	// The namespace takes its end of the cable along, but in its own time.
+	// The kernel removes the uplink with the namespace, but some time later.
 	if link, err := netlink.LinkByName(m.Spec.Name); err == nil {
 		_ = netlink.LinkDel(link)
 	}
 	return m.group.Remove()
 }
 
-// PID is the process ID of the machine's first process, or 0 when it is off.
+// PID returns the process ID of the machine's first process, or 0 if the machine is off.
 func (m *Machine) PID() int { return int(m.pid.Load()) }
 
-// NetNS is the path of the machine's network namespace.
+// NetNS returns the path of the machine's network namespace.
 func (m *Machine) NetNS() string { return fmt.Sprintf("/proc/%d/ns/net", m.PID()) }
 
-// Path returns where a file of the machine's disk is for the caller: one beneath /etc, /opt, /var/lib or /var/log.
+// Path returns the path at which the caller finds a file of the machine below /etc, /opt, /var/lib or /var/log.
 func (m *Machine) Path(name string) string { return filepath.Join(m.Spec.Disk, name) }

@@ -13,7 +13,7 @@ import (
 	"calico-cni/test/cgroup"
 )
 
-// mount makes the file system: the host's, with directories of the machine's own where programs write.
+// mount sets up the file system: that of the host, with separate directories where programs write.
 func (s Spec) mount() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
@@ -27,7 +27,7 @@ func (s Spec) mount() error {
 	if err := mountEtc(s.Disk); err != nil {
 		return err
 	}
-	// What survives a boot.
+	// These directories are kept across boots.
 	for _, dir := range []string{"/opt", "/var/lib", "/var/log"} {
 		own := filepath.Join(s.Disk, dir)
 		if err := os.MkdirAll(own, 0o755); err != nil {
@@ -40,7 +40,7 @@ func (s Spec) mount() error {
 	if err := maskSysctls(s.Sysctls); err != nil {
 		return err
 	}
-	// The specification is read: what is hidden here from now on is the rest of the test bed, and other machines' disks.
+	// This hides the rest of the test bed and the disks of other machines. The Spec has been read before.
 	for _, dir := range []string{"/run", "/tmp"} {
 		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "mode=755"); err != nil {
 			return fmt.Errorf("mount %s: %w", dir, err)
@@ -49,7 +49,7 @@ func (s Spec) mount() error {
 	if err := os.Chmod("/tmp", os.ModeSticky|0o777); err != nil {
 		return err
 	}
-	// Volumes that containers mount are to be seen by the kubelet.
+	// The kubelet must see the volumes that containers mount.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SHARED, ""); err != nil {
 		return fmt.Errorf("share mounts: %w", err)
 	}
@@ -61,7 +61,7 @@ func (s Spec) mount() error {
 	return nil
 }
 
-// mountEtc lays the machine's own files over the host's /etc.
+// mountEtc overlays the host's /etc with the machine's files.
 func mountEtc(disk string) error {
 	upper, work := filepath.Join(disk, "etc"), filepath.Join(disk, ".etc")
 	for _, dir := range []string{upper, work} {
@@ -76,8 +76,8 @@ func mountEtc(disk string) error {
 	return nil
 }
 
-// maskSysctls hides settings that are the whole kernel's behind files with the value that a service would give them: it
-// finds them right, and the host's stay as they are.
+// maskSysctls mounts files with the given values over global kernel settings. Services find the values that they would
+// set, and the settings of the host stay unchanged.
 func maskSysctls(values map[string]string) error {
 	for name, value := range values {
 		mask, err := os.CreateTemp("", "sysctl-")
@@ -90,7 +90,7 @@ func maskSysctls(values map[string]string) error {
 		}
 		err = unix.Mount(mask.Name(), filepath.Join("/proc/sys", name), "", unix.MS_BIND, "")
 		if err := errors.Join(err, os.Remove(mask.Name())); err != nil {
-			return fmt.Errorf("hide setting %s: %w", name, err)
+			return fmt.Errorf("mask setting %s: %w", name, err)
 		}
 	}
 	return nil

@@ -11,22 +11,21 @@ import (
 	"time"
 )
 
-// Where a machine has its services' logs, and their process IDs and whether they are held down.
+// Directories of a machine for the logs and the process IDs of its services.
 const (
 	logDir = "/var/log/machine"
 	runDir = "/run/machine"
 )
 
 func pidFile(service string) string { return filepath.Join(runDir, service+".pid") }
-func offFile(service string) string { return filepath.Join(runDir, service+".off") }
 
-// restartDelay is how long a service that has ended stays so.
+// restartDelay is the delay before an ended service is restarted.
 const restartDelay = 300 * time.Millisecond
 
-// supervisor is the machine's init: it keeps services running and reaps whoever is left without a parent.
+// supervisor is the init process of a machine: it keeps services running and reaps orphans.
 type supervisor struct {
 	spec Spec
-	mu   sync.Mutex // held while a child is started, so that none ends before it is known
+	mu   sync.Mutex // held during a start, so that reap knows the child before it ends
 	ends map[int]chan syscall.WaitStatus
 }
 
@@ -34,7 +33,7 @@ func newSupervisor(spec Spec) *supervisor {
 	return &supervisor{spec: spec, ends: map[int]chan syscall.WaitStatus{}}
 }
 
-// run starts the services in their order.
+// run starts the services in order.
 func (s *supervisor) run() {
 	for _, service := range s.spec.Services {
 		if service.Once {
@@ -45,7 +44,7 @@ func (s *supervisor) run() {
 	}
 }
 
-// once runs a command until it succeeds, unless it has on an earlier boot.
+// once runs a command until it succeeds, unless it has succeeded in an earlier boot.
 func (s *supervisor) once(service Service) {
 	done := filepath.Join("/var/lib", service.Name+".done")
 	if _, err := os.Stat(done); err == nil {
@@ -59,17 +58,15 @@ func (s *supervisor) once(service Service) {
 	}
 }
 
-// keep runs a service again whenever it ends, except while it is held down.
+// keep restarts a service when it ends.
 func (s *supervisor) keep(service Service) {
 	for {
-		if _, err := os.Stat(offFile(service.Name)); err != nil {
-			s.start(service)
-		}
+		s.start(service)
 		time.Sleep(restartDelay)
 	}
 }
 
-// start runs a service to its end and returns its exit code, -1 when it could not be started or was killed.
+// start runs a service until it ends and returns its exit code, or -1 if it could not be started or was killed.
 func (s *supervisor) start(service Service) int {
 	log, err := os.OpenFile(filepath.Join(logDir, service.Name+".log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o644)
 	if err != nil {
@@ -85,7 +82,8 @@ func (s *supervisor) start(service Service) int {
 	ended := make(chan syscall.WaitStatus, 1)
 	s.mu.Lock()
 	pid, err := syscall.ForkExec(service.Args[0], service.Args, &syscall.ProcAttr{
-		Dir: "/", Env: s.spec.Env, Files: []uintptr{null.Fd(), log.Fd(), log.Fd()}, Sys: &syscall.SysProcAttr{Setsid: true},
+		Dir: "/", Env: s.spec.Env, Files: []uintptr{null.Fd(), log.Fd(), log.Fd()},
+		Sys: &syscall.SysProcAttr{Setsid: true},
 	})
 	if err == nil {
 		s.ends[pid] = ended
@@ -104,13 +102,13 @@ func (s *supervisor) start(service Service) int {
 	return status.ExitStatus()
 }
 
-// reap waits for children, its own and orphans, for ever.
+// reap waits for children and orphans. It never returns.
 func (s *supervisor) reap() {
 	for {
 		var status syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &status, 0, nil)
 		if err != nil {
-			// None to wait for; or interrupted.
+			// No child exists, or the call was interrupted.
 			time.Sleep(restartDelay / 10)
 			continue
 		}

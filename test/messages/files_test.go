@@ -13,7 +13,7 @@ import (
 
 type clusterEntry = clientcmdapi.Cluster
 
-// kubeconfigOf writes a kubeconfig anew, with a change to its cluster, and with the secret as its token.
+// kubeconfigOf writes a copy of a kubeconfig with a change to its cluster, and with the secret as its token.
 func kubeconfigOf(t *testing.T, path string, change func(*clusterEntry)) string {
 	t.Helper()
 	config, err := clientcmd.LoadFromFile(path)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package messages_test holds the messages of the plugins: what causes each, its CNI code, and the parts that name the cause
-// and the remedy. Each row produces its error by its real cause, through the code that the plugins run.
+// Package messages_test tests the error messages of the plugins. Each row of its tables produces an error by its real
+// cause, with the code of the plugins, and lists the CNI code and the parts of the message that name cause and remedy.
 package messages_test
 
 import (
@@ -27,17 +27,17 @@ import (
 
 func TestMain(m *testing.M) { apiserver.Main(m) }
 
-// secret stands in kubeconfigs and configurations, and must stand in no message.
+// secret is part of kubeconfigs and configurations. No message may contain it.
 const secret = "s3cr3t-t0k3n-value"
 
-// outcome is an error as the runtime gets it, and as the plugin returned it; the latter is nil where none was called.
+// outcome is an error as the runtime receives it, and the error that the plugin returned, nil if no plugin was called.
 type outcome struct {
 	code uint
 	msg  string
 	err  error
 }
 
-// of is the outcome of a command that returns err.
+// of returns the outcome of a command that returns err.
 func of(err error) outcome {
 	e := cnierr.From(err)
 	return outcome{e.Code, strings.ReplaceAll(e.Msg, "\n", "; "), err}
@@ -46,23 +46,23 @@ func of(err error) outcome {
 // pluginCall is one call of calico-ipam.
 type pluginCall struct {
 	verb string
-	// changes are made to a good configuration: a path of keys with dots, and the value; nil removes the key.
+	// changes are changes to a valid configuration, by key ("a.b" for nested keys). The value nil removes the key.
 	changes map[string]any
 	// stdin replaces the configuration, env adds to the environment.
 	stdin *string
 	env   map[string]string
-	// prepare is called with the plugin's directories before the call.
+	// prepare runs before the call, with the plugin's directories.
 	prepare func(t *testing.T, h invocation.Host)
 }
 
-// answer is what a call printed, and the error that the plugin returned.
+// answer is the output of a call, and the error that the plugin returned.
 type answer struct {
 	exit   int
 	stdout string
 	err    error
 }
 
-// run is the outcome of a call that must fail.
+// run makes a call that must fail and returns its outcome.
 func (i pluginCall) run(t *testing.T) outcome {
 	t.Helper()
 	a := i.call(t)
@@ -79,22 +79,23 @@ func (i pluginCall) run(t *testing.T) outcome {
 	return outcome{printed.Code, printed.Msg, a.err}
 }
 
-// call calls the plugin in this process, as its main does, with directories of its own.
+// call runs the plugin in this process, like its main function, with separate directories.
 func (i pluginCall) call(t *testing.T) (a answer) {
 	t.Helper()
 	dir := t.TempDir()
 	host := invocation.Host{
 		Now: time.Now, ReadFile: safeopen.Read, Hostname: os.Hostname, UserAgent: "calico-cni-test",
-		OpenLog: invocation.LogTo(&bytes.Buffer{}, time.Now), State: filepath.Join(dir, "state"), Keep: filepath.Join(dir, "keep"),
+		OpenLog: invocation.LogTo(&bytes.Buffer{}, time.Now),
+		State:   filepath.Join(dir, "state"), Keep: filepath.Join(dir, "keep"),
 	}
 	if i.prepare != nil {
 		i.prepare(t, host)
 	}
+	id := "c" + strings.ToLower(strings.NewReplacer("/", "", "_", "", "#", "").Replace(t.Name()))
 	environment := map[string]string{
-		"CNI_COMMAND": i.verb, "CNI_CONTAINERID": "c" + strings.ToLower(strings.NewReplacer("/", "", "_", "", "#", "").Replace(t.Name())),
+		"CNI_COMMAND": i.verb, "CNI_CONTAINERID": id[:min(64, len(id))],
 		"CNI_IFNAME": "eth0", "CNI_NETNS": filepath.Join(dir, "netns"), "CNI_PATH": dir,
 	}
-	environment["CNI_CONTAINERID"] = environment["CNI_CONTAINERID"][:min(64, len(environment["CNI_CONTAINERID"]))]
 	for name, value := range i.env {
 		environment[name] = value
 	}
@@ -105,7 +106,10 @@ func (i pluginCall) call(t *testing.T) (a answer) {
 	var stdout, stderr bytes.Buffer
 	p := &ipamplugin.Plugin{Host: host}
 	a.exit = dispatch.Run(t.Context(),
-		dispatch.Process{Getenv: func(name string) string { return environment[name] }, Stdin: strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr},
+		dispatch.Process{
+			Getenv: func(name string) string { return environment[name] },
+			Stdin:  strings.NewReader(stdin), Stdout: &stdout, Stderr: &stderr,
+		},
 		dispatch.Plugin{
 			About: "calico-ipam", Add: p.Add, Del: p.Del, Check: p.Check, Status: p.Status, GC: p.GC,
 			Code: func(err error) *types.Error { a.err = err; return cnierr.From(err) },
@@ -114,14 +118,15 @@ func (i pluginCall) call(t *testing.T) (a answer) {
 	return a
 }
 
-// configuration returns a good configuration with changes.
+// configuration returns a valid configuration with changes.
 func configuration(t *testing.T, dir string, changes map[string]any) string {
 	t.Helper()
 	conf := map[string]any{
 		"cniVersion": "1.1.0", "name": "net", "type": "calico", "nodename": "node-1", "nodename_file_optional": true,
 		"nodename_file": filepath.Join(dir, "nodename"), "ipam_lock_file": filepath.Join(dir, "ipam.lock"),
-		"ipam": map[string]any{"type": "calico-ipam"}, "kubernetes": map[string]any{"kubeconfig": filepath.Join(dir, "kubeconfig")},
-		"policy": map[string]any{"type": "k8s", "k8s_auth_token": secret},
+		"ipam":       map[string]any{"type": "calico-ipam"},
+		"kubernetes": map[string]any{"kubeconfig": filepath.Join(dir, "kubeconfig")},
+		"policy":     map[string]any{"type": "k8s", "k8s_auth_token": secret},
 	}
 	for path, value := range changes {
 		at, keys := conf, strings.Split(path, ".")
@@ -137,13 +142,14 @@ func configuration(t *testing.T, dir string, changes map[string]any) string {
 	return string(data)
 }
 
-// cluster returns the API server with the CRDs, and with a node of the configuration's name.
+// cluster returns the API server with the CRDs and the node of the configuration.
 func cluster(t testing.TB) *apiserver.Server {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	once.Do(func() {
-		if errCluster = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds"))); errCluster == nil {
-			_, errCluster = s.CreateNode(context.Background(), "node-1")
+		crds := os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds"))
+		if errCluster = s.Admin().ApplyCRDs(context.Background(), crds); errCluster == nil {
+			_, errCluster = s.Admin().CreateNode(context.Background(), "node-1")
 		}
 	})
 	must(t, errCluster)
@@ -162,7 +168,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// write returns the path of a new file with the text.
+// write writes a text to a new file and returns its path.
 func write(t *testing.T, text string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "file")

@@ -19,23 +19,34 @@ import (
 
 func nodeRows() []row {
 	return []row{
-		{cause: "no nodename file", by: configured("nodename_file_optional", false), code: 11, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{invocation.ErrNodeNotReady}},
+		{
+			cause:  "no nodename file",
+			by:     configured("nodename_file_optional", false),
+			code:   11,
+			says:   "nodename does not exist",
+			remedy: "set nodename_file_optional",
+			kinds:  []error{invocation.ErrNodeNotReady},
+		},
 		{
 			cause: "nodename is a FIFO", by: func(t *testing.T) outcome {
 				path := filepath.Join(t.TempDir(), "nodename")
 				must(t, syscall.Mkfifo(path, 0o600))
 				return configured("nodename_file_optional", false, "nodename_file", path)(t)
-			}, code: 11, says: "is a FIFO", remedy: "remove it", kinds: []error{invocation.ErrNodeNotReady, safeopen.ErrNotRegular},
+			}, code: 11, says: "is a FIFO", remedy: "remove it", kinds: []error{
+				invocation.ErrNodeNotReady,
+				safeopen.ErrNotRegular,
+			},
 		},
 		{
-			cause: "node name that no object can have", by: func(t *testing.T) outcome {
+			cause: "node name that is invalid for objects", by: func(t *testing.T) outcome {
 				return configured("nodename", "a/b", "kubernetes.kubeconfig", cluster(t).Kubeconfig())(t)
 			}, code: 7, says: `nodename: "a/b"`, remedy: "want lower-case letters",
 		},
 		{
 			cause: "STATUS without nodename file", by: func(t *testing.T) outcome {
 				return pluginCall{verb: "STATUS", changes: map[string]any{"nodename_file_optional": false}}.run(t)
-			}, code: 50, says: "nodename does not exist", remedy: "set nodename_file_optional", kinds: []error{nodeipam.ErrCannotAdd},
+			}, code: 50, says: "nodename does not exist", remedy: "set nodename_file_optional",
+			kinds: []error{nodeipam.ErrCannotAdd},
 		},
 		{
 			cause: "lock is held", by: func(t *testing.T) outcome {
@@ -74,7 +85,7 @@ func nodeRows() []row {
 		},
 		{
 			cause: "state is a file", by: func(t *testing.T) outcome {
-				// The ADD goes on and finds that the cluster has no pool.
+				// The ADD continues and finds that the cluster has no pool.
 				return pluginCall{
 					verb:    "ADD",
 					changes: map[string]any{"kubernetes.kubeconfig": cluster(t).Kubeconfig()},
@@ -84,15 +95,21 @@ func nodeRows() []row {
 		},
 		{
 			cause: "release cannot be queued", by: func(t *testing.T) outcome {
-				return pluginCall{verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": "/none"}, prepare: func(t *testing.T, h invocation.Host) {
-					must(t, os.WriteFile(h.Keep, nil, 0o600))
-				}}.run(t)
+				return pluginCall{
+					verb:    "DEL",
+					changes: map[string]any{"kubernetes.kubeconfig": "/none"},
+					prepare: func(t *testing.T, h invocation.Host) {
+						must(t, os.WriteFile(h.Keep, nil, 0o600))
+					},
+				}.run(
+					t,
+				)
 			}, code: 11, says: "/none", remedy: "queue",
 		},
 	}
 }
 
-// fill puts as many files of releases into the queue as it holds.
+// fill fills the release queue.
 func fill(t *testing.T, h invocation.Host) {
 	dir := filepath.Join(h.Keep, "pending")
 	must(t, os.MkdirAll(dir, 0o700))

@@ -12,16 +12,16 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/nodeipam"
+	"calico-cni/test/apiserver"
 )
 
-// object is one of the datastore: its resource, its name and what it holds.
+// object is an object in the datastore.
 type object struct {
 	resource, kind, name string
 	spec                 map[string]any
@@ -43,21 +43,23 @@ func put(t *testing.T, objects ...object) {
 	t.Helper()
 	s := cluster(t)
 	for _, o := range objects {
-		rows := s.Dynamic().Resource(schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: o.resource})
+		rows := s.Dynamic().Resource(apiserver.CalicoResource(o.resource))
 		_, err := rows.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "crd.projectcalico.org/v1", "kind": o.kind, "metadata": map[string]any{"name": o.name}, "spec": o.spec,
 		}}, metav1.CreateOptions{})
 		must(t, err)
 	}
 	t.Cleanup(func() {
-		for _, resource := range []string{"ippools", "ipamblocks", "blockaffinities", "ipamhandles", "ipamconfigs", "ipreservations", "clusterinformations"} {
-			rows := s.Dynamic().Resource(schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: resource})
+		for _, resource := range []string{
+			"ippools", "ipamblocks", "blockaffinities", "ipamhandles", "ipamconfigs", "ipreservations", "clusterinformations",
+		} {
+			rows := s.Dynamic().Resource(apiserver.CalicoResource(resource))
 			must(t, rows.DeleteCollection(context.Background(), metav1.DeleteOptions{}, metav1.ListOptions{}))
 		}
 	})
 }
 
-// with is the outcome of an ADD with objects in the datastore, after as many others have succeeded.
+// with makes an ADD with objects in the datastore, after a number of other ADDs that succeed.
 func with(objects []object, before int, changes ...any) func(t *testing.T) outcome {
 	return func(t *testing.T) outcome {
 		put(t, objects...)
@@ -69,23 +71,26 @@ func with(objects []object, before int, changes ...any) func(t *testing.T) outco
 	}
 }
 
-// succeed calls an ADD of another container, which must succeed.
+// succeed makes an ADD for another container, which must succeed.
 func succeed(t *testing.T, n int, changes []any) {
 	t.Helper()
 	all := map[string]any{}
 	for i := 0; i < len(changes); i += 2 {
 		all[changes[i].(string)] = changes[i+1]
 	}
-	if got := (pluginCall{verb: "ADD", changes: all, env: map[string]string{"CNI_CONTAINERID": fmt.Sprintf("before%d", n)}}).call(t); got.exit != 0 {
+	if got := (pluginCall{
+		verb: "ADD", changes: all, env: map[string]string{"CNI_CONTAINERID": fmt.Sprintf("before%d", n)},
+	}).call(t); got.exit != 0 {
 		t.Fatalf("ADD %d: %s", n, got.stdout)
 	}
 }
 
-// claimed is why node-2 cannot claim a block, while node-1 has 10.66.0.0/30.
+// claimed returns the reason why node-2 cannot claim a block while node-1 has 10.66.0.0/30.
 func claimed(cidr string) func(t *testing.T) outcome {
 	return func(t *testing.T) outcome {
 		a := &ipam.Allocator{Store: memstore.New(time.Now), Now: time.Now}
-		if obstacle, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30"), 0); obstacle != nil || err != nil {
+		if obstacle, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30"), 0); obstacle != nil ||
+			err != nil {
 			t.Fatal(obstacle, err)
 		}
 		obstacle, err := a.Claim(t.Context(), "node-2", netip.MustParsePrefix(cidr), 0)
@@ -108,46 +113,143 @@ func poolRows() []row {
 		return object{"ipamconfigs", "IPAMConfig", "default", spec}
 	}
 	return []row{
-		{cause: "no pool", by: with(nil, 0), code: 11, says: "there is no IPv4 pool", remedy: "create an IPPool", not: other, kinds: no},
-		{cause: "pool full", by: with([]object{ippool("p", "10.66.0.0/30")}, 4), code: 11, says: "p: ", remedy: "free addresses, or add an IPPool", kinds: no},
-		{cause: "pool disabled", by: with([]object{ippool("p", "10.66.0.0/30", "disabled", true)}, 0), code: 11, says: "p: disabled", remedy: "set disabled to false", not: other, kinds: no},
-		{cause: "pool manual", by: with([]object{ippool("p", "10.66.0.0/30", "assignmentMode", "Manual")}, 0), code: 11, says: "serves only requests that name it", remedy: "set its assignmentMode to Automatic", not: other, kinds: no},
-		{cause: "pool for tunnels", by: with([]object{ippool("p", "10.66.0.0/30", "allowedUses", []any{"Tunnel"})}, 0), code: 11, says: "is for Tunnel, not for Workload", remedy: "add Workload to its allowedUses", not: other, kinds: no},
-		{cause: "pool of other nodes", by: with([]object{ippool("p", "10.66.0.0/30", "nodeSelector", "rack == '7'")}, 0), code: 11, says: "nodeSelector rack ==", remedy: "change the nodeSelector or the labels", not: other, kinds: no},
-		{cause: "pool of other namespaces", by: with([]object{ippool("p", "10.66.0.0/30", "namespaceSelector", "team == 'a'")}, 0), code: 11, says: "namespaceSelector team ==", remedy: "change the namespaceSelector or the labels", not: other, kinds: no},
 		{
-			cause: "no new blocks", by: with([]object{ippool("p", "10.66.0.0/30"), block("strictAffinity", true, "autoAllocateBlocks", false)}, 0),
-			code: 11, says: "autoAllocateBlocks", remedy: "set it to true", not: other, kinds: no,
+			cause:  "no pool",
+			by:     with(nil, 0),
+			code:   11,
+			says:   "there is no IPv4 pool",
+			remedy: "create an IPPool",
+			not:    other,
+			kinds:  no,
 		},
 		{
-			cause: "limit of blocks", by: with([]object{ippool("p", "10.66.0.0/29"), block("strictAffinity", true, "maxBlocksPerHost", int64(1))}, 4),
-			code: 11, says: "maxBlocksPerHost", remedy: "raise it", not: other, kinds: no,
+			cause:  "pool full",
+			by:     with([]object{ippool("p", "10.66.0.0/30")}, 4),
+			code:   11,
+			says:   "p: ",
+			remedy: "free addresses, or add an IPPool",
+			kinds:  no,
 		},
 		{
-			cause: "addresses reserved", by: with([]object{ippool("p", "10.66.0.0/30"), {"ipreservations", "IPReservation", "r", map[string]any{"reservedCIDRs": []any{"10.66.0.0/30"}}}}, 0),
+			cause:  "pool disabled",
+			by:     with([]object{ippool("p", "10.66.0.0/30", "disabled", true)}, 0),
+			code:   11,
+			says:   "p: disabled",
+			remedy: "set disabled to false",
+			not:    other,
+			kinds:  no,
+		},
+		{
+			cause:  "pool manual",
+			by:     with([]object{ippool("p", "10.66.0.0/30", "assignmentMode", "Manual")}, 0),
+			code:   11,
+			says:   "serves only requests that name it",
+			remedy: "set its assignmentMode to Automatic",
+			not:    other,
+			kinds:  no,
+		},
+		{
+			cause:  "pool for tunnels",
+			by:     with([]object{ippool("p", "10.66.0.0/30", "allowedUses", []any{"Tunnel"})}, 0),
+			code:   11,
+			says:   "is for Tunnel, not for Workload",
+			remedy: "add Workload to its allowedUses",
+			not:    other,
+			kinds:  no,
+		},
+		{
+			cause:  "pool of other nodes",
+			by:     with([]object{ippool("p", "10.66.0.0/30", "nodeSelector", "rack == '7'")}, 0),
+			code:   11,
+			says:   "nodeSelector rack ==",
+			remedy: "change the nodeSelector or the labels",
+			not:    other,
+			kinds:  no,
+		},
+		{
+			cause:  "pool of other namespaces",
+			by:     with([]object{ippool("p", "10.66.0.0/30", "namespaceSelector", "team == 'a'")}, 0),
+			code:   11,
+			says:   "namespaceSelector team ==",
+			remedy: "change the namespaceSelector or the labels",
+			not:    other,
+			kinds:  no,
+		},
+		{
+			cause: "no new blocks",
+			by:    with([]object{ippool("p", "10.66.0.0/30"), block("strictAffinity", true, "autoAllocateBlocks", false)}, 0),
+			code:  11, says: "autoAllocateBlocks", remedy: "set it to true", not: other, kinds: no,
+		},
+		{
+			cause: "limit of blocks",
+			by:    with([]object{ippool("p", "10.66.0.0/29"), block("strictAffinity", true, "maxBlocksPerHost", int64(1))}, 4),
+			code:  11, says: "maxBlocksPerHost", remedy: "raise it", not: other, kinds: no,
+		},
+		{
+			cause: "addresses reserved",
+			by: with(
+				[]object{
+					ippool("p", "10.66.0.0/30"),
+					{"ipreservations", "IPReservation", "r", map[string]any{"reservedCIDRs": []any{"10.66.0.0/30"}}},
+				}, 0,
+			),
 			code: 11, says: "reserved", remedy: "shrink an IPReservation", kinds: no,
 		},
-		{cause: "unknown pool", by: with([]object{ippool("p", "10.66.0.0/30")}, 0, "ipam.ipv4_pools", []string{"q"}), code: 102, says: "the given pool (q) does not exist, or is not enabled", remedy: "create the pool", kinds: []error{pool.ErrUnknownPool}},
-		{cause: "requested pool is disabled", by: with([]object{ippool("p", "10.66.0.0/30", "disabled", true)}, 0, "ipam.ipv4_pools", []string{"p"}), code: 102, says: "it is disabled", remedy: "set disabled to false", kinds: []error{pool.ErrUnknownPool}},
-		{cause: "pool broken", by: with([]object{ippool("p", "10.66.0.0/30", "nodeSelector", "rack ==")}, 0, "ipam.ipv4_pools", []string{"p"}), code: 102, says: "nodeSelector", remedy: "correct the IPPool", kinds: []error{pool.ErrUnknownPool}},
 		{
-			cause: "requested address outside", by: with([]object{ippool("p", "10.66.0.0/30")}, 0, "runtimeConfig", map[string]any{"ips": []string{"10.67.0.1"}}),
-			code: 102, says: "10.67.0.1 lies in no pool", remedy: "choose one of a pool's addresses", kinds: []error{pool.ErrUnknownPool},
+			cause:  "unknown pool",
+			by:     with([]object{ippool("p", "10.66.0.0/30")}, 0, "ipam.ipv4_pools", []string{"q"}),
+			code:   102,
+			says:   "the given pool (q) does not exist, or is not enabled",
+			remedy: "create the pool",
+			kinds:  []error{pool.ErrUnknownPool},
+		},
+		{
+			cause:  "requested pool is disabled",
+			by:     with([]object{ippool("p", "10.66.0.0/30", "disabled", true)}, 0, "ipam.ipv4_pools", []string{"p"}),
+			code:   102,
+			says:   "it is disabled",
+			remedy: "set disabled to false",
+			kinds:  []error{pool.ErrUnknownPool},
+		},
+		{
+			cause:  "pool broken",
+			by:     with([]object{ippool("p", "10.66.0.0/30", "nodeSelector", "rack ==")}, 0, "ipam.ipv4_pools", []string{"p"}),
+			code:   102,
+			says:   "nodeSelector",
+			remedy: "correct the IPPool",
+			kinds:  []error{pool.ErrUnknownPool},
+		},
+		{
+			cause: "requested address outside",
+			by:    with([]object{ippool("p", "10.66.0.0/30")}, 0, "runtimeConfig", map[string]any{"ips": []string{"10.67.0.1"}}),
+			code:  102, says: "10.67.0.1 lies in no pool", remedy: "choose one of a pool's addresses",
+			kinds: []error{pool.ErrUnknownPool},
 		},
 		{
 			cause: "requested address taken", by: func(t *testing.T) outcome {
-				conf := []any{"kubernetes.kubeconfig", cluster(t).Kubeconfig(), "runtimeConfig", map[string]any{"ips": []string{"10.66.0.1"}}}
+				conf := []any{
+					"kubernetes.kubeconfig",
+					cluster(t).Kubeconfig(),
+					"runtimeConfig",
+					map[string]any{"ips": []string{"10.66.0.1"}},
+				}
 				put(t, ippool("p", "10.66.0.0/30"))
 				succeed(t, 0, conf)
 				return configured(conf...)(t)
 			}, code: 102, says: "10.66.0.1", remedy: "choose another address, or release it", kinds: []error{ipam.ErrAddrTaken},
 		},
 		{
-			cause: "datastore locked", by: with([]object{ippool("p", "10.66.0.0/30"), {"clusterinformations", "ClusterInformation", "default", map[string]any{"datastoreReady": false}}}, 0),
+			cause: "datastore locked",
+			by: with(
+				[]object{
+					ippool("p", "10.66.0.0/30"),
+					{"clusterinformations", "ClusterInformation", "default", map[string]any{"datastoreReady": false}},
+				}, 0,
+			),
 			code: 11, says: "datastoreReady false", remedy: "wait", kinds: []error{ipam.ErrNotReady},
 		},
 		{
-			cause: "conflicts until the time is over", by: func(t *testing.T) outcome {
+			cause: "conflicts until the deadline", by: func(t *testing.T) outcome {
 				store := memstore.New(time.Now)
 				a := &ipam.Allocator{Store: store, Now: time.Now}
 				if _, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30"), 0); err != nil {
@@ -166,10 +268,12 @@ func poolRows() []row {
 			}, code: 11, says: "claim block 10.66.0.0/30: the allocation of the addresses took longer than", remedy: "try again",
 		},
 		{
-			cause: "block of another node", by: claimed("10.66.0.0/30"), code: 100, says: "block 10.66.0.0/30 belongs to host:node-1", remedy: "release its blocks", not: "overlaps",
+			cause: "block of another node", by: claimed("10.66.0.0/30"), code: 100,
+			says: "block 10.66.0.0/30 belongs to host:node-1", remedy: "release its blocks", not: "overlaps",
 		},
 		{
-			cause: "block that overlaps another", by: claimed("10.66.0.0/29"), code: 100, says: "block 10.66.0.0/29 is not used, as it overlaps block 10.66.0.0/30 of host:node-1",
+			cause: "block that overlaps another", by: claimed("10.66.0.0/29"), code: 100,
+			says:   "block 10.66.0.0/29 is not used, as it overlaps block 10.66.0.0/30 of host:node-1",
 			remedy: "delete the IPAMBlock and the BlockAffinity", not: "delete the pods",
 		},
 		{
@@ -179,7 +283,8 @@ func poolRows() []row {
 					"allocations": []any{nil}, "unallocated": []any{int64(0)}, "attributes": []any{},
 				}},
 			}, 0), code: 11, says: "in use: 4 overlapped by blocks of another size",
-			remedy: "IPAMBlock 10-66-0-0-16: malformed IPAM block 10.66.0.0/16: larger than 4096 addresses; repair or delete the object", not: "delete the pods", kinds: no,
+			remedy: "IPAMBlock 10-66-0-0-16: malformed IPAM block 10.66.0.0/16: larger than 4096 addresses; repair or delete " +
+				"the object", not: "delete the pods", kinds: no,
 		},
 		{
 			cause: "block malformed", by: with([]object{
@@ -188,7 +293,12 @@ func poolRows() []row {
 					"cidr": "10.66.0.0/30", "affinity": "host:node-1", "strictAffinity": false, "deleted": false,
 					"allocations": []any{nil, int64(7), nil, nil}, "unallocated": []any{int64(0)}, "attributes": []any{},
 				}},
-				{"blockaffinities", "BlockAffinity", "node-1-10-66-0-0-30", map[string]any{"cidr": "10.66.0.0/30", "node": "node-1", "state": "confirmed", "deleted": "false"}},
+				{
+					"blockaffinities",
+					"BlockAffinity",
+					"node-1-10-66-0-0-30",
+					map[string]any{"cidr": "10.66.0.0/30", "node": "node-1", "state": "confirmed", "deleted": "false"},
+				},
 			}, 0), code: 101, says: "10.66.0.0/30", remedy: "repair or delete the object", kinds: []error{ipam.ErrMalformed},
 		},
 		{
@@ -198,13 +308,22 @@ func poolRows() []row {
 					"cidr": "garbage", "affinity": "host:node-1", "strictAffinity": false, "deleted": false,
 					"allocations": []any{}, "unallocated": []any{}, "attributes": []any{},
 				}},
-			}, 0), code: 11, says: `1 malformed (repair the malformed blocks, or add an IPPool); block 10.66.0.0/30 cannot be read`,
-			remedy: `IPAMBlock 10-66-0-0-30: cidr "garbage": want an address and a prefix length, such as 10.0.0.0/26`, kinds: no,
+			}, 0), code: 11,
+			says:   `1 malformed (repair the malformed blocks, or add an IPPool); block 10.66.0.0/30 cannot be read`,
+			remedy: `IPAMBlock 10-66-0-0-30: cidr "garbage": want an address and a prefix length, such as 10.0.0.0/26`,
+			kinds:  no,
 		},
 		{
 			cause: "handle with another ID", by: with([]object{
-				ippool("p", "10.66.0.0/30"), {"ipamhandles", "IPAMHandle", "net.ctesteverymessagenamesitscauseandaremedyhandlewithanotherid", map[string]any{"handleID": "other", "block": map[string]any{}, "deleted": false}},
-			}, 0), code: 101, says: `has handleID "other"`, remedy: "correct its handleID, or delete the object", not: "same name",
+				ippool(
+					"p",
+					"10.66.0.0/30",
+				), {
+					"ipamhandles", "IPAMHandle", "net.ctestmessagesnamecauseandremedyhandlewithanotherid",
+					map[string]any{"handleID": "other", "block": map[string]any{}, "deleted": false},
+				},
+			}, 0), code: 101, says: `has handleID "other"`, remedy: "correct its handleID, or delete the object",
+			not:   "same name",
 			kinds: []error{ipam.ErrMalformed},
 		},
 		{
@@ -212,7 +331,10 @@ func poolRows() []row {
 				put(t, ippool("p", "10.66.0.0/30"))
 				return pluginCall{verb: "CHECK", changes: map[string]any{
 					"kubernetes.kubeconfig": cluster(t).Kubeconfig(),
-					"prevResult":            map[string]any{"cniVersion": "1.1.0", "ips": []any{map[string]any{"address": "10.66.0.1/32"}}},
+					"prevResult": map[string]any{
+						"cniVersion": "1.1.0",
+						"ips":        []any{map[string]any{"address": "10.66.0.1/32"}},
+					},
 				}}.run(t)
 			}, code: 103, says: "10.66.0.1", remedy: "delete the pod", kinds: []error{nodeipam.ErrNotHeld},
 		},

@@ -9,11 +9,11 @@ import (
 	"calico-cni/test/messages/words"
 )
 
-// checkStyle checks what holds for every message.
+// checkStyle checks the rules for all messages.
 func checkStyle(t *testing.T, msg string) {
 	t.Helper()
 	if found := words.Internal(msg); found != "" {
-		t.Errorf("Go's own text %q in: %s", found, msg)
+		t.Errorf("text of a Go package, %q, in: %s", found, msg)
 	}
 	if !words.HasRemedy(msg) {
 		t.Errorf("no remedy in: %s", msg)
@@ -24,7 +24,7 @@ func checkStyle(t *testing.T, msg string) {
 	if strings.ContainsAny(msg, "\n\r\t") {
 		t.Errorf("more than one line: %q", msg)
 	}
-	if twice := words.Doubled(msg); twice != "" {
-		t.Errorf("%q is said twice in: %s", twice, msg)
+	if clause := words.Doubled(msg); clause != "" {
+		t.Errorf("%q is repeated in: %s", clause, msg)
 	}
 }

@@ -12,24 +12,27 @@ import (
 type row struct {
 	cause string
 	by    func(t *testing.T) outcome
-	// code is the CNI code; says names the cause, remedy what cures it. Both are parts of the message.
+	// code is the CNI code. says and remedy are the parts of the message that name the cause and the remedy.
 	code         uint
 	says, remedy string
-	// not is text that would mislead here, of another cause.
+	// not is text of another cause, which would be misleading.
 	not string
-	// kinds are the errors of cnierr's table that the error wraps.
+	// kinds are the errors of pkg/cnierr's table that the error wraps.
 	kinds []error
 }
 
 // rows returns all rows.
 func rows() (all []row) {
-	for _, part := range [][]row{configurationRows(), environmentRows(), kubeconfigRows(), tlsRows(), serverRows(), poolRows(), nodeRows(), dataplaneRows()} {
+	for _, part := range [][]row{
+		configurationRows(), environmentRows(), kubeconfigRows(), tlsRows(), serverRows(), poolRows(), nodeRows(),
+		dataplaneRows(),
+	} {
 		all = append(all, part...)
 	}
 	return all
 }
 
-func TestEveryMessageNamesItsCauseAndARemedy(t *testing.T) {
+func TestMessagesNameCauseAndRemedy(t *testing.T) {
 	for _, r := range rows() {
 		t.Run(strings.ReplaceAll(r.cause, " ", "_"), func(t *testing.T) {
 			got := r.by(t)
@@ -43,11 +46,11 @@ func TestEveryMessageNamesItsCauseAndARemedy(t *testing.T) {
 				}
 			}
 			if r.not != "" && strings.Contains(got.msg, r.not) {
-				t.Errorf("%q is of another cause: %s", r.not, got.msg)
+				t.Errorf("%q describes another cause: %s", r.not, got.msg)
 			}
 			for _, kind := range r.kinds {
 				if !errors.Is(got.err, kind) {
-					t.Errorf("not of the kind %q: %s", kind, got.msg)
+					t.Errorf("the error does not wrap %q: %s", kind, got.msg)
 				}
 			}
 			checkStyle(t, got.msg)

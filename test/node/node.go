@@ -10,10 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
 	"calico-cni/test/apiserver"
 	"calico-cni/test/sandbox"
 )
@@ -26,14 +22,15 @@ const Network = "k8s-pod-network"
 
 // Node is a node with the plugins installed.
 type Node struct {
-	Server *apiserver.Server
+	Server    *apiserver.Server
+	Datastore Datastore
 	// Root is the parent of the host's directories.
 	Root string
 	// Tools contains the binaries of Build.
 	Tools string
 }
 
-// Options say how to create the node.
+// Options configure the node.
 type Options struct {
 	// Kubed is the binary of the API server, Tools the directory of Build.
 	Kubed, Tools string
@@ -53,7 +50,10 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{Server: server, Root: filepath.Join(o.Dir, "host"), Tools: o.Tools}
+	n := &Node{
+		Server: server, Datastore: Datastore{client: server.Dynamic()},
+		Root: filepath.Join(o.Dir, "host"), Tools: o.Tools,
+	}
 	if err := n.prepare(ctx, o.Deploy); err != nil {
 		return nil, err
 	}
@@ -61,27 +61,27 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 }
 
 func (n *Node) prepare(ctx context.Context, deploy string) error {
-	if err := n.Server.ApplyCRDs(ctx, os.DirFS(filepath.Join(deploy, "chart", "crds"))); err != nil {
+	if err := n.Server.Admin().ApplyCRDs(ctx, os.DirFS(filepath.Join(deploy, "chart", "crds"))); err != nil {
 		return err
 	}
 	for _, namespace := range []string{"kube-system", "default"} {
-		if err := n.Server.CreateNamespace(ctx, namespace); err != nil {
+		if err := n.Server.Admin().CreateNamespace(ctx, namespace); err != nil {
 			return err
 		}
 	}
 	for _, name := range []string{"calico-cni-plugin", "calico-cni-install"} {
-		if err := n.Server.CreateServiceAccount(ctx, "kube-system", name); err != nil {
+		if err := n.Server.Admin().CreateServiceAccount(ctx, "kube-system", name); err != nil {
 			return err
 		}
 		role, err := os.ReadFile(filepath.Join(deploy, "chart", "templates", "rbac", name+".yaml"))
 		if err != nil {
 			return err
 		}
-		if err := n.Server.BindClusterRole(ctx, role, "kube-system", name); err != nil {
+		if err := n.Server.Accounts().BindClusterRole(ctx, role, "kube-system", name); err != nil {
 			return err
 		}
 	}
-	if _, err := n.Server.CreateNode(ctx, Name); err != nil {
+	if _, err := n.Server.Admin().CreateNode(ctx, Name); err != nil {
 		return err
 	}
 	for _, dir := range []string{n.BinDir(), n.NetDir(), "/var/lib/calico"} {
@@ -144,7 +144,7 @@ func (n *Node) Installer(ctx context.Context, settings ...string) (*exec.Cmd, er
 
 // mountAccount places the installer's service account where a kubelet would.
 func (n *Node) mountAccount(ctx context.Context) error {
-	token, err := n.Server.Token(ctx, "kube-system", "calico-cni-install")
+	token, err := n.Server.Accounts().Token(ctx, "kube-system", "calico-cni-install")
 	if err != nil {
 		return err
 	}
@@ -170,50 +170,4 @@ func copyFile(to, from string) error {
 		return err
 	}
 	return os.WriteFile(to, data, 0o755)
-}
-
-// CreatePool creates an IPPool. change may modify it first.
-func (n *Node) CreatePool(ctx context.Context, name, cidr string, blockSize int,
-	change ...func(spec map[string]any),
-) error {
-	spec := map[string]any{"cidr": cidr, "blockSize": int64(blockSize), "nodeSelector": "all()"}
-	for _, f := range change {
-		f(spec)
-	}
-	return n.Create(ctx, "IPPool", "ippools", name, spec)
-}
-
-// Create creates an object of crd.projectcalico.org/v1.
-func (n *Node) Create(ctx context.Context, kind, plural, name string, spec map[string]any) error {
-	object := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "crd.projectcalico.org/v1", "kind": kind, "metadata": map[string]any{"name": name}, "spec": spec,
-	}}
-	if _, err := n.Server.Dynamic().Resource(Resource(plural)).Create(ctx, object, metav1.CreateOptions{}); err != nil {
-		return fmt.Errorf("create %s %s: %w", kind, name, err)
-	}
-	return nil
-}
-
-// Delete deletes an object of crd.projectcalico.org/v1.
-func (n *Node) Delete(ctx context.Context, plural, name string) error {
-	return n.Server.Dynamic().Resource(Resource(plural)).Delete(ctx, name, metav1.DeleteOptions{})
-}
-
-// List returns the specs of all objects with a plural name, by name.
-func (n *Node) List(ctx context.Context, plural string) (map[string]map[string]any, error) {
-	list, err := n.Server.Dynamic().Resource(Resource(plural)).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, fmt.Errorf("list %s: %w", plural, err)
-	}
-	out := map[string]map[string]any{}
-	for _, item := range list.Items {
-		spec, _, _ := unstructured.NestedMap(item.Object, "spec")
-		out[item.GetName()] = spec
-	}
-	return out, nil
-}
-
-// Resource returns the resource with a plural name for a dynamic client.
-func Resource(plural string) schema.GroupVersionResource {
-	return schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: plural}
 }

@@ -28,7 +28,7 @@ type Pod struct {
 
 // CreatePod creates a pod in the namespace "default". options may modify the object first.
 func (n *Node) CreatePod(ctx context.Context, name string, options ...func(*corev1.Pod)) (*Pod, error) {
-	object, err := n.Server.CreatePod(ctx, Name, "default", name, options...)
+	object, err := n.Server.Admin().CreatePod(ctx, Name, "default", name, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (n *Node) CreatePod(ctx context.Context, name string, options ...func(*core
 
 // RemovePod removes the pod's object and namespace.
 func (n *Node) RemovePod(ctx context.Context, p *Pod) error {
-	return errors.Join(n.Server.DeletePod(ctx, "default", p.Name), sandbox.RemoveNetNS(p.NetNS))
+	return errors.Join(n.Server.Admin().DeletePod(ctx, "default", p.Name), sandbox.RemoveNetNS(p.NetNS))
 }
 
 // Annotations returns the annotations of the pod's object.

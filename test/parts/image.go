@@ -19,7 +19,7 @@ const (
 	mediaLayer    = "application/vnd.oci.image.layer.v1.tar"
 )
 
-// image returns an image of one file, its entrypoint, as an OCI layout in a tar archive, as `ctr images import` reads it.
+// image returns an image with one file, its entrypoint, as an OCI layout in a tar archive for `ctr images import`.
 func image(reference, entrypoint string, program []byte) ([]byte, error) {
 	layer, err := archive([]file{{strings.TrimPrefix(entrypoint, "/"), 0o755, program}})
 	if err != nil {
@@ -41,7 +41,8 @@ func image(reference, entrypoint string, program []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.files = append(l.files, file{"oci-layout", 0o644, []byte(`{"imageLayoutVersion":"1.0.0"}`)}, file{"index.json", 0o644, index})
+	version := []byte(`{"imageLayoutVersion":"1.0.0"}`)
+	l.files = append(l.files, file{"oci-layout", 0o644, version}, file{"index.json", 0o644, index})
 	return archive(l.files)
 }
 
@@ -56,7 +57,7 @@ func (l *layout) blob(mediaType string, data []byte) map[string]any {
 }
 
 func (l *layout) json(mediaType string, value any) map[string]any {
-	// Maps, strings and numbers always have a JSON form.
+	// Encoding maps, strings and numbers never fails.
 	data, _ := json.Marshal(value)
 	return l.blob(mediaType, data)
 }
@@ -71,7 +72,8 @@ func archive(files []file) ([]byte, error) {
 	var out bytes.Buffer
 	w := tar.NewWriter(&out)
 	for _, f := range files {
-		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.name, Mode: f.mode, Size: int64(len(f.data))}); err != nil {
+		header := &tar.Header{Typeflag: tar.TypeReg, Name: f.name, Mode: f.mode, Size: int64(len(f.data))}
+		if err := w.WriteHeader(header); err != nil {
 			return nil, fmt.Errorf("write archive: %w", err)
 		}
 		if _, err := w.Write(f.data); err != nil {

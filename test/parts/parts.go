@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package parts builds what the nodes of a test cluster are made of, from Go modules alone: containerd, runc, and
-// Kubernetes as programs; a probe and the project's own image as OCI archives. There is no registry and no download but
-// that of modules.
+// Package parts builds the programs and images of a test cluster from Go modules: containerd, runc and Kubernetes, and
+// OCI archives of the probe and of the project's image. It uses no registry and downloads only modules.
 package parts
 
 import (
@@ -19,12 +18,12 @@ import (
 	"calico-cni/test/kubed"
 )
 
-// Probe is the image of calico-cni/test/probe. A pod's sandbox runs it, too.
+// Probe is the image of calico-cni/test/probe. It is also the image of the pod sandboxes.
 const Probe = "localhost/probe:test"
 
-// Parts are files on this machine.
+// Parts are the files of a cluster.
 type Parts struct {
-	// Kubed is all of Kubernetes.
+	// Kubed is the binary of Kubernetes.
 	Kubed string
 	// Path is a PATH with containerd, its shim, ctr, runc and cnitool.
 	Path string
@@ -32,21 +31,21 @@ type Parts struct {
 	Images []string
 	// Manifest is deploy/calico-cni.yaml, whose image is among Images.
 	Manifest string
-	// Root is the checkout that all is built from.
+	// Root is the checkout from which everything is built.
 	Root string
 }
 
-// ErrManifest is returned for a manifest that names no image of ours.
+// ErrManifest reports a manifest without an image of the project.
 var ErrManifest = errors.New("deploy/calico-cni.yaml names no image localhost/calico-cni:TAG: run make generate")
 
-// static is the environment in which programs are built that need no library of the node's.
+// static is the environment for the build of static programs.
 var static = []string{"CGO_ENABLED=0"}
 
-// ownImage finds the image that the manifest asks for.
+// ownImage matches the image in the manifest.
 var ownImage = regexp.MustCompile(`image: (localhost/calico-cni):(\S+)`)
 
-// Build returns the parts, built from the checkout around the working directory. The first time takes minutes; then only
-// what has changed is built again. The programs are kept in the cache of test/kubed, the images in dir.
+// Build builds the parts from the checkout that contains the working directory. The first build takes minutes. Later
+// builds only build what has changed. The programs are kept in the cache of test/kubed, the images in dir.
 func Build(ctx context.Context, dir string, progress io.Writer) (Parts, error) {
 	root, err := Root(ctx)
 	if err != nil {
@@ -66,7 +65,8 @@ func Build(ctx context.Context, dir string, progress io.Writer) (Parts, error) {
 		path = append(path, bin)
 	}
 	tools := filepath.Join(dir, "tools")
-	if _, err := goOutput(ctx, filepath.Join(root, "test"), static, "build", "-trimpath", "-o", tools+"/", "github.com/containernetworking/cni/cnitool"); err != nil {
+	args := []string{"build", "-trimpath", "-o", tools + "/", "github.com/containernetworking/cni/cnitool"}
+	if _, err := goOutput(ctx, filepath.Join(root, "test"), static, args...); err != nil {
 		return Parts{}, err
 	}
 	p.Path = strings.Join(append(path, tools, "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"), ":")
@@ -83,12 +83,12 @@ func Build(ctx context.Context, dir string, progress io.Writer) (Parts, error) {
 	return p, err
 }
 
-// Root returns the directory of the checkout around the working directory.
+// Root returns the directory of the checkout that contains the working directory.
 func Root(ctx context.Context) (string, error) {
 	return goOutput(ctx, ".", nil, "list", "-m", "-f", "{{.Dir}}", "calico-cni")
 }
 
-// buildOwnImage makes the project's image as `make image` does, under the name that the manifest asks for.
+// buildOwnImage builds the project's image like `make image`, with the name in the manifest.
 func buildOwnImage(ctx context.Context, root, manifest, dir string) (string, error) {
 	data, err := os.ReadFile(manifest)
 	if err != nil {
@@ -104,10 +104,11 @@ func buildOwnImage(ctx context.Context, root, manifest, dir string) (string, err
 	return file, err
 }
 
-// buildProbe makes the image of the probe.
+// buildProbe builds the image of the probe.
 func buildProbe(ctx context.Context, module, dir string) (string, error) {
 	binary := filepath.Join(dir, "probe")
-	if _, err := goOutput(ctx, module, static, "build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./probe"); err != nil {
+	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", binary, "./probe"}
+	if _, err := goOutput(ctx, module, static, args...); err != nil {
 		return "", err
 	}
 	program, err := os.ReadFile(binary)
@@ -122,17 +123,18 @@ func buildProbe(ctx context.Context, module, dir string) (string, error) {
 	return file, os.WriteFile(file, archive, 0o644)
 }
 
-// goOutput runs a go command in a directory, with more environment, and returns what it prints, without the last newline.
+// goOutput runs a go command in a directory with additional environment and returns its output without the last
+// newline.
 func goOutput(ctx context.Context, dir string, env []string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
 	out, err := cmd.Output()
 	if err != nil {
-		var said []byte
+		var stderr []byte
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			said = exit.Stderr
+			stderr = exit.Stderr
 		}
-		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, said)
+		return "", fmt.Errorf("go %s: %w\n%s", strings.Join(args, " "), err, stderr)
 	}
 	return strings.TrimSuffix(string(out), "\n"), nil
 }

@@ -17,30 +17,30 @@ import (
 
 const goarch = runtime.GOARCH
 
-// module is a module whose tools are programs of a node, and how they are built.
+// module is a module whose tools are programs of a node, with the settings of their build.
 type module struct {
 	name, dir string
 	env       []string
 	flags     []string
 }
 
-// programs are the modules below the directory test.
+// programs returns the modules below the directory test.
 func programs(test string) []module {
 	return []module{
 		{
 			name: "containerd", dir: filepath.Join(test, "containerd"), env: []string{"CGO_ENABLED=0"},
-			// Snapshotters that need libraries and devices which nodes here do not have.
+			// The excluded snapshotters need libraries and devices that the nodes do not have.
 			flags: []string{"-trimpath", "-tags=no_btrfs,no_devmapper,no_zfs", "-ldflags=-s -w"},
 		},
 		{
-			// runc enters namespaces in C, and takes its seccomp filters from a library.
+			// runc enters namespaces in C and needs libseccomp.
 			name: "runc", dir: filepath.Join(test, "runc"), env: []string{"CGO_ENABLED=1"},
 			flags: []string{"-trimpath", "-tags=netgo,osusergo,seccomp", "-ldflags=-s -w -extldflags -static"},
 		},
 	}
 }
 
-// build returns a directory of the cache that holds the module's tools. Of several processes one builds.
+// build returns a directory of the cache with the module's tools. If several processes call it, only one builds.
 func (m module) build(ctx context.Context, cache string, progress io.Writer) (dir string, err error) {
 	key, err := m.key(ctx)
 	if err != nil {
@@ -59,7 +59,7 @@ func (m module) build(ctx context.Context, cache string, progress io.Writer) (di
 		return dir, nil
 	}
 	fmt.Fprintf(progress, "%s: building, which takes a minute or two\n", m.name)
-	// The lock is ours: what an interrupted build has left, and what older files were built from, can go.
+	// This process holds the lock, so it can remove the leftovers of interrupted builds, and older versions.
 	old, err := filepath.Glob(filepath.Join(cache, m.name+"-*"))
 	if err != nil {
 		return "", err
@@ -76,12 +76,12 @@ func (m module) build(ctx context.Context, cache string, progress io.Writer) (di
 		return "", fmt.Errorf("build %s: %w", m.name, err)
 	}
 	if err := os.Rename(building, dir); err != nil {
-		return "", fmt.Errorf("put %s in place: %w", m.name, err)
+		return "", fmt.Errorf("rename build of %s: %w", m.name, err)
 	}
 	return dir, nil
 }
 
-// key is a hash of what the tools are built from.
+// key returns a hash of all inputs of the build.
 func (m module) key(ctx context.Context) (string, error) {
 	h := sha256.New()
 	toolchain, err := goOutput(ctx, m.dir, nil, "env", "GOVERSION", "GOARCH")

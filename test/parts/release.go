@@ -13,24 +13,24 @@ import (
 	"strings"
 )
 
-// Release is an earlier state of the project, as its users have it.
+// Release is an earlier release of the project.
 type Release struct {
-	// Commit is what it was built from.
+	// Commit is the commit that it is built from.
 	Commit string
-	// Image is its OCI archive.
+	// Image is the OCI archive.
 	Image string
-	// Manifest is its deploy/calico-cni.yaml, which names the image by the name in Name.
+	// Manifest is the release's deploy/calico-cni.yaml with Name as the image.
 	Manifest string
 	Name     string
 }
 
-// ErrNoHistory is returned where the checkout has not the commit that is asked for.
-var ErrNoHistory = errors.New("this checkout has not the history that the release before is built from")
+// ErrNoHistory reports that the checkout lacks the requested commit.
+var ErrNoHistory = errors.New("this checkout lacks the history of the previous release")
 
-// BuildRelease builds the plugins of an earlier commit from the history of this checkout into dir. Without a commit it is that
-// of the last tag before this one; where there is none, of the fallback.
+// BuildRelease builds the plugins of an earlier commit from the history of this checkout into dir. The default for
+// commit is the last tag before HEAD. If there is no tag, it is fallback.
 func BuildRelease(ctx context.Context, dir, commit, fallback string) (Release, error) {
-	root, err := goOutput(ctx, ".", nil, "list", "-m", "-f", "{{.Dir}}", "calico-cni")
+	root, err := Root(ctx)
 	if err != nil {
 		return Release{}, err
 	}
@@ -42,7 +42,8 @@ func BuildRelease(ctx context.Context, dir, commit, fallback string) (Release, e
 	}
 	id, err := git(ctx, root, "rev-parse", "--verify", "--short=12", commit+"^{commit}")
 	if err != nil {
-		return Release{}, fmt.Errorf("%w: %s: run git fetch --unshallow --tags, or name a commit that is here: %w", ErrNoHistory, commit, err)
+		return Release{}, fmt.Errorf("%w: %s: run git fetch --unshallow --tags, or name an existing commit: %w",
+			ErrNoHistory, commit, err)
 	}
 	r := Release{Commit: string(bytes.TrimSpace(id))}
 	sources := filepath.Join(dir, "before")
@@ -61,7 +62,7 @@ func BuildRelease(ctx context.Context, dir, commit, fallback string) (Release, e
 	return r, r.build(ctx, sources, dir)
 }
 
-// build makes the image and the manifest, which both get a name that this release's have not.
+// build builds the image and the manifest. The image has a name that differs from that of the current release.
 func (r *Release) build(ctx context.Context, sources, dir string) error {
 	manifest, err := os.ReadFile(filepath.Join(sources, "deploy", "calico-cni.yaml"))
 	if err != nil {
@@ -88,11 +89,11 @@ func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, "git", append([]string{"-C", dir}, args...)...)
 	out, err := cmd.Output()
 	if err != nil {
-		var said []byte
+		var stderr []byte
 		if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-			said = exit.Stderr
+			stderr = exit.Stderr
 		}
-		return nil, fmt.Errorf("git %s: %w: %s", args[0], err, bytes.TrimSpace(said))
+		return nil, fmt.Errorf("git %s: %w: %s", args[0], err, bytes.TrimSpace(stderr))
 	}
 	return out, nil
 }

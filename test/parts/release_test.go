@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-// TestReleaseThatTheHistoryLacksSaysWhatToDo: a shallow clone has but one commit.
-func TestReleaseThatTheHistoryLacksSaysWhatToDo(t *testing.T) {
+// TestMissingHistoryErrorNamesRemedy covers a shallow clone, which has only one commit.
+func TestMissingHistoryErrorNamesRemedy(t *testing.T) {
 	_, err := BuildRelease(t.Context(), t.TempDir(), "0123456789abcdef0123456789abcdef01234567", "")
 	if !errors.Is(err, ErrNoHistory) || !strings.Contains(err.Error(), "git fetch --unshallow") {
-		t.Errorf("got %v, want that the history is missing, and how to get it", err)
+		t.Errorf("got %v, want ErrNoHistory with the remedy", err)
 	}
 }

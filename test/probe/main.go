@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command probe is what runs in the pods of the test cluster. Without arguments it holds a pod's namespaces, as the pause
-// container does. Otherwise:
+// Command probe runs in the pods of the test cluster. Without arguments it keeps the namespaces of a pod, like the
+// pause container. Otherwise:
 //
 //	probe serve PORT              answers "HOSTNAME FROM\n" to every TCP connection and every UDP packet
 //	probe ask tcp|udp HOST:PORT   prints the answer, or fails after three seconds
-//	probe ask udp HOST:PORT N     the same with a packet of N bytes, which nobody on the way may take apart
-//	probe pour HOST:PORT BYTES    sends as much over TCP, waits for the answer, prints how many seconds it took
-//	probe drain PORT              reads every TCP connection to its end, and answers then
-//	probe exit                    ends at once
+//	probe ask udp HOST:PORT N     the same with a packet of N bytes that must not be fragmented
+//	probe pour HOST:PORT BYTES    sends this number of bytes over TCP, waits for the answer, prints the seconds
+//	probe drain PORT              reads every TCP connection to its end and then answers
+//	probe exit                    exits immediately
 package main
 
 import (
@@ -55,7 +55,7 @@ func run(args []string) error {
 	return errors.New("no such command")
 }
 
-// pause waits for the end, and reaps whoever is left to it as the first process of a pod.
+// pause waits for a signal to end, and reaps orphans as the first process of a pod.
 func pause() error {
 	signals := make(chan os.Signal, 16)
 	signal.Notify(signals, syscall.SIGTERM, syscall.SIGINT, syscall.SIGCHLD)
@@ -92,13 +92,13 @@ func serve(port string) error {
 		}
 	}()
 	return listen(port, func(c net.Conn) error {
-		// A connection closed with something unread is reset, and the answer lost.
+		// Closing a connection with unread data would reset it, and the answer would be lost.
 		_, err := c.Read(make([]byte, 1))
 		return err
 	})
 }
 
-// listen answers every connection after handle. It ends with SIGTERM, as a good pod does.
+// listen answers every connection after handle. It exits on SIGTERM.
 func listen(port string, handle func(net.Conn) error) error {
 	l, err := net.Listen("tcp", ":"+port)
 	if err != nil {
@@ -124,7 +124,7 @@ func listen(port string, handle func(net.Conn) error) error {
 	}
 }
 
-// askWhole asks with a packet of a size, by IPv4, that is refused where it does not fit.
+// askWhole sends an IPv4 packet of the given size with the don't-fragment flag.
 func askWhole(network, address, size string) error {
 	n, err := strconv.Atoi(size)
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// listener takes connections that can die silently.
+// listener accepts connections that can become silent.
 type listener struct{ net.Listener }
 
 // Accept returns the next connection.
@@ -21,13 +21,14 @@ func (l listener) Accept() (net.Conn, error) {
 	return &connection{Conn: c}, nil
 }
 
-// connection is one of a client. While it is silent, what either side writes is lost; it ends when the client closes it.
+// connection is a connection of a client. A silent connection discards all data of both sides until the client closes
+// it.
 type connection struct {
 	net.Conn
 	silent atomic.Bool
 }
 
-// Read reads what the client wrote, unless the connection is silent.
+// Read reads from the client. It discards the data if the connection is silent.
 func (c *connection) Read(b []byte) (int, error) {
 	for {
 		n, err := c.Conn.Read(b)
@@ -37,7 +38,7 @@ func (c *connection) Read(b []byte) (int, error) {
 	}
 }
 
-// Write writes to the client, unless the connection is silent.
+// Write writes to the client. It discards the data if the connection is silent.
 func (c *connection) Write(b []byte) (int, error) {
 	if c.silent.Load() {
 		return len(b), nil
@@ -47,7 +48,7 @@ func (c *connection) Write(b []byte) (int, error) {
 
 type connectionKey struct{}
 
-// connectionOf returns the connection that a request came on.
+// connectionOf returns the connection of a request.
 func connectionOf(r *http.Request) *connection {
 	c := r.Context().Value(connectionKey{})
 	if t, ok := c.(*tls.Conn); ok {

@@ -8,56 +8,55 @@ import (
 	"time"
 )
 
-// Fault is what happens to one request, the first that Matches.
+// Fault is a fault of one request: the first one that matches.
 type Fault struct {
 	Name string
-	// Matches is nil for every request.
+	// Matches selects requests. Nil selects all requests.
 	Matches func(method, path string) bool
-	// Always has it happen to all requests that match, until another fault is armed, or none.
+	// Always applies the fault to all requests that match, until the next call of Arm.
 	Always bool
-	// Status answers with a Status of the API instead of asking the server; RetryAfter is in seconds. With Lose After the
-	// server is asked first, and its answer is replaced.
+	// Status is the code of a Status object that the proxy returns instead of forwarding the request. RetryAfter is in
+	// seconds. With Lose = After, the proxy forwards the request first and replaces the response.
 	Status, RetryAfter int
-	// Page has the answer of that Status be an HTML page, as of a load balancer or a login page; Location redirects there.
+	// Page replaces the Status object by an HTML page, as of a load balancer or a login page. Location is a redirect.
 	Page     bool
 	Location string
-	// Lose breaks the connection off: before the server is asked, or after it has answered.
+	// Lose closes the connection before the request is forwarded, or after the server has responded.
 	Lose When
-	// Silent has the connection die without a sign instead of breaking it off: it stays open, and nothing passes any more.
+	// Silent keeps the connection open instead of closing it, but discards all data.
 	Silent bool
-	// Stall holds the request back before the server is asked, unless the client gives up meanwhile; Until, where it is not
-	// nil, ends that when it is closed.
+	// Stall delays the request, unless the client cancels it. Closing Until, if it is not nil, ends the delay early.
 	Stall time.Duration
 	Until <-chan struct{}
-	// Do is called at the same time as Lose says, and then the request is lost: it kills the client.
+	// Do is called at the moment that Lose names, for example to kill the client. The request is then lost.
 	Do func()
 }
 
-// When is a moment of a request.
+// When is a point in time of a request.
 type When int
 
-// The moments of a request.
+// The points in time of a request.
 const (
 	Never When = iota
 	Before
 	After
 )
 
-// Arm sets the fault; nil takes it back. A proxy that is armed does not hold requests back.
+// Arm sets the fault, or removes it if f is nil. After Arm the proxy no longer delays requests.
 func (p *Proxy) Arm(f *Fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed, p.pause = f, 0
 }
 
-// Fired reports whether the fault has come to pass, and will not again.
+// Fired reports whether the fault has happened and is no longer set.
 func (p *Proxy) Fired() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.armed == nil
 }
 
-// fault takes the armed fault if it is for this request.
+// fault returns the armed fault if it matches the request, and disarms it.
 func (p *Proxy) fault(r *http.Request) *Fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -105,7 +104,7 @@ func (f *Fault) serve(next http.Handler, w http.ResponseWriter, r *http.Request)
 	panic(http.ErrAbortHandler)
 }
 
-// answer is what the API server says in such a case.
+// answer writes the response of the fault.
 func (f *Fault) answer(w http.ResponseWriter) {
 	if f.Page {
 		w.Header().Set("Content-Type", "text/html")
@@ -123,18 +122,21 @@ func (f *Fault) answer(w http.ResponseWriter) {
 	w.WriteHeader(f.Status)
 	reason := map[int]string{
 		http.StatusUnauthorized: "Unauthorized", http.StatusForbidden: "Forbidden",
-		http.StatusConflict: "Conflict", http.StatusServiceUnavailable: "ServiceUnavailable", http.StatusTooManyRequests: "TooManyRequests", http.StatusInternalServerError: "InternalError",
+		http.StatusConflict: "Conflict", http.StatusServiceUnavailable: "ServiceUnavailable",
+		http.StatusTooManyRequests: "TooManyRequests", http.StatusInternalServerError: "InternalError",
 	}[f.Status]
-	_, _ = fmt.Fprintf(w, `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"a fault of the test","reason":%q,"code":%d}`, reason, f.Status)
+	const status = `{"kind":"Status","apiVersion":"v1","status":"Failure","message":"a fault of the test",` +
+		`"reason":%q,"code":%d}`
+	_, _ = fmt.Fprintf(w, status, reason, f.Status)
 }
 
-// discard is a client that is not there any more.
+// discard is a ResponseWriter that discards the response.
 type discard struct{ header http.Header }
 
-// Header returns a header that nobody reads.
+// Header returns a header that is discarded.
 func (d *discard) Header() http.Header { return d.header }
 
-// Write takes everything.
+// Write discards b.
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 
 // WriteHeader does nothing.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package proxy stands between a plugin and the real API server. It counts what passes: requests, their bytes, the
-// rounds that they come in, and connections. It can do harm to one of them.
+// Package proxy provides a reverse proxy between a plugin and the real API server. It counts requests, bytes, rounds
+// and connections, and injects faults.
 package proxy
 
 import (
@@ -27,21 +27,22 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// pause is how long every request is held back, so that requests which are sent side by side are seen side by side:
-// the first must not be answered before the last has arrived.
+// pause is the delay of every request. It ensures that all concurrent requests arrive before the first is answered, so
+// that they count as one round.
 const pause = 50 * time.Millisecond
 
-// Request is one request that passed, in the order in which they arrived.
+// Request is a forwarded request.
 type Request struct {
 	Method, Path string
 	Status       int
-	// Asked and Answered are the bytes of the two bodies, as they were sent: compressed where they were.
+	// Asked and Answered are the sizes of the bodies of request and response, as transferred, possibly compressed.
 	Asked, Answered int64
-	// Round is 1 for a request that waited for no other, and one more than the latest of those that had been answered when it arrived.
+	// Round is one more than the highest round of the requests that were answered before this one arrived. It begins at
+	// 1.
 	Round int
 }
 
-// String shows a request on one line.
+// String describes a request on one line.
 func (r Request) String() string {
 	return fmt.Sprintf("%d %s %s %d", r.Round, r.Method, r.Path, r.Status)
 }
@@ -52,14 +53,14 @@ type Proxy struct {
 
 	mu          sync.Mutex
 	requests    []*Request
-	answered    int // the latest round of which a request was answered
+	answered    int // the highest round with an answered request
 	connections int
 	armed       *Fault
 
 	pause time.Duration
 }
 
-// Start starts a proxy in front of the server that a kubeconfig names. It ends with the test.
+// Start starts a proxy for the server in a kubeconfig. It is stopped when the test ends.
 func Start(tb testing.TB, kubeconfig string) *Proxy {
 	tb.Helper()
 	config, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
@@ -74,9 +75,11 @@ func Start(tb testing.TB, kubeconfig string) *Proxy {
 	roots.AppendCertsFromPEM(config.CAData)
 	p := &Proxy{pause: pause}
 	forward := &httputil.ReverseProxy{
-		Rewrite:   func(r *httputil.ProxyRequest) { r.SetURL(target) },
-		Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true},
-		ErrorLog:  log.New(io.Discard, "", 0),
+		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) },
+		Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
+		},
+		ErrorLog: log.New(io.Discard, "", 0),
 	}
 	p.server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		request := p.arrived(r)
@@ -118,7 +121,7 @@ func (p *Proxy) left(r *Request, answer *recorder, asked *countingBody) {
 	r.Asked, r.Answered = asked.bytes.Load(), answer.bytes
 }
 
-// Take returns the requests and the number of connections since the last Take, and begins anew.
+// Take returns the requests and the number of connections since the last Take, and resets them.
 func (p *Proxy) Take() (requests []Request, connections int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -130,7 +133,7 @@ func (p *Proxy) Take() (requests []Request, connections int) {
 	return requests, connections
 }
 
-// Kubeconfig writes a copy of a kubeconfig that leads through the proxy, and returns its path.
+// Kubeconfig writes a copy of a kubeconfig that uses the proxy, and returns its path.
 func (p *Proxy) Kubeconfig(tb testing.TB, kubeconfig string) string {
 	tb.Helper()
 	config, err := clientcmd.LoadFromFile(kubeconfig)
@@ -151,7 +154,7 @@ func (p *Proxy) Kubeconfig(tb testing.TB, kubeconfig string) string {
 	return path
 }
 
-// Lines shows requests, one a line.
+// Lines describes requests, one per line.
 func Lines(requests []Request) string {
 	var out []string
 	for _, r := range requests {
@@ -160,33 +163,33 @@ func Lines(requests []Request) string {
 	return strings.Join(out, "\n")
 }
 
-// recorder notes what an answer is, on its way to the client.
+// recorder is a ResponseWriter that records the status and the size of the response.
 type recorder struct {
 	http.ResponseWriter
 	status int
 	bytes  int64
 }
 
-// WriteHeader notes the status.
+// WriteHeader records the status.
 func (r *recorder) WriteHeader(status int) {
 	r.status = status
 	r.ResponseWriter.WriteHeader(status)
 }
 
-// Write counts.
+// Write counts the bytes.
 func (r *recorder) Write(b []byte) (int, error) {
 	n, err := r.ResponseWriter.Write(b)
 	r.bytes += int64(n)
 	return n, err
 }
 
-// countingBody counts what is read of a request's body. It may be read on after the answer has come.
+// countingBody counts the bytes read from a request's body, possibly after the response.
 type countingBody struct {
 	io.ReadCloser
 	bytes atomic.Int64
 }
 
-// Read counts.
+// Read counts the bytes.
 func (c *countingBody) Read(b []byte) (int, error) {
 	n, err := c.ReadCloser.Read(b)
 	c.bytes.Add(int64(n))

@@ -15,17 +15,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// The node's own addresses, on its uplink.
+// Addresses of the node on its uplink.
 var (
 	Node4 = netip.MustParseAddr("192.0.2.10")
 	Node6 = netip.MustParseAddr("2001:db8::10")
 )
 
-// netnsDir is where the namespaces of pods are mounted, as container runtimes do it.
+// netnsDir is the directory in which container runtimes mount network namespaces.
 const netnsDir = "/run/netns"
 
-// Network gives the node a loopback and an uplink, eth0, with an address of each family and a default route to a
-// namespace that plays the rest of the world.
+// Network sets up the node's network: loopback, and the uplink eth0 with an address of each family and a default route
+// to a namespace that represents the rest of the network.
 func Network() error {
 	world, err := NewNetNS("world")
 	if err != nil {
@@ -43,9 +43,9 @@ func Network() error {
 		LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: "eth0", PeerNamespace: netlink.NsFd(h),
 	}
 	if err := netlink.LinkAdd(uplink); err != nil {
-		return fmt.Errorf("make uplink: %w", err)
+		return fmt.Errorf("create uplink: %w", err)
 	}
-	if err := inWorld(h); err != nil {
+	if err := configurePeer(h); err != nil {
 		return err
 	}
 	for addr, bits := range map[netip.Addr]int{Node4: 24, Node6: 64} {
@@ -64,8 +64,8 @@ func Network() error {
 	return nil
 }
 
-// inWorld brings up the other end of the uplink.
-func inWorld(h netns.NsHandle) error {
+// configurePeer configures the other end of the uplink.
+func configurePeer(h netns.NsHandle) error {
 	nl, err := netlink.NewHandleAt(h)
 	if err != nil {
 		return fmt.Errorf("open netlink in namespace: %w", err)
@@ -91,18 +91,18 @@ func inWorld(h netns.NsHandle) error {
 	return nil
 }
 
-// NewNetNS makes a network namespace and returns the path that it is mounted at. It holds nothing but lo, down.
+// NewNetNS creates a network namespace and returns the path of its mount. Its loopback interface is down.
 func NewNetNS(name string) (string, error) {
 	path := filepath.Join(netnsDir, name)
 	if err := os.MkdirAll(netnsDir, 0o755); err != nil {
-		return "", fmt.Errorf("make namespace %s: %w", name, err)
+		return "", fmt.Errorf("create namespace %s: %w", name, err)
 	}
 	if err := os.WriteFile(path, nil, 0o444); err != nil {
-		return "", fmt.Errorf("make namespace %s: %w", name, err)
+		return "", fmt.Errorf("create namespace %s: %w", name, err)
 	}
 	done := make(chan error)
 	go func() {
-		// The thread is given up with its namespace: it is never unlocked.
+		// The thread is never unlocked, so that it ends with the goroutine.
 		runtime.LockOSThread()
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		if err == nil {
@@ -111,12 +111,12 @@ func NewNetNS(name string) (string, error) {
 		done <- err
 	}()
 	if err := <-done; err != nil {
-		return "", fmt.Errorf("make namespace %s: %w", name, err)
+		return "", fmt.Errorf("create namespace %s: %w", name, err)
 	}
 	return path, nil
 }
 
-// RemoveNetNS unmounts a namespace of NewNetNS; the kernel removes it with its links unless somebody else holds it.
+// RemoveNetNS unmounts a namespace of NewNetNS. The kernel removes it with its links if no process uses it.
 func RemoveNetNS(path string) error {
 	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
 		return fmt.Errorf("remove namespace %s: %w", path, err)
@@ -125,7 +125,8 @@ func RemoveNetNS(path string) error {
 }
 
 func addAddr(link netlink.Link, p netip.Prefix) error {
-	a := &netlink.Addr{IPNet: &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}, Flags: unix.IFA_F_NODAD}
+	network := &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+	a := &netlink.Addr{IPNet: network, Flags: unix.IFA_F_NODAD}
 	if p.Addr().Is4() {
 		a.Flags = 0
 	}

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package sandbox runs a program as the first process of a machine of its own: network, mount and process namespaces
-// that play a node. Whatever the program makes there (links, routes, sysctls, mounts, processes) ends with it, however
-// it ends, and nothing of the host is touched.
+// Package sandbox runs a program as the first process of separate network, mount and process namespaces that represent
+// a node. Everything that the program creates there (links, routes, sysctls, mounts, processes) disappears when the
+// program ends, even if it is killed. The host stays unchanged.
 package sandbox
 
 import (
@@ -19,16 +19,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// marker is the environment variable by which the program knows that it is inside.
+// marker is the environment variable that marks a process inside of a sandbox.
 const marker = "CALICO_CNI_SANDBOX"
 
-// Inside reports whether the process is the sandbox's first.
+// Inside reports whether the process is the first process of a sandbox.
 func Inside() bool { return os.Getenv(marker) != "" && os.Getpid() == 1 }
 
 // Run runs this program again, with the same arguments, as the first process of a sandbox, and returns its exit code.
-// env is added to its environment. Called inside, it is an error. It takes root.
+// env is added to its environment. Run needs root and must not be called inside of a sandbox.
 //
-// SIGINT and SIGTERM are passed on. When this process dies, the kernel kills the sandbox.
+// Run forwards SIGINT and SIGTERM. When this process ends, the kernel kills the sandbox.
 func Run(env ...string) (exit int, err error) {
 	cmd, err := Command(env...)
 	if err != nil {
@@ -58,11 +58,11 @@ func Run(env ...string) (exit int, err error) {
 	return 0, err
 }
 
-// Command returns a command that is this program, with the same arguments, as the first process of a sandbox. env is added
-// to its environment. It outlives this process unless its SysProcAttr.Pdeathsig is set.
+// Command returns a command that runs this program, with the same arguments, as the first process of a sandbox. env is
+// added to its environment. The process outlives this process unless SysProcAttr.Pdeathsig is set.
 func Command(env ...string) (*exec.Cmd, error) {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("make namespaces: this takes root; run it as root")
+		return nil, errors.New("create namespaces: run this program as root")
 	}
 	program, err := os.Executable()
 	if err != nil {
@@ -76,8 +76,8 @@ func Command(env ...string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// Enter makes the sandbox a node: processes, network and temporary files of its own, and empty directories where nodes
-// keep state. It must be called once, inside, before anything else.
+// Enter prepares the sandbox as a node: separate mounts and /proc, IP forwarding, and empty directories for the state
+// of programs. It must be called once, in the sandbox, before anything else.
 func Enter() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("make mounts private: %w", err)
@@ -91,7 +91,7 @@ func Enter() error {
 		}
 	}
 	return writeFiles(map[string]string{
-		// Dual stack from the start, whatever the host's namespaces inherit.
+		// Enables IPv6 even if the host disables it for new namespaces.
 		"/proc/sys/net/ipv6/conf/all/disable_ipv6":     "0",
 		"/proc/sys/net/ipv6/conf/default/disable_ipv6": "0",
 		"/proc/sys/net/ipv4/ip_forward":                "1",

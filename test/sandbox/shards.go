@@ -13,8 +13,8 @@ import (
 	"syscall"
 )
 
-// RunShards runs this program again in n sandboxes at once, as Run does in one. Each gets name=i/n in its environment, with i from
-// 0. What a shard writes is passed on when the shard ends. The exit code is the highest of all.
+// RunShards is like Run with n concurrent sandboxes. Each gets name=i/n in its environment, with i from 0. The output
+// of a shard is written when the shard ends. The exit code is the highest of all.
 func RunShards(out io.Writer, n int, name string, env ...string) (exit int, err error) {
 	var (
 		mu   sync.Mutex

@@ -14,13 +14,12 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
-	"calico-cni/internal/oncefile"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/ipam/storetest"
 	"calico-cni/pkg/kube"
@@ -68,7 +67,7 @@ func (f *faults) around(next http.Handler) http.Handler {
 }
 
 func newStore(t testing.TB, client *kube.Client) *crdstore.Store {
-	return crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))
+	return crdstore.New(client, nodestate.Once(filepath.Join(t.TempDir(), "labelled")))
 }
 
 // through returns a client of the administrator that uses a proxy, which changes requests.
@@ -108,7 +107,7 @@ func through(
 // addFinalizer adds a finalizer to a block, like other software.
 func addFinalizer(t testing.TB, server *apiserver.Server, cidr netip.Prefix) {
 	t.Helper()
-	kind := schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: "ipamblocks"}
+	kind := apiserver.CalicoResource("ipamblocks")
 	blocks := server.Dynamic().Resource(kind)
 	name := strings.NewReplacer(".", "-", "/", "-").Replace(cidr.String())
 	patch := []byte(`{"metadata":{"finalizers":["test.example/hold"]}}`)

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"calico-cni/internal/oncefile"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/crdstore"
 )
@@ -21,7 +21,7 @@ import (
 // TestBlocksOverlapping covers both ways of reading: by name, and from the list of all blocks.
 func TestBlocksOverlapping(t *testing.T) {
 	_, client := cluster(t)
-	s := crdstore.New(client, oncefile.File(filepath.Join(t.TempDir(), "labelled")))
+	s := crdstore.New(client, nodestate.Once(filepath.Join(t.TempDir(), "labelled")))
 	for _, cidr := range []string{
 		"10.77.0.0/26", "10.77.0.64/29", "10.77.0.127/32", "10.77.16.0/20", "fd00:77::/122", "fd00:77::40/128",
 	} {

@@ -12,9 +12,8 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"calico-cni/internal/oncefile"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/kube"
 	"calico-cni/test/apiserver"
@@ -27,7 +26,7 @@ func cluster(t testing.TB) (*apiserver.Server, *kube.Client) {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	crds.Do(func() {
-		errCRDs = s.ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds")))
+		errCRDs = s.Admin().ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds")))
 	})
 	if errCRDs != nil {
 		t.Fatal(errCRDs)
@@ -47,11 +46,9 @@ var (
 // TestAffinitiesWithoutLabelsGetLabels has a cluster with objects of an old Calico.
 func TestAffinitiesWithoutLabelsGetLabels(t *testing.T) {
 	server, client := cluster(t)
-	once := oncefile.File(filepath.Join(t.TempDir(), "labelled"))
+	once := nodestate.Once(filepath.Join(t.TempDir(), "labelled"))
 	s := crdstore.New(client, once)
-	rows := server.Dynamic().Resource(schema.GroupVersionResource{
-		Group: "crd.projectcalico.org", Version: "v1", Resource: "blockaffinities",
-	})
+	rows := server.Dynamic().Resource(apiserver.CalicoResource("blockaffinities"))
 	for name, node := range map[string]string{"old-10-70-0-0-26": "old", "older-10-70-0-64-26": "older"} {
 		cidr := map[string]string{"old": "10.70.0.0/26", "older": "10.70.0.64/26"}[node]
 		_, err := rows.Create(t.Context(), &unstructured.Unstructured{Object: map[string]any{

@@ -10,8 +10,8 @@ import (
 	"path/filepath"
 )
 
-// archive writes an initial file system as the kernel takes it: cpio in the format "newc" (the kernel's
-// Documentation/driver-api/early-userspace/buffer-format.rst).
+// archive writes an initramfs: cpio in the format "newc" (Documentation/driver-api/early-userspace/buffer-format.rst in
+// the kernel's source).
 type archive struct {
 	w     io.Writer
 	inode int
@@ -22,7 +22,7 @@ const (
 	modeFile = 0o100755
 )
 
-// addTree adds all regular files and directories beneath root, by their paths from there.
+// addTree adds all regular files and directories below root with their relative paths.
 func (a *archive) addTree(root string) error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || path == root {
@@ -43,7 +43,7 @@ func (a *archive) addTree(root string) error {
 	})
 }
 
-// end writes the entry that ends an archive.
+// end writes the trailer of the archive.
 func (a *archive) end() error { return a.add("TRAILER!!!", 0, nil) }
 
 func (a *archive) add(name string, mode int, data []byte) error {
@@ -60,7 +60,7 @@ func (a *archive) add(name string, mode int, data []byte) error {
 	return nil
 }
 
-// pad fills up to a multiple of four bytes.
+// pad appends zero bytes up to a multiple of four.
 func pad(b []byte) []byte {
 	return append(b, make([]byte, (4-len(b)%4)%4)...)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package vm runs programs on a kernel that the machine does not have: one of Debian's, in a guest that qemu emulates in
-// software, so that it takes no support by the hardware.
+// Package vm runs programs on another kernel than the machine's: a kernel of Debian in a guest that qemu emulates in
+// software, without hardware support.
 package vm
 
 import (
@@ -15,21 +15,21 @@ import (
 	"strings"
 )
 
-// Kernel is a kernel's image and its modules that a guest loads, in that order.
+// Kernel is the image of a kernel and the modules that a guest loads, in order.
 type Kernel struct {
 	Image   string
 	Modules []string
 }
 
-// modules are what network tests need and Debian does not compile in, each after those that it needs itself.
+// modules are the modules for network tests that Debian does not compile in, each after its dependencies.
 var modules = []string{"net/llc/llc", "net/802/stp", "net/bridge/bridge", "drivers/net/veth", "net/sched/sch_tbf"}
 
-// metaPackage depends on the newest of the kernels for virtual machines.
+// metaPackage depends on the newest kernel for virtual machines.
 const metaPackage = "linux-image-cloud-amd64"
 
-// Fetch downloads the newest kernel that Debian has for this release, from its backports, and unpacks it into an empty
-// directory. It asks the mirror that apt is configured with, and apt verifies what comes; the system's configuration and
-// lists stay as they are.
+// Fetch downloads the newest kernel in the backports of this Debian release and unpacks it into an empty directory. It
+// uses the mirror of the system's apt configuration, and apt verifies the package. The system's configuration and lists
+// stay unchanged.
 func Fetch(ctx context.Context, dir string) (Kernel, error) {
 	a := apt{dir: dir}
 	if err := a.configure(ctx); err != nil {
@@ -52,7 +52,7 @@ func Fetch(ctx context.Context, dir string) (Kernel, error) {
 	return unpack(ctx, dir)
 }
 
-// unpack finds kernel and modules in the one package of a directory.
+// unpack unpacks the only package in a directory and returns its kernel and modules.
 func unpack(ctx context.Context, dir string) (Kernel, error) {
 	deb, err := one(filepath.Join(dir, "*.deb"))
 	if err != nil {
@@ -77,14 +77,15 @@ func unpack(ctx context.Context, dir string) (Kernel, error) {
 	return k, nil
 }
 
-// apt is apt with sources, lists and cache beneath a directory of its own.
+// apt runs apt with sources, lists and cache in a separate directory.
 type apt struct {
 	dir string
 }
 
-// configure names the backports of the system's release at the mirror that its apt is configured with.
+// configure writes a source for the backports of the system's release, with the mirror of the system's configuration.
 func (a apt) configure(ctx context.Context) error {
-	mirror, err := output(ctx, a.dir, "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian")
+	mirror, err := output(ctx, a.dir, "apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages",
+		"Origin: Debian")
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (a apt) configure(ctx context.Context) error {
 		return err
 	}
 	if mirror == "" || release == "" {
-		return errors.New("no Debian mirror among apt's sources: kernels come from there")
+		return errors.New("find Debian mirror: add one to the sources of apt")
 	}
 	for _, sub := range []string{"lists/partial", "cache/archives/partial"} {
 		if err := os.MkdirAll(filepath.Join(a.dir, sub), 0o755); err != nil {
@@ -109,12 +110,12 @@ func (a apt) run(ctx context.Context, program string, args ...string) (string, e
 	options := []string{
 		"-o", "Dir::Etc::SourceList=" + filepath.Join(a.dir, "sources.list"), "-o", "Dir::Etc::SourceParts=-",
 		"-o", "Dir::State::Lists=" + filepath.Join(a.dir, "lists"), "-o", "Dir::Cache=" + filepath.Join(a.dir, "cache"),
-		"-o", "APT::Sandbox::User=root", // The directory is not open to apt's own user.
+		"-o", "APT::Sandbox::User=root", // apt's user has no access to the directory
 	}
 	return output(ctx, a.dir, program, append(options, args...)...)
 }
 
-// one returns the only file that a pattern matches.
+// one returns the only file that matches a pattern.
 func one(pattern string) (string, error) {
 	found, err := filepath.Glob(pattern)
 	if err != nil || len(found) != 1 {
@@ -123,7 +124,7 @@ func one(pattern string) (string, error) {
 	return found[0], nil
 }
 
-// output runs a program in a directory and returns what it prints, without the last newline.
+// output runs a program in a directory and returns its output without the last newline.
 func output(ctx context.Context, dir, program string, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = dir

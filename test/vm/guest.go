@@ -12,28 +12,28 @@ import (
 	"path/filepath"
 )
 
-// Program is what a guest runs: a static binary among its files, with arguments, in a directory of the guest's.
+// Program is a static binary of the guest with its arguments and working directory.
 type Program struct {
 	Dir  string
 	Args []string
 }
 
-// Guest is a virtual machine that runs programs one after the other and then ends.
+// Guest is a virtual machine that runs programs in sequence and then powers off.
 type Guest struct {
 	Kernel Kernel
-	// Root is a directory whose files are the guest's. It needs the first process, vm/guest, as init.
+	// Root is the directory with the guest's files. Its file init must be the program vm/guest.
 	Root     string
 	Programs []Program
 }
 
-// ProgramsFile and ModulesDir are where the guest's first process finds what to run and what to load.
+// ProgramsFile and ModulesDir contain what the guest's first process runs and loads.
 const (
 	ProgramsFile = "programs.json"
 	ModulesDir   = "modules"
 )
 
-// Run boots the guest and copies its console to w until it has ended by itself. ctx ends it before. What became of its programs
-// is told on the console alone.
+// Run boots the guest and copies its console to w until the guest powers off or ctx ends. Only the console contains the
+// results of the programs.
 func (g Guest) Run(ctx context.Context, w io.Writer) error {
 	if err := g.prepare(); err != nil {
 		return fmt.Errorf("prepare guest: %w", err)
@@ -53,7 +53,7 @@ func (g Guest) Run(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-// prepare adds to the guest's files what its first process looks for.
+// prepare adds the files that the guest's first process reads.
 func (g Guest) prepare() error {
 	programs, err := json.Marshal(g.Programs)
 	if err != nil {
@@ -70,7 +70,8 @@ func (g Guest) prepare() error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(filepath.Join(g.Root, ModulesDir, fmt.Sprintf("%02d-%s", i, filepath.Base(module))), data, 0o644); err != nil {
+		path := filepath.Join(g.Root, ModulesDir, fmt.Sprintf("%02d-%s", i, filepath.Base(module)))
+		if err := os.WriteFile(path, data, 0o644); err != nil {
 			return err
 		}
 	}

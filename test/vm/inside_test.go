@@ -19,16 +19,16 @@ import (
 	"calico-cni/internal/nettest"
 )
 
-var bin = flag.String("bin", "", "the directory of plugins; set in the guest")
+var bin = flag.String("bin", "", "directory of the plugins; set in the guest")
 
-// TestPluginAttachesByNetkit goes through a container's life with the built binary: no API server is asked outside of
-// Kubernetes, with another IPAM plugin.
-func TestPluginAttachesByNetkit(t *testing.T) {
+// TestAttachmentWithNetkit runs ADD, CHECK and DEL of the built binary, outside of Kubernetes and with host-local, so
+// that it needs no API server.
+func TestAttachmentWithNetkit(t *testing.T) {
 	if *bin == "" {
 		t.Skip("runs in the guest")
 	}
 	node, pod := nettest.NewNetNS(t), nettest.NewNetNS(t)
-	makeHost(t, node)
+	configureHost(t, node)
 	before := node.Dump()
 	cni := libcni.NewCNIConfigWithCacheDir([]string{*bin}, t.TempDir(), nil)
 	list := networkList(t)
@@ -48,7 +48,7 @@ func TestPluginAttachesByNetkit(t *testing.T) {
 		}
 		result, err := current.NewResultFromResult(r)
 		if err == nil {
-			reach(t, node, pod, result.IPs)
+			expectReachable(t, node, pod, result.IPs)
 		}
 		return err
 	})
@@ -63,7 +63,7 @@ func TestPluginAttachesByNetkit(t *testing.T) {
 	for range 2 {
 		do("DEL", func() error { return cni.DelNetworkList(t.Context(), list, rt) })
 		if after := node.Dump(); after != before {
-			t.Errorf("the host was:\n%s\nand is after DEL:\n%s", before, after)
+			t.Errorf("state of the host before:\n%s\nafter DEL:\n%s", before, after)
 		}
 	}
 }
@@ -73,8 +73,8 @@ func networkList(t *testing.T) *libcni.NetworkConfigList {
 	type object = map[string]any
 	data, err := json.Marshal(object{
 		"cniVersion": "1.1.0", "name": "net", "plugins": []any{object{
-			"type": "calico", "device_type": "netkit", "datastore_type": "kubernetes", "nodename_file_optional": true, "mtu": 1400,
-			"log_file_path": "/var/cni.log",
+			"type": "calico", "device_type": "netkit", "datastore_type": "kubernetes", "nodename_file_optional": true,
+			"mtu": 1400, "log_file_path": "/var/cni.log",
 			"ipam": object{"type": "host-local", "dataDir": t.TempDir(), "ranges": []any{
 				[]any{object{"subnet": "10.77.0.0/24"}}, []any{object{"subnet": "fd00:77::/64"}},
 			}},
@@ -90,8 +90,8 @@ func networkList(t *testing.T) *libcni.NetworkConfigList {
 	return list
 }
 
-// makeHost gives a namespace what a host has: lo, and an address of its own to speak from.
-func makeHost(t *testing.T, ns *nettest.NetNS) {
+// configureHost sets up the loopback interface of a namespace, with an address of the host.
+func configureHost(t *testing.T, ns *nettest.NetNS) {
 	t.Helper()
 	ns.Do(func() {
 		lo, err := netlink.LinkByName("lo")
@@ -99,7 +99,8 @@ func makeHost(t *testing.T, ns *nettest.NetNS) {
 			err = netlink.LinkSetUp(lo)
 		}
 		if err == nil {
-			err = netlink.AddrAdd(lo, &netlink.Addr{IPNet: &net.IPNet{IP: net.IPv4(192, 0, 2, 1), Mask: net.CIDRMask(32, 32)}})
+			address := &net.IPNet{IP: net.IPv4(192, 0, 2, 1), Mask: net.CIDRMask(32, 32)}
+			err = netlink.AddrAdd(lo, &netlink.Addr{IPNet: address})
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -107,21 +108,21 @@ func makeHost(t *testing.T, ns *nettest.NetNS) {
 	})
 }
 
-// reach opens a connection from the host to each of the pod's addresses and gets an answer from there.
-func reach(t *testing.T, node, pod *nettest.NetNS, ips []*current.IPConfig) {
+// expectReachable expects an answer to a connection from the host to each address of the pod.
+func expectReachable(t *testing.T, node, pod *nettest.NetNS, ips []*current.IPConfig) {
 	t.Helper()
 	if len(ips) != 2 {
 		t.Errorf("%d addresses, want one of each family", len(ips))
 	}
 	for _, ip := range ips {
 		addr, _ := netip.AddrFromSlice(ip.Address.IP)
-		if err := talk(t, node, pod, addr.Unmap()); err != nil {
+		if err := connect(t, node, pod, addr.Unmap()); err != nil {
 			t.Errorf("host to %s: %v", addr, err)
 		}
 	}
 }
 
-func talk(t *testing.T, node, pod *nettest.NetNS, addr netip.Addr) (err error) {
+func connect(t *testing.T, node, pod *nettest.NetNS, addr netip.Addr) (err error) {
 	t.Helper()
 	var listener net.Listener
 	pod.Do(func() { listener, err = net.Listen("tcp", netip.AddrPortFrom(addr, 0).String()) })
@@ -144,8 +145,8 @@ func talk(t *testing.T, node, pod *nettest.NetNS, addr netip.Addr) (err error) {
 		return err
 	}
 	defer conn.Close()
-	if heard, err := io.ReadAll(conn); err != nil || string(heard) != "hello" {
-		return fmt.Errorf("heard %q: %w", heard, err)
+	if got, err := io.ReadAll(conn); err != nil || string(got) != "hello" {
+		return fmt.Errorf("got %q: %w", got, err)
 	}
 	return <-answered
 }

@@ -19,14 +19,14 @@ import (
 	"calico-cni/test/vm"
 )
 
-var on = flag.Bool("vm", false, "boot a virtual machine with a kernel of Debian's, which is downloaded")
+var on = flag.Bool("vm", false, "boot a virtual machine with a downloaded Debian kernel")
 
-// patience ends a guest that hangs. It needs about a minute on two cores.
-const patience = 10 * time.Minute
+// guestTimeout ends a guest that hangs. It needs about a minute on two cores.
+const guestTimeout = 10 * time.Minute
 
-// TestNetkitOnAKernelThatHasIt runs all tests of the data plane in a guest, with veth pairs and with netkit pairs, and then the
-// plugin itself. The kernels that most machines run, Debian 12's among them, have no netkit.
-func TestNetkitOnAKernelThatHasIt(t *testing.T) {
+// TestDataPlaneOnNetkitKernel runs all tests of the data plane in a guest, with veth pairs and with netkit pairs, and
+// then the plugin itself. Debian 12 and most other distributions have kernels without netkit.
+func TestDataPlaneOnNetkitKernel(t *testing.T) {
 	if !*on {
 		t.Skip("downloads a kernel and emulates a machine: `make test-netkit`")
 	}
@@ -37,30 +37,30 @@ func TestNetkitOnAKernelThatHasIt(t *testing.T) {
 	guest := vm.Guest{Kernel: kernel, Root: filepath.Join(t.TempDir(), "root"), Programs: []vm.Program{
 		{Dir: "/linux", Args: []string{"/bin/linux.test", "-test.v"}},
 		{Dir: "/linux", Args: []string{"/bin/linux.test", "-test.v", "-kind=netkit"}},
-		{Dir: "/", Args: []string{"/bin/vm.test", "-test.v", "-test.run=TestPluginAttachesByNetkit", "-bin=/bin"}},
+		{Dir: "/", Args: []string{"/bin/vm.test", "-test.v", "-test.run=TestAttachmentWithNetkit", "-bin=/bin"}},
 	}}
-	fill(t, guest.Root)
+	buildRoot(t, guest.Root)
 	var console bytes.Buffer
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), guestTimeout)
 	defer cancel()
 	if err := guest.Run(ctx, io.MultiWriter(&console, os.Stdout)); err != nil {
 		t.Fatal(err)
 	}
-	said := strings.ReplaceAll(console.String(), "\r", "")
+	output := strings.ReplaceAll(console.String(), "\r", "")
 	for _, p := range guest.Programs {
-		if want := "\nguest: " + strings.Join(p.Args, " ") + " succeeded\n"; !strings.Contains(said, want) {
-			t.Errorf("the guest did not say %q", want)
+		if want := "\nguest: " + strings.Join(p.Args, " ") + " succeeded\n"; !strings.Contains(output, want) {
+			t.Errorf("the guest did not print %q", want)
 		}
 	}
-	// What needs a kernel without netkit is the one thing that may be skipped.
-	skipped := regexp.MustCompile(`(?m)^\s*--- SKIP: (\S+)`).FindAllStringSubmatch(said, -1)
+	// Only the test that needs a kernel without netkit may be skipped.
+	skipped := regexp.MustCompile(`(?m)^\s*--- SKIP: (\S+)`).FindAllStringSubmatch(output, -1)
 	for _, s := range slices.DeleteFunc(skipped, func(s []string) bool { return s[1] == "TestNetkitFallsBackToVeth" }) {
 		t.Errorf("%s was skipped", s[1])
 	}
 }
 
-// fill puts the guest's files beneath root: its first process, tests, plugins.
-func fill(t *testing.T, root string) {
+// buildRoot builds the guest's files below root: its first process, tests, plugins.
+func buildRoot(t *testing.T, root string) {
 	t.Helper()
 	for _, args := range [][]string{
 		{"build", "-o", root + "/init", "./guest"},
@@ -75,7 +75,8 @@ func fill(t *testing.T, root string) {
 			t.Fatalf("go %s: %v: %s", strings.Join(args, " "), err, out)
 		}
 	}
-	if err := os.CopyFS(filepath.Join(root, "linux/testdata"), os.DirFS("../../pkg/dataplane/linux/testdata")); err != nil {
+	testdata := os.DirFS("../../pkg/dataplane/linux/testdata")
+	if err := os.CopyFS(filepath.Join(root, "linux/testdata"), testdata); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -19,11 +19,11 @@ import (
 // Own are the project's binaries.
 var Own = []string{"calico", "calico-ipam", "install"}
 
-// pluginsModule has the plugins that a network configuration chains after ours. The module test pins its version.
+// pluginsModule contains the plugins that a network configuration chains after ours. The module test pins its version.
 const pluginsModule = "github.com/containernetworking/plugins"
 
-// plugins are the packages of pluginsModule in the image, by the name of the binary.
-var plugins = map[string]string{
+// pluginPaths are the packages of pluginsModule in the image, by the name of the binary.
+var pluginPaths = map[string]string{
 	"bandwidth": "meta/bandwidth", "host-local": "ipam/host-local", "loopback": "main/loopback",
 	"portmap": "meta/portmap", "tuning": "meta/tuning",
 }
@@ -59,11 +59,11 @@ type Tree struct {
 	Root, Version string
 }
 
-var version = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+var validVersion = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // Validate returns an error if the version cannot be part of a file name and an image tag.
 func (t Tree) Validate() error {
-	if !version.MatchString(t.Version) {
+	if !validVersion.MatchString(t.Version) {
 		return fmt.Errorf("version %q: want letters, digits, '.', '_' and '-', as in v1.2.3", t.Version)
 	}
 	return nil
@@ -89,7 +89,7 @@ func (t Tree) Plugins(ctx context.Context, p Platform, dir string) error {
 		return err
 	}
 	var packages []string
-	for _, path := range plugins {
+	for _, path := range pluginPaths {
 		packages = append(packages, pluginsModule+"/plugins/"+path)
 	}
 	slices.Sort(packages)

@@ -71,7 +71,7 @@ func write(dir string, images []Image, tag name.Tag, date time.Time) error {
 	})
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, i := range images {
-		image, err := i.build(tag.TagStr(), date)
+		image, err := i.assemble(tag.TagStr(), date)
 		if err != nil {
 			return err
 		}
@@ -85,8 +85,8 @@ func write(dir string, images []Image, tag name.Tag, date time.Time) error {
 	return path.AppendIndex(index, named)
 }
 
-// build builds the image of one platform.
-func (i Image) build(version string, date time.Time) (v1.Image, error) {
+// assemble returns the image of one platform.
+func (i Image) assemble(version string, date time.Time) (v1.Image, error) {
 	data, err := archive.Tar(i.Files, date)
 	if err != nil {
 		return nil, err

@@ -65,7 +65,7 @@ func TestModuleWithoutLicenceIsRejected(t *testing.T) {
 		{"only of third-party code", "third_party/x/LICENSE", ErrMissing, 1},
 		{"source file of that name", "license.go", ErrMissing, 0},
 		{"MIT", "LICENSE.MIT", nil, 1},
-		{"British", "LICENCE.txt", nil, 1},
+		{"British spelling", "LICENCE.txt", nil, 1},
 		{"GNU", "COPYING", nil, 1},
 	} {
 		dir := t.TempDir()

@@ -14,8 +14,8 @@ import (
 	"calico-cni/pkg/install/hostfile"
 )
 
-// Check returns an error unless a directory of the host holds the binaries or can be written, and the plugins to be
-// written answer VERSION. It writes nothing.
+// Check returns an error unless a directory of the host contains the binaries or is writable, and the plugins to write
+// answer VERSION. It writes nothing.
 func (s *Set) Check(ctx context.Context) error {
 	wanted, err := s.image.binaries()
 	if err != nil {
@@ -39,14 +39,14 @@ func (s *Set) Check(ctx context.Context) error {
 		if denied == nil {
 			missing = append(missing, lacking...)
 		} else if len(lacking) > 0 {
-			closed = errors.Join(closed, fmt.Errorf("%s lacks %s and cannot be written: %w",
+			closed = errors.Join(closed, fmt.Errorf("%s lacks %s and is not writable: %w",
 				dir, strings.Join(names(lacking), ", "), denied))
 		}
 	}
 	if !possible && closed != nil {
-		return fmt.Errorf("%w: %w", errMissing(s.Dirs), closed)
+		return fmt.Errorf("%w: %w", missingFrom(s.Dirs), closed)
 	} else if !possible {
-		return errMissing(s.Dirs)
+		return missingFrom(s.Dirs)
 	}
 	return checkVersions(ctx, s.Log, wanted, missing)
 }
@@ -64,7 +64,7 @@ func checkVersions(ctx context.Context, log *slog.Logger, wanted, missing []bina
 	return nil
 }
 
-// Preview prints what Install would write, a line each, and returns how many files that are.
+// Preview prints a line for each file that Install would write, and returns the number of files.
 func (s *Set) Preview(print func(format string, args ...any)) (changes int, err error) {
 	wanted, err := s.image.binaries()
 	if err != nil {
@@ -94,7 +94,7 @@ func (s *Set) Preview(print func(format string, args ...any)) (changes int, err 
 		}
 	}
 	if !complete {
-		return 0, errMissing(s.Dirs)
+		return 0, missingFrom(s.Dirs)
 	}
 	return changes, nil
 }
@@ -128,7 +128,7 @@ func (s *Set) Find(note func(text string)) ([]string, error) {
 		}
 	}
 	if !complete && len(found) == 0 {
-		found = append(found, "no binary directory holds all binaries, or can be written")
+		found = append(found, "no binary directory contains all binaries or is writable")
 	}
 	return found, nil
 }

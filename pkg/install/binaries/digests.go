@@ -9,13 +9,14 @@ import (
 	"time"
 
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/hostfile"
 )
 
 // mode is the mode of installed binaries.
 const mode fs.FileMode = 0o755
 
-// digests remembers the content of files on the host, so that a file is read again only after it has changed.
+// digests caches the content of files on the host, so that a file is read again only after it has changed.
 type digests struct {
 	now func() time.Time
 	// equal has the stamps of files that were equal to the binary of the image, by path.
@@ -34,7 +35,7 @@ func newDigests(now func() time.Time) *digests {
 	return &digests{now: now, equal: map[string]hostfile.Stamp{}, sums: map[string]stampedSum{}}
 }
 
-// wasEqual reports whether the file was last found equal to the binary of the image.
+// wasEqual reports whether the file was equal to the binary of the image when it was last read.
 func (d *digests) wasEqual(path string) bool {
 	_, equal := d.equal[path]
 	return equal
@@ -48,12 +49,12 @@ func (d *digests) holds(path string, b binary) (bool, error) {
 	if known, ok := d.sums[path]; ok && known.of == hostfile.StampOf(path) && known.sum != b.sum {
 		return false, nil
 	}
-	source, err := os.Open(b.path)
+	source, err := safeopen.Regular(b.path)
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = source.Close() }()
-	// The stamp is taken before the read, so that a change in between makes it differ.
+	// The stamp is taken before the read, so that it differs after a change in between.
 	stamp := hostfile.StampOf(path)
 	same, err := atomicfile.Holds(path, source, acceptableMode(path))
 	if same && stamp.Settled(d.now()) {
@@ -75,8 +76,8 @@ func (d *digests) sum(path string) ([32]byte, error) {
 	return got, err
 }
 
-// acceptableMode returns the mode that a binary must have. In a read-only directory, as in node images that contain the
-// binaries, any mode is acceptable that lets all users execute it.
+// acceptableMode returns the mode that a binary must have. In a read-only directory, such as that of a node image, any
+// mode is acceptable that lets all users execute the binary.
 func acceptableMode(path string) fs.FileMode {
 	info, err := os.Lstat(path)
 	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o111 == 0o111 &&

@@ -16,13 +16,13 @@ import (
 )
 
 var (
-	// ErrMissing: no directory of the host holds the binaries.
+	// ErrMissing: no directory of the host contains the binaries.
 	ErrMissing = errors.New("binaries are not on the host")
 	// ErrBad: a copy is not the expected plugin. The file on the host stays as it is.
 	ErrBad = errors.New("refused binary")
 )
 
-// plugins are the binaries of this project: an image must have them, and they must answer VERSION.
+// plugins are the binaries of this project. An image must contain them, and they must answer VERSION.
 var plugins = []string{"calico", "calico-ipam"}
 
 // IsPlugin reports whether a plugin type is one of this project.
@@ -42,11 +42,11 @@ type binary struct {
 type image struct {
 	dir  string
 	skip []string
-	// listed are its binaries, once they were read: an image does not change.
+	// listed caches its binaries: an image does not change.
 	listed []binary
 }
 
-// binaries lists the regular files of the image, but for hidden ones, those to skip and the installer itself.
+// binaries lists the regular files of the image, except hidden files, those to skip and the installer itself.
 func (i *image) binaries() ([]binary, error) {
 	if i.listed != nil {
 		return i.listed, nil
@@ -61,7 +61,7 @@ func (i *image) binaries() ([]binary, error) {
 		b := binary{name: e.Name(), path: filepath.Join(i.dir, e.Name())}
 		info, err := os.Stat(b.path)
 		if err != nil {
-			return nil, fmt.Errorf("look at binary to install: %w", err)
+			return nil, fmt.Errorf("inspect binary to install: %w", err)
 		}
 		if !info.Mode().IsRegular() || b.name == installer || strings.HasPrefix(b.name, ".") || i.skips(b.name) {
 			continue
@@ -73,7 +73,7 @@ func (i *image) binaries() ([]binary, error) {
 		missing = slices.DeleteFunc(missing, func(name string) bool { return name == b.name })
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("%w: %s lacks %s; set --bin-source, or leave them out by SKIP_CNI_BINARIES",
+		return nil, fmt.Errorf("%w: %s lacks %s; set --bin-source, or skip them with SKIP_CNI_BINARIES",
 			fault.ErrConfig, i.dir, strings.Join(missing, ", "))
 	}
 	i.listed = listed

@@ -13,8 +13,8 @@ import (
 	"calico-cni/internal/buildinfo"
 )
 
-// keeps returns the version of the installer that wrote a file if the file must not be replaced because that version is
-// newer than this one. Otherwise it returns "".
+// keeps returns the version of the installer that wrote a file if the file must stay because that version is newer than
+// this one. Otherwise it returns "".
 func (s *Set) keeps(path string) string {
 	if s.Downgrade {
 		return ""
@@ -48,7 +48,7 @@ func (s *Set) kept(dir string, wanted []binary) (lines []string) {
 	return lines
 }
 
-// newerThan says that a version is newer than this one. It returns nothing for no version.
+// newerThan describes a newer version. It returns "" for "".
 func newerThan(version string) string {
 	if version == "" {
 		return ""

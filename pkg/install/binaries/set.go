@@ -28,9 +28,9 @@ type Record interface {
 	EnterBinaries(sums map[string][32]byte) error
 }
 
-// Options say which binaries to install, and where.
+// Options configure which binaries are installed, and where.
 type Options struct {
-	// Image is the directory of the binaries, and Skip are names in it to leave out.
+	// Image is the directory of the binaries, and Skip has names in it to leave out.
 	Image string
 	Skip  []string
 	// Dirs are the binary directories of the host, as they are mounted. Absent ones are ignored.
@@ -54,11 +54,11 @@ func New(o Options) *Set {
 	return &Set{Options: o, image: &image{dir: o.Image, skip: o.Skip}, digests: newDigests(o.Now)}
 }
 
-// KeepNewer stops the replacement of binaries of a newer version. An operator who starts an older version wants a
-// rollback; a process that runs since before the newer version came does not know of it.
+// KeepNewer protects binaries of a newer version from now on. An operator who starts an older version wants a rollback,
+// but a process that was already running when the newer version was installed must not revert it.
 func (s *Set) KeepNewer() { s.Downgrade = false }
 
-// Install updates every directory of the host. At least one must hold all binaries.
+// Install updates every directory of the host. At least one must then contain all binaries.
 func (s *Set) Install(ctx context.Context) error {
 	wanted, err := s.image.binaries()
 	if err != nil {
@@ -73,28 +73,29 @@ func (s *Set) Install(ctx context.Context) error {
 		complete = complete || ok
 	}
 	if !complete {
-		return errMissing(s.Dirs)
+		return missingFrom(s.Dirs)
 	}
 	return nil
 }
 
-func errMissing(dirs []string) error {
-	return fmt.Errorf("%w: none of %s holds them all and can be written; "+
-		"mount the runtime's binary directory at the first, read-write", ErrMissing, strings.Join(dirs, ", "))
+// missingFrom returns an ErrMissing that names the directories.
+func missingFrom(dirs []string) error {
+	return fmt.Errorf("%w: none of %s contains them all or is writable; "+
+		"mount the runtime's binary directory at the first of them, read-write", ErrMissing, strings.Join(dirs, ", "))
 }
 
-// fill updates one directory and reports whether it then holds all binaries. It skips a directory that is absent or
-// cannot be written; other directories may hold the binaries.
+// fill updates one directory and reports whether it then contains all binaries. It skips a directory that is absent or
+// not writable, because another one may contain the binaries.
 func (s *Set) fill(ctx context.Context, dir string, wanted []binary) (complete bool, err error) {
 	if err := hostfile.Directory(dir); errors.Is(err, fs.ErrNotExist) {
-		s.Log.Info("no such binary directory", "dir", dir)
+		s.Log.Info("binary directory does not exist", "dir", dir)
 		return false, nil
 	} else if err != nil {
 		return false, err
 	}
 	lacking, err := s.lacking(dir, wanted)
 	if denied := hostfile.Writable(dir); denied != nil {
-		s.Log.Warn("binary directory cannot be written", "dir", dir, "error", denied, "lacking", names(lacking))
+		s.Log.Warn("binary directory is not writable", "dir", dir, "error", denied, "lacking", names(lacking))
 		return len(lacking) == 0 && err == nil, err
 	}
 	if err != nil {
@@ -128,8 +129,8 @@ func (s *Set) write(ctx context.Context, dir string, binaries []binary) error {
 	return nil
 }
 
-// lacking returns the binaries that a directory must get: those that differ, or without Update those that are
-// missing. It leaves out those that a newer version wrote, if they are to stay.
+// lacking returns the binaries to write to a directory: those that differ, or without Update those that are missing. It
+// leaves out binaries of a newer version that must stay.
 func (s *Set) lacking(dir string, wanted []binary) ([]binary, error) {
 	var lacking []binary
 	for _, b := range wanted {
@@ -170,7 +171,7 @@ func (s *Set) LogUnowned() {
 		for _, name := range plugins {
 			path := filepath.Join(dir, name)
 			if _, err := os.Lstat(path); err == nil {
-				s.Log.Info("binary is left: it was there before the installation, or has changed since", "path", path)
+				s.Log.Info("binary stays: it existed before the installation, or has changed since", "path", path)
 			}
 		}
 	}

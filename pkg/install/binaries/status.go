@@ -22,7 +22,7 @@ type Status struct {
 	Installed bool           `json:"installed"`
 }
 
-// Status compares the binaries on the host with the image, and returns the problems, a sentence each.
+// Status compares the binaries on the host with the image. It returns a sentence for each problem.
 func (s *Set) Status() (binaries []Status, problems []string, err error) {
 	wanted, err := s.image.binaries()
 	if err != nil {
@@ -55,7 +55,7 @@ func (s *Set) Status() (binaries []Status, problems []string, err error) {
 	return binaries, problems, nil
 }
 
-// problem describes a binary that is lacking.
+// problem describes a binary that must be written.
 func (s Status) problem() string {
 	what := string(s.State)
 	if s.State == hostfile.Equal {

@@ -40,33 +40,33 @@ func (b binary) checkSum(temporary string) error {
 		return err
 	}
 	if got != b.sum {
-		return fmt.Errorf("%w: the copy of %s differs from what it was copied from; see whether something else writes there",
+		return fmt.Errorf("%w: the copy of %s differs from the original; check whether another program writes there",
 			ErrBad, b.path)
 	}
 	return nil
 }
 
 // checkVersion checks that a binary answers VERSION. If the container must not execute files of the host (noexec,
-// SELinux), that says nothing about the host, and the checksum suffices.
+// SELinux), the checksum is sufficient: the runtime on the host may execute them.
 //
 // Source: CNI specification 1.1.0, section 2, VERSION.
 func checkVersion(ctx context.Context, log *slog.Logger, name, path string) error {
-	versions, err := supportedVersions(ctx, path)
+	versions, err := askVersions(ctx, path)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		log.Warn("binary is verified by its checksum alone: it may not be run from here", "name", name, "error", err)
+		log.Warn("binary is verified by its checksum alone: this container may not execute it", "name", name, "error", err)
 		return nil
 	case err != nil:
 		return fmt.Errorf("%w: %s does not answer VERSION: %w; the image is damaged or made for another architecture",
 			ErrBad, name, err)
 	case !slices.Contains(versions, conflist.CNIVersion):
-		return fmt.Errorf("%w: %s speaks CNI versions %q, not %s; use an image whose files belong together",
+		return fmt.Errorf("%w: %s supports CNI versions %q, not %s; use an image whose files have the same version",
 			ErrBad, name, versions, conflist.CNIVersion)
 	}
 	return nil
 }
 
-func supportedVersions(ctx context.Context, path string) ([]string, error) {
+func askVersions(ctx context.Context, path string) ([]string, error) {
 	ctx, cancel := deadline.Within(ctx, versionTimeout, "the answer to VERSION")
 	defer cancel()
 	var stdout, stderr bytes.Buffer
@@ -85,7 +85,7 @@ func supportedVersions(ctx context.Context, path string) ([]string, error) {
 		SupportedVersions []string `json:"supportedVersions"`
 	}
 	if err := json.Unmarshal(stdout.Bytes(), &answer); err != nil {
-		return nil, fmt.Errorf("its answer is not that of the CNI specification: %q", firstLine(stdout.String()))
+		return nil, fmt.Errorf("its answer does not follow the CNI specification: %q", firstLine(stdout.String()))
 	}
 	return answer.SupportedVersions, nil
 }

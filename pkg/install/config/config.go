@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package config has the configuration of install, from flags and environment variables.
+// Package config reads the configuration of install from flags and environment variables.
 package config
 
 import (
@@ -11,7 +11,7 @@ import (
 	"calico-cni/pkg/install/credentials"
 )
 
-// Verb is what to do.
+// Verb is the action of a run.
 type Verb string
 
 // The verbs. Without one, install installs.
@@ -22,7 +22,7 @@ const (
 	VerbVersion   Verb = "version"
 )
 
-// Config is the configuration by the operator. Parse fills it from flags and environment variables.
+// Config is the configuration of the operator. Parse reads it from flags and environment variables.
 type Config struct {
 	Verb Verb
 	// DryRun prints what would change, and changes nothing.
@@ -32,20 +32,20 @@ type Config struct {
 
 	// HostRoot is where the host's directories are mounted. See Layout.
 	HostRoot string
-	// BinSource is the directory of the binaries to install, and SkipBinaries are names in it to leave out. UpdateBinaries
-	// replaces binaries that the host already has. Downgrade also replaces those of a newer version, at the start.
+	// BinSource is the directory of the binaries to install, and SkipBinaries has names in it to leave out. UpdateBinaries
+	// replaces binaries that the host already has. At the start, Downgrade also replaces those of a newer version.
 	BinSource      string
 	SkipBinaries   []string
 	UpdateBinaries bool
 	Downgrade      bool
 
-	// NetDir is the configuration directory as the host names it, for paths in files. It is written through the mount
-	// below HostRoot. OldConfName is removed after ConfName is written.
+	// NetDir is the path of the configuration directory on the host, for paths in files. install writes to the mount below
+	// HostRoot. OldConfName is removed after ConfName is written.
 	NetDir      string
 	ConfName    string
 	OldConfName string
 	// NetworkConfig is a template with Calico's placeholders. NetworkConfigFile is the path of one, and takes precedence.
-	// Without either, package conflist makes the configuration from the fields below.
+	// Without either, package conflist renders the configuration from the fields below.
 	NetworkConfig     string
 	NetworkConfigFile string
 	// ChainInto is a list in NetDir to add the plugin to, instead of writing ConfName. Exclusive moves all other
@@ -53,7 +53,7 @@ type Config struct {
 	ChainInto string
 	Exclusive bool
 
-	// NodeName is the node's name in Kubernetes. Empty means the host's name in lower case.
+	// NodeName is the name of the node in Kubernetes. Empty means the host's name in lower case.
 	NodeName string
 	// MTU in bytes. With 0, the plugin reads the file that the node agent writes.
 	MTU                    int
@@ -111,7 +111,7 @@ func (c Config) Server() credentials.Server {
 // MonitoredDirs returns the directories, as they are mounted, whose changes wake a watching process.
 func (c Config) MonitoredDirs() []string {
 	l := c.Layout()
-	return append(l.ManagedDirs(c.NodeFiles), c.ServiceAccountDir, l.TroubleDir(), l.QueueDir())
+	return append(l.ManagedDirs(c.NodeFiles), c.ServiceAccountDir, l.ConditionsDir(), l.QueueDir())
 }
 
 // TokenAge returns the age at which to renew a token, 0 if its lifetime decides.

@@ -8,8 +8,8 @@ import (
 	"calico-cni/pkg/install/credentials"
 )
 
-// Layout has the paths of the host's directories. HostRoot is where they are mounted in the container; HostNetDir
-// is the configuration directory as the host names it.
+// Layout has the paths of the host's directories. HostRoot is where they are mounted in the container. HostNetDir is
+// the path of the configuration directory on the host.
 type Layout struct{ HostRoot, HostNetDir string }
 
 // NetDir is where the configuration directory is mounted.
@@ -32,8 +32,8 @@ func (l Layout) KeepDir() string { return filepath.Join(l.NodeFilesDir(), "cni")
 // QueueDir has the releases that wait for the API server.
 func (l Layout) QueueDir() string { return filepath.Join(l.KeepDir(), "pending") }
 
-// TroubleDir has the conditions that the plugins report, one file per network.
-func (l Layout) TroubleDir() string { return filepath.Join(l.RunDir(), "trouble") }
+// ConditionsDir has the conditions that the plugins report, one file per network.
+func (l Layout) ConditionsDir() string { return filepath.Join(l.RunDir(), "trouble") }
 
 // Kubeconfig is the path of the plugins' kubeconfig in the container.
 func (l Layout) Kubeconfig() string { return filepath.Join(l.NetDir(), credentials.KubeconfigName) }

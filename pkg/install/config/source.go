@@ -4,20 +4,20 @@ package config
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/fault"
 )
 
-// PodNamespace returns the namespace of the plugins' service account: the configured one, else the pod's own.
+// PodNamespace returns the namespace of the plugins' service account: the configured one, or else the pod's own.
 func (c Config) PodNamespace() (string, error) {
 	if c.Namespace != "" {
 		return c.Namespace, nil
 	}
 	path := filepath.Join(c.ServiceAccountDir, "namespace")
-	data, err := os.ReadFile(path)
+	data, err := safeopen.ReadRegular(path)
 	if err != nil {
 		return "", fmt.Errorf("read the pod's namespace: %w; set --namespace when not run in a pod", err)
 	}
@@ -27,13 +27,13 @@ func (c Config) PodNamespace() (string, error) {
 	return "", fmt.Errorf("read the pod's namespace: %s is empty; set --namespace", path)
 }
 
-// Template returns the user's template of the network configuration, empty if there is none. The file takes precedence
-// over the text, as with Calico.
+// Template returns the template of the network configuration, empty if there is none. As with Calico, the file takes
+// precedence over the text.
 func (c Config) Template() (string, error) {
 	if c.NetworkConfigFile == "" {
 		return c.NetworkConfig, nil
 	}
-	data, err := os.ReadFile(c.NetworkConfigFile)
+	data, err := safeopen.ReadRegular(c.NetworkConfigFile)
 	if err != nil {
 		return "", fmt.Errorf("%w: CNI_NETWORK_CONFIG_FILE: %w; mount the file there, "+
 			"or unset the variable to use the built-in configuration", fault.ErrConfig, err)

@@ -16,7 +16,7 @@ const (
 )
 
 // ReplaceInvalidLogSettings replaces invalid settings of the plugins' log with the defaults, as the plugins do, and
-// returns a warning for each. Pods get the same network with either, so that the installation goes on: see
+// returns a warning for each. The network of pods does not depend on them, so the installation continues: see
 // docs/decisions/0042-tolerated-values.md.
 func (c *Config) ReplaceInvalidLogSettings() (warnings []string) {
 	if _, known := netconf.ParseLevel(c.LogLevel); !known {

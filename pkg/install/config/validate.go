@@ -56,7 +56,7 @@ func checkWatch(c Config) error {
 		}
 	}
 	if c.CleanupOnExit && !c.Watch {
-		cleanup = errors.New("CLEANUP_ON_EXIT is true and WATCH is not: want both, or uninstall by install uninstall")
+		cleanup = errors.New("CLEANUP_ON_EXIT is true and WATCH is not: want both, or use install uninstall")
 	}
 	_, age := c.TokenAge()
 	return errors.Join(address, cleanup, age)
@@ -126,7 +126,7 @@ func checkServer(c Config) error {
 // hostName matches a host name: letters, digits and any of _.-, as in DNS names.
 var hostName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?\.?$`)
 
-// isHost reports whether a text can precede a port in a URL. An address may be in brackets. It has no zone, which
+// isHost reports whether a text can precede a port in a URL. An address may be in brackets. It must have no zone, which
 // has no meaning on another node.
 func isHost(text string) bool {
 	if inner, ok := strings.CutPrefix(text, "["); ok {
@@ -140,14 +140,14 @@ func isHost(text string) bool {
 	return hostName.MatchString(text)
 }
 
-// minIPv6MTU is the least MTU for IPv6 (RFC 8200, section 5).
+// minIPv6MTU is the minimum MTU for IPv6 (RFC 8200, section 5).
 const minIPv6MTU = 1280
 
 func checkPlugin(c Config) error {
 	var mtu, families, datastore, group error
 	switch {
 	case c.MTU != 0 && (c.MTU < netconf.LeastMTU || c.MTU > netconf.MostMTU):
-		mtu = fmt.Errorf("CNI_MTU %d: want 68 to 65535, or 0 to take it from the file that the node agent writes", c.MTU)
+		mtu = fmt.Errorf("CNI_MTU %d: want 68 to 65535, or 0 to use the MTU in the node agent's file", c.MTU)
 	case c.MTU != 0 && c.MTU < minIPv6MTU && c.AssignIPv6:
 		mtu = fmt.Errorf("CNI_MTU %d: IPv6 needs %d at least; raise it, or set CNI_ASSIGN_IPV6 to false",
 			c.MTU, minIPv6MTU)
@@ -182,14 +182,14 @@ func fileName(variable, name string) error {
 	return nil
 }
 
-// nodeName matches what Kubernetes accepts as the name of a node, up to maxNodeName bytes: an RFC 1123 subdomain.
-var nodeName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
+// validNodeName matches what Kubernetes accepts as the name of a node, up to maxNodeName bytes: an RFC 1123 subdomain.
+var validNodeName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`)
 
 const maxNodeName = 253
 
 // CheckNodeName returns an error that names the variable unless Kubernetes accepts name as the name of a node.
 func CheckNodeName(variable, name string) error {
-	if len(name) > maxNodeName || !nodeName.MatchString(name) {
+	if len(name) > maxNodeName || !validNodeName.MatchString(name) {
 		return fmt.Errorf("%s %.*q: want the name of the node as Kubernetes has it: up to %d lower-case letters, digits, "+
 			"'-' and '.', with a letter or digit at each end and beside each dot", variable, maxNodeName, name, maxNodeName)
 	}

@@ -8,15 +8,15 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"time"
 
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/fault"
 	"calico-cni/pkg/install/hostfile"
 	"calico-cni/pkg/kube"
 )
 
-// ErrRefused: the API server does not accept the credentials.
+// ErrRefused: the API server rejects the credentials.
 var ErrRefused = errors.New("credentials refused")
 
 // Issuer issues tokens of the plugins' service account and checks whether the API server accepts them.
@@ -24,8 +24,8 @@ type Issuer interface {
 	// Token returns a bearer token, bound to the node where the API server supports that, and its expiry. An error
 	// names the account and a remedy, and contains no token.
 	Token(ctx context.Context, node string) (token string, expires time.Time, err error)
-	// Accepted makes a request with the credentials of a kubeconfig file. An error wraps ErrRefused if the API server does
-	// not accept them. Any other error says nothing about them.
+	// Accepted sends a request with the credentials of a kubeconfig file. An error wraps ErrRefused if the API server
+	// rejects them. After any other error, it is unknown whether they are valid.
 	Accepted(ctx context.Context, kubeconfig string) error
 }
 
@@ -40,45 +40,45 @@ type Account struct {
 	Server Server
 	// Name of the service account, for errors.
 	Name string
-	// Path is the kubeconfig as it is mounted, HostPath as the host names it.
+	// Path is the path of the kubeconfig in the container, HostPath its path on the host.
 	Path, HostPath string
-	// RenewAt is the age at which to renew a token, 0 for a quarter of its lifetime.
+	// RenewAt is the age at which to renew a token. 0 means a quarter of its lifetime.
 	RenewAt time.Duration
 	Issuer  Issuer
 	Files   Files
 	Now     func() time.Time
-	// Spread returns a random number in [0, 1) for each token, so that the nodes do not renew at the same time.
+	// Spread returns a random number in [0, 1) for each token, so that not all nodes renew at the same time.
 	Spread func() float64
 	Log    *slog.Logger
 	// Renewed is called after each attempt to renew the token, with the expiry of the current one. It may be nil.
 	Renewed func(expires time.Time, err error)
 
 	// node is the name of the node that tokens are bound to.
-	node  string
-	token token
+	node    string
+	current bearerToken
 }
 
 // SetNode sets the name of the node that tokens are bound to.
 func (a *Account) SetNode(name string) { a.node = name }
 
 // Token returns the current token, empty before there is one.
-func (a *Account) Token() string { return a.token.value }
+func (a *Account) Token() string { return a.current.value }
 
-// ReadToken takes the token from the kubeconfig on the host, so that what is rendered with it can be compared. A
-// missing kubeconfig has none.
+// ReadToken reads the token from the kubeconfig on the host, for comparing files that contain it. It is not an error if
+// there is no kubeconfig.
 func (a *Account) ReadToken() error {
-	data, err := os.ReadFile(a.Path)
+	data, err := safeopen.ReadRegular(a.Path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	a.token.value = TokenOf(data)
+	a.current.value = TokenOf(data)
 	return nil
 }
 
 // RenewsAt returns the time of the next renewal.
-func (a *Account) RenewsAt() time.Time { return a.token.renew }
+func (a *Account) RenewsAt() time.Time { return a.current.renew }
 
-// Check returns why the plugins cannot use a kubeconfig for the configured API server. It requests no token.
+// Check returns why the plugins could not use a kubeconfig for the configured API server. It requests no token.
 func (a *Account) Check() error {
 	_, err := a.Render("unknown")
 	return err
@@ -86,23 +86,23 @@ func (a *Account) Check() error {
 
 // Prepare requests a token if the current one is due, and checks that the plugins can use it.
 func (a *Account) Prepare(ctx context.Context) error {
-	if a.token.due(a.Now()) {
+	if a.current.due(a.Now()) {
 		if err := a.renew(ctx); err != nil {
 			return err
 		}
 	}
-	_, err := a.Render(a.token.value)
+	_, err := a.Render(a.current.value)
 	return err
 }
 
 // Install writes the kubeconfig.
 func (a *Account) Install(ctx context.Context) error {
-	if a.token.due(a.Now()) {
+	if a.current.due(a.Now()) {
 		if err := a.renew(ctx); err != nil {
 			return err
 		}
 	}
-	data, err := a.Render(a.token.value)
+	data, err := a.Render(a.current.value)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,7 @@ func (a *Account) Install(ctx context.Context) error {
 		return err
 	}
 	a.Log.Info("kubeconfig is in place", "path", a.Path, "written", written, "server", a.Server.URL(),
-		"expires", a.token.expires.UTC().Format(time.RFC3339))
+		"expires", a.current.expires.UTC().Format(time.RFC3339))
 	return nil
 }
 
@@ -137,7 +137,7 @@ func (a *Account) Render(token string) ([]byte, error) {
 func (a *Account) renew(ctx context.Context) error {
 	err := a.request(ctx)
 	if a.Renewed != nil {
-		a.Renewed(a.token.expires, err)
+		a.Renewed(a.current.expires, err)
 	}
 	return err
 }
@@ -148,8 +148,8 @@ func (a *Account) request(ctx context.Context) error {
 		return err
 	}
 	if value == "" {
-		return fmt.Errorf("request token of service account %s: the API server's answer has none", a.Name)
+		return fmt.Errorf("request token of service account %s: the API server's answer contains none", a.Name)
 	}
-	a.token = newToken(value, expires, a.Now(), a.Spread()).renewAt(a.RenewAt)
+	a.current = newToken(value, expires, a.Now(), a.Spread()).withRenewal(a.RenewAt)
 	return nil
 }

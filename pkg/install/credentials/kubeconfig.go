@@ -8,12 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"sigs.k8s.io/yaml"
 
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/kube"
 )
 
@@ -25,8 +25,8 @@ const KubeconfigName = kube.InstalledName
 const Head = "# Written by install for the CNI plugins, which read it for every pod. " +
 	"Changes are lost when it runs again.\n"
 
-// Server is the API server as the plugins reach it. ServiceAccountDir has its certificate authority, as Kubernetes
-// mounts it into pods. With SkipTLSVerify the plugins accept any certificate.
+// Server is the API server as the plugins reach it. ServiceAccountDir, which Kubernetes mounts into pods, contains its
+// certificate authority. With SkipTLSVerify the plugins accept any certificate.
 type Server struct {
 	Protocol, Host, Port string
 	SkipTLSVerify        bool
@@ -39,25 +39,26 @@ func (s Server) URL() string {
 	return s.Protocol + "://" + net.JoinHostPort(host, s.Port)
 }
 
-// CertificateAuthority returns the PEM by which the plugins verify the API server, nil if they do not verify it.
+// CertificateAuthority returns the certificates in PEM with which the plugins verify the API server, nil if they do not
+// verify it.
 func (s Server) CertificateAuthority() ([]byte, error) {
 	if s.SkipTLSVerify || s.Protocol == "http" {
 		return nil, nil
 	}
 	path := filepath.Join(s.ServiceAccountDir, "ca.crt")
-	pem, err := os.ReadFile(path)
+	pem, err := safeopen.ReadRegular(path)
 	if err != nil {
 		return nil, fmt.Errorf("read the API server's certificate authority: %w; "+
 			"let Kubernetes mount the pod's service account token there", err)
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read the API server's certificate authority: %s has no certificate in PEM", path)
+		return nil, fmt.Errorf("read the API server's certificate authority: %s contains no certificate in PEM", path)
 	}
 	return pem, nil
 }
 
-// kubeconfig is the part of a kubeconfig file, version v1, that the plugins need.
-type kubeconfig struct {
+// kubeconfigFile has the fields of a kubeconfig file, version v1, that the plugins need.
+type kubeconfigFile struct {
 	APIVersion     string         `json:"apiVersion"`
 	Kind           string         `json:"kind"`
 	Clusters       []namedCluster `json:"clusters"`
@@ -98,7 +99,7 @@ type clusterAndUser struct {
 
 // Kubeconfig renders the plugins' kubeconfig.
 func (s Server) Kubeconfig(ca []byte, token string) ([]byte, error) {
-	data, err := yaml.Marshal(kubeconfig{
+	data, err := yaml.Marshal(kubeconfigFile{
 		APIVersion: "v1", Kind: "Config",
 		Clusters:       []namedCluster{{"local", cluster{s.URL(), ca, s.SkipTLSVerify}}},
 		Users:          []namedUser{{"calico", user{token}}},
@@ -114,7 +115,7 @@ func (s Server) Kubeconfig(ca []byte, token string) ([]byte, error) {
 
 // TokenOf returns the token in a kubeconfig that Kubeconfig rendered, empty if there is none.
 func TokenOf(data []byte) string {
-	var k kubeconfig
+	var k kubeconfigFile
 	if err := yaml.Unmarshal(data, &k); err != nil || len(k.Users) == 0 {
 		return ""
 	}

@@ -4,10 +4,11 @@ package credentials
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
-	"os"
 	"time"
 
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/hostfile"
 )
 
@@ -19,12 +20,16 @@ type Status struct {
 	Expires *time.Time     `json:"tokenExpires,omitempty"`
 }
 
-// Status compares the kubeconfig on the host with the desired one, and returns the problems, a sentence each.
+// Status compares the kubeconfig on the host with the desired one. It returns a sentence for each problem.
 func (a *Account) Status() (s Status, problems []string) {
 	s = Status{Path: a.Path, State: hostfile.Missing}
-	data, err := os.ReadFile(a.Path)
-	if err != nil {
-		return s, []string{fmt.Sprintf("%s: missing, or closed to this user", a.Path)}
+	data, err := safeopen.ReadRegular(a.Path)
+	switch {
+	case errors.Is(err, safeopen.ErrNotRegular):
+		s.State = hostfile.Differs
+		return s, []string{err.Error()}
+	case err != nil:
+		return s, []string{a.Path + ": missing, or this user cannot read it"}
 	}
 	token := TokenOf(data)
 	s.State = a.compare(data, token)
@@ -47,7 +52,7 @@ func (a *Account) Status() (s Status, problems []string) {
 }
 
 // compare compares a kubeconfig with the desired one with the same token. Outside of a pod the desired one is unknown:
-// there, one that install wrote counts as equal.
+// a kubeconfig that install wrote then counts as equal.
 func (a *Account) compare(data []byte, token string) hostfile.State {
 	same := bytes.HasPrefix(data, []byte(Head))
 	if ca, err := a.Server.CertificateAuthority(); err == nil && a.Server.Host != "" {

@@ -49,7 +49,7 @@ func TestTokenIsDueAfterAQuarterOfItsLifetime(t *testing.T) {
 
 func TestMissingTokenIsDue(t *testing.T) {
 	now := time.Now()
-	if !(token{}).due(now) || (token{}).good(now) {
+	if !(bearerToken{}).due(now) || (bearerToken{}).good(now) {
 		t.Error("no token is good, or not due")
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package fault has the errors that all parts of install share, and the remedies for errors of the operating system.
+// Package fault has the errors of all parts of install, and the remedies for errors of the operating system.
 package fault
 
 import (
@@ -12,10 +12,10 @@ var (
 	// ErrConfig: a flag, an environment variable or a template is invalid. A retry does not help.
 	ErrConfig = errors.New("invalid configuration")
 	// ErrDiffers: the host differs from the desired state, or uninstall left something. The output or the log names it.
-	ErrDiffers = errors.New("not everything is as it should be")
+	ErrDiffers = errors.New("host is not in the desired state")
 )
 
-// Remedy returns what to do about an error of the operating system, to be appended to its text. It is empty for errors
+// Remedy returns what to do about an error of the operating system, for appending to its text. It is empty for errors
 // that name their own remedy.
 func Remedy(err error) string {
 	switch {

@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"calico-cni/conflist"
+	"calico-cni/internal/safeopen"
 )
 
 // State compares a file on the host with the desired one.
@@ -29,12 +30,12 @@ const (
 	Extended State = "extended"
 )
 
-// Difference describes a file that is not as desired.
+// Difference describes a file that differs from the desired state.
 func Difference(path string) string {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return path + " is missing"
 	}
-	return path + " is not as it should be: " + Describe(path)
+	return path + " differs from the desired state: " + Describe(path)
 }
 
 // Describe returns mode, size, owner and modification time of a file, and the plugins of a network configuration. The
@@ -81,7 +82,7 @@ func IsNetworkConfig(name string) bool {
 // PluginTypes returns the name of the network that a file configures, and the types of its plugins and of their IPAM
 // plugins. Both are empty if the file is not a network configuration.
 func PluginTypes(path string) (name string, types []string) {
-	data, err := os.ReadFile(path)
+	data, err := safeopen.ReadRegular(path)
 	if err != nil {
 		return "", nil
 	}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package hostfile inspects the host's files that install manages. It changes none but stale temporary files.
+// Package hostfile inspects the files that install manages on the host. It changes nothing except stale temporary
+// files.
 package hostfile
 
 import (
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/safeopen"
 )
 
 // SecretMode is the mode of files that may hold a token: the kubeconfig and the network configuration, as with Calico.
@@ -29,13 +31,13 @@ func Directory(path string) error {
 	return err
 }
 
-// writable is W_OK of access(2).
-const writable = 0x2
+// writeAccess is W_OK of access(2).
+const writeAccess = 0x2
 
 // Writable returns why this process cannot write a directory, nil if it can.
-func Writable(dir string) error { return syscall.Access(dir, writable) }
+func Writable(dir string) error { return syscall.Access(dir, writeAccess) }
 
-// Replaceable returns an error if something occupies the path that a regular file cannot replace.
+// Replaceable returns an error if the path is occupied by something that a regular file cannot replace.
 func Replaceable(path string) error {
 	info, err := os.Lstat(path)
 	switch {
@@ -63,7 +65,7 @@ func Within(path string, mode fs.FileMode) bool {
 
 // SHA256 returns the digest of a file's content.
 func SHA256(path string) (sum [32]byte, err error) {
-	f, err := os.Open(path)
+	f, err := safeopen.Regular(path)
 	if err != nil {
 		return sum, err
 	}
@@ -75,14 +77,14 @@ func SHA256(path string) (sum [32]byte, err error) {
 	return [32]byte(h.Sum(nil)), nil
 }
 
-// staleAfter is the age at which a temporary file belongs to no live writer: writing takes far less.
+// staleAfter is the age at which a temporary file has no live writer: writing takes far less.
 const staleAfter = 10 * time.Minute
 
-// SweepStale removes temporary files that killed writers left in a directory. A failure is logged: it does not stop an
+// SweepStale removes temporary files that killed writers left in a directory. It logs a failure, which does not stop an
 // installation.
 func SweepStale(dir string, now time.Time, log *slog.Logger) { sweep(dir, now.Add(-staleAfter), log) }
 
-// SweepAll removes all temporary files of a directory, also young ones. A live writer starts again.
+// SweepAll removes all temporary files of a directory, also recent ones. A live writer fails and is repeated.
 func SweepAll(dir string, now time.Time, log *slog.Logger) { sweep(dir, now, log) }
 
 func sweep(dir string, before time.Time, log *slog.Logger) {

@@ -15,7 +15,7 @@ import (
 	"calico-cni/pkg/netconf"
 )
 
-// calicoType is the plugin that is added to the lists of others, and removed from them.
+// calicoType is the type of the plugin that is added to the lists of other programs, and removed from them.
 const calicoType = "calico"
 
 // isPlugin reports whether a plugin type is one of this project.
@@ -27,13 +27,13 @@ func usesPlugin(p *libcni.PluginConfig) bool {
 	return isPlugin(p.Network.Type) || p.Network.IPAM.Type == netconf.CalicoIPAM
 }
 
-// accept returns an error that wraps fault.ErrConfig if one of the plugins would refuse its configuration in the
-// list. It gets what the runtime passes: the object of the plugin, with name and version of the list.
+// accept returns an error that wraps fault.ErrConfig if one of the plugins would reject its configuration in the list.
+// The plugin gets what the runtime passes: its object, with the name and version of the list.
 //
 // Source: CNI specification 1.1.0, section 4, "Deriving execution configuration from plugin configuration".
 func accept(list *libcni.NetworkConfigList) error {
 	if list.CNIVersion != "" && !slices.Contains(dispatch.Versions(), list.CNIVersion) {
-		return fmt.Errorf("%w: cniVersion %q is not one that the plugins speak: want one of %s",
+		return fmt.Errorf("%w: the plugins do not support cniVersion %q: want one of %s",
 			fault.ErrConfig, list.CNIVersion, strings.Join(dispatch.Versions(), ", "))
 	}
 	for n, p := range list.Plugins {
@@ -45,15 +45,15 @@ func accept(list *libcni.NetworkConfigList) error {
 			err = acceptPlugin(stdin.Bytes)
 		}
 		if err != nil {
-			return fmt.Errorf("%w: plugin %d of the list, %s, would refuse every pod: %w",
+			return fmt.Errorf("%w: plugin %d of the list, %s, would reject every pod: %w",
 				fault.ErrConfig, n+1, p.Network.Type, err)
 		}
 	}
 	return nil
 }
 
-// acceptPlugin returns why a plugin would refuse its configuration. It does not read the files that the configuration
-// names: they are files of the host.
+// acceptPlugin returns why a plugin would reject its configuration. It does not read the files that the configuration
+// names, which are on the host.
 func acceptPlugin(stdin []byte) error {
 	conf, err := netconf.Parse(stdin)
 	if err != nil || conf.APIRoot() == "" || conf.Kubernetes.Kubeconfig != "" {

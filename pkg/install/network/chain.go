@@ -14,19 +14,20 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/fault"
 	"calico-cni/pkg/install/hostfile"
 	"calico-cni/pkg/install/record"
 )
 
-// chain adds the plugin of a rendered list to the list at path, which is named name and belongs to another program. It
-// keeps the mode of that list.
+// chain adds the plugin of a rendered list to the list at path, which has the file name and belongs to another program.
+// It keeps the mode of that list.
 func chain(path, name string, rendered []byte) (Content, error) {
 	c := Content{Path: path}
-	// A link is not followed: writing would replace it, and leave the owner's list without the plugin.
+	// A link is rejected: writing would replace it, and the list of the owner would not get the plugin.
 	info, err := os.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return c, fmt.Errorf("find the list to chain into: %w; install the network that makes it first, "+
+		return c, fmt.Errorf("find the list to chain into: %w; install the network that writes it first, "+
 			"or unset CNI_CHAIN_INTO", err)
 	} else if err != nil {
 		return c, err
@@ -34,7 +35,7 @@ func chain(path, name string, rendered []byte) (Content, error) {
 	if c.Mode = info.Mode(); !c.Mode.IsRegular() {
 		return c, fmt.Errorf("%s is %w; name the list itself in CNI_CHAIN_INTO", path, atomicfile.ErrNotRegular)
 	}
-	if c.base, err = os.ReadFile(path); err != nil {
+	if c.base, err = safeopen.ReadRegular(path); err != nil {
 		return c, err
 	}
 	plugin, err := calicoOf(rendered, name)
@@ -47,7 +48,7 @@ func chain(path, name string, rendered []byte) (Content, error) {
 		list, err = conflist.Load(name, c.Data)
 	}
 	if err != nil {
-		// The plugin's part is valid, and the owner may be about to write the rest: a retry may help.
+		// Our plugin is valid, and the owner may be about to write the rest: a retry may help.
 		return c, fmt.Errorf("chain into %s: %w: %w", name, ErrForeignList, err)
 	}
 	if err := accept(list); err != nil {
@@ -79,7 +80,7 @@ func typeOf(plugin []byte) string {
 
 // Unchain removes the plugin from a list that it was added to.
 func Unchain(r *record.Remover, path string) error {
-	data, err := os.ReadFile(path)
+	data, err := safeopen.ReadRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
@@ -92,15 +93,15 @@ func Unchain(r *record.Remover, path string) error {
 	rest, left, err := conflist.Unchain(data, calicoType)
 	switch {
 	case err != nil:
-		r.Leave("%s, which cannot be read as a list of plugins", path)
+		r.Leave("%s, which is not a valid list of plugins", path)
 		return nil
 	case left == 0:
-		r.Leave("%s, which has no plugin but calico", path)
+		r.Leave("%s, which has no plugin except calico", path)
 		return nil
 	case len(rest) == len(data):
 		return nil
 	}
-	r.Take("taken out of", path)
+	r.Take("removed from", path)
 	if r.Dry {
 		return nil
 	}
@@ -108,7 +109,7 @@ func Unchain(r *record.Remover, path string) error {
 	return err
 }
 
-// RemoveFormer removes the configurations of earlier runs: files of another name, and the plugin in other lists. It
+// RemoveFormer removes the configurations of earlier runs: files with another name, and the plugin in other lists. It
 // leaves files that have changed.
 func (l *List) RemoveFormer(r *record.Remover) error {
 	chained := ""

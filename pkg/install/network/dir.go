@@ -14,6 +14,9 @@ import (
 	"strings"
 
 	"github.com/containernetworking/cni/libcni"
+
+	"calico-cni/internal/safeopen"
+	"calico-cni/pkg/install/hostfile"
 )
 
 // AsideSuffix ends the names of configurations that are moved aside. Container runtimes do not read such files.
@@ -51,6 +54,13 @@ func (d Dir) Active() (string, error) {
 	return names[0], nil
 }
 
+// describeActive describes a configuration that container runtimes use instead of our own, with the remedy.
+func (d Dir) describeActive(active, own string) string {
+	return fmt.Sprintf("runtimes use %s instead of %s: %s; "+
+		"remove it, set CNI_CONF_NAME to a name that sorts before it, or install with --exclusive",
+		d.Path(active), own, hostfile.Describe(d.Path(active)))
+}
+
 // Aside returns the names of the files that were moved aside.
 func (d Dir) Aside() ([]string, error) {
 	entries, err := os.ReadDir(string(d))
@@ -63,8 +73,8 @@ func (d Dir) Aside() ([]string, error) {
 	return names, err
 }
 
-// Restore renames the files that were moved aside to their old names. It returns the old names of these, and the
-// present names of those whose old name is taken again. A dry run renames none.
+// Restore renames the files that were moved aside to their old names, which it returns. It keeps files whose old name
+// is taken, and returns their current names. A dry run renames nothing.
 func (d Dir) Restore(dry bool) (restored, kept []string, err error) {
 	aside, err := d.Aside()
 	if err != nil {
@@ -78,7 +88,7 @@ func (d Dir) Restore(dry bool) (restored, kept []string, err error) {
 		}
 		if !dry {
 			if err := os.Rename(d.Path(moved), d.Path(name)); err != nil {
-				return restored, kept, fmt.Errorf("bring back %s: %w", name, err)
+				return restored, kept, fmt.Errorf("restore %s: %w", name, err)
 			}
 		}
 		restored = append(restored, name)
@@ -95,7 +105,7 @@ func (d Dir) Callers(skip func(path string) bool) ([]string, error) {
 		if skip(path) {
 			continue
 		}
-		data, err := os.ReadFile(path)
+		data, err := safeopen.ReadRegular(path)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
@@ -107,8 +117,8 @@ func (d Dir) Callers(skip func(path string) bool) ([]string, error) {
 	return callers, err
 }
 
-// usesPlugins reports whether a configuration has one of the plugins as a type at any depth. Meta-plugins, such as
-// Multus, have configurations within their own.
+// usesPlugins reports whether a configuration has the type of one of the plugins at any depth. Configurations of
+// meta-plugins, such as Multus, contain other configurations.
 func usesPlugins(config any) bool {
 	switch c := config.(type) {
 	case map[string]any:

@@ -11,28 +11,25 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/hostfile"
 )
 
-// Find returns how the configuration differs from the desired one. It ignores a list to which other programs have added
-// plugins or fields, and reports that to note.
+// Find returns how the configuration differs from the desired one. It accepts a list to which other programs have added
+// plugins or fields, and reports it to note.
 func (l *List) Find(note func(text string)) ([]string, error) {
 	want, err := l.Render()
 	if err != nil {
 		return nil, err
 	}
-	active, err := l.Dir.Active()
-	if err == nil && active != "" && active < l.FileName() && !l.Exclusive {
-		note(fmt.Sprintf("runtimes take %s before %s: %s",
-			active, l.FileName(), hostfile.Describe(l.Dir.Path(active))))
-	}
 	same, err := atomicfile.Holds(want.Path, bytes.NewReader(want.Data), want.Mode)
 	if err != nil || same {
 		return nil, err
 	}
-	data, err := os.ReadFile(want.Path)
+	data, err := safeopen.ReadRegular(want.Path)
 	if err == nil && extends(want, data, l.Token()) {
-		note(fmt.Sprintf("others have added to %s, which is left so: %s", want.Path, hostfile.Describe(want.Path)))
+		note(fmt.Sprintf("another program has added to %s; it is not changed: %s",
+			want.Path, hostfile.Describe(want.Path)))
 		return nil, nil
 	}
 	return []string{hostfile.Difference(want.Path)}, nil
@@ -41,8 +38,8 @@ func (l *List) Find(note func(text string)) ([]string, error) {
 // openMode is the mode that service meshes give to a list that they add to.
 const openMode fs.FileMode = 0o644
 
-// extends reports whether data is a list of install to which others have added, without more permissions than a list
-// without secrets may have.
+// extends reports whether data is our list with additions of other programs, and its mode grants no more permissions
+// than a list without secrets may have.
 func extends(want Content, data []byte, token string) bool {
 	info, err := os.Lstat(want.Path)
 	if err != nil || !info.Mode().IsRegular() || want.base != nil || bytes.Equal(data, want.Data) {
@@ -63,7 +60,7 @@ type Status struct {
 	Aside   []string       `json:"aside,omitempty"`
 }
 
-// Status compares the configuration on the host with the desired one, and returns the problems, a sentence each.
+// Status compares the configuration on the host with the desired one. It returns a sentence for each problem.
 func (l *List) Status() (s Status, problems []string, err error) {
 	s = Status{Path: l.Path(), State: hostfile.Missing}
 	if s.Active, err = l.Dir.Active(); err != nil {
@@ -73,7 +70,7 @@ func (l *List) Status() (s Status, problems []string, err error) {
 		return s, nil, err
 	}
 	_, s.Plugins = hostfile.PluginTypes(s.Path)
-	data, err := os.ReadFile(s.Path)
+	data, err := safeopen.ReadRegular(s.Path)
 	if err == nil {
 		if s.State, err = l.compare(data); err != nil {
 			return s, nil, err
@@ -85,8 +82,7 @@ func (l *List) Status() (s Status, problems []string, err error) {
 		problems = append(problems, fmt.Sprintf("%s: %s", s.Path, s.State))
 	}
 	if s.Active != "" && s.Active != l.FileName() {
-		problems = append(problems, fmt.Sprintf("%s: runtimes take %s before it: %s",
-			s.Path, s.Active, hostfile.Describe(l.Dir.Path(s.Active))))
+		problems = append(problems, l.Dir.describeActive(s.Active, l.FileName()))
 	}
 	return s, problems, nil
 }

@@ -6,19 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
 	"calico-cni/conflist"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/fault"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
 )
 
-// CheckKubeconfigs checks the kubeconfigs that a template names, but for the one that install writes. It refuses
-// one that the plugins cannot use, and logs one that is not visible in the container.
+// CheckKubeconfigs checks the kubeconfigs that a template names, except the one that install writes. It rejects one
+// that the plugins cannot use, and logs one that is not visible in the container.
 func (l *List) CheckKubeconfigs() error {
 	rendered, err := l.renderRedacted()
 	if err != nil {
@@ -30,10 +30,10 @@ func (l *List) CheckKubeconfigs() error {
 	}
 	for _, path := range named {
 		mounted := mounted(l.Options, path)
-		data, err := os.ReadFile(mounted)
+		data, err := safeopen.ReadRegular(mounted)
 		if errors.Is(err, fs.ErrNotExist) {
-			l.Log.Warn("kubeconfig of the network configuration cannot be checked: it is not there, "+
-				"or its directory is not mounted", "kubeconfig", path, "looked_at", mounted)
+			l.Log.Warn("kubeconfig of the network configuration cannot be checked: it does not exist, "+
+				"or its directory is not mounted", "kubeconfig", path, "mounted_at", mounted)
 			continue
 		} else if err != nil {
 			return err
@@ -59,7 +59,7 @@ func namedKubeconfigs(name string, rendered []byte, own string) ([]string, error
 		if !usesPlugin(p) {
 			continue
 		}
-		// Check has the plugins' parser validate the rest.
+		// Check validates the rest with the plugins' parser.
 		conf, _ := netconf.ParseForRelease(p.Bytes)
 		path := conf.Kubernetes.Kubeconfig
 		if filepath.IsAbs(path) && filepath.Clean(path) != filepath.Clean(own) && !slices.Contains(named, path) {

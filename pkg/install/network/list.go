@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package network keeps the network configuration that container runtimes read: a list of its own, or the plugin in a
-// list of another program.
+// Package network keeps the network configuration that container runtimes read: our own list, or the plugin in the list
+// of another program.
 package network
 
 import (
@@ -11,36 +11,34 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 
 	"calico-cni/conflist"
 	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/hostfile"
 )
 
-// ErrForeignList: the list to chain into is not one that a runtime would load. Its owner may be about to write it.
+// ErrForeignList: a runtime does not load the list to chain into. Its owner may be about to write it.
 var ErrForeignList = errors.New("the list of others is damaged")
 
 // Record writes files and keeps which list the plugin was added to.
 type Record interface {
 	// Put makes a file hold data, and reports whether it had to be written.
 	Put(path string, data []byte, mode fs.FileMode) (written bool, err error)
-	// SetChained records the list that the plugin is added to, "" for none, and reports whether it is another than before.
+	// SetChained records the list that the plugin is added to, "" for none, and reports whether it has changed.
 	SetChained(path string) (changed bool)
 	// Save writes the record.
 	Save() error
 }
 
-// Options say which configuration to write, and where.
+// Options configure which network configuration is written, and where.
 type Options struct {
 	// Dir is the configuration directory. HostDir is its path on the host, HostRoot where the host's root is mounted.
 	Dir               Dir
 	HostDir, HostRoot string
 	// Name is the file to write. With ChainInto the plugin is added to this file instead.
 	Name, ChainInto string
-	// Exclusive says that all other configurations are moved aside.
-	Exclusive bool
-	// Token returns the current token, for a template that has it.
+	// Token returns the current token, for a template that contains it.
 	Token  func() string
 	Record Record
 	Log    *slog.Logger
@@ -61,18 +59,18 @@ func (l *List) SetContent(template string, values conflist.Values) {
 	l.template, l.values = template, values
 }
 
-// FileName returns the name of the file that has the plugin.
+// FileName returns the name of the file that contains the plugin.
 func (l *List) FileName() string { return cmp.Or(l.ChainInto, l.Name) }
 
-// Path returns the path of the file that has the plugin.
+// Path returns the path of the file that contains the plugin.
 func (l *List) Path() string { return l.Dir.Path(l.FileName()) }
 
-// Content is the desired content of the file that has the plugin.
+// Content is the desired content of the file that contains the plugin.
 type Content struct {
 	Path string
 	Data []byte
 	Mode fs.FileMode
-	// base is the foreign list that Data was made from, nil for a list of install.
+	// base is the list of another program that Data is based on, nil for our own list.
 	base []byte
 }
 
@@ -90,8 +88,8 @@ func (l *List) Render() (Content, error) {
 	return Content{Path: l.Path(), Data: data, Mode: hostfile.SecretMode}, nil
 }
 
-// Check has the plugins parse the configuration, so that install refuses once what they would refuse for every pod. It
-// uses no real token.
+// Check checks the configuration with the plugins' parser, so that install rejects what the plugins would reject for
+// every pod. It uses no real token.
 func (l *List) Check() error {
 	data, err := l.renderRedacted()
 	if err != nil {
@@ -136,7 +134,8 @@ func (l *List) Install() error {
 	return nil
 }
 
-// write writes the configuration. It replaces a foreign list only if that has not changed since it was read.
+// write writes the configuration. It replaces the list of another program only if that has not changed since it was
+// read.
 func (l *List) write(c Content) (bool, error) {
 	if c.base == nil {
 		return l.Record.Put(c.Path, c.Data, c.Mode)
@@ -147,9 +146,9 @@ func (l *List) write(c Content) (bool, error) {
 		}
 	}
 	return atomicfile.WriteFile(c.Path, c.Data, c.Mode, func(string) error {
-		now, err := os.ReadFile(c.Path)
+		now, err := safeopen.ReadRegular(c.Path)
 		if err == nil && !bytes.Equal(now, c.base) {
-			err = fmt.Errorf("%s was changed meanwhile; installing again takes the change into account", c.Path)
+			err = fmt.Errorf("%s has changed since it was read; install again to include the change", c.Path)
 		}
 		return err
 	})

@@ -40,7 +40,7 @@ func TestWriteKeepsAChangeOfTheListsOwner(t *testing.T) {
 	}
 	changed := strings.Replace(before, "tuning", "bandwidth", 1)
 	write(changed)
-	if _, err := l.write(content); err == nil || !strings.Contains(err.Error(), "changed meanwhile") {
+	if _, err := l.write(content); err == nil || !strings.Contains(err.Error(), "has changed since it was read") {
 		t.Errorf("write = %v", err)
 	}
 	if data, err := os.ReadFile(l.Path()); err != nil || string(data) != changed {

@@ -13,10 +13,10 @@ import (
 	"calico-cni/pkg/install/hostfile"
 )
 
-// Others are the configurations in the directory that are not the plugins'.
+// Others are the configurations of other programs in the directory.
 type Others struct {
 	Dir Dir
-	// Own is the name of the plugins' configuration.
+	// Own is the file name of our configuration.
 	Own string
 	// OldName is a configuration to remove, empty for none.
 	OldName string
@@ -25,7 +25,7 @@ type Others struct {
 	Log       *slog.Logger
 }
 
-// OldPath returns the path of the configuration to remove. It is empty if there is none, or if it is the plugins' own.
+// OldPath returns the path of the configuration to remove. It is empty if there is none, or if it is our own.
 func (o Others) OldPath() string {
 	if o.OldName == "" || o.OldName == o.Own {
 		return ""
@@ -59,10 +59,10 @@ func (o Others) FindOld() ([]string, error) {
 	if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
-	return []string{path + " is there again: " + hostfile.Describe(path)}, nil
+	return []string{path + " exists again: " + hostfile.Describe(path)}, nil
 }
 
-// Rivals returns the paths of the configurations to move aside, none unless Exclusive.
+// Rivals returns the paths of the configurations to move aside. There are none unless Exclusive.
 func (o Others) Rivals() ([]string, error) {
 	if !o.Exclusive {
 		return nil, nil
@@ -88,10 +88,20 @@ func (o Others) MoveAside() error {
 		if err := os.Rename(path, path+AsideSuffix); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("move %s aside: %w", filepath.Base(path), err)
 		}
-		o.Log.Warn("another network configuration is moved aside; uninstalling brings it back",
+		o.Log.Warn("another network configuration is moved aside; uninstall restores it",
 			"path", path, "to", filepath.Base(path)+AsideSuffix, "was", was)
 	}
 	return nil
+}
+
+// Active describes the configuration that container runtimes use instead of our own, with the remedy. It is empty if
+// they use our own, or if Exclusive moves the other one aside.
+func (o Others) Active() string {
+	active, err := o.Dir.Active()
+	if err != nil || o.Exclusive || active == "" || active >= o.Own {
+		return ""
+	}
+	return o.Dir.describeActive(active, o.Own)
 }
 
 // FindRivals describes the rivals.
@@ -99,7 +109,7 @@ func (o Others) FindRivals() ([]string, error) {
 	rivals, err := o.Rivals()
 	var found []string
 	for _, path := range rivals {
-		found = append(found, path+" is there: "+hostfile.Describe(path))
+		found = append(found, path+" exists: "+hostfile.Describe(path))
 	}
 	return found, err
 }

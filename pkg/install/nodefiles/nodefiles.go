@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nodefiles writes the files that Calico's node agent leaves on a node, where there is no agent.
+// Package nodefiles writes the files of Calico's node agent on a node without an agent.
 package nodefiles
 
 import (
@@ -17,7 +17,7 @@ import (
 	"calico-cni/pkg/install/hostfile"
 )
 
-// Mode lets all users of the node read the files, as Calico's does.
+// Mode lets all users of the node read the files, as with Calico's agent.
 const Mode fs.FileMode = 0o644
 
 // Record writes files and knows which of them install wrote.
@@ -33,7 +33,7 @@ type Files struct {
 	Enabled bool
 	// Dir is where the host's /var/lib/calico is mounted.
 	Dir string
-	// MTU in bytes, 0 for that of the link of the default route, from LinkMTU.
+	// MTU in bytes. 0 means the MTU of the link of the default route, from LinkMTU.
 	MTU     int
 	LinkMTU func() (int, error)
 	Record  Record
@@ -51,7 +51,7 @@ type File struct {
 	Data []byte
 }
 
-// Install writes the files. It leaves a file that install did not write: it is an agent's.
+// Install writes the files. It leaves a file that install did not write, because it belongs to an agent.
 func (f *Files) Install() error {
 	files, err := f.Wanted()
 	if err != nil {
@@ -86,8 +86,8 @@ func (f *Files) Find() ([]string, error) {
 	return found, nil
 }
 
-// Wanted returns the files that install may write: those that are missing, or that it wrote. They do not end with a
-// newline: Calico's plugin does not trim them.
+// Wanted returns the files that install may write: those that are missing and those that it wrote. They do not end with
+// a newline, because Calico's plugin does not trim them.
 func (f *Files) Wanted() ([]File, error) {
 	if !f.Enabled {
 		return nil, nil
@@ -115,8 +115,8 @@ func (f *Files) Wanted() ([]File, error) {
 	return files, nil
 }
 
-// mtu returns the configured MTU, else that of the link of the default route. It does not subtract what an
-// encapsulation needs, which is unknown here: with encapsulating pools, set CNI_MTU.
+// mtu returns the configured MTU, or else that of the link of the default route. It does not subtract the overhead of
+// an encapsulation, which is unknown here: with encapsulating pools, set CNI_MTU.
 func (f *Files) mtu() (int, error) {
 	if f.MTU != 0 {
 		return f.MTU, nil
@@ -128,7 +128,7 @@ func (f *Files) mtu() (int, error) {
 	return mtu, nil
 }
 
-// mayWrite reports whether a file is missing, or holds what install wrote.
+// mayWrite reports whether a file is missing, or still has the content that install wrote.
 func (f *Files) mayWrite(path string) (bool, error) {
 	info, err := os.Lstat(path)
 	switch {

@@ -14,6 +14,7 @@ import (
 
 	"calico-cni/internal/atomicfile"
 	"calico-cni/internal/linediff"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/hostfile"
 )
 
@@ -29,7 +30,7 @@ func (p Printer) File(path string, data []byte, mode fs.FileMode) (int, error) {
 	if same || err != nil {
 		return 0, err
 	}
-	before, err := os.ReadFile(path)
+	before, err := safeopen.ReadRegular(path)
 	oldName := path
 	if errors.Is(err, fs.ErrNotExist) {
 		oldName = os.DevNull
@@ -54,7 +55,7 @@ var (
 	jsonWebToken = regexp.MustCompile(`eyJ[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*\.[A-Za-z0-9_-]*`)
 )
 
-// redact replaces what looks like a secret in a text for people.
+// redact replaces text that looks like a secret.
 func redact(data []byte) string {
 	data = secretField.ReplaceAll(data, []byte(`${1}"(secret)"`))
 	return string(jsonWebToken.ReplaceAll(data, []byte("(secret)")))

@@ -19,10 +19,11 @@ import (
 
 	"calico-cni/internal/atomicfile"
 	"calico-cni/internal/buildinfo"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/hostfile"
 )
 
-// File is the record of one host. What this process entered survives the removal of the file.
+// File is the record of one host. The entries of this process survive a removal of the file.
 type File struct {
 	root, dir string
 	log       *slog.Logger
@@ -52,16 +53,16 @@ func (f *File) Load() {
 	f.loaded = true
 	switch {
 	case errors.Is(err, ErrNewer):
-		f.log.Warn("the record of what was installed is kept as it is, and files that change now are not entered: "+
+		f.log.Warn("the record of installed files stays as it is, without the files of this version: "+
 			"uninstall with the newer version", "error", err)
 	case err != nil:
-		f.log.Warn("the record of what was installed cannot be read; earlier files do not count as installed",
+		f.log.Warn("the record of installed files cannot be read; uninstall leaves the files of earlier runs",
 			"path", f.Path(), "error", err)
 	}
 }
 
-// name returns a path relative to the host's root.
-func (f *File) name(path string) string {
+// relative returns a path relative to the host's root.
+func (f *File) relative(path string) string {
 	name, err := filepath.Rel(f.root, path)
 	if err != nil {
 		return path
@@ -70,13 +71,13 @@ func (f *File) name(path string) string {
 }
 
 // Owns reports whether install wrote content with this digest to a path.
-func (f *File) Owns(path string, sum [32]byte) bool { return f.record.Owns(f.name(path), sum) }
+func (f *File) Owns(path string, sum [32]byte) bool { return f.record.Owns(f.relative(path), sum) }
 
 // WrittenBy returns the version of the installer that wrote content with this digest to a path, empty if unknown. It
 // reads the file: other installers may have written to it since.
 func (f *File) WrittenBy(path string, sum [32]byte) string {
 	r, err := Load(f.Path())
-	if err != nil || !r.Owns(f.name(path), sum) {
+	if err != nil || !r.Owns(f.relative(path), sum) {
 		return ""
 	}
 	return r.Versions[hex.EncodeToString(sum[:])]
@@ -86,7 +87,7 @@ func (f *File) WrittenBy(path string, sum [32]byte) string {
 func (f *File) EnterBinaries(sums map[string][32]byte) error {
 	entered := false
 	for path, sum := range sums {
-		if f.record.enter(f.name(path), sum) {
+		if f.record.enter(f.relative(path), sum) {
 			f.record.Versions[hex.EncodeToString(sum[:])], entered = buildinfo.Version, true
 		}
 	}
@@ -96,13 +97,14 @@ func (f *File) EnterBinaries(sums map[string][32]byte) error {
 	return f.Save()
 }
 
-// Put makes a file hold data, and enters it in the record first. A file that holds it already is not touched.
+// Put writes data to a file, after it has entered it in the record. It does not write a file that has this content and
+// mode.
 func (f *File) Put(path string, data []byte, mode fs.FileMode) (written bool, err error) {
 	same, err := atomicfile.Holds(path, bytes.NewReader(data), mode)
 	if same || err != nil {
 		return false, err
 	}
-	if f.record.enter(f.name(path), sha256.Sum256(data)) {
+	if f.record.enter(f.relative(path), sha256.Sum256(data)) {
 		if err := f.Save(); err != nil {
 			return false, err
 		}
@@ -110,12 +112,12 @@ func (f *File) Put(path string, data []byte, mode fs.FileMode) (written bool, er
 	return atomicfile.WriteFile(path, data, mode)
 }
 
-// SetChained records the list at path as the one that the plugin is added to, before it is written. An empty path
-// stands for none. The list before it becomes one to remove the plugin from. It does not write the file.
+// SetChained enters the list that the plugin is about to be added to, "" for none. The plugin must still be removed
+// from the previous list. SetChained does not write the record.
 func (f *File) SetChained(path string) (changed bool) {
 	now := ""
 	if path != "" {
-		now = f.name(path)
+		now = f.relative(path)
 	}
 	before := f.record.Chained
 	if before != "" && before != now && !slices.Contains(f.record.Unchain, before) {
@@ -125,7 +127,7 @@ func (f *File) SetChained(path string) (changed bool) {
 	return before != now
 }
 
-// ForgetUnchained drops the lists that the plugin had to be removed from, and writes the file if there were any.
+// ForgetUnchained removes the lists that the plugin had to be removed from, and writes the record if there were any.
 func (f *File) ForgetUnchained() error {
 	if len(f.record.Unchain) == 0 {
 		return nil
@@ -134,7 +136,8 @@ func (f *File) ForgetUnchained() error {
 	return f.Save()
 }
 
-// Save writes the record, merged with what others entered since it was read. It keeps a record of a newer format.
+// Save writes the record, merged with the entries that other installers made since it was read. It does not replace a
+// record of a newer format.
 func (f *File) Save() error {
 	unlock, err := lockDir(f.dir)
 	if err != nil {
@@ -147,7 +150,7 @@ func (f *File) Save() error {
 	case err == nil:
 		f.record.merge(others)
 	}
-	f.record.Format, f.record.Version = format, buildinfo.Version
+	f.record.Format, f.record.Version = currentFormat, buildinfo.Version
 	data, err := json.MarshalIndent(f.record, "", "  ")
 	if err != nil {
 		return fmt.Errorf("encode record: %w", err)
@@ -167,9 +170,9 @@ func (f *File) Delete() error {
 	return nil
 }
 
-// lockDir keeps other installers from writing the record. The kernel releases the lock when the process ends.
+// lockDir locks the record against other installers. The kernel releases the lock when the process ends.
 func lockDir(path string) (unlock func(), err error) {
-	dir, err := os.Open(path)
+	dir, err := safeopen.Dir(path)
 	if err != nil {
 		return nil, err
 	}

@@ -10,10 +10,10 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
-	"os"
 	"slices"
 
 	"calico-cni/internal/jsonfault"
+	"calico-cni/internal/safeopen"
 )
 
 // Name is the name of the record in the configuration directory. Container runtimes ignore it.
@@ -23,14 +23,14 @@ const Name = ".calico-cni.record"
 var ErrNewer = errors.New("record of a newer format")
 
 // Record lists the files that install wrote. A digest is added before the file is written, and older digests stay, so
-// that every file is known at whatever point a writer is killed.
+// that the record has every file, whenever a writer is killed.
 type Record struct {
 	// Format is the version of the record's format. Within a format, fields may be added that a reader can ignore.
 	Format int `json:"format"`
 	// Version of the installer that wrote last.
 	Version string `json:"version"`
-	// Files has the SHA-256 digests in hex of what install wrote, the newest last, by path relative to the host's
-	// root. There can be several: installers of several versions may run at the same time, and each may be killed.
+	// Files has the SHA-256 digests in hex of the written contents, the newest last, by path relative to the host's root.
+	// There can be several: installers of several versions may run at the same time, and each may be killed.
 	Files map[string][]string `json:"files"`
 	// Versions maps the digest of a binary to the version of the installer that wrote it.
 	Versions map[string]string `json:"versions,omitempty"`
@@ -40,15 +40,16 @@ type Record struct {
 	Unchain []string `json:"unchain,omitempty"`
 }
 
-// format is the newest format that this version reads, and the one that it writes.
-const format = 1
+// currentFormat is the newest format that this version reads, and the one that it writes.
+const currentFormat = 1
 
 func empty() Record { return Record{Files: map[string][]string{}, Versions: map[string]string{}} }
 
-// Load returns the record in a file. It is empty, so that no file counts as installed, if there is none or it cannot be
-// read. An error wraps ErrNewer if a later version wrote it in a format that this version does not know.
+// Load reads the record. If there is none or it cannot be read, the result is empty, so that no file counts as
+// installed. An error wraps ErrNewer if a later version wrote the record in a format that this version does not
+// support.
 func Load(path string) (Record, error) {
-	data, err := os.ReadFile(path)
+	data, err := safeopen.ReadRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return empty(), nil
 	} else if err != nil {
@@ -59,7 +60,7 @@ func Load(path string) (Record, error) {
 		Version string `json:"version"`
 	}
 	// The other fields may have another meaning in a newer format.
-	if json.Unmarshal(data, &head) == nil && head.Format > format {
+	if json.Unmarshal(data, &head) == nil && head.Format > currentFormat {
 		newer := empty()
 		newer.Version = head.Version
 		return newer, fmt.Errorf("%w: %s is of format %d, and was written by version %s",
@@ -89,10 +90,10 @@ func (r Record) enter(name string, sum [32]byte) bool {
 	return true
 }
 
-// maxDigests bounds the digests per file: no more installers than that run at the same time.
+// maxDigests bounds the digests per file. Fewer installers run at the same time.
 const maxDigests = 8
 
-// merge inserts what other installers entered before the own digests, and drops the oldest.
+// merge inserts the digests of other installers before our own, and drops the oldest.
 func (r Record) merge(others Record) {
 	for name, sums := range others.Files {
 		own := r.Files[name]

@@ -14,39 +14,42 @@ import (
 	"calico-cni/pkg/install/hostfile"
 )
 
-// Remover removes recorded files, or only reports what it would remove. It keeps what has changed since it was written.
+// Remover removes recorded files, or only reports what it would remove. It leaves files that have changed since install
+// wrote them.
 type Remover struct {
 	File *File
 	// Dry makes it report only.
 	Dry bool
 	// Report is called for each path that is or would be changed, with the verb, such as "removed".
 	Report func(what, path string)
-	// ReportLeft is called for everything that is left, with the reason.
+	// ReportLeft is called for each file or other thing that is left, with the reason.
 	ReportLeft func(text string)
 
-	left []string
-	done []string
+	// reasons has a text for each thing that is left.
+	reasons []string
+	// changed has the paths that were removed or changed.
+	changed []string
 }
 
 // Left returns what was left, each with the reason.
-func (r *Remover) Left() []string { return r.left }
+func (r *Remover) Left() []string { return r.reasons }
 
 // Done reports whether a path was removed or changed, or would be.
-func (r *Remover) Done(path string) bool { return slices.Contains(r.done, path) }
+func (r *Remover) Done(path string) bool { return slices.Contains(r.changed, path) }
 
 // Count returns the number of paths that were removed or changed, or would be.
-func (r *Remover) Count() int { return len(r.done) }
+func (r *Remover) Count() int { return len(r.changed) }
 
 // Leave notes something that is left, with the reason.
 func (r *Remover) Leave(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
-	r.left = append(r.left, text)
+	r.reasons = append(r.reasons, text)
 	r.ReportLeft(text)
 }
 
 // Take notes a path that is removed or changed.
 func (r *Remover) Take(what, path string) {
-	r.done = append(r.done, path)
+	r.changed = append(r.changed, path)
 	r.Report(what, path)
 }
 
@@ -62,11 +65,11 @@ func (r *Remover) Chained() []string {
 	return paths
 }
 
-// RemoveOwned removes the recorded files for which which returns true, given their path.
-func (r *Remover) RemoveOwned(which func(path string) bool) error {
-	// In this order, the configuration directory precedes the binaries: the kubeconfig is a secret.
+// RemoveOwned removes the recorded files whose path is selected.
+func (r *Remover) RemoveOwned(selected func(path string) bool) error {
+	// In this order the kubeconfig, which is a secret, precedes the binaries.
 	for _, name := range slices.Sorted(maps.Keys(r.File.record.Files)) {
-		if !which(filepath.Join(r.File.root, name)) {
+		if !selected(filepath.Join(r.File.root, name)) {
 			continue
 		}
 		if err := r.remove(name); err != nil {

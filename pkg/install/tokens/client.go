@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -24,7 +23,7 @@ import (
 	"calico-cni/pkg/kube"
 )
 
-// ownConfig returns the installer's own credentials: those of the kubeconfig, else of the pod's service account.
+// ownConfig returns the installer's own credentials: those of the kubeconfig, or else of the pod's service account.
 func (i Issuer) ownConfig() (*rest.Config, error) {
 	if i.Config.Kubeconfig != "" {
 		cfg, err := fileConfig(i.Config.Kubeconfig)
@@ -35,9 +34,12 @@ func (i Issuer) ownConfig() (*rest.Config, error) {
 	}
 	dir := i.Config.ServiceAccountDir
 	for _, name := range []string{"token", "ca.crt"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+		// client-go opens these files itself, and would block on a FIFO.
+		file, err := safeopen.Regular(filepath.Join(dir, name))
+		if err != nil {
 			return nil, fmt.Errorf("read the pod's service account: %w; set KUBECONFIG when not run in a pod", err)
 		}
+		_ = file.Close()
 	}
 	host := strings.TrimSuffix(strings.TrimPrefix(i.Config.ServiceHost, "["), "]")
 	return &rest.Config{
@@ -74,7 +76,7 @@ func restConfig(path string) (*rest.Config, error) {
 	return cfg, err
 }
 
-// RedirectLog has client-go log to a logger, for the whole process, instead of in its own format to standard error.
+// RedirectLog redirects the log of client-go, which has its own format, to a logger for the whole process.
 func RedirectLog(log *slog.Logger) { klog.SetSlogLogger(log) }
 
 // newClient returns a client of the core API that knows TokenRequest.

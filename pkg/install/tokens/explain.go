@@ -16,7 +16,7 @@ import (
 	"calico-cni/pkg/install/credentials"
 )
 
-// explain gives an error of a request for a token its cause and a remedy.
+// explain adds the cause and a remedy to an error of a request for a token.
 func (i Issuer) explain(ctx context.Context, err error, namespace, server string) error {
 	what := fmt.Sprintf("request token of service account %s/%s", namespace, i.Config.ServiceAccount)
 	switch {
@@ -33,7 +33,7 @@ func (i Issuer) explain(ctx context.Context, err error, namespace, server string
 	return fmt.Errorf("%s: %w", what, unanswered(ctx, err, server))
 }
 
-// unanswered explains an error that says nothing about the credentials.
+// unanswered explains an error after which it is unknown whether the credentials are valid.
 func unanswered(ctx context.Context, err error, server string) error {
 	switch {
 	case ctx.Err() != nil:
@@ -53,8 +53,8 @@ func errAnotherServer(server string) error {
 		"see whether a load balancer, a proxy or a login page answers at %s in place of the API server", server)
 }
 
-// isRefusal reports whether the server does not accept the credentials. A proxy in front of the API server may answer
-// this in plain text, but a page in HTML is another server's.
+// isRefusal reports whether the server rejects the credentials. A proxy in front of the API server may do so in plain
+// text, but an HTML page comes from another server.
 func isRefusal(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) || !apierrors.IsUnauthorized(err) {
@@ -75,7 +75,7 @@ func isStatus(err error) bool {
 	return errors.As(err, &status)
 }
 
-// fromAPIServer reports whether an error is a Status of the API server. client-go makes one of any other answer, too.
+// fromAPIServer reports whether an error is a Status of the API server. client-go also makes one of any other answer.
 func fromAPIServer(err error) bool {
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package tokens requests tokens of the plugins' service account, and checks whether the API server accepts them. It
-// uses client-go: no pod waits for it, unlike the plugins, which use pkg/kube.
+// uses client-go, because no pod waits for it. The plugins use pkg/kube.
 package tokens
 
 import (
@@ -41,7 +41,7 @@ type Issuer struct {
 }
 
 // Token returns a token of the plugins' service account, bound to the node where the API server supports that, and its
-// expiry. It reads the installer's credentials each time: those of a pod change.
+// expiry. It reads the installer's credentials each time, because those of a pod change.
 func (i Issuer) Token(ctx context.Context, node string) (string, time.Time, error) {
 	namespace, err := i.Config.PodNamespace()
 	if err != nil {
@@ -61,7 +61,7 @@ func (i Issuer) Token(ctx context.Context, node string) (string, time.Time, erro
 		BoundObjectRef: &authenticationv1.BoundObjectReference{APIVersion: "v1", Kind: "Node", Name: node},
 	}
 	status, err := request(ctx, client, namespace, i.Config.ServiceAccount, spec)
-	// Before Kubernetes 1.31 the API server binds tokens to no Nodes, and it binds none to a Node that does not exist.
+	// The API server does not bind tokens to Nodes before Kubernetes 1.31, and never to a Node that does not exist.
 	if apierrors.IsInvalid(err) || apierrors.IsBadRequest(err) || apierrors.IsNotFound(err) {
 		spec.BoundObjectRef = nil
 		if status, err = request(ctx, client, namespace, i.Config.ServiceAccount, spec); err == nil {
@@ -86,8 +86,8 @@ func request(
 	return answer.Status, err
 }
 
-// Accepted requests the version of the API server with the credentials of a kubeconfig: that needs no permission, but
-// valid credentials. An error wraps credentials.ErrRefused if the API server does not accept them.
+// Accepted requests the version of the API server with the credentials of a kubeconfig. This needs valid credentials,
+// but no permission. An error wraps credentials.ErrRefused if the API server rejects them.
 func (i Issuer) Accepted(ctx context.Context, kubeconfig string) error {
 	cfg, err := fileConfig(kubeconfig)
 	if err != nil {

@@ -15,9 +15,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/credentials"
 )
@@ -147,6 +149,26 @@ func TestTokenErrorsNameTheCauseAndARemedy(t *testing.T) {
 		if text := err.Error(); !strings.HasPrefix(text, what) || strings.Contains(text, secret) ||
 			tt.want == nil && errors.Is(err, credentials.ErrRefused) {
 			t.Errorf("%s: %v", tt.name, err)
+		}
+	}
+}
+
+// TestTokenDoesNotBlockOnSpecialFiles has a FIFO in place of each file that the issuer reads.
+func TestTokenDoesNotBlockOnSpecialFiles(t *testing.T) {
+	for _, name := range []string{"token", "ca.crt", "namespace", "kubeconfig"} {
+		i := (&server{answer: func(bool) (int, string) { return 201, issued }}).start(t)
+		path := filepath.Join(i.Config.ServiceAccountDir, name)
+		if name == "kubeconfig" {
+			i.Config.Kubeconfig = path
+		} else if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := syscall.Mkfifo(path, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, _, err := i.Token(t.Context(), "worker-1")
+		if !errors.Is(err, safeopen.ErrNotRegular) || !strings.Contains(err.Error(), path+" is a FIFO") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

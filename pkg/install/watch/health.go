@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// staleAfter is the age at which the result of a round says nothing about the present.
+// staleAfter is the age at which the result of a round is no longer valid.
 const staleAfter = 2 * time.Minute
 
 var errNotInstalled = errors.New("not installed yet")
@@ -28,7 +28,7 @@ func newHealth(now func() time.Time) *health {
 	return &health{now: now, err: errNotInstalled, at: now()}
 }
 
-// set stores the result of a round: nil if the host is as desired.
+// set stores the result of a round: nil if the host is in the desired state.
 func (h *health) set(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -40,7 +40,7 @@ func (h *health) state() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if age := h.now().Sub(h.at); age > staleAfter {
-		return fmt.Errorf("nothing was looked at for %s", age.Round(time.Second))
+		return fmt.Errorf("nothing was checked for %s", age.Round(time.Second))
 	}
 	return h.err
 }

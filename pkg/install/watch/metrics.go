@@ -22,7 +22,7 @@ type metrics struct {
 }
 
 // newMetrics returns metrics with all their labels, so that each counter starts at 0. ready reports whether the host is
-// ready.
+// in the desired state.
 func newMetrics(ready func() bool, parts []*Part) *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
@@ -50,7 +50,7 @@ func newMetrics(ready func() bool, parts []*Part) *metrics {
 	}, func() float64 { return 1 })
 	readiness := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "calico_cni_install_ready",
-		Help: "Whether the host is as desired.",
+		Help: "Whether the host is in the desired state.",
 	}, func() float64 {
 		if ready() {
 			return 1
@@ -68,8 +68,8 @@ func newMetrics(ready func() bool, parts []*Part) *metrics {
 	return m
 }
 
-// handler serves the metrics.
-func (m *metrics) handler() http.Handler {
+// page returns the handler that serves the metrics.
+func (m *metrics) page() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 

@@ -4,7 +4,7 @@ package watch
 
 import "log/slog"
 
-// maxNotes bounds the notes that are remembered.
+// maxNotes bounds the number of stored notes.
 const maxNotes = 64
 
 // Notes logs conditions that are no faults, each once.

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// ErrContested: another program undoes the repairs, which are spaced for that reason.
+// ErrContested: another program reverts the repairs. The next repair waits.
 var ErrContested = errors.New("changed again after a repair")
 
 const (
@@ -19,18 +19,18 @@ const (
 	maxRoutine = time.Minute
 )
 
-// Part is a part of the installation that is kept as desired.
+// Part is a part of the installation that is kept in the desired state.
 type Part struct {
 	// Name of the part, for logs and metrics.
 	Name string
-	// Find returns how the part differs from the desired state, a line each.
+	// Find returns a line for each difference from the desired state.
 	Find func(context.Context) ([]string, error)
 	// Repair restores the desired state.
 	Repair func(context.Context) error
-	// NeedsOthers is set for parts that make the runtime use the other parts. They are not repaired while others fail.
+	// NeedsOthers is set for parts that make the runtime use other parts. They are not repaired while others fail.
 	NeedsOthers bool
-	// Routine is set for parts that need repairs although nothing changed them, as a token does. These are no counted
-	// repairs.
+	// Routine is set for parts that need repairs although nothing changed them, such as a token. These repairs are not
+	// counted.
 	Routine bool
 	// Tolerable reports whether a failed repair does no harm until the next one. nil means never.
 	Tolerable func() bool
@@ -55,5 +55,5 @@ func (p *Part) level() slog.Level {
 	return slog.LevelWarn
 }
 
-// tolerable reports whether what is found does no harm until the next repair.
-func (p *Part) tolerable() bool { return p.Tolerable != nil && p.Tolerable() }
+// harmless reports whether a difference does no harm until the next repair.
+func (p *Part) harmless() bool { return p.Tolerable != nil && p.Tolerable() }

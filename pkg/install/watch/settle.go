@@ -13,22 +13,22 @@ import (
 const (
 	// minSettle and maxSettle bound the pause between attempts to settle queued releases.
 	minSettle, maxSettle = 5 * time.Second, time.Minute
-	// settleTimeout bounds one attempt, during which no files are checked.
+	// settleTimeout bounds one attempt. The watcher checks no files meanwhile.
 	settleTimeout = 10 * time.Second
 )
 
 // Backlog is the node's queue of releases that wait for the API server.
 type Backlog interface {
-	// Len returns their number.
+	// Len returns the number of queued releases.
 	Len() (int, error)
 	// Delayed reports whether this node waits after an outage, so that not all nodes settle at the same time.
 	Delayed() bool
-	// Settle settles some, and returns how many.
+	// Settle settles some queued releases, and returns how many.
 	Settle(ctx context.Context) (done int, err error)
 }
 
-// settler settles queued releases. CNI commands do so, too, but a quiet node has none. Queued releases are no fault
-// of the installation: readiness does not depend on them.
+// settler settles queued releases. CNI commands do so, too, but an idle node runs none. Readiness does not depend on
+// queued releases: they are no fault of the installation.
 type settler struct {
 	backlog  Backlog
 	throttle throttle
@@ -38,8 +38,8 @@ type settler struct {
 	log      *slog.Logger
 }
 
-// settle makes an attempt if one is due. Without queued releases it reads local files only.
-func (s *settler) settle(ctx context.Context) {
+// attempt settles releases if an attempt is due. Without queued releases it reads local files only.
+func (s *settler) attempt(ctx context.Context) {
 	if s.backlog == nil {
 		return
 	}
@@ -56,7 +56,7 @@ func (s *settler) settle(ctx context.Context) {
 		s.throttle.used(now)
 	}
 	if done > 0 {
-		s.log.Info("releases that had waited are settled", "settled", done)
+		s.log.Info("queued releases are settled", "settled", done)
 	}
 	if err != nil {
 		s.notes.Once("releases wait for the API server: " + err.Error())

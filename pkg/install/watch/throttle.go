@@ -4,20 +4,20 @@ package watch
 
 import "time"
 
-// throttle spaces attempts: the first is immediate, and the pause doubles while they recur. It bounds what another
-// program that undoes every repair can cost this process, and the runtime, which reloads each time.
+// throttle spaces attempts: the first is immediate, and the pause doubles while attempts recur. If another program
+// reverts every repair, this bounds the load on this process and on the runtime, which reloads each time.
 type throttle struct {
 	// min and max bound the pause. After max without attempts, the pause starts at min again.
 	min, max time.Duration
-	// random spreads the pauses of many nodes, from half of a pause to a whole one. It returns a number in [0, 1). nil
-	// spreads none.
+	// random spreads the pauses of many nodes between half of a pause and all of it. It returns a number in [0, 1). nil
+	// means no spread.
 	random func() float64
 
 	pause      time.Duration
 	last, next time.Time
 }
 
-// wait returns the time until the next attempt, 0 if it may be made now. After the clock was set back, it may.
+// wait returns the time until the next attempt, 0 if it is due. It is due after the clock was set back.
 func (t *throttle) wait(now time.Time) time.Duration {
 	if now.Before(t.last) {
 		return 0

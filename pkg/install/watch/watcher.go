@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package watch keeps a host as install left it: it repairs what other programs change, renews the token, settles
-// queued releases, and serves readiness and metrics.
+// Package watch keeps an installation: it repairs what other programs change, renews the token, settles queued
+// releases, and serves readiness and metrics.
 package watch
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
 	"strings"
 	"time"
 
@@ -20,49 +17,15 @@ import (
 // minRetry and maxRetry bound the pause between attempts of the first installation.
 const minRetry, maxRetry = 2 * time.Second, 30 * time.Second
 
-// Host is the host to keep.
-type Host interface {
-	// Install installs everything.
-	Install(ctx context.Context) error
-	// Prepare reads the configuration again and returns why it cannot be written. It writes no file that the plugins read.
-	Prepare(ctx context.Context) error
-	// Installed is called after the first installation.
-	Installed()
-	// Save writes the record of what was installed.
-	Save() error
-}
-
-// Options configure a watcher.
-type Options struct {
-	Host Host
-	// Parts of the installation, in the order in which they are kept.
-	Parts []*Part
-	// Permanent reports whether a retry cannot help. It applies to the first installation.
-	Permanent func(error) bool
-	// Backlog may be nil.
-	Backlog Backlog
-	// Leave is called when the watcher is stopped. Its context is not canceled. It may be nil.
-	Leave func(ctx context.Context) error
-	// RenewsAt returns when the token is renewed next, for the log.
-	RenewsAt func() time.Time
-	// Address is the host:port of readiness and metrics, empty for none.
-	Address string
-	Notes   *Notes
-	Now     func() time.Time
-	// Spread returns a random number in [0, 1).
-	Spread func() float64
-	Log    *slog.Logger
-}
-
-// Watcher keeps one host.
+// Watcher keeps the installation of one host.
 type Watcher struct {
 	Options
 	health  *health
 	metrics *metrics
 	settler *settler
-	// installed is set by the first successful installation. start spaces the attempts, and failed is the error of the
-	// last.
-	installed bool
+	// firstDone is set by the first successful installation. start spaces the attempts, and failed is the error of the
+	// last attempt.
+	firstDone bool
 	start     throttle
 	failed    error
 	// reported is the state that was last logged.
@@ -83,8 +46,8 @@ func New(o Options) *Watcher {
 	return w
 }
 
-// Run installs, and keeps the host until ctx ends. It looks at all parts whenever wake receives. An error means that a
-// retry cannot help, or that the address is in use.
+// Run installs, and keeps the installation until ctx ends. It checks all parts whenever wake receives. An error means
+// that a retry cannot help, or that the address is in use.
 func (w *Watcher) Run(ctx context.Context, wake <-chan struct{}) error {
 	stop, err := w.serve(ctx)
 	if err != nil {
@@ -93,31 +56,31 @@ func (w *Watcher) Run(ctx context.Context, wake <-chan struct{}) error {
 	defer stop()
 	for {
 		err := w.Round(ctx)
-		if err != nil && !w.installed && w.Permanent(err) {
+		if err != nil && !w.firstDone && w.Permanent(err) {
 			return err
 		}
 		if ctx.Err() != nil {
-			return w.leave(ctx)
+			return w.stopped(ctx)
 		}
 		w.Report(err)
 		w.Settle(ctx)
 		select {
 		case <-ctx.Done():
-			return w.leave(ctx)
+			return w.stopped(ctx)
 		case <-wake:
 		}
 	}
 }
 
-// Round makes the first installation if there is none yet, else it checks and repairs every part. An error says how the
-// host differs from the desired state afterwards.
+// Round runs the first installation if there is none yet; otherwise it checks and repairs every part. An error names
+// how the host differs from the desired state afterwards.
 func (w *Watcher) Round(ctx context.Context) error {
-	if !w.installed {
+	if !w.firstDone {
 		return w.first(ctx)
 	}
 	var faults []error
-	// Without a valid configuration, the other parts are kept nevertheless: the runtime needs the plugins and a token to
-	// remove pods.
+	// The other parts are kept also without a valid configuration: the runtime needs the plugins and a token to remove
+	// pods.
 	if err := w.Host.Prepare(ctx); err != nil {
 		faults = append(faults, fmt.Errorf("prepare: %w%s", err, fault.Remedy(err)))
 	}
@@ -142,14 +105,14 @@ func (w *Watcher) first(ctx context.Context) error {
 	}
 	w.start.used(now)
 	w.failed = w.Host.Install(ctx)
-	w.installed = w.failed == nil
-	if w.installed {
+	w.firstDone = w.failed == nil
+	if w.firstDone {
 		w.Host.Installed()
 	}
 	return w.failed
 }
 
-// keep repairs a part that differs from the desired state, unless a repair was made shortly before.
+// keep repairs a part that differs from the desired state, unless it was repaired shortly before.
 func (w *Watcher) keep(ctx context.Context, p *Part) error {
 	found, err := p.Find(ctx)
 	if err != nil || len(found) == 0 {
@@ -158,10 +121,10 @@ func (w *Watcher) keep(ctx context.Context, p *Part) error {
 	}
 	now := w.Now()
 	if wait := p.throttle.wait(now); wait > 0 {
-		if p.failed != nil || p.tolerable() {
+		if p.failed != nil || p.harmless() {
 			return p.failed
 		}
-		return fmt.Errorf("%w: %s; next repair at %s: find what else writes there, and stop it",
+		return fmt.Errorf("%w: %s; next repair at %s: find the other program that writes there, and stop it",
 			ErrContested, strings.Join(found, "; "), now.Add(wait).UTC().Format(time.RFC3339))
 	}
 	p.throttle.used(now)
@@ -173,7 +136,7 @@ func (w *Watcher) keep(ctx context.Context, p *Part) error {
 	return p.failed
 }
 
-// TokenRenewed counts an attempt to renew the token, whose expiry it stores.
+// TokenRenewed counts an attempt to renew the token, and stores the expiry of the token.
 func (w *Watcher) TokenRenewed(expires time.Time, err error) { w.metrics.setToken(expires, err) }
 
 // Report publishes the result of a round, and logs it if it has changed.
@@ -196,38 +159,15 @@ func (w *Watcher) Report(err error) {
 
 // Settle settles queued releases if an attempt is due.
 func (w *Watcher) Settle(ctx context.Context) {
-	if w.installed {
-		w.settler.settle(ctx)
+	if w.firstDone {
+		w.settler.attempt(ctx)
 	}
 }
 
-func (w *Watcher) leave(ctx context.Context) error {
+func (w *Watcher) stopped(ctx context.Context) error {
 	if w.Leave != nil {
 		return w.Leave(context.WithoutCancel(ctx))
 	}
-	w.Log.Info("stopped; what is installed stays, and works until its token expires")
+	w.Log.Info("stopped; the installation stays, and works until its token expires")
 	return nil
-}
-
-// Handler serves GET /readyz and GET /metrics.
-func (w *Watcher) Handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /readyz", w.health)
-	mux.Handle("GET /metrics", w.metrics.handler())
-	return mux
-}
-
-// serve serves the handler at the address until stop is called.
-func (w *Watcher) serve(ctx context.Context) (stop func(), err error) {
-	if w.Address == "" {
-		return func() {}, nil
-	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", w.Address)
-	if err != nil {
-		return nil, fmt.Errorf("serve readiness: %w; set HEALTH_ADDR to an address that is free on this node", err)
-	}
-	server := &http.Server{Handler: w.Handler(), ReadHeaderTimeout: 5 * time.Second}
-	go func() { _ = server.Serve(listener) }()
-	w.Log.Info("readiness and metrics are served", "address", listener.Addr().String())
-	return func() { _ = server.Close() }, nil
 }

@@ -37,7 +37,8 @@ func affinityName(node string, cidr netip.Prefix) string {
 	return node[:maxName-1-len(c)-13] + "-" + c + "-" + hex.EncodeToString(sum[:])[:11]
 }
 
-// hostnameHash returns the label value for a node: a hash, because the name of a node may be too long for a label value.
+// hostnameHash returns the label value for a node: a hash, because the name of a node may be too long for a label
+// value.
 func hostnameHash(node string) string {
 	sum := sha3.Sum256([]byte(node))
 	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])

@@ -18,7 +18,7 @@ import (
 	"calico-cni/test/sandbox"
 )
 
-// inside is the first process: it starts the cluster and keeps it until SIGTERM.
+// inside runs as the first process: it starts the cluster and stops it after SIGTERM.
 func inside(ctx context.Context, s state, nodes int) error {
 	for fd := fdLock; fd <= fdListener; fd++ {
 		unix.CloseOnExec(fd)
@@ -52,7 +52,7 @@ func inside(ctx context.Context, s state, nodes int) error {
 	return c.Stop()
 }
 
-// publish writes the files by which the cluster is used from outside.
+// publish writes the files that are needed to use the cluster from outside of the sandbox.
 func (s state) publish(c *cluster.Cluster, o cluster.Options) error {
 	kubeconfig, err := os.ReadFile(c.Server.Kubeconfig())
 	if err != nil {
@@ -71,7 +71,7 @@ func (s state) publish(c *cluster.Cluster, o cluster.Options) error {
 	return nil
 }
 
-// forward leads the connections of a listener outside of the sandbox to an address in it.
+// forward forwards connections from a listener outside of the sandbox to an address inside.
 func forward(l net.Listener, address string) {
 	for {
 		out, err := l.Accept()

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command cluster runs a Kubernetes cluster on the project's plugins, in namespaces of this machine:
+// Command cluster runs a Kubernetes cluster with the project's plugins, in namespaces of this machine:
 //
-//	cluster up [--nodes N]       starts it and says how to use it; does nothing but the latter when it runs
-//	cluster down                 ends it, with all that it has made
+//	cluster up [--nodes N]       starts the cluster, if it is not running, and prints how to use it
+//	cluster down                 ends the cluster and removes everything that it created
 //	cluster shell NODE [CMD...]  runs a shell or a command on a node
 //
-// Before the command --state DIR names another directory than the usual one, and so another cluster beside it.
-// It takes root, and lives until it is ended or the machine is.
+// The flag --state DIR before the command selects another directory, and therefore another cluster.
+// The command needs root. The cluster runs until `cluster down` or a reboot.
 package main
 
 import (
@@ -50,7 +50,7 @@ func run(ctx context.Context, args []string) error {
 	switch args[0] {
 	case "up":
 		fs := flag.NewFlagSet("cluster up", flag.ContinueOnError)
-		nodes := fs.Int("nodes", 3, "how many nodes, 1 to 9")
+		nodes := fs.Int("nodes", 3, "number of nodes, 1 to 9")
 		if err := fs.Parse(args[1:]); err != nil {
 			return err
 		}
@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string) error {
 		return down(s)
 	case "shell":
 		if len(args) < 2 {
-			return errors.New("name the node, node-1 for one")
+			return errors.New("name a node, for example node-1")
 		}
 		return shell(ctx, s, args[1], args[2:])
 	}
@@ -79,8 +79,9 @@ func parse(args []string) (state, []string, error) {
 		return state{}, nil, err
 	}
 	fs := flag.NewFlagSet("cluster", flag.ContinueOnError)
-	usual := filepath.Join(cache, "calico-cni", "cluster")
-	dir := fs.String("state", usual, "`directory` of the cluster's state; not below /run, /tmp or /var, which nodes have of their own")
+	standard := filepath.Join(cache, "calico-cni", "cluster")
+	dir := fs.String("state", standard,
+		"`directory` of the cluster's state; not below /run, /tmp or /var, which are separate on each node")
 	if err := fs.Parse(args); err != nil {
 		return state{}, nil, err
 	}
@@ -88,10 +89,10 @@ func parse(args []string) (state, []string, error) {
 		return state{}, nil, errors.New("name a command: up, down or shell NODE")
 	}
 	absolute, err := filepath.Abs(*dir)
-	return state{dir: absolute, usual: absolute == usual}, fs.Args(), err
+	return state{dir: absolute, standard: absolute == standard}, fs.Args(), err
 }
 
-// shell runs a command on a node: first in the sandbox, whose process IDs the node's is one of, then in the node.
+// shell runs a command on a node. It enters the sandbox first, because the process ID of the node belongs to it.
 func shell(ctx context.Context, s state, node string, command []string) error {
 	pid, running := s.running()
 	if !running {
@@ -108,8 +109,9 @@ func shell(ctx context.Context, s state, node string, command []string) error {
 	if len(command) == 0 {
 		command = []string{"sh"}
 	}
-	args := []string{"-t", fmt.Sprint(pid), "-m", "-p", "-n", "-u", "--", "nsenter", "-t", string(first), "-m", "-n", "-p", "-u", "-i", "-C", "--"}
-	cmd := exec.CommandContext(ctx, "nsenter", append(args, command...)...)
+	args := []string{"-t", fmt.Sprint(pid), "-m", "-p", "-n", "-u", "--", "nsenter"}
+	args = append(append(args, machine.NsenterArgs(string(first))...), command...)
+	cmd := exec.CommandContext(ctx, "nsenter", args...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = append(os.Environ(), "PATH="+string(path), "CONTAINERD_NAMESPACE=k8s.io")
 	return cmd.Run()

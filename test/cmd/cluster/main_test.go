@@ -22,35 +22,36 @@ import (
 	"calico-cni/test/cgroup"
 )
 
-var e2e = flag.Bool("e2e", false, "run the test that starts clusters: as root")
+var e2e = flag.Bool("e2e", false, "run the test that starts clusters, as root")
 
-// TestClusterLeavesNothingBehind however it ends: by down, by an interrupt of up, by the death of up, by its own.
+// TestClusterLeavesNothingBehind ends the cluster by down, by an interrupt of up, and by a kill of up and of its first
+// process.
 func TestClusterLeavesNothingBehind(t *testing.T) {
 	if !*e2e {
 		t.Skip("starts clusters: run with -e2e, or make test-e2e")
 	}
 	cache, err := os.UserCacheDir()
 	do(t, err)
-	// Not the test's temporary directory, which nodes cannot see.
+	// Nodes cannot see the temporary directory of the test.
 	s := state{dir: filepath.Join(cache, "calico-cni", "cluster-test")}
 	program := filepath.Join(t.TempDir(), "cluster")
-	do(t, run1(exec.Command("go", "build", "-o", program, ".")))
+	do(t, runCommand(exec.Command("go", "build", "-o", program, ".")))
 	command := func(args ...string) *exec.Cmd {
 		return exec.Command(program, append([]string{"--state", s.dir}, args...)...)
 	}
-	t.Cleanup(func() { do(t, errors.Join(run1(command("down")), os.RemoveAll(s.dir))) })
-	do(t, run1(command("down")))
+	t.Cleanup(func() { do(t, errors.Join(runCommand(command("down")), os.RemoveAll(s.dir))) })
+	do(t, runCommand(command("down")))
 	before := machineState(t)
 
 	t.Run("down", func(t *testing.T) {
-		do(t, run1(command("up", "--nodes", "1")))
+		do(t, runCommand(command("up", "--nodes", "1")))
 		pid, running := s.running()
 		if !running {
 			t.Fatal("the cluster is not running")
 		}
 		again, err := command("up").Output()
-		if do(t, err); !strings.HasPrefix(string(again), "the cluster is running already, with the plugins of ") {
-			t.Errorf("up says %q, want that it is running already", again)
+		if do(t, err); !strings.HasPrefix(string(again), "the cluster is already running, with the plugins of ") {
+			t.Errorf("up prints %q, want that the cluster is already running", again)
 		}
 		name, err := command("shell", "node-1", "hostname").Output()
 		if do(t, err); string(name) != "node-1\n" {
@@ -58,21 +59,22 @@ func TestClusterLeavesNothingBehind(t *testing.T) {
 		}
 		kubed, err := os.ReadFile(s.file("kubed"))
 		do(t, err)
-		do(t, run1(exec.Command(string(kubed), "kubectl", "--kubeconfig", s.file("kubeconfig"), "get", "nodes")))
-		pods, err := exec.Command(string(kubed), "kubectl", "--kubeconfig", s.file("kubeconfig"), "get", "pods", "-A", "--no-headers").Output()
+		do(t, runCommand(exec.Command(string(kubed), "kubectl", "--kubeconfig", s.file("kubeconfig"), "get", "nodes")))
+		pods, err := exec.Command(string(kubed), "kubectl", "--kubeconfig", s.file("kubeconfig"), "get", "pods", "-A",
+			"--no-headers").Output()
 		if do(t, err); !strings.Contains(string(pods), " 1/1 ") || strings.Contains(string(pods), " 0/1 ") {
-			t.Errorf("ready is said with pods\n%s", pods)
+			t.Errorf("up reports ready with the pods\n%s", pods)
 		}
-		processes := family(t, pid)
-		// API server, controllers, and a node with its services and a pod.
+		processes := processTree(t, pid)
+		// These are the API server, the controllers, and a node with its services and a pod.
 		if len(processes) < 10 {
 			t.Errorf("the cluster has only %d processes", len(processes))
 		}
-		do(t, run1(command("down")))
-		do(t, run1(command("down")))
-		gone(t, s, before, processes)
+		do(t, runCommand(command("down")))
+		do(t, runCommand(command("down")))
+		expectGone(t, s, before, processes)
 	})
-	// begin starts up, and waits until the sandbox is there.
+	// begin starts up and waits until the sandbox exists.
 	begin := func(t *testing.T) (*exec.Cmd, int) {
 		t.Helper()
 		up := command("up", "--nodes", "1")
@@ -89,35 +91,35 @@ func TestClusterLeavesNothingBehind(t *testing.T) {
 	t.Run("interrupted", func(t *testing.T) {
 		up, pid := begin(t)
 		time.Sleep(3 * time.Second)
-		processes := family(t, pid)
+		processes := processTree(t, pid)
 		do(t, up.Process.Signal(syscall.SIGINT))
 		_ = up.Wait()
 		if code := up.ProcessState.ExitCode(); code != 130 {
 			t.Errorf("exit code is %d, want 130", code)
 		}
-		gone(t, s, before, processes)
+		expectGone(t, s, before, processes)
 	})
 	t.Run("killed", func(t *testing.T) {
 		up, pid := begin(t)
 		time.Sleep(3 * time.Second)
-		processes := family(t, pid)
+		processes := processTree(t, pid)
 		do(t, up.Process.Kill())
 		_ = up.Wait()
-		do(t, run1(command("down")))
-		gone(t, s, before, processes)
+		do(t, runCommand(command("down")))
+		expectGone(t, s, before, processes)
 	})
-	t.Run("its first process killed", func(t *testing.T) {
-		do(t, run1(command("up", "--nodes", "1")))
+	t.Run("first process killed", func(t *testing.T) {
+		do(t, runCommand(command("up", "--nodes", "1")))
 		pid, _ := s.running()
-		processes := family(t, pid)
+		processes := processTree(t, pid)
 		do(t, syscall.Kill(pid, syscall.SIGKILL))
-		do(t, run1(command("down")))
-		gone(t, s, before, processes)
+		do(t, runCommand(command("down")))
+		expectGone(t, s, before, processes)
 	})
 }
 
-// family returns all that has come of a process, itself included: when each was started, by its ID.
-func family(t *testing.T, pid int) map[int]string {
+// processTree returns a process and its descendants: their start times by process ID.
+func processTree(t *testing.T, pid int) map[int]string {
 	t.Helper()
 	children := map[int][]int{}
 	files, err := filepath.Glob("/proc/[0-9]*")
@@ -136,8 +138,9 @@ func family(t *testing.T, pid int) map[int]string {
 	return all
 }
 
-// stat returns the parent of a process and when it was started, which is empty when there is none but what its parent has to
-// reap. proc_pid_stat(5) has the name in parentheses, and after it as fields 3, 4 and 22 the state, the parent and the start.
+// stat returns the parent and the start time of a process. The start time is empty if the process has ended, even if
+// its parent has not reaped it. In proc_pid_stat(5), the state, the parent and the start time are fields 3, 4 and 22,
+// after the name in parentheses.
 func stat(pid int) (parent int, started string) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	fields := strings.Fields(string(data[bytes.LastIndexByte(data, ')')+1:]))
@@ -148,13 +151,13 @@ func stat(pid int) (parent int, started string) {
 	return parent, fields[19]
 }
 
-// gone compares the machine with what it was, and looks for processes of the cluster and for its groups and files.
-func gone(t *testing.T, s state, before string, processes map[int]string) {
+// expectGone compares the state of the machine, and expects no processes, control groups and files of the cluster.
+func expectGone(t *testing.T, s state, before string, processes map[int]string) {
 	t.Helper()
 	if diff := cmp.Diff(before, machineState(t)); diff != "" {
 		t.Errorf("the machine has changed:\n%s", diff)
 	}
-	group, err := cgroup.Beneath(s.group())
+	group, err := cgroup.Below(s.group())
 	do(t, err)
 	for _, dir := range group {
 		if _, err := os.Stat(dir); err == nil {
@@ -162,7 +165,7 @@ func gone(t *testing.T, s state, before string, processes map[int]string) {
 		}
 	}
 	for pid, started := range processes {
-		// The last of them may be ending at this moment.
+		// The last processes may still be ending.
 		for range 50 {
 			if _, now := stat(pid); now != started {
 				delete(processes, pid)
@@ -183,7 +186,7 @@ func gone(t *testing.T, s state, before string, processes map[int]string) {
 	}
 }
 
-// machineState is what a cluster could change of the machine, as text: links, mounts, and settings of the kernel.
+// machineState returns what a cluster could change on the machine, as text: links, mounts, and kernel settings.
 func machineState(t *testing.T) string {
 	t.Helper()
 	links, err := exec.Command("sh", "-c", "ip -o link | cut -d: -f2").Output()
@@ -192,7 +195,8 @@ func machineState(t *testing.T) string {
 	do(t, err)
 	settings := []string{
 		"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys",
-		"kernel/keys/root_maxbytes", "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/netfilter/nf_conntrack_max",
+		"kernel/keys/root_maxbytes", "net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding",
+		"net/netfilter/nf_conntrack_max",
 		"net/bridge/bridge-nf-call-iptables", "net/ipv4/conf/all/rp_filter",
 	}
 	slices.Sort(settings)
@@ -205,8 +209,8 @@ func machineState(t *testing.T) string {
 	return text.String()
 }
 
-// run1 runs a command; its error has what it said.
-func run1(cmd *exec.Cmd) error {
+// runCommand runs a command. The error contains its output.
+func runCommand(cmd *exec.Cmd) error {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%v: %w: %s", cmd.Args, err, out)
 	}

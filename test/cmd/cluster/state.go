@@ -24,36 +24,37 @@ func (s state) group() string {
 	return fmt.Sprintf("calico-cni-cluster-%x", sha256.Sum256([]byte(s.dir)))[:27]
 }
 
-// downTimeout is how long the cluster may take to end by itself.
+// downTimeout limits a graceful stop of the cluster.
 const downTimeout = 30 * time.Second
 
-// state is the directory by which commands know the running cluster:
+// state is the directory through which commands find the running cluster:
 //
-//	lock          locked by the cluster's first process for as long as it lives
+//	lock          locked by the cluster's first process while it runs
 //	pid           its process ID
 //	path          a PATH with the programs of nodes
 //	pid-NODE      the process ID of the node's first process, in the sandbox
-//	kubeconfig    the administrator's
+//	kubeconfig    of the administrator
 //	kubed         the binary of Kubernetes
-//	checkout      the directory whose plugins it runs
-//	cluster.log   what the first process says
+//	checkout      the directory that its plugins are built from
+//	cluster.log   log of the first process
 //	parts/        images
 type state struct {
 	dir string
-	// usual says that dir is the one without --state.
-	usual bool
+	// standard says that dir is the default directory.
+	standard bool
 }
 
-// command is how to call this program for the cluster, and ending is how to end it.
+// command returns the command line of this program for the cluster.
 func (s state) command() string {
-	if s.usual {
+	if s.standard {
 		return "bin/cluster"
 	}
 	return "bin/cluster --state " + s.dir
 }
 
-func (s state) ending() string {
-	if s.usual {
+// stopCommand returns the command that ends the cluster.
+func (s state) stopCommand() string {
+	if s.standard {
 		return "make cluster-down"
 	}
 	return s.command() + " down"
@@ -61,7 +62,7 @@ func (s state) ending() string {
 
 func (s state) file(name string) string { return filepath.Join(s.dir, name) }
 
-// lock takes the lock. ok is false when a cluster has it.
+// lock takes the lock. ok is false if a cluster holds it.
 func (s state) lock() (lock *os.File, ok bool, err error) {
 	if err := os.MkdirAll(s.dir, 0o700); err != nil {
 		return nil, false, err
@@ -85,7 +86,8 @@ func (s state) running() (pid int, running bool) {
 	return p.Pid, true
 }
 
-// process returns the cluster's first process. It is looked up before the lock is seen held: so it is no other's ID.
+// process returns the cluster's first process. It looks up the process before it checks the lock, so that a reused
+// process ID is not mistaken for the cluster.
 func (s state) process() (*os.Process, bool) {
 	data, err := os.ReadFile(s.file("pid"))
 	if err != nil {
@@ -106,7 +108,7 @@ func (s state) process() (*os.Process, bool) {
 	return p, err == nil && !ok
 }
 
-// end ends the cluster's first process, and so all of the cluster.
+// end ends the cluster's first process and thereby the cluster.
 func (s state) end() error {
 	p, running := s.process()
 	if !running {
@@ -127,9 +129,9 @@ func (s state) end() error {
 	return nil
 }
 
-// clean removes what a cluster that has ended leaves: its control groups, and all of the directory but the lock.
+// clean removes the leftovers of an ended cluster: its control groups, and all files of the directory except the lock.
 func (s state) clean() error {
-	group, err := cgroup.Beneath(s.group())
+	group, err := cgroup.Below(s.group())
 	if err != nil {
 		return err
 	}

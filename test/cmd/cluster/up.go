@@ -18,7 +18,7 @@ import (
 	"calico-cni/test/sandbox"
 )
 
-// What the first process inherits, beside the standard files.
+// File descriptors that the first process inherits, besides the standard ones.
 const (
 	fdLock = 3 + iota
 	fdReady
@@ -32,7 +32,7 @@ func up(ctx context.Context, s state) error {
 		return err
 	}
 	if !ok {
-		return s.again()
+		return s.reportRunning()
 	}
 	defer lock.Close()
 	if err := s.clean(); err != nil {
@@ -42,7 +42,7 @@ func up(ctx context.Context, s state) error {
 	if err != nil {
 		return err
 	}
-	group, err := cgroup.Make(s.group())
+	group, err := cgroup.Create(s.group())
 	if err != nil {
 		return err
 	}
@@ -58,7 +58,7 @@ func up(ctx context.Context, s state) error {
 	return s.usage()
 }
 
-// launch starts the first process and waits until it is ready. If it does not get there, or ctx ends, it is killed.
+// launch starts the first process and waits until it is ready. It kills the process if the start fails or ctx ends.
 func (s state) launch(ctx context.Context, lock *os.File, p parts.Parts, group cgroup.Group) error {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -70,7 +70,7 @@ func (s state) launch(ctx context.Context, lock *os.File, p parts.Parts, group c
 		return err
 	}
 	defer socket.Close()
-	ready, told, err := os.Pipe()
+	ready, notify, err := os.Pipe()
 	if err != nil {
 		return err
 	}
@@ -88,9 +88,9 @@ func (s state) launch(ctx context.Context, lock *os.File, p parts.Parts, group c
 	if err != nil {
 		return err
 	}
-	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{lock, told, socket}
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{lock, notify, socket}
 	cmd.SysProcAttr.Setsid = true
-	if err := errors.Join(cmd.Start(), told.Close()); err != nil {
+	if err := errors.Join(cmd.Start(), notify.Close()); err != nil {
 		return fmt.Errorf("start sandbox: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })
@@ -105,12 +105,12 @@ func (s state) launch(ctx context.Context, lock *os.File, p parts.Parts, group c
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	said, _ := os.ReadFile(log.Name())
-	return errors.Join(err, fmt.Errorf("the cluster did not start:\n%s", said))
+	text, _ := os.ReadFile(log.Name())
+	return errors.Join(err, fmt.Errorf("the cluster did not start:\n%s", text))
 }
 
-// again says of a cluster that is running which one it is. An error tells that it runs the plugins of another checkout.
-func (s state) again() error {
+// reportRunning describes the running cluster. It is an error if its plugins are from another checkout.
+func (s state) reportRunning() error {
 	root, err := parts.Root(context.Background())
 	if err != nil {
 		return err
@@ -120,7 +120,7 @@ func (s state) again() error {
 	return err
 }
 
-// describe says which cluster is running to somebody in the checkout root, and how to use it.
+// describe describes the running cluster, for a user in the checkout root.
 func (s state) describe(root string) (string, error) {
 	help, err := s.help()
 	if err != nil {
@@ -128,28 +128,29 @@ func (s state) describe(root string) (string, error) {
 	}
 	checkout, err := os.ReadFile(s.file("checkout"))
 	if err != nil {
-		return "", fmt.Errorf("find out whose cluster is running: %w", err)
+		return "", fmt.Errorf("read checkout of running cluster: %w", err)
 	}
-	text := "the cluster is running already, with the plugins of " + string(checkout) + "\n" + help
+	text := "the cluster is already running, with the plugins of " + string(checkout) + "\n" + help
 	if string(checkout) != root {
-		return text, fmt.Errorf("the running cluster is that of another checkout, %s: end it with %s, or start another beside it with bin/cluster --state DIR up",
-			checkout, s.ending())
+		return text, fmt.Errorf("the running cluster belongs to another checkout, %s: end it with %s, or start another one "+
+			"with bin/cluster --state DIR up", checkout, s.stopCommand())
 	}
 	return text, nil
 }
 
-// usage says how to use the running cluster.
+// usage prints how to use the running cluster.
 func (s state) usage() error {
 	text, err := s.help()
 	fmt.Print(text)
 	return err
 }
 
-// help is how to use the running cluster. Every command in it acts on this cluster.
+// help returns instructions for the running cluster. All commands in them act on this cluster.
 func (s state) help() (string, error) {
 	kubed, err := os.ReadFile(s.file("kubed"))
 	if err != nil {
-		return "", errors.New("it is still starting, or has not got far: see " + s.file("cluster.log") + ", or " + s.ending())
+		return "", fmt.Errorf("the cluster is still starting or failed to start: see %s, or run %s",
+			s.file("cluster.log"), s.stopCommand())
 	}
 	return fmt.Sprintf(`
   export KUBECONFIG=%s
@@ -158,15 +159,15 @@ func (s state) help() (string, error) {
 
   kubectl run web --image=%s --image-pull-policy=Never -- serve 80
 
-a shell on a node, with ctr, iptables and the logs in /var/log:
+open a shell on a node, with ctr, iptables and the logs in /var/log:
   %s shell node-1
 
-end it:
+end the cluster:
   %s
-`, s.file("kubeconfig"), kubed, parts.Probe, s.command(), s.ending()), nil
+`, s.file("kubeconfig"), kubed, parts.Probe, s.command(), s.stopCommand()), nil
 }
 
-// down ends the cluster if there is one, and removes what it has left.
+// down ends the cluster if it is running, and removes its leftovers.
 func down(s state) error {
 	if err := s.end(); err != nil {
 		return err
@@ -176,7 +177,7 @@ func down(s state) error {
 		return err
 	}
 	if !ok {
-		return errors.New("a cluster is being started: interrupt that")
+		return errors.New("the cluster is being started: interrupt the command that starts it")
 	}
 	defer lock.Close()
 	return s.clean()

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command kubed-build prints the path of kubed on standard output, after building it if it must: the step
-// before the tests that takes its time with words. With -server it needs no more than the API server and etcd. It exits 1
-// when the build fails and 130 when interrupted.
+// Command kubed-build builds kubed if necessary, with progress messages, and prints its path on standard output. With
+// -server a binary with only the API server and etcd is sufficient. The exit code is 1 if the build fails and 130 if it
+// is interrupted.
 package main
 
 import (
@@ -18,7 +18,7 @@ import (
 )
 
 func main() {
-	server := flag.Bool("server", false, "the API server and etcd are enough")
+	server := flag.Bool("server", false, "build only the API server and etcd")
 	flag.Parse()
 	path := kubed.Path
 	if *server {

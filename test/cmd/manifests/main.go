@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command manifests renders the chart of deploy/chart into the manifests beside it.
+// Command manifests renders the chart in deploy/chart to the manifests in deploy.
 //
-//	manifests DEPLOY OUT: reads the directory DEPLOY, writes beneath OUT
+//	manifests DEPLOY OUT    reads the directory DEPLOY and writes the manifests below OUT
 package main
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command guest is the first process of a virtual machine: it mounts what programs expect, loads the modules, runs the programs
-// that it finds listed, says how each ended, and switches the machine off.
+// Command guest is the first process of a virtual machine. It mounts the usual file systems, loads the modules, runs
+// the listed programs, prints the result of each, and powers the machine off.
 package main
 
 import (
@@ -22,7 +22,7 @@ func main() {
 		fmt.Println("guest:", err)
 	}
 	if err := unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF); err != nil {
-		fmt.Println("guest: switch off:", err)
+		fmt.Println("guest: power off:", err)
 	}
 }
 
@@ -44,18 +44,23 @@ func run() error {
 		cmd := exec.Command(p.Args[0], p.Args[1:]...)
 		cmd.Dir, cmd.Env = p.Dir, []string{"PATH=/bin", "HOME=/tmp"}
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stdout
-		how := "succeeded"
+		result := "succeeded"
 		if err := cmd.Run(); err != nil {
-			how = "failed: " + err.Error()
+			result = "failed: " + err.Error()
 		}
-		fmt.Printf("guest: %s %s\n", strings.Join(p.Args, " "), how)
+		fmt.Printf("guest: %s %s\n", strings.Join(p.Args, " "), result)
 	}
 	return nil
 }
 
 func mount() error {
 	for _, m := range []struct{ kind, dir string }{
-		{"proc", "/proc"}, {"sysfs", "/sys"}, {"devtmpfs", "/dev"}, {"tmpfs", "/tmp"}, {"tmpfs", "/run"}, {"tmpfs", "/var"},
+		{"proc", "/proc"},
+		{"sysfs", "/sys"},
+		{"devtmpfs", "/dev"},
+		{"tmpfs", "/tmp"},
+		{"tmpfs", "/run"},
+		{"tmpfs", "/var"},
 	} {
 		if err := os.MkdirAll(m.dir, 0o755); err != nil {
 			return err
@@ -67,7 +72,7 @@ func mount() error {
 	return nil
 }
 
-// loadModules loads the modules in the order of their names. Those that are compressed the kernel itself unpacks.
+// loadModules loads the modules in the order of their names. The kernel decompresses compressed modules.
 func loadModules() error {
 	files, err := filepath.Glob(filepath.Join("/", vm.ModulesDir, "*"))
 	if err != nil {

@@ -14,13 +14,28 @@ var GroupVersion = schema.GroupVersion{Group: "crd.projectcalico.org", Version: 
 // AddToScheme registers every kind and list of the group with a scheme.
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
+		&BGPConfiguration{}, &BGPConfigurationList{},
+		&BGPFilter{}, &BGPFilterList{},
+		&BGPPeer{}, &BGPPeerList{},
 		&BlockAffinity{}, &BlockAffinityList{},
+		&CalicoNodeStatus{}, &CalicoNodeStatusList{},
 		&ClusterInformation{}, &ClusterInformationList{},
+		&FelixConfiguration{}, &FelixConfigurationList{},
+		&GlobalNetworkPolicy{}, &GlobalNetworkPolicyList{},
+		&GlobalNetworkSet{}, &GlobalNetworkSetList{},
+		&HostEndpoint{}, &HostEndpointList{},
 		&IPAMBlock{}, &IPAMBlockList{},
 		&IPAMConfig{}, &IPAMConfigList{},
 		&IPAMHandle{}, &IPAMHandleList{},
 		&IPPool{}, &IPPoolList{},
 		&IPReservation{}, &IPReservationList{},
+		&KubeControllersConfiguration{}, &KubeControllersConfigurationList{},
+		&NetworkPolicy{}, &NetworkPolicyList{},
+		&NetworkSet{}, &NetworkSetList{},
+		&StagedGlobalNetworkPolicy{}, &StagedGlobalNetworkPolicyList{},
+		&StagedKubernetesNetworkPolicy{}, &StagedKubernetesNetworkPolicyList{},
+		&StagedNetworkPolicy{}, &StagedNetworkPolicyList{},
+		&Tier{}, &TierList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

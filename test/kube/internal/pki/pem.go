@@ -8,13 +8,13 @@ import (
 	"os"
 )
 
-// The PEM types of the files, as RFC 7468 section 5 and RFC 5915 section 4 name them.
+// The PEM types of the files, from RFC 7468 section 5 and RFC 5915 section 4.
 const (
 	certificateBlock = "CERTIFICATE"
 	keyBlock         = "EC PRIVATE KEY"
 )
 
-// readPEM returns the content of the only block of file. The error of an absent file satisfies os.IsNotExist.
+// readPEM returns the content of the only block of a file. The error for a missing file satisfies os.IsNotExist.
 func readPEM(file, blockType string) ([]byte, error) {
 	data, err := os.ReadFile(file)
 	if err != nil {
@@ -22,12 +22,12 @@ func readPEM(file, blockType string) ([]byte, error) {
 	}
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != blockType {
-		return nil, fmt.Errorf("%s holds no %s: remove it to start afresh", file, blockType)
+		return nil, fmt.Errorf("%s contains no %s: remove it and start again", file, blockType)
 	}
 	return block.Bytes, nil
 }
 
-// writePEM puts a file of one block in place: whole, or not at all.
+// writePEM writes a file with one block atomically.
 func writePEM(file, blockType string, der []byte, mode os.FileMode) error {
 	data := pem.EncodeToMemory(&pem.Block{Type: blockType, Bytes: der})
 	temporary := file + ".new"

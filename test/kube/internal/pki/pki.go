@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pki makes the certificates and keys of a small Kubernetes API server.
+// Package pki creates the certificates and keys of a Kubernetes API server.
 package pki
 
 import (
@@ -17,23 +17,23 @@ import (
 	"time"
 )
 
-// lifetime of every certificate. A directory of test data does not get as old.
+// lifetime is the validity of every certificate, longer than any use of a directory.
 const lifetime = 10 * 365 * 24 * time.Hour
 
-// Files names what an API server and its administrator need, all PEM.
+// Files has the paths of the files for an API server and its administrator, all in PEM.
 type Files struct {
-	CA                string // certificate of the authority that signs both of the following
+	CA                string // certificate of the CA, which signs the following two
 	Cert, Key         string // of the API server
 	AdminCert         string // of a member of system:masters
 	AdminKey          string
 	ServiceAccountKey string // signs and verifies the tokens of service accounts
 }
 
-// Ensure makes dir complete for a server that is reached at addrs and names.
+// Ensure creates the missing files in dir, for a server with these addresses and names.
 //
-// The authority and the key of service accounts are kept when they are there, so whoever trusted the server
-// before goes on to trust it, and older tokens stay valid. The certificates of server and administrator are
-// made anew, because the addresses may have changed.
+// It keeps an existing CA and an existing key of service accounts, so that clients still trust the server and tokens
+// stay valid. It always creates new certificates of the server and the administrator, because the addresses may have
+// changed.
 func Ensure(dir string, addrs []netip.Addr, names []string, now time.Time) (Files, error) {
 	file := func(name string) string { return filepath.Join(dir, name) }
 	f := Files{
@@ -43,13 +43,13 @@ func Ensure(dir string, addrs []netip.Addr, names []string, now time.Time) (File
 		ServiceAccountKey: file("sa.key"),
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return f, fmt.Errorf("make PKI directory: %w", err)
+		return f, fmt.Errorf("create PKI directory: %w", err)
 	}
-	ca, err := ensureAuthority(f.CA, file("ca.key"), now)
+	ca, err := loadOrCreateCA(f.CA, file("ca.key"), now)
 	if err != nil {
 		return f, err
 	}
-	if _, err := ensureKey(f.ServiceAccountKey); err != nil {
+	if _, err := loadOrCreateKey(f.ServiceAccountKey); err != nil {
 		return f, err
 	}
 	server := &x509.Certificate{
@@ -70,38 +70,37 @@ func Ensure(dir string, addrs []netip.Addr, names []string, now time.Time) (File
 	return f, ca.issue(admin, f.AdminCert, f.AdminKey, now)
 }
 
-// authority signs certificates.
+// authority is a CA.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
 }
 
-// ensureAuthority reads the authority, or makes it. The key is written first: a certificate without its key
-// cannot come to be.
-func ensureAuthority(certFile, keyFile string, now time.Time) (authority, error) {
-	key, err := ensureKey(keyFile)
+// loadOrCreateCA reads the CA, or creates it. It writes the key first, so that a certificate always has its key.
+func loadOrCreateCA(certFile, keyFile string, now time.Time) (authority, error) {
+	key, err := loadOrCreateKey(keyFile)
 	if err != nil {
 		return authority{}, err
 	}
 	der, err := readPEM(certFile, certificateBlock)
 	if os.IsNotExist(err) {
-		return newAuthority(certFile, key, now)
+		return createCA(certFile, key, now)
 	}
 	if err != nil {
 		return authority{}, err
 	}
 	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return authority{}, fmt.Errorf("parse %s: %w: remove it to start afresh", certFile, err)
+		return authority{}, fmt.Errorf("parse %s: %w: remove it and start again", certFile, err)
 	}
 	if !key.PublicKey.Equal(cert.PublicKey) {
-		return authority{}, fmt.Errorf("%s does not belong to %s: remove both to start afresh", certFile, keyFile)
+		return authority{}, fmt.Errorf("%s does not belong to %s: remove both and start again", certFile, keyFile)
 	}
 	return authority{cert, key}, nil
 }
 
-// newAuthority writes a self-signed authority to certFile.
-func newAuthority(certFile string, key *ecdsa.PrivateKey, now time.Time) (authority, error) {
+// createCA creates a self-signed CA.
+func createCA(certFile string, key *ecdsa.PrivateKey, now time.Time) (authority, error) {
 	template := &x509.Certificate{
 		Subject:               pkix.Name{CommonName: "kubed"},
 		IsCA:                  true,
@@ -119,9 +118,9 @@ func newAuthority(certFile string, key *ecdsa.PrivateKey, now time.Time) (author
 	return authority{cert, key}, writePEM(certFile, certificateBlock, der, 0o644)
 }
 
-// issue writes a new key and a certificate for it.
+// issue creates a key and its certificate.
 func (a authority) issue(template *x509.Certificate, certFile, keyFile string, now time.Time) error {
-	key, err := newKey(keyFile)
+	key, err := createKey(keyFile)
 	if err != nil {
 		return err
 	}
@@ -133,8 +132,8 @@ func (a authority) issue(template *x509.Certificate, certFile, keyFile string, n
 	return writePEM(certFile, certificateBlock, der, 0o644)
 }
 
-// sign returns the certificate of key by issuer in DER. Its validity begins a little before now, for clients
-// whose clock is behind.
+// sign returns the certificate of a key in DER. Its validity begins a minute before now, for clients whose clock is
+// behind.
 func sign(template *x509.Certificate, issuer authority, key *ecdsa.PrivateKey, now time.Time) ([]byte, error) {
 	template.NotBefore, template.NotAfter = now.Add(-time.Minute), now.Add(lifetime)
 	der, err := x509.CreateCertificate(rand.Reader, template, issuer.cert, &key.PublicKey, issuer.key)
@@ -144,24 +143,24 @@ func sign(template *x509.Certificate, issuer authority, key *ecdsa.PrivateKey, n
 	return der, nil
 }
 
-// ensureKey reads a key, or makes it.
-func ensureKey(file string) (*ecdsa.PrivateKey, error) {
+// loadOrCreateKey reads a key, or creates it.
+func loadOrCreateKey(file string) (*ecdsa.PrivateKey, error) {
 	der, err := readPEM(file, keyBlock)
 	if os.IsNotExist(err) {
-		return newKey(file)
+		return createKey(file)
 	}
 	if err != nil {
 		return nil, err
 	}
 	key, err := x509.ParseECPrivateKey(der)
 	if err != nil {
-		return nil, fmt.Errorf("parse %s: %w: remove it to start afresh", file, err)
+		return nil, fmt.Errorf("parse %s: %w: remove it and start again", file, err)
 	}
 	return key, nil
 }
 
-// newKey writes a new P-256 key: made in microseconds, where RSA takes a noticeable part of a start.
-func newKey(file string) (*ecdsa.PrivateKey, error) {
+// createKey creates a P-256 key, which takes microseconds. An RSA key would delay the start.
+func createKey(file string) (*ecdsa.PrivateKey, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("generate key: %w", err)

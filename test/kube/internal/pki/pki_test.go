@@ -18,9 +18,9 @@ var (
 	names = []string{"kubernetes.default.svc"}
 )
 
-func TestServerAndAdministratorAreTrusted(t *testing.T) {
+func TestCertificatesAreSignedByCA(t *testing.T) {
 	now := time.Now()
-	f := ensure(t, t.TempDir(), now)
+	f := mustEnsure(t, t.TempDir(), now)
 	for _, host := range []string{"127.0.0.1", "fd00::1", "kubernetes.default.svc"} {
 		verify(t, f, f.Cert, f.Key, x509.VerifyOptions{DNSName: host, CurrentTime: now})
 	}
@@ -32,62 +32,62 @@ func TestServerAndAdministratorAreTrusted(t *testing.T) {
 	}
 }
 
-func TestEnsureKeepsTheAuthorityAndTheServiceAccountKey(t *testing.T) {
+func TestEnsureKeepsCAAndServiceAccountKey(t *testing.T) {
 	dir, now := t.TempDir(), time.Now()
-	f := ensure(t, dir, now)
+	f := mustEnsure(t, dir, now)
 	ca, key, cert := read(t, f.CA), read(t, f.ServiceAccountKey), read(t, f.Cert)
-	f = ensure(t, dir, now)
+	f = mustEnsure(t, dir, now)
 	if read(t, f.CA) != ca || read(t, f.ServiceAccountKey) != key {
-		t.Error("authority or service account key changed")
+		t.Error("the CA or the service account key has changed")
 	}
 	if read(t, f.Cert) == cert {
-		t.Error("certificate of the server is the old one, whose addresses may be wrong")
+		t.Error("the certificate of the server is not renewed")
 	}
 	verify(t, f, f.Cert, f.Key, x509.VerifyOptions{DNSName: "127.0.0.1", CurrentTime: now})
 }
 
-func TestEnsureFinishesWhatAKilledOneBegan(t *testing.T) {
-	whole := t.TempDir()
-	ensure(t, whole, time.Now())
-	entries, err := os.ReadDir(whole)
+func TestEnsureCreatesAnyMissingFile(t *testing.T) {
+	complete := t.TempDir()
+	mustEnsure(t, complete, time.Now())
+	entries, err := os.ReadDir(complete)
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A key without its certificate is what there is between the two writes.
+	// Ensure writes ca.key before ca.crt, so that a kill never leaves only ca.crt.
 	for _, missing := range entries {
 		if missing.Name() == "ca.key" {
 			continue
 		}
 		dir := t.TempDir()
-		if err := os.CopyFS(dir, os.DirFS(whole)); err != nil {
+		if err := os.CopyFS(dir, os.DirFS(complete)); err != nil {
 			t.Fatal(err)
 		}
 		if err := os.Remove(filepath.Join(dir, missing.Name())); err != nil {
 			t.Fatal(err)
 		}
-		f := ensure(t, dir, time.Now())
+		f := mustEnsure(t, dir, time.Now())
 		verify(t, f, f.Cert, f.Key, x509.VerifyOptions{DNSName: "127.0.0.1"})
 	}
 }
 
-func TestEnsureRefusesFilesThatDoNotFit(t *testing.T) {
+func TestEnsureRejectsInvalidOrMismatchedFiles(t *testing.T) {
 	for name, content := range map[string]string{
 		"ca.crt": "no PEM",
-		"ca.key": read(t, ensure(t, t.TempDir(), time.Now()).ServiceAccountKey),
+		"ca.key": read(t, mustEnsure(t, t.TempDir(), time.Now()).ServiceAccountKey),
 		"sa.key": "-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n",
 	} {
 		dir := t.TempDir()
-		ensure(t, dir, time.Now())
+		mustEnsure(t, dir, time.Now())
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Ensure(dir, addrs, names, time.Now()); err == nil || !strings.Contains(err.Error(), "to start afresh") {
-			t.Errorf("%s: error is %v, want one that names the cure", name, err)
+		if _, err := Ensure(dir, addrs, names, time.Now()); err == nil || !strings.Contains(err.Error(), "and start again") {
+			t.Errorf("%s: error is %v, want one with a remedy", name, err)
 		}
 	}
 }
 
-func ensure(t *testing.T, dir string, now time.Time) Files {
+func mustEnsure(t *testing.T, dir string, now time.Time) Files {
 	t.Helper()
 	f, err := Ensure(dir, addrs, names, now)
 	if err != nil {
@@ -96,7 +96,7 @@ func ensure(t *testing.T, dir string, now time.Time) Files {
 	return f
 }
 
-// verify checks that key belongs to cert and that the authority vouches for it.
+// verify checks that the key belongs to the certificate and that the CA has signed it.
 func verify(t *testing.T, f Files, cert, key string, options x509.VerifyOptions) *x509.Certificate {
 	t.Helper()
 	pair, err := tls.LoadX509KeyPair(cert, key)

@@ -28,6 +28,7 @@ type IPAMBlock struct {
 	// Attributes describe the owners of the addresses.
 	Attributes []AllocationAttribute `json:"attributes"`
 	// SequenceNumber increases by one with each write.
+	// +kubebuilder:default=0
 	// +optional
 	SequenceNumber int64 `json:"sequenceNumber,omitempty"`
 	// SequenceNumberForAllocation has, for each allocated ordinal, the sequence number at its allocation.

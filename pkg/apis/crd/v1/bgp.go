@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package v1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"calico-cni/pkg/apis/bgp"
+)
+
+// BGPConfiguration configures BGP on all nodes, or on one.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,path=bgpconfigurations,singular=bgpconfiguration
+type BGPConfiguration struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is the content of the object.
+	Spec bgp.Configuration `json:"spec,omitempty"`
+}
+
+// BGPConfigurationList is a list of these objects.
+//
+// +kubebuilder:object:root=true
+type BGPConfigurationList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []BGPConfiguration `json:"items"`
+}
+
+// BGPPeer is a peering of nodes with another BGP speaker.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,path=bgppeers,singular=bgppeer
+type BGPPeer struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is the content of the object.
+	Spec bgp.Peer `json:"spec,omitempty"`
+}
+
+// BGPPeerList is a list of these objects.
+//
+// +kubebuilder:object:root=true
+type BGPPeerList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []BGPPeer `json:"items"`
+}
+
+// BGPFilter is a list of rules for the routes of a peering.
+//
+// +kubebuilder:object:root=true
+// +kubebuilder:resource:scope=Cluster,path=bgpfilters,singular=bgpfilter
+type BGPFilter struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata,omitempty"`
+
+	// Spec is the content of the object.
+	Spec bgp.Filter `json:"spec,omitempty"`
+}
+
+// BGPFilterList is a list of these objects.
+//
+// +kubebuilder:object:root=true
+type BGPFilterList struct {
+	metav1.TypeMeta `json:",inline"`
+	metav1.ListMeta `json:"metadata,omitempty"`
+	Items           []BGPFilter `json:"items"`
+}
