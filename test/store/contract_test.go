@@ -30,8 +30,11 @@ func TestContract(t *testing.T) {
 	storetest.Run(t, func(t testing.TB) storetest.Fixture {
 		server, client := cluster(t)
 		var f faults
+		paged := newStore(t, client)
+		paged.SetPageSize(2)
 		return storetest.Fixture{
 			Store:  newStore(t, client),
+			Paged:  paged,
 			Faulty: newStore(t, through(t, server, func(*http.Request) {}, f.around)),
 			// Request resources that the server does not know.
 			Unserved: newStore(t, through(t, server, func(r *http.Request) {
