@@ -8,9 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"calico-cni/internal/atomicfile"
@@ -18,10 +16,7 @@ import (
 )
 
 const (
-	indexSuffix = ".blocks"
 	blockSuffix = ".block"
-	// indexHeader is the first line of the index of a node, and contains its version.
-	indexHeader = "# calico-cni blocks with room, version 1"
 	// blockVersion is the format of a block file: "<version> <time since boot in ns>", a newline, and the encoded block.
 	blockVersion = "2"
 	// maxBlockAge is how long a cached block is used. A write based on an outdated block conflicts, with one exception:
@@ -44,39 +39,6 @@ type BlockFiles struct {
 	Cluster string
 	// Boot is the time since boot.
 	Boot func() time.Duration
-}
-
-// WithRoom returns the index of a node.
-func (b BlockFiles) WithRoom(node string) (cidrs []netip.Prefix) {
-	data, err := safeopen.Read(b.index(node))
-	if err != nil {
-		return nil
-	}
-	text, known := strings.CutPrefix(string(data), indexHeader+"\n")
-	if !known {
-		return nil
-	}
-	for line := range strings.Lines(text) {
-		if cidr, err := netip.ParsePrefix(strings.TrimSuffix(line, "\n")); err == nil {
-			cidrs = append(cidrs, cidr)
-		}
-	}
-	return cidrs
-}
-
-// SetWithRoom replaces the index of a node if it differs, and removes old block files.
-func (b BlockFiles) SetWithRoom(node string, cidrs []netip.Prefix) {
-	cidrs = slices.SortedFunc(slices.Values(cidrs), netip.Prefix.Compare)
-	if slices.Equal(cidrs, b.WithRoom(node)) {
-		return
-	}
-	var text strings.Builder
-	text.WriteString(indexHeader + "\n")
-	for _, cidr := range cidrs {
-		text.WriteString(cidr.String() + "\n")
-	}
-	b.replace(b.index(node), []byte(text.String()))
-	b.removeOld()
 }
 
 // Read returns an encoded block that was written within the last ten seconds.
@@ -120,11 +82,6 @@ func (b BlockFiles) replace(path string, data []byte) {
 	if os.MkdirAll(b.Dir, 0o755) == nil {
 		_ = atomicfile.Replace(path, data)
 	}
-}
-
-// index returns the path of a node's index. The name is a hash, because a node name may contain any character.
-func (b BlockFiles) index(node string) string {
-	return filepath.Join(b.Dir, hash(b.Cluster+"\n"+node)+indexSuffix)
 }
 
 func (b BlockFiles) path(cidr netip.Prefix) string {

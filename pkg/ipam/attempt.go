@@ -21,6 +21,8 @@ type attempt struct {
 	finder   *finder
 	tally    *tally
 	releases releases
+	// adopting says that the request takes over the addresses of an earlier run. Then it has allocated none itself.
+	adopting bool
 	lockNode func(ctx context.Context) (waited bool)
 }
 
@@ -113,7 +115,10 @@ func (t *attempt) existing(ctx context.Context) ([]Assigned, error) {
 	if got == nil {
 		return nil, nil
 	}
-	return got, t.tally.revert(ctx)
+	if adopted, err := t.adopt(ctx, held); err != nil || !adopted {
+		return nil, err
+	}
+	return got, nil
 }
 
 // writeAll allocates in all places at the same time. It then retries those that failed, one after the other.
@@ -168,8 +173,12 @@ func (t *attempt) assigned(p place, stored Row[block.Block], addr netip.Addr) As
 }
 
 // withdraw reverts the request. It releases the addresses that the request may have allocated in the blocks that it has
-// counted, and then lowers the counts, including those of addresses that were never written.
+// counted, and then lowers the counts, including those of addresses that were never written. It keeps addresses of an
+// earlier run, and their counts: that run may have succeeded, and its pod may use them. A DEL releases them.
 func (t *attempt) withdraw(ctx context.Context) error {
+	if t.adopting {
+		return nil
+	}
 	released, err := t.releases.releaseRequest(ctx, t.request, t.tally.row.Value, t.tally.counted)
 	return errors.Join(err, t.tally.lower(ctx, released))
 }

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"calico-cni/internal/deadline"
+	"calico-cni/pkg/ipam/block"
 )
 
 // maxAttempts bounds every compare-and-swap loop. Each conflict means that another writer made progress, so that this
@@ -19,12 +20,17 @@ const maxAttempts = 100
 
 // backend has the store, the cache and the clock. All parts of an Allocator share it.
 type backend struct {
-	store    Store
-	cache    BlockCache
-	now      func() time.Time
+	store Store
+	cache BlockCache
+	now   func() time.Time
+	// cooldown is the time before a released address is allocated again.
+	cooldown time.Duration
 	parallel int
 	wait     func(ctx context.Context, retries int) error
 }
+
+// empty reports whether no address of a block is allocated, or in its cooldown at this moment.
+func (b backend) empty(x block.Block) bool { return x.Empty(b.now(), b.cooldown) }
 
 // group returns a group of goroutines that runs as many calls at the same time as the allocator allows.
 func (b backend) group(ctx context.Context) (*errgroup.Group, context.Context) {

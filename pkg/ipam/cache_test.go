@@ -67,7 +67,7 @@ func traced(s *memstore.Store, cache ipam.BlockCache) (*ipam.Allocator, *crashin
 // assignCached gathers a view from the cache, and assigns.
 func assignCached(t *testing.T, a *ipam.Allocator, s *memstore.Store, n *fakeCache, r ipam.Request) []ipam.Assigned {
 	t.Helper()
-	view, err := a.Gather(context.Background(), s, r.Node, n.withRoom)
+	view, err := a.Gather(context.Background(), s, r.Node, n.withRoom, false)
 	if err == nil {
 		var got []ipam.Assigned
 		if got, err = a.Assign(context.Background(), view, r); err == nil {
@@ -172,7 +172,7 @@ func TestAssignAfterLockWaitUsesBlockClaimedMeanwhile(t *testing.T) {
 	}
 	n := cacheOf(t, s)
 	a, c := traced(s, n)
-	view, err := a.Gather(context.Background(), s, "a", n.withRoom)
+	view, err := a.Gather(context.Background(), s, "a", n.withRoom, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +196,7 @@ func TestDeletedCachedBlockIsReplaced(t *testing.T) {
 	mustAssign(t, s, only4("a", "net.first"))
 	n := cacheOf(t, s)
 	mustRelease(t, s, "net.first")
-	done, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(context.Background(), "a", n.withRoom[0])
+	done, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(context.Background(), "a", n.withRoom[0], 0)
 	if err != nil || !done {
 		t.Fatal(done, err)
 	}

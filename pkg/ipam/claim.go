@@ -104,7 +104,7 @@ func (c claims) complete(ctx context.Context, affinity AffinityRow, row Row[bloc
 		return c.affinities.confirm(ctx, affinity)
 	case !errors.Is(overlap, errNotOwned):
 		return affinity.Row, overlap
-	case row.Value.Empty():
+	case c.backend.empty(row.Value):
 		return affinity.Row, errors.Join(overlap, c.revert(ctx, affinity.Key, row))
 	}
 	// The addresses of the block are in use. The node keeps the block, so that the routes to them stay, but allocates

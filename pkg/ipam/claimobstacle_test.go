@@ -15,7 +15,7 @@ func TestClaimReportsObstacle(t *testing.T) {
 	mine, wider := netip.MustParsePrefix("10.0.0.0/30"), netip.MustParsePrefix("10.0.0.0/29")
 	s := newStore()
 	claim := func(node string, cidr netip.Prefix) (obstacle, err error) {
-		return (&ipam.Allocator{Store: s, Now: s.Now, Parallel: 1}).Claim(t.Context(), node, cidr)
+		return (&ipam.Allocator{Store: s, Now: s.Now, Parallel: 1}).Claim(t.Context(), node, cidr, 0)
 	}
 	for range 2 {
 		if obstacle, err := claim("a", mine); obstacle != nil || err != nil {
@@ -37,7 +37,7 @@ func TestClaimReportsObstacle(t *testing.T) {
 			t.Fatalf("the faster claim: %v, %v", obstacle, err)
 		}
 	})
-	obstacle, err := (&ipam.Allocator{Store: racing, Now: s.Now, Parallel: 1}).Claim(t.Context(), "b", mine)
+	obstacle, err := (&ipam.Allocator{Store: racing, Now: s.Now, Parallel: 1}).Claim(t.Context(), "b", mine, 0)
 	if !errors.As(obstacle, &taken) || taken.Owner != "host:a" || err != nil {
 		t.Errorf("a claim that another process wins: %v, %v", obstacle, err)
 	}

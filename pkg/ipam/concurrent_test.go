@@ -48,7 +48,7 @@ func TestAssignWithConcurrentChangesBetweenWrites(t *testing.T) {
 		a := &ipam.Allocator{Store: s, Now: s.Now}
 		for i := range 4 {
 			cidr := netip.MustParsePrefix(fmt.Sprintf("10.0.0.%d/30", 4*i))
-			if _, err := a.ReleaseIfEmpty(context.Background(), "a", cidr); err != nil {
+			if _, err := a.ReleaseIfEmpty(context.Background(), "a", cidr, 0); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -94,7 +94,7 @@ func TestRecreatedBlockIsCheckedForOverlap(t *testing.T) {
 	act := func() {
 		ctx := context.Background()
 		mustRelease(t, s, "net.old")
-		released, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(ctx, "a", cidr)
+		released, err := (&ipam.Allocator{Store: s, Now: s.Now}).ReleaseIfEmpty(ctx, "a", cidr, 0)
 		if err != nil || !released {
 			t.Fatalf("released %v, %v", released, err)
 		}

@@ -25,7 +25,8 @@ var (
 	ErrNoAddress = errors.New("no address available")
 	// ErrAddrTaken: the requested address is allocated to another handle.
 	ErrAddrTaken = errors.New("requested address is taken")
-	// ErrReleased: the handle was released during the assignment, because its container is being deleted.
+	// ErrReleased: the handle was released during the assignment, because its container or another interface of it is
+	// being deleted. If the container stays, a retry succeeds.
 	ErrReleased = errors.New("handle was released meanwhile")
 	// ErrHandleTaken: the handle of another container has the same name in the store.
 	ErrHandleTaken = errors.New("handle is taken")

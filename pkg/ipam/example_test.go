@@ -21,7 +21,7 @@ func ExampleAllocator() {
 	store.IPPools = []pool.Pool{{Name: "default", CIDR: netip.MustParsePrefix("10.244.0.0/26"), BlockSize: 26}}
 	allocator := &ipam.Allocator{Store: store, Now: time.Now, Wait: ipam.Backoff(ipam.Sleep, rand.Int64N)}
 
-	view, err := allocator.Gather(ctx, store, "node-1", nil)
+	view, err := allocator.Gather(ctx, store, "node-1", nil, false)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -62,7 +62,7 @@ func ExampleAllocator_Room() {
 		{Name: "default", CIDR: netip.MustParsePrefix("10.244.0.0/26"), BlockSize: 26, Disabled: true},
 	}
 	allocator := &ipam.Allocator{Store: store, Now: time.Now}
-	view, err := allocator.Gather(ctx, store, "node-1", nil)
+	view, err := allocator.Gather(ctx, store, "node-1", nil, false)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -70,11 +70,9 @@ func otherHandle(id, stored string) error {
 // countDown lowers the counts of a handle, and deletes the handle if it then counts nothing. If another process has
 // written to the handle since row was read, countDown changes nothing: the counts may have been lowered already, and a
 // count that is too low would hide an address. The release of the handle corrects counts that are too high.
-func (h handles) countDown(
-	ctx context.Context, id string, row Row[Handle], by map[netip.Prefix]int,
-) (Row[Handle], error) {
+func (h handles) countDown(ctx context.Context, id string, row Row[Handle], by map[netip.Prefix]int) error {
 	if row.Rev == nil || len(by) == 0 {
-		return row, nil
+		return nil
 	}
 	t := h.backend.store.Handles()
 	down := map[netip.Prefix]int{}
@@ -83,13 +81,10 @@ func (h handles) countDown(
 	}
 	row.Value.Counts = apply(row.Value.Counts, down)
 	if len(row.Value.Counts) == 0 {
-		return row, ignore(remove(ctx, t, id, row), ErrConflict)
+		return ignore(remove(ctx, t, id, row), ErrConflict)
 	}
-	written, err := t.Update(ctx, id, row)
-	if err != nil {
-		return row, ignore(err, ErrConflict, ErrNotFound)
-	}
-	return written, nil
+	_, err := t.Update(ctx, id, row)
+	return ignore(err, ErrConflict, ErrNotFound)
 }
 
 // change reads a handle, applies a change, and writes the handle. It returns an error that wraps ErrReleased if the
@@ -104,7 +99,8 @@ func (h handles) change(ctx context.Context, id, uid string, change func(*Handle
 			return err
 		}
 		if err != nil || row.UID != uid || !change(&row.Value) {
-			return fmt.Errorf("assign address to handle %s: %w: its container is being deleted", id, ErrReleased)
+			return fmt.Errorf("assign address to handle %s: %w: its container or another interface of it is being "+
+				"deleted; try again if the container stays", id, ErrReleased)
 		}
 		row, err = t.Update(ctx, id, row)
 		return asConflict(err)

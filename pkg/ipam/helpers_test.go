@@ -60,7 +60,7 @@ var stamps atomic.Int64
 
 // assignWith reads the view and assigns, as the plugin does.
 func assignWith(a *ipam.Allocator, r ipam.Request) ([]ipam.Assigned, error) {
-	view, err := a.Gather(context.Background(), a.Store.(ipam.Cluster), r.Node, nil)
+	view, err := a.Gather(context.Background(), a.Store.(ipam.Cluster), r.Node, nil, false)
 	if err != nil {
 		return nil, err
 	}

@@ -23,12 +23,15 @@ func (m *model) check() error {
 		return errors.New(breach)
 	}
 	rows := m.store.BlockRows()
-	for handle, addrs := range m.held {
+	for who, addrs := range m.held {
 		for _, addr := range addrs {
-			if !isHeld(rows, addr, handle) {
-				return fmt.Errorf("%s was allocated to %s, but the store has no such allocation", addr, handle)
+			if !isHeld(rows, addr, attachmentOf(who)) {
+				return fmt.Errorf("%s was allocated to %s, but the store has no such allocation", addr, who)
 			}
 		}
+	}
+	if err := m.checkCooldowns(rows); err != nil {
+		return err
 	}
 	for cidr, row := range rows {
 		if err := m.checkBlock(cidr, row.UID, row.Value); err != nil {
@@ -76,9 +79,10 @@ func (s situation) requests(addr netip.Addr) bool {
 	return false
 }
 
-func isHeld(rows map[netip.Prefix]ipam.Row[block.Block], addr netip.Addr, handle string) bool {
+func isHeld(rows map[netip.Prefix]ipam.Row[block.Block], addr netip.Addr, who attachment) bool {
 	for _, row := range rows {
-		if owner, ok := row.Value.Holder(addr); ok && owner.Handle == handle {
+		owner, ok := row.Value.Holder(addr)
+		if ok && owner.Handle == who.handle && owner.Owner["interface"] == who.ifName {
 			return true
 		}
 	}
@@ -105,6 +109,9 @@ func (m *model) settle() error {
 		return err
 	}
 	clear(m.held)
+	if err := m.checkAffinities(); err != nil {
+		return err
+	}
 	alloc := &ipam.Allocator{Store: m.store, Now: m.store.Now, Parallel: 1}
 	handles := map[string]bool{}
 	for handle := range m.before {
@@ -113,7 +120,7 @@ func (m *model) settle() error {
 	for _, sc := range m.sit.scripts {
 		for _, op := range sc.ops {
 			if words := strings.Fields(op); len(words) > 1 && words[0] != "resize" {
-				handles["net."+words[1]] = true
+				handles[attachmentOf("net."+words[1]).handle] = true
 			}
 		}
 	}
@@ -124,19 +131,22 @@ func (m *model) settle() error {
 		}
 		h, err := alloc.Lookup(context.Background(), handle)
 		if err == nil {
-			_, err = alloc.Release(context.Background(), h, nil, 0)
+			_, err = alloc.Release(context.Background(), h, nil, m.cooldown())
 		}
 		if err != nil {
 			return fmt.Errorf("release %s at the end: %w", handle, err)
 		}
 	}
 	for cidr, b := range m.store.AllBlocks() {
-		if !b.Empty() {
+		if !b.Empty(m.clock.now(), 0) {
 			return fmt.Errorf("all handles were released, but block %s is not empty", cidr)
 		}
 	}
 	if strings.Contains(m.store.String(), "handle ") {
 		return errors.New("all handles were released, but a handle is left")
 	}
-	return m.check()
+	if err := m.check(); err != nil {
+		return err
+	}
+	return m.releaseBlocks(alloc)
 }

@@ -18,7 +18,7 @@ func TestAssignFailsAfterDeleteDuringLockWait(t *testing.T) {
 		s := newStore()
 		mustAssign(t, s, only4("a", "net.first"))
 		n := cacheOf(t, s)
-		view, err := (&ipam.Allocator{Store: s, Now: s.Now, Cache: n}).Gather(context.Background(), s, "a", n.withRoom)
+		view, err := (&ipam.Allocator{Store: s, Now: s.Now, Cache: n}).Gather(context.Background(), s, "a", n.withRoom, false)
 		if err != nil {
 			t.Fatal(err)
 		}

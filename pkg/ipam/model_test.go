@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
@@ -21,9 +22,11 @@ import (
 type model struct {
 	*world
 	sit situation
-	// held are the addresses that were allocated to handles and not yet released.
+	// held are the addresses that were allocated to attachments and not yet released.
 	held map[string][]netip.Addr
-	// released counts, by handle, the releases that have begun; releasing, those that run. An address that is allocated
+	// cooling has the addresses in their cooldown, and the time of their release, at the last check.
+	cooling map[netip.Addr]time.Time
+	// released counts, by attachment, the releases that have begun; releasing, those that run. An address that is allocated
 	// during a release may be released at once.
 	released, releasing map[string]int
 	// before has the addresses of handles before the run.
@@ -51,6 +54,7 @@ type model struct {
 type holding struct {
 	cidr    netip.Prefix
 	holding block.Holding
+	owner   map[string]string
 }
 
 // allocation identifies an allocation, as ReleaseHolding does.
@@ -64,7 +68,7 @@ func newModel(t testing.TB, sit situation, choices chooser, crashes, faults, swi
 	s := newStore()
 	sit.prepare(t, s)
 	m := &model{
-		sit: sit, never: never(t), held: map[string][]netip.Addr{},
+		sit: sit, never: never(t), held: map[string][]netip.Addr{}, cooling: map[netip.Addr]time.Time{},
 		released: map[string]int{}, releasing: map[string]int{},
 		before: map[string]holding{}, uid: map[netip.Prefix]string{}, sequence: map[netip.Prefix]int64{},
 		owners: map[allocation]string{}, checked: -1, backup: s.Snapshot(), bounded: switches >= 0,
@@ -80,7 +84,7 @@ func newModel(t testing.TB, sit situation, choices chooser, crashes, faults, swi
 	for cidr, b := range s.AllBlocks() {
 		for _, h := range b.HeldBy(func(block.Attribute) bool { return true }) {
 			owner, _ := b.Holder(h.Addr)
-			m.before[owner.Handle] = holding{cidr, h}
+			m.before[owner.Handle] = holding{cidr, h, owner.Owner}
 		}
 	}
 	s.Lag = m.lag(s.Changes())
@@ -137,26 +141,33 @@ func (m *model) waitForLock(a *actor, node string) (waited bool) {
 // is no failure.
 func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 	words := append(strings.Fields(op), "", "")
-	verb, handle, arg := words[0], "net."+words[1], words[2]
+	verb, arg, who := words[0], words[2], attachmentOf("net."+words[1])
+	handle := who.handle
 	switch verb {
 	case "move", "resize", "restore":
 		return a.call(step{what: op}, func() error { m.administer(a, verb, words[1]); return nil })
-	case "assign", "dual":
+	case "assign", "dual", "fail":
 		r := only4(node, handle)
 		if verb == "dual" {
 			r = dual(node, handle)
 		}
+		who.own(&r)
 		if addr, err := netip.ParseAddr(arg); err == nil {
 			r.Wants[0].Addr = addr
 		} else if arg != "" {
 			r.Wants[0].Pools = []string{arg}
 		}
 		own := func() error { return m.releaseQueued(alloc, handle) }
-		before := m.released[handle]
-		err := m.records.add(a, handle, own, func() error { return m.assign(a, alloc, r, before) })
+		before := m.released[who.String()]
+		err := m.records.add(a, handle, own, func() error {
+			if verb == "fail" {
+				return m.assignAndWithdraw(a, alloc, r)
+			}
+			return m.assign(a, alloc, r, before)
+		})
 		return ignore(err, ipam.ErrNoAddress, ipam.ErrReleased, ipam.ErrAddrTaken, errLockBusy)
 	case "release":
-		return m.records.del(a, handle, func() (bool, error) { return m.release(alloc, handle) })
+		return m.records.del(a, handle, func() (bool, error) { return m.release(alloc, who) })
 	case "queue":
 		return m.records.queue(a, handle)
 	case "settle":
@@ -164,8 +175,10 @@ func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 	case "collect":
 		// The decision to release was made before the run. The pod may have been added again since.
 		old := m.before[handle]
-		_, err := alloc.ReleaseHolding(context.Background(), handle, old.cidr, old.holding, 0)
+		_, err := alloc.ReleaseHolding(context.Background(), handle, old.cidr, old.holding, m.cooldown())
 		return err
+	case "sweep":
+		return m.releaseHeld(alloc, handle)
 	}
 	return fmt.Errorf("no operation %q", op)
 }
@@ -195,6 +208,7 @@ func (m *model) restore(by *actor) {
 	m.caches.expire()
 	m.records.expire()
 	clear(m.held)
+	clear(m.cooling)
 	m.succeeded = nil
 	clear(m.uid)
 	clear(m.owners)

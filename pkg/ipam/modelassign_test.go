@@ -23,11 +23,12 @@ func (m *model) assign(a *actor, alloc *ipam.Allocator, r ipam.Request, before i
 		return fmt.Errorf("the request wants %d addresses and holds %d", len(r.Wants), n)
 	}
 	m.succeeded = append(m.succeeded, r)
-	if m.released[r.Handle] != before || m.releasing[r.Handle] > 0 {
+	who := attachmentOfOwner(r.Handle, r.Owner).String()
+	if m.released[who] != before || m.releasing[who] > 0 {
 		return nil
 	}
 	for _, g := range got {
-		m.held[r.Handle] = append(m.held[r.Handle], g.Addr)
+		m.held[who] = append(m.held[who], g.Addr)
 	}
 	m.checked = -1
 	// While the pod runs, no other actor may release its address.
@@ -51,16 +52,24 @@ func (m *model) gatherAndAssign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.A
 	known := m.caches.withRoom[r.Node]
 	if len(known) > 0 && m.choices.choose(2) == 0 {
 		view.FromCache, view.Blocks = true, map[netip.Prefix]ipam.Row[block.Block]{}
+		// An exhaustive run does not verify affinities, to bound the number of interleavings.
+		verify := !m.bounded && m.choices.choose(2) == 1
 		for _, cidr := range known {
 			if row, ok := alloc.Cache.Get(cidr); ok {
 				view.Blocks[cidr] = row
 			} else if row, err := alloc.Store.Blocks().Get(context.Background(), cidr); err == nil && !row.Deleted {
 				view.Blocks[cidr] = row
 			}
-			view.Affinities = append(view.Affinities, ipam.AffinityRow{Key: ipam.AffinityKey{Node: r.Node, CIDR: cidr}})
+			affinity := ipam.AffinityRow{Key: ipam.AffinityKey{Node: r.Node, CIDR: cidr}}
+			if verify {
+				affinity.Row, _ = alloc.Store.Affinities().Get(context.Background(), affinity.Key)
+			}
+			view.Affinities = append(view.Affinities, affinity)
+			view.FromCache = view.FromCache && (!verify || view.Verified(cidr))
 		}
-	} else {
-		rows, err := alloc.Store.AffinitiesOf(context.Background(), r.Node, true)
+	}
+	if !view.FromCache {
+		rows, err := alloc.Store.AffinitiesOf(context.Background(), r.Node, len(view.Blocks) == 0)
 		if err != nil {
 			return nil, err
 		}
@@ -77,20 +86,21 @@ func (m *model) gatherAndAssign(alloc *ipam.Allocator, r ipam.Request) ([]ipam.A
 }
 
 // release is the part of a DEL that uses the store. It reports whether the handle existed and was released completely.
-func (m *model) release(alloc *ipam.Allocator, handle string) (all bool, err error) {
-	delete(m.held, handle)
-	m.released[handle]++
-	m.releasing[handle]++
-	defer func() { m.releasing[handle]-- }()
-	h, err := alloc.Lookup(context.Background(), handle)
+func (m *model) release(alloc *ipam.Allocator, who attachment) (all bool, err error) {
+	key := who.String()
+	delete(m.held, key)
+	m.released[key]++
+	m.releasing[key]++
+	defer func() { m.releasing[key]-- }()
+	h, err := alloc.Lookup(context.Background(), who.handle)
 	if err != nil || !h.Found() {
 		return false, err
 	}
-	released, err := alloc.Release(context.Background(), h, nil, 0)
+	released, err := alloc.Release(context.Background(), h, who.mine(), m.cooldown())
 	if err != nil {
 		return false, err
 	}
-	return true, alloc.ReleaseUnselected(context.Background(), m.store, released.Emptied)
+	return released.Deleted, alloc.ReleaseUnselected(context.Background(), m.store, released.Emptied, m.cooldown())
 }
 
 // releaseQueued settles a queued release. The model does not count it as a release of the handle: a pod that is added
@@ -100,6 +110,6 @@ func (m *model) releaseQueued(alloc *ipam.Allocator, handle string) error {
 	if err != nil || !h.Found() {
 		return err
 	}
-	_, err = alloc.Release(context.Background(), h, nil, 0)
+	_, err = alloc.Release(context.Background(), h, nil, m.cooldown())
 	return err
 }

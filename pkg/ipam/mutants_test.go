@@ -14,7 +14,8 @@ type mutant struct {
 
 // mutants returns at least one bug for each rule of the protocol.
 func mutants() []mutant {
-	return slices.Concat(storeMutants(), allocatorMutants(), overlapMutants(), nodeMutants())
+	return slices.Concat(storeMutants(), allocatorMutants(), adoptMutants(), cooldownMutants(), overlapMutants(),
+		nodeMutants(), recordMutants())
 }
 
 func storeMutants() []mutant {
@@ -59,8 +60,8 @@ func allocatorMutants() []mutant {
 		},
 		{
 			name: "take over a block that is in use", file: "takeover.go",
-			correct: " && b.Empty() && now",
-			wrong:   " && now",
+			correct: " && b.empty(x) && b",
+			wrong:   " && b",
 		},
 		{
 			name: "withdraw without a new revision of the block", file: "withdraw.go",
@@ -74,10 +75,10 @@ func allocatorMutants() []mutant {
 		},
 		{
 			name: "count down after a conflict", file: "handle.go",
-			correct: "	if len(row.Value.Counts) == 0 {\n		return row, ignore(remove",
+			correct: "	if len(row.Value.Counts) == 0 {\n		return ignore(remove",
 			wrong: "	if len(row.Value.Counts) == 0 {\n" +
 				"		if now, err := t.Get(ctx, id); err == nil {\n			row.Rev = now.Rev\n		}\n" +
-				"		return row, ignore(remove",
+				"		return ignore(remove",
 		},
 		{name: "do not withdraw after a failure", file: "attempt.go", correct: "	u.Push(t.withdraw)\n", wrong: ""},
 		{
@@ -100,6 +101,95 @@ func allocatorMutants() []mutant {
 			name: "do not reopen an affinity that is marked for deletion", file: "affinity.go",
 			correct: "if affinity.Value.State == PendingDeletion {",
 			wrong:   "if affinity.Value.State == PendingDeletion && false {",
+		},
+	}
+}
+
+// adoptMutants break the rules for an ADD that finds the addresses of an earlier run.
+func adoptMutants() []mutant {
+	return []mutant{
+		{
+			name: "adopt addresses without a write", file: "attempt.go",
+			correct: "	if adopted, err := t.adopt(ctx, held); err != nil || !adopted {\n		return nil, err\n	}\n",
+			wrong:   "",
+		},
+		{
+			name: "adopt the addresses of another attachment", file: "attempt.go",
+			correct: " || !t.request.SameAttachment(h.Owner)",
+			wrong:   "",
+		},
+		{
+			name: "adopt an address that was released", file: "adopt.go",
+			correct: "b.Reassign(h.Holding, owner); !ok {\n			return nil",
+			wrong:   "b.Reassign(h.Holding, owner); !ok {\n			done = true\n			return nil",
+		},
+		{
+			name: "release adopted addresses when an ADD fails", file: "attempt.go",
+			correct: "	if t.adopting {",
+			wrong:   "	if t.adopting && false {",
+		},
+		{
+			name: "lower the handle after an adoption", file: "attempt.go",
+			correct: "	return got, nil\n}\n\n// writeAll",
+			wrong: "	err = t.tally.handles.countDown(ctx, t.tally.id, t.tally.row, t.tally.counted)\n" +
+				"	return got, err\n}\n\n// writeAll",
+		},
+		{
+			name: "keep the handle of a lost answer", file: "attempt.go",
+			correct: "	u.Push(func(ctx context.Context) error { return t.releases.dropUnused(ctx, t.request.Handle) })\n",
+			wrong:   "",
+		},
+		{
+			name: "delete an unused handle without a new revision of its blocks", file: "withdraw.go",
+			correct: "		row.Value.Sequence++\n		if _, err := r.backend.store.Blocks().Update(ctx, cidr, row); err != nil {\n" +
+				"			return ignore(err, ErrConflict, ErrNotFound)\n		}\n",
+			wrong: "",
+		},
+		{
+			name: "keep the sequence number of an adopted address", file: "block/assign.go",
+			correct: "	b.setSequence(o)\n	b.compact()",
+			wrong:   "	b.compact()",
+		},
+	}
+}
+
+// cooldownMutants break the rules for cooldowns and for times that are compared with the clock.
+func cooldownMutants() []mutant {
+	return []mutant{
+		{
+			name: "end the cooldowns of a block when an assignment is reverted", file: "release.go",
+			correct: "b.Thaw(r.backend.now(), r.backend.cooldown)",
+			wrong:   "b.Thaw(r.backend.now(), which.cooldown)",
+		},
+		{
+			name: "wait for the end of a cooldown that began in the future", file: "block/attribute.go",
+			correct: "now.Sub(a.ReleasedAt).Abs() >= cooldown",
+			wrong:   "now.Sub(a.ReleasedAt) >= cooldown",
+		},
+		{
+			name: "keep a block that was claimed in the future", file: "takeover.go",
+			correct: ".Abs() > idleAfter",
+			wrong:   " > idleAfter",
+		},
+		{
+			name: "take over a block that was claimed just now", file: "takeover.go",
+			correct: " && b.now().Sub(x.ClaimTime).Abs() > idleAfter",
+			wrong:   "",
+		},
+		{
+			name: "keep a block whose cooldowns are over", file: "block/block.go",
+			correct: " && !b.Attributes[a].cooled(now, cooldown) {",
+			wrong:   " {",
+		},
+		{
+			name: "release a block during a cooldown", file: "backend.go",
+			correct: "x.Empty(b.now(), b.cooldown)",
+			wrong:   "x.Empty(b.now(), 0)",
+		},
+		{
+			name: "count cooldowns that are over as unavailable", file: "place.go",
+			correct: "	b = b.Clone()\n	b.Thaw(p.now(), p.cooldown)\n	return b\n",
+			wrong:   "	return b\n",
 		},
 	}
 }
@@ -128,6 +218,11 @@ func overlapMutants() []mutant {
 			wrong:   "p.overlaps.passed(at.row)",
 		},
 		{
+			name: "trust a cached block that was created again", file: "overlap.go",
+			correct: "cached.UID != \"\" && cached.UID == row.UID && ",
+			wrong:   "",
+		},
+		{
 			name: "trust a block that was created again", file: "rewrite.go",
 			correct: "case row.UID != p.row.UID, row.Value",
 			wrong:   "case row.Value",
@@ -140,7 +235,7 @@ func overlapMutants() []mutant {
 	}
 }
 
-// nodeMutants break the rules of the block cache, the deletion records and the release queue.
+// nodeMutants break the rules for the block cache, and for records after a restore.
 func nodeMutants() []mutant {
 	return []mutant{
 		{
@@ -154,6 +249,21 @@ func nodeMutants() []mutant {
 			wrong:   "if ok {",
 		},
 		{
+			name: "allocate from an empty cached block without a look at its affinity", file: "planown.go",
+			correct: "case gone, err == nil && fromCache && row.Value.Empty(n.backend.now(), 0):",
+			wrong:   "case gone:",
+		},
+		{
+			name: "allocate from a cached block whose affinity is not confirmed", file: "view.go",
+			correct: "if verify && v.FromCache && slices",
+			wrong:   "if false && slices",
+		},
+		{
+			name: "repair affinities only if no other block has room", file: "plan.go",
+			correct: "return a.urgency() - b.urgency()",
+			wrong:   "return 0",
+		},
+		{
 			name: "keep cached blocks after the store is restored", file: "model_test.go",
 			correct: "	m.caches.expire()\n",
 			wrong:   "",
@@ -163,6 +273,17 @@ func nodeMutants() []mutant {
 			correct: "	m.records.expire()\n",
 			wrong:   "",
 		},
+		{
+			name: "reload a cached block without a write to the handle", file: "attempt.go",
+			correct: "return t.tally.confirm(ctx, places)",
+			wrong:   "return nil",
+		},
+	}
+}
+
+// recordMutants break the rules for the records of deletions and the queue of releases.
+func recordMutants() []mutant {
+	return []mutant{
 		{
 			name: "complete a record during an ADD", file: "records_test.go",
 			correct: "	if all && undisturbed {",
@@ -202,11 +323,6 @@ func nodeMutants() []mutant {
 			name: "settle a queued release without the lock", file: "recordqueue_test.go",
 			correct: "	err := r.lock(a, handle)\n	if err == nil {\n		err = r.settleLocked",
 			wrong:   "	err := error(nil)\n	if err == nil {\n		err = r.settleLocked",
-		},
-		{
-			name: "reload a cached block without a write to the handle", file: "attempt.go",
-			correct: "return t.tally.confirm(ctx, places)",
-			wrong:   "return nil",
 		},
 	}
 }

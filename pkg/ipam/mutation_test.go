@@ -16,7 +16,8 @@ var allMutants = flag.Bool("mutants", false, "plant every bug, not only a few: o
 
 // findsBugs are patterns of tests. One of them has to find the bug: first short tests, then the model checker.
 var findsBugs = []string{
-	"Crash|LateWrite|FailedAssignmentIsReverted|IsReadBefore|RecreatedBlock|OfOtherSize|IsNotConfirmedAfter",
+	"Crash|LateWrite|FailedAssignmentIsReverted|IsReadBefore|RecreatedBlock|OfOtherSize|IsNotConfirmedAfter|" +
+		"Cooldown|ClockThatWasAhead|Adopt|UnconfirmedAffinity|RepeatedRequest",
 	"Interleaving",
 }
 

@@ -20,7 +20,7 @@ type OverlapError struct {
 	Owner  string
 	// Malformed is the error of the first of Others that is malformed, or nil.
 	Malformed error
-	// Empty says that none of Others is malformed or has an allocated address.
+	// Empty says that none of Others is malformed, or has an address that is allocated or in its cooldown.
 	Empty bool
 }
 
@@ -91,7 +91,8 @@ func (o overlaps) checkPart(ctx context.Context, cidr, part netip.Prefix) error 
 		case err != nil && !errors.Is(err, ErrMalformed):
 			return err
 		}
-		if found.add(other, row.Value, err); len(found.Others) == maxBatch {
+		empty := err == nil && o.backend.empty(row.Value)
+		if found.add(other, row.Value.Affinity, empty, err); len(found.Others) == maxBatch {
 			break
 		}
 	}
@@ -120,7 +121,7 @@ func (o overlaps) idle(ctx context.Context, node string, cidr netip.Prefix) ([]R
 			return nil, errNotOwned
 		case err != nil:
 			return nil, err
-		case row.Value.Affinity == hostAffinity(node) || !idle(row.Value, o.backend.now()):
+		case row.Value.Affinity == hostAffinity(node) || !o.backend.idle(row.Value):
 			return nil, errNotOwned
 		}
 		rows = append(rows, row)
@@ -129,12 +130,12 @@ func (o overlaps) idle(ctx context.Context, node string, cidr netip.Prefix) ([]R
 }
 
 // add adds a block that was read. malformed is its error if it is malformed, or nil.
-func (e *OverlapError) add(cidr netip.Prefix, b block.Block, malformed error) {
+func (e *OverlapError) add(cidr netip.Prefix, owner string, empty bool, malformed error) {
 	if len(e.Others) == 0 {
-		e.Owner = b.Affinity
+		e.Owner = owner
 	}
 	e.Others = append(e.Others, cidr)
-	e.Empty = e.Empty && malformed == nil && b.Empty()
+	e.Empty = e.Empty && empty
 	if e.Malformed == nil {
 		e.Malformed = malformed
 	}

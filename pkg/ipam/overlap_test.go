@@ -223,7 +223,7 @@ func TestCachedBlockOfOtherSizeIsCheckedForOverlap(t *testing.T) {
 	old := slices.Collect(maps.Keys(s.AllBlocks()))[0]
 	put(t, s, "b", "10.0.0.0/29", 0)
 	a, _ := traced(s, cache)
-	view, err := a.Gather(t.Context(), s, "a", cache.WithRoom())
+	view, err := a.Gather(t.Context(), s, "a", cache.WithRoom(), false)
 	if err != nil {
 		t.Fatal(err)
 	}

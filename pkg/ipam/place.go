@@ -96,6 +96,13 @@ func (p picker) pick(b *block.Block, w Want) (block.Holding, error) {
 	return h, nil
 }
 
+// thawed returns a block as it is after the cooldowns that are over.
+func (p picker) thawed(b block.Block) block.Block {
+	b = b.Clone()
+	b.Thaw(p.now(), p.cooldown)
+	return b
+}
+
 // room returns nil if an address for the want can be allocated in the place. It tries the allocation on a copy.
 func (p picker) room(at place) error {
 	b := at.row.Value.Clone()

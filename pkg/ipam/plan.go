@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 
 	"calico-cni/pkg/ipam/pool"
 )
@@ -127,7 +128,8 @@ func (p *plan) newBlocks(ctx context.Context, w Want, pools []pool.Pool, limit s
 }
 
 // affinitiesIn returns the node's affinities in some pools, in the order of the pools, without those of full blocks. If
-// fitting is true, it returns those for blocks of their pool's block size, else the others.
+// fitting is true, it returns those for blocks of their pool's block size, else the others. Affinities that have to be
+// repaired come first, because routes exist for confirmed affinities only.
 func (p *plan) affinitiesIn(pools []pool.Pool, fitting bool) (rows []AffinityRow) {
 	for _, in := range pools {
 		for _, row := range p.own.rows {
@@ -137,7 +139,16 @@ func (p *plan) affinitiesIn(pools []pool.Pool, fitting bool) (rows []AffinityRow
 			}
 		}
 	}
+	slices.SortStableFunc(rows, func(a, b AffinityRow) int { return a.urgency() - b.urgency() })
 	return rows
+}
+
+// urgency is lower for an affinity that was read and is not confirmed.
+func (r AffinityRow) urgency() int {
+	if r.Rev != nil && r.Value.State != Confirmed {
+		return 0
+	}
+	return 1
 }
 
 // unusable reports whether no address of a block can serve a want, because the block lies in none of the pools.

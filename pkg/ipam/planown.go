@@ -108,7 +108,7 @@ func (p *plan) assess(w Want, affinity AffinityRow, read readResult) (candidate,
 		return c, err
 	}
 	if err := p.picker.room(c.place); err != nil {
-		p.unavailable.add(read.row.Value, p.picker.reserved)
+		p.unavailable.add(p.picker.thawed(read.row.Value), p.picker.reserved)
 		p.full[c.cidr] = true
 		return c, err
 	}
@@ -119,7 +119,8 @@ func (p *plan) assess(w Want, affinity AffinityRow, read readResult) (candidate,
 // returns errIncomplete.
 //
 // If the affinity was derived from the cache, it returns errFull if the block does not belong to the node, and
-// errIncomplete if the block is empty: another node may be taking the block over, which only the affinity shows.
+// errIncomplete if no address of the block is allocated: another node may be taking the block over, which only the
+// affinity shows. Cooling addresses do not count, because the clock of that node may be ahead.
 func (n *nodeBlocks) verify(affinity AffinityRow, row Row[block.Block], err error) error {
 	fromCache := n.fromCache && !n.fresh
 	gone := errors.Is(err, ErrNotFound) || err == nil && row.Value.Affinity != hostAffinity(affinity.Key.Node)
@@ -128,7 +129,7 @@ func (n *nodeBlocks) verify(affinity AffinityRow, row Row[block.Block], err erro
 		return errIncomplete
 	case gone && fromCache:
 		return errFull
-	case gone, err == nil && fromCache && row.Value.Empty():
+	case gone, err == nil && fromCache && row.Value.Empty(n.backend.now(), 0):
 		return errIncomplete
 	}
 	return err

@@ -61,8 +61,7 @@ func (r releases) release(
 			return err
 		}
 		if done.kept {
-			_, err = r.handles.countDown(ctx, h.id, h.row, done.counts)
-			return err
+			return r.handles.countDown(ctx, h.id, h.row, done.counts)
 		}
 		// No block holds an address of the handle any more, even if the handle counts some. If an assignment has counted
 		// up since, the deletion meets a conflict.
@@ -79,7 +78,7 @@ func (r releases) release(
 	return released, err
 }
 
-// addrsOf selects addresses to release: those under a handle whose owners match.
+// addrsOf selects addresses to release: those under a handle whose owners match. cooldown is that of these addresses.
 type addrsOf struct {
 	handle   string
 	match    func(block.Attribute) bool
@@ -147,8 +146,8 @@ func (r releases) releaseFrom(ctx context.Context, cidr netip.Prefix, which addr
 		if len(out.addrs) == 0 && kept >= counted {
 			return nil
 		}
-		b.Thaw(r.backend.now(), which.cooldown)
-		if node, owned := strings.CutPrefix(b.Affinity, hostPrefix); owned && b.Empty() {
+		b.Thaw(r.backend.now(), r.backend.cooldown)
+		if node, owned := strings.CutPrefix(b.Affinity, hostPrefix); owned && r.backend.empty(b) {
 			out.emptied = []AffinityKey{{node, cidr}}
 		}
 		return r.putBlock(ctx, cidr, Row[block.Block]{Value: b, Rev: row.Rev})
@@ -159,7 +158,7 @@ func (r releases) releaseFrom(ctx context.Context, cidr netip.Prefix, which addr
 // putBlock writes a block after a release, or deletes it if it is empty and has no owner.
 func (r releases) putBlock(ctx context.Context, cidr netip.Prefix, row Row[block.Block]) error {
 	row.Value.Sequence++
-	if row.Value.Affinity == "" && row.Value.Empty() {
+	if row.Value.Affinity == "" && r.backend.empty(row.Value) {
 		return remove(ctx, r.backend.store.Blocks(), cidr, row)
 	}
 	written, err := r.backend.store.Blocks().Update(ctx, cidr, row)

@@ -38,7 +38,7 @@ func TestUnselectedEmptyBlocksAreReleased(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := a.ReleaseUnselected(context.Background(), s, got.Emptied); err != nil {
+			if err := a.ReleaseUnselected(context.Background(), s, got.Emptied, 0); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -66,7 +66,7 @@ func TestUnselectedEmptyBlocksAreReleased(t *testing.T) {
 		a := &ipam.Allocator{Store: s, Now: s.Now}
 		rows, _ := s.AffinitiesOf(context.Background(), "a", false)
 		mustRelease(t, s, "net.a-0")
-		err := a.ReleaseUnselected(context.Background(), s, []ipam.AffinityKey{rows[0].Key})
+		err := a.ReleaseUnselected(context.Background(), s, []ipam.AffinityKey{rows[0].Key}, 0)
 		if err != nil || countBlocks(s) != 1 {
 			t.Errorf("%v\n%s", err, s)
 		}

@@ -51,7 +51,7 @@ func (r blockReleases) releaseIfEmpty(ctx context.Context, key AffinityKey) (boo
 		return r.drop(ctx, key)
 	case err != nil:
 		return false, err
-	case row.Value.Affinity != hostAffinity(key.Node) || !row.Value.Empty():
+	case row.Value.Affinity != hostAffinity(key.Node) || !r.backend.empty(row.Value):
 		return false, nil
 	}
 	err = r.release(ctx, key, row)

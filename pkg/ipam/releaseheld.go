@@ -35,7 +35,7 @@ func (r releases) releaseHolding(
 	if err != nil || !released || !holder.found {
 		return released, err
 	}
-	_, err = r.handles.countDown(ctx, handle, holder.row, map[netip.Prefix]int{cidr: 1})
+	err = r.handles.countDown(ctx, handle, holder.row, map[netip.Prefix]int{cidr: 1})
 	return true, err
 }
 

@@ -124,7 +124,7 @@ func TestWithdrawAfterRepeatedWriteKeepsOtherAddress(t *testing.T) {
 		if _, err := assignWith(a, only4("a", "net.x")); err != nil {
 			t.Fatal(err)
 		}
-		if err := a.Withdraw(context.Background(), first, got); err != nil {
+		if err := a.Withdraw(context.Background(), first, got, 0); err != nil {
 			t.Fatal(err)
 		}
 		if n := countHeld(s.AllBlocks(), "net.x", false); n != 1 {

@@ -68,7 +68,7 @@ func TestEmptyBlocksOfOtherSizeAreTakenOver(t *testing.T) {
 // room returns the answer of Allocator.Room for node a.
 func room(t *testing.T, s ipam.Cluster, a *ipam.Allocator) error {
 	t.Helper()
-	view, err := a.Gather(context.Background(), s, "a", nil)
+	view, err := a.Gather(context.Background(), s, "a", nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

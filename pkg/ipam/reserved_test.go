@@ -34,7 +34,7 @@ func TestHalfReservedHugePoolServesEveryNode(t *testing.T) {
 				t.Errorf("%d calls: %q", len(c.trace), c.trace)
 			}
 		}
-		view, err := (&ipam.Allocator{Store: s}).Gather(t.Context(), s, "late", nil)
+		view, err := (&ipam.Allocator{Store: s}).Gather(t.Context(), s, "late", nil, false)
 		if err != nil {
 			t.Fatal(err)
 		}

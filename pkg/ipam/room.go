@@ -25,7 +25,7 @@ func (a *Allocator) Room(ctx context.Context, view View, r Request) error {
 	for i := range view.Pools {
 		view.Pools[i].Namespace, view.Pools[i].Manual = nil, false
 	}
-	p := newPlan(a.backend(), view, r)
+	p := newPlan(a.backend(view.Config.Cooldown), view, r)
 	p.maxLook = maxLookRoom
 	for _, w := range r.Wants {
 		if err := (prediction{p}).assign(ctx, Want{IPv6: w.IPv6, Pools: w.Pools}); err != nil {

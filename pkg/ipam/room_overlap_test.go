@@ -29,7 +29,7 @@ func TestRoomPredictsAssignAfterBlockSizeChange(t *testing.T) {
 					r := only4("a", fmt.Sprint("net.a", i))
 					before := s.String()
 					a := &ipam.Allocator{Store: s, Now: s.Now}
-					view, err := a.Gather(t.Context(), s, r.Node, nil)
+					view, err := a.Gather(t.Context(), s, r.Node, nil, false)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -60,7 +60,7 @@ func TestRoomChecksOwnBlockForOverlap(t *testing.T) {
 	put(t, s, "a", "10.0.0.0/30", 1)
 	put(t, s, "b", "10.0.0.2/31", 1)
 	a := &ipam.Allocator{Store: s, Now: s.Now}
-	view, err := a.Gather(t.Context(), s, "a", nil)
+	view, err := a.Gather(t.Context(), s, "a", nil, false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,8 +14,10 @@ import (
 //
 //	assign H [POOL or ADDRESS]   ADD with an IPv4 address
 //	dual H                       ADD with an address of each family
+//	fail H                       ADD with an IPv4 address that fails in a later step and reverts the assignment
 //	release H                    DEL
 //	collect H                    garbage collection, which releases the address that it read before the run
+//	sweep H                      the same with all addresses of the handle that have not changed their owner
 //	queue H                      DEL without a connection to the server, which queues the release
 //	settle H                     another process settles the queued release
 //	move                         the pool stops selecting any node
@@ -78,7 +80,7 @@ func with(prepare func(testing.TB, *memstore.Store), handles ...string) func(tes
 
 func situations() map[string]situation {
 	out := map[string]situation{}
-	for _, group := range []map[string]situation{orders(), failures(), containers(), shapes()} {
+	for _, group := range []map[string]situation{orders(), failures(), containers(), owners(), shapes()} {
 		for name, sit := range group {
 			out[name] = sit
 		}

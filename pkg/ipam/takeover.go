@@ -39,7 +39,7 @@ func (t takeovers) takeOver(ctx context.Context, node string, cidr netip.Prefix)
 	case err != nil:
 		return claimed{}, err
 	}
-	if !idle(row.Value, t.backend.now()) {
+	if !t.backend.idle(row.Value) {
 		return claimed{}, errNotOwned
 	}
 	if err := t.releases.release(ctx, keyOf(row.Value), row); err != nil {
@@ -63,9 +63,10 @@ func (t takeovers) replace(ctx context.Context, node string, cidr netip.Prefix) 
 	return t.takeOver(ctx, node, cidr)
 }
 
-// idle reports whether nodes may take over a block of another node.
-func idle(b block.Block, now time.Time) bool {
-	return strings.HasPrefix(b.Affinity, hostPrefix) && b.Empty() && now.Sub(b.ClaimTime) > idleAfter
+// idle reports whether nodes may take over a block of another node. A claim time in the future comes from a clock that
+// was ahead, and counts as past.
+func (b backend) idle(x block.Block) bool {
+	return strings.HasPrefix(x.Affinity, hostPrefix) && b.empty(x) && b.now().Sub(x.ClaimTime).Abs() > idleAfter
 }
 
 // keyOf returns the key of the affinity of a block that belongs to a node.

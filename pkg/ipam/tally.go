@@ -96,19 +96,11 @@ func (t *tally) move(ctx context.Context, from, to netip.Prefix) error {
 	return nil
 }
 
-// revert lowers the counts of the handle by those that this request has added.
-func (t *tally) revert(ctx context.Context) (err error) {
-	t.row, err = t.handles.countDown(ctx, t.id, t.row, t.counted)
-	t.counted = map[netip.Prefix]int{}
-	return err
-}
-
 // lower lowers the counts of the handle in some blocks by those that this request has added.
 func (t *tally) lower(ctx context.Context, blocks map[netip.Prefix]int) error {
 	counts := map[netip.Prefix]int{}
 	for cidr := range blocks {
 		counts[cidr] = t.counted[cidr]
 	}
-	_, err := t.handles.countDown(ctx, t.id, t.row, counts)
-	return err
+	return t.handles.countDown(ctx, t.id, t.row, counts)
 }

@@ -35,7 +35,7 @@ func TestUncheckedBlockIsCheckedDespiteCache(t *testing.T) {
 			t.Errorf("assigned %v, which is allocated to another node", got)
 		}
 	})
-	if _, err := (&ipam.Allocator{Store: claimer, Now: s.Now, Parallel: 1}).Claim(t.Context(), "a", cidr); err != nil {
+	if _, err := (&ipam.Allocator{Store: claimer, Now: s.Now, Parallel: 1}).Claim(t.Context(), "a", cidr, 0); err != nil {
 		t.Fatal(err)
 	}
 	unique(t, s)
@@ -75,7 +75,7 @@ func TestNestedPoolWithinBlockSharesNoAddress(t *testing.T) {
 		a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1, Cache: n}
 		r := only4("a", handle)
 		r.Wants[0].Pools = []string{s.IPPools[0].Name}
-		view, err := a.Gather(context.Background(), s, "a", n.withRoom)
+		view, err := a.Gather(context.Background(), s, "a", n.withRoom, false)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,11 +40,11 @@ func TestAffinityIsNotConfirmedAfterConcurrentBlockDeletion(t *testing.T) {
 				case what == before && written && !acted:
 					acted = true
 					second := &crashing{Store: s, left: 5} // killed before it deletes the affinity
-					_, err := (&ipam.Allocator{Store: second, Now: s.Now, Parallel: 1}).ReleaseIfEmpty(ctx, "b", cidr)
+					_, err := (&ipam.Allocator{Store: second, Now: s.Now, Parallel: 1}).ReleaseIfEmpty(ctx, "b", cidr, 0)
 					t.Logf("second: %v, %q", err, second.trace)
 				}
 			}
-			gone, err := (&ipam.Allocator{Store: first, Now: s.Now, Parallel: 1}).ReleaseIfEmpty(ctx, "b", cidr)
+			gone, err := (&ipam.Allocator{Store: first, Now: s.Now, Parallel: 1}).ReleaseIfEmpty(ctx, "b", cidr, 0)
 			t.Logf("first: %v, %v, %q", gone, err, first.trace)
 			if err != nil || !acted {
 				t.Errorf("%v, second process ran: %v", err, acted)

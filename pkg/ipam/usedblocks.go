@@ -35,8 +35,8 @@ func (u *usedBlocks) note(cidr netip.Prefix, read readResult) {
 	if otherOwner || b.Validate() != nil {
 		return
 	}
-	u.free += u.plan.unavailable.add(b, u.plan.picker.reserved)
-	if idle(b, u.plan.backend.now()) && len(u.idle) < maxKept {
+	u.free += u.plan.unavailable.add(u.plan.picker.thawed(b), u.plan.picker.reserved)
+	if u.plan.backend.idle(b) && len(u.idle) < maxKept {
 		u.idle = append(u.idle, cidr)
 	}
 	at := place{want: u.want, cidr: cidr, row: read.row}

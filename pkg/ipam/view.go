@@ -23,20 +23,26 @@ type View struct {
 	// Affinities are those of the node, newest first: the newest block most likely has room. They may be some
 	// milliseconds old.
 	Affinities []AffinityRow
-	// FromCache says that Affinities were not read: they are the blocks in which the node last found room.
+	// FromCache says that Affinities are the blocks in which the node last found room. They were not read, see Verified.
 	FromCache bool
 	// Blocks are the blocks of these affinities, from the cache or read. Assign removes those that it uses: after a
 	// write they are stale.
 	Blocks map[netip.Prefix]Row[block.Block]
 }
 
-func gather(ctx context.Context, b backend, c Cluster, node string, cached []netip.Prefix) (View, error) {
+func gather(
+	ctx context.Context, b backend, c Cluster, node string, cached []netip.Prefix, verify bool,
+) (View, error) {
 	v := View{FromCache: len(cached) > 0}
 	for _, cidr := range cached {
 		v.Affinities = append(v.Affinities, AffinityRow{Key: AffinityKey{node, cidr}})
 	}
 	rows := make([]Row[block.Block], len(cached))
+	outer := ctx
 	g, ctx := errgroup.WithContext(ctx)
+	if verify && v.FromCache {
+		v.readAffinities(ctx, g, b)
+	}
 	for i, cidr := range cached {
 		g.Go(func() (err error) {
 			var ok bool
@@ -74,7 +80,32 @@ func gather(ctx context.Context, b backend, c Cluster, node string, cached []net
 			v.Blocks[cached[i]] = row
 		}
 	}
+	if verify && v.FromCache && slices.ContainsFunc(v.Affinities, func(r AffinityRow) bool { return !v.Verified(r.Key.CIDR) }) {
+		var err error
+		v.FromCache = false
+		v.Affinities, err = b.store.AffinitiesOf(outer, node, false)
+		sortNewestFirst(v.Affinities)
+		return v, err
+	}
 	return v, nil
+}
+
+// readAffinities reads the affinities of the cached blocks.
+func (v *View) readAffinities(ctx context.Context, g *errgroup.Group, b backend) {
+	for i := range v.Affinities {
+		g.Go(func() (err error) {
+			row := &v.Affinities[i]
+			row.Row, err = b.store.Affinities().Get(ctx, row.Key)
+			return ignore(err, ErrNotFound, ErrMalformed)
+		})
+	}
+}
+
+// Verified reports whether the affinity of a block was read, or is read before an address of the block is allocated.
+func (v View) Verified(cidr netip.Prefix) bool {
+	return !v.FromCache || slices.ContainsFunc(v.Affinities, func(r AffinityRow) bool {
+		return r.Key.CIDR == cidr && r.Rev != nil && !r.Deleted && r.Value.State == Confirmed
+	})
 }
 
 func sortNewestFirst(rows []AffinityRow) {

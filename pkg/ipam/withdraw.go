@@ -24,7 +24,7 @@ func (r releases) withdraw(ctx context.Context, request Request, got []Assigned)
 	}
 	released, err := r.releaseRequest(ctx, request, row.Value, counted)
 	maps.DeleteFunc(released, func(_ netip.Prefix, n int) bool { return n == 0 })
-	_, countErr := r.handles.countDown(ctx, request.Handle, row, released)
+	countErr := r.handles.countDown(ctx, request.Handle, row, released)
 	return errors.Join(err, countErr)
 }
 

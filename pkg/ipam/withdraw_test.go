@@ -47,13 +47,13 @@ func TestFailedWithdrawContinuesAndCanBeRepeated(t *testing.T) {
 					t.Fatal(err)
 				}
 				a := &ipam.Allocator{Store: failing(s, call, after), Now: s.Now}
-				if err := a.Withdraw(t.Context(), r, got); !errors.Is(err, errCrashed) {
+				if err := a.Withdraw(t.Context(), r, got, 0); !errors.Is(err, errCrashed) {
 					t.Errorf("error is %v", err)
 				}
 				if strings.HasSuffix(call, "block") && used(s, "fd00::") != 1 {
 					t.Errorf("the other block was not written:\n%s", s)
 				}
-				if err := a.Withdraw(t.Context(), r, got); err != nil {
+				if err := a.Withdraw(t.Context(), r, got, 0); err != nil {
 					t.Errorf("again: %v", err)
 				}
 				if bad := s.Check(); len(bad) > 0 || used(s, "10.0.0.") != 1 || used(s, "fd00::") != 1 {

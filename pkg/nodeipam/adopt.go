@@ -50,7 +50,7 @@ func NewAdopter(
 func (a *Adopter) Claim(ctx context.Context) error {
 	var err error
 	allocator := a.allocations.allocator(a.allocations.cache)
-	if a.view, err = allocator.Gather(ctx, a.allocations.Cluster, a.node, nil); err != nil {
+	if a.view, err = allocator.Gather(ctx, a.allocations.Cluster, a.node, nil, false); err != nil {
 		return err
 	}
 	cidrs, err := a.client.PodCIDRs(ctx, a.node)
@@ -79,7 +79,8 @@ func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
 				"would share one; make the pool with a blockSize of %d or more",
 				cidr, a.node, pool.ErrInvalid, p.Name, b.Bits(), cidr.Bits())
 		}
-		obstacle, err := a.allocations.allocator(a.allocations.cache).Claim(ctx, a.node, b)
+		allocator := a.allocations.allocator(a.allocations.cache)
+		obstacle, err := allocator.Claim(ctx, a.node, b, a.view.Config.Cooldown)
 		if err != nil {
 			return err
 		}

@@ -33,7 +33,8 @@ type Allocations struct {
 // Gather reads what the assignment of the usual request needs, in one round of parallel requests.
 func (a Allocations) Gather(ctx context.Context, usual Request) (ipam.View, error) {
 	cache := a.cacheOf(usual.Node)
-	return a.allocator(cache).Gather(ctx, a.Cluster, usual.Node, cache.forAll(usual.wants()))
+	blocks, verify := cache.forAll(usual.wants())
+	return a.allocator(cache).Gather(ctx, a.Cluster, usual.Node, blocks, verify)
 }
 
 // Grant is the result of an assignment.
@@ -43,6 +44,8 @@ type Grant struct {
 	// Requested has the specific addresses of the request.
 	Requested []netip.Addr
 	request   ipam.Request
+	// cooldown is that of the cluster.
+	cooldown time.Duration
 }
 
 // Assign allocates all addresses of the attachment, or none.
@@ -56,7 +59,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	}
 	ctx, cancel := deadline.Within(ctx, assignLockTimeout+assignDeadline, "the allocation of the addresses")
 	defer cancel()
-	g := Grant{request: ipam.Request{
+	g := Grant{cooldown: view.Config.Cooldown, request: ipam.Request{
 		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: r.owner(a.Now()),
 		NamespaceLabels: r.NamespaceLabels, Wants: wants,
 	}}
@@ -78,15 +81,15 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	}
 	var err error
 	g.Assigned, err = allocator.Assign(ctx, view, g.request)
-	a.record(cache, g.Assigned)
+	a.record(cache, view, g.Assigned)
 	return g, err
 }
 
 // record writes to disk which block has free addresses, for the next ADD of the node, and from which blocks the node
 // has borrowed, for GC. DEL finds borrowed addresses by the handle.
-func (a Allocations) record(cache blockCache, assigned []ipam.Assigned) {
-	if len(assigned) > 0 {
-		cache.update(assigned)
+func (a Allocations) record(cache blockCache, view ipam.View, assigned []ipam.Assigned) {
+	if cache.codec != nil && len(assigned) > 0 {
+		cache.update(assigned, view.Verified)
 	}
 	for _, got := range assigned {
 		if !got.Borrowed {
@@ -114,7 +117,7 @@ func (g Grant) Last() bool {
 
 // Withdraw releases a grant after the ADD has failed.
 func (a Allocations) Withdraw(ctx context.Context, g Grant) error {
-	return a.allocator(a.cache).Withdraw(ctx, g.request, g.Assigned)
+	return a.allocator(a.cache).Withdraw(ctx, g.request, g.Assigned, g.cooldown)
 }
 
 // cacheOf returns the block cache of a node.

@@ -28,31 +28,37 @@ type blockCodec interface {
 // WithRoom implements ipam.BlockCache.
 func (c blockCache) WithRoom() []netip.Prefix { return c.files.WithRoom(c.node) }
 
-// forAll returns one block for each wanted family, or none if a family has none.
-func (c blockCache) forAll(wants []ipam.Want) (cidrs []netip.Prefix) {
+// forAll returns one block for each wanted family, or none if a family has none. verify says that the affinity of one of
+// them has to be read.
+func (c blockCache) forAll(wants []ipam.Want) (cidrs []netip.Prefix, verify bool) {
 	withRoom := c.WithRoom()
 	for _, w := range wants {
 		i := slices.IndexFunc(withRoom, func(cidr netip.Prefix) bool { return cidr.Addr().Is6() == w.IPv6 })
 		if i < 0 {
-			return nil
+			return nil, false
 		}
 		cidrs = append(cidrs, withRoom[i])
+		verify = verify || c.files.MustVerify(c.node, withRoom[i])
 	}
-	return cidrs
+	return cidrs, verify
 }
 
 // update replaces the indexed blocks of the families of an assignment. It indexes neither full blocks nor blocks of
-// other nodes.
-func (c blockCache) update(assigned []ipam.Assigned) {
+// other nodes. verified says of which blocks the assignment has read the affinity.
+func (c blockCache) update(assigned []ipam.Assigned, verified func(cidr netip.Prefix) bool) {
+	var read []netip.Prefix
 	withRoom := slices.DeleteFunc(c.WithRoom(), func(cidr netip.Prefix) bool {
 		return slices.ContainsFunc(assigned, func(a ipam.Assigned) bool { return a.Block.Addr().Is6() == cidr.Addr().Is6() })
 	})
 	for _, a := range assigned {
 		if !a.Last && !a.Borrowed && !a.Existing {
 			withRoom = append(withRoom, a.Block)
+			if verified(a.Block) {
+				read = append(read, a.Block)
+			}
 		}
 	}
-	c.files.SetWithRoom(c.node, withRoom)
+	c.files.SetWithRoom(c.node, withRoom, read...)
 }
 
 // Get implements ipam.BlockCache.

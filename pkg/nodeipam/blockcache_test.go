@@ -49,13 +49,16 @@ func TestBlockCacheIndexesBlocksWithRoom(t *testing.T) {
 		{"an address that was held already", []ipam.Assigned{again}, "[]", "[]"},
 	} {
 		if step.assigned != nil {
-			r.update(step.assigned)
+			r.update(step.assigned, always)
 		}
-		got := fmt.Sprint(r.forAll(four)) + " " + fmt.Sprint(r.forAll(dual))
+		blocks4, _ := r.forAll(four)
+		blocks46, _ := r.forAll(dual)
+		got := fmt.Sprint(blocks4) + " " + fmt.Sprint(blocks46)
 		if diff := cmp.Diff(step.four+" "+step.dual, got); diff != "" {
 			t.Errorf("after %s (-want +got):\n%s", step.what, diff)
 		}
-		if other := (blockCache{files: r.files, node: "b"}); other.forAll(four) != nil {
+		other := blockCache{files: r.files, node: "b"}
+		if blocks, _ := other.forAll(four); blocks != nil {
 			t.Errorf("after %s: another node has it, too", step.what)
 		}
 	}
@@ -109,6 +112,26 @@ func TestBlockCacheReturnsLastWrittenBlock(t *testing.T) {
 		}
 		if diff := cmp.Diff(step.want, strings.Join(got, " ")); diff != "" {
 			t.Errorf("after %s (-want +got):\n%s", step.what, diff)
+		}
+	}
+}
+
+func always(netip.Prefix) bool { return true }
+
+// TestBlockCacheVerifiesEachFamily verifies the affinities of one family only.
+func TestBlockCacheVerifiesEachFamily(t *testing.T) {
+	c := blockCache{files: blockFiles(t), node: "a"}
+	assigned := []ipam.Assigned{{Block: netip.MustParsePrefix("10.0.0.0/26")}, {Block: netip.MustParsePrefix("fd00::/122")}}
+	only4 := func(cidr netip.Prefix) bool { return cidr.Addr().Is4() }
+	for _, step := range []struct {
+		verified   func(netip.Prefix) bool
+		four, dual bool
+	}{{only4, false, true}, {always, false, false}} {
+		c.update(assigned, step.verified)
+		_, four := c.forAll([]ipam.Want{{}})
+		_, dual := c.forAll([]ipam.Want{{}, {IPv6: true}})
+		if four != step.four || dual != step.dual {
+			t.Errorf("verify: %v for IPv4, %v for both; want %v, %v", four, dual, step.four, step.dual)
 		}
 	}
 }

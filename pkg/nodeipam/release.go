@@ -54,7 +54,7 @@ func (a Allocations) Release(ctx context.Context, h Holdings, e Evidence) (Freed
 	allocator := a.allocator(a.cache)
 	released, err := allocator.Release(ctx, h.holder, h.matcher(e), h.config.Cooldown)
 	// A failure does not fail the DEL.
-	if err := allocator.ReleaseUnselected(ctx, a.Cluster, released.Emptied); err != nil {
+	if err := allocator.ReleaseUnselected(ctx, a.Cluster, released.Emptied, h.config.Cooldown); err != nil {
 		a.Log.Warn("leaving empty blocks for later", "error", err)
 	}
 	freed := Freed{Addrs: released.Addrs, All: released.Deleted}

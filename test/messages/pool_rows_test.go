@@ -89,11 +89,11 @@ func succeed(t *testing.T, n int, changes []any) {
 func claimed(cidr string) func(t *testing.T) outcome {
 	return func(t *testing.T) outcome {
 		a := &ipam.Allocator{Store: memstore.New(time.Now), Now: time.Now}
-		if obstacle, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30")); obstacle != nil ||
+		if obstacle, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30"), 0); obstacle != nil ||
 			err != nil {
 			t.Fatal(obstacle, err)
 		}
-		obstacle, err := a.Claim(t.Context(), "node-2", netip.MustParsePrefix(cidr))
+		obstacle, err := a.Claim(t.Context(), "node-2", netip.MustParsePrefix(cidr), 0)
 		must(t, err)
 		if obstacle == nil {
 			t.Fatal("the block was claimed")
@@ -252,7 +252,7 @@ func poolRows() []row {
 			cause: "conflicts until the deadline", by: func(t *testing.T) outcome {
 				store := memstore.New(time.Now)
 				a := &ipam.Allocator{Store: store, Now: time.Now}
-				if _, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30")); err != nil {
+				if _, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30"), 0); err != nil {
 					t.Fatal(err)
 				}
 				store.Fault = func(r memstore.Request) memstore.Outcome {
@@ -263,7 +263,7 @@ func poolRows() []row {
 				}
 				ctx, cancel := deadline.Within(t.Context(), -time.Second, "the allocation of the addresses")
 				defer cancel()
-				_, err := a.Claim(ctx, "node-1", netip.MustParsePrefix("10.66.0.0/30"))
+				_, err := a.Claim(ctx, "node-1", netip.MustParsePrefix("10.66.0.0/30"), 0)
 				return of(err)
 			}, code: 11, says: "claim block 10.66.0.0/30: the allocation of the addresses took longer than", remedy: "try again",
 		},

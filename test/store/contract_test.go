@@ -40,8 +40,11 @@ func fixture(t testing.TB, group crdstore.Group) storetest.Fixture {
 	server, client := cluster(t)
 	var f faults
 	served := "/apis/" + string(group) + "/"
+	paged := newStore(t, client, group)
+	paged.SetPageSize(2)
 	return storetest.Fixture{
 		Store:  newStore(t, client, group),
+		Paged:  paged,
 		Faulty: newStore(t, through(t, server, func(*http.Request) {}, f.around), group),
 		// Request resources that the server does not know.
 		Unserved: newStore(t, through(t, server, func(r *http.Request) {

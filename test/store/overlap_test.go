@@ -3,8 +3,10 @@
 package store_test
 
 import (
+	"net/http"
 	"net/netip"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,5 +54,36 @@ func TestBlocksOverlapping(t *testing.T) {
 		if diff := cmp.Diff(want, texts, cmpopts.EquateEmpty(), sorted); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", cidr, diff)
 		}
+	}
+}
+
+// TestBlocksOverlappingReadsAllPages counts the requests for further pages.
+func TestBlocksOverlappingReadsAllPages(t *testing.T) {
+	server, _ := cluster(t)
+	var further atomic.Int32
+	client := through(t, server, func(r *http.Request) {
+		if r.URL.Query().Get("continue") != "" {
+			further.Add(1)
+		}
+	}, func(next http.Handler) http.Handler { return next })
+	s := newStore(t, client)
+	s.SetPageSize(1)
+	var want []netip.Prefix
+	for _, cidr := range []string{"10.79.0.0/30", "10.79.0.4/30", "10.79.0.8/30"} {
+		p := netip.MustParsePrefix(cidr)
+		if _, err := s.Blocks().Create(t.Context(), p, block.New(p, "host:n", time.Now())); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, p)
+	}
+	got, err := s.BlocksOverlapping(t.Context(), netip.MustParsePrefix("10.79.0.0/26"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Errorf("blocks (-want +got):\n%s", diff)
+	}
+	if n := further.Load(); n < 2 {
+		t.Errorf("%d requests for further pages, want at least 2", n)
 	}
 }

@@ -26,7 +26,7 @@ import (
 	"calico-cni/hack/release/archive"
 )
 
-// ErrMissing: a linked module has no licence in its root directory.
+// ErrMissing says that a linked module has no licence in its root directory.
 var ErrMissing = errors.New("module without a licence")
 
 // license matches the names of files that must accompany copies of a module.

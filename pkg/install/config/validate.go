@@ -21,6 +21,7 @@ import (
 const (
 	KubernetesDatastore = "kubernetes"
 	CRDGroup            = "crd.projectcalico.org/v1"
+	V3Group             = "projectcalico.org/v3"
 )
 
 // Validate returns all faults, each with the name of its variable. The error wraps fault.ErrConfig. For verbs other

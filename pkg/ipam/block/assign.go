@@ -45,11 +45,15 @@ func (b *Block) AssignAddr(addr netip.Addr, owner Attribute) (Holding, error) {
 func (b *Block) take(queued, ordinal int, addr netip.Addr, owner Attribute) Holding {
 	b.Unallocated = slices.Delete(b.Unallocated, queued, queued+1)
 	b.Attributes, b.Allocations[ordinal] = addAttribute(b.Attributes, owner)
+	b.setSequence(ordinal)
+	return Holding{Addr: addr, Sequence: b.Sequence}
+}
+
+func (b *Block) setSequence(ordinal int) {
 	if b.SequenceAt == nil {
 		b.SequenceAt = map[int]int64{}
 	}
 	b.SequenceAt[ordinal] = b.Sequence
-	return Holding{Addr: addr, Sequence: b.Sequence}
 }
 
 // Held returns the addresses of a handle, sorted.
@@ -82,11 +86,8 @@ func (b Block) Holder(addr netip.Addr) (Attribute, bool) {
 // allocated at another sequence number, the holding is stale: Release changes nothing and returns false. With a
 // cooldown the address is cooling until Thaw frees it.
 func (b *Block) Release(handle string, h Holding, now time.Time, cooldown time.Duration) bool {
-	o, err := b.Ordinal(h.Addr)
-	if err != nil || b.Allocations[o] == Free || b.SequenceAt[o] != h.Sequence {
-		return false
-	}
-	if a := b.Attributes[b.Allocations[o]]; a.cooling() || !SameHandle(a.Handle, handle) {
+	o, ok := b.find(handle, h)
+	if !ok {
 		return false
 	}
 	delete(b.SequenceAt, o)
@@ -99,11 +100,36 @@ func (b *Block) Release(handle string, h Holding, now time.Time, cooldown time.D
 	return true
 }
 
+// find returns the ordinal of a holding of a handle. It returns false if the holding is stale.
+func (b Block) find(handle string, h Holding) (ordinal int, ok bool) {
+	o, err := b.Ordinal(h.Addr)
+	if err != nil || b.Allocations[o] == Free || b.SequenceAt[o] != h.Sequence {
+		return 0, false
+	}
+	a := b.Attributes[b.Allocations[o]]
+	return o, !a.cooling() && SameHandle(a.Handle, handle)
+}
+
+// Reassign gives an allocated address to another owner under the same handle, and returns the new holding. The old holding
+// is stale afterwards. If it is stale already, as for Release, Reassign changes nothing and returns false.
+func (b *Block) Reassign(h Holding, owner Attribute) (Holding, bool) {
+	o, ok := b.find(owner.Handle, h)
+	if !ok {
+		return Holding{}, false
+	}
+	old := b.Attributes[b.Allocations[o]]
+	owner.AlternateOwner, owner.Unknown = old.AlternateOwner, old.Unknown
+	b.Attributes, b.Allocations[o] = addAttribute(b.Attributes, owner)
+	b.setSequence(o)
+	b.compact()
+	return Holding{Addr: h.Addr, Sequence: b.Sequence}, true
+}
+
 // Thaw frees the addresses whose cooldown is over at now, in the order of their release, and returns their number.
 func (b *Block) Thaw(now time.Time, cooldown time.Duration) int {
 	var due []int
 	for o, a := range b.Allocations {
-		if a != Free && b.Attributes[a].cooling() && !b.Attributes[a].ReleasedAt.Add(cooldown).After(now) {
+		if a != Free && b.Attributes[a].cooled(now, cooldown) {
 			due = append(due, o)
 		}
 	}

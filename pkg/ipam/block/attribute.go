@@ -34,6 +34,12 @@ func SameHandle(stored, want string) bool {
 
 func (a Attribute) cooling() bool { return !a.ReleasedAt.IsZero() && a.Handle == "" }
 
+// cooled reports whether an address has been released and its cooldown is over at now. A release that lies more than
+// the cooldown in the future was made with a clock that was ahead, and its cooldown counts as over.
+func (a Attribute) cooled(now time.Time, cooldown time.Duration) bool {
+	return a.cooling() && now.Sub(a.ReleasedAt).Abs() >= cooldown
+}
+
 func (a Attribute) clone() Attribute {
 	a.Owner, a.AlternateOwner, a.Unknown = maps.Clone(a.Owner), maps.Clone(a.AlternateOwner), maps.Clone(a.Unknown)
 	return a

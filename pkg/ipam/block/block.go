@@ -163,10 +163,11 @@ func (b Block) Usage() Usage {
 	return u
 }
 
-// Empty reports whether no address of the block is allocated or cooling.
-func (b Block) Empty() bool {
+// Empty reports whether no address of the block is allocated, or still cooling at now. With cooldown 0, cooling addresses
+// do not count.
+func (b Block) Empty(now time.Time, cooldown time.Duration) bool {
 	for _, a := range b.Allocations {
-		if a != Free && b.Attributes[a].Handle != windowsReserved {
+		if a != Free && b.Attributes[a].Handle != windowsReserved && !b.Attributes[a].cooled(now, cooldown) {
 			return false
 		}
 	}

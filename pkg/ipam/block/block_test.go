@@ -38,7 +38,7 @@ func TestNewBlockIsFreeAndValid(t *testing.T) {
 		if got, want := b.Usage(), (Usage{Free: size}); got != want {
 			t.Errorf("%s: usage %+v, want %+v", cidr, got, want)
 		}
-		if !b.Empty() {
+		if !b.Empty(epoch, 0) {
 			t.Errorf("%s: a new block is not empty", cidr)
 		}
 	}
@@ -156,7 +156,7 @@ func TestSameHandleIgnoresTextAfterCarriageReturn(t *testing.T) {
 	b := newBlock(t, "10.0.0.0/31")
 	b.Assign(Attribute{Handle: "net.a\r\x00junk"}, nil)
 	held := b.Held("net.a")
-	if len(held) != 1 || !b.Release("net.a", held[0], epoch, 0) || !b.Empty() {
+	if len(held) != 1 || !b.Release("net.a", held[0], epoch, 0) || !b.Empty(epoch, 0) {
 		t.Errorf("held %v, block %+v", held, b)
 	}
 }
@@ -166,11 +166,11 @@ func TestBlockWithOnlyWindowsReservationsIsEmpty(t *testing.T) {
 	for range 3 {
 		b.Assign(Attribute{Handle: windowsReserved}, nil)
 	}
-	if !b.Empty() {
+	if !b.Empty(epoch, 0) {
 		t.Error("not empty")
 	}
 	b.Assign(pod("a"), nil)
-	if b.Empty() {
+	if b.Empty(epoch, 0) {
 		t.Error("empty with an allocated address")
 	}
 }
@@ -221,7 +221,7 @@ func TestAttributesAreSharedAndUnusedOnesDropped(t *testing.T) {
 		t.Errorf("after the release: %s", got)
 	}
 	b.Release("net.b", b1, epoch, 0)
-	if len(b.Attributes) != 0 || !b.Empty() {
+	if len(b.Attributes) != 0 || !b.Empty(epoch, 0) {
 		t.Errorf("attributes left: %v", b.Attributes)
 	}
 }

@@ -3,6 +3,7 @@
 package crdstore
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -34,7 +35,12 @@ const (
 type overlapReader struct {
 	blocks  kube.Objects[spec.IPAMBlock]
 	counted atomic.Int64
+	// pageSize is the page size of lists. 0 chooses it by the number of blocks.
+	pageSize int
 }
+
+// SetPageSize sets how many names of blocks one request lists. 0, the default, chooses it by the number of blocks.
+func (s *Store) SetPageSize(names int) { s.overlaps.pageSize = names }
 
 // BlocksOverlapping implements ipam.Store. There are few block sizes, so the names of all objects that can overlap a
 // CIDR are known. If these are few compared with the blocks of the cluster, it looks for each of them; else it lists
@@ -99,7 +105,7 @@ func (r *overlapReader) byName(ctx context.Context, cidr netip.Prefix) ([]netip.
 func (r *overlapReader) byList(ctx context.Context, cidr netip.Prefix, total int) ([]netip.Prefix, error) {
 	var found []netip.Prefix
 	// The page has room for some blocks that were created since the count.
-	limit := min(max(total+total/8, minPage), maxPage)
+	limit := cmp.Or(r.pageSize, min(max(total+total/8, minPage), maxPage))
 	total = 0
 	for next := ""; ; {
 		page, err := r.blocks.Names(ctx, limit, next)

@@ -31,7 +31,7 @@ func TestContract(t *testing.T) {
 		}
 		unserved.Fault = func(memstore.Request) memstore.Outcome { return memstore.Refused }
 		return storetest.Fixture{
-			Store: s, Faulty: s, Unserved: unserved,
+			Store: s, Faulty: s, Paged: s, Unserved: unserved,
 			Refuse:     func() func() { refuse.Store(true); return func() { refuse.Store(false) } },
 			LoseAnswer: func() { lose.Store(true) },
 			Hold:       func(_ testing.TB, cidr netip.Prefix) { s.Hold(cidr) },

@@ -115,3 +115,18 @@ func overlapping(t *testing.T, s ipam.Store) {
 		equal(t, of, want, got)
 	}
 }
+
+// pages lists blocks that do not fit in one page, again after each of them is created.
+func pages(t *testing.T, f Fixture) {
+	ctx, all := context.Background(), netip.MustParsePrefix("172.24.0.0/26")
+	var want []netip.Prefix
+	for i := range 9 {
+		if i > 0 {
+			equal(t, "overlapping blocks", want, must[[]netip.Prefix](t)(f.Paged.BlocksOverlapping(ctx, all)))
+		}
+		cidr := netip.PrefixFrom(netip.AddrFrom4([4]byte{172, 24, 0, byte(4 * i)}), 30)
+		must[ipam.Row[block.Block]](t)(f.Store.Blocks().Create(ctx, cidr, sampleBlock(cidr, "host:a")))
+		want = append(want, cidr)
+	}
+	equal(t, "overlapping blocks", want, must[[]netip.Prefix](t)(f.Paged.BlocksOverlapping(ctx, all)))
+}

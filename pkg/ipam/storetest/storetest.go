@@ -29,6 +29,8 @@ type Fixture struct {
 	LoseAnswer func()
 	// Unserved is a store on a server that does not serve these kinds of objects.
 	Unserved ipam.Store
+	// Paged is the same store, with lists of blocks in pages of two names.
+	Paged ipam.Store
 	// Hold sets a finalizer on a block.
 	Hold func(t testing.TB, cidr netip.Prefix)
 }
@@ -48,6 +50,7 @@ func Run(t *testing.T, open func(testing.TB) Fixture) {
 		t.Run("value is normalised", func(t *testing.T) { normalised(t, open(t).Store.Blocks()) })
 		t.Run("value that is too large is refused", func(t *testing.T) { tooLarge(t, open(t).Store.Blocks()) })
 		t.Run("blocks that overlap are found", func(t *testing.T) { overlapping(t, open(t).Store) })
+		t.Run("blocks that overlap are found in all pages", func(t *testing.T) { pages(t, open(t)) })
 		t.Run("block with a finalizer is marked as deleted", func(t *testing.T) { finalizer(t, open(t)) })
 	})
 	t.Run("affinities", func(t *testing.T) {
