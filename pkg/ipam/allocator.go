@@ -75,8 +75,8 @@ func (a *Allocator) Assign(ctx context.Context, view View, r Request) ([]Assigne
 }
 
 // Withdraw reverts a successful assignment. The addresses have no cooldown. Other addresses of the handle are kept.
-// cooldown is that of other addresses of the blocks. After an error Withdraw can be repeated: it lowers the counts of the
-// handle only by the addresses that it has released.
+// cooldown is that of other addresses of the blocks. After an error Withdraw can be repeated: it lowers the counts of
+// the handle only by the addresses that it has released.
 func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned, cooldown time.Duration) error {
 	return newReleases(a.backend(cooldown)).withdraw(ctx, r, got)
 }

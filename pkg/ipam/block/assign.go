@@ -110,8 +110,8 @@ func (b Block) find(handle string, h Holding) (ordinal int, ok bool) {
 	return o, !a.cooling() && SameHandle(a.Handle, handle)
 }
 
-// Reassign gives an allocated address to another owner under the same handle, and returns the new holding. The old holding
-// is stale afterwards. If it is stale already, as for Release, Reassign changes nothing and returns false.
+// Reassign gives an allocated address to another owner under the same handle, and returns the new holding. The old
+// holding is stale afterwards. If it is stale already, as for Release, Reassign changes nothing and returns false.
 func (b *Block) Reassign(h Holding, owner Attribute) (Holding, bool) {
 	o, ok := b.find(owner.Handle, h)
 	if !ok {
