@@ -66,7 +66,7 @@ func TestBlocksOverlappingReadsAllPages(t *testing.T) {
 			further.Add(1)
 		}
 	}, func(next http.Handler) http.Handler { return next })
-	s := newStore(t, client)
+	s := newStore(t, client, crdstore.V1)
 	s.SetPageSize(1)
 	var want []netip.Prefix
 	for _, cidr := range []string{"10.79.0.0/30", "10.79.0.4/30", "10.79.0.8/30"} {
