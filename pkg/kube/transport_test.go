@@ -235,8 +235,8 @@ func TestQueueingDoesNotCountTowardsRequestTimeout(t *testing.T) {
 	})
 }
 
-// TestRequestsContinueAfterFirstConnectionFails refuses the first connection. The server uses nearly the whole time limit
-// of each request.
+// TestRequestsContinueAfterFirstConnectionFails refuses the first connection. The server uses nearly the whole time
+// limit of each request.
 func TestRequestsContinueAfterFirstConnectionFails(t *testing.T) {
 	for _, http2 := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {

@@ -41,7 +41,7 @@ var unshown = map[error]string{
 	ipam.ErrExists:          "the allocator handles it",
 	ipam.ErrConflict:        "the allocator handles it",
 	ipam.ErrReleased:        "needs a DEL between two writes of an ADD; pkg/ipam tests it",
-	pool.ErrInvalid:         "a pool.ErrUnknownPool wraps it, or it is a reason of an ipam.ErrNoAddress; alone only in a migration",
+	pool.ErrInvalid:         "is wrapped in pool.ErrUnknownPool or a reason of ipam.ErrNoAddress; alone only in a migration",
 }
 
 // TestEveryErrorHasRow compares the lists with the rows. A test in pkg/cnierr checks that its table is complete.
