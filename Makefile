@@ -1,6 +1,6 @@
-# make demo   shows the product at work, on a node of its own
-# make test   runs every check there is
-# Both install what they need and take root: they make network namespaces.
+# make demo   runs the plugins on a node with an API server and pods
+# make test   runs what a change must pass
+# Both install what they need, and need root, because they create network namespaces.
 
 GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unversioned)
@@ -14,8 +14,8 @@ PLATFORMS ?= linux/amd64,linux/arm64
 TARGETS = nightly kubed-server help build image release verify-release demo check test test-unit mutants test-real soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e test-smoke test-cluster test-netkit system-cluster
 .PHONY: $(TARGETS)
 
-help:            ## list the targets
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/' | expand -t 20
+help:            ## list the targets and variables
+	@./hack/help.sh
 
 build:           ## the three binaries, static and stripped, into bin/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -125,7 +125,7 @@ verify:          ## fails when generated files, module files or formatting are n
 	@for m in $(MODULES); do (cd $$m && $(GO) mod tidy -diff) || { echo "$$m: run 'make tidy'" >&2; exit 1; }; done
 	@files=$$($(GO) tool -modfile=hack/tools/go.mod gofumpt -l cmd pkg internal conflist test hack/release hack/doctables); \
 		[ -z "$$files" ] || { echo "run 'make fmt' for: $$files" >&2; exit 1; }
-	@help=$$($(MAKE) --no-print-directory help); for t in $(TARGETS); do \
+	@help=$$(./hack/help.sh); for t in $(TARGETS); do \
 		echo "$$help" | grep -q "^$$t  *[^ ]" || { echo "make help does not list $$t: describe it after ## in the Makefile" >&2; exit 1; }; done
 
 generate:        ## deepcopy functions and CustomResourceDefinitions from the types, manifests from the chart, tables of the docs
