@@ -4,5 +4,5 @@ set -eu
 cd "$(dirname "$0")/.."
 grep -hE '^[a-z0-9-]+:.*##' Makefile | sed 's/:[^#]*##/\t/' | expand -t 20
 echo
-echo "variables:"
-grep -hE '^[A-Z0-9_]+ *\?=.*##' Makefile | sed -E 's/^([A-Z0-9_]+) *\?=[^#]*##/\1\t/' | expand -t 20
+echo "Variables, for example make cluster N=5:"
+sed -n 's/^## \([A-Z0-9_]*\): */\1\t/p' Makefile | expand -t 20
