@@ -120,7 +120,7 @@ func (c *Call) newClient() (*kube.Client, error) {
 func (c *Call) ReadNamespace(ctx context.Context) (kube.Meta, error) {
 	namespace, err := c.Client.Namespace(ctx, c.ID.Namespace)
 	if errors.Is(err, kube.ErrNotFound) {
-		err = fmt.Errorf("%w; see whether it was deleted while the pod was starting", err)
+		err = fmt.Errorf("%w; check whether it was deleted while the pod was starting", err)
 	}
 	return namespace, err
 }

@@ -134,7 +134,7 @@ func (a *attachment) readMTU() (int, error) {
 	data, err := a.call.Host.ReadFile(mtuFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && a.call.Conf.RequireMTUFile:
-		return 0, fmt.Errorf("%w: %s does not exist, and require_mtu_file is set: the node agent writes it; see that the "+
+		return 0, fmt.Errorf("%w: %s does not exist, and require_mtu_file is set: the node agent writes it; check that the "+
 			"calico-node pod runs on this node", invocation.ErrNodeNotReady, mtuFile)
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
@@ -143,7 +143,7 @@ func (a *attachment) readMTU() (int, error) {
 	}
 	mtu, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || mtu != 0 && mtu < netconf.LeastMTU || mtu > netconf.MostMTU {
-		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent writes it anew when "+
+		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent rewrites it when "+
 			"restarted", invocation.ErrNodeNotReady, mtuFile, data)
 	}
 	return mtu, nil

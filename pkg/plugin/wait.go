@@ -68,7 +68,7 @@ func (g Gates) await(ctx context.Context, gate string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: readiness gate %s is closed: %w; see what answers there",
+			return fmt.Errorf("%w: readiness gate %s is closed: %w; check what answers there",
 				invocation.ErrNodeNotReady, redacted(gate), last)
 		case <-time.After(g.Poll):
 		}

@@ -142,7 +142,7 @@ func TestReadinessGateErrorsHaveNoGoInternals(t *testing.T) {
 		}
 	}
 	err := gated(50*time.Millisecond, "http://"+silent).awaitGates(t.Context())
-	if want := "the wait for a readiness gate took longer than 50ms; see what answers " +
+	if want := "the wait for a readiness gate took longer than 50ms; check what answers " +
 		"there"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("error %v, want one that ends with %q", err, want)
 	}
