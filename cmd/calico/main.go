@@ -35,8 +35,9 @@ func main() {
 		Host: host, Dataplane: linux.New(""), HostHas: linux.HasWorkload, Gates: plugin.DefaultGates(),
 		InterfacePrefix: os.Getenv("FELIX_INTERFACEPREFIX"),
 	}
-	// A runtime sets CNI_COMMAND. Calico's plugin then ignores arguments, and some wrappers pass some.
-	if len(os.Args) > 1 && os.Getenv("CNI_COMMAND") == "" {
+	// A runtime sets CNI_COMMAND. Arguments are then ignored, because some wrappers pass some. As in Calico's plugin, -t
+	// works in every environment.
+	if len(os.Args) > 1 && (os.Getenv("CNI_COMMAND") == "" || os.Args[1] == "-t") {
 		os.Exit(flags(ctx, p, os.Args[1:]))
 	}
 	exit := dispatch.Run(ctx,

@@ -156,7 +156,7 @@ func TestC2C5C6ConfigurationIsChecked(t *testing.T) {
 		},
 		{
 			"half an object", `{"cniVersion":"1.1.0"`,
-			"1.1.0: 6: decode network configuration: it ends before the JSON is complete; see whether it was cut " +
+			"1.1.0: 6: decode network configuration: it ends before the JSON is complete; check whether it was cut " +
 				"off, or lacks a closing quote, bracket or brace",
 		},
 		{"second object", v110 + v110, "1.1.0: 6: decode network configuration: more text follows the JSON at line " +

@@ -35,7 +35,7 @@ func Explain(text []byte) string {
 	case err == nil:
 		return fmt.Sprintf("more text follows the JSON at line %d, column %d; remove it", line, column)
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "it ends before the JSON is complete; see whether it was cut off, or lacks a closing quote, bracket " +
+		return "it ends before the JSON is complete; check whether it was cut off, or lacks a closing quote, bracket " +
 			"or brace"
 	}
 	return fmt.Sprintf("it is not JSON at line %d, column %d; see the quotes and commas there", line, column)

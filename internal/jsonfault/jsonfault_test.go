@@ -10,7 +10,7 @@ import (
 
 func TestExplainReportsCauseAndRemedy(t *testing.T) {
 	const empty = "it is empty; want one JSON object"
-	const cut = "it ends before the JSON is complete; see whether it was cut off, or lacks a closing quote, bracket " +
+	const cut = "it ends before the JSON is complete; check whether it was cut off, or lacks a closing quote, bracket " +
 		"or brace"
 	const encoding = "it is UTF-16 or binary; save it as UTF-8 without BOM"
 	for text, want := range map[string]string{
@@ -62,7 +62,7 @@ func TestUnmarshalErrorsOmitGoTypes(t *testing.T) {
 		`[]`:                      "it has a value of another type",
 		``:                        "it is empty; want one JSON object",
 		`{"a": {"b": "hunter2`: "it ends before the JSON is complete; " +
-			"see whether it was cut off, or lacks a closing quote, bracket or brace",
+			"check whether it was cut off, or lacks a closing quote, bracket or brace",
 	} {
 		got := ""
 		if err := Unmarshal([]byte(text), &into); err != nil {

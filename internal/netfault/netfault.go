@@ -94,9 +94,9 @@ func tlsFault(err error) string {
 	case errors.As(err, &operation) && operation.Op == "remote error":
 		return "it ends the TLS handshake with an error; see its log"
 	case strings.Contains(err.Error(), "TLS handshake timeout"):
-		return "it does not complete the TLS handshake in time; see whether it is overloaded"
+		return "it does not complete the TLS handshake in time; check whether it is overloaded"
 	case strings.Contains(err.Error(), "tls: "):
-		return "it breaks the TLS protocol; see whether something on the way to it changes the traffic"
+		return "it breaks the TLS protocol; check whether something on the way to it changes the traffic"
 	}
 	return ""
 }

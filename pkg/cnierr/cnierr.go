@@ -5,12 +5,15 @@
 // Codes below 100 are those of the specification (CNI 1.1.0, section 5). Code 11 means that a retry may succeed, code 5
 // is for input and output of the plugin itself. The plugins define these codes:
 //
-//	100  internal: all other errors
+//	100  internal: an error that no other code describes
 //	101  the API server rejects the request: a permission is missing, or an object violates the data model
 //	102  a requested pool, address or family is unavailable, and a retry does not help
 //	103  CHECK: the attachment differs from the result of its ADD
 //	104  the host prevents the operation: a privilege is missing, a directory is read-only, a file is in the place of
-//	     a directory, or routing rules lead away from pods; a retry does not help
+//	     a directory, or routing rules do not lead to pods; a retry does not help
+//
+// Two codes do not come from this package: 999, into which package dispatch turns a panic, and the codes of other IPAM
+// plugins, which calico passes through.
 package cnierr
 
 import (

@@ -101,6 +101,27 @@ func TestWatchChecksTheTokenAfterAPluginReportsARefusal(t *testing.T) {
 	}
 }
 
+func TestFailedRepairIsNotCounted(t *testing.T) {
+	w := newWatched(t)
+	w.look()
+	binary := w.path("host/opt/cni/bin/calico")
+	if err := errors.Join(os.Remove(binary), os.Mkdir(binary, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"0", "1"} {
+		err := w.Round(t.Context())
+		if (err == nil) != (want == "1") {
+			t.Fatalf("round = %v; want %s repairs", err, want)
+		}
+		_, got := w.get("/metrics")
+		if !strings.Contains(got, `repairs_total{part="binaries"} `+want+"\n") {
+			t.Errorf("after %v: want %s repairs of the binaries in\n%s", err, want, got)
+		}
+		_ = os.Remove(binary)
+		w.clock = w.clock.Add(time.Minute)
+	}
+}
+
 func TestMetrics(t *testing.T) {
 	ofVersion(t, `v1 "with" \ and`+"\n")
 	w := newWatched(t)

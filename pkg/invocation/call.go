@@ -37,7 +37,7 @@ type Call struct {
 
 // Attach reads a call for one attachment and validates it. It has no effect outside the process.
 func (h Host) Attach(verb string, args *skel.CmdArgs) (*Call, error) {
-	c, err := h.OnNode(verb, args)
+	c, err := h.newCall(verb, args)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,10 @@ func (h Host) Detach(args *skel.CmdArgs) (*Call, error) {
 }
 
 // OnNode reads a call that concerns the whole node.
-func (h Host) OnNode(verb string, args *skel.CmdArgs) (*Call, error) {
+func (h Host) OnNode(verb string, args *skel.CmdArgs) (*Call, error) { return h.newCall(verb, args) }
+
+// newCall returns a call with its configuration, without the attachment.
+func (h Host) newCall(verb string, args *skel.CmdArgs) (*Call, error) {
 	started, uptime := h.Now(), h.boot()
 	conf, err := netconf.Parse(args.StdinData)
 	if err != nil {
@@ -117,7 +120,7 @@ func (c *Call) newClient() (*kube.Client, error) {
 func (c *Call) ReadNamespace(ctx context.Context) (kube.Meta, error) {
 	namespace, err := c.Client.Namespace(ctx, c.ID.Namespace)
 	if errors.Is(err, kube.ErrNotFound) {
-		err = fmt.Errorf("%w; see whether it was deleted while the pod was starting", err)
+		err = fmt.Errorf("%w; check whether it was deleted while the pod was starting", err)
 	}
 	return namespace, err
 }

@@ -71,7 +71,7 @@ func (h Host) NodeName(conf *netconf.NetConf) (string, error) {
 	switch {
 	case conf.NodenameFileOptional || h.NodenameFileOptional:
 	case errors.Is(err, fs.ErrNotExist):
-		return "", fmt.Errorf("%w: %s does not exist: the node agent writes it; see that the calico-node pod runs on "+
+		return "", fmt.Errorf("%w: %s does not exist: the node agent writes it; check that the calico-node pod runs on "+
 			"this node and mounts /var/lib/calico, or set nodename_file_optional", ErrNodeNotReady, conf.NodenameFile)
 	case err != nil:
 		return "", fmt.Errorf("%w: read nodename file: %w", ErrNodeNotReady, err)

@@ -81,7 +81,7 @@ func TestNodeNameUsesFirstSource(t *testing.T) {
 		},
 		{
 			name: "no file", conf: netconf.NetConf{Nodename: "a"}, fileErr: fs.ErrNotExist,
-			want: "node is not ready: /nodename does not exist: the node agent writes it; see that the calico-node pod " +
+			want: "node is not ready: /nodename does not exist: the node agent writes it; check that the calico-node pod " +
 				"runs on this node and mounts /var/lib/calico, or set nodename_file_optional",
 		},
 		{

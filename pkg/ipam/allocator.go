@@ -8,24 +8,8 @@
 // operation that reads an incomplete state repairs it.
 //
 // An assignment has two parts. The plan only reads: it yields the blocks that can serve a request, best first. The
-// attempt writes: it claims a block if necessary, counts the handle, and writes the block. These are its steps, with
-// the functions that do them:
-//
-//  1. Allocator.Gather reads a View: pools, reservations, configuration, and the affinities or cached blocks of the
-//     node.
-//  2. Allocator.Assign runs attempt.assign. If a later step fails, it reverts the writes of steps 7 to 9. The node
-//     keeps a block that it has claimed.
-//  3. plan.cachedPlaces looks for a place in the cached blocks of the node. If it finds one for each want, steps 4 to 6
-//     are skipped.
-//  4. attempt.lock waits for the node's lock. A request with cached places takes the lock before step 9.
-//  5. finder.find takes the candidates of plan.ownBlocks in turn, and then those of plan.newBlocks: free blocks, idle
-//     blocks of other nodes, and blocks to borrow from.
-//  6. finder.prepare takes the step that a candidate needs: claims.claim, claims.repair, takeovers.takeOver, or only a
-//     check for overlapping blocks. The result is a place: a block with room, as it was read.
-//  7. tally.add counts the addresses in the handle.
-//  8. attempt.existing returns the addresses of an earlier run of the same request, if there are any.
-//  9. attempt.write allocates in the value of the block (picker.pick) and writes the block. After a conflict,
-//     attempt.rewrite reads the block again or finds another place.
+// attempt writes: it claims a block if necessary, counts the handle, and writes the block. The section "Reading order in
+// pkg/ipam" of docs/architecture.md lists the steps with the functions that do them.
 package ipam
 
 import (

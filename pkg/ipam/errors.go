@@ -15,7 +15,7 @@ var (
 	// ErrExists: a row of that key exists already.
 	ErrExists = errors.New("already exists")
 	// ErrConflict: the row was written since it was read.
-	ErrConflict = errors.New("changed meanwhile")
+	ErrConflict = errors.New("was changed concurrently")
 	// ErrContended: many attempts to write a row met a conflict, and none succeeded. A retry may succeed.
 	ErrContended = errors.New("too many conflicts")
 	// ErrNotReady: the datastore is locked, for example during an upgrade. A retry succeeds after it is unlocked.
@@ -27,7 +27,7 @@ var (
 	ErrAddrTaken = errors.New("requested address is taken")
 	// ErrReleased: the handle was released during the assignment, because its container or another interface of it is
 	// being deleted. If the container stays, a retry succeeds.
-	ErrReleased = errors.New("handle was released meanwhile")
+	ErrReleased = errors.New("handle was released concurrently")
 	// ErrHandleTaken: the handle of another container has the same name in the store.
 	ErrHandleTaken = errors.New("handle is taken")
 	// ErrMalformed: a stored row violates the data model.

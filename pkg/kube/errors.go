@@ -15,7 +15,7 @@ var (
 	// ErrExists: an object with that name already exists.
 	ErrExists = errors.New("already exists")
 	// ErrConflict: the object has changed since it was read, or a precondition of a deletion is not met.
-	ErrConflict = errors.New("changed meanwhile")
+	ErrConflict = errors.New("was changed concurrently")
 	// ErrUnauthorized: the server rejects the credentials.
 	ErrUnauthorized = errors.New("credentials refused")
 	// ErrForbidden: the API server accepts the credentials, but they lack a permission.

@@ -73,7 +73,7 @@ func (e *explainer) refused(r request, answer *answerError) error {
 	case errors.Is(answer.class, ErrConflict) && answer.another:
 		return fmt.Errorf("%s: %w: it is another object of that name: %w", r.what, ErrConflict, answer)
 	case errors.Is(answer.class, ErrRefused):
-		return fail("; see whether this version of the API server is supported, " +
+		return fail("; check whether this version of the API server is supported, " +
 			"and whether a proxy changes requests on their way to " + e.host())
 	case errors.Is(answer.class, ErrNotServed):
 		return fail(e.notServed(r.of, answer))
@@ -97,10 +97,10 @@ func (e *explainer) notServed(of subject, answer *answerError) string {
 		return e.anotherServer()
 	}
 	if of.group == "" {
-		return fmt.Sprintf("; see whether %s is a Kubernetes API server", e.host())
+		return fmt.Sprintf("; check whether %s is a Kubernetes API server", e.host())
 	}
 	return fmt.Sprintf("; apply the CustomResourceDefinition of %s, or wait until it is established; "+
-		"if it is, see whether %s is the API server of this cluster", of.resource, e.host())
+		"if it is, check whether %s is the API server of this cluster", of.resource, e.host())
 }
 
 func (e *explainer) anotherServer() string {
@@ -108,12 +108,12 @@ func (e *explainer) anotherServer() string {
 		return fmt.Sprintf("; the requests to %s use http: write the server of %s with https:// if it has TLS",
 			e.host(), e.provenance.source)
 	}
-	return fmt.Sprintf("; see whether a load balancer, a proxy or a login page answers at %s in place of the API server",
+	return fmt.Sprintf("; check whether a load balancer, a proxy or a login page answers at %s in place of the API server",
 		e.host())
 }
 
 func (e *explainer) unavailable(what string, err error) error {
-	return fmt.Errorf("%s: %w: %w; see whether the API server at %s answers from this node%s",
+	return fmt.Errorf("%s: %w: %w; check whether the API server at %s answers from this node%s",
 		what, ErrUnavailable, err, e.host(), e.limit)
 }
 

@@ -13,7 +13,7 @@ import (
 // undecodable says why a response cannot be decoded, with a remedy, but without values from the response.
 func undecodable(body []byte, err error) error {
 	if fault := jsonfault.Explain(body); fault != "" {
-		return fmt.Errorf("%w: %s; retry, and see whether a proxy changes answers", ErrMalformed, fault)
+		return fmt.Errorf("%w: %s; retry, and check whether a proxy changes answers", ErrMalformed, fault)
 	}
 	var mistyped *json.UnmarshalTypeError
 	if errors.As(err, &mistyped) && mistyped.Field != "" {

@@ -130,7 +130,7 @@ func TestCredentialPluginErrorsOmitOutput(t *testing.T) {
 	for name, c := range map[string]struct{ script, says string }{
 		"exit": {
 			"echo " + secret + " >&2; exit 3",
-			"it exits with code 3; see what it prints when it is run on this node",
+			"it exits with code 3; check what it prints when it is run on this node",
 		},
 		"no JSON": {"echo " + secret, "prints no ExecCredential"},
 		"another kind": {

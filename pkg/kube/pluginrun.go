@@ -58,7 +58,7 @@ func (p *plugin) run(ctx context.Context) (credential, error) {
 			return got, nil
 		}
 	case ctx.Err() != nil && command.Err() == nil:
-		return credential{}, fmt.Errorf("%s: it does not end within %s; run it on this node without a terminal, and see "+
+		return credential{}, fmt.Errorf("%s: it does not end within %s; run it on this node without a terminal, and check "+
 			"whether it waits for input or for the network", p.name(), patience)
 	case ctx.Err() != nil:
 		err = fmt.Errorf("it does not end in time: %w", deadline.Cause(ctx))
@@ -67,7 +67,7 @@ func (p *plugin) run(ctx context.Context) (credential, error) {
 	default:
 		err = runfault.Plain(err)
 	}
-	return credential{}, fmt.Errorf("%s: %w; see what it prints when it is run on this node", p.name(), err)
+	return credential{}, fmt.Errorf("%s: %w; check what it prints when it is run on this node", p.name(), err)
 }
 
 // notStarted says why the program cannot be started, with the remedy.
@@ -104,7 +104,7 @@ func oneLine(text string) string {
 // maxCredential limits the output of a plugin, in bytes.
 const maxCredential = 1 << 20
 
-var errTooMuch = errors.New("it prints too much")
+var errTooMuch = errors.New("its output exceeds 1 MiB")
 
 // bounded accepts at most maxCredential bytes. It does not embed the buffer, whose ReadFrom would ignore the limit.
 type bounded struct {

@@ -38,7 +38,7 @@ func originOf(path string) origin {
 
 // Remedies for credentials and CA certificates that a program renews.
 const (
-	renewInstalled = "the watching install container renews it within a minute; see that it runs on this node, " +
+	renewInstalled = "the watching install container renews it within a minute; check that it runs on this node, " +
 		"or restart the init container"
 	renewMounted = "the kubelet renews it; delete the pod if it does not, so that a new pod replaces it"
 )

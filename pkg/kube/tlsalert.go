@@ -46,7 +46,7 @@ func (t tlsExplainer) alerted(alert tls.AlertError) error {
 	}
 	switch alert {
 	case alertExpired:
-		return client("it has expired", "renew it, and see whether the clocks of this node and the server agree")
+		return client("it has expired", "renew it, and check whether the clocks of this node and the server agree")
 	case alertRevoked:
 		return client("it is revoked", "issue another one")
 	case alertUnknownCA, alertBadCertificate, alertCertificateUnknown, alertUnsupported, alertAccessDenied:

@@ -47,7 +47,7 @@ func (t tlsExplainer) failure(err error) error {
 		(strings.Contains(text, notEstablished) || errors.Is(err, syscall.EPIPE)):
 		// With TLS 1.3 the server verifies the client certificate after the client's handshake, and its alert may be
 		// lost.
-		return fmt.Errorf("%s closes connections after it asked for a client certificate; see whether that of %s is "+
+		return fmt.Errorf("%s closes connections after it asked for a client certificate; check whether that of %s is "+
 			"missing, has expired, or is not signed by the client CA of the server", t.host, t.source)
 	case errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%s answers in plain HTTP, without TLS; correct scheme or port of the server in %s",
@@ -57,7 +57,7 @@ func (t tlsExplainer) failure(err error) error {
 	case strings.Contains(text, "unsupported protocol version"):
 		return t.tooOld()
 	case strings.Contains(text, "TLS handshake timeout"):
-		return fmt.Errorf("%s accepts connections but does not complete a TLS handshake; see whether the API server is "+
+		return fmt.Errorf("%s accepts connections but does not complete a TLS handshake; check whether the API server is "+
 			"overloaded, and whether the server in %s has the right port", t.host, t.source)
 	}
 	return nil

@@ -106,7 +106,7 @@ func newTransport(c cluster, server *url.URL, id *identity) (*transport, error) 
 type proxyError struct{ proxy, status string }
 
 func (e *proxyError) Error() string {
-	return fmt.Sprintf("the proxy %s refuses the connection to the API server with %q; see whether it is an HTTP proxy "+
+	return fmt.Sprintf("the proxy %s refuses the connection to the API server with %q; check whether it is an HTTP proxy "+
 		"that permits CONNECT, and correct proxy-url in the kubeconfig, or HTTPS_PROXY and NO_PROXY", e.proxy, e.status)
 }
 

@@ -145,7 +145,7 @@ func TestErrorsNameFieldValueAndRemedy(t *testing.T) {
 func TestParseRejectsUndecodableInput(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "it is empty; want one JSON object",
-		"{": "it ends before the JSON is complete; see whether it was cut off, or lacks a " +
+		"{": "it ends before the JSON is complete; check whether it was cut off, or lacks a " +
 			"closing quote, bracket or brace",
 		minimal + "x": fmt.Sprintf("more text follows the JSON at line 1, column %d; remove it",
 			len(minimal)+1),

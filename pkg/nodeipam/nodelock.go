@@ -32,7 +32,7 @@ func (a Allocations) lock(ctx context.Context, file string, timeout time.Duratio
 	ctx, cancel := deadline.Within(ctx, timeout, "the wait for the lock of the node")
 	defer cancel()
 	if unlock, err = hostlock.Acquire(ctx, file); err != nil {
-		a.Log.Warn("going on without the lock of the node", "error", err)
+		a.Log.Warn("continuing without the lock of the node", "error", err)
 		return func() {}, true
 	}
 	return unlock, true

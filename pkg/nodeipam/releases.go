@@ -93,7 +93,7 @@ func (q Releases) Settled(ctx context.Context, id workload.ID, freed Freed) {
 		return q.settleOne(ctx, r)
 	})
 	if err != nil && !errors.Is(err, ErrOtherCluster) {
-		q.node.Log.Warn("a release that is done waits on", "error", err)
+		q.node.Log.Warn("cannot remove a settled release from the queue", "error", err)
 	}
 }
 

@@ -161,7 +161,7 @@ func (q Queue) checkRoom(name string) error {
 		}
 	}
 	if others >= limit {
-		return fmt.Errorf("%w: %d wait in %s; the node has to reach the API server: see that it runs, and that the "+
+		return fmt.Errorf("%w: %d wait in %s; the node has to reach the API server: check that it runs, and that the "+
 			"kubeconfig is valid", ErrFull, others, q.Dir)
 	}
 	return nil

@@ -228,7 +228,7 @@ func TestFullQueueRejectsReleaseWithRemedy(t *testing.T) {
 		t.Fatalf("third of two: %v, want ErrFull", err)
 	}
 	check(t, "message", err.Error(), "queue of releases is full: 2 wait in "+q.Dir+
-		"; the node has to reach the API server: see that it runs, and that the kubeconfig is valid")
+		"; the node has to reach the API server: check that it runs, and that the kubeconfig is valid")
 	check(t, "directory", dump(t, q), before)
 	add(t, q, releaseOf("b"))
 	var s recorder

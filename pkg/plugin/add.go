@@ -19,19 +19,15 @@ import (
 	"calico-cni/pkg/dataplane"
 	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/netconf"
-	"calico-cni/pkg/nodeipam"
 )
 
 // addRun is one ADD. Each step stores what later steps need.
 type addRun struct {
 	attachment *attachment
-	// call and ipam are the same as in attachment.
-	call  *invocation.Call
-	ipam  *nodeipam.Node
-	gates Gates
-	undo  undo.Stack
-	facts facts
-	mtu   int
+	gates      Gates
+	undo       undo.Stack
+	facts      facts
+	mtu        int
 	// spec is the desired interface without addresses.
 	spec   dataplane.Spec
 	grants blockGrants
@@ -49,10 +45,10 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 		return nil, err
 	}
 	a := newAddRun(attachment, p.Gates)
-	defer func() { a.call.Finish(ctx, addresses(a.ips), err) }()
+	defer func() { attachment.call.Finish(ctx, addresses(a.ips), err) }()
 	defer func() { a.note(err) }()
-	a.call.CancelOnSignal()
-	end, err := a.ipam.BeginAdd(a.call.ID, nodestate.Main)
+	attachment.call.CancelOnSignal()
+	end, err := attachment.ipam.BeginAdd(attachment.call.ID, nodestate.Main)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +68,7 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 		{"attach", a.attachInterface},
 		{"await policy", a.awaitPolicy},
 	} {
-		if err := a.call.Step(ctx, step.name, func() error { return step.do(ctx) }); err != nil {
+		if err := attachment.call.Step(ctx, step.name, func() error { return step.do(ctx) }); err != nil {
 			return nil, err
 		}
 	}
@@ -80,40 +76,41 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 }
 
 func newAddRun(a *attachment, gates Gates) *addRun {
-	return &addRun{attachment: a, call: a.call, ipam: a.ipam, gates: gates, grants: blockGrants{ipam: a.ipam}}
+	return &addRun{attachment: a, gates: gates, grants: blockGrants{ipam: a.ipam}}
 }
 
 // readNode reads the files of the node and creates the client of the API server.
 func (a *addRun) readNode(context.Context) (err error) {
-	if a.facts.node, err = a.call.NodeName(); err != nil {
+	if a.facts.node, err = a.attachment.call.NodeName(); err != nil {
 		return err
 	}
 	if a.mtu, err = a.attachment.readMTU(); err != nil || !a.attachment.usesAPI() {
 		return err
 	}
-	return a.call.Connect()
+	return a.attachment.call.Connect()
 }
 
 func (a *addRun) settleEarlier(ctx context.Context) error {
 	if !a.attachment.usesAPI() {
 		return nil
 	}
-	return a.ipam.Releases().SettleOwn(ctx, a.call.ID.ContainerID)
+	return a.attachment.ipam.Releases().SettleOwn(ctx, a.attachment.call.ID.ContainerID)
 }
 
 // admit rejects a request that the data plane cannot fulfil, and selects the name of the host end.
 func (a *addRun) admit(ctx context.Context) (err error) {
+	c := a.attachment.call
 	target := a.attachment.target()
 	a.spec, err = a.attachment.dataplane.Admit(ctx, dataplane.Spec{
 		Owner: target.Owner, NetNS: target.NetNS, IfName: target.IfName,
 		HostIfName: target.HostIfName, SecondHostIfName: target.SecondHostIfName,
-		MTU: a.mtu, Queues: a.call.Conf.NumQueues, MAC: a.facts.mac(a.call.Conf),
-		Addrs:  families(a.facts.annotations.IPAddrsNoIPAM, a.call.Conf, a.request()),
-		Netkit: a.call.Conf.DeviceType == "netkit",
+		MTU: a.mtu, Queues: c.Conf.NumQueues, MAC: a.facts.mac(c.Conf),
+		Addrs:  families(a.facts.annotations.IPAddrsNoIPAM, c.Conf, a.request()),
+		Netkit: c.Conf.DeviceType == "netkit",
 		// Outside Kubernetes the name contains only the first characters of the container ID, which may not be unique.
-		Shared:            !a.call.ID.Kubernetes(),
-		Routes:            a.call.Conf.PodRoutes(),
-		AllowIPForwarding: a.call.Conf.ContainerSettings.AllowIPForwarding,
+		Shared:            !c.ID.Kubernetes(),
+		Routes:            c.Conf.PodRoutes(),
+		AllowIPForwarding: c.Conf.ContainerSettings.AllowIPForwarding,
 	})
 	return err
 }
@@ -121,8 +118,8 @@ func (a *addRun) admit(ctx context.Context) (err error) {
 // note records the outcome for later STATUS commands.
 func (a *addRun) note(err error) {
 	// If calico-ipam ran as a separate process, it has recorded the outcome of a successful ADD.
-	if a.attachment.usesAPI() && (err != nil || !a.call.Conf.IPAM.Exec) {
-		a.ipam.Health().Note(err, a.grants.last())
+	if a.attachment.usesAPI() && (err != nil || !a.attachment.call.Conf.IPAM.Exec) {
+		a.attachment.ipam.Health().Note(err, a.grants.last())
 	}
 }
 
@@ -137,7 +134,7 @@ func (a *attachment) readMTU() (int, error) {
 	data, err := a.call.Host.ReadFile(mtuFile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && a.call.Conf.RequireMTUFile:
-		return 0, fmt.Errorf("%w: %s does not exist, and require_mtu_file is set: the node agent writes it; see that the "+
+		return 0, fmt.Errorf("%w: %s does not exist, and require_mtu_file is set: the node agent writes it; check that the "+
 			"calico-node pod runs on this node", invocation.ErrNodeNotReady, mtuFile)
 	case errors.Is(err, fs.ErrNotExist):
 		return 0, nil
@@ -146,7 +143,7 @@ func (a *attachment) readMTU() (int, error) {
 	}
 	mtu, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || mtu != 0 && mtu < netconf.LeastMTU || mtu > netconf.MostMTU {
-		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent writes it anew when "+
+		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent rewrites it when "+
 			"restarted", invocation.ErrNodeNotReady, mtuFile, data)
 	}
 	return mtu, nil

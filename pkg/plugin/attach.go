@@ -39,7 +39,8 @@ func (a *addRun) attachInterface(ctx context.Context) error {
 		case tries == maxConflicts, !conflict.AnotherAddressHelps(), !mayReassign(a.grants, a.request()):
 			return err
 		}
-		a.call.Log.Warn("taking another address: the host routes this one elsewhere, although IPAM has not allocated it",
+		a.attachment.call.Log.Warn(
+			"taking another address: the host routes this one elsewhere, although IPAM has not allocated it",
 			"address", conflict.Addr, "route", conflict.Route, "interface", conflict.HostIfName, "owner", conflict.Owner)
 		ips, err := a.grants.replace(ctx, a.facts.view, a.request())
 		if ips != nil {
@@ -64,12 +65,12 @@ func mayReassign(grants blockGrants, r nodeipam.Request) bool {
 
 func (a *addRun) setUp(ctx context.Context) error {
 	spec := a.spec
-	spec.Addrs, spec.NoHostRoutes = addresses(a.ips), migrating(a.call.Conf, a.ips)
-	var setUp error
+	spec.Addrs, spec.NoHostRoutes = addresses(a.ips), isLiveMigrationTarget(a.attachment.call.Conf, a.ips)
+	var setupErr error
 	var g errgroup.Group
 	g.Go(func() error {
-		a.endpoint, setUp = a.attachment.dataplane.Setup(ctx, spec)
-		return setUp
+		a.endpoint, setupErr = a.attachment.dataplane.Setup(ctx, spec)
+		return setupErr
 	})
 	if a.announces() {
 		if !a.announcing {
@@ -80,7 +81,7 @@ func (a *addRun) setUp(ctx context.Context) error {
 		g.Go(func() error { return a.attachment.announcer().Announce(ctx, a.facts.pod, spec.Addrs) })
 	}
 	err := g.Wait()
-	if setUp == nil {
+	if setupErr == nil {
 		a.undo.Push(func(ctx context.Context) error {
 			_, err := a.attachment.dataplane.Teardown(ctx, a.attachment.target())
 			return err
@@ -91,12 +92,13 @@ func (a *addRun) setUp(ctx context.Context) error {
 
 // announces reports whether the pod's annotations describe this interface. They do not describe a second interface.
 func (a *addRun) announces() bool {
-	return a.call.ID.Kubernetes() && a.spec.HostIfName == a.call.ID.HostIfName(a.attachment.prefix)
+	id := a.attachment.call.ID
+	return id.Kubernetes() && a.spec.HostIfName == id.HostIfName(a.attachment.prefix)
 }
 
-// migrating reports whether the pod is the target of a live migration. The host must not route the addresses to it yet.
-// calico-ipam returns a result without routes in this case.
-func migrating(conf *netconf.NetConf, ips *current.Result) bool {
+// isLiveMigrationTarget reports whether the pod is the target of a live migration. The host must not route the addresses
+// to it yet. calico-ipam returns a result without routes in this case.
+func isLiveMigrationTarget(conf *netconf.NetConf, ips *current.Result) bool {
 	return conf.IPAM.Type == netconf.CalicoIPAM && len(ips.Routes) == 0
 }
 
@@ -109,15 +111,15 @@ func (a *addRun) result() *current.Result {
 	}
 	r.Interfaces = append(r.Interfaces,
 		&current.Interface{Name: e.HostIfName},
-		&current.Interface{Name: e.IfName, Mac: e.MAC.String(), Mtu: e.MTU, Sandbox: a.call.CNI.Netns})
+		&current.Interface{Name: e.IfName, Mac: e.MAC.String(), Mtu: e.MTU, Sandbox: a.attachment.call.CNI.Netns})
 	inPod := len(r.Interfaces) - 1
 	for _, addr := range addresses(a.ips) {
 		r.IPs = append(r.IPs, &current.IPConfig{Interface: &inPod, Address: host(addr)})
 	}
 	r.Routes = append(r.Routes, a.ips.Routes...)
 	switch {
-	case !a.call.Conf.DNS.IsEmpty():
-		r.DNS = a.call.Conf.DNS
+	case !a.attachment.call.Conf.DNS.IsEmpty():
+		r.DNS = a.attachment.call.Conf.DNS
 	case r.DNS.IsEmpty():
 		r.DNS = a.ips.DNS
 	}

@@ -11,16 +11,12 @@ import (
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/dataplane"
-	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/nodeipam"
 )
 
 // delRun is one DEL.
 type delRun struct {
 	attachment *attachment
-	// call and ipam are those of the attachment.
-	call *invocation.Call
-	ipam *nodeipam.Node
 	// deletion is the record of the DEL.
 	deletion *nodeipam.Deletion
 }
@@ -35,7 +31,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	}
 	var freed nodeipam.Freed
 	defer func() { a.call.Finish(ctx, freed.Addrs, err) }()
-	d := &delRun{attachment: a, call: a.call, ipam: a.ipam, deletion: a.ipam.BeginDel(a.call.ID, nodestate.Main)}
+	d := &delRun{attachment: a, deletion: a.ipam.BeginDel(a.call.ID, nodestate.Main)}
 	defer func() { d.deletion.End(freed, err) }()
 
 	if d.deletion.Repeated() && !p.hasInterface(a.target()) {
@@ -65,7 +61,7 @@ func (p *Plugin) hasInterface(t dataplane.Target) bool {
 func (d *delRun) tearDown(ctx context.Context) (others dataplane.Others, err error) {
 	ctx, cancel := deadline.Within(ctx, localDeadline, "the removal of the interface")
 	defer cancel()
-	err = d.call.Step(ctx, "tear down", func() (err error) {
+	err = d.attachment.call.Step(ctx, "tear down", func() (err error) {
 		others, err = d.attachment.dataplane.Teardown(ctx, d.attachment.target())
 		return err
 	})
@@ -91,25 +87,25 @@ func (d *delRun) runDelegate(ctx context.Context) error {
 func (d *delRun) releaseOrQueue(
 	ctx context.Context, held lookup, others dataplane.Others,
 ) (freed nodeipam.Freed, err error) {
-	evidence := d.deletion.Evidence(nodeipam.NoOthers, d.call.PreviousAddrs())
+	evidence := d.deletion.Evidence(nodeipam.NoOthers, d.attachment.call.PreviousAddrs())
 	if others.InNetwork {
 		evidence.Others = nodeipam.SomeOthers
 	}
-	err = d.call.Step(ctx, "release", func() (err error) {
+	err = d.attachment.call.Step(ctx, "release", func() (err error) {
 		freed, err = d.release(ctx, held, evidence, others)
 		return err
 	})
 	switch {
 	case err == nil:
-		d.ipam.Health().NoteRelease(freed.Addrs)
-		if !d.call.Conf.IPAM.Exec {
+		d.attachment.ipam.Health().NoteRelease(freed.Addrs)
+		if !d.attachment.call.Conf.IPAM.Exec {
 			// With Exec, calico-ipam may have queued a release for this DEL.
-			d.ipam.Releases().Settled(ctx, d.call.ID, freed)
+			d.attachment.ipam.Releases().Settled(ctx, d.attachment.call.ID, freed)
 		}
-		d.ipam.Releases().SettleSome(ctx)
+		d.attachment.ipam.Releases().SettleSome(ctx)
 	case nodeipam.CanWait(err):
-		d.ipam.Health().Note(err, false)
-		return freed, d.ipam.Releases().Postpone(err, d.deletion, evidence, others.Elsewhere, freed.Addrs)
+		d.attachment.ipam.Health().Note(err, false)
+		return freed, d.attachment.ipam.Releases().Postpone(err, d.deletion, evidence, others.Elsewhere, freed.Addrs)
 	}
 	return freed, err
 }

@@ -33,27 +33,27 @@ func (a *addRun) delegateAdd(ctx context.Context) (*current.Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if migrated(a.call) {
+	if leasesMigrated(a.attachment.call) {
 		return nil, fmt.Errorf("%w: the addresses of network %s were moved from host-local to calico-ipam on this node, "+
 			"and the configuration still has host-local; set ipam.type to calico-ipam in it",
-			invocation.ErrNodeNotReady, a.call.Conf.Name)
+			invocation.ErrNodeNotReady, a.attachment.call.Conf.Name)
 	}
 	a.undo.Push(d.del)
-	r, err := invoke.DelegateAdd(ctx, a.call.Conf.IPAM.Type, stdin, delegateExec())
+	r, err := invoke.DelegateAdd(ctx, a.attachment.call.Conf.IPAM.Type, stdin, delegateExec())
 	if err != nil {
 		return nil, d.wrap(err)
 	}
 	result, err := current.NewResultFromResult(r)
 	if err != nil {
-		return nil, fmt.Errorf("read result of IPAM plugin %s: %w", a.call.Conf.IPAM.Type, err)
+		return nil, fmt.Errorf("read result of IPAM plugin %s: %w", a.attachment.call.Conf.IPAM.Type, err)
 	}
 	if entry := netconf.Hollow(result); entry != "" {
 		return nil, fmt.Errorf("IPAM plugin %s returned a result whose %s has no dst or address; see its output in the "+
-			"runtime's log", a.call.Conf.IPAM.Type, entry)
+			"runtime's log", a.attachment.call.Conf.IPAM.Type, entry)
 	}
 	if len(addresses(result)) == 0 {
 		return nil, fmt.Errorf("IPAM plugin %s returned no address; see its configuration in the section ipam",
-			a.call.Conf.IPAM.Type)
+			a.attachment.call.Conf.IPAM.Type)
 	}
 	return result, nil
 }

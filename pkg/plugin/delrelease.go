@@ -21,7 +21,7 @@ func (d *delRun) release(
 ) (freed nodeipam.Freed, err error) {
 	ctx, cancel := deadline.Within(ctx, nodeipam.ReleaseDeadline, "the release of the addresses")
 	defer cancel()
-	if err := d.call.Connect(); err != nil {
+	if err := d.attachment.call.Connect(); err != nil {
 		return freed, err
 	}
 	if others.InNetwork || others.Elsewhere {
@@ -32,7 +32,7 @@ func (d *delRun) release(
 	if d.attachment.blockIPAM() {
 		g.Go(func() error { freed, failed = d.releaseHeld(ctx, held, e); return nil })
 	}
-	if d.call.ID.Kubernetes() {
+	if d.attachment.call.ID.Kubernetes() {
 		g.Go(func() error { cleared = d.clear(ctx); return nil })
 	}
 	_ = g.Wait()
@@ -47,7 +47,7 @@ func (d *delRun) releaseBeside(
 	if d.attachment.blockIPAM() {
 		freed, err = d.releaseHeld(ctx, held, e)
 	}
-	if d.call.ID.Kubernetes() {
+	if d.attachment.call.ID.Kubernetes() {
 		err = errors.Join(err, d.attachment.announcer().ClearOf(ctx, slices.Concat(freed.Addrs, e.Addrs)))
 	}
 	return freed, err
@@ -56,7 +56,7 @@ func (d *delRun) releaseBeside(
 // clear clears the annotations of the pod. If they show that no other container owns the host interface, clear also
 // removes an interface without a mark, which Calico has created.
 func (d *delRun) clear(ctx context.Context) error {
-	mine, err := d.attachment.announcer().Clear(ctx, d.call.PreviousAddrs())
+	mine, err := d.attachment.announcer().Clear(ctx, d.attachment.call.PreviousAddrs())
 	if err != nil || !mine {
 		return err
 	}
@@ -76,12 +76,12 @@ func (d *delRun) startLookup(ctx context.Context) lookup {
 		return nil
 	}
 	var held nodeipam.Holdings
-	err := d.call.Connect()
+	err := d.attachment.call.Connect()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		if err == nil {
-			held, err = d.ipam.HoldingsOf(ctx, d.call.ID)
+			held, err = d.attachment.ipam.HoldingsOf(ctx, d.attachment.call.ID)
 		}
 	}()
 	return func() (nodeipam.Holdings, error) {
@@ -95,10 +95,10 @@ func (d *delRun) releaseHeld(ctx context.Context, held lookup, e nodeipam.Eviden
 	h, err := held()
 	if err == nil && h.None() {
 		// A concurrent ADD may have allocated an address until its interface was removed. Look again.
-		h, err = d.ipam.HoldingsOf(ctx, d.call.ID)
+		h, err = d.attachment.ipam.HoldingsOf(ctx, d.attachment.call.ID)
 	}
 	if err != nil {
 		return nodeipam.Freed{}, err
 	}
-	return d.ipam.Allocations().Release(ctx, h, e)
+	return d.attachment.ipam.Allocations().Release(ctx, h, e)
 }

@@ -28,6 +28,7 @@ type facts struct {
 
 // readCluster reads all facts of the cluster in one parallel round.
 func (a *addRun) readCluster(ctx context.Context) error {
+	c := a.attachment.call
 	if !a.attachment.usesAPI() {
 		return nil
 	}
@@ -35,25 +36,25 @@ func (a *addRun) readCluster(ctx context.Context) error {
 	ctx, cancel := deadline.Within(ctx, gatherDeadline, "reading the pod and the IP pools from the API server")
 	defer cancel()
 	g, inGroup := errgroup.WithContext(ctx)
-	if a.call.ID.Kubernetes() {
+	if c.ID.Kubernetes() {
 		g.Go(func() (err error) { f.pod, err = a.attachment.readPod(inGroup); return err })
-		g.Go(func() (err error) { f.namespace, err = a.call.ReadNamespace(inGroup); return err })
+		g.Go(func() (err error) { f.namespace, err = c.ReadNamespace(inGroup); return err })
 	}
 	if a.attachment.blockIPAM() {
 		g.Go(func() (err error) {
-			f.view, err = a.ipam.Allocations().Gather(inGroup, a.ipam.UsualRequest(f.node))
+			f.view, err = a.attachment.ipam.Allocations().Gather(inGroup, a.attachment.ipam.UsualRequest(f.node))
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if a.call.ID.Kubernetes() && !a.attachment.announcer().IsPod(f.pod) {
+	if c.ID.Kubernetes() && !a.attachment.announcer().IsPod(f.pod) {
 		return fmt.Errorf("pod %s/%s of UID %s: %w: another pod of its name, of UID %s, has taken its place",
-			a.call.ID.Namespace, a.call.ID.Pod, a.call.ID.PodUID, kube.ErrNotFound, f.pod.UID)
+			c.ID.Namespace, c.ID.Pod, c.ID.PodUID, kube.ErrNotFound, f.pod.UID)
 	}
 	var err error
-	f.annotations, err = a.call.Conf.Annotations(f.pod.Annotations, f.namespace.Annotations)
+	f.annotations, err = c.Conf.Annotations(f.pod.Annotations, f.namespace.Annotations)
 	return err
 }
 
@@ -68,11 +69,12 @@ func (a *attachment) readPod(ctx context.Context) (kube.Meta, error) {
 // request returns the request to block IPAM. Annotations of the pod take precedence, then those of the namespace, then
 // the arguments of the runtime, then the configuration.
 func (a *addRun) request() nodeipam.Request {
+	c := a.attachment.call
 	f := &a.facts
-	r := a.ipam.UsualRequest(f.node)
-	r.ID = a.call.ID
-	if a.call.ID.Kubernetes() {
-		r.NamespaceLabels = nodeipam.NamespaceLabels(a.call.ID.Namespace, f.namespace.Labels)
+	r := a.attachment.ipam.UsualRequest(f.node)
+	r.ID = c.ID
+	if c.ID.Kubernetes() {
+		r.NamespaceLabels = nodeipam.NamespaceLabels(c.ID.Namespace, f.namespace.Labels)
 	}
 	if f.annotations.IPv4Pools != nil {
 		r.IPv4.Pools = f.annotations.IPv4Pools
@@ -86,7 +88,7 @@ func (a *addRun) request() nodeipam.Request {
 	if f.annotations.IPAddrs != nil {
 		r.Name(f.annotations.IPAddrs)
 	} else {
-		r.Name(a.call.RequestedAddrs())
+		r.Name(c.RequestedAddrs())
 	}
 	return r
 }

@@ -75,7 +75,7 @@ func (p *Plugin) attachmentForDel(args *skel.CmdArgs) (*attachment, error) {
 		c.Log.Warn("releasing with the default prefix of interface names", "error", wrong)
 		prefix, _ = workload.ParsePrefix("")
 	}
-	if migrated(c) {
+	if leasesMigrated(c) {
 		// Some runtimes pass the configuration of the ADD. Its lease was moved to block IPAM.
 		c.Conf.IPAM = netconf.IPAM{Type: netconf.CalicoIPAM}
 	}
@@ -111,8 +111,8 @@ func (a *attachment) target() dataplane.Target {
 	}
 }
 
-// migrated reports whether the network's addresses were moved from host-local to block IPAM on this node, but the
+// leasesMigrated reports whether the network's addresses were moved from host-local to block IPAM on this node, but the
 // configuration still names host-local.
-func migrated(c *invocation.Call) bool {
+func leasesMigrated(c *invocation.Call) bool {
 	return c.Conf.IPAM.Type == hostLocal && migrate.Done(c.Host.ReadFile, migrate.Networks, c.Conf.Name)
 }

@@ -40,7 +40,7 @@ const (
 
 // awaitGates waits until every readiness gate of the configuration has responded with a 2xx status.
 func (a *addRun) awaitGates(ctx context.Context) error {
-	for _, gate := range a.call.Conf.ReadinessGates {
+	for _, gate := range a.attachment.call.Conf.ReadinessGates {
 		if err := a.gates.await(ctx, gate); err != nil {
 			return err
 		}
@@ -68,7 +68,7 @@ func (g Gates) await(ctx context.Context, gate string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%w: readiness gate %s is closed: %w; see what answers there",
+			return fmt.Errorf("%w: readiness gate %s is closed: %w; check what answers there",
 				invocation.ErrNodeNotReady, redacted(gate), last)
 		case <-time.After(g.Poll):
 		}
@@ -104,15 +104,16 @@ func redacted(gate string) string {
 // awaitPolicy waits for the file with which the node agent reports that it has programmed the policies of the endpoint.
 // A timeout is not an error: the pod then starts before its policies, as it does without this wait.
 func (a *addRun) awaitPolicy(ctx context.Context) error {
-	if a.call.Conf.PolicySetupTimeoutSeconds == 0 || !a.announces() {
+	c := a.attachment.call
+	if c.Conf.PolicySetupTimeoutSeconds == 0 || !a.announces() {
 		return nil
 	}
-	ctx, cancel := deadline.Within(ctx, a.call.Conf.PolicySetupTimeout(), "the wait for the policies of the pod")
+	ctx, cancel := deadline.Within(ctx, c.Conf.PolicySetupTimeout(), "the wait for the policies of the pod")
 	defer cancel()
-	id := a.call.ID
-	file := filepath.Join(a.call.Conf.EndpointStatusDir, endpointFile(id.Namespace, id.Pod, id.IfName))
+	id := c.ID
+	file := filepath.Join(c.Conf.EndpointStatusDir, endpointFile(id.Namespace, id.Pod, id.IfName))
 	for {
-		_, err := a.call.Host.ReadFile(file)
+		_, err := c.Host.ReadFile(file)
 		if err == nil {
 			return nil
 		}
@@ -121,8 +122,8 @@ func (a *addRun) awaitPolicy(ctx context.Context) error {
 			if errors.Is(err, fs.ErrNotExist) {
 				err = errors.New("the file is not there")
 			}
-			a.call.Log.Warn("starting the pod before its policies are set up",
-				"file", file, "waited", a.call.Conf.PolicySetupTimeout(), "error", err)
+			c.Log.Warn("starting the pod before its policies are set up",
+				"file", file, "waited", c.Conf.PolicySetupTimeout(), "error", err)
 			return nil
 		case <-time.After(policyPoll):
 		}

@@ -103,8 +103,9 @@ func TestPolicyWaitEndsWithFileOrTimeout(t *testing.T) {
 			var log strings.Builder
 			file := &statusFile{from: c.from}
 			a := gated(ample)
-			a.call.Conf.PolicySetupTimeoutSeconds, a.call.Conf.EndpointStatusDir = c.seconds, "/status"
-			a.call.ID, a.call.Log, a.call.Host.ReadFile = id, slog.New(slog.NewTextHandler(&log, nil)), file.read
+			call := a.attachment.call
+			call.Conf.PolicySetupTimeoutSeconds, call.Conf.EndpointStatusDir = c.seconds, "/status"
+			call.ID, call.Log, call.Host.ReadFile = id, slog.New(slog.NewTextHandler(&log, nil)), file.read
 			a.attachment.prefix, a.spec.HostIfName = "cali", id.HostIfName("cali")
 			if err := a.awaitPolicy(t.Context()); err != nil {
 				t.Errorf("error %v, want none", err)
@@ -141,7 +142,7 @@ func TestReadinessGateErrorsHaveNoGoInternals(t *testing.T) {
 		}
 	}
 	err := gated(50*time.Millisecond, "http://"+silent).awaitGates(t.Context())
-	if want := "the wait for a readiness gate took longer than 50ms; see what answers " +
+	if want := "the wait for a readiness gate took longer than 50ms; check what answers " +
 		"there"; err == nil || !strings.HasSuffix(err.Error(), want) {
 		t.Errorf("error %v, want one that ends with %q", err, want)
 	}

@@ -147,6 +147,23 @@ func TestPagesHaveValidLinksAndWidth(t *testing.T) {
 	}
 }
 
+// TestDecisionsAreIndexed compares docs/decisions/README.md with the records.
+func TestDecisionsAreIndexed(t *testing.T) {
+	dir := filepath.Join(docs, "decisions")
+	index := read(t, filepath.Join(dir, "README.md"))
+	records, err := filepath.Glob(filepath.Join(dir, "0*.md"))
+	if err != nil || len(records) < 40 {
+		t.Fatalf("only %d records found: %v", len(records), err)
+	}
+	for _, path := range records {
+		heading, _, _ := strings.Cut(read(t, path), "\n")
+		number, title, _ := strings.Cut(strings.TrimPrefix(heading, "# "), ": ")
+		if row := "| [" + number + "](" + filepath.Base(path) + ") | " + title + " |"; !strings.Contains(index, row) {
+			t.Errorf("docs/decisions/README.md lacks a row that begins with %s", row)
+		}
+	}
+}
+
 func pages(t *testing.T) (paths []string) {
 	t.Helper()
 	for _, pattern := range []string{"*.md", "docs/*.md", "docs/decisions/*.md", "test/*.md"} {

@@ -79,7 +79,7 @@ func dataplaneRows() []row {
 					Addrs: []netip.Addr{netip.MustParseAddr("10.66.0.1")},
 				})
 				return of(err)
-			}, code: 11, says: "check IPv6: the setup of the interface took longer than", remedy: "see whether this node is " +
+			}, code: 11, says: "check IPv6: the setup of the interface took longer than", remedy: "check whether this node is " +
 				"overloaded, and try again",
 		},
 		{

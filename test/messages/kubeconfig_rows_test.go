@@ -245,7 +245,7 @@ func kubeconfigRows() []row {
 				)(
 					t,
 				)
-			}, code: 11, says: "it exits with code 3", remedy: "see what it prints when it is run on this node",
+			}, code: 11, says: "it exits with code 3", remedy: "check what it prints when it is run on this node",
 			not: "API server unavailable", kinds: []error{kube.ErrUnavailable},
 		},
 		{

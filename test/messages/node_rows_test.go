@@ -69,7 +69,7 @@ func nodeRows() []row {
 		{
 			cause: "queue full", by: func(t *testing.T) outcome {
 				return pluginCall{verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": "/none"}, prepare: fill}.run(t)
-			}, code: 11, says: "wait in", remedy: "see that it runs", kinds: []error{pending.ErrFull},
+			}, code: 11, says: "wait in", remedy: "check that it runs", kinds: []error{pending.ErrFull},
 		},
 		{
 			cause: "queue is a file", by: func(t *testing.T) outcome {

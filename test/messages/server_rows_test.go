@@ -241,17 +241,17 @@ func serverRows() []row {
 				must(t, err)
 				must(t, l.Close())
 				return asked(t, "https://"+l.Addr().String(), "")
-			}, code: 11, says: "connection refused", remedy: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+			}, code: 11, says: "connection refused", remedy: "check whether the API server", kinds: []error{kube.ErrUnavailable},
 		},
 		{
 			cause: "server that does not answer", by: silent,
 			code: 11, says: "no answer in time: the release of the addresses took longer than",
-			remedy: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+			remedy: "check whether the API server", kinds: []error{kube.ErrUnavailable},
 		},
 		{
 			cause: "limit of requests too low", by: limited, code: 11,
 			says:   "the configuration limits requests to qps 0.001 and burst 1",
-			remedy: "raise both", not: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+			remedy: "raise both", not: "check whether the API server", kinds: []error{kube.ErrUnavailable},
 		},
 		{
 			cause: "host name unknown",
@@ -274,14 +274,14 @@ func serverRows() []row {
 					", proxy-url: '"+strings.Replace(s.URL, "http://", "http://u:"+secret+"@", 1)+"'",
 				)
 			}, code: 11, says: `refuses the connection to the API server with "404 Not Found"`, remedy: "correct proxy-url " +
-				"in the kubeconfig", not: "see whether the API server", kinds: []error{kube.ErrUnavailable},
+				"in the kubeconfig", not: "check whether the API server", kinds: []error{kube.ErrUnavailable},
 		},
 		{
 			cause:  "internal error of the server",
 			by:     answering(status(500, "InternalError", "boom")),
 			code:   11,
 			says:   "boom",
-			remedy: "see whether the API server",
+			remedy: "check whether the API server",
 			kinds:  []error{kube.ErrUnavailable},
 		},
 		{
@@ -306,7 +306,7 @@ func serverRows() []row {
 			by:     answering(status(405, "MethodNotAllowed", "no")),
 			code:   101,
 			says:   "request refused",
-			remedy: "see whether this version of the API server is supported",
+			remedy: "check whether this version of the API server is supported",
 			kinds:  []error{kube.ErrRefused},
 		},
 		{
@@ -366,7 +366,7 @@ func serverRows() []row {
 					verb: "ADD", changes: map[string]any{"kubernetes.kubeconfig": cluster(t).Kubeconfig()},
 					env: map[string]string{"CNI_ARGS": "K8S_POD_NAMESPACE=nowhere;K8S_POD_NAME=ghost"},
 				}.run(t)
-			}, code: 11, says: `namespaces "nowhere" not found`, remedy: "see whether it was deleted",
+			}, code: 11, says: `namespaces "nowhere" not found`, remedy: "check whether it was deleted",
 			kinds: []error{kube.ErrNotFound},
 		},
 	}

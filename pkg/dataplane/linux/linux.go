@@ -60,5 +60,5 @@ func ended(ctx context.Context, step string) error {
 
 // interrupted returns the error of a step that did not finish before ctx ended.
 func interrupted(ctx context.Context, step string) error {
-	return fmt.Errorf("%s: %w; see whether this node is overloaded, and try again", step, deadline.Cause(ctx))
+	return fmt.Errorf("%s: %w; check whether this node is overloaded, and try again", step, deadline.Cause(ctx))
 }

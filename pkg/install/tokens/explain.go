@@ -45,12 +45,12 @@ func unanswered(ctx context.Context, err error, server string) error {
 	default:
 		err = netfault.Plain(err)
 	}
-	return fmt.Errorf("API server unavailable: %w; see whether the API server at %s answers from this node", err, server)
+	return fmt.Errorf("API server unavailable: %w; check whether the API server at %s answers from this node", err, server)
 }
 
 func errAnotherServer(server string) error {
 	return fmt.Errorf("API not served; "+
-		"see whether a load balancer, a proxy or a login page answers at %s in place of the API server", server)
+		"check whether a load balancer, a proxy or a login page answers at %s in place of the API server", server)
 }
 
 // isRefusal reports whether the server rejects the credentials. A proxy in front of the API server may do so in plain

@@ -87,7 +87,7 @@ func (m *metrics) setToken(expires time.Time, err error) {
 	m.renewals.WithLabelValues(result).Inc()
 }
 
-// countRepair counts an attempt to repair a part.
+// countRepair counts a completed repair of a part.
 func (m *metrics) countRepair(part string) { m.repairs.WithLabelValues(part).Inc() }
 
 // setPending stores the number of queued releases.

@@ -128,11 +128,11 @@ func (w *Watcher) keep(ctx context.Context, p *Part) error {
 			ErrContested, strings.Join(found, "; "), now.Add(wait).UTC().Format(time.RFC3339))
 	}
 	p.throttle.used(now)
-	if !p.Routine {
-		w.metrics.countRepair(p.Name)
-	}
 	w.Log.Log(ctx, p.level(), "repair", "part", p.Name, "found", strings.Join(found, "; "))
 	p.failed = p.Repair(ctx)
+	if p.failed == nil && !p.Routine {
+		w.metrics.countRepair(p.Name)
+	}
 	return p.failed
 }
 
