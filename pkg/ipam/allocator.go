@@ -8,8 +8,8 @@
 // operation that reads an incomplete state repairs it.
 //
 // An assignment has two parts. The plan only reads: it yields the blocks that can serve a request, best first. The
-// attempt writes: it claims a block if necessary, counts the handle, and writes the block. The section "Reading order in
-// pkg/ipam" of docs/architecture.md lists the steps with the functions that do them.
+// attempt writes: it claims a block if necessary, counts the handle, and writes the block. The section "Reading order
+// in pkg/ipam" of docs/architecture.md lists the steps with the functions that do them.
 package ipam
 
 import (

@@ -40,8 +40,8 @@ type Once interface {
 	Record() error
 }
 
-// Group is an API group and version that holds Calico's objects. The names of the resources are the same in both, but for
-// the IPAM configuration.
+// Group is an API group and version that holds Calico's objects. The names of the resources are the same in both, but
+// for the IPAM configuration.
 type Group string
 
 // The groups. Newer versions of Calico keep their objects in V3.
@@ -58,8 +58,8 @@ func (g Group) configs() string {
 	return spec.IPAMConfigs
 }
 
-// New returns the store of the client's cluster in an API group; empty means V1. labelled records that the affinities of the node have
-// labels; writers before 2025 set none.
+// New returns the store of the client's cluster in an API group; empty means V1. labelled records that the affinities
+// of the node have labels; writers before 2025 set none.
 func New(c *kube.Client, group Group, labelled Once) *Store {
 	group = cmp.Or(group, V1)
 	gv := string(group)
