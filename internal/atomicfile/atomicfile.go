@@ -23,9 +23,6 @@ import (
 	"calico-cni/internal/safeopen"
 )
 
-// ErrNotRegular: the target exists but is neither a regular file nor a symbolic link.
-var ErrNotRegular = errors.New("not a regular file")
-
 // suffix ends the temporary names. CNI runtimes load no configuration with this suffix (they load .conf, .conflist,
 // .json).
 const suffix = ".atomicfile"
@@ -37,7 +34,8 @@ type Check func(temporary string) error
 // WriteFile makes the file at path contain data with exactly that mode, regardless of the umask. It reports whether it
 // wrote the file. On an error it keeps the old file and removes the temporary one. The exception is an error of the
 // fsync of the directory: the new file is then in place but may be lost in a power failure. An error wraps
-// ErrNotRegular, or an error of the operating system or a check.
+// safeopen.ErrNotRegular if the target is neither a regular file nor a symbolic link, or an error of the operating
+// system or a check.
 func WriteFile(path string, data []byte, mode fs.FileMode, checks ...Check) (written bool, err error) {
 	return writeChecked(path, bytes.NewReader(data), mode, checks)
 }
@@ -70,7 +68,7 @@ func CopyFile(dst, src string, mode fs.FileMode, checks ...Check) (written bool,
 }
 
 // Holds reports whether path is a regular file with that mode and content. It is false for a symbolic link and for an
-// absent file. The error wraps ErrNotRegular for any other type of file.
+// absent file. The error wraps safeopen.ErrNotRegular for any other type of file.
 func Holds(path string, content io.Reader, mode fs.FileMode) (bool, error) {
 	info, err := os.Lstat(path)
 	switch {
@@ -81,7 +79,7 @@ func Holds(path string, content io.Reader, mode fs.FileMode) (bool, error) {
 	case info.Mode().Type() == fs.ModeSymlink:
 		return false, nil
 	case !info.Mode().IsRegular():
-		return false, fmt.Errorf("%s is %w but %s; move it away", path, ErrNotRegular, info.Mode())
+		return false, fmt.Errorf("%s is %w but %s; move it away", path, safeopen.ErrNotRegular, info.Mode())
 	case info.Mode() != mode:
 		return false, nil
 	}

@@ -17,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"calico-cni/internal/safeopen"
 )
 
 // tree lists a directory: one line per entry, with mode, name, and content or link target.
@@ -151,7 +153,7 @@ func TestWriteFileRejectsSpecialFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := tree(t, dir)
-			if written, err := WriteFile(path, []byte("new"), 0o644); written || !errors.Is(err, ErrNotRegular) ||
+			if written, err := WriteFile(path, []byte("new"), 0o644); written || !errors.Is(err, safeopen.ErrNotRegular) ||
 				!strings.Contains(err.Error(), path) {
 				t.Errorf("WriteFile = %v, %v; want ErrNotRegular with the path", written, err)
 			}

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"calico-cni/conflist"
-	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/binaries"
 	"calico-cni/pkg/install/fault"
 	"calico-cni/pkg/install/record"
@@ -141,13 +141,13 @@ func TestInstallRefusesBeforeItWrites(t *testing.T) {
 		{"API server that the plugins cannot use", func(h *host) { h.cfg.ServiceHost = "a|b" }, issue, fault.ErrConfig},
 		{
 			"kubeconfig is a pipe",
-			func(h *host) { h.pipe("host/etc/cni/net.d/calico-kubeconfig") }, issue, atomicfile.ErrNotRegular,
+			func(h *host) { h.pipe("host/etc/cni/net.d/calico-kubeconfig") }, issue, safeopen.ErrNotRegular,
 		},
 		{
 			"configuration is a pipe",
-			func(h *host) { h.pipe("host/etc/cni/net.d/10-calico.conflist") }, issue, atomicfile.ErrNotRegular,
+			func(h *host) { h.pipe("host/etc/cni/net.d/10-calico.conflist") }, issue, safeopen.ErrNotRegular,
 		},
-		{"binary is a pipe", func(h *host) { h.pipe("host/opt/cni/bin/calico-ipam") }, issue, atomicfile.ErrNotRegular},
+		{"binary is a pipe", func(h *host) { h.pipe("host/opt/cni/bin/calico-ipam") }, issue, safeopen.ErrNotRegular},
 		{"second binary does not run", func(h *host) { h.put("image/calico-ipam", "failing") }, issue, binaries.ErrBad},
 		{"bad template", func(h *host) { h.cfg.NetworkConfig = `{"name": "__X__"}` }, issue, conflist.ErrInvalid},
 		{"template file is missing", func(h *host) { h.cfg.NetworkConfigFile = h.path("none") }, issue, fault.ErrConfig},
@@ -222,7 +222,7 @@ func TestInstallStopsAtAFailedStep(t *testing.T) {
 		h.pipe("host/etc/cni/net.d/10-calico.conflist")
 		return secret, nil
 	})
-	if !errors.Is(err, atomicfile.ErrNotRegular) {
+	if !errors.Is(err, safeopen.ErrNotRegular) {
 		t.Errorf("Run = %v", err)
 	}
 	h.checkTree("prw------- etc/cni/net.d/10-calico.conflist\n-rw-r--r-- etc/cni/net.d/10-old.conflist\n" +

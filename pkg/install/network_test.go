@@ -13,7 +13,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"calico-cni/conflist"
-	"calico-cni/internal/atomicfile"
 	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/fault"
 	"calico-cni/pkg/install/network"
@@ -167,7 +166,7 @@ func TestChainRefusesBeforeItWrites(t *testing.T) {
 		{"a link to a list", func(h *host) {
 			_ = os.Rename(h.path(chainFile), h.path("list"))
 			_ = os.Symlink(h.path("list"), h.path(chainFile))
-		}, atomicfile.ErrNotRegular},
+		}, safeopen.ErrNotRegular},
 		{
 			"a version that the plugins do not support",
 			func(h *host) { h.write(chainFile, strings.Replace(theirs, "0.4.0", "2.0.0", 1)) }, fault.ErrConfig,

@@ -14,7 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"calico-cni/internal/atomicfile"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/install/binaries"
 	"calico-cni/pkg/install/credentials"
 	"calico-cni/pkg/install/hostfile"
@@ -148,7 +148,7 @@ func TestWatchRepairsTheConfigurationAfterTheBinaries(t *testing.T) {
 	_ = os.Remove(w.path("host/etc/cni/net.d/10-calico.conflist"))
 	_ = os.Remove(w.path("host/opt/cni/bin/calico"))
 	_ = os.Mkdir(w.path("host/opt/cni/bin/calico"), 0o755)
-	if err := w.Round(t.Context()); !errors.Is(err, atomicfile.ErrNotRegular) {
+	if err := w.Round(t.Context()); !errors.Is(err, safeopen.ErrNotRegular) {
 		t.Errorf("round = %v; want ErrNotRegular", err)
 	}
 	if strings.Contains(w.tree(), "conflist") {

@@ -5,9 +5,12 @@ package pending
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -151,7 +154,7 @@ func TestSettleWaitsAtMostMaxWait(t *testing.T) {
 }
 
 // TestLoadOfAClusterAfterAnOutage simulates the schedules of 5,000 nodes. Each reaches the API server at a random time
-// in the first 5 s. docs/reliability.md has the figures.
+// in the first 5 s. docs/reliability.md and docs/capacity.md contain the figures.
 func TestLoadOfAClusterAfterAnOutage(t *testing.T) {
 	// requests is the number of requests of a release: readiness, configuration and handle, the block, the handle again,
 	// the pod.
@@ -187,11 +190,27 @@ func TestLoadOfAClusterAfterAnOutage(t *testing.T) {
 		for _, n := range perSecond {
 			peak, total = max(peak, n), total+n
 		}
-		t.Logf("%d nodes with %d releases each: peak %d releases or %d requests a second, all done after %.0f s",
-			nodes, c.releases, peak, peak*requests, end.Seconds())
+		requests := grouped(peak * requests)
+		seconds := fmt.Sprintf("%.0f s |", end.Seconds())
+		for page, row := range map[string]string{
+			"reliability.md": fmt.Sprintf("| %d | %s releases, %s requests | ", c.releases, grouped(peak), requests),
+			"capacity.md":    fmt.Sprintf("| %d | %s requests per second | ", c.releases, requests),
+		} {
+			if !strings.Contains(readFile(t, filepath.Join("..", "..", "docs", page)), "\n"+row+seconds+"\n") {
+				t.Errorf("docs/%s has no row %q", page, row+seconds)
+			}
+		}
 		if peak > c.peak || total != c.total || end > c.within {
 			t.Errorf("%d releases a node: peak %d, total %d, end %v; want at most %d, %d, "+
 				"%v", c.releases, peak, total, end, c.peak, c.total, c.within)
 		}
 	}
+}
+
+// grouped returns a number below a million with a comma before its last three digits.
+func grouped(n int) string {
+	if n < 1000 {
+		return strconv.Itoa(n)
+	}
+	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }

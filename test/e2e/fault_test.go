@@ -33,6 +33,7 @@ func faults(kill func()) []proxy.Fault {
 		},
 		{Name: "done, then the connection died silently", Lose: proxy.After, Silent: true},
 		{Name: "404 of a load balancer", Status: http.StatusNotFound, Page: true},
+		{Name: "404 of a load balancer each time", Status: http.StatusNotFound, Page: true, Always: true},
 		{Name: "login page", Status: http.StatusOK, Page: true},
 		{Name: "redirect to a login page", Status: http.StatusFound, Page: true, Location: "https://login.test/"},
 		{Name: "killed before the server", Lose: proxy.Before, Do: kill},

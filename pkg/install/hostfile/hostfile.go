@@ -46,7 +46,7 @@ func Replaceable(path string) error {
 	case err != nil:
 		return err
 	case !info.Mode().IsRegular() && info.Mode().Type() != fs.ModeSymlink:
-		return fmt.Errorf("%s is %w but %s; move it away", path, atomicfile.ErrNotRegular, info.Mode())
+		return fmt.Errorf("%s is %w but %s; move it away", path, safeopen.ErrNotRegular, info.Mode())
 	}
 	return nil
 }

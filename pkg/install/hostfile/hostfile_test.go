@@ -13,7 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"calico-cni/internal/atomicfile"
 	"calico-cni/internal/safeopen"
 )
 
@@ -53,7 +52,7 @@ func TestInspections(t *testing.T) {
 			t.Errorf("Directory of a %s: %v", tt.kind, err)
 		}
 		if err := Replaceable(path); (err == nil) != tt.replaceable ||
-			err != nil && !errors.Is(err, atomicfile.ErrNotRegular) {
+			err != nil && !errors.Is(err, safeopen.ErrNotRegular) {
 			t.Errorf("Replaceable of a %s: %v", tt.kind, err)
 		}
 		if HasMode(path, SecretMode) != tt.hasMode {

@@ -33,7 +33,7 @@ func chain(path, name string, rendered []byte) (Content, error) {
 		return c, err
 	}
 	if c.Mode = info.Mode(); !c.Mode.IsRegular() {
-		return c, fmt.Errorf("%s is %w; name the list itself in CNI_CHAIN_INTO", path, atomicfile.ErrNotRegular)
+		return c, fmt.Errorf("%s is %w; name the list itself in CNI_CHAIN_INTO", path, safeopen.ErrNotRegular)
 	}
 	if c.base, err = safeopen.ReadRegular(path); err != nil {
 		return c, err
