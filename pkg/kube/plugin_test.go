@@ -151,7 +151,7 @@ func TestCredentialPluginErrorsOmitOutput(t *testing.T) {
 			"no certificate in PEM",
 		},
 		"half a pair": {prints("v1", `"clientCertificateData": "`+secret+`"`), "only one of"},
-		"without end": {"yes " + secret, "too much"},
+		"without end": {"yes " + secret, "exceeds 1 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := plugged(t, trusting(s), "v1", c.script,

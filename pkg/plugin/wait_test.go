@@ -118,7 +118,8 @@ func TestPolicyWaitEndsWithFileOrTimeout(t *testing.T) {
 	}
 }
 
-// TestReadinessGateErrorsHaveNoGoInternals has gates that fail in the network. No message may contain terms of Go.
+// TestReadinessGateErrorsHaveNoGoInternals simulates gates that fail in the network. No message may contain terms of
+// Go.
 func TestReadinessGateErrorsHaveNoGoInternals(t *testing.T) {
 	silent := listener(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	closing := listener(t, func(net.Conn) {})

@@ -255,7 +255,7 @@ func texts(all []netip.Addr) (out []string) {
 	return out
 }
 
-// TestFailingIPAMPluginIsNamedAndGetsDel has an unknown IPAM plugin that fails in different ways.
+// TestFailingIPAMPluginIsNamedAndGetsDel uses an unknown IPAM plugin that fails in different ways.
 func TestFailingIPAMPluginIsNamedAndGetsDel(t *testing.T) {
 	p := newPod(t, "ipam-fails")
 	for _, c := range []struct {
