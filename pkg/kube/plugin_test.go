@@ -212,7 +212,7 @@ func TestCredentialPluginEndsWithContext(t *testing.T) {
 func TestCredentialPluginThatHangsIsStopped(t *testing.T) {
 	s := listen(t, func(http.ResponseWriter, *http.Request) { t.Error("a request without credentials") })
 	c := plugged(t, trusting(s), "v1", "exec sleep 1000000", "")
-	c.sender.identity.plugin.patience = 50 * time.Millisecond
+	c.sender.identity.plugin.timeout = 50 * time.Millisecond
 	err := c.Ping(t.Context())
 	if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), ErrUnavailable.Error()) {
 		t.Fatalf("Ping = %v, want ErrUnavailable without blame of the API server", err)
