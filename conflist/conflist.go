@@ -90,9 +90,10 @@ type calico struct {
 	LogFileMaxAge   int        `json:"log_file_max_age"`
 	LogFileMaxCount int        `json:"log_file_max_count"`
 	DatastoreType   string     `json:"datastore_type"`
+	CalicoAPIGroup  string     `json:"calico_api_group"`
 	Nodename        string     `json:"nodename"`
 	MTU             int        `json:"mtu"`
-	RequireMTUFile  bool       `json:"require_mtu_file,omitempty"`
+	RequireMTUFile  bool       `json:"require_mtu_file"`
 	IPAM            ipam       `json:"ipam"`
 	Policy          policy     `json:"policy"`
 	Kubernetes      kubernetes `json:"kubernetes"`
@@ -128,7 +129,8 @@ func (v Values) list() ([]byte, error) {
 		calico{
 			Type: "calico", LogLevel: v.LogLevel, LogFilePath: v.LogFilePath,
 			LogFileMaxSize: v.LogFileMaxSize, LogFileMaxAge: v.LogFileMaxAge, LogFileMaxCount: v.LogFileMaxCount,
-			DatastoreType: "kubernetes", Nodename: v.NodeName, MTU: v.MTU, RequireMTUFile: v.RequireMTUFile,
+			DatastoreType: "kubernetes", CalicoAPIGroup: v.APIGroup,
+			Nodename: v.NodeName, MTU: v.MTU, RequireMTUFile: v.RequireMTUFile,
 			IPAM:   ipam{"calico-ipam", strconv.FormatBool(v.AssignIPv4), strconv.FormatBool(v.AssignIPv6)},
 			Policy: policy{"k8s"}, Kubernetes: kubernetes{v.Kubeconfig},
 		},

@@ -13,6 +13,7 @@ import (
 
 	"calico-cni/internal/buildinfo"
 	"calico-cni/pkg/invocation"
+	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/migrate"
 	"calico-cni/pkg/nodeipam"
@@ -48,7 +49,7 @@ func upgrade(ctx context.Context, h invocation.Host, args []string) error {
 	defer func() { _ = errors.Join(os.Remove(lock), os.Remove(lock+nodeipam.ReleaseSuffix)) }()
 	return migrate.Migration{
 		Network: network, Networks: migrate.Networks, Results: "/var/lib/cni/results", Proc: "/proc/net",
-		Addresses: nodeipam.NewAdopter(h.Disk(), client, network, node, lock, log), Now: time.Now, Log: log,
+		Addresses: nodeipam.NewAdopter(h.Disk(), client, crdstore.V1, network, node, lock, log), Now: time.Now, Log: log,
 	}.Run(ctx)
 }
 

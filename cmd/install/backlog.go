@@ -10,6 +10,7 @@ import (
 	"calico-cni/internal/bootclock"
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/watch"
+	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/nodeipam"
 )
 
@@ -21,6 +22,6 @@ func backlog(cfg config.Config, log *slog.Logger) watch.Backlog {
 	return nodeipam.Backlog{
 		Disk:      nodeipam.Disk{State: at.RunDir(), Keep: at.KeepDir(), Now: time.Now, Boot: bootclock.Now},
 		UserAgent: userAgent(), ReadFile: func(string) ([]byte, error) { return nil, errNotMounted },
-		Kubeconfig: at.Kubeconfig(), Named: at.HostKubeconfig(), Log: log,
+		Kubeconfig: at.Kubeconfig(), Named: at.HostKubeconfig(), Group: crdstore.Group(cfg.APIGroup), Log: log,
 	}
 }

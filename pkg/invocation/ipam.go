@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"net/url"
 
+	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
@@ -19,6 +20,7 @@ func (c *Call) NodeIPAM() *nodeipam.Node {
 		IPv4:   nodeipam.Family{Wanted: c.Conf.IPAM.AssignIPv4, Pools: c.Conf.IPAM.IPv4Pools},
 		IPv6:   nodeipam.Family{Wanted: c.Conf.IPAM.AssignIPv6, Pools: c.Conf.IPAM.IPv6Pools},
 		Server: nodeipam.Server{Kubeconfig: c.Conf.Kubernetes.Kubeconfig, APIRoot: c.apiRoot()},
+		Group:  crdstore.Group(c.Conf.CalicoAPIGroup),
 		Scope:  c.scope(), Name: c.NodeName, ReadFile: c.Host.ReadFile, Log: c.Log,
 		Connect: func() (*kube.Client, error) {
 			err := c.Connect()
@@ -29,7 +31,8 @@ func (c *Call) NodeIPAM() *nodeipam.Node {
 
 // scope returns the fields of the configuration on which a DEL depends.
 func (c *Call) scope() string {
-	return fmt.Sprintf("%q %q %q %t", c.Conf.Kubernetes.Kubeconfig, c.Conf.APIRoot(), c.Conf.IPAM.Type, c.Conf.IPAM.Exec)
+	return fmt.Sprintf("%q %q %q %q %t", c.Conf.Kubernetes.Kubeconfig, c.Conf.APIRoot(), c.Conf.CalicoAPIGroup,
+		c.Conf.IPAM.Type, c.Conf.IPAM.Exec)
 }
 
 // apiRoot returns the URL of the API server without a password, empty if the configuration names a kubeconfig.

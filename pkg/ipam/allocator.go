@@ -8,8 +8,8 @@
 // operation that reads an incomplete state repairs it.
 //
 // An assignment has two parts. The plan only reads: it yields the blocks that can serve a request, best first. The
-// attempt writes: it claims a block if necessary, counts the handle, and writes the block. The section "Reading order in
-// pkg/ipam" of docs/architecture.md lists the steps with the functions that do them.
+// attempt writes: it claims a block if necessary, counts the handle, and writes the block. The section "Reading order
+// in pkg/ipam" of docs/architecture.md lists the steps with the functions that do them.
 package ipam
 
 import (
@@ -59,8 +59,8 @@ func (a *Allocator) Assign(ctx context.Context, view View, r Request) ([]Assigne
 }
 
 // Withdraw reverts a successful assignment. The addresses have no cooldown. Other addresses of the handle are kept.
-// cooldown is that of other addresses of the blocks. After an error Withdraw can be repeated: it lowers the counts of the
-// handle only by the addresses that it has released.
+// cooldown is that of other addresses of the blocks. After an error Withdraw can be repeated: it lowers the counts of
+// the handle only by the addresses that it has released.
 func (a *Allocator) Withdraw(ctx context.Context, r Request, got []Assigned, cooldown time.Duration) error {
 	return newReleases(a.backend(cooldown)).withdraw(ctx, r, got)
 }

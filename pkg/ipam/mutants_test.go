@@ -147,8 +147,8 @@ func adoptMutants() []mutant {
 		},
 		{
 			name: "keep the sequence number of an adopted address", file: "block/assign.go",
-			correct: "	b.setSequence(o)\n	b.compact()",
-			wrong:   "	b.compact()",
+			correct: "	setSequence(b, o)\n	compact(b)",
+			wrong:   "	compact(b)",
 		},
 	}
 }

@@ -17,7 +17,8 @@ type unavailable struct {
 	cooling, reserved int
 }
 
-// add counts the addresses of a block after the cooldowns that are over, once per block. It returns how many addresses are free and not reserved.
+// add counts the addresses of a block after the cooldowns that are over, once per block. It returns how many addresses
+// are free and not reserved.
 func (u *unavailable) add(b block.Block, reservations pool.Ranges) (free int) {
 	reserved := 0
 	for _, ordinal := range b.Unallocated {

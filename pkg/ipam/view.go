@@ -80,7 +80,8 @@ func gather(
 			v.Blocks[cached[i]] = row
 		}
 	}
-	if verify && v.FromCache && slices.ContainsFunc(v.Affinities, func(r AffinityRow) bool { return !v.Verified(r.Key.CIDR) }) {
+	unconfirmed := func(r AffinityRow) bool { return !v.Verified(r.Key.CIDR) }
+	if verify && v.FromCache && slices.ContainsFunc(v.Affinities, unconfirmed) {
 		var err error
 		v.FromCache = false
 		v.Affinities, err = b.store.AffinitiesOf(outer, node, false)

@@ -41,23 +41,28 @@ func newRequestQueue(known protocol) *requestQueue {
 	return &requestQueue{known: known, busy: make(chan struct{}, http1Connections)}
 }
 
-// enter waits until a request may be sent. The caller calls leave when the request has ended.
+// enter waits until a request may be sent. The caller calls leave when the request has ended. If the first connection
+// fails, one of the waiting requests opens the next, so that the others still do not queue inside net/http.
 func (q *requestQueue) enter(ctx context.Context) (leave func(), err error) {
-	known, opening, first := q.look()
-	if first {
-		return func() { q.opened(opening) }, nil
-	}
-	if opening != nil {
+	for {
+		known, opening, first := q.look()
+		switch {
+		case first:
+			return func() { q.opened(opening) }, nil
+		case known == http2:
+			return func() {}, nil
+		case known == http1:
+			return q.enterHTTP1(ctx)
+		}
 		select {
 		case <-opening:
 		case <-ctx.Done():
 			return nil, deadline.Cause(ctx)
 		}
-		known = q.protocol()
 	}
-	if known != http1 {
-		return func() {}, nil
-	}
+}
+
+func (q *requestQueue) enterHTTP1(ctx context.Context) (leave func(), err error) {
 	select {
 	case q.busy <- struct{}{}:
 		return func() { <-q.busy }, nil

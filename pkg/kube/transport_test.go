@@ -235,30 +235,33 @@ func TestQueueingDoesNotCountTowardsRequestTimeout(t *testing.T) {
 	})
 }
 
-// TestRequestsContinueAfterFirstConnectionFails starts without a server.
+// TestRequestsContinueAfterFirstConnectionFails refuses the first connection. The server uses nearly the whole time
+// limit of each request.
 func TestRequestsContinueAfterFirstConnectionFails(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c, n := inMemory(t, true, func(http.ResponseWriter, *http.Request) {})
-		var dials atomic.Int32
-		c.sender.transport.negotiated.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
-			if dials.Add(1) == 1 {
-				time.Sleep(time.Second)
-				return nil, errors.New("connection refused")
-			}
-			return n.dial(ctx, network, address)
-		}
-		var all sync.WaitGroup
-		var failed atomic.Int32
-		for range 5 {
-			all.Go(func() {
-				if c.Ping(t.Context()) != nil {
-					failed.Add(1)
+	for _, http2 := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			c, n := inMemory(t, http2, func(http.ResponseWriter, *http.Request) { time.Sleep(requestTimeout - time.Second) })
+			var dials atomic.Int32
+			c.sender.transport.negotiated.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				if dials.Add(1) == 1 {
+					time.Sleep(time.Second)
+					return nil, errors.New("connection refused")
 				}
-			})
-		}
-		all.Wait()
-		if got := failed.Load(); got != 1 {
-			t.Errorf("%d requests failed, want only the one that opened the connection", got)
-		}
-	})
+				return n.dial(ctx, network, address)
+			}
+			var all sync.WaitGroup
+			var failed atomic.Int32
+			for range 3 * http1Connections {
+				all.Go(func() {
+					if c.Ping(t.Context()) != nil {
+						failed.Add(1)
+					}
+				})
+			}
+			all.Wait()
+			if got := failed.Load(); got != 1 {
+				t.Errorf("HTTP/2 %v: %d requests failed, want only the one that opened the connection", http2, got)
+			}
+		})
+	}
 }

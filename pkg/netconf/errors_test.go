@@ -46,7 +46,7 @@ func TestErrorsNameFieldValueAndRemedy(t *testing.T) {
 		{"num_queues", `4097`, ErrInvalid, `num_queues: 4097: want 1 to 4096`},
 		{"device_type", `"tap"`, ErrInvalid, `device_type: "tap": want "veth" or "netkit"`},
 		{"datastore_type", `"mysql"`, ErrInvalid, `datastore_type: "mysql": want "kubernetes"`},
-		{"calico_api_group", `"v2"`, ErrInvalid, `calico_api_group: "v2": want "crd.projectcalico.org/v1"`},
+		{"calico_api_group", `"v2"`, ErrInvalid, `calico_api_group: "v2": want "crd.projectcalico.org/v1" or "projectcalico.org/v3"`},
 		{
 			"policy_setup_timeout_seconds", `-1`, ErrInvalid,
 			`policy_setup_timeout_seconds: -1: want seconds up to 86400, or 0 not to wait`,
@@ -129,10 +129,6 @@ func TestErrorsNameFieldValueAndRemedy(t *testing.T) {
 			"etcd_endpoints", `"http://u:secret@a"`, ErrUnsupported,
 			`etcd_endpoints: only the Kubernetes datastore is supported: remove it, or set datastore_type to ` +
 				`"kubernetes"`,
-		},
-		{
-			"calico_api_group", `"projectcalico.org/v3"`, ErrUnsupported,
-			`calico_api_group: "projectcalico.org/v3": want "crd.projectcalico.org/v1"`,
 		},
 		{
 			"dataplane_options", `{"type": "grpc", "socket": "/s"}`, ErrUnsupported,

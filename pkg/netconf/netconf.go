@@ -55,7 +55,7 @@ type NetConf struct {
 	RawIPAM      json.RawMessage `json:"ipam"`
 	IPAMLockFile string          `json:"ipam_lock_file"`
 
-	// DatastoreType is "kubernetes"; CalicoAPIGroup is "crd.projectcalico.org/v1".
+	// DatastoreType is "kubernetes"; CalicoAPIGroup is "crd.projectcalico.org/v1" or "projectcalico.org/v3".
 	DatastoreType  string     `json:"datastore_type"`
 	CalicoAPIGroup string     `json:"calico_api_group"`
 	Kubernetes     Kubernetes `json:"kubernetes"`

@@ -87,10 +87,8 @@ func checkDatastore(c *NetConf) error {
 	switch {
 	case c.DatastoreType != kubernetesDatastore:
 		return invalid("datastore_type", c.DatastoreType, `want "kubernetes"`)
-	case c.CalicoAPIGroup == v3Group:
-		return unsupported("calico_api_group", c.CalicoAPIGroup, fmt.Sprintf("want %q", crdGroup))
-	case c.CalicoAPIGroup != crdGroup:
-		return invalid("calico_api_group", c.CalicoAPIGroup, fmt.Sprintf("want %q", crdGroup))
+	case c.CalicoAPIGroup != crdGroup && c.CalicoAPIGroup != v3Group:
+		return invalid("calico_api_group", c.CalicoAPIGroup, fmt.Sprintf("want %q or %q", crdGroup, v3Group))
 	}
 	return nil
 }

@@ -30,8 +30,10 @@ type Adopter struct {
 }
 
 // NewAdopter returns the adopter of a node in a network. lockFile serializes adopters on this node.
-func NewAdopter(disk Disk, client *kube.Client, network, node, lockFile string, log *slog.Logger) *Adopter {
-	store := crdstore.New(client, disk.labelled())
+func NewAdopter(
+	disk Disk, client *kube.Client, group crdstore.Group, network, node, lockFile string, log *slog.Logger,
+) *Adopter {
+	store := crdstore.New(client, group, disk.labelled())
 	return &Adopter{
 		allocations: Allocations{
 			Store: store, Cluster: store, LockFile: lockFile, borrowed: disk.borrowed(),

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/kube"
 )
 
@@ -20,7 +21,9 @@ type Backlog struct {
 	// Kubeconfig is the path of the credentials as this process sees it; Named is that path as releases name it. Releases
 	// that name another kubeconfig belong to another cluster.
 	Kubeconfig, Named string
-	Log               *slog.Logger
+	// Group is the API group of Calico's objects.
+	Group crdstore.Group
+	Log   *slog.Logger
 }
 
 // errUnknownNode says that a Backlog does not know the name of its node.
@@ -45,7 +48,7 @@ func (b Backlog) Settle(ctx context.Context) (done int, err error) {
 	}
 	defer client.Close()
 	n := &Node{
-		Disk: b.Disk, Server: b.server(), LockFile: filepath.Join(filepath.Dir(b.Disk.State), "ipam.lock"),
+		Disk: b.Disk, Server: b.server(), Group: b.Group, LockFile: filepath.Join(filepath.Dir(b.Disk.State), "ipam.lock"),
 		Name: func() (string, error) { return "", errUnknownNode }, ReadFile: b.ReadFile, Log: b.Log,
 		Connect: func() (*kube.Client, error) { return client, nil },
 	}

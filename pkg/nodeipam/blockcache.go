@@ -28,8 +28,8 @@ type blockCodec interface {
 // WithRoom implements ipam.BlockCache.
 func (c blockCache) WithRoom() []netip.Prefix { return c.files.WithRoom(c.node) }
 
-// forAll returns one block for each wanted family, or none if a family has none. verify says that the affinity of one of
-// them has to be read.
+// forAll returns one block for each wanted family, or none if a family has none. verify says that the affinity of one
+// of them has to be read.
 func (c blockCache) forAll(wants []ipam.Want) (cidrs []netip.Prefix, verify bool) {
 	withRoom := c.WithRoom()
 	for _, w := range wants {

@@ -32,6 +32,8 @@ type Node struct {
 	// IPv4 and IPv6 are the request of a pod that requests nothing specific.
 	IPv4, IPv6 Family
 	Server     Server
+	// Group is the API group of Calico's objects.
+	Group crdstore.Group
 	// Scope is what a DEL depends on besides its attachment. A deletion record of another scope does not count.
 	Scope string
 	// Name returns the name of the Kubernetes node.
@@ -51,7 +53,7 @@ type Server struct{ Kubeconfig, APIRoot string }
 // Allocations returns the allocations of the node. Connect must have succeeded.
 func (n *Node) Allocations() Allocations {
 	client, _ := n.Connect()
-	n.opened.Do(func() { n.store = crdstore.New(client, n.Disk.labelled()) })
+	n.opened.Do(func() { n.store = crdstore.New(client, n.Group, n.Disk.labelled()) })
 	return Allocations{
 		Store: n.store, Cluster: n.store, LockFile: n.LockFile, borrowed: n.Disk.borrowed(),
 		cache: n.Disk.blockCache(client, n.store), Now: n.Disk.Now, Log: n.Log,

@@ -110,8 +110,9 @@ func checkNothingLeft(ctx context.Context, a Allocations, held Holdings, e Evide
 	if err != nil || len(left) == 0 {
 		return err
 	}
-	return fmt.Errorf("%w: handle %s holds %v for another interface or node (this node is %v); the release is kept, "+
-		"and settled when they are free", ErrHeld, held.handle, left, e.Nodes)
+	return fmt.Errorf("%w: handle %s holds %v for another interface or node (this node is %v); if their container does "+
+		"not exist, release them with calicoctl ipam release --ip=ADDRESS, and the next attempt settles the release",
+		ErrHeld, held.handle, left, e.Nodes)
 }
 
 // evidenceOf returns the evidence of the DEL that queued a release. Its configuration may have had another node name.
@@ -125,7 +126,7 @@ func (q Releases) evidenceOf(r pending.Release) Evidence {
 	}
 	if r.Node != "" {
 		e.Nodes = []string{r.Node}
-		if node, err := q.node.Name(); err == nil {
+		if node, err := q.node.Name(); err == nil && node != r.Node {
 			e.Nodes = append(e.Nodes, node)
 		}
 	}

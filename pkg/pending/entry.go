@@ -33,8 +33,8 @@ func (d directory) load(name string) (*entry, error) {
 	e := &entry{name: name, data: data}
 	err = jsonfault.Unmarshal(data, &e.Release)
 	if err == nil && e.Version > version {
-		return nil, fmt.Errorf("read queued release %s: %w: version %d, want %d at most; the release waits until the "+
-			"plugins of the version that wrote it are installed", d.path(name), ErrVersion, e.Version, version)
+		return nil, fmt.Errorf("read queued release: %w: %s has version %d, want %d at most; install the plugins "+
+			"of the version that wrote it, which settle the release", ErrVersion, d.path(name), e.Version, version)
 	}
 	if err == nil && (e.Network == "" || e.ContainerID == "") {
 		err = errors.New("it names no network or no container")

@@ -5,9 +5,11 @@ package pending
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -15,23 +17,57 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 )
 
+// complete is a release with all fields. testdata has its file in each version.
+func complete() Release {
+	return Release{
+		Version: version, Network: "k8s-pod-network", ContainerID: "c1", IfName: "eth0", Namespace: "shop", Pod: "cart-0",
+		PodUID: "u-1", Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", APIRoot: "https://10.96.0.1", Node: "node-1",
+		Queued: noon, Others: true, OtherNetworks: true, OthersUnknown: true,
+		Addresses:      []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::3")},
+		ReleasedBefore: true, Released: []netip.Addr{netip.MustParseAddr("10.1.2.3")},
+	}
+}
+
+// TestAddWritesCurrentVersion compares the file of a release with testdata, which a later version must still read.
+func TestAddWritesCurrentVersion(t *testing.T) {
+	r := complete()
+	for i, fields := 0, reflect.ValueOf(r); i < fields.NumField(); i++ {
+		if fields.Field(i).IsZero() {
+			t.Errorf("the release of this test does not set %s", fields.Type().Field(i).Name)
+		}
+	}
+	want := readFile(t, filepath.Join("testdata", fmt.Sprintf("version-%d.json", version)))
+	q := newQueue(t)
+	file := filepath.Join(q.Dir, fileName(r.Key()))
+	add(t, q, r)
+	check(t, "file", readFile(t, file), want)
+
+	// A release that fails halfway is added again. It keeps all that it knows.
+	failed := errors.New("outage")
+	_, err := settlerOf(q).Settle(t.Context(), 1, nil, func(_ context.Context, r Release) error {
+		return errors.Join(failed, q.Add(r))
+	})
+	if !errors.Is(err, failed) {
+		t.Errorf("Settle = %v, want the outage", err)
+	}
+	check(t, "file of the release that was added again", readFile(t, file), want)
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
 // TestReleasesOfEachVersionAreRead settles the file that each version of the plugins wrote.
 func TestReleasesOfEachVersionAreRead(t *testing.T) {
-	first := Release{
-		Version: 1, Network: "k8s-pod-network", ContainerID: "c1", IfName: "eth0", Namespace: "shop", Pod: "cart-0",
-		PodUID:     "u-1",
-		Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", Node: "node-1", Queued: noon, Others: true, OtherNetworks: true,
-		Addresses: []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::3")},
-		Released:  []netip.Addr{netip.MustParseAddr("10.1.2.3")},
-	}
-	for file, want := range map[string]Release{"version-1.json": first} {
-		data, err := os.ReadFile(filepath.Join("testdata", file))
-		if err != nil {
-			t.Fatal(err)
-		}
+	for file, want := range map[string]Release{"version-1.json": complete()} {
 		q := newQueue(t)
 		add(t, q, releaseOf("other"))
-		put(t, q, fileName(want.Key()), string(data))
+		put(t, q, fileName(want.Key()), readFile(t, filepath.Join("testdata", file)))
 		var got Release
 		if _, err := settlerOf(q).Settle(t.Context(), 1, nil, func(_ context.Context, r Release) error {
 			got = r

@@ -96,8 +96,8 @@ func (a *addRun) announces() bool {
 	return id.Kubernetes() && a.spec.HostIfName == id.HostIfName(a.attachment.prefix)
 }
 
-// isLiveMigrationTarget reports whether the pod is the target of a live migration. The host must not route the addresses
-// to it yet. calico-ipam returns a result without routes in this case.
+// isLiveMigrationTarget reports whether the pod is the target of a live migration. The host must not route the
+// addresses to it yet. calico-ipam returns a result without routes in this case.
 func isLiveMigrationTarget(conf *netconf.NetConf, ips *current.Result) bool {
 	return conf.IPAM.Type == netconf.CalicoIPAM && len(ips.Routes) == 0
 }

@@ -95,7 +95,7 @@ var intro = strings.ReplaceAll(
 is 'ptp' with 'host-local', which keep their state on the local disk and make no API requests. The plugins take turns on
 the same pods, in both orders, and ratios are calculated for each pair of calls. Values are medians, with minimum and
 maximum in parentheses. With PEER_BIN=DIRECTORY, another 'calico' and 'calico-ipam' are measured with the same
-configuration.
+configuration; [performance-history.md](performance-history.md) keeps such runs.
 
 `,
 	"'",

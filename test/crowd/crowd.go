@@ -70,7 +70,7 @@ func New(kubeconfig string, now time.Time) (*Crowd, error) {
 		if err != nil {
 			return nil, err
 		}
-		c.stores = append(c.stores, crdstore.New(client, nodestate.Once("/nowhere")))
+		c.stores = append(c.stores, crdstore.New(client, crdstore.V1, nodestate.Once("/nowhere")))
 	}
 	return c, nil
 }

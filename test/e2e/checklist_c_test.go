@@ -203,7 +203,10 @@ func TestC11_ErrorsHaveCodesOfTheSpecification(t *testing.T) {
 			},
 			{name: "type of a field", changes: map[string]any{"mtu": "x"}, code: 6, says: []string{"mtu"}},
 			{name: "value of a field", changes: map[string]any{"mtu": -1}, code: 7, says: []string{"mtu"}},
-			{name: "later", changes: map[string]any{"nodename_file": "/nowhere"}, code: 11, says: []string{"/nowhere"}},
+			{
+				name: "later", changes: map[string]any{"kubernetes.kubeconfig": "/nowhere/kubeconfig"}, code: 11,
+				says: []string{"/nowhere/kubeconfig"},
+			},
 			{
 				name: "our own", changes: map[string]any{"ipam.ipv4_pools": []string{"no-such-pool"}}, code: 102,
 				says: []string{"no-such-pool"},

@@ -70,10 +70,6 @@ func TestS2_StatusReportsMissingPrerequisites(t *testing.T) {
 				changes: map[string]any{"kubernetes.kubeconfig": old},
 				says:    []string{"expired", "2020-09-13", old, "write a new token"},
 			},
-			"no nodename file": {
-				changes: map[string]any{"nodename_file": "/nowhere/nodename"},
-				says:    []string{"/nowhere/nodename", "calico-node"},
-			},
 			"kubeconfig not configured": {
 				changes: map[string]any{"kubernetes.kubeconfig": ""},
 				says:    []string{"kubernetes.kubeconfig"},
@@ -87,6 +83,11 @@ func TestS2_StatusReportsMissingPrerequisites(t *testing.T) {
 			}
 		}
 	}
+	// calico-ipam also serves main plugins that need no node agent.
+	noName := map[string]any{"nodename_file": "/nowhere/nodename"}
+	noAgent := ask(t, "calico", "STATUS", nil, noName)
+	expectError(t, "calico, no nodename file", noAgent, 50, "/nowhere/nodename", "calico-node")
+	expectOK(t, "calico-ipam, no nodename file", ask(t, "calico-ipam", "STATUS", nil, noName))
 	noMTU := map[string]any{"mtu": 0, "require_mtu_file": true}
 	expectError(t, "no MTU file", ask(t, "calico", "STATUS", nil, noMTU), 50, "/var/lib/calico/mtu")
 }

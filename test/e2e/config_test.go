@@ -234,8 +234,7 @@ func TestPolicyWaitUsesConfiguredDirectory(t *testing.T) {
 func TestFieldsForOtherPlatformsAreRejected(t *testing.T) {
 	p := newPod(t, "beyond")
 	for field, value := range map[string]any{
-		"datastore_type": "etcdv3", "calico_api_group": "projectcalico.org/v3",
-		"dataplane_options": map[string]any{"type": "grpc"},
+		"datastore_type": "etcdv3", "dataplane_options": map[string]any{"type": "grpc"},
 	} {
 		t.Run(field, func(t *testing.T) {
 			expectRefusal(t, p, refusal{changes: map[string]any{field: value}, code: 2, says: []string{field}})

@@ -75,7 +75,7 @@ func TestQueuedReleaseKeepsAddressesOfRepeatedAdd(t *testing.T) {
 	through.Arm(nil)
 	a := ask(t, "calico", "ADD", p, named, "CNI_ARGS", "-")
 	expectResult(t, "calico", a)
-	delayHasPassed(t)
+	delayHasPassed(t, named)
 	expectOK(t, "STATUS", ask(t, "calico", "STATUS", nil, named))
 	expectWaiting(t, "of either interface", 0)
 	stillHolds(t, "calico", p, named, a, "CNI_ARGS", "-")
@@ -89,7 +89,7 @@ func TestDelByExecKeepsQueuedRelease(t *testing.T) {
 	lock(t)
 	expectOK(t, "DEL while the datastore is locked", ask(t, "calico", "DEL", p, named))
 	unlock(t)
-	delayHasPassed(t)
+	delayHasPassed(t, named)
 	q := newPod(t, "cross-exec-next")
 	expectResult(t, "calico", ask(t, "calico", "ADD", q, named))
 	expectOK(t, "DEL", ask(t, "calico", "DEL", q, named))
@@ -139,7 +139,7 @@ func TestDelKeepsAnnotationsOfOtherNetwork(t *testing.T) {
 			through.Arm(&proxy.Fault{Lose: proxy.Before, Always: true})
 			expectOK(t, "DEL", ask(t, "calico", "DEL", p, b, "CNI_IFNAME", "net1"))
 			through.Arm(nil)
-			delayHasPassed(t)
+			delayHasPassed(t, b)
 			expectOK(t, "STATUS", ask(t, "calico", "STATUS", nil, b))
 		},
 	} {
@@ -193,7 +193,7 @@ func TestAnnotationsAreClearedAfterOutage(t *testing.T) {
 		return strings.Contains(path, "/pods/")
 	}}
 	status := func(*node.Pod) {
-		delayHasPassed(t)
+		delayHasPassed(t, named)
 		ask(t, "calico", "STATUS", nil, named)
 	}
 	del := func(p *node.Pod) { expectOK(t, "DEL", ask(t, "calico", "DEL", p, named)) }
@@ -233,7 +233,7 @@ func TestQueuedReleaseIsSettledWithoutItsKubeconfig(t *testing.T) {
 	for _, gone := range []string{"/nowhere/kubeconfig", ""} {
 		expectResult(t, "calico", ask(t, "calico", "ADD", p, named))
 		expectOK(t, "DEL", ask(t, "calico", "DEL", p, plus(named, "kubernetes.kubeconfig", gone)))
-		delayHasPassed(t)
+		delayHasPassed(t, named)
 		expectOK(t, "STATUS", ask(t, "calico", "STATUS", nil, named))
 		left, err := filepath.Glob("/var/lib/calico/cni/pending/cross-kubeconfig*")
 		must(t, err)

@@ -71,7 +71,7 @@ func TestC16_DelAcceptsInvalidConfiguration(t *testing.T) {
 		{"datastore_type": "etcdv3"},
 		{"readiness_gates": 7},
 		{"ipam": nil},
-		{"calico_api_group": "projectcalico.org/v3"},
+		{"calico_api_group": "projectcalico.org/v4"},
 	} {
 		t.Run(fmt.Sprint(broken), func(t *testing.T) {
 			p := newPod(t, fmt.Sprint("changed-", i))

@@ -19,10 +19,11 @@ import (
 // waitingDir is the release queue.
 const waitingDir = "/var/lib/calico/cni/pending"
 
-// delayHasPassed makes the node settle queued releases at once, as if it had reached the API server some time ago.
-func delayHasPassed(t *testing.T) {
+// delayHasPassed makes the node settle queued releases with the API server of a configuration at once, as if it had
+// reached the server some time ago. changes are those of the configuration.
+func delayHasPassed(t *testing.T, changes map[string]any) {
 	t.Helper()
-	config, err := n.Config(nil)
+	config, err := n.Config(changes)
 	must(t, err)
 	kubeconfig, ok := config["kubernetes"].(map[string]any)["kubeconfig"].(string)
 	if !ok {
@@ -99,7 +100,7 @@ func TestDelDuringOutageIsSettledLater(t *testing.T) {
 						t.Errorf("the address is no longer allocated:\n%s", s)
 					}
 					o.end(t)
-					delayHasPassed(t)
+					delayHasPassed(t, named)
 					changes := named
 					if verb == "GC" {
 						changes = valid(named)
@@ -200,7 +201,7 @@ func TestFullQueueIsCode11(t *testing.T) {
 		o.begin(t)
 		expectOK(t, plugin+" DEL with room", ask(t, plugin, "DEL", p, named))
 		o.end(t)
-		delayHasPassed(t)
+		delayHasPassed(t, named)
 		expectOK(t, plugin+" STATUS", ask(t, plugin, "STATUS", nil, named))
 		expectWaiting(t, "of another cluster", 1)
 		for _, file := range waiting(t) {

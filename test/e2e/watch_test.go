@@ -289,7 +289,7 @@ func TestWatchingInstallerSettlesReleases(t *testing.T) {
 	expectWaiting(t, "after the DEL", 1)
 	unlock(t)
 	w.eventually("the release is settled", func() bool {
-		delayHasPassed(t)
+		delayHasPassed(t, nil)
 		return len(waiting(t)) == 0
 	})
 	expectSame(t, "all of it", withoutPod(p.Name)(before), withoutPod(p.Name)(state(t)))

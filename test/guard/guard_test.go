@@ -39,7 +39,7 @@ var bounds = map[string]struct {
 	size, inits int
 	forbidden   []string
 }{
-	"calico":      {10_000_000, 110, forbiddenInPlugins},
+	"calico":      {10_200_000, 110, forbiddenInPlugins},
 	"calico-ipam": {9_200_000, 100, append([]string{"github.com/vishvananda/netlink"}, forbiddenInPlugins...)},
 	"install":     {16_000_000, 0, forbiddenInInstall},
 }

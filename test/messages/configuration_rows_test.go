@@ -153,11 +153,11 @@ func configurationRows() []row {
 		},
 		{
 			cause:  "other API group",
-			by:     configured("calico_api_group", "projectcalico.org/v3"),
-			code:   2,
+			by:     configured("calico_api_group", "projectcalico.org/v4"),
+			code:   7,
 			says:   "calico_api_group",
-			remedy: `want "crd.projectcalico.org/v1"`,
-			kinds:  []error{netconf.ErrUnsupported},
+			remedy: `want "crd.projectcalico.org/v1" or "projectcalico.org/v3"`,
+			kinds:  []error{netconf.ErrInvalid},
 		},
 		{
 			cause:  "pool that is not a CIDR",

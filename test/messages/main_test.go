@@ -91,9 +91,8 @@ func (i pluginCall) call(t *testing.T) (a answer) {
 	if i.prepare != nil {
 		i.prepare(t, host)
 	}
-	id := "c" + strings.ToLower(strings.NewReplacer("/", "", "_", "", "#", "").Replace(t.Name()))
 	environment := map[string]string{
-		"CNI_COMMAND": i.verb, "CNI_CONTAINERID": id[:min(64, len(id))],
+		"CNI_COMMAND": i.verb, "CNI_CONTAINERID": containerID(t),
 		"CNI_IFNAME": "eth0", "CNI_NETNS": filepath.Join(dir, "netns"), "CNI_PATH": dir,
 	}
 	for name, value := range i.env {
@@ -116,6 +115,13 @@ func (i pluginCall) call(t *testing.T) (a answer) {
 		})
 	a.stdout = stdout.String()
 	return a
+}
+
+// containerID returns the container of a test's calls.
+func containerID(t *testing.T) string {
+	t.Helper()
+	id := "c" + strings.ToLower(strings.NewReplacer("/", "", "_", "", "#", "").Replace(t.Name()))
+	return id[:min(64, len(id))]
 }
 
 // configuration returns a valid configuration with changes.

@@ -102,6 +102,24 @@ func claimed(cidr string) func(t *testing.T) outcome {
 	}
 }
 
+// conflicting claims a block while every update conflicts.
+func conflicting(ctx context.Context, t *testing.T) outcome {
+	t.Helper()
+	store := memstore.New(time.Now)
+	a := &ipam.Allocator{Store: store, Now: time.Now}
+	if _, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30"), 0); err != nil {
+		t.Fatal(err)
+	}
+	store.Fault = func(r memstore.Request) memstore.Outcome {
+		if r.Verb == "update" {
+			return memstore.Repeated // the second write conflicts with the first
+		}
+		return memstore.Pass
+	}
+	_, err := a.Claim(ctx, "node-1", netip.MustParsePrefix("10.66.0.0/30"), 0)
+	return of(err)
+}
+
 func poolRows() []row {
 	no := []error{ipam.ErrNoAddress}
 	const other = "free addresses"
@@ -250,22 +268,14 @@ func poolRows() []row {
 		},
 		{
 			cause: "conflicts until the deadline", by: func(t *testing.T) outcome {
-				store := memstore.New(time.Now)
-				a := &ipam.Allocator{Store: store, Now: time.Now}
-				if _, err := a.Claim(t.Context(), "node-1", netip.MustParsePrefix("10.66.0.0/30"), 0); err != nil {
-					t.Fatal(err)
-				}
-				store.Fault = func(r memstore.Request) memstore.Outcome {
-					if r.Verb == "update" {
-						return memstore.Repeated // the second write conflicts with the first
-					}
-					return memstore.Pass
-				}
 				ctx, cancel := deadline.Within(t.Context(), -time.Second, "the allocation of the addresses")
 				defer cancel()
-				_, err := a.Claim(ctx, "node-1", netip.MustParsePrefix("10.66.0.0/30"), 0)
-				return of(err)
+				return conflicting(ctx, t)
 			}, code: 11, says: "claim block 10.66.0.0/30: the allocation of the addresses took longer than", remedy: "try again",
+		},
+		{
+			cause: "conflicts without end", by: func(t *testing.T) outcome { return conflicting(t.Context(), t) }, code: 11,
+			says: "gave up after 100 attempts", remedy: "try again", kinds: []error{ipam.ErrContended},
 		},
 		{
 			cause: "block of another node", by: claimed("10.66.0.0/30"), code: 100,

@@ -25,7 +25,7 @@ type row struct {
 func rows() (all []row) {
 	for _, part := range [][]row{
 		configurationRows(), environmentRows(), kubeconfigRows(), tlsRows(), serverRows(), poolRows(), nodeRows(),
-		dataplaneRows(),
+		releaseRows(), dataplaneRows(),
 	} {
 		all = append(all, part...)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -26,25 +27,33 @@ import (
 	"calico-cni/test/apiserver"
 )
 
+// TestContract runs the contract of stores on the API server, in both API groups.
 func TestContract(t *testing.T) {
-	storetest.Run(t, func(t testing.TB) storetest.Fixture {
-		server, client := cluster(t)
-		var f faults
-		paged := newStore(t, client)
-		paged.SetPageSize(2)
-		return storetest.Fixture{
-			Store:  newStore(t, client),
-			Paged:  paged,
-			Faulty: newStore(t, through(t, server, func(*http.Request) {}, f.around)),
-			// Request resources that the server does not know.
-			Unserved: newStore(t, through(t, server, func(r *http.Request) {
-				r.URL.Path = strings.Replace(r.URL.Path, "/v1/", "/v1/unserved", 1)
-			}, func(next http.Handler) http.Handler { return next })),
-			Refuse:     func() func() { f.refuse.Store(true); return func() { f.refuse.Store(false) } },
-			LoseAnswer: func() { f.lose.Store(true) },
-			Hold:       func(t testing.TB, cidr netip.Prefix) { addFinalizer(t, server, cidr) },
-		}
-	})
+	for _, group := range []crdstore.Group{crdstore.V1, crdstore.V3} {
+		t.Run(string(group), func(t *testing.T) {
+			storetest.Run(t, func(t testing.TB) storetest.Fixture { return fixture(t, group) })
+		})
+	}
+}
+
+func fixture(t testing.TB, group crdstore.Group) storetest.Fixture {
+	server, client := cluster(t)
+	var f faults
+	served := "/apis/" + string(group) + "/"
+	paged := newStore(t, client, group)
+	paged.SetPageSize(2)
+	return storetest.Fixture{
+		Store:  newStore(t, client, group),
+		Paged:  paged,
+		Faulty: newStore(t, through(t, server, func(*http.Request) {}, f.around), group),
+		// Request resources that the server does not know.
+		Unserved: newStore(t, through(t, server, func(r *http.Request) {
+			r.URL.Path = strings.Replace(r.URL.Path, served, served+"unserved", 1)
+		}, func(next http.Handler) http.Handler { return next }), group),
+		Refuse:     func() func() { f.refuse.Store(true); return func() { f.refuse.Store(false) } },
+		LoseAnswer: func() { f.lose.Store(true) },
+		Hold:       func(t testing.TB, cidr netip.Prefix) { addFinalizer(t, server, group, cidr) },
+	}
 }
 
 // faults are the faults of writes to the server.
@@ -66,8 +75,8 @@ func (f *faults) around(next http.Handler) http.Handler {
 	})
 }
 
-func newStore(t testing.TB, client *kube.Client) *crdstore.Store {
-	return crdstore.New(client, nodestate.Once(filepath.Join(t.TempDir(), "labelled")))
+func newStore(t testing.TB, client *kube.Client, group crdstore.Group) *crdstore.Store {
+	return crdstore.New(client, group, nodestate.Once(filepath.Join(t.TempDir(), "labelled")))
 }
 
 // through returns a client of the administrator that uses a proxy, which changes requests.
@@ -105,13 +114,16 @@ func through(
 }
 
 // addFinalizer adds a finalizer to a block, like other software.
-func addFinalizer(t testing.TB, server *apiserver.Server, cidr netip.Prefix) {
+func addFinalizer(t testing.TB, server *apiserver.Server, group crdstore.Group, cidr netip.Prefix) {
 	t.Helper()
-	kind := apiserver.CalicoResource("ipamblocks")
-	blocks := server.Dynamic().Resource(kind)
+	gv, err := schema.ParseGroupVersion(string(group))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := server.Dynamic().Resource(gv.WithResource("ipamblocks"))
 	name := strings.NewReplacer(".", "-", "/", "-").Replace(cidr.String())
 	patch := []byte(`{"metadata":{"finalizers":["test.example/hold"]}}`)
-	_, err := blocks.Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{})
+	_, err = blocks.Patch(t.Context(), name, types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 // TestExists covers an object that exists and one that does not.
 func TestExists(t *testing.T) {
 	_, client := cluster(t)
-	s := crdstore.New(client, nodestate.Once(filepath.Join(t.TempDir(), "labelled")))
+	s := crdstore.New(client, crdstore.V1, nodestate.Once(filepath.Join(t.TempDir(), "labelled")))
 	p := netip.MustParsePrefix("10.78.0.0/26")
 	if _, err := s.Blocks().Create(t.Context(), p, block.New(p, "host:n", time.Now())); err != nil {
 		t.Fatal(err)

@@ -21,7 +21,7 @@ import (
 // TestBlocksOverlapping covers both ways of reading: by name, and from the list of all blocks.
 func TestBlocksOverlapping(t *testing.T) {
 	_, client := cluster(t)
-	s := crdstore.New(client, nodestate.Once(filepath.Join(t.TempDir(), "labelled")))
+	s := crdstore.New(client, crdstore.V1, nodestate.Once(filepath.Join(t.TempDir(), "labelled")))
 	for _, cidr := range []string{
 		"10.77.0.0/26", "10.77.0.64/29", "10.77.0.127/32", "10.77.16.0/20", "fd00:77::/122", "fd00:77::40/128",
 	} {
@@ -66,7 +66,7 @@ func TestBlocksOverlappingReadsAllPages(t *testing.T) {
 			further.Add(1)
 		}
 	}, func(next http.Handler) http.Handler { return next })
-	s := newStore(t, client)
+	s := newStore(t, client, crdstore.V1)
 	s.SetPageSize(1)
 	var want []netip.Prefix
 	for _, cidr := range []string{"10.79.0.0/30", "10.79.0.4/30", "10.79.0.8/30"} {

@@ -5,6 +5,7 @@ package store_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -21,12 +22,15 @@ import (
 
 func TestMain(m *testing.M) { apiserver.Main(m) }
 
-// cluster returns the API server with the CRDs, and a client of the administrator.
+// cluster returns the API server with the CRDs of both groups, and a client of the administrator.
 func cluster(t testing.TB) (*apiserver.Server, *kube.Client) {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	crds.Do(func() {
-		errCRDs = s.Admin().ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds")))
+		for _, dir := range []string{"chart/crds", "crds/v3"} {
+			dir = filepath.Join("..", "..", "deploy", dir)
+			errCRDs = errors.Join(errCRDs, s.Admin().ApplyCRDs(context.Background(), os.DirFS(dir)))
+		}
 	})
 	if errCRDs != nil {
 		t.Fatal(errCRDs)
@@ -47,7 +51,7 @@ var (
 func TestAffinitiesWithoutLabelsGetLabels(t *testing.T) {
 	server, client := cluster(t)
 	once := nodestate.Once(filepath.Join(t.TempDir(), "labelled"))
-	s := crdstore.New(client, once)
+	s := crdstore.New(client, crdstore.V1, once)
 	rows := server.Dynamic().Resource(apiserver.CalicoResource("blockaffinities"))
 	for name, node := range map[string]string{"old-10-70-0-0-26": "old", "older-10-70-0-64-26": "older"} {
 		cidr := map[string]string{"old": "10.70.0.0/26", "older": "10.70.0.64/26"}[node]

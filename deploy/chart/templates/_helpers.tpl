@@ -23,6 +23,7 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
       "log_file_max_age": __LOG_FILE_MAX_AGE__,
       "log_file_max_count": __LOG_FILE_MAX_COUNT__,
       "datastore_type": "__DATASTORE_TYPE__",
+      "calico_api_group": "__CALICO_API_GROUP__",
       "nodename": "__KUBERNETES_NODE_NAME__",
       "mtu": __CNI_MTU__,
       "require_mtu_file": __REQUIRE_MTU_FILE__,

@@ -65,7 +65,7 @@ type Config struct {
 	LogFileMaxSize  int
 	LogFileMaxAge   int
 	LogFileMaxCount int
-	// DatastoreType and APIGroup have one supported value each. Empty means this value.
+	// DatastoreType is KubernetesDatastore, APIGroup CRDGroup or V3Group. Empty means the first.
 	DatastoreType string
 	APIGroup      string
 

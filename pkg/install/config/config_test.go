@@ -166,7 +166,7 @@ func TestValidateNamesEveryInvalidVariable(t *testing.T) {
 		{func(c *Config) { c.MTU, c.AssignIPv6 = 1279, true }, `CNI_MTU 1279: IPv6 needs 1280 at least`},
 		{func(c *Config) { c.AssignIPv4 = false }, `CNI_ASSIGN_IPV4`},
 		{func(c *Config) { c.DatastoreType = "etcdv3" }, `DATASTORE_TYPE "etcdv3"`},
-		{func(c *Config) { c.APIGroup = "projectcalico.org/v3" }, `CALICO_API_GROUP "projectcalico.org/v3"`},
+		{func(c *Config) { c.APIGroup = "projectcalico.org/v4" }, `CALICO_API_GROUP "projectcalico.org/v4"`},
 		{func(c *Config) { c.TokenRefresh = "often" }, `CNI_TOKEN_REFRESH_INTERVAL "often"`},
 		{func(c *Config) { c.TokenRefresh = "-1h" }, `CNI_TOKEN_REFRESH_INTERVAL "-1h"`},
 		{func(c *Config) { c.HealthAddr = "9097" }, `HEALTH_ADDR "9097"`},

@@ -61,7 +61,7 @@ func (f flags) addNetwork(c *Config) {
 	f.text(&c.DatastoreType, "datastore-type", "DATASTORE_TYPE", KubernetesDatastore,
 		"`kind` of datastore; only kubernetes is supported")
 	f.text(&c.APIGroup, "calico-api-group", "CALICO_API_GROUP", CRDGroup,
-		"API `group` of Calico's objects; only the default is supported")
+		"API `group` of Calico's objects: crd.projectcalico.org/v1 or projectcalico.org/v3")
 }
 
 func (f flags) addLog(c *Config) {

@@ -21,6 +21,7 @@ import (
 const (
 	KubernetesDatastore = "kubernetes"
 	CRDGroup            = "crd.projectcalico.org/v1"
+	V3Group             = "projectcalico.org/v3"
 )
 
 // Validate returns all faults, each with the name of its variable. The error wraps fault.ErrConfig. For verbs other
@@ -159,8 +160,8 @@ func checkPlugin(c Config) error {
 		datastore = fmt.Errorf("DATASTORE_TYPE %q: only the Kubernetes datastore is supported: want %q",
 			c.DatastoreType, KubernetesDatastore)
 	}
-	if c.APIGroup != "" && c.APIGroup != CRDGroup {
-		group = fmt.Errorf("CALICO_API_GROUP %q: want %q", c.APIGroup, CRDGroup)
+	if c.APIGroup != "" && c.APIGroup != CRDGroup && c.APIGroup != V3Group {
+		group = fmt.Errorf("CALICO_API_GROUP %q: want %q or %q", c.APIGroup, CRDGroup, V3Group)
 	}
 	return errors.Join(mtu, families, datastore, group)
 }

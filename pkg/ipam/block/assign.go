@@ -21,7 +21,7 @@ type Holding struct {
 func (b *Block) Assign(owner Attribute, skip func(netip.Addr) bool) (Holding, bool) {
 	for i, o := range b.Unallocated {
 		if addr := b.Addr(o); skip == nil || !skip(addr) {
-			return b.take(i, o, addr, owner), true
+			return take(b, i, o, addr, owner), true
 		}
 	}
 	return Holding{}, false
@@ -39,17 +39,17 @@ func (b *Block) AssignAddr(addr netip.Addr, owner Attribute) (Holding, error) {
 		holder := b.Attributes[b.Allocations[o]]
 		return Holding{}, fmt.Errorf("%w: %s of block %s %s", ErrTaken, addr, b.CIDR, holder.describe())
 	}
-	return b.take(i, o, addr, owner), nil
+	return take(b, i, o, addr, owner), nil
 }
 
-func (b *Block) take(queued, ordinal int, addr netip.Addr, owner Attribute) Holding {
+func take(b *Block, queued, ordinal int, addr netip.Addr, owner Attribute) Holding {
 	b.Unallocated = slices.Delete(b.Unallocated, queued, queued+1)
 	b.Attributes, b.Allocations[ordinal] = addAttribute(b.Attributes, owner)
-	b.setSequence(ordinal)
+	setSequence(b, ordinal)
 	return Holding{Addr: addr, Sequence: b.Sequence}
 }
 
-func (b *Block) setSequence(ordinal int) {
+func setSequence(b *Block, ordinal int) {
 	if b.SequenceAt == nil {
 		b.SequenceAt = map[int]int64{}
 	}
@@ -96,7 +96,7 @@ func (b *Block) Release(handle string, h Holding, now time.Time, cooldown time.D
 	} else {
 		b.Allocations[o], b.Unallocated = Free, append(b.Unallocated, o)
 	}
-	b.compact()
+	compact(b)
 	return true
 }
 
@@ -110,8 +110,8 @@ func (b Block) find(handle string, h Holding) (ordinal int, ok bool) {
 	return o, !a.cooling() && SameHandle(a.Handle, handle)
 }
 
-// Reassign gives an allocated address to another owner under the same handle, and returns the new holding. The old holding
-// is stale afterwards. If it is stale already, as for Release, Reassign changes nothing and returns false.
+// Reassign gives an allocated address to another owner under the same handle, and returns the new holding. The old
+// holding is stale afterwards. If it is stale already, as for Release, Reassign changes nothing and returns false.
 func (b *Block) Reassign(h Holding, owner Attribute) (Holding, bool) {
 	o, ok := b.find(owner.Handle, h)
 	if !ok {
@@ -120,8 +120,8 @@ func (b *Block) Reassign(h Holding, owner Attribute) (Holding, bool) {
 	old := b.Attributes[b.Allocations[o]]
 	owner.AlternateOwner, owner.Unknown = old.AlternateOwner, old.Unknown
 	b.Attributes, b.Allocations[o] = addAttribute(b.Attributes, owner)
-	b.setSequence(o)
-	b.compact()
+	setSequence(b, o)
+	compact(b)
 	return Holding{Addr: h.Addr, Sequence: b.Sequence}, true
 }
 
@@ -139,13 +139,13 @@ func (b *Block) Thaw(now time.Time, cooldown time.Duration) int {
 		b.Allocations[o], b.Unallocated = Free, append(b.Unallocated, o)
 	}
 	if len(due) > 0 {
-		b.compact()
+		compact(b)
 	}
 	return len(due)
 }
 
-// compact removes the attributes that no ordinal points to, and renumbers the others in their order.
-func (b *Block) compact() {
+// compact removes the attributes of a block that no ordinal points to, and renumbers the others in their order.
+func compact(b *Block) {
 	used := make([]bool, len(b.Attributes))
 	for _, a := range b.Allocations {
 		if a != Free {

@@ -163,8 +163,8 @@ func (b Block) Usage() Usage {
 	return u
 }
 
-// Empty reports whether no address of the block is allocated, or still cooling at now. With cooldown 0, cooling addresses
-// do not count.
+// Empty reports whether no address of the block is allocated, or still cooling at now. With cooldown 0, cooling
+// addresses do not count.
 func (b Block) Empty(now time.Time, cooldown time.Duration) bool {
 	for _, a := range b.Allocations {
 		if a != Free && b.Attributes[a].Handle != windowsReserved && !b.Attributes[a].cooled(now, cooldown) {

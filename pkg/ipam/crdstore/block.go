@@ -73,7 +73,7 @@ func decodeAttribute(a spec.AllocationAttribute) block.Attribute {
 }
 
 func (blockCodec) fill(o *kube.Object[spec.IPAMBlock], cidr netip.Prefix, b block.Block, deleted bool) {
-	o.APIVersion, o.Kind, o.Metadata.Name = spec.GroupVersion, "IPAMBlock", cidrName(cidr)
+	o.Metadata.Name = cidrName(cidr)
 	s := &o.Spec
 	s.CIDR, s.Deleted, s.SequenceNumber = cidr.String(), deleted, b.Sequence
 	s.Affinity, s.HostAffinity = nil, nil

@@ -8,7 +8,6 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -57,40 +56,6 @@ func parseCIDR(kind, name, text string) (netip.Prefix, error) {
 	return cidr.Masked(), nil
 }
 
-type affinityCodec struct{}
-
-func (affinityCodec) name(k ipam.AffinityKey) string { return affinityName(k.Node, k.CIDR) }
-
-func (affinityCodec) decode(o *kube.Object[spec.BlockAffinity]) (ipam.Affinity, bool, error) {
-	a := ipam.Affinity{State: ipam.State(o.Spec.State), Created: o.Metadata.Created}
-	if a.State == "" {
-		a.State = ipam.Confirmed
-	}
-	return a, o.Spec.Deleted == spec.DeletedTrue, nil
-}
-
-func (affinityCodec) fill(o *kube.Object[spec.BlockAffinity], k ipam.AffinityKey, a ipam.Affinity, deleted bool) {
-	o.APIVersion, o.Kind, o.Metadata.Name = spec.GroupVersion, "BlockAffinity", affinityName(k.Node, k.CIDR)
-	o.Spec.Node, o.Spec.CIDR, o.Spec.State, o.Spec.Type = k.Node, k.CIDR.String(), string(a.State), spec.AffinityTypeHost
-	o.Spec.Deleted = spec.DeletedFalse
-	if deleted {
-		o.Spec.Deleted = spec.DeletedTrue
-	}
-	labels := map[string]string{}
-	maps.Copy(labels, o.Metadata.Labels)
-	labels[spec.LabelHostnameHash], labels[spec.LabelAffinityType] = hostnameHash(k.Node), spec.AffinityTypeHost
-	labels[spec.LabelIPVersion] = "4"
-	if k.CIDR.Addr().Is6() {
-		labels[spec.LabelIPVersion] = "6"
-	}
-	o.Metadata.Labels = labels
-}
-
-func affinityKey(o *kube.Object[spec.BlockAffinity]) (ipam.AffinityKey, error) {
-	cidr, err := parseCIDR("BlockAffinity", o.Metadata.Name, o.Spec.CIDR)
-	return ipam.AffinityKey{Node: o.Spec.Node, CIDR: cidr}, err
-}
-
 type handleCodec struct{}
 
 // annotationTouches has ipam.Handle.Touches. Calico drops annotations when it writes a handle. That is harmless,
@@ -114,7 +79,7 @@ func (handleCodec) decode(o *kube.Object[spec.IPAMHandle]) (ipam.Handle, bool, e
 }
 
 func (handleCodec) fill(o *kube.Object[spec.IPAMHandle], id string, h ipam.Handle, deleted bool) {
-	o.APIVersion, o.Kind, o.Metadata.Name = spec.GroupVersion, "IPAMHandle", strings.ToLower(id)
+	o.Metadata.Name = strings.ToLower(id)
 	o.Spec.HandleID, o.Spec.Deleted = h.ID, deleted
 	o.Spec.Block = make(map[string]int, len(h.Counts))
 	for cidr, n := range h.Counts {

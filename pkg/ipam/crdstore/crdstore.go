@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package crdstore implements ipam.Store and ipam.Cluster with the objects of crd.projectcalico.org/v1 in the
+// Package crdstore implements ipam.Store and ipam.Cluster with the objects of an API group in the
 // Kubernetes API, as Calico reads and writes them. An update keeps the fields that the allocator does not know:
 // labels, annotations, finalizers, and fields of newer writers.
 package crdstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"calico-cni/pkg/apis/crd/v1/spec"
+	v3 "calico-cni/pkg/apis/projectcalico/v3/spec"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/kube"
@@ -21,7 +24,7 @@ import (
 type Store struct {
 	client       *kube.Client
 	blocks       table[netip.Prefix, block.Block, spec.IPAMBlock]
-	affinities   table[ipam.AffinityKey, ipam.Affinity, spec.BlockAffinity]
+	affinities   affinityTable
 	handles      ipam.Table[string, ipam.Handle]
 	pools        kube.Resource[poolObject]
 	configs      kube.Resource[read[spec.IPAMConfig]]
@@ -37,27 +40,45 @@ type Once interface {
 	Record() error
 }
 
-// New returns the store of the client's cluster. labelled records that the affinities of the node have labels; writers
-// before 2025 set none.
-func New(c *kube.Client, labelled Once) *Store {
-	const gv = spec.GroupVersion
+// Group is an API group and version that holds Calico's objects. The names of the resources are the same in both, but
+// for the IPAM configuration.
+type Group string
+
+// The groups. Newer versions of Calico keep their objects in V3.
+const (
+	V1 Group = spec.GroupVersion
+	V3 Group = v3.GroupVersion
+)
+
+// configs returns the plural name of the IPAM configuration.
+func (g Group) configs() string {
+	if g == V3 {
+		return v3.IPAMConfigurations
+	}
+	return spec.IPAMConfigs
+}
+
+// New returns the store of the client's cluster in an API group; empty means V1. labelled records that the affinities
+// of the node have labels; writers before 2025 set none.
+func New(c *kube.Client, group Group, labelled Once) *Store {
+	group = cmp.Or(group, V1)
+	gv := string(group)
 	blocks := kube.NewObjects[spec.IPAMBlock](c, gv, spec.IPAMBlocks)
 	blocks.Untracked = true
 	return &Store{
-		client:   c,
-		labelled: labelled,
-		overlaps: &overlapReader{blocks: blocks},
+		client:     c,
+		labelled:   labelled,
+		overlaps:   &overlapReader{blocks: blocks},
+		affinities: newAffinities(c, group),
 		blocks: table[netip.Prefix, block.Block, spec.IPAMBlock]{
-			blocks, blockCodec{},
-		},
-		affinities: table[ipam.AffinityKey, ipam.Affinity, spec.BlockAffinity]{
-			kube.NewObjects[spec.BlockAffinity](c, gv, spec.BlockAffinities), affinityCodec{},
+			resource: blocks, codec: blockCodec{}, apiVersion: gv, kind: "IPAMBlock",
 		},
 		handles: table[string, ipam.Handle, spec.IPAMHandle]{
-			kube.NewObjects[spec.IPAMHandle](c, gv, spec.IPAMHandles), handleCodec{},
+			resource: kube.NewObjects[spec.IPAMHandle](c, gv, spec.IPAMHandles), codec: handleCodec{},
+			apiVersion: gv, kind: "IPAMHandle",
 		},
 		pools:        kube.NewResource[poolObject](c, gv, spec.IPPools),
-		configs:      kube.NewResource[read[spec.IPAMConfig]](c, gv, spec.IPAMConfigs),
+		configs:      kube.NewResource[read[spec.IPAMConfig]](c, gv, group.configs()),
 		reservations: kube.NewResource[read[spec.IPReservation]](c, gv, spec.IPReservations),
 		cluster:      kube.NewResource[read[spec.ClusterInformation]](c, gv, spec.ClusterInformations),
 	}
@@ -86,46 +107,25 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 	defer func() { <-counted }()
 	selector := spec.LabelHostnameHash + "=" + hostnameHash(node) + "," +
 		spec.LabelAffinityType + "=" + spec.AffinityTypeHost
-	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: selector, Cached: cached})
-	if err != nil {
-		return nil, translate(err)
-	}
-	var rows []ipam.AffinityRow
-	for i := range list {
-		// Ignore an affinity without a valid CIDR, so that the others can be used.
-		key, err := affinityKey(&list[i])
-		if err != nil || key.Node != node {
-			continue
-		}
-		row, err := s.affinities.row(&list[i])
-		if err != nil {
-			return nil, err
-		}
-		rows = append(rows, ipam.AffinityRow{Key: key, Row: row})
-	}
-	return rows, nil
+	rows, err := s.affinities.list(ctx, kube.ListOptions{Selector: selector, Cached: cached})
+	return slices.DeleteFunc(rows, func(r ipam.AffinityRow) bool { return r.Key.Node != node }), err
 }
 
 // label adds missing labels to the affinities of the node. It lists the affinities of all nodes without labels; current
 // writers leave none.
 func (s *Store) label(ctx context.Context, node string) error {
-	list, err := s.affinities.resource.List(ctx, kube.ListOptions{Selector: "!" + spec.LabelHostnameHash})
+	rows, err := s.affinities.list(ctx, kube.ListOptions{Selector: "!" + spec.LabelHostnameHash})
 	if err != nil {
-		return translate(err)
+		return err
 	}
-	for i := range list {
-		key, err := affinityKey(&list[i])
-		if err != nil || key.Node != node {
+	for _, r := range rows {
+		if r.Key.Node != node {
 			continue
 		}
-		row, err := s.affinities.row(&list[i])
-		if err != nil {
-			return err
-		}
 		// An update adds the labels. After a conflict, another process has added them or deleted the row.
-		_, err = s.affinities.Update(ctx, key, row)
+		_, err = s.affinities.Update(ctx, r.Key, r.Row)
 		if err != nil && !errors.Is(err, ipam.ErrConflict) && !errors.Is(err, ipam.ErrNotFound) {
-			return fmt.Errorf("label affinity to %s: %w", key.CIDR, err)
+			return fmt.Errorf("label affinity to %s: %w", r.Key.CIDR, err)
 		}
 	}
 	// If this cannot be recorded, the next command repeats the work, which is harmless.

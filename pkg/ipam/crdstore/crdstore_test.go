@@ -122,7 +122,7 @@ func TestWriteDoesNotChangeReadObject(t *testing.T) {
 	affinity := &kube.Object[spec.BlockAffinity]{Metadata: kube.Metadata{Name: "a", Labels: map[string]string{"x": "y"}}}
 	unchanged(t, affinity, func(next *kube.Object[spec.BlockAffinity]) {
 		key := ipam.AffinityKey{Node: "n", CIDR: prefix("10.0.0.0/26")}
-		(affinityCodec{}).fill(next, key, ipam.Affinity{State: ipam.Pending}, true)
+		v1Affinities.fill(next, key, ipam.Affinity{State: ipam.Pending}, true)
 	})
 
 	handle := &kube.Object[spec.IPAMHandle]{Spec: spec.IPAMHandle{HandleID: "h", Block: map[string]int{"10.0.0.0/26": 1}}}
@@ -179,7 +179,7 @@ func TestMalformedObjectErrorNamesObject(t *testing.T) {
 			t.Errorf("a bad CIDR: %v", err)
 		}
 	}
-	if _, err := affinityKey(new(kube.Object[spec.BlockAffinity])); !errors.Is(err, ipam.ErrMalformed) {
+	if _, err := v1Affinities.key(new(kube.Object[spec.BlockAffinity])); !errors.Is(err, ipam.ErrMalformed) {
 		t.Errorf("affinity: %v", err)
 	}
 }

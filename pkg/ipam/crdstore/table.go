@@ -24,6 +24,8 @@ type codec[K comparable, T, S any] interface {
 type table[K comparable, T, S any] struct {
 	resource kube.Objects[S]
 	codec    codec[K, T, S]
+	// apiVersion and kind are those of the objects that it writes.
+	apiVersion, kind string
 }
 
 func (t table[K, T, S]) Get(ctx context.Context, key K) (ipam.Row[T], error) {
@@ -32,6 +34,7 @@ func (t table[K, T, S]) Get(ctx context.Context, key K) (ipam.Row[T], error) {
 
 func (t table[K, T, S]) Create(ctx context.Context, key K, value T) (ipam.Row[T], error) {
 	object := new(kube.Object[S])
+	object.APIVersion, object.Kind = t.apiVersion, t.kind
 	t.codec.fill(object, key, value, false)
 	return t.answer(t.resource.Create(ctx, t.codec.name(key), object))
 }
@@ -42,6 +45,8 @@ func (t table[K, T, S]) Update(ctx context.Context, key K, row ipam.Row[T]) (ipa
 		return ipam.Row[T]{}, err
 	}
 	object := *read
+	// A cached object may be of the other API group.
+	object.APIVersion, object.Kind = t.apiVersion, t.kind
 	t.codec.fill(&object, key, row.Value, row.Deleted)
 	return t.answer(t.resource.Update(ctx, t.codec.name(key), &object))
 }
