@@ -201,7 +201,7 @@ func TestFailedCheckKeepsOldFile(t *testing.T) {
 	checkTree(t, dir, "-rw-r--r-- f old\n")
 }
 
-// TestReadersSeeOldOrNewFile has writers replace a file while readers read it repeatedly.
+// TestReadersSeeOldOrNewFile lets writers replace a file while readers read it repeatedly.
 func TestReadersSeeOldOrNewFile(t *testing.T) {
 	const size, rounds = 300_000, 150
 	path := filepath.Join(t.TempDir(), "plugin")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package buildinfo holds what the build says about the binaries.
+// Package buildinfo holds the build information of the binaries.
 package buildinfo
 
 // Version is set by the linker: -X calico-cni/internal/buildinfo.Version=v1.2.3.

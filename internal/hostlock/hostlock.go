@@ -90,15 +90,15 @@ func tryLock(l lock, path string) (release func(), err error) {
 }
 
 // Within is like Acquire with its own time limit, independent of the command's deadline.
-func Within(patience time.Duration, path string) (release func(), err error) {
+func Within(timeout time.Duration, path string) (release func(), err error) {
 	stop := make(chan struct{})
-	timer := time.AfterFunc(patience, func() { close(stop) })
+	timer := time.AfterFunc(timeout, func() { close(stop) })
 	defer timer.Stop()
 	l, err := open(path)
 	if err != nil {
 		return nil, err
 	}
-	return wait(l, path, stop, func() error { return fmt.Errorf("%w %s", errWaited, patience) })
+	return wait(l, path, stop, func() error { return fmt.Errorf("%w %s", errWaited, timeout) })
 }
 
 // errWaited is the reason if the time limit of Within ended the wait.

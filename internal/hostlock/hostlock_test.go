@@ -149,7 +149,7 @@ func TestAcquireReturnsErrBusyWhenContextEnds(t *testing.T) {
 	mustAcquire(t, lock)()
 }
 
-func TestWithinWaitsForPatience(t *testing.T) {
+func TestWithinWaitsForTimeout(t *testing.T) {
 	lock := filepath.Join(t.TempDir(), "lock")
 	release := mustAcquire(t, lock)
 	if _, err := hostlock.Within(20*time.Millisecond, lock); !errors.Is(err, hostlock.ErrBusy) {

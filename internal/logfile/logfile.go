@@ -40,8 +40,8 @@ const (
 	// margin is the distance below the size limit at which writers begin to take turns. It exceeds what all writers
 	// together can append after each has seen a size below that point.
 	margin = 1 << 20
-	// patience is how long a process waits for its turn, once. A turn is one write, or a rename and a few removals.
-	patience = time.Second
+	// turnTimeout is how long a process waits for its turn, once. A turn is one write, or a rename and a few removals.
+	turnTimeout = time.Second
 	// fileMode allows the group to read, but not others, because the log contains pod names. The umask may restrict it.
 	fileMode fs.FileMode = 0o640
 )
@@ -50,7 +50,7 @@ const (
 type File struct {
 	options Options
 	mu      sync.Mutex
-	// hurried is set once patience has been used up. Later lines do not wait.
+	// hurried is set once turnTimeout has been used up. Later lines do not wait.
 	hurried bool
 }
 
@@ -109,7 +109,7 @@ func (f *File) writeInTurn(line []byte) (int, error) {
 
 // lock waits for the writer's turn. It returns nil without an error if the lock stays busy.
 func (f *File) lock() (unlock func(), err error) {
-	wait := patience
+	wait := turnTimeout
 	if f.hurried {
 		wait = 0
 	}

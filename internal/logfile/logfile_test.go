@@ -121,7 +121,7 @@ func TestRotationKeepsMaxCountFiles(t *testing.T) {
 `)
 }
 
-// TestRotationRemovesOnlyOldRotatedFiles has rotated files of this package and of another writer, and files with
+// TestRotationRemovesOnlyOldRotatedFiles uses rotated files of this package and of another writer, and files with
 // similar names.
 func TestRotationRemovesOnlyOldRotatedFiles(t *testing.T) {
 	o := testOptions(t)

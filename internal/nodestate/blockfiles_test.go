@@ -125,7 +125,7 @@ func TestChangedIndexRemovesOldBlockFiles(t *testing.T) {
 	}
 }
 
-// TestConcurrentWritersLeaveCompleteBlock has writers replace a block with others of the same length, as an ADD and a
+// TestConcurrentWritersLeaveCompleteBlock lets writers replace a block with others of the same length, as an ADD and a
 // DEL do, while readers read it.
 func TestConcurrentWritersLeaveCompleteBlock(t *testing.T) {
 	const size, rounds = 17_000, 300

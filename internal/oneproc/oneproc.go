@@ -4,8 +4,8 @@
 // and the API server: more threads cost more than they bring.
 //
 // A main package imports it for its effect. It imports only the runtime, so that it is initialised before nearly all
-// other packages, and the runtime starts fewer threads for them. Set in main, the limit costs more CPU time than it
-// saves in a command that makes no request: it stops a process that already runs several threads.
+// other packages, and the runtime starts fewer threads for them. Do not set it in main: by then several threads run,
+// and stopping them costs more than it saves.
 package oneproc
 
 import "runtime"

@@ -122,7 +122,7 @@ func TestClearKeepsAnnotationsOfOthers(t *testing.T) {
 	}
 }
 
-// TestClearKeepsAnnotationsOfNewPod has annotations without a container in a new pod of the same name.
+// TestClearKeepsAnnotationsOfNewPod uses annotations without a container in a new pod of the same name.
 func TestClearKeepsAnnotationsOfNewPod(t *testing.T) {
 	s, a := serve(t, announced("", "10.0.0.5/32"))
 	a.ID.PodUID = "deleted"

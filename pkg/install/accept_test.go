@@ -97,7 +97,7 @@ func TestInstallRefusesWhatThePluginsRefuse(t *testing.T) {
 	}
 }
 
-// TestTemplateAcceptsEveryFormOfServerAddress has all forms of KUBERNETES_SERVICE_HOST, and templates with and without
+// TestTemplateAcceptsEveryFormOfServerAddress uses all forms of KUBERNETES_SERVICE_HOST, and templates with and without
 // brackets.
 func TestTemplateAcceptsEveryFormOfServerAddress(t *testing.T) {
 	for host, want := range map[string]string{

@@ -28,7 +28,7 @@ func TestWatchKeepsAWorkingKubeconfigOfTheNodeAgent(t *testing.T) {
 	}
 }
 
-// TestWatchChecksTheNodeAgentsKubeconfigRarely has a round every second, as on a node where files change all the time.
+// TestWatchChecksTheNodeAgentsKubeconfigRarely runs a round every second, as on a node where files change all the time.
 func TestWatchChecksTheNodeAgentsKubeconfigRarely(t *testing.T) {
 	w := newWatched(t)
 	w.look()

@@ -48,7 +48,7 @@ func TestWatchSettlesQueuedReleases(t *testing.T) {
 	}
 }
 
-// TestWatchRetriesQueuedReleasesOncePerMinuteAndStaysReady has releases that cannot be settled for an hour.
+// TestWatchRetriesQueuedReleasesOncePerMinuteAndStaysReady simulates releases that cannot be settled for an hour.
 func TestWatchRetriesQueuedReleasesOncePerMinuteAndStaysReady(t *testing.T) {
 	q := &queue{waiting: 5, err: errors.New("API server unavailable")}
 	w := newWatched(t, func(h *host) { h.backlog = q })

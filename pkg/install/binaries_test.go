@@ -224,7 +224,7 @@ func TestInstallAcceptsAReadOnlyDirectoryWithTheBinaries(t *testing.T) {
 	}
 }
 
-// TestInstallAcceptsReadOnlyBinariesInAReadOnlyDirectory has binaries with the mode of files in read-only node images.
+// TestInstallAcceptsReadOnlyBinariesInAReadOnlyDirectory uses binaries with the mode of files in read-only node images.
 func TestInstallAcceptsReadOnlyBinariesInAReadOnlyDirectory(t *testing.T) {
 	h := newHost(t)
 	h.mount("size=64m", syscall.MS_RDONLY, func(dir string) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package install installs the plugins on a node: the binaries, then the kubeconfig that they use, and last the network
+// Package install installs the plugins on a node: the binaries, the kubeconfig that they use, and then the network
 // configuration, which makes the container runtime call them. It writes each file atomically, unless the file is up to
-// date. It also keeps the installation as it is, shows its status and removes it.
+// date. It also repairs the installation (`--watch`), shows its status and removes it.
 //
 // This package has the steps, in order. The parts are in the packages below it.
 package install

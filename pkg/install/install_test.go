@@ -123,8 +123,8 @@ func (h *host) watch(dirs ...string) func() []string {
 	}
 }
 
-// TestInstallRefusesBeforeItWrites has a node with older binaries, a configuration and a kubeconfig, which must not
-// change.
+// TestInstallRefusesBeforeItWrites simulates a node with older binaries, a configuration and a kubeconfig, which must
+// not change.
 func TestInstallRefusesBeforeItWrites(t *testing.T) {
 	refused := errors.New("the API server refuses")
 	const other = `{"name": "net", "plugins": [{"type": "calico", "ipam": {"type": "calico-ipam"}, ` +

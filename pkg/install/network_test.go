@@ -324,7 +324,7 @@ func TestInstallRemovesTheOldConfigurationWhenChained(t *testing.T) {
 	}
 }
 
-// TestWatchRetriesAnIncompleteList has an owner that has written only a part of the list.
+// TestWatchRetriesAnIncompleteList simulates an owner that has written only a part of the list.
 func TestWatchRetriesAnIncompleteList(t *testing.T) {
 	w := newWatched(t, chaining)
 	w.write(chainFile, theirs[:20])

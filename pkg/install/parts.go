@@ -18,7 +18,7 @@ func newWatcher(n *node) *watch.Watcher {
 		Notes: n.notes, Now: n.deps.Now, Spread: n.deps.Spread, Log: n.deps.Log,
 	}
 	if n.cfg.CleanupOnExit {
-		options.Leave = func(ctx context.Context) error { return uninstall(ctx, n) }
+		options.OnStop = func(ctx context.Context) error { return uninstall(ctx, n) }
 	}
 	w := watch.New(options)
 	n.account.Renewed = w.TokenRenewed

@@ -33,7 +33,7 @@ func TestRecordMayHaveFieldsOfALaterVersion(t *testing.T) {
 	h.checkTree("")
 }
 
-// TestInstallKeepsARecordOfANewerFormat has a rollback over a version that changed the format.
+// TestInstallKeepsARecordOfANewerFormat simulates a rollback over a version that changed the format.
 func TestInstallKeepsARecordOfANewerFormat(t *testing.T) {
 	h := newHost(t)
 	h.mustInstall()

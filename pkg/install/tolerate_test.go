@@ -14,7 +14,7 @@ import (
 	"calico-cni/pkg/netconf"
 )
 
-// TestInstallReplacesInvalidLogSettings has values for which the plugins use the default: install does so, too, and
+// TestInstallReplacesInvalidLogSettings uses values for which the plugins use the default: install does so, too, and
 // writes a list for which they have no warning.
 func TestInstallReplacesInvalidLogSettings(t *testing.T) {
 	for _, c := range []struct {

@@ -222,7 +222,7 @@ func TestWatchRenewsTheTokenInATemplate(t *testing.T) {
 	}
 }
 
-// TestNodeStaysReadyWhileTheOldTokenIsGood has an API server that is unavailable for hours.
+// TestNodeStaysReadyWhileTheOldTokenIsGood simulates an API server that is unavailable for hours.
 func TestNodeStaysReadyWhileTheOldTokenIsGood(t *testing.T) {
 	w := newWatched(t)
 	w.look()
@@ -405,7 +405,7 @@ func TestWatchNeedsABinaryDirectory(t *testing.T) {
 	w.checkTree(installed)
 }
 
-// TestWatchAcceptsAReadOnlyDirectoryWithTheBinaries has binaries that are part of the node image.
+// TestWatchAcceptsAReadOnlyDirectoryWithTheBinaries uses binaries that are part of the node image.
 func TestWatchAcceptsAReadOnlyDirectoryWithTheBinaries(t *testing.T) {
 	w := newWatched(t, func(h *host) {
 		h.mount("size=64m", syscall.MS_RDONLY, func(dir string) {

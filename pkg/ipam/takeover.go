@@ -63,8 +63,8 @@ func (t takeovers) replace(ctx context.Context, node string, cidr netip.Prefix) 
 	return t.takeOver(ctx, node, cidr)
 }
 
-// idle reports whether nodes may take over a block of another node. A claim time in the future comes from a clock that
-// was ahead, and counts as past.
+// idle reports whether another node may take over the block. A claim time in the future comes from a clock that was
+// ahead, and counts as past.
 func (b backend) idle(x block.Block) bool {
 	return strings.HasPrefix(x.Affinity, hostPrefix) && b.empty(x) && b.now().Sub(x.ClaimTime).Abs() > idleAfter
 }

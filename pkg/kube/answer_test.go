@@ -17,7 +17,7 @@ const (
 	aboutN   = `"name":"n","kind":"nodes"`
 )
 
-// TestClassifyResponses has the responses of servers to a request for the node n, with the class of each.
+// TestClassifyResponses uses the responses of servers to a request for the node n, with the class of each.
 func TestClassifyResponses(t *testing.T) {
 	type row struct {
 		code        int

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestKubeconfigErrors has the complete message for each error of a kubeconfig. DIR is the directory of the kubeconfig,
-// which has the files that filled writes.
+// TestKubeconfigErrors compares the complete message of each error of a kubeconfig. DIR is the directory of the
+// kubeconfig, which has the files that filled writes.
 func TestKubeconfigErrors(t *testing.T) {
 	const (
 		server = "server: 'https://h'"

@@ -36,8 +36,8 @@ type plugin struct {
 	// runs counts the runs; failed is the error of the last one.
 	runs   atomic.Int64
 	failed error
-	// patience bounds one run; 0 means pluginPatience.
-	patience time.Duration
+	// timeout bounds one run; 0 means pluginTimeout.
+	timeout time.Duration
 }
 
 // check validates the configuration of the plugin. In version v1beta1 interactiveMode has a default.

@@ -151,7 +151,7 @@ func TestCredentialPluginErrorsOmitOutput(t *testing.T) {
 			"no certificate in PEM",
 		},
 		"half a pair": {prints("v1", `"clientCertificateData": "`+secret+`"`), "only one of"},
-		"without end": {"yes " + secret, "too much"},
+		"without end": {"yes " + secret, "exceeds 1 MiB"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := plugged(t, trusting(s), "v1", c.script,
@@ -212,7 +212,7 @@ func TestCredentialPluginEndsWithContext(t *testing.T) {
 func TestCredentialPluginThatHangsIsStopped(t *testing.T) {
 	s := listen(t, func(http.ResponseWriter, *http.Request) { t.Error("a request without credentials") })
 	c := plugged(t, trusting(s), "v1", "exec sleep 1000000", "")
-	c.sender.identity.plugin.patience = 50 * time.Millisecond
+	c.sender.identity.plugin.timeout = 50 * time.Millisecond
 	err := c.Ping(t.Context())
 	if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), ErrUnavailable.Error()) {
 		t.Fatalf("Ping = %v, want ErrUnavailable without blame of the API server", err)

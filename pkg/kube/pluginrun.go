@@ -17,8 +17,8 @@ import (
 	"calico-cni/internal/runfault"
 )
 
-// pluginPatience bounds a run of the program. It is shorter than requestTimeout, so that the error names the program.
-const pluginPatience = 10 * time.Second
+// pluginTimeout bounds a run of the program. It is shorter than requestTimeout, so that the error names the program.
+const pluginTimeout = 10 * time.Second
 
 // errRun: a plugin fails or prints an invalid credential.
 var errRun = errors.New("run the credential plugin (exec) of the kubeconfig")
@@ -35,9 +35,9 @@ func (p *plugin) run(ctx context.Context) (credential, error) {
 	if err != nil {
 		return credential{}, errors.New("its cluster cannot be encoded")
 	}
-	patience := cmp.Or(p.patience, pluginPatience)
-	command := ctx
-	ctx, cancel := deadline.Within(ctx, patience, "the credential plugin")
+	timeout := cmp.Or(p.timeout, pluginTimeout)
+	parent := ctx
+	ctx, cancel := deadline.Within(ctx, timeout, "the credential plugin")
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.Command, p.Args...)
 	cmd.WaitDelay = time.Second
@@ -57,9 +57,9 @@ func (p *plugin) run(ctx context.Context) (credential, error) {
 		if got, err = p.decode(out.buffer.Bytes()); err == nil {
 			return got, nil
 		}
-	case ctx.Err() != nil && command.Err() == nil:
+	case ctx.Err() != nil && parent.Err() == nil:
 		return credential{}, fmt.Errorf("%s: it does not end within %s; run it on this node without a terminal, and check "+
-			"whether it waits for input or for the network", p.name(), patience)
+			"whether it waits for input or for the network", p.name(), timeout)
 	case ctx.Err() != nil:
 		err = fmt.Errorf("it does not end in time: %w", deadline.Cause(ctx))
 	case cmd.Process == nil:

@@ -34,7 +34,7 @@ func refusing(w http.ResponseWriter, _ *http.Request) {
 	fail(w, http.StatusUnauthorized, "Unauthorized", "")
 }
 
-// TestRemediesMatchCredentials has rejected credentials of every kind. The remedy must match the program that renews
+// TestRemediesMatchCredentials uses rejected credentials of every kind. The remedy must match the program that renews
 // them. Only the kubeconfig of the install container is renewed by the install container.
 func TestRemediesMatchCredentials(t *testing.T) {
 	s := listen(t, refusing)

@@ -155,7 +155,7 @@ func TestSilentlyDeadConnectionIsReplaced(t *testing.T) {
 	})
 }
 
-// TestSlowServerKeepsItsConnection has a server that uses nearly the whole time limit of a request.
+// TestSlowServerKeepsItsConnection simulates a server that uses nearly the whole time limit of a request.
 func TestSlowServerKeepsItsConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c, n := inMemory(t, true, func(http.ResponseWriter, *http.Request) { time.Sleep(requestTimeout - time.Second) })
@@ -194,8 +194,8 @@ func TestIdleConnectionIsClosed(t *testing.T) {
 	}
 }
 
-// TestQueueingDoesNotCountTowardsRequestTimeout has a server that supports only HTTP/1.1 and uses nearly the whole time
-// limit of each request.
+// TestQueueingDoesNotCountTowardsRequestTimeout simulates a server that supports only HTTP/1.1 and uses nearly the
+// whole time limit of each request.
 func TestQueueingDoesNotCountTowardsRequestTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var busy, most atomic.Int32

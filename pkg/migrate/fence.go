@@ -21,8 +21,8 @@ import (
 	"calico-cni/internal/safeopen"
 )
 
-// lockPatience bounds the wait for host-local's lock. Host-local holds it for milliseconds.
-const lockPatience = 10 * time.Second
+// lockTimeout bounds the wait for host-local's lock. Host-local holds it for milliseconds.
+const lockTimeout = 10 * time.Second
 
 // mark is the first line of the file that replaces host-local's directory.
 const mark = "This network's addresses were moved from host-local to calico-ipam.\n"
@@ -75,7 +75,7 @@ func (m Migration) fence(ctx context.Context, leases []Lease) (done bool, err er
 	if err := m.writeMark(); err != nil {
 		return false, err
 	}
-	ctx, cancel := deadline.Within(ctx, lockPatience, "the wait for the lock of host-local")
+	ctx, cancel := deadline.Within(ctx, lockTimeout, "the wait for the lock of host-local")
 	defer cancel()
 	// This is the file that host-local locks (flock).
 	unlock, err := hostlock.Acquire(ctx, filepath.Join(m.store(), "lock"))

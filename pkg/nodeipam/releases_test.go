@@ -94,8 +94,8 @@ func TestBatchKeepsReleasesOfOtherCluster(t *testing.T) {
 	}
 }
 
-// TestOutageOfOneClusterDoesNotDelayOther has DELs of a network whose API server is gone, more often than the delay of a
-// node after an outage.
+// TestOutageOfOneClusterDoesNotDelayOther simulates DELs of a network whose API server is gone, more often than the
+// delay of a node after an outage.
 func TestOutageOfOneClusterDoesNotDelayOther(t *testing.T) {
 	live, clock := nodeOf(t, withKubeconfig("/live"))
 	dead := &Node{Disk: live.Disk, Server: Server{Kubeconfig: "/dead"}, Log: live.Log}

@@ -101,8 +101,8 @@ func TestUnknownScheduleIsReplaced(t *testing.T) {
 	}
 }
 
-// TestQueueIsSettledWithoutSchedule has a directory in place of the file: one command in ten settles releases, and says
-// what to remove.
+// TestQueueIsSettledWithoutSchedule uses a directory in place of the file: one command in ten settles releases, and
+// says what to remove.
 func TestQueueIsSettledWithoutSchedule(t *testing.T) {
 	paced, _, random := paced(t)
 	add(t, paced.Queue, releaseOf("a"))

@@ -29,7 +29,7 @@ func (c *conflicting) Setup(context.Context, dataplane.Spec) (dataplane.Endpoint
 	return dataplane.Endpoint{}, &c.conflict
 }
 
-// TestAddFailsOnConflictThatOtherAddressDoesNotResolve has conflicts that a retry does not resolve either, so the code
+// TestAddFailsOnConflictThatOtherAddressDoesNotResolve uses conflicts that a retry does not resolve either, so the code
 // is not 11. test/e2e has the conflicts that another address resolves.
 func TestAddFailsOnConflictThatOtherAddressDoesNotResolve(t *testing.T) {
 	addr := netip.MustParseAddr("10.66.0.1")

@@ -63,7 +63,7 @@ func (d delegate) withSomeCIDRs(ctx context.Context) ([]byte, error) {
 	if !d.wantsPodCIDRs() {
 		return d.call.CNI.StdinData, nil
 	}
-	ctx, cancel := deadline.Within(ctx, nodePatience, "the read of the node")
+	ctx, cancel := deadline.Within(ctx, nodeTimeout, "the read of the node")
 	defer cancel()
 	stdin, err := d.withPodCIDRs(ctx)
 	if err != nil {
@@ -105,8 +105,8 @@ func hasRange(ipam map[string]any) bool {
 	return len(sets) > 0 || !isList && ipam["ranges"] != nil
 }
 
-// nodePatience limits the read of a node that a command does not need.
-const nodePatience = 5 * time.Second
+// nodeTimeout limits the read of a node that a command does not need.
+const nodeTimeout = 5 * time.Second
 
 func withAnyCIDRs(stdin []byte) ([]byte, error) {
 	return withCIDRs(stdin, "no node", anyCIDRs, "rangeStart", "rangeEnd", "gateway")

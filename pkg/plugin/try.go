@@ -13,8 +13,8 @@ import (
 	"calico-cni/internal/deadline"
 )
 
-// tryPatience is how long a trial waits for the API server.
-const tryPatience = 2 * time.Second
+// tryTimeout is how long a trial waits for the API server.
+const tryTimeout = 2 * time.Second
 
 // Try returns nil if the datastore of a configuration is ready and responds within 2 s. It implements `calico -t`.
 func (p *Plugin) Try(ctx context.Context, stdin io.Reader) error {
@@ -29,7 +29,7 @@ func (p *Plugin) Try(ctx context.Context, stdin io.Reader) error {
 	if err := c.Connect(); err != nil {
 		return err
 	}
-	ctx, cancel := deadline.Within(ctx, tryPatience, "the check of the datastore")
+	ctx, cancel := deadline.Within(ctx, tryTimeout, "the check of the datastore")
 	defer cancel()
 	return c.NodeIPAM().Allocations().Cluster.Ready(ctx)
 }

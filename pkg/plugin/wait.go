@@ -21,15 +21,15 @@ import (
 // Gates defines how an ADD polls readiness gates.
 type Gates struct {
 	Transport http.RoundTripper
-	// Patience limits the wait for one gate. Poll is the pause between two requests.
-	Patience, Poll time.Duration
+	// Timeout limits the wait for one gate. Poll is the pause between two requests.
+	Timeout, Poll time.Duration
 }
 
 // DefaultGates polls each gate every 5 s for up to 30 s.
 //
 // Source: Calico's configuration reference, readiness_gates.
 func DefaultGates() Gates {
-	return Gates{Transport: http.DefaultTransport, Patience: 30 * time.Second, Poll: 5 * time.Second}
+	return Gates{Transport: http.DefaultTransport, Timeout: 30 * time.Second, Poll: 5 * time.Second}
 }
 
 const (
@@ -50,7 +50,7 @@ func (a *addRun) awaitGates(ctx context.Context) error {
 
 // await waits until a readiness gate responds with a 2xx status.
 func (g Gates) await(ctx context.Context, gate string) error {
-	ctx, cancel := deadline.Within(ctx, g.Patience, "the wait for a readiness gate")
+	ctx, cancel := deadline.Within(ctx, g.Timeout, "the wait for a readiness gate")
 	defer cancel()
 	client := &http.Client{Transport: g.Transport, Timeout: gateAnswer}
 	var last error

@@ -21,10 +21,10 @@ import (
 )
 
 // gated returns an ADD that waits for readiness gates. It needs no API server.
-func gated(patience time.Duration, gates ...string) *addRun {
+func gated(timeout time.Duration, gates ...string) *addRun {
 	call := &invocation.Call{Conf: &netconf.NetConf{ReadinessGates: gates}, Log: slog.New(slog.DiscardHandler)}
 	return newAddRun(&attachment{call: call, ipam: call.NodeIPAM()},
-		Gates{Transport: http.DefaultTransport, Patience: patience, Poll: time.Millisecond})
+		Gates{Transport: http.DefaultTransport, Timeout: timeout, Poll: time.Millisecond})
 }
 
 // gate starts a server that responds with the statuses in order, and then repeats the last one. It counts the requests.
@@ -118,7 +118,8 @@ func TestPolicyWaitEndsWithFileOrTimeout(t *testing.T) {
 	}
 }
 
-// TestReadinessGateErrorsHaveNoGoInternals has gates that fail in the network. No message may contain terms of Go.
+// TestReadinessGateErrorsHaveNoGoInternals simulates gates that fail in the network. No message may contain terms of
+// Go.
 func TestReadinessGateErrorsHaveNoGoInternals(t *testing.T) {
 	silent := listener(t, func(c net.Conn) { _, _ = io.Copy(io.Discard, c) })
 	closing := listener(t, func(net.Conn) {})

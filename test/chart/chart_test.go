@@ -205,7 +205,7 @@ func TestEveryValueHasComment(t *testing.T) {
 	}
 }
 
-// TestSchemaAcceptsValidValues has values that the CustomResourceDefinitions and install accept.
+// TestSchemaAcceptsValidValues uses values that the CustomResourceDefinitions and install accept.
 func TestSchemaAcceptsValidValues(t *testing.T) {
 	for _, assignment := range []string{
 		"apiServer.host=2001:db8::1", "apiServer.host='[2001:db8::1]'", "apiServer.host='[10.96.0.1]'",
@@ -220,8 +220,8 @@ func TestSchemaAcceptsValidValues(t *testing.T) {
 	}
 }
 
-// TestSchemaAcceptsValidPoolSizes has the limits of the ranges, and a disabled pool that is smaller than a block, which
-// the API server accepts.
+// TestSchemaAcceptsValidPoolSizes uses the limits of the ranges, and a disabled pool that is smaller than a block,
+// which the API server accepts.
 func TestSchemaAcceptsValidPoolSizes(t *testing.T) {
 	for _, pool := range []string{
 		"cidr: 10.0.0.0/8, blockSize: 20", "cidr: 10.0.0.0/8, blockSize: 32", "cidr: 10.0.0.0/26",

@@ -129,7 +129,7 @@ func environmentOf(t testing.TB, manifest string) map[string]string {
 	return environment
 }
 
-// TestLayersAgreeOnValues has the limits of every value that is checked more than once.
+// TestLayersAgreeOnValues uses the limits of every value that is checked more than once.
 func TestLayersAgreeOnValues(t *testing.T) {
 	const own = `{"name": %q, "plugins": [{"type": "calico", "mtu": __CNI_MTU__, "ipam": {"type": "calico-ipam"}}]}`
 	for _, tt := range []struct {

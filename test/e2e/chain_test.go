@@ -268,7 +268,7 @@ func forwardingIsAllowed(t *testing.T, l link) {
 	}
 }
 
-// TestGCAndStatusThroughRuntimeLibrary has a runtime collect the leftovers of an attachment that it no longer lists as
+// TestGCAndStatusThroughRuntimeLibrary lets a runtime collect the leftovers of an attachment that it no longer lists as
 // valid, and keep a valid one.
 func TestGCAndStatusThroughRuntimeLibrary(t *testing.T) {
 	kept, forgotten := newPod(t, "gc-kept"), newPod(t, "gc-forgotten")

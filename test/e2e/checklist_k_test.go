@@ -281,7 +281,7 @@ func TestK9_APIServerErrorsAreTransient(t *testing.T) {
 	}
 }
 
-// TestK2 has addresses of earlier plugins of the chain, which calico neither created nor checks.
+// TestK2 uses addresses of earlier plugins of the chain, which calico neither created nor checks.
 func TestK2_AddressesOfEarlierPluginsAreIgnored(t *testing.T) {
 	p, named := newPod(t, "k2-earlier"), map[string]any{"name": "k2-earlier"}
 	for _, previous := range []string{

@@ -22,9 +22,8 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// The files checklist_*_test.go test the rows of the specification's check-list. Each test name begins with the ID of
-// its row: C configuration and protocol, A ADD, DEL, K CHECK, S STATUS, G GC, V VERSION, R conversion of results, P
-// delegation.
+// The files checklist_*_test.go test the rows of the check-list of the CNI specification. test/README.md explains the
+// IDs in the names of the tests.
 
 // both are the binaries that implement the specification.
 var both = []string{"calico", "calico-ipam"}

@@ -113,7 +113,7 @@ func routesOf(t *testing.T, stdout string) []string {
 	return out
 }
 
-// TestR4 has an earlier plugin of the chain that returns every field of 1.1.0, and an IPAM plugin with routes of that
+// TestR4 uses an earlier plugin of the chain that returns every field of 1.1.0, and an IPAM plugin with routes of that
 // version.
 func TestR4_OlderResultsOmitFieldsOf110(t *testing.T) {
 	p := newPod(t, "r4")
@@ -177,7 +177,7 @@ func TestP1_FirstPluginInPathIsUsed(t *testing.T) {
 		100, "p1-ipam", empty)
 }
 
-// TestP2_P3 has an IPAM plugin that records its input.
+// TestP2_P3 uses an IPAM plugin that records its input.
 func TestP2_P3_DelegateGetsWholeInputAndItsLogIsKept(t *testing.T) {
 	p := newPod(t, "p2")
 	dir := t.TempDir()

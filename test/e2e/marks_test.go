@@ -57,7 +57,7 @@ func ageMarks(t *testing.T, containerIDs ...string) {
 	}
 }
 
-// TestGCRemovesMarksOfFailedAdds has a failed ADD without a DEL, beside a running pod.
+// TestGCRemovesMarksOfFailedAdds simulates a failed ADD without a DEL, beside a running pod.
 func TestGCRemovesMarksOfFailedAdds(t *testing.T) {
 	for _, w := range ways {
 		t.Run(w.String(), func(t *testing.T) {
@@ -86,7 +86,7 @@ func TestGCRemovesMarksOfFailedAdds(t *testing.T) {
 	}
 }
 
-// TestGCRemovesInterfaceOfKilledAdd has the interface of an ADD that was killed before it set the alias, which GC
+// TestGCRemovesInterfaceOfKilledAdd uses the interface of an ADD that was killed before it set the alias, which GC
 // finds through the in-flight mark, and the interface of an unknown ADD.
 func TestGCRemovesInterfaceOfKilledAdd(t *testing.T) {
 	named, killed := map[string]any{"name": "half-made"}, newPod(t, "half-made")

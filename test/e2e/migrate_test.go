@@ -162,7 +162,7 @@ func (b *before) delPod(p *node.Pod, config object) {
 	}
 }
 
-// TestMigrationKeepsAddressesOfRunningPods has pods that run during a migration, one that ends before, and a leaked
+// TestMigrationKeepsAddressesOfRunningPods uses pods that run during a migration, one that ends before, and a leaked
 // lease.
 func TestMigrationKeepsAddressesOfRunningPods(t *testing.T) {
 	b := newBefore(t, "mig", "10.249.200.0/24", "fd00:10:249::c8:0/112")

@@ -89,7 +89,7 @@ func TestRepeatedDelMakesNoRequest(t *testing.T) {
 	}
 }
 
-// TestUncertainDelAsksAPIServer has each reason for a repeated DEL to make requests.
+// TestUncertainDelAsksAPIServer tests each reason for a repeated DEL to make requests.
 func TestUncertainDelAsksAPIServer(t *testing.T) {
 	const dir = "/var/run/calico/cni"
 	for _, w := range ways {
@@ -132,7 +132,7 @@ func TestUncertainDelAsksAPIServer(t *testing.T) {
 	}
 }
 
-// TestDelAsksAPIServerIfHostHasInterface has another implementation attach the pod between two DELs, with the current
+// TestDelAsksAPIServerIfHostHasInterface lets another implementation attach the pod between two DELs, with the current
 // interface prefix or an earlier one.
 func TestDelAsksAPIServerIfHostHasInterface(t *testing.T) {
 	for name, prefix := range map[string]string{"the same prefix": "cali", "another prefix": "old"} {

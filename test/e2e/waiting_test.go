@@ -68,8 +68,8 @@ func expectWaiting(t *testing.T, what string, want int) {
 	}
 }
 
-// TestDelDuringOutageIsSettledLater has each kind of outage and, after the first kind, each verb as the first to reach
-// the server again.
+// TestDelDuringOutageIsSettledLater tests each kind of outage and, after the first kind, each verb as the first to
+// reach the server again.
 func TestDelDuringOutageIsSettledLater(t *testing.T) {
 	for _, plugin := range both {
 		for i, o := range outages(t) {

@@ -81,7 +81,7 @@ func TestPathChangesWithInputsOfBuild(t *testing.T) {
 	}
 }
 
-// TestServerOnlyPrefersCompleteBinary has a module whose main prints the build tag.
+// TestServerOnlyPrefersCompleteBinary uses a module whose main prints the build tag.
 func TestServerOnlyPrefersCompleteBinary(t *testing.T) {
 	b, out := tiny(t)
 	write(t, b, "main.go", "package main\n\nfunc main() { print(what) }\n")

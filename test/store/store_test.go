@@ -47,7 +47,7 @@ var (
 	errCRDs error
 )
 
-// TestAffinitiesWithoutLabelsGetLabels has a cluster with objects of an old Calico.
+// TestAffinitiesWithoutLabelsGetLabels simulates a cluster with objects of an old Calico.
 func TestAffinitiesWithoutLabelsGetLabels(t *testing.T) {
 	server, client := cluster(t)
 	once := nodestate.Once(filepath.Join(t.TempDir(), "labelled"))

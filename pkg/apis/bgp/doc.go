@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package bgp has the contents of the objects that configure routing between nodes and with the network:
-// BGPConfiguration, BGPPeer and BGPFilter. They are the same in the API groups crd.projectcalico.org and
+// Package bgp defines the contents of the objects that configure BGP between nodes and with routers outside the
+// cluster: BGPConfiguration, BGPPeer and BGPFilter. They are the same in the API groups crd.projectcalico.org and
 // projectcalico.org.
 //
 // +kubebuilder:object:generate=true

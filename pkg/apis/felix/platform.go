@@ -4,7 +4,7 @@ package felix
 
 import "k8s.io/apimachinery/pkg/util/intstr"
 
-// Platform configures what belongs to other platforms.
+// Platform has the settings of other platforms.
 type Platform struct {
 	// DataplaneDriver is the path of another program that implements the data plane.
 	DataplaneDriver string `json:"dataplaneDriver,omitempty"`

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package nodestatus has the content of a CalicoNodeStatus object: a request for the state of one node, and the answer
-// of its agent. It is the same in the API groups crd.projectcalico.org and projectcalico.org.
+// Package nodestatus defines the content of a CalicoNodeStatus object: a request for the state of one node, and the
+// answer of its agent. It is the same in the API groups crd.projectcalico.org and projectcalico.org.
 //
 // +kubebuilder:object:generate=true
 // +kubebuilder:validation:Optional

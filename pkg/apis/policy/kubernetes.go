@@ -30,20 +30,20 @@ type StagedKubernetesNetworkPolicy struct {
 
 // KubernetesIngressRule allows traffic to the selected pods.
 type KubernetesIngressRule struct {
-	// Ports are alternatives; empty means any port.
+	// Ports that match; empty matches all.
 	// +listType=atomic
 	Ports []KubernetesPort `json:"ports,omitempty"`
-	// From are alternatives; empty means anyone.
+	// From are the peers that match; empty matches all peers.
 	// +listType=atomic
 	From []KubernetesPeer `json:"from,omitempty"`
 }
 
 // KubernetesEgressRule allows traffic from the selected pods.
 type KubernetesEgressRule struct {
-	// Ports are alternatives; empty means any port.
+	// Ports that match; empty matches all.
 	// +listType=atomic
 	Ports []KubernetesPort `json:"ports,omitempty"`
-	// To are alternatives; empty means anyone.
+	// To are the peers that match; empty matches all peers.
 	// +listType=atomic
 	To []KubernetesPeer `json:"to,omitempty"`
 }
@@ -64,7 +64,7 @@ type KubernetesPeer struct {
 	PodSelector *metav1.LabelSelector `json:"podSelector,omitempty"`
 	// NamespaceSelector selects namespaces by their labels; absent means that of the policy.
 	NamespaceSelector *metav1.LabelSelector `json:"namespaceSelector,omitempty"`
-	// IPBlock is a range of addresses. It excludes the selectors.
+	// IPBlock is a range of addresses. Mutually exclusive with the selectors.
 	IPBlock *KubernetesIPBlock `json:"ipBlock,omitempty"`
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package fault has the errors of all parts of install, and the remedies for errors of the operating system.
+// Package fault defines the errors of all parts of install, and the remedies for errors of the operating system.
 package fault
 
 import (

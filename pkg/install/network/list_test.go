@@ -19,7 +19,7 @@ func (noRecord) Put(string, []byte, fs.FileMode) (bool, error) { return false, n
 func (noRecord) SetChained(string) bool                        { return false }
 func (noRecord) Save() error                                   { return nil }
 
-// TestWriteKeepsAChangeOfTheListsOwner has the owner change the list after it was read.
+// TestWriteKeepsAChangeOfTheListsOwner lets the owner change the list after it was read.
 func TestWriteKeepsAChangeOfTheListsOwner(t *testing.T) {
 	dir := Dir(t.TempDir())
 	l := New(Options{

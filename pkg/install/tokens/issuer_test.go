@@ -103,7 +103,7 @@ func TestTokenIsBoundToTheNode(t *testing.T) {
 	}
 }
 
-// TestTokenIsUnboundWhereNodesAreNotSupported has API servers before Kubernetes 1.31, and one without the Node.
+// TestTokenIsUnboundWhereNodesAreNotSupported simulates API servers before Kubernetes 1.31, and one without the Node.
 func TestTokenIsUnboundWhereNodesAreNotSupported(t *testing.T) {
 	for code, reason := range map[int]string{400: "BadRequest", 422: "Invalid", 404: "NotFound"} {
 		s := &server{answer: func(bound bool) (int, string) {
@@ -153,7 +153,7 @@ func TestTokenErrorsNameTheCauseAndARemedy(t *testing.T) {
 	}
 }
 
-// TestTokenDoesNotBlockOnSpecialFiles has a FIFO in place of each file that the issuer reads.
+// TestTokenDoesNotBlockOnSpecialFiles uses a FIFO in place of each file that the issuer reads.
 func TestTokenDoesNotBlockOnSpecialFiles(t *testing.T) {
 	for _, name := range []string{"token", "ca.crt", "namespace", "kubeconfig"} {
 		i := (&server{answer: func(bool) (int, string) { return 201, issued }}).start(t)

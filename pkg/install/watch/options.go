@@ -29,8 +29,8 @@ type Options struct {
 	Permanent func(error) bool
 	// Backlog may be nil.
 	Backlog Backlog
-	// Leave is called when the watcher stops, with a context that is not canceled. It may be nil.
-	Leave func(ctx context.Context) error
+	// OnStop is called when the watcher stops, with a context that is not canceled. It may be nil.
+	OnStop func(ctx context.Context) error
 	// RenewsAt returns when the token is renewed next, for the log.
 	RenewsAt func() time.Time
 	// Address is the host:port of readiness and metrics, empty for none.

@@ -165,8 +165,8 @@ func (w *Watcher) Settle(ctx context.Context) {
 }
 
 func (w *Watcher) stopped(ctx context.Context) error {
-	if w.Leave != nil {
-		return w.Leave(context.WithoutCancel(ctx))
+	if w.OnStop != nil {
+		return w.OnStop(context.WithoutCancel(ctx))
 	}
 	w.Log.Info("stopped; the installation stays, and works until its token expires")
 	return nil

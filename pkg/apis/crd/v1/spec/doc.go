@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package spec has the contents of the objects of the API group crd.projectcalico.org, version v1, which Calico and
+// Package spec defines the contents of the objects of the API group crd.projectcalico.org, version v1, which Calico and
 // this project both read and write. It imports no package of Kubernetes, because a plugin that starts for every pod
 // must start fast. JSON names are exact. Unknown fields are kept in Unknown and written back, because a newer writer
 // may have added them.

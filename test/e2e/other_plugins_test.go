@@ -206,7 +206,7 @@ func TestCalicoIPAMUnderOtherMainPlugins(t *testing.T) {
 			must(t, netlink.LinkSetUp(wires))
 			must(t, netlink.LinkSetUp(peer))
 			one, two := container(t, "under-"+c.name+"-1"), container(t, "under-"+c.name+"-2")
-			unchangedBut(t, "ADD and DEL", withoutBridge, func() { serveBoth(t, c.plugin, one, two) })
+			unchangedBut(t, "ADD and DEL", withoutBridge, func() { checkConnectivityUnder(t, c.plugin, one, two) })
 			if bridge, err := netlink.LinkByName("br-e2e"); err == nil {
 				must(t, netlink.LinkDel(bridge))
 			}
@@ -219,7 +219,9 @@ func withoutBridge(state string) string {
 	return strings.NewReplacer("link br-e2e\n", "", "route fe80::/64\n", "").Replace(state)
 }
 
-func serveBoth(t *testing.T, plugin map[string]any, pods ...*node.Pod) {
+// checkConnectivityUnder attaches two containers with another main plugin, and checks that the first reaches the
+// second.
+func checkConnectivityUnder(t *testing.T, plugin map[string]any, pods ...*node.Pod) {
 	config, err := n.Config(nil)
 	must(t, err)
 	for key, value := range plugin {
@@ -255,7 +257,7 @@ func texts(all []netip.Addr) (out []string) {
 	return out
 }
 
-// TestFailingIPAMPluginIsNamedAndGetsDel has an unknown IPAM plugin that fails in different ways.
+// TestFailingIPAMPluginIsNamedAndGetsDel uses an unknown IPAM plugin that fails in different ways.
 func TestFailingIPAMPluginIsNamedAndGetsDel(t *testing.T) {
 	p := newPod(t, "ipam-fails")
 	for _, c := range []struct {
