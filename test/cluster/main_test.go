@@ -25,7 +25,7 @@ import (
 var e2e = flag.Bool("e2e", false, "run the tests that need a cluster, on a new one; takes minutes, as root")
 
 // from is the release from which the upgrade starts.
-var from = flag.String("from", "", "the `commit` of the previous release; by default that of the last tag or, "+
+var from = flag.String("from", "", "the `commit` of an earlier commit; by default that of the last tag or, "+
 	"without tags, "+firstRelease)
 
 // firstRelease is the commit that the first release is compared with, because there is no earlier release.
@@ -37,7 +37,7 @@ const groupName = "calico-cni-e2e"
 // c is the cluster that all tests share.
 var c *Cluster
 
-// before is the previous release, or the reason why there is none.
+// before is an earlier commit, or the reason why there is none.
 var before struct {
 	parts.Release
 	Missing string
@@ -130,7 +130,7 @@ func outside(ctx context.Context) (exit int, err error) {
 	return exit, errors.Join(err, group.Remove())
 }
 
-// buildBefore builds the previous release. Without history the other tests still run.
+// buildBefore builds an earlier commit. Without history the other tests still run.
 func buildBefore(ctx context.Context, dir string) (err error) {
 	before.Release, err = parts.BuildRelease(ctx, dir, *from, firstRelease)
 	if errors.Is(err, parts.ErrNoHistory) && *from == "" {

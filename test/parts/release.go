@@ -25,7 +25,7 @@ type Release struct {
 }
 
 // ErrNoHistory reports that the checkout lacks the requested commit.
-var ErrNoHistory = errors.New("this checkout lacks the history of the previous release")
+var ErrNoHistory = errors.New("this checkout lacks the history of an earlier commit")
 
 // BuildRelease builds the plugins of an earlier commit from the history of this checkout into dir. The default for
 // commit is the last tag before HEAD. If there is no tag, it is fallback.
