@@ -25,7 +25,7 @@ import (
 var e2e = flag.Bool("e2e", false, "run the tests that need a cluster, on a new one; takes minutes, as root")
 
 // from is the release from which the upgrade starts.
-var from = flag.String("from", "", "the `commit` of an earlier commit; by default that of the last tag or, "+
+var from = flag.String("from", "", "the earlier `commit`; by default that of the last tag or, "+
 	"without tags, "+firstRelease)
 
 // firstRelease is the commit that the first release is compared with, because there is no earlier release.
