@@ -14,7 +14,7 @@ generate() {
 }
 for package in $(hack/apis.sh); do
 	mkdir -p "$out/$package"
-	generate object paths="./$package" output:object:dir="$out/$package"
+	generate object:headerFile=hack/header.txt paths="./$package" output:object:dir="$out/$package"
 done
 for group in crd/v1:v1 projectcalico/v3:v3; do
 	crds=$out/deploy/crds/${group#*:}
