@@ -33,8 +33,9 @@ release:         ## build archives of the binaries for four platforms, with SBOM
 verify-release:  ## build image and release again, in another directory with empty caches, and compare (minutes)
 	VERSION=$(VERSION) SOURCE_DATE_EPOCH=$(SOURCE_DATE_EPOCH) ./hack/verify-release.sh
 
+# The flags are those of the API server and of the plugins, so that the three share what is compiled.
 demo: system     ## run a node, an API server and pods, and verify the cleanup
-	cd test && $(GO) build -o ../bin/demo ./demo
+	cd test && CGO_ENABLED=0 $(GO) build -trimpath -o ../bin/demo ./demo
 	cd test && ../bin/demo
 
 ## BASE: revision since which make check lints changed packages; by default where the branch left main
