@@ -19,6 +19,7 @@ func (c *Call) NodeIPAM() *nodeipam.Node {
 		Disk: c.Host.Disk(), Network: c.Conf.Name, LockFile: c.Conf.IPAMLockFile, Plugin: c.Conf.IPAM.Type,
 		IPv4:   nodeipam.Family{Wanted: c.Conf.IPAM.AssignIPv4, Pools: c.Conf.IPAM.IPv4Pools},
 		IPv6:   nodeipam.Family{Wanted: c.Conf.IPAM.AssignIPv6, Pools: c.Conf.IPAM.IPv6Pools},
+		Subnet: c.Conf.OtherMainPlugin(),
 		Server: nodeipam.Server{Kubeconfig: c.Conf.Kubernetes.Kubeconfig, APIRoot: c.apiRoot()},
 		Group:  crdstore.Group(c.Conf.CalicoAPIGroup),
 		Scope:  c.scope(), Name: c.NodeName, ReadFile: c.Host.ReadFile, Log: c.Log,

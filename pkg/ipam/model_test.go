@@ -26,8 +26,8 @@ type model struct {
 	held map[string][]netip.Addr
 	// cooling has the addresses in their cooldown, and the time of their release, at the last check.
 	cooling map[netip.Addr]time.Time
-	// released counts, by attachment, the releases that have begun; releasing, those that run. An address that is allocated
-	// during a release may be released at once.
+	// released counts, by attachment, the releases that have begun; releasing, those that run. An address that is
+	// allocated during a release may be released at once.
 	released, releasing map[string]int
 	// before has the addresses of handles before the run.
 	before map[string]holding

@@ -59,8 +59,8 @@ func (m *model) assignAndWithdraw(a *actor, alloc *ipam.Allocator, r ipam.Reques
 	return alloc.Withdraw(context.Background(), r, got, m.cooldown())
 }
 
-// releaseHeld is a garbage collection that has read the addresses of a handle before the run. In the plugin, the mark of
-// an ADD protects its attachment; in the model, the owner that was read does.
+// releaseHeld is a garbage collection that has read the addresses of a handle before the run. In the plugin, the mark
+// of an ADD protects its attachment; in the model, the owner that was read does.
 func (m *model) releaseHeld(alloc *ipam.Allocator, handle string) error {
 	old, ok := m.before[handle]
 	if !ok {

@@ -89,11 +89,22 @@ func (p picker) pick(b *block.Block, w Want) (block.Holding, error) {
 		}
 		return h, err
 	}
-	h, ok := b.Assign(owner, p.reserved.Contains)
+	h, ok := b.Assign(owner, func(addr netip.Addr) bool {
+		return p.reserved.Contains(addr) || p.notForHosts(b.CIDR, addr)
+	})
 	if !ok {
 		return h, errFull
 	}
 	return h, nil
+}
+
+// notForHosts reports whether a container cannot use an address, because the request uses it in the subnet of its
+// block. Subnets of two addresses have no such addresses (RFC 3021, RFC 6164).
+func (p picker) notForHosts(subnet netip.Prefix, addr netip.Addr) bool {
+	if !p.request.Subnet || addr.BitLen()-subnet.Bits() < 2 {
+		return false
+	}
+	return addr == subnet.Addr() || addr.Is4() && !subnet.Contains(addr.Next())
 }
 
 // thawed returns a block as it is after the cooldowns that are over.

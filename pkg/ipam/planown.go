@@ -108,7 +108,7 @@ func (p *plan) assess(w Want, affinity AffinityRow, read readResult) (candidate,
 		return c, err
 	}
 	if err := p.picker.room(c.place); err != nil {
-		p.unavailable.add(p.picker.thawed(read.row.Value), p.picker.reserved)
+		p.unavailable.add(p.picker, read.row.Value)
 		p.full[c.cidr] = true
 		return c, err
 	}

@@ -21,6 +21,10 @@ type Request struct {
 	NamespaceLabels map[string]string
 	// Wants has at most one entry per IP family.
 	Wants []Want
+	// Subnet says that the addresses are used with the prefix length of their block. Hosts then treat the first and the
+	// last IPv4 address of a block as network and broadcast address, and the first IPv6 address as the anycast address
+	// of its routers (RFC 4291, section 2.6.1). These addresses are not allocated, unless they are requested.
+	Subnet bool
 	// SameAttachment reports whether an owner under the handle is the attachment of this request, from an earlier run
 	// of the same ADD. If that run allocated what this request wants, Assign returns its addresses instead of new
 	// ones. Nil always allocates.

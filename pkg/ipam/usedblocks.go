@@ -35,7 +35,7 @@ func (u *usedBlocks) note(cidr netip.Prefix, read readResult) {
 	if otherOwner || b.Validate() != nil {
 		return
 	}
-	u.free += u.plan.unavailable.add(u.plan.picker.thawed(b), u.plan.picker.reserved)
+	u.free += u.plan.unavailable.add(u.plan.picker, b)
 	if u.plan.backend.idle(b) && len(u.idle) < maxKept {
 		u.idle = append(u.idle, cidr)
 	}

@@ -62,7 +62,7 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 	if grant, err = node.Allocations().Assign(ctx, view, request(call, usual, namespace)); err != nil {
 		return nil, err
 	}
-	return resultFor(grant, call.Conf.Type), nil
+	return resultFor(grant, call.Conf), nil
 }
 
 // gather reads the inputs of the allocation in one parallel round.
@@ -83,7 +83,7 @@ func request(call *invocation.Call, usual nodeipam.Request, namespace kube.Meta)
 	r := usual
 	r.ID = call.ID
 	// A DEL of another main plugin does not report the container's other interfaces.
-	r.NamesInterface = call.Conf.Type != mainPlugin && call.Conf.Type != ""
+	r.NamesInterface = call.Conf.OtherMainPlugin()
 	if call.ID.Kubernetes() {
 		r.NamespaceLabels = nodeipam.NamespaceLabels(call.ID.Namespace, namespace.Labels)
 	}

@@ -8,11 +8,9 @@ import (
 	current "github.com/containernetworking/cni/pkg/types/100"
 
 	"calico-cni/pkg/invocation"
+	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 )
-
-// mainPlugin is the type of the main plugin that accepts routes in a result without programming them.
-const mainPlugin = "calico"
 
 // pointToPoint is the type of a main plugin that assigns the gateway to the host end of each pair and requires one.
 // Blocks have no gateway, so it gets the link-local gateways that calico uses.
@@ -25,15 +23,15 @@ var (
 
 // resultFor returns the result for a main plugin. A main plugin that programs routes gets none: the kernel would reject
 // them because of their host bits, and it derives routes from the addresses.
-func resultFor(g nodeipam.Grant, plugin string) *current.Result {
+func resultFor(g nodeipam.Grant, conf *netconf.NetConf) *current.Result {
 	r := invocation.Result(g)
-	if plugin == "" || plugin == mainPlugin {
+	if !conf.OtherMainPlugin() {
 		return r
 	}
 	r.Routes = nil
 	for _, ip := range r.IPs {
 		switch {
-		case plugin != pointToPoint:
+		case conf.Type != pointToPoint:
 		case ip.Address.IP.To4() != nil:
 			ip.Gateway = linkLocal4
 		default:

@@ -26,7 +26,7 @@ func TestResultForOtherMainPluginHasNoRoutes(t *testing.T) {
 		"bridge": "10.0.0.5/26 <nil>, fd00::5/122 <nil>; 0 routes",
 		"ptp":    "10.0.0.5/26 169.254.1.1, fd00::5/122 fe80::ecee:eeff:feee:eeee; 0 routes",
 	} {
-		r := resultFor(g, plugin)
+		r := resultFor(g, &netconf.NetConf{Type: plugin})
 		a, b := r.IPs[0], r.IPs[1]
 		got := fmt.Sprintf("%s %s, %s %s; %d routes", &a.Address, a.Gateway, &b.Address, b.Gateway, len(r.Routes))
 		if got != want {

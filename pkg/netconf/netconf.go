@@ -21,6 +21,9 @@ import (
 // CalicoIPAM is the ipam.type of block IPAM. The plugins implement it themselves.
 const CalicoIPAM = "calico-ipam"
 
+// mainPlugin is the type of the main plugin of Calico, which routes each address by itself.
+const mainPlugin = "calico"
+
 // NetConf is one valid network configuration with defaults filled in. An absent field and its zero value are
 // equivalent.
 type NetConf struct {
@@ -119,6 +122,10 @@ func (c *NetConf) PolicySetupTimeout() time.Duration {
 
 // APIRoot returns the URL of the API server if the configuration has one instead of a kubeconfig.
 func (c *NetConf) APIRoot() string { return cmp.Or(c.Kubernetes.APIRoot, c.Policy.APIRoot) }
+
+// OtherMainPlugin reports whether the main plugin is another one than `calico`. It configures the addresses with the
+// prefix length in the result of IPAM, and programs the routes there.
+func (c *NetConf) OtherMainPlugin() bool { return c.Type != "" && c.Type != mainPlugin }
 
 // NamesAPI reports whether the configuration says how to reach an API server.
 func (c *NetConf) NamesAPI() bool { return c.Kubernetes.Kubeconfig != "" || c.APIRoot() != "" }

@@ -61,7 +61,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 	defer cancel()
 	g := Grant{cooldown: view.Config.Cooldown, request: ipam.Request{
 		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: r.owner(a.Now()),
-		NamespaceLabels: r.NamespaceLabels, Wants: wants,
+		NamespaceLabels: r.NamespaceLabels, Wants: wants, Subnet: r.Subnet,
 	}}
 	if !r.Another {
 		g.request.SameAttachment = r.isRepeated

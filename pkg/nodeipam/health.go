@@ -137,6 +137,6 @@ func (h Health) verify(ctx context.Context, node string, condition nodestate.Con
 // Room returns nil if the request can get its addresses now, and otherwise the cause. It writes nothing.
 func (a Allocations) Room(ctx context.Context, view ipam.View, r Request) error {
 	return a.allocator(a.cacheOf(r.Node)).Room(ctx, view, ipam.Request{
-		Node: r.Node, NamespaceLabels: r.NamespaceLabels, Wants: r.wants(),
+		Node: r.Node, NamespaceLabels: r.NamespaceLabels, Wants: r.wants(), Subnet: r.Subnet,
 	})
 }

@@ -31,7 +31,9 @@ type Node struct {
 	Plugin string
 	// IPv4 and IPv6 are the request of a pod that requests nothing specific.
 	IPv4, IPv6 Family
-	Server     Server
+	// Subnet says that the main plugin configures the addresses with the prefix length of their block.
+	Subnet bool
+	Server Server
 	// Group is the API group of Calico's objects.
 	Group crdstore.Group
 	// Scope is what a DEL depends on besides its attachment. A deletion record of another scope does not count.
@@ -69,7 +71,7 @@ func (n *Node) HoldingsOf(ctx context.Context, id workload.ID) (Holdings, error)
 
 // UsualRequest returns the request of a pod that requests nothing specific.
 func (n *Node) UsualRequest(node string) Request {
-	return Request{Network: n.Network, Node: node, IPv4: n.IPv4, IPv6: n.IPv6}
+	return Request{Network: n.Network, Node: node, IPv4: n.IPv4, IPv6: n.IPv6, Subnet: n.Subnet}
 }
 
 // Collect settles the queued releases, then releases the leaked addresses and returns them.

@@ -26,6 +26,8 @@ type Request struct {
 	NamespaceLabels map[string]string
 	// Another requests additional addresses. Otherwise the attachment gets the addresses that it already holds.
 	Another bool
+	// Subnet says that the main plugin configures the addresses with the prefix length of their block.
+	Subnet bool
 	// NamesInterface stores the name of the interface with the allocation even if it is eth0.
 	NamesInterface bool
 }

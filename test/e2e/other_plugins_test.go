@@ -5,6 +5,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -187,6 +188,7 @@ func viaGateway(t *testing.T, p *node.Pod) string {
 }
 
 // TestCalicoIPAMUnderOtherMainPlugins allocates addresses to two containers from block IPAM under another main plugin.
+// The blocks have four IPv4 addresses: the two between the network and the broadcast address are for containers.
 func TestCalicoIPAMUnderOtherMainPlugins(t *testing.T) {
 	withTools(t, "bridge", "macvlan", "ptp")
 	for _, c := range []struct {
@@ -205,6 +207,7 @@ func TestCalicoIPAMUnderOtherMainPlugins(t *testing.T) {
 			must(t, err)
 			must(t, netlink.LinkSetUp(wires))
 			must(t, netlink.LinkSetUp(peer))
+			pool(t, "under-"+c.name, "10.71.0.0/29", func(spec map[string]any) { spec["blockSize"] = 30 })
 			one, two := container(t, "under-"+c.name+"-1"), container(t, "under-"+c.name+"-2")
 			unchangedBut(t, "ADD and DEL", withoutBridge, func() { checkConnectivityUnder(t, c.plugin, one, two) })
 			if bridge, err := netlink.LinkByName("br-e2e"); err == nil {
@@ -222,11 +225,9 @@ func withoutBridge(state string) string {
 // checkConnectivityUnder attaches two containers with another main plugin, and checks that the first reaches the
 // second.
 func checkConnectivityUnder(t *testing.T, plugin map[string]any, pods ...*node.Pod) {
-	config, err := n.Config(nil)
+	config, err := n.Config(map[string]any{"ipam.ipv4_pools": []string{"under-" + plugin["type"].(string)}})
 	must(t, err)
-	for key, value := range plugin {
-		config[key] = value
-	}
+	maps.Copy(config, plugin)
 	delete(config, "mtu")
 	network, cni := networkOf(t, config), runtime(t)
 	var got []netip.Addr
@@ -243,6 +244,10 @@ func checkConnectivityUnder(t *testing.T, plugin map[string]any, pods ...*node.P
 	}
 	if len(got) != 4 || slices.Compact(slices.Sorted(slices.Values(texts(got))))[3] == "" {
 		t.Errorf("addresses %v, want four that differ", got)
+	}
+	if got4 := []string{got[0].String(), got[2].String()}; !slices.Equal(got4, []string{"10.71.0.1", "10.71.0.2"}) &&
+		!slices.Equal(got4, []string{"10.71.0.5", "10.71.0.6"}) {
+		t.Errorf("IPv4 addresses %v, want two that are neither network nor broadcast addresses", got4)
 	}
 	eventuallyReaches(t, pods[0], got[2])
 	for _, conf := range confs {
