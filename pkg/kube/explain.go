@@ -99,8 +99,9 @@ func (e *explainer) notServed(of subject, answer *answerError) string {
 	if of.group == "" {
 		return fmt.Sprintf("; check whether %s is a Kubernetes API server", e.host())
 	}
-	return fmt.Sprintf("; apply the CustomResourceDefinition of %s, or wait until it is established; "+
-		"if it is, check whether %s is the API server of this cluster", of.resource, e.host())
+	return fmt.Sprintf("; apply the CustomResourceDefinition of %s in %s, or wait until it is established; "+
+		"if the cluster has Calico's objects in another API group, set calico_api_group to it; "+
+		"else check whether %s is the API server of this cluster", of.resource, of.group, e.host())
 }
 
 func (e *explainer) anotherServer() string {

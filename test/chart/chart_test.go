@@ -63,7 +63,7 @@ func set(t testing.TB, assignment string) map[string]any {
 func TestManifestsMatchChart(t *testing.T) {
 	manifests := must(Manifests(deployDir))(t)
 	paths := []string{
-		"calico-cni-crds-v3.yaml", "calico-cni-crds.yaml", "calico-cni.yaml", "profiles/k3s.yaml", "profiles/microk8s.yaml",
+		"calico-cni-crds-v1.yaml", "calico-cni-crds.yaml", "calico-cni.yaml", "profiles/k3s.yaml", "profiles/microk8s.yaml",
 	}
 	if got := slices.Sorted(maps.Keys(manifests)); !slices.Equal(got, paths) {
 		t.Errorf("manifests: %v", got)

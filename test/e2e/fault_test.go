@@ -183,7 +183,7 @@ func keys(through *proxy.Proxy, p *node.Pod) []string {
 
 // key identifies a request by its purpose, because pods, nodes and blocks differ between runs.
 func key(p *node.Pod, method, path string) string {
-	path = strings.TrimPrefix(strings.TrimPrefix(path, "/apis/crd.projectcalico.org/v1/"), "/api/v1/")
+	path = strings.TrimPrefix(strings.TrimPrefix(path, "/apis/"+n.Datastore.Group+"/"), "/api/v1/")
 	path = strings.NewReplacer(p.ContainerID, "CONTAINER", p.Name, "POD").Replace(path)
 	for _, kind := range []string{"ipamblocks", "blockaffinities"} {
 		if name, named := strings.CutPrefix(path, kind+"/"); named {

@@ -29,7 +29,7 @@ func cluster(t *testing.T) *apiserver.Server {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	crds.Do(func() {
-		crds.err = s.Admin().ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds")))
+		crds.err = s.Admin().ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds", "v1")))
 	})
 	do(t, crds.err)
 	return s

@@ -65,9 +65,10 @@ type Config struct {
 	LogFileMaxSize  int
 	LogFileMaxAge   int
 	LogFileMaxCount int
-	// DatastoreType is KubernetesDatastore, APIGroup CRDGroup or V3Group. Empty means the first.
+	// DatastoreType is KubernetesDatastore. Empty means the same.
 	DatastoreType string
-	APIGroup      string
+	// APIGroup is CRDGroup or V3Group. Empty means that the API server is asked.
+	APIGroup string
 
 	// The API server as the plugins reach it. With SkipTLSVerify they accept any certificate.
 	ServiceHost     string

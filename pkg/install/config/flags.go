@@ -60,8 +60,9 @@ func (f flags) addNetwork(c *Config) {
 		"assign pods an IPv6 address (built-in configuration)")
 	f.text(&c.DatastoreType, "datastore-type", "DATASTORE_TYPE", KubernetesDatastore,
 		"`kind` of datastore; only kubernetes is supported")
-	f.text(&c.APIGroup, "calico-api-group", "CALICO_API_GROUP", CRDGroup,
-		"API `group` of Calico's objects: crd.projectcalico.org/v1 or projectcalico.org/v3")
+	f.text(&c.APIGroup, "calico-api-group", "CALICO_API_GROUP", "",
+		"API `group` of Calico's objects: crd.projectcalico.org/v1 or projectcalico.org/v3 (default: the one that the "+
+			"API server serves)")
 }
 
 func (f flags) addLog(c *Config) {
