@@ -116,7 +116,7 @@ var changes = map[string]string{
 	"cni.log.maxCount=9":                     `value: "9"`,
 	"ipam.assignIPv4=false":                  `"assign_ipv4": "false"`,
 	"ipam.assignIPv6=true":                   `"assign_ipv6": "true"`,
-	"apiGroup=crd.projectcalico.org/v1":     "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
+	"apiGroup=crd.projectcalico.org/v1":      "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
 	"ipPools=[{name: p, cidr: 10.0.0.0/16}]": `spec: {"cidr":"10.0.0.0/16"}`,
 	"apiServer.host=192.0.2.1": "- name: KUBERNETES_SERVICE_HOST\n              value: " +
 		"\"192.0.2.1\"",
@@ -211,8 +211,7 @@ func TestSchemaAcceptsValidValues(t *testing.T) {
 	for _, assignment := range []string{
 		"apiServer.host=2001:db8::1", "apiServer.host='[2001:db8::1]'", "apiServer.host='[10.96.0.1]'",
 		"apiServer.host=api.example", "apiServer.port='65535'",
-		"apiGroup=crd.projectcalico.org/v1":     "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
-	"ipPools=[{name: p, cidr: 2001:db8::/64, blockSize: 122, allowedUses: [Workload], assignmentMode: Manual, " +
+		"ipPools=[{name: p, cidr: 2001:db8::/64, blockSize: 122, allowedUses: [Workload], assignmentMode: Manual, " +
 			"disableBGPExport: true, disabled: true, ipipMode: Never, namespaceSelector: all(), natOutgoing: true, " +
 			"nodeSelector: all(), vxlanMode: Always}]",
 	} {
@@ -267,40 +266,31 @@ func TestSchemaRejectsInvalidValues(t *testing.T) {
 		"no address family":               {"ipam.assignIPv4=false", "/ipam"},
 		"a pool without CIDR":             {"ipPools=[{name: p}]", "cidr"},
 		"IPv4 blocks that are too large": {
-			"apiGroup=crd.projectcalico.org/v1":     "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
-	"ipPools=[{name: p, cidr: 10.0.0.0/8, blockSize: 19}]", `pool "p" of 10.0.0.0/8 has blockSize 19: want 20 to 32`,
+			"ipPools=[{name: p, cidr: 10.0.0.0/8, blockSize: 19}]", `pool "p" of 10.0.0.0/8 has blockSize 19: want 20 to 32`,
 		},
 		"an IPv6 block size for IPv4": {
-			"apiGroup=crd.projectcalico.org/v1":     "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
-	"ipPools=[{name: p, cidr: 10.0.0.0/16, blockSize: 122}]", `pool "p" of 10.0.0.0/16 has blockSize 122: want 20 to 32`,
+			"ipPools=[{name: p, cidr: 10.0.0.0/16, blockSize: 122}]", `pool "p" of 10.0.0.0/16 has blockSize 122: want 20 to 32`,
 		},
 		"an IPv4 block size for IPv6": {
-			"apiGroup=crd.projectcalico.org/v1":     "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
-	"ipPools=[{name: p, cidr: 'fd00::/64', blockSize: 26}]", `pool "p" of fd00::/64 has blockSize 26: want 116 to 128`,
+			"ipPools=[{name: p, cidr: 'fd00::/64', blockSize: 26}]", `pool "p" of fd00::/64 has blockSize 26: want 116 to 128`,
 		},
 		"a block size above 128": {
-			"apiGroup=crd.projectcalico.org/v1":     "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
-	"ipPools=[{name: p, cidr: 'fd00::/64', blockSize: 129}]", "blockSize 129: want 116 to 128",
+			"ipPools=[{name: p, cidr: 'fd00::/64', blockSize: 129}]", "blockSize 129: want 116 to 128",
 		},
 		"blocks larger than the pool": {
-			"apiGroup=crd.projectcalico.org/v1":     "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
-	"ipPools=[{name: p, cidr: 10.0.0.0/26, blockSize: 24}]", "blockSize 24: want 26 to 32",
+			"ipPools=[{name: p, cidr: 10.0.0.0/26, blockSize: 24}]", "blockSize 24: want 26 to 32",
 		},
 		"default blocks in a small pool": {
-			"apiGroup=crd.projectcalico.org/v1":     "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
-	"ipPools=[{name: p, cidr: 10.0.0.0/28}]", "blockSize left out, which means 26: want 28 to 32",
+			"ipPools=[{name: p, cidr: 10.0.0.0/28}]", "blockSize left out, which means 26: want 28 to 32",
 		},
 		"default blocks, small IPv6 pool": {
-			"apiGroup=crd.projectcalico.org/v1":     "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
-	"ipPools=[{name: p, cidr: 'fd00::/124'}]", "blockSize left out, which means 122: want 124 to 128",
+			"ipPools=[{name: p, cidr: 'fd00::/124'}]", "blockSize left out, which means 122: want 124 to 128",
 		},
 		"a prefix length above 32": {
-			"apiGroup=crd.projectcalico.org/v1":     "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
-	"ipPools=[{name: p, cidr: 10.0.0.0/33}]", `pool "p" has the CIDR 10.0.0.0/33: want a prefix length of 32 at most`,
+			"ipPools=[{name: p, cidr: 10.0.0.0/33}]", `pool "p" has the CIDR 10.0.0.0/33: want a prefix length of 32 at most`,
 		},
 		"the second pool": {
-			"apiGroup=crd.projectcalico.org/v1":     "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
-	"ipPools=[{name: p, cidr: 10.0.0.0/16}, {name: q, cidr: 10.1.0.0/16, blockSize: 0}]", `pool "q"`,
+			"ipPools=[{name: p, cidr: 10.0.0.0/16}, {name: q, cidr: 10.1.0.0/16, blockSize: 0}]", `pool "q"`,
 		},
 		"a pool with a bad CIDR":     {"ipPools=[{name: p, cidr: ten}]", "/ipPools/0/cidr"},
 		"a URL as host":              {"apiServer.host='https://192.0.2.1'", "/apiServer/host"},
