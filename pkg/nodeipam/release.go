@@ -55,7 +55,7 @@ func (a Allocations) Release(ctx context.Context, h Holdings, e Evidence) (Freed
 	released, err := allocator.Release(ctx, h.holder, h.matcher(e), h.config.Cooldown)
 	// A failure does not fail the DEL.
 	if err := allocator.ReleaseUnselected(ctx, a.Cluster, released.Emptied, h.config.Cooldown); err != nil {
-		a.Log.Warn("cannot release empty blocks; a later command does", "error", err)
+		a.Log.Warn("cannot release empty blocks; a later command retries", "error", err)
 	}
 	freed := Freed{Addrs: released.Addrs, All: released.Deleted}
 	if err != nil || len(freed.Addrs) > 0 || freed.All || h.legacy || h.id.IfName == usualIfName || e.Others == NoOthers {

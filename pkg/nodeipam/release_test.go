@@ -50,7 +50,7 @@ func attachment(ifName string) workload.ID {
 // add allocates one address like an ADD on a node.
 func (c *cluster) add(node, ifName string) netip.Addr {
 	c.t.Helper()
-	r := Request{Network: "net", Node: node, ID: attachment(ifName), IPv4: Family{Wanted: true}, Another: true}
+	r := Request{Network: "net", Node: node, ID: attachment(ifName), IPv4: Family{Wanted: true}, Additional: true}
 	view, err := c.Gather(c.t.Context(), r)
 	if err != nil {
 		c.t.Fatal(err)

@@ -18,7 +18,7 @@ type mark struct {
 	owner, ifName string
 }
 
-func markOf(spec dataplane.Spec) mark { return mark{spec.Owner, spec.IfName} }
+func markOf(spec dataplane.Spec) mark { return mark{spec.Handle, spec.IfName} }
 
 func (m mark) String() string { return m.owner + "/" + m.ifName }
 

@@ -80,7 +80,7 @@ func TestTeardownOfAnotherNetworkKeepsPodInterface(t *testing.T) {
 	w := newAttachedPod(t)
 	beforeNode, beforePod := state(t, w.node), state(t, w.pod)
 	target := targetOf(w.spec)
-	target.Owner = "other.sandbox-1"
+	target.Handle = "other.sandbox-1"
 	must(t, teardown(t, w.node, linux.New(""), target))
 	wantSame(t, "host", beforeNode, w.node)
 	wantSame(t, "pod", beforePod, w.pod)
@@ -136,7 +136,7 @@ func TestTeardownReportsOtherInterfaces(t *testing.T) {
 		}, dataplane.Others{}},
 		{"another owner", func(_, pod *nettest.NetNS) dataplane.Target {
 			spec := specFor(pod)
-			spec.Owner = "net.sandbox-2"
+			spec.Handle = "net.sandbox-2"
 			return targetOf(spec)
 		}, dataplane.Others{}},
 	} {

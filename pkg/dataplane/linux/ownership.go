@@ -36,7 +36,7 @@ func (t teardown) hasOlderMark(hostLink netlink.Link) bool {
 
 // ofContainer reports whether a mark belongs to the target's container, in any network.
 func (t teardown) ofContainer(m mark) bool {
-	return t.target.Owner != "" && m.owner == t.target.Owner ||
+	return t.target.Handle != "" && m.owner == t.target.Handle ||
 		t.target.ContainerID != "" && strings.HasSuffix(m.owner, "."+t.target.ContainerID)
 }
 
@@ -60,7 +60,7 @@ func mayBeInSetup(link netlink.Link) bool { return link.Attrs().Flags&net.FlagUp
 
 // others finds the other interfaces of the container by their marks.
 func (t teardown) others() (found dataplane.Others, err error) {
-	if t.target.Owner == "" {
+	if t.target.Handle == "" {
 		return found, nil
 	}
 	marks, unmarked, err := t.marks()
@@ -69,7 +69,7 @@ func (t teardown) others() (found dataplane.Others, err error) {
 	for _, m := range marks {
 		switch {
 		case m == t.mark:
-		case m.owner == t.target.Owner:
+		case m.owner == t.target.Handle:
 			found.InNetwork = true
 		case t.ofContainer(m):
 			found.Elsewhere = true
