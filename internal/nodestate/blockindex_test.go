@@ -12,7 +12,7 @@ import (
 
 // TestAffinityOfIndexedBlockIsVerifiedAgain advances the boot clock between ADDs.
 func TestAffinityOfIndexedBlockIsVerifiedAgain(t *testing.T) {
-	files, clock := blockFiles(t)
+	files, clock := newBlockFiles(t)
 	wantVerify := func(when string, want bool) {
 		t.Helper()
 		if got := files.MustVerify("a", cidr); got != want || len(files.WithRoom("a")) != 1 {
@@ -42,7 +42,7 @@ func TestAffinityOfIndexedBlockIsVerifiedAgain(t *testing.T) {
 // TestIndexOfOlderPlugins reads an index without times, and checks that older plugins can read the new one: they skip
 // lines that are no CIDR.
 func TestIndexOfOlderPlugins(t *testing.T) {
-	files, _ := blockFiles(t)
+	files, _ := newBlockFiles(t)
 	files.SetWithRoom("a", []netip.Prefix{cidr}, cidr)
 	data, err := os.ReadFile(files.index("a"))
 	if err != nil {

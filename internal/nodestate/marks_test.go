@@ -90,7 +90,7 @@ func TestSinceCoversRunningAndRecentAdds(t *testing.T) {
 	}
 }
 
-func TestStateFollowsTheADD(t *testing.T) {
+func TestStateFollowsAdd(t *testing.T) {
 	marks, _ := clocked(t)
 	expect(t, "no ADD", marks, nodestate.Unmarked)
 	end := begin(t, marks)
@@ -138,7 +138,7 @@ func TestMarksOfOtherVersionsAreInterrupted(t *testing.T) {
 	}
 }
 
-func TestKilledADDIsInterrupted(t *testing.T) {
+func TestKilledAddIsInterrupted(t *testing.T) {
 	dir := t.TempDir()
 	exe, err := os.Executable()
 	if err != nil {

@@ -348,7 +348,7 @@ func TestQueueOnFileFails(t *testing.T) {
 	}
 }
 
-func TestOtherFilesDoNotCount(t *testing.T) {
+func TestUnrelatedFilesAreNotQueued(t *testing.T) {
 	q := newQueue(t)
 	add(t, q, releaseOf("c"))
 	for _, name := range []string{"README", "net@c@eth0.json.broken", ".net@c@eth0.json.123.atomicfile", ".x.json"} {

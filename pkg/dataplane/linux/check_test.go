@@ -134,7 +134,7 @@ func TestCheckReportsEachDifference(t *testing.T) {
 				})
 				awaitLocal(t, w.node, addr6)
 				w.detectDuplicates(t, "1")
-				for deadline := time.Now().Add(patience); !strings.Contains(state(t, w.pod), "dadfailed") &&
+				for deadline := time.Now().Add(waitTimeout); !strings.Contains(state(t, w.pod), "dadfailed") &&
 					time.Now().Before(deadline); {
 					time.Sleep(time.Millisecond)
 				}
