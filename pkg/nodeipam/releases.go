@@ -60,7 +60,7 @@ func (q Releases) Postpone(why error, d *Deletion, e Evidence, otherNetworks boo
 		Network: n.Network, ContainerID: d.id.ContainerID, IfName: d.id.IfName,
 		Namespace: d.id.Namespace, Pod: d.id.Pod, PodUID: d.id.PodUID, Node: node,
 		Kubeconfig: n.Server.Kubeconfig, APIRoot: n.Server.APIRoot,
-		Others: e.Others != NoOthers, OthersUnknown: e.Others == OthersUnknown, OtherNetworks: otherNetworks,
+		Others: e.Others, OtherNetworks: otherNetworks,
 		Addresses: e.Addrs, ReleasedBefore: e.Released, Released: released,
 	}, d.record.Current)
 	if err != nil {
