@@ -46,7 +46,8 @@ func TestModelCheckerCatchesPlantedBugs(t *testing.T) {
 // finds runs tests on a mutant, and reports whether one failed.
 func finds(t *testing.T, overlay, run string) bool {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "go", "test", "-overlay", overlay, "-run", run, "-model.runs=5000", ".")
+	cmd := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-failfast", "-overlay", overlay, "-run", run,
+		"-model.runs=5000", ".")
 	cmd.Env = append(os.Environ(), "IPAM_MUTANT=1")
 	out, err := cmd.CombinedOutput()
 	if err == nil {

@@ -17,8 +17,8 @@ import (
 // Choice.Interval, so that an outage of the API server does not make all nodes ask again and again.
 const minPause = 10 * time.Second
 
-// ErrForbidden: the installer may not list the API groups.
-var ErrForbidden = errors.New("not permitted to list the API groups")
+// ErrForbidden: the installer may not list the API groups, or read the state of a migration.
+var ErrForbidden = errors.New("not permitted")
 
 // migrationShare is the part of Choice.Interval after which Refresh asks again during a migration. A node that changes its
 // group late may allocate addresses in the old one.

@@ -34,7 +34,7 @@ type Discovery struct {
 }
 
 // Served lists the groups of the API server, which every service account may do. Only if both groups are served, it
-// looks for a migration. If it may not read the migration, there is none.
+// looks for a migration.
 func (d Discovery) Served(ctx context.Context) (Served, error) {
 	client, server, err := d.Credentials.Connect(d.UserAgent)
 	if err != nil {
@@ -63,8 +63,8 @@ func (d Discovery) explain(ctx context.Context, err error, server string) error 
 	case errors.Is(err, errNoGroups):
 		return apiclient.AnotherServer(server)
 	case apierrors.IsForbidden(err) && apiclient.FromAPIServer(err):
-		return fmt.Errorf("%w: the API server at %s does not permit this to %s; bind the ClusterRole system:discovery to it",
-			ErrForbidden, server, d.Credentials)
+		return fmt.Errorf("%w: the API server at %s: %w; allow it to %s, as the ClusterRoles system:discovery and "+
+			"calico-cni-install do", ErrForbidden, server, err, d.Credentials)
 	case apiclient.IsRefusal(err):
 		return fmt.Errorf("the API server at %s does not accept %s; %s", server, d.Credentials, d.Credentials.Remedy())
 	}
@@ -101,11 +101,11 @@ func list(ctx context.Context, client rest.Interface) (groupVersions, error) {
 	return found, nil
 }
 
-// migrationPhase returns the phase of the migration, empty if there is none or it may not be read.
+// migrationPhase returns the phase of the migration, empty if there is none.
 func migrationPhase(ctx context.Context, client rest.Interface) (string, error) {
 	answer := client.Get().AbsPath(migrationPath).SetHeader("Accept", "application/json").Do(ctx)
 	switch err := answer.Error(); {
-	case apierrors.IsNotFound(err), apierrors.IsForbidden(err):
+	case apierrors.IsNotFound(err):
 		return "", nil
 	case err != nil:
 		return "", err

@@ -94,7 +94,6 @@ func TestDiscovery(t *testing.T) {
 		{"converged", []string{v1, v3, migration}, phase("Converged"), Served{V1: true, V3: true, Migrated: true}, 2},
 		{"complete", []string{v1, v3, migration}, phase("Complete"), Served{V1: true, V3: true, Migrated: true}, 2},
 		{"no migration", []string{v1, v3, migration}, refusal(404, "NotFound"), Served{V1: true, V3: true}, 2},
-		{"forbidden", []string{v1, v3, migration}, refusal(403, "Forbidden"), Served{V1: true, V3: true}, 2},
 		{"v1 deleted after the migration", []string{v3, migration}, answer{}, Served{V3: true}, 1},
 	} {
 		d, requested := start(t, map[string]answer{"/apis": {200, groupList(c.groups...)}, migrationPath: c.migration})
@@ -113,7 +112,7 @@ func TestDiscoveryErrorsNameTheRemedy(t *testing.T) {
 		want      string
 	}{
 		{"credentials", refusal(401, "Unauthorized"), false, "delete the pod, so that it gets a new token"},
-		{"RBAC", refusal(403, "Forbidden"), true, "bind the ClusterRole system:discovery to it"},
+		{"RBAC", refusal(403, "Forbidden"), true, "as the ClusterRoles system:discovery and calico-cni-install do"},
 		{"a login page", answer{200, "<html>log in</html>"}, false, "a login page answers"},
 		{"another API", answer{200, `{"kind": "Status"}`}, false, "a login page answers"},
 		{"an overloaded server", refusal(500, "InternalError"), false, "the API server answers"},
@@ -128,8 +127,11 @@ func TestDiscoveryErrorsNameTheRemedy(t *testing.T) {
 
 func TestMigrationThatCannotBeReadIsAnError(t *testing.T) {
 	groups := groupList("crd.projectcalico.org/v1", "projectcalico.org/v3", "migration.projectcalico.org/v1")
-	d, requested := start(t, map[string]answer{"/apis": {200, groups}, migrationPath: refusal(500, "InternalError")})
-	if got, err := d.Served(t.Context()); err == nil || !slices.Contains(*requested, migrationPath) {
-		t.Errorf("Served = %+v, %v; requests %q", got, err, *requested)
+	for code, reason := range map[int]string{500: "InternalError", 403: "Forbidden"} {
+		d, requested := start(t, map[string]answer{"/apis": {200, groups}, migrationPath: refusal(code, reason)})
+		got, err := d.Served(t.Context())
+		if err == nil || !slices.Contains(*requested, migrationPath) || errors.Is(err, ErrForbidden) != (code == 403) {
+			t.Errorf("%d: Served = %+v, %v; requests %q", code, got, err, *requested)
+		}
 	}
 }
