@@ -304,6 +304,7 @@ func TestNoAddressIsExplained(t *testing.T) {
 		if a := del(t, p, nil); a.Exit != 0 {
 			t.Errorf("DEL with a queued release: %+v", a)
 		}
+		dropQueued(t, p.ContainerID)
 		must(t, n.Datastore.Delete(t.Context(), "clusterinformations", "default"))
 		must(t, n.RemovePod(t.Context(), p))
 	})

@@ -83,6 +83,9 @@ func TestDelCleansUpAfterAnyRequestFault(t *testing.T) {
 		{"DEL", "DEL", false, nil},
 		{"DEL with a stale block cache", "DEL", false, outdateBlocks(t)},
 	} {
+		// The affinities of the cached blocks count as verified during the recorded command.
+		warm := newPod(t, "fault-warm-"+strings.ReplaceAll(strings.ToLower(i.name), " ", "-"))
+		add(t, warm, unharmed)
 		dry := newPod(t, "fault-dry-"+strings.ReplaceAll(strings.ToLower(i.name), " ", "-"))
 		through.Take()
 		if i.verb == "ADD" {
