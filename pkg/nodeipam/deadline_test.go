@@ -23,7 +23,7 @@ func TestOwnDeadlineIsNotAnOutage(t *testing.T) {
 	}
 	w := newCluster(t)
 	n := w.node(t)
-	n.Connect = func() (*kube.Client, error) { return client, nil }
+	n.Connect = func() (Connection, error) { return client, nil }
 	if err := n.Disk.queue().Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0"}); err != nil {
 		t.Fatal(err)
 	}
