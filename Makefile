@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # make demo   runs the plugins on a node with an API server and pods
 # make test   runs what a change must pass
 # Both install what they need, and need root, because they create network namespaces.

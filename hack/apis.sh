@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # apis.sh: prints the packages beneath pkg/apis that have generated deepcopy functions.
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # generate.sh DIR: writes the generated files to DIR, which is the tree or a copy of it:
 # - deepcopy functions into the packages beneath pkg/apis,
 # - the CustomResourceDefinitions of both API groups into deploy/crds, and those of the chart into deploy/chart/crds,

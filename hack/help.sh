@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # help.sh: prints the targets of the Makefile with their descriptions, and its variables.
 set -eu
 cd "$(dirname "$0")/.."

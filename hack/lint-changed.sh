@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # lint-changed.sh BASE: lints the packages of the main module and of test/ with Go files that differ from the revision
 # BASE, including files that git does not track yet.
 set -eu

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # verify-generated.sh: compares the generated files with the output of `make generate`, and fails if they differ.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)

@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # verify-release.sh: builds image and release twice and compares the bytes. The second build uses a copy of the sources in
 # another directory and an empty build cache. VERSION and SOURCE_DATE_EPOCH are those of the release, PLATFORMS its
 # platforms (default: all published ones).

@@ -59,7 +59,7 @@ func Unmarshal(text []byte, into any) error {
 	}
 	var mistyped *json.UnmarshalTypeError
 	if errors.As(err, &mistyped) && mistyped.Field != "" {
-		return fmt.Errorf("its field %s has a value of another type", mistyped.Field)
+		return fmt.Errorf("its field %s has a value of the wrong type", mistyped.Field)
 	}
-	return errors.New("it has a value of another type")
+	return errors.New("it has a value of the wrong type")
 }

@@ -58,8 +58,8 @@ func TestUnmarshalErrorsOmitGoTypes(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		`{"a": {"b": 1}}`:         "",
-		`{"a": {"b": "hunter2"}}`: "its field a.b has a value of another type",
-		`[]`:                      "it has a value of another type",
+		`{"a": {"b": "hunter2"}}`: "its field a.b has a value of the wrong type",
+		`[]`:                      "it has a value of the wrong type",
 		``:                        "it is empty; want one JSON object",
 		`{"a": {"b": "hunter2`: "it ends before the JSON is complete; " +
 			"check whether it was cut off, or lacks a closing quote, bracket or brace",

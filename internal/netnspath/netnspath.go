@@ -28,7 +28,7 @@ func Open(path string) (netns.NsHandle, error) {
 	}
 	if kind, err := unix.IoctlRetInt(fd, unix.NS_GET_NSTYPE); err != nil || kind != unix.CLONE_NEWNET {
 		_ = unix.Close(fd)
-		return netns.None(), fmt.Errorf("open %q: %w: the file is something else", path, ErrNone)
+		return netns.None(), fmt.Errorf("open %q: %w: the file is not a network namespace", path, ErrNone)
 	}
 	return netns.NsHandle(fd), nil
 }

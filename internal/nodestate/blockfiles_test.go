@@ -17,7 +17,7 @@ import (
 var cidr = netip.MustParsePrefix("10.0.0.0/26")
 
 // blockFiles returns an empty directory of block files, whose clock the test sets.
-func blockFiles(t testing.TB) (files BlockFiles, clock *time.Duration) {
+func newBlockFiles(t testing.TB) (files BlockFiles, clock *time.Duration) {
 	clock = new(time.Duration)
 	*clock = 2 * time.Hour
 	return BlockFiles{
@@ -44,7 +44,7 @@ func TestBlockFileExpires(t *testing.T) {
 	}{
 		{0, "block"}, {maxBlockAge - 1, "block"}, {maxBlockAge, ""}, {time.Hour, ""}, {-1, ""}, {-time.Hour, ""},
 	} {
-		files, clock := blockFiles(t)
+		files, clock := newBlockFiles(t)
 		files.SetWithRoom("a", []netip.Prefix{cidr})
 		files.Write(cidr, []byte("block"))
 		future := time.Now().Add(time.Hour)
@@ -60,7 +60,7 @@ func TestBlockFileExpires(t *testing.T) {
 }
 
 func TestBlockFilesOfClustersAndNodesAreSeparate(t *testing.T) {
-	a, _ := blockFiles(t)
+	a, _ := newBlockFiles(t)
 	b := a
 	b.Cluster = "https://b:6443"
 	a.SetWithRoom("n", []netip.Prefix{cidr})
@@ -77,15 +77,14 @@ func TestBlockFilesOfClustersAndNodesAreSeparate(t *testing.T) {
 	}
 }
 
-// TestBlockFilesOfOtherVersionsAreIgnored reads version 1, which had a checksum, and a newer version.
 func TestBlockFilesOfOtherVersionsAreIgnored(t *testing.T) {
-	files, clock := blockFiles(t)
+	files, clock := newBlockFiles(t)
 	files.Write(cidr, []byte("block"))
 	files.SetWithRoom("a", []netip.Prefix{cidr})
 	for name, data := range map[string]string{
-		"version 1":  fmt.Sprintf("1 %s %d\nblock", hash("block"), *clock),
-		"version 3":  fmt.Sprintf("3 %d\nblock", *clock),
-		"no version": "block",
+		"version 2":  fmt.Sprintf("2 %d\nblock", *clock),
+		"no version": fmt.Sprintf("%d\nblock", *clock),
+		"no header":  "block",
 		"empty":      "",
 	} {
 		if err := os.WriteFile(files.path(cidr), []byte(data), 0o600); err != nil {
@@ -103,7 +102,7 @@ func TestBlockFilesOfOtherVersionsAreIgnored(t *testing.T) {
 }
 
 func TestChangedIndexRemovesOldBlockFiles(t *testing.T) {
-	files, clock := blockFiles(t)
+	files, clock := newBlockFiles(t)
 	files.Write(cidr, []byte("old"))
 	*clock += 2 * keepBlocks
 	young := netip.MustParsePrefix("10.0.0.64/26")
@@ -129,7 +128,7 @@ func TestChangedIndexRemovesOldBlockFiles(t *testing.T) {
 // DEL do, while readers read it.
 func TestConcurrentWritersLeaveCompleteBlock(t *testing.T) {
 	const size, rounds = 17_000, 300
-	files, _ := blockFiles(t)
+	files, _ := newBlockFiles(t)
 	var writers, readers sync.WaitGroup
 	done := make(chan struct{})
 	files.Write(cidr, bytes.Repeat([]byte("x"), size))
@@ -164,7 +163,7 @@ func BenchmarkBlockFiles(b *testing.B) {
 		name string
 		size int
 	}{{"1-address", 1_200}, {"60-addresses", 17_000}} {
-		files, _ := blockFiles(b)
+		files, _ := newBlockFiles(b)
 		encoded := bytes.Repeat([]byte("x"), c.size)
 		b.Run("write/"+c.name, func(b *testing.B) {
 			b.ReportAllocs()

@@ -91,8 +91,8 @@ func TestRecordThatIsNotCompletedDoesNotCount(t *testing.T) {
 	}
 }
 
-// TestAddInvalidatesRecordsOfRunningDeletions begins an ADD at each step of a DEL.
-func TestAddInvalidatesRecordsOfRunningDeletions(t *testing.T) {
+// TestAddInvalidatesRecordsOfRunningDels begins an ADD at each step of a DEL.
+func TestAddInvalidatesRecordsOfRunningDels(t *testing.T) {
 	for _, plugin := range []Plugin{Main, IPAM} {
 		for _, addBegins := range []string{"before the DEL", "after Open", "after SetComplete"} {
 			records, _ := clocked(t)
@@ -233,8 +233,8 @@ func TestNilRecordIsNeverComplete(t *testing.T) {
 	}
 }
 
-// TestSweepKeepsRecordOfRunningDEL repeats a DEL after its record has expired, while another DEL sweeps.
-func TestSweepKeepsRecordOfRunningDEL(t *testing.T) {
+// TestSweepKeepsRecordOfRunningDel repeats a DEL after its record has expired, while another DEL sweeps.
+func TestSweepKeepsRecordOfRunningDel(t *testing.T) {
 	records, clock := clocked(t)
 	complete(t, open(t, records, testKey, Main, "a"))
 	*clock += maxAge

@@ -55,7 +55,7 @@ func Read(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return read(file, info)
+	return readAll(file, info)
 }
 
 // ReadRegular is Read for paths like those of Regular: it follows symbolic links of any owner.
@@ -64,11 +64,11 @@ func ReadRegular(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return read(file, info)
+	return readAll(file, info)
 }
 
-// read returns the content of an open file, and closes it.
-func read(file *os.File, info fs.FileInfo) ([]byte, error) {
+// readAll returns the content of an open file, and closes it.
+func readAll(file *os.File, info fs.FileInfo) ([]byte, error) {
 	defer func() { _ = file.Close() }()
 	if info.Size() > MaxRead {
 		return nil, fmt.Errorf("%s has %d bytes, want %d at most; replace it", file.Name(), info.Size(), MaxRead)

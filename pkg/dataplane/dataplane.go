@@ -39,10 +39,10 @@ var (
 
 // Spec is the desired state of one attachment.
 type Spec struct {
-	// Owner is the attachment's IPAM handle, "<network>.<container ID>". The host interface carries it with the IfName
-	// as its alias, "<Owner>/<IfName>". By the alias, a teardown for an older sandbox of the same pod recognizes that
-	// the interface belongs to a newer one.
-	Owner string
+	// Handle is the attachment's IPAM handle, "<network>.<container ID>", and the owner of the host interface, whose
+	// alias is "<Handle>/<IfName>". By the alias, a teardown for an older sandbox of the same pod recognizes that the
+	// interface belongs to a newer one.
+	Handle string
 	// NetNS is the path of the pod's network namespace.
 	NetNS string
 	// IfName is the interface in the pod, HostIfName its peer on the host.
@@ -94,11 +94,9 @@ type Endpoint struct {
 
 // Target identifies an attachment to remove.
 type Target struct {
-	// Owner is the IPAM handle as in the Spec. A host interface with another mark is kept.
-	Owner string
-	// ContainerID is the suffix of Owner, and of the owners of the container's attachments in other networks. Older
-	// versions of this data plane marked HostIfName with only the container ID; such a mark also identifies this
-	// target.
+	// Handle is the IPAM handle as in the Spec. A host interface with another mark is kept.
+	Handle string
+	// ContainerID is the suffix of Handle, and of the handles of the container's attachments in other networks.
 	ContainerID string
 	// NetNS is the path of the pod's network namespace. It may be empty or no longer exist; then only the host end is
 	// removed.
@@ -107,8 +105,7 @@ type Target struct {
 	IfName, HostIfName, SecondHostIfName string
 	// Unmarked says that an unmarked attachment of the workload, such as Calico creates, belongs to this target's
 	// container. If it is false, such an attachment is kept unless another one in NetNS carries a mark of the
-	// container. If only the host end is visible, an interface that is down is kept as well, because an older version
-	// may be setting it up.
+	// container.
 	Unmarked bool
 }
 

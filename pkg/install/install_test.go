@@ -188,9 +188,9 @@ func (h *host) pipe(name string) {
 	}
 }
 
-// TestTemplateMayNameAKubeconfigThatIsNotMounted checks neither a kubeconfig that is not mounted, nor the host's files
-// that a kubeconfig names.
-func TestTemplateMayNameAKubeconfigThatIsNotMounted(t *testing.T) {
+// TestTemplateMayNameKubeconfigThatIsNotMounted installs although the kubeconfig is not mounted, or names files of the
+// host.
+func TestTemplateMayNameKubeconfigThatIsNotMounted(t *testing.T) {
 	for name, text := range map[string]string{
 		"not mounted": "",
 		"names files of the host": `{"kind": "Config", "apiVersion": "v1", "current-context": "c",

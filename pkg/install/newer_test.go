@@ -59,13 +59,13 @@ func TestRollbackInstallsTheOlderVersion(t *testing.T) {
 	h.checkTree(newerInstalled())
 }
 
-func TestWithoutDowngradeNewerBinariesStay(t *testing.T) {
+func TestWithoutDowngradeNewerBinariesAreKept(t *testing.T) {
 	h := newHost(t)
 	h.newerThere()
 	h.cfg.Downgrade = false
 	h.mustInstall()
 	h.checkTree(newerInstalled())
-	if !strings.Contains(h.log.String(), "stays, of version v1.1.0, newer than v1.0.0") {
+	if !strings.Contains(h.log.String(), "is kept: version v1.1.0 is newer than v1.0.0") {
 		t.Errorf("log:\n%s", h.log.String())
 	}
 	if s, err := h.status(); err != nil || s.Binaries[0].State != hostfile.Newer {
@@ -73,7 +73,7 @@ func TestWithoutDowngradeNewerBinariesStay(t *testing.T) {
 	}
 	h.out.Reset()
 	if err := h.verb(func(c *config.Config) { c.DryRun = true }); err != nil ||
-		!strings.Contains(h.out.String(), "calico stays, of version v1.1.0") {
+		!strings.Contains(h.out.String(), "calico is kept: version v1.1.0") {
 		t.Errorf("dry run: %v\n%s", err, h.out.String())
 	}
 	// What is not the newer installer's work any more is replaced.
@@ -82,8 +82,8 @@ func TestWithoutDowngradeNewerBinariesStay(t *testing.T) {
 	h.checkTree(installed)
 }
 
-// TestWatchKeepsBinariesOfANewerInstaller runs an installer of a newer version while an older one watches.
-func TestWatchKeepsBinariesOfANewerInstaller(t *testing.T) {
+// TestWatchKeepsBinariesOfNewerInstaller runs an installer of a newer version while an older one watches.
+func TestWatchKeepsBinariesOfNewerInstaller(t *testing.T) {
 	ofVersion(t, "v1.0.0")
 	w := newWatched(t)
 	w.look()
@@ -92,7 +92,7 @@ func TestWatchKeepsBinariesOfANewerInstaller(t *testing.T) {
 		w.look()
 	}
 	w.checkTree(newerInstalled())
-	if got := strings.Count(w.log.String(), "stays, of version v1.1.0"); got != 1 {
+	if got := strings.Count(w.log.String(), "is kept: version v1.1.0"); got != 1 {
 		t.Errorf("logged %d times:\n%s", got, w.log.String())
 	}
 	w.put("host/opt/cni/bin/calico", "old")

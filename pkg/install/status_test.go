@@ -226,7 +226,7 @@ func TestDryRunNamesConfigurationsOfEarlierRuns(t *testing.T) {
 	}
 }
 
-func TestStatusOfAnOpenKubeconfig(t *testing.T) {
+func TestStatusReportsWrongKubeconfigMode(t *testing.T) {
 	h := newHost(t)
 	h.mustInstall()
 	_ = os.Chmod(h.path("host/etc/cni/net.d/calico-kubeconfig"), 0o644)

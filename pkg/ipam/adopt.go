@@ -42,6 +42,7 @@ func (t *attempt) adoptOne(ctx context.Context, h Held) (done bool, err error) {
 			return ignore(err, ErrNotFound)
 		}
 		b := row.Value.Clone()
+		t.borrowed[h.Addr] = b.Affinity != hostAffinity(t.request.Node)
 		if who, ok := b.Holder(h.Addr); ok && t.request.owns(who) {
 			// An earlier write took effect although its answer was a conflict.
 			done = true

@@ -23,6 +23,8 @@ type attempt struct {
 	releases releases
 	// adopting says that the request takes over the addresses of an earlier run. Then it has allocated none itself.
 	adopting bool
+	// borrowed says which adopted addresses are in blocks of other owners.
+	borrowed map[netip.Addr]bool
 	lockNode func(ctx context.Context) (waited bool)
 }
 
@@ -30,8 +32,8 @@ func newAttempt(b backend, view View, r Request, lockNode func(ctx context.Conte
 	p := newPlan(b, view, r)
 	return &attempt{
 		backend: b, request: r, plan: p, lockNode: lockNode, releases: newReleases(b),
-		finder: newFinder(b, p),
-		tally:  &tally{handles: handles{b}, id: r.Handle, counted: map[netip.Prefix]int{}},
+		finder: newFinder(b, p), borrowed: map[netip.Addr]bool{},
+		tally: &tally{handles: handles{b}, id: r.Handle, counted: map[netip.Prefix]int{}},
 	}
 }
 
@@ -117,6 +119,9 @@ func (t *attempt) existing(ctx context.Context) ([]Assigned, error) {
 	}
 	if adopted, err := t.adopt(ctx, held); err != nil || !adopted {
 		return nil, err
+	}
+	for i, g := range got {
+		got[i].Borrowed = t.borrowed[g.Addr]
 	}
 	return got, nil
 }

@@ -199,8 +199,8 @@ func overlapMutants() []mutant {
 	return []mutant{
 		{
 			name: "release an overlapping block without marking its affinity", file: "takeover.go",
-			correct: "		if err := t.releases.release(ctx, keyOf(row.Value), row); err != nil {\n			return",
-			wrong:   "		if err := remove(ctx, t.backend.store.Blocks(), row.Value.CIDR, row); err != nil {\n			return",
+			correct: "if row.Value.Affinity != \"\" {\n		return t.releases.release(",
+			wrong:   "if false {\n		return t.releases.release(",
 		},
 		{
 			name: "claim a block without the check", file: "claim.go",
@@ -229,8 +229,21 @@ func overlapMutants() []mutant {
 		},
 		{
 			name: "allocate a requested address without the check", file: "requested.go",
-			correct: "err = f.plan.overlaps.checkPart(ctx, cidr, netip.PrefixFrom(w.Addr, w.Addr.BitLen()))",
+			correct: "err = f.plan.overlaps.check(ctx, cidr)",
 			wrong:   "err = nil",
+		},
+		{
+			name: "check only a requested address of another node's block for overlap", file: "requested.go",
+			correct: "err = f.plan.overlaps.check(ctx, cidr)",
+			wrong: "var parts []netip.Prefix\n		parts, err = f.backend.store.BlocksOverlapping(ctx, " +
+				"netip.PrefixFrom(w.Addr, w.Addr.BitLen()))\n		if err == nil && len(parts) > 1 {\n			" +
+				"err = f.plan.overlaps.check(ctx, cidr)\n		}",
+		},
+		{
+			name: "delete an ownerless block that another process has written", file: "takeover.go",
+			correct: "err := remove(ctx, t.backend.store.Blocks(), row.Value.CIDR, row)",
+			wrong: "now, err := get(ctx, t.backend.store.Blocks(), row.Value.CIDR)\n	if err == nil {\n		" +
+				"err = remove(ctx, t.backend.store.Blocks(), row.Value.CIDR, now)\n	}",
 		},
 	}
 }

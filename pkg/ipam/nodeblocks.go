@@ -88,8 +88,28 @@ func (n *nodeBlocks) owns(cidr netip.Prefix) bool {
 
 // add adds a block that the node has just claimed.
 func (n *nodeBlocks) add(cidr netip.Prefix) {
+	if n.owns(cidr) {
+		return
+	}
 	row := Row[Affinity]{Value: Affinity{State: Confirmed}}
 	n.rows = append(n.rows, AffinityRow{Key: AffinityKey{n.node, cidr}, Row: row})
+}
+
+// affinityOf returns the affinity of the node for a block of its own as it was read, without a revision if it does not
+// exist. It returns false if the affinities have not been read.
+func (n *nodeBlocks) affinityOf(cidr netip.Prefix) (affinity AffinityRow, read bool) {
+	affinity = AffinityRow{Key: AffinityKey{n.node, cidr}}
+	i := slices.IndexFunc(n.rows, func(r AffinityRow) bool { return r.Key.CIDR == cidr })
+	if i >= 0 && !n.rows[i].Deleted {
+		affinity = n.rows[i]
+	}
+	return affinity, !n.fromCache || n.fresh || affinity.Rev != nil
+}
+
+// confirm replaces the affinity of a block by a confirmed one.
+func (n *nodeBlocks) confirm(cidr netip.Prefix) {
+	n.remove(AffinityKey{n.node, cidr})
+	n.add(cidr)
 }
 
 // remove removes a block that the node does not own.

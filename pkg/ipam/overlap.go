@@ -39,7 +39,8 @@ func (e *OverlapError) Error() string {
 	case e.Malformed != nil:
 		return fmt.Sprintf("%s, which cannot be read: %v", text, e.Malformed)
 	case e.Empty && e.Owner == "":
-		return text + " of no node, which has no addresses in use (delete its IPAMBlock; see docs/blocksize.md)"
+		return text + " of no node, which has no addresses in use (retry, as an ADD takes it over a minute after it was " +
+			"claimed; see docs/blocksize.md)"
 	case e.Empty:
 		return fmt.Sprintf("%s of %s, which has no addresses in use (retry, as an ADD takes it over a minute after it was "+
 			"claimed; or, if that node does not exist, delete the IPAMBlock and the BlockAffinity of the block; "+
@@ -68,12 +69,7 @@ type overlaps struct{ backend backend }
 
 // check returns an OverlapError if other blocks overlap a block. The block must exist before the call.
 func (o overlaps) check(ctx context.Context, cidr netip.Prefix) error {
-	return o.checkPart(ctx, cidr, cidr)
-}
-
-// checkPart is like check, but looks only for other blocks that overlap a part of the block.
-func (o overlaps) checkPart(ctx context.Context, cidr, part netip.Prefix) error {
-	others, err := o.backend.store.BlocksOverlapping(ctx, part)
+	others, err := o.backend.store.BlocksOverlapping(ctx, cidr)
 	if err != nil {
 		return fmt.Errorf("look for blocks that overlap %s: %w", cidr, err)
 	}

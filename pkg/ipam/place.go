@@ -35,7 +35,7 @@ const (
 	checkOverlap
 	// repairClaim: complete the affinity of the node.
 	repairClaim
-	// claimFree: claim a block that does not exist.
+	// claimFree: claim a block that does not exist, or complete the claim of one that has no affinity.
 	claimFree
 	// takeOver: claim an empty block of another node.
 	takeOver

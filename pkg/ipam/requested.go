@@ -80,14 +80,40 @@ func (f *finder) read(ctx context.Context, w Want, cidr netip.Prefix) (place, er
 	}
 	found := place{want: w, cidr: cidr, row: row}
 	if row.Value.Affinity == hostAffinity(f.plan.own.node) {
-		// The node will allocate other addresses from it as well.
-		err = f.plan.checkOverlap(ctx, found)
+		found, err = f.repairOwn(ctx, found)
 	} else {
-		err = f.plan.overlaps.checkPart(ctx, cidr, netip.PrefixFrom(w.Addr, w.Addr.BitLen()))
+		// The whole block is checked, not only the address: its owner relies on the check of every block in use.
+		err = f.plan.overlaps.check(ctx, cidr)
 	}
 	var overlap *OverlapError
 	if errors.As(err, &overlap) {
 		return place{}, fmt.Errorf("%w: requested address %s: %w", ErrAddrTaken, w.Addr, overlap)
 	}
 	return found, err
+}
+
+// repairOwn completes the node's affinity for its own block if it was read and is not confirmed, and checks the block
+// for overlap. An affinity that was not read is verified later: see View.Verified.
+func (f *finder) repairOwn(ctx context.Context, at place) (place, error) {
+	affinity, known := f.plan.own.affinityOf(at.cidr)
+	if !known || affinity.Value.State == Confirmed {
+		return at, f.plan.checkOverlap(ctx, at)
+	}
+	repair := f.claims.repair
+	if affinity.Rev == nil {
+		repair = func(ctx context.Context, affinity AffinityRow) (claimed, error) {
+			return f.claims.claim(ctx, affinity.Key.Node, affinity.Key.CIDR)
+		}
+	}
+	mine, err := repair(ctx, affinity)
+	var overlap *OverlapError
+	if errors.Is(err, errNotOwned) && !errors.As(err, &overlap) {
+		return at, errors.Join(ErrConflict, err)
+	}
+	if err != nil {
+		return at, err
+	}
+	f.plan.own.confirm(at.cidr)
+	at.row, at.checked = mine.row, mine.checked
+	return at, f.plan.checkOverlap(ctx, at)
 }

@@ -24,6 +24,8 @@ type shortage struct {
 	reserved      pool.Ranges
 	// malformed has the errors of malformed blocks.
 	malformed map[netip.Prefix]error
+	// unusable are free blocks without an address for the request.
+	unusable []netip.Prefix
 	// free is the number of addresses in blocks of other nodes. strict says that strict affinity forbids borrowing them.
 	free   int
 	strict bool
@@ -34,7 +36,7 @@ func (k *walk) shortage() shortage {
 	return shortage{
 		pool: k.pool, limit: k.limit, bounded: k.looked >= k.plan.maxLook, looked: k.looked,
 		inner: k.pool.Inner(k.plan.pools.pools), others: k.otherSizes.blocks, reserved: k.plan.picker.reserved,
-		malformed: k.used.malformed, free: k.used.free, strict: k.plan.config.StrictAffinity,
+		malformed: k.used.malformed, unusable: k.unusable, free: k.used.free, strict: k.plan.config.StrictAffinity,
 	}
 }
 
@@ -57,12 +59,14 @@ func (s shortage) usage() string {
 	own := s.pool.Space(s.reserved, s.inner).Len()
 	claimable := s.pool.Space(s.reserved, slices.Concat(s.inner, s.others)).Len()
 	malformed := uint64(len(s.malformedBlocks()))
+	unusable := uint64(len(slices.DeleteFunc(slices.Clone(s.unusable), s.isOverlapped)))
 	var counts, remedies []string
 	for _, part := range []struct {
 		n             uint64
 		state, remedy string
 	}{
-		{claimable - malformed, "taken", "free addresses"},
+		{claimable - malformed - unusable, "taken", "free addresses"},
+		{unusable, "without an address for this request", "shrink an IPReservation"},
 		{malformed, "malformed", "repair the malformed blocks"},
 		{own - claimable, "overlapped by blocks of another size", "resolve the overlaps"},
 		{all - unreserved, "reserved", "shrink an IPReservation"},
@@ -86,12 +90,17 @@ func (s shortage) usage() string {
 // malformedBlocks returns the malformed blocks, sorted, without those that blocks of another size overlap.
 func (s shortage) malformedBlocks() (cidrs []netip.Prefix) {
 	for cidr := range s.malformed {
-		if !slices.ContainsFunc(s.others, cidr.Overlaps) {
+		if !s.isOverlapped(cidr) {
 			cidrs = append(cidrs, cidr)
 		}
 	}
 	slices.SortFunc(cidrs, netip.Prefix.Compare)
 	return cidrs
+}
+
+// isOverlapped reports whether a block of another size overlaps a block.
+func (s shortage) isOverlapped(cidr netip.Prefix) bool {
+	return slices.ContainsFunc(s.others, cidr.Overlaps)
 }
 
 // malformedReason says why the first malformed block is malformed, or is empty.

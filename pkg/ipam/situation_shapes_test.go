@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"testing"
 
+	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
 )
@@ -93,6 +94,17 @@ func shapes() map[string]situation {
 			on("a", "assign x", "release x"),
 			on("operator", "resize 30"),
 			on("b", "assign y 10.0.0.1", "release y"), on("c", "assign z 10.0.0.2")).random(),
+		"specific address after two resizes": actors(with(pools(ofPool("v4", "10.0.0.0/30", 30)), "old"),
+			on("a", "release old", "assign x"),
+			on("operator", "resize 31", "resize 30"),
+			on("b", "assign y"),
+			on("c", "assign z 10.0.0.3", "release z"), on("a", "assign w")).random(),
+		"a block without owner is taken over": actors(withoutOwner,
+			on("b", "assign y"),
+			on("c", "assign z", "release z")),
+		"a block without owner is taken over, writes fail": actors(withoutOwner,
+			on("b", "assign y", "release y"),
+			on("c", "assign z")).withFaults(twice, lost, late, refused).random(),
 		"nested pools": actors(nested,
 			on("a", "assign x v4", "release x"),
 			on("b", "assign y inner", "release y"),
@@ -119,6 +131,15 @@ func shapes() map[string]situation {
 		"larger blocks, the store is restored": actors(with(pools(v4), "old"),
 			on("a", "release old", "assign x"),
 			on("operator", "resize 30", "restore"), on("b", "assign y", "release y")).random(),
+	}
+}
+
+// withoutOwner prepares a pool of one empty block, whose affinity was removed while an address was in use.
+func withoutOwner(t testing.TB, s *memstore.Store) {
+	s.IPPools = []pool.Pool{ofPool("v4", "10.0.0.0/31", 31)}
+	cidr := netip.MustParsePrefix("10.0.0.0/31")
+	if _, err := s.Blocks().Create(t.Context(), cidr, block.New(cidr, "", s.Now())); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -17,6 +17,8 @@ type usedBlocks struct {
 	// idle are empty blocks of other nodes, which may be taken over. lenders are blocks of other nodes that have room.
 	idle    []netip.Prefix
 	lenders []place
+	// incomplete are blocks of the node without an affinity, which an interrupted claim or take-over leaves.
+	incomplete []netip.Prefix
 	// malformed has the errors of malformed blocks.
 	malformed map[netip.Prefix]error
 	// free is the number of free addresses in the other blocks.
@@ -29,6 +31,10 @@ func (u *usedBlocks) note(cidr netip.Prefix, read readResult) {
 	if read.err != nil {
 		// The addresses of a malformed block may be in use.
 		u.malformed[cidr] = read.err
+		return
+	}
+	if b.Affinity == hostAffinity(u.plan.own.node) {
+		u.incomplete = append(u.incomplete, cidr)
 		return
 	}
 	otherOwner := b.Affinity != "" && !strings.HasPrefix(b.Affinity, hostPrefix)

@@ -25,6 +25,8 @@ type walk struct {
 	// seen are the blocks that the walk has already passed. looked is the number of those that it has read.
 	seen   map[netip.Prefix]bool
 	looked int
+	// unusable are free blocks that have no address for the request.
+	unusable []netip.Prefix
 	// used are the blocks of other owners that it has read. otherSizes are the blocks of the pool that have another
 	// size; once they are listed, the walk starts again without the blocks that they overlap.
 	used       *usedBlocks
@@ -38,10 +40,29 @@ func newWalk(p *plan, w Want, in pool.Pool, limit string) *walk {
 	}
 }
 
-// candidates yields the pool's free blocks, then empty blocks of other nodes, and then blocks that blocks of other
+// candidates yields the pool's free blocks, then blocks of the node that have no affinity, empty blocks of other nodes, and then blocks that blocks of other
 // sizes overlap. It yields the last two only if the node may claim blocks.
 func (k *walk) candidates(ctx context.Context) candidates {
-	return inTurn(k.allFree(ctx), k.further(), k.idleBlocks(ctx), k.replaceable())
+	return inTurn(k.listIfOverlapped(ctx), k.allFree(ctx), k.incomplete(), k.further(), k.idleBlocks(ctx), k.replaceable())
+}
+
+// listIfOverlapped yields nothing. If a block of the node in the pool overlaps another, it lists the pool's blocks of
+// other sizes, so that the empty ones can be taken over.
+func (k *walk) listIfOverlapped(ctx context.Context) candidates {
+	return func(yield func(candidate, error) bool) {
+		if !k.mayClaim() || k.otherSizes.listed {
+			return
+		}
+		for cidr := range k.plan.overlapped {
+			if !k.plan.own.owns(cidr) || !k.plan.pools.in(cidr, k.pool) {
+				continue
+			}
+			if err := k.otherSizes.list(ctx, k.plan.backend.store, k.pool); err != nil {
+				yield(candidate{}, err)
+			}
+			return
+		}
+	}
 }
 
 func (k *walk) mayClaim() bool { return k.limit == "" }
@@ -91,6 +112,10 @@ func (k *walk) freeOf(ctx context.Context, batch []netip.Prefix, yield func(cand
 			k.used.note(cidr, results[i])
 			continue
 		}
+		if !k.hasRoomIfNew(cidr) {
+			k.unusable = append(k.unusable, cidr)
+			continue
+		}
 		if !k.mayClaim() {
 			continue
 		}
@@ -114,7 +139,12 @@ func (k *walk) batches() iter.Seq[[]netip.Prefix] {
 		space := k.pool.Space(k.plan.picker.reserved, append(k.pool.Inner(k.plan.pools.pools), k.otherSizes.blocks...))
 		var batch []netip.Prefix
 		size := 1
-		for cidr := range space.Walk(k.plan.own.node) {
+		order := k.plan.own.node
+		if space.Len() > uint64(k.plan.maxLook) {
+			// The walk does not reach the end. Another request looks at other blocks.
+			order += " " + k.plan.picker.request.Handle
+		}
+		for cidr := range space.Walk(order) {
 			if k.seen[cidr] {
 				continue
 			}
@@ -134,6 +164,17 @@ func (k *walk) batches() iter.Seq[[]netip.Prefix] {
 		}
 		if len(batch) > 0 {
 			yield(batch)
+		}
+	}
+}
+
+// incomplete yields blocks of the node that have no affinity. Claiming them again completes their claim.
+func (k *walk) incomplete() candidates {
+	return func(yield func(candidate, error) bool) {
+		for _, cidr := range k.used.incomplete {
+			if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: claimFree}, nil) {
+				return
+			}
 		}
 	}
 }
@@ -163,6 +204,9 @@ func (k *walk) idleBlocks(ctx context.Context) candidates {
 			return
 		}
 		for _, cidr := range k.used.idle {
+			if !k.hasRoomIfNew(cidr) {
+				continue
+			}
 			if !yield(candidate{place: place{want: k.want, cidr: cidr}, step: takeOver}, nil) {
 				return
 			}

@@ -87,7 +87,7 @@ func request(call *invocation.Call, usual nodeipam.Request, namespace kubeapi.Me
 	if call.ID.Kubernetes() {
 		r.NamespaceLabels = nodeipam.NamespaceLabels(call.ID.Namespace, namespace.Labels)
 	}
-	r.Name(call.RequestedAddrs())
+	r.RequestAddrs(call.RequestedAddrs())
 	return r
 }
 

@@ -17,8 +17,8 @@ func undecodable(body []byte, err error) error {
 	}
 	var mistyped *json.UnmarshalTypeError
 	if errors.As(err, &mistyped) && mistyped.Field != "" {
-		return fmt.Errorf("%w: its field %s has a value of another type; repair or delete the object", ErrMalformed,
+		return fmt.Errorf("%w: its field %s has a value of the wrong type; repair or delete the object", ErrMalformed,
 			mistyped.Field)
 	}
-	return fmt.Errorf("%w: it has a value of another type; repair or delete the object", ErrMalformed)
+	return fmt.Errorf("%w: it has a value of the wrong type; repair or delete the object", ErrMalformed)
 }

@@ -24,18 +24,18 @@ import (
 // lockTimeout bounds the wait for host-local's lock. Host-local holds it for milliseconds.
 const lockTimeout = 10 * time.Second
 
-// mark is the first line of the file that replaces host-local's directory.
-const mark = "This network's addresses were moved from host-local to calico-ipam.\n"
+// marker is the first line of the file that replaces host-local's directory.
+const marker = "This network's addresses were moved from host-local to calico-ipam.\n"
 
-// markText is the whole text of that file.
-const markText = mark +
+// markerText is the whole text of that file.
+const markerText = marker +
 	"While this file exists, host-local allocates no address for this network. The leases from before the migration\n" +
 	"are in the directory beside this file whose name ends in .migrated, until their containers are gone.\n"
 
-// Done reports whether a network was migrated on this node: whether the mark exists.
+// Done reports whether a network was migrated on this node: whether the marker exists.
 func Done(readFile func(string) ([]byte, error), networks, network string) bool {
 	data, err := readFile(filepath.Join(networks, network))
-	return err == nil && strings.HasPrefix(string(data), mark)
+	return err == nil && strings.HasPrefix(string(data), marker)
 }
 
 // state is the progress of a migration.
@@ -46,7 +46,7 @@ const (
 	absent state = iota
 	// live: host-local's directory is in use.
 	live
-	// fenced: the mark has replaced the directory.
+	// fenced: the marker has replaced the directory.
 	fenced
 )
 
@@ -66,11 +66,11 @@ func (m Migration) state() (state, error) {
 	case Done(safeopen.Read, m.Networks, m.Network):
 		return fenced, nil
 	}
-	return absent, fmt.Errorf("%s is neither host-local's directory nor the mark of a migration: move it away",
+	return absent, fmt.Errorf("%s is neither host-local's directory nor the marker of a migration: move it away",
 		m.store())
 }
 
-// fence atomically replaces host-local's directory with the mark, unless the leases have changed.
+// fence atomically replaces host-local's directory with the marker, unless the leases have changed.
 func (m Migration) fence(ctx context.Context, leases []Lease) (done bool, err error) {
 	if err := m.writeMark(); err != nil {
 		return false, err
@@ -88,7 +88,7 @@ func (m Migration) fence(ctx context.Context, leases []Lease) (done bool, err er
 		return false, err
 	}
 	if err := exchange(m.aside(), m.store()); err != nil {
-		return false, fmt.Errorf("replace %s with the mark: %w", m.store(), err)
+		return false, fmt.Errorf("replace %s with the marker: %w", m.store(), err)
 	}
 	if err := atomicfile.SyncDir(m.Networks); err != nil {
 		return true, err
@@ -119,7 +119,7 @@ func exchangeInSteps(file, dir string) error {
 	return os.Rename(between, dir)
 }
 
-// finish writes the mark if an exchange in steps was interrupted after the leases were moved aside.
+// finish writes the marker if an exchange in steps was interrupted after the leases were moved aside.
 func (m Migration) finish() error {
 	if _, err := os.Lstat(m.store()); !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -127,8 +127,8 @@ func (m Migration) finish() error {
 	if info, err := os.Lstat(m.aside()); err != nil || !info.IsDir() {
 		return nil
 	}
-	if _, err := atomicfile.WriteFile(m.store(), []byte(markText), 0o644); err != nil {
-		return fmt.Errorf("write the mark of the migration: %w", err)
+	if _, err := atomicfile.WriteFile(m.store(), []byte(markerText), 0o644); err != nil {
+		return fmt.Errorf("write the marker of the migration: %w", err)
 	}
 	return remove(m.aside() + ".new")
 }
@@ -136,7 +136,7 @@ func (m Migration) finish() error {
 // lockExclusively locks host-local's directory against a second migration until it is unlocked or the process ends.
 // Host-local locks a file in the directory, not the directory itself.
 func (m Migration) lockExclusively() (unlock func(), err error) {
-	// The store may also be the mark, a file.
+	// The store may also be the marker, a file.
 	dir, err := os.OpenFile(m.store(), os.O_RDONLY|unix.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return func() {}, nil
@@ -155,8 +155,8 @@ func (m Migration) writeMark() error {
 		return fmt.Errorf("%s has the leases of an earlier migration, but host-local has allocated addresses since: "+
 			"remove it when no container of that migration is running", m.aside())
 	}
-	if _, err := atomicfile.WriteFile(m.aside(), []byte(markText), 0o644); err != nil {
-		return fmt.Errorf("write the mark of the migration: %w", err)
+	if _, err := atomicfile.WriteFile(m.aside(), []byte(markerText), 0o644); err != nil {
+		return fmt.Errorf("write the marker of the migration: %w", err)
 	}
 	return nil
 }

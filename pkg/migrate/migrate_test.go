@@ -157,8 +157,8 @@ func (a *memoryAddresses) Take(ctx context.Context, id workload.ID, addr netip.A
 	if err := a.before("take " + addr.String()); err != nil {
 		return err
 	}
-	r := nodeipam.Request{Network: "net", Node: "node", ID: id, Another: true}
-	r.Name([]netip.Addr{addr})
+	r := nodeipam.Request{Network: "net", Node: "node", ID: id, Additional: true}
+	r.RequestAddrs([]netip.Addr{addr})
 	view, err := a.Gather(ctx, r)
 	if err == nil {
 		_, err = a.Assign(ctx, view, r)
@@ -271,7 +271,7 @@ func TestMigrationTakesOverLiveLeases(t *testing.T) {
 	}
 	expect(t, "files", files(t, m), "net net.migrated/10.1.0.10 net.migrated/10.1.0.9 net.migrated/fd00::9")
 	if !Done(os.ReadFile, m.Networks, m.Network) {
-		t.Error("the mark is absent")
+		t.Error("the marker is absent")
 	}
 	endContainer(t, m, "10.1.0.10=c2")
 	if err := m.Run(t.Context()); err != nil {
@@ -336,7 +336,7 @@ func TestMigrationContinuesAfterFailure(t *testing.T) {
 			t.Fatal(err)
 		}
 		if Done(os.ReadFile, m.Networks, m.Network) {
-			t.Errorf("call %d: the mark is written before all addresses are taken over", call)
+			t.Errorf("call %d: the marker is written before all addresses are taken over", call)
 		}
 		endContainer(t, m, "10.1.0.9=c1")
 		a.before = func(string) error { return nil }
@@ -368,13 +368,13 @@ func TestInterruptedExchangeIsFinished(t *testing.T) {
 	expect(t, "held", a.String(), "c1[10.1.0.9]")
 	// This is the state after a kill before the step before that.
 	m, a = node(t, "10.1.0.9=c1")
-	write(t, m.aside()+".new", markText)
+	write(t, m.aside()+".new", markerText)
 	if err := m.Run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, "held", a.String(), "c1[10.1.0.9]")
 	if !Done(os.ReadFile, m.Networks, m.Network) {
-		t.Error("the mark is absent")
+		t.Error("the marker is absent")
 	}
 }
 
@@ -410,7 +410,7 @@ func TestMigrationReportsUnexpectedFiles(t *testing.T) {
 	}
 	write(t, m.store(), "something else")
 	if err := m.Run(t.Context()); err == nil ||
-		!strings.Contains(err.Error(), "neither host-local's directory nor the mark") {
+		!strings.Contains(err.Error(), "neither host-local's directory nor the marker") {
 		t.Error(err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // PrevResult decodes the result of the previous plugin, of any CNI version, into the newest version. It returns nil if
-// there is none. An error wraps ErrDecode. A result with an incomplete entry is an error; see Hollow.
+// there is none. An error wraps ErrDecode. A result with an incomplete entry is an error; see IncompleteEntry.
 func (c *NetConf) PrevResult() (*current.Result, error) {
 	if c.RawPrevResult == nil {
 		return nil, nil
@@ -22,7 +22,7 @@ func (c *NetConf) PrevResult() (*current.Result, error) {
 	if err := decodePrevious(c.RawPrevResult, result); err != nil {
 		return nil, err
 	}
-	if entry := Hollow(result); entry != "" {
+	if entry := IncompleteEntry(result); entry != "" {
 		return nil, &FieldError{ErrDecode, "prevResult." + entry, "", "want an object with dst or address"}
 	}
 	result.CNIVersion = current.ImplementedSpecVersion
@@ -54,9 +54,9 @@ func decodePrevious(raw json.RawMessage, result *current.Result) error {
 	return nil
 }
 
-// Hollow returns the first entry of a result that is null or lacks its address or destination, such as "ips[0]", or an
+// IncompleteEntry returns the first entry of a result that is null or lacks its address or destination, such as "ips[0]", or an
 // empty string. Code that uses results relies on both.
-func Hollow(r *current.Result) string {
+func IncompleteEntry(r *current.Result) string {
 	field, n := "interfaces", slices.Index(r.Interfaces, nil)
 	if n < 0 {
 		field, n = "ips", slices.IndexFunc(r.IPs, func(ip *current.IPConfig) bool {

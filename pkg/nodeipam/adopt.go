@@ -75,8 +75,8 @@ func (a *Adopter) claimWithin(ctx context.Context, cidr netip.Prefix) error {
 		}
 		b := p.Block(addr)
 		if b.Bits() < cidr.Bits() {
-			return fmt.Errorf("claim the pod CIDR %s of node %s: %w %s: its blocks of /%d are larger than that, and nodes "+
-				"would share one; make the pool with a blockSize of %d or more",
+			return fmt.Errorf("claim the pod CIDR %s of node %s: %w %s: blocks of /%d are larger than the pod CIDR, so two "+
+				"nodes would share a block; recreate the pool with blockSize %d or more",
 				cidr, a.node, pool.ErrInvalid, p.Name, b.Bits(), cidr.Bits())
 		}
 		allocator := a.allocations.allocator(a.allocations.cache)
@@ -122,8 +122,8 @@ func (a *Adopter) Take(ctx context.Context, id workload.ID, addr netip.Addr) err
 	if err := a.deletions.Remove(key); err != nil {
 		return err
 	}
-	r := Request{Network: a.network, Node: a.node, ID: id, Another: true}
-	r.Name([]netip.Addr{addr})
+	r := Request{Network: a.network, Node: a.node, ID: id, Additional: true}
+	r.RequestAddrs([]netip.Addr{addr})
 	_, err := a.allocations.Assign(ctx, a.view, r)
 	return err
 }

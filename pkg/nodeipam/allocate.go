@@ -63,7 +63,7 @@ func (a Allocations) Assign(ctx context.Context, view ipam.View, r Request) (Gra
 		Node: r.Node, Handle: r.ID.HandleID(r.Network), Owner: r.owner(a.Now()),
 		NamespaceLabels: r.NamespaceLabels, Wants: wants, Subnet: r.Subnet,
 	}}
-	if !r.Another {
+	if !r.Additional {
 		g.request.SameAttachment = r.isRepeated
 	}
 	for _, w := range wants {

@@ -17,13 +17,13 @@ import (
 	"calico-cni/pkg/ipam/block"
 )
 
-func blockFiles(t *testing.T) nodestate.BlockFiles {
+func newBlockFiles(t *testing.T) nodestate.BlockFiles {
 	t.Helper()
 	return nodestate.BlockFiles{Dir: filepath.Join(t.TempDir(), "run", "blocks"), Boot: bootclock.Now}
 }
 
 func TestBlockCacheIndexesBlocksWithRoom(t *testing.T) {
-	r := blockCache{files: blockFiles(t), node: "a"}
+	r := blockCache{files: newBlockFiles(t), node: "a"}
 	from := func(block string) ipam.Assigned { return ipam.Assigned{Block: netip.MustParsePrefix(block)} }
 	last, borrowed, again := from("10.0.0.64/26"), from("10.0.1.0/26"), from("10.0.2.0/26")
 	last.Last, borrowed.Borrowed, again.Existing = true, true, true
@@ -82,7 +82,7 @@ func (plainCodec) DecodeBlock(data []byte) (ipam.Row[block.Block], error) {
 }
 
 func TestBlockCacheReturnsLastWrittenBlock(t *testing.T) {
-	r := blockCache{files: blockFiles(t), codec: plainCodec{}}
+	r := blockCache{files: newBlockFiles(t), codec: plainCodec{}}
 	first, second := netip.MustParsePrefix("10.0.0.0/26"), netip.MustParsePrefix("fd00::40/122")
 	row := func(cidr netip.Prefix, rev string) ipam.Row[block.Block] {
 		return ipam.Row[block.Block]{Value: block.Block{CIDR: cidr}, Rev: rev}
@@ -120,7 +120,7 @@ func always(netip.Prefix) bool { return true }
 
 // TestBlockCacheVerifiesEachFamily verifies the affinities of one family only.
 func TestBlockCacheVerifiesEachFamily(t *testing.T) {
-	c := blockCache{files: blockFiles(t), node: "a"}
+	c := blockCache{files: newBlockFiles(t), node: "a"}
 	assigned := []ipam.Assigned{{Block: netip.MustParsePrefix("10.0.0.0/26")}, {Block: netip.MustParsePrefix("fd00::/122")}}
 	only4 := func(cidr netip.Prefix) bool { return cidr.Addr().Is4() }
 	for _, step := range []struct {

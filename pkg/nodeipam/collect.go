@@ -32,8 +32,8 @@ func NewSpared(network string, valid map[string]map[string]bool, marks nodestate
 	return Spared{network: network, valid: valid, marks: marks, started: started}
 }
 
-// Is reports whether an attachment is kept. An empty interface name means any interface of the container.
-func (s Spared) Is(containerID, ifName string) bool {
+// Keeps reports whether an attachment is kept. An empty interface name means any interface of the container.
+func (s Spared) Keeps(containerID, ifName string) bool {
 	if ifName == "" {
 		return len(s.valid[containerID]) > 0 || s.beingAdded(containerID, usualIfName)
 	}
@@ -46,7 +46,7 @@ func (s Spared) beingAdded(containerID, ifName string) bool {
 
 // SweepMarks removes the old marks of attachments that are not kept. A killed ADD leaves a mark if no DEL follows.
 func (s Spared) SweepMarks() {
-	s.marks.Sweep(s.network, func(k nodestate.Key) bool { return s.Is(k.ContainerID, k.IfName) })
+	s.marks.Sweep(s.network, func(k nodestate.Key) bool { return s.Keeps(k.ContainerID, k.IfName) })
 }
 
 // Container returns the container of a handle of the network. It returns false for handles of other networks, tunnels,
@@ -105,7 +105,7 @@ func leakedIn(held []ipam.Held, node string, spared Spared) map[string][]ipam.He
 func (s Spared) isLeaked(handle string, owner map[string]string, node string) bool {
 	containerID, ok := s.Container(handle)
 	own := ok && owner["type"] == "" && owner["node"] == node
-	return own && !s.Is(containerID, s.interfaceOf(handle, containerID, owner))
+	return own && !s.Keeps(containerID, s.interfaceOf(handle, containerID, owner))
 }
 
 // withNamed returns s with the interfaces that the addresses name.

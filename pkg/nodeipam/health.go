@@ -33,8 +33,8 @@ type Health struct{ node *Node }
 // address of the node's blocks.
 func (h Health) Note(err error, short bool) { h.record(err, short, 0) }
 
-// record does the same. confirmed is the time since boot at which a shortage was verified with the request of a usual
-// pod, or 0: an ADD may have requested more.
+// record is like Note, and also stores when the shortage was verified. confirmed is the time since boot at which it was
+// verified with the request of a usual pod, or 0: an ADD may have requested more.
 func (h Health) record(err error, short bool, confirmed time.Duration) {
 	n := h.node
 	before, had := n.Disk.conditions().Load(n.Network)

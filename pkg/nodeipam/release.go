@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/pending"
 )
 
 // Evidence is what a release knows about the attachment besides its handle.
@@ -22,14 +23,14 @@ type Evidence struct {
 	Nodes []string
 }
 
-// Others says whether a container has other interfaces in the network of an attachment.
-type Others int
+// Others says whether a container has other interfaces in the network of an attachment. A queued release stores it.
+type Others = pending.Others
 
 // What is known about other interfaces.
 const (
-	OthersUnknown Others = iota
-	NoOthers
-	SomeOthers
+	OthersUnknown = pending.OthersUnknown
+	NoOthers      = pending.NoOthers
+	SomeOthers    = pending.SomeOthers
 )
 
 // ofNode reports whether an address was allocated by the node of the attachment. It returns true if that is unknown.
@@ -55,7 +56,7 @@ func (a Allocations) Release(ctx context.Context, h Holdings, e Evidence) (Freed
 	released, err := allocator.Release(ctx, h.holder, h.matcher(e), h.config.Cooldown)
 	// A failure does not fail the DEL.
 	if err := allocator.ReleaseUnselected(ctx, a.Cluster, released.Emptied, h.config.Cooldown); err != nil {
-		a.Log.Warn("cannot release empty blocks; a later command does", "error", err)
+		a.Log.Warn("cannot release empty blocks; a later command retries", "error", err)
 	}
 	freed := Freed{Addrs: released.Addrs, All: released.Deleted}
 	if err != nil || len(freed.Addrs) > 0 || freed.All || h.legacy || h.id.IfName == usualIfName || e.Others == NoOthers {

@@ -49,7 +49,7 @@ func attachment(ifName string) workload.ID {
 // add allocates one address like an ADD on a node.
 func (c *cluster) add(node, ifName string) netip.Addr {
 	c.t.Helper()
-	r := Request{Network: "net", Node: node, ID: attachment(ifName), IPv4: Family{Wanted: true}, Another: true}
+	r := Request{Network: "net", Node: node, ID: attachment(ifName), IPv4: Family{Wanted: true}, Additional: true}
 	view, err := c.Gather(c.t.Context(), r)
 	if err != nil {
 		c.t.Fatal(err)
@@ -150,7 +150,7 @@ func TestReleaseMatrix(t *testing.T) {
 		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "eth0", want: ""},
 		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "net1", want: ""},
 	} {
-		name := fmt.Sprintf("%v DEL %s prevResult %t others %d", c.allocated, c.del, c.hasResult, c.others)
+		name := fmt.Sprintf("%v DEL %s prevResult %t others %s", c.allocated, c.del, c.hasResult, c.others)
 		t.Run(name, func(t *testing.T) {
 			w := newCluster(t)
 			ifNames, e := map[string]string{}, Evidence{Others: c.others}
@@ -216,7 +216,7 @@ func TestQueuedReleaseDoesNotDependOnTheClock(t *testing.T) {
 			w.add("n1", "eth0")
 			w.clock = w.clock.Add(steps[0])
 			c, queue := w.node(t), pending.Queue{Dir: filepath.Join(t.TempDir(), "pending"), Now: w.Now}
-			if err := queue.Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Node: "n1"}); err != nil {
+			if err := queue.Add(queuedFor("", "")); err != nil {
 				t.Fatal(err)
 			}
 			w.clock = w.clock.Add(steps[1])
@@ -245,7 +245,8 @@ func TestQueuedReleaseWithHeldAddressesIsKept(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newCluster(t)
 			addr := w.add(c.addedOn, "eth0")
-			r := pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Node: c.node, Addresses: addrs(c.addresses)}
+			r := queuedFor("", "")
+			r.Node, r.Addresses = c.node, addrs(c.addresses)
 			if c.addresses == "10.0.0.0" {
 				r.Addresses = []netip.Addr{addr}
 			}

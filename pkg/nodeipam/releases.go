@@ -50,7 +50,7 @@ type Releases struct{ node *Node }
 // already released. An error wraps why.
 func (q Releases) Postpone(why error, d *Deletion, e Evidence, otherNetworks bool, released []netip.Addr) error {
 	n := q.node
-	n.Log.Warn("the release waits until the API server can be reached", "error", why)
+	n.Log.Warn("queueing the release until the API server can be reached", "error", why)
 	if !errors.Is(why, kube.ErrKubeconfig) {
 		// Other nodes do not share the outage of a missing kubeconfig.
 		n.pace().Lost()
@@ -61,11 +61,11 @@ func (q Releases) Postpone(why error, d *Deletion, e Evidence, otherNetworks boo
 		Network: n.Network, ContainerID: d.id.ContainerID, IfName: d.id.IfName,
 		Namespace: d.id.Namespace, Pod: d.id.Pod, PodUID: d.id.PodUID, Node: node,
 		Kubeconfig: n.Server.Kubeconfig, APIRoot: n.Server.APIRoot,
-		Others: e.Others != NoOthers, OthersUnknown: e.Others == OthersUnknown, OtherNetworks: otherNetworks,
+		Others: e.Others, OtherNetworks: otherNetworks,
 		Addresses: e.Addrs, ReleasedBefore: e.Released, Released: released,
 	}, d.record.Current)
 	if err != nil {
-		return fmt.Errorf("%w; the release cannot wait for the end of this: %w", why, err)
+		return fmt.Errorf("%w; cannot queue the release: %w", why, err)
 	}
 	return nil
 }
@@ -116,9 +116,9 @@ func (q Releases) settleUpTo(ctx context.Context, limit int, timeout time.Durati
 	defer cancel()
 	done, err := q.node.settler().Settle(ctx, limit, q.belongsHere, q.settleUntilOutage(cancel))
 	if err != nil {
-		q.node.Log.Warn("some releases still wait", "settled", done, "error", err)
+		q.node.Log.Warn("cannot settle all queued releases", "settled", done, "error", err)
 	} else if done > 0 {
-		q.node.Log.Info("releases that had waited are settled", "settled", done)
+		q.node.Log.Info("settled queued releases", "settled", done)
 	}
 }
 

@@ -111,6 +111,7 @@ func TestOutageOfOneClusterDoesNotDelayOther(t *testing.T) {
 func queuedFor(kubeconfig, apiRoot string) pending.Release {
 	return pending.Release{
 		Network: "net", ContainerID: "c1", IfName: "eth0", Node: "n1", Kubeconfig: kubeconfig, APIRoot: apiRoot,
+		Others: NoOthers,
 	}
 }
 

@@ -24,8 +24,8 @@ type Request struct {
 	IPv4, IPv6 Family
 	// NamespaceLabels are the labels of the pod's namespace.
 	NamespaceLabels map[string]string
-	// Another requests additional addresses. Otherwise the attachment gets the addresses that it already holds.
-	Another bool
+	// Additional requests additional addresses. Otherwise the attachment gets the addresses that it already holds.
+	Additional bool
 	// Subnet says that the main plugin configures the addresses with the prefix length of their block.
 	Subnet bool
 	// NamesInterface stores the name of the interface with the allocation even if it is eth0.
@@ -103,8 +103,8 @@ func checkHandle(id string) error {
 // NamespaceNameLabel is the label with which selectors match the name of a namespace.
 const NamespaceNameLabel = "projectcalico.org/name"
 
-// Name requests specific addresses, at most one per family, and no others. Without addresses it has no effect.
-func (r *Request) Name(addrs []netip.Addr) {
+// RequestAddrs requests specific addresses, at most one per family, and no others. Without addresses it has no effect.
+func (r *Request) RequestAddrs(addrs []netip.Addr) {
 	if len(addrs) == 0 {
 		return
 	}

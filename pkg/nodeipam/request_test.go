@@ -18,7 +18,7 @@ func addrs(text string) (list []netip.Addr) {
 	return list
 }
 
-func TestNameRequestsOnlySpecificAddresses(t *testing.T) {
+func TestRequestAddrsRequestsNoOtherAddresses(t *testing.T) {
 	for _, c := range []struct {
 		v4, v6      bool
 		named, want string
@@ -34,7 +34,7 @@ func TestNameRequestsOnlySpecificAddresses(t *testing.T) {
 		{false, false, "10.0.0.5", "4:[a] 10.0.0.5"},
 	} {
 		r := Request{IPv4: Family{Wanted: c.v4, Pools: []string{"a"}}, IPv6: Family{Wanted: c.v6, Pools: []string{"b"}}}
-		r.Name(addrs(c.named))
+		r.RequestAddrs(addrs(c.named))
 		var got []string
 		for name, f := range map[string]Family{"4": r.IPv4, "6": r.IPv6} {
 			if f.Wanted {

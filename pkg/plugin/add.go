@@ -102,7 +102,7 @@ func (a *addRun) admit(ctx context.Context) (err error) {
 	c := a.attachment.call
 	target := a.attachment.target()
 	a.spec, err = a.attachment.dataplane.Admit(ctx, dataplane.Spec{
-		Owner: target.Owner, NetNS: target.NetNS, IfName: target.IfName,
+		Handle: target.Handle, NetNS: target.NetNS, IfName: target.IfName,
 		HostIfName: target.HostIfName, SecondHostIfName: target.SecondHostIfName,
 		MTU: a.mtu, Queues: c.Conf.NumQueues, MAC: a.facts.mac(c.Conf),
 		Addrs:  families(a.facts.annotations.IPAddrsNoIPAM, c.Conf, a.request()),
@@ -143,8 +143,8 @@ func (a *attachment) readMTU() (int, error) {
 	}
 	mtu, err := strconv.Atoi(strings.TrimSpace(string(data)))
 	if err != nil || mtu != 0 && mtu < netconf.LeastMTU || mtu > netconf.MostMTU {
-		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; the node agent rewrites it when "+
-			"restarted", invocation.ErrNodeNotReady, mtuFile, data)
+		return 0, fmt.Errorf("%w: %s holds %q, want a number from 68 to 65535; restart the node agent, which "+
+			"rewrites the file", invocation.ErrNodeNotReady, mtuFile, data)
 	}
 	return mtu, nil
 }

@@ -64,7 +64,7 @@ func (g *blockGrants) withdraw(ctx context.Context) error {
 // retries the release. If that fails too, the DEL after the failed ADD releases the addresses, because they have the
 // same handle.
 func (g *blockGrants) replace(ctx context.Context, view ipam.View, r nodeipam.Request) (*current.Result, error) {
-	r.Another = true
+	r.Additional = true
 	result, err := g.assign(ctx, view, r)
 	if err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ func (a *addRun) attachInterface(ctx context.Context) error {
 			return err
 		}
 		a.attachment.call.Log.Warn(
-			"taking another address: the host routes this one elsewhere, although IPAM has not allocated it",
+			"retrying with another address: a host route already uses this one",
 			"address", conflict.Addr, "route", conflict.Route, "interface", conflict.HostIfName, "owner", conflict.Owner)
 		ips, err := a.grants.replace(ctx, a.facts.view, a.request())
 		if ips != nil {

@@ -50,7 +50,7 @@ func (p *Plugin) Check(ctx context.Context, args *skel.CmdArgs) (err error) {
 func (a *attachment) expectedSpec(r *current.Result, addrs []netip.Addr) (dataplane.Spec, error) {
 	target := a.target()
 	spec := dataplane.Spec{
-		Owner: target.Owner, NetNS: target.NetNS, IfName: target.IfName, HostIfName: target.HostIfName, Addrs: addrs,
+		Handle: target.Handle, NetNS: target.NetNS, IfName: target.IfName, HostIfName: target.HostIfName, Addrs: addrs,
 		NoHostRoutes: a.call.Conf.IPAM.Type == netconf.CalicoIPAM && len(r.Routes) == 0,
 		Routes:       a.call.Conf.PodRoutes(),
 	}

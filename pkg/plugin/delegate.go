@@ -35,7 +35,7 @@ func (a *addRun) delegateAdd(ctx context.Context) (*current.Result, error) {
 	}
 	if leasesMigrated(a.attachment.call) {
 		return nil, fmt.Errorf("%w: the addresses of network %s were moved from host-local to calico-ipam on this node, "+
-			"and the configuration still has host-local; set ipam.type to calico-ipam in it",
+			"but ipam.type is still host-local; set it to calico-ipam",
 			invocation.ErrNodeNotReady, a.attachment.call.Conf.Name)
 	}
 	a.undo.Push(d.del)
@@ -47,7 +47,7 @@ func (a *addRun) delegateAdd(ctx context.Context) (*current.Result, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read result of IPAM plugin %s: %w", a.attachment.call.Conf.IPAM.Type, err)
 	}
-	if entry := netconf.Hollow(result); entry != "" {
+	if entry := netconf.IncompleteEntry(result); entry != "" {
 		return nil, fmt.Errorf("IPAM plugin %s returned a result whose %s has no dst or address; see its output in the "+
 			"runtime's log", a.attachment.call.Conf.IPAM.Type, entry)
 	}

@@ -86,9 +86,9 @@ func (a *addRun) request() nodeipam.Request {
 		r.IPv4.Wanted, r.IPv6.Wanted = families.IPv4, families.IPv6
 	}
 	if f.annotations.IPAddrs != nil {
-		r.Name(f.annotations.IPAddrs)
+		r.RequestAddrs(f.annotations.IPAddrs)
 	} else {
-		r.Name(c.RequestedAddrs())
+		r.RequestAddrs(c.RequestedAddrs())
 	}
 	return r
 }

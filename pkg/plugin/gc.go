@@ -46,14 +46,14 @@ func (a *attachment) collectInterfaces(ctx context.Context, spared nodeipam.Spar
 	errs := []error{err}
 	for _, n := range all {
 		if n.Owner == "" {
-			errs = append(errs, a.collectHalfMade(ctx, spared, n.HostIfName))
+			errs = append(errs, a.collectUnmarked(ctx, spared, n.HostIfName))
 			continue
 		}
 		containerID, ok := spared.Container(n.Owner)
-		if !ok || spared.Is(containerID, n.IfName) {
+		if !ok || spared.Keeps(containerID, n.IfName) {
 			continue
 		}
-		_, err := a.dataplane.Teardown(ctx, dataplane.Target{Owner: n.Owner, IfName: n.IfName, HostIfName: n.HostIfName})
+		_, err := a.dataplane.Teardown(ctx, dataplane.Target{Handle: n.Owner, IfName: n.IfName, HostIfName: n.HostIfName})
 		if err == nil {
 			a.call.Log.Info("removed an interface without a valid attachment", "interface", n.HostIfName,
 				"container", containerID)
@@ -63,19 +63,19 @@ func (a *attachment) collectInterfaces(ctx context.Context, spared nodeipam.Spar
 	return errors.Join(errs...)
 }
 
-// collectHalfMade removes an interface without an alias if a killed ADD of the network has created it.
+// collectUnmarked removes an interface without an alias if a killed ADD of the network has created it.
 //
 // Only the device group of such an interface identifies its owner, as a hash. The attachment is known from the mark of
 // the killed ADD, which an ADD writes before it creates the interface. If the mark could not be written, the interface
 // remains until the kernel removes it together with the network namespace of the pod.
-func (a *attachment) collectHalfMade(ctx context.Context, spared nodeipam.Spared, hostIfName string) error {
+func (a *attachment) collectUnmarked(ctx context.Context, spared nodeipam.Spared, hostIfName string) error {
 	var errs []error
 	for _, k := range a.call.Host.Disk().Marks().Ended(a.call.Conf.Name) {
-		if spared.Is(k.ContainerID, k.IfName) {
+		if spared.Keeps(k.ContainerID, k.IfName) {
 			continue
 		}
 		id := workload.ID{ContainerID: k.ContainerID, IfName: k.IfName}
-		target := dataplane.Target{Owner: id.HandleID(k.Network), IfName: k.IfName, HostIfName: hostIfName}
+		target := dataplane.Target{Handle: id.HandleID(k.Network), IfName: k.IfName, HostIfName: hostIfName}
 		_, err := a.dataplane.Teardown(ctx, target)
 		errs = append(errs, err)
 	}

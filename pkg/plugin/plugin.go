@@ -104,7 +104,7 @@ func (a *attachment) announcer() announce.Announcer {
 
 func (a *attachment) target() dataplane.Target {
 	return dataplane.Target{
-		Owner: a.handle(), ContainerID: a.call.ID.ContainerID, NetNS: a.call.CNI.Netns, IfName: a.call.ID.IfName,
+		Handle: a.handle(), ContainerID: a.call.ID.ContainerID, NetNS: a.call.CNI.Netns, IfName: a.call.ID.IfName,
 		HostIfName: a.call.ID.HostIfName(a.prefix), SecondHostIfName: a.call.ID.SecondHostIfName(a.prefix),
 		// Outside Kubernetes the name contains the container ID.
 		Unmarked: !a.call.ID.Kubernetes(),

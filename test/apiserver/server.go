@@ -156,8 +156,8 @@ func (s *Server) Client() kubernetes.Interface { return s.client }
 // Dynamic returns the administrator's client for all kinds.
 func (s *Server) Dynamic() dynamic.Interface { return s.dynamic }
 
-// Admin returns what creates objects as the administrator.
+// Admin returns the creator of objects, which acts as the administrator.
 func (s *Server) Admin() Admin { return Admin{client: s.client, dynamic: s.dynamic} }
 
-// Accounts returns what issues credentials of service accounts.
+// Accounts returns the issuer of service account credentials.
 func (s *Server) Accounts() Accounts { return Accounts{client: s.client, admin: s.config} }

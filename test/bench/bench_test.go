@@ -20,7 +20,7 @@ import (
 	"calico-cni/test/proxy"
 )
 
-// effort is the amount of measurements.
+// effort is the number of measurements.
 type effort struct {
 	// starts is the number of program starts, alone of sequential attachments, peaks of memory measurements.
 	starts, alone, peaks int

@@ -35,8 +35,8 @@ func TestPage(t *testing.T) {
 	t.Log("\n" + text)
 }
 
-// TestMeasurementsWork makes minimal measurements and expects that no value is missing.
-func TestMeasurementsWork(t *testing.T) {
+// TestPageHasEveryValue makes minimal measurements and expects that no value is missing.
+func TestPageHasEveryValue(t *testing.T) {
 	r := measure(t, effort{
 		starts: 1, alone: 1, peaks: 1, together: 3, burst: 3, repeats: 1, batches: 1, perBatch: 2, crowded: 4,
 		probes: 1, blocks: 8,

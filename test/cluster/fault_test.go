@@ -38,15 +38,15 @@ func TestOutageDuringPodChurn(t *testing.T) {
 	ctx := t.Context()
 	_, err := c.Nodes[0].Run(ctx, "ctr", "tasks", "kill", "-s", "SIGKILL", before)
 	do(t, err)
-	for _, name := range []string{"lonely", "patient"} {
+	for _, name := range []string{"removed", "kept"} {
 		_, err = c.Nodes[1].Run(ctx, "sh", "-c", `printf '%s' "$1" > /etc/kubernetes/manifests/$0.yaml`, name,
 			staticPod(name))
 		do(t, err)
 	}
-	t.Cleanup(func() { _ = os.Remove(c.Nodes[1].Path("/etc/kubernetes/manifests/patient.yaml")) })
+	t.Cleanup(func() { _ = os.Remove(c.Nodes[1].Path("/etc/kubernetes/manifests/kept.yaml")) })
 	time.Sleep(outage/2 - time.Since(stopped))
 	do(t, c.Nodes[2].Kill(ctx, "containerd"))
-	_, err = c.Nodes[1].Run(ctx, "rm", "/etc/kubernetes/manifests/lonely.yaml")
+	_, err = c.Nodes[1].Run(ctx, "rm", "/etc/kubernetes/manifests/removed.yaml")
 	do(t, err)
 	time.Sleep(outage - time.Since(stopped))
 	waiting, failed := count(t, pendingReleases), count(t, failedAdditions)-failed
@@ -59,8 +59,8 @@ func TestOutageDuringPodChurn(t *testing.T) {
 	back := time.Now()
 	rollout(t, "deployment/stays")
 	rollout(t, "deployment/comes")
-	kubectl(t, "wait", "--for=create", "pod/patient-node-2", "--timeout=2m")
-	ready(t, "patient-node-2")
+	kubectl(t, "wait", "--for=create", "pod/kept-node-2", "--timeout=2m")
+	ready(t, "kept-node-2")
 	eventually(t, func() error {
 		if now := sandboxes(t, killed); now == before {
 			return fmt.Errorf("sandbox of %s is still %s", killed, now)

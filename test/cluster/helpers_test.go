@@ -14,8 +14,8 @@ import (
 	"calico-cni/test/parts"
 )
 
-// patience bounds the wait for an expected state. The machine may be busy.
-const patience = 3 * time.Minute
+// stateTimeout bounds the wait for an expected state. The machine may be busy.
+const stateTimeout = 3 * time.Minute
 
 // need skips the test if there is no cluster. Otherwise the checker runs until the end of the test, when all its pods
 // are gone and every address is accounted for.
@@ -56,7 +56,7 @@ func needUnwatched(t *testing.T, watch func()) {
 // settle fails the test unless blocks and kernels reach exactly the addresses of the existing pods.
 func settle(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), stateTimeout)
 	defer cancel()
 	if err := c.State().Settle(ctx); err != nil {
 		t.Error(err)
@@ -160,7 +160,7 @@ func probe() string {
 // eventually waits until f succeeds.
 func eventually(t *testing.T, f func() error) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(stateTimeout)
 	for {
 		err := f()
 		if err == nil {

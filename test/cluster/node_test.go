@@ -29,8 +29,8 @@ func TestDrainMovesAllPods(t *testing.T) {
 	}
 }
 
-// TestNodeIsDeletedAndReturns: a node object is deleted and re-created by its kubelet. Its pods keep running.
-func TestNodeIsDeletedAndReturns(t *testing.T) {
+// TestRecreatedNodeRunsPods: a node object is deleted and re-created by its kubelet. Its pods keep running.
+func TestRecreatedNodeRunsPods(t *testing.T) {
 	need(t)
 	apply(t, pod("old", "node-3", ""))
 	ready(t, "old")

@@ -226,7 +226,7 @@ func TestSchemasHaveEveryFieldOfCalico(t *testing.T) {
 	}
 }
 
-// TestPrinterColumns allows further columns behind those of Calico, and in v1 any, where Calico has none.
+// TestPrinterColumns allows additional columns after Calico's. In v1, where Calico has none, it allows any column.
 func TestPrinterColumns(t *testing.T) {
 	for _, group := range groups {
 		_, want := table(t, group)

@@ -282,7 +282,7 @@ func TestNoAddressIsExplained(t *testing.T) {
 		onlyPools(t, func() { must(t, n.Datastore.CreatePool(t.Context(), "four", "10.53.0.0/26", 26)) })
 		expectRefusal(t, newPod(t, "none-six"), refusal{code: 11, says: []string{"IPv6", "there is no IPv6 pool"}})
 	})
-	t.Run("pool asked for that does not exist", func(t *testing.T) {
+	t.Run("requested pool does not exist", func(t *testing.T) {
 		p := newPod(t, "none-asked", func(p *corev1.Pod) {
 			p.Annotations = map[string]string{"cni.projectcalico.org/ipv4pools": `["10.99.0.0/16"]`}
 		})
@@ -308,7 +308,7 @@ func TestNoAddressIsExplained(t *testing.T) {
 		must(t, n.Datastore.Delete(t.Context(), "clusterinformations", "default"))
 		must(t, n.RemovePod(t.Context(), p))
 	})
-	t.Run("node agent not up", func(t *testing.T) {
+	t.Run("node agent not ready", func(t *testing.T) {
 		p := newPod(t, "none-agent")
 		missing := map[string]any{"nodename_file": "/var/lib/calico/not-there"}
 		expectRefusal(t, p, refusal{

@@ -164,7 +164,7 @@ func outdateBlocks(t *testing.T) func(*testing.T) {
 		t.Helper()
 		for file, data := range old {
 			_, encoded, _ := bytes.Cut(data, []byte("\n"))
-			must(t, os.WriteFile(file, fmt.Appendf(nil, "2 %d\n%s", int64(bootclock.Now()), encoded), 0o600))
+			must(t, os.WriteFile(file, fmt.Appendf(nil, "1 %d\n%s", int64(bootclock.Now()), encoded), 0o600))
 		}
 	}
 }

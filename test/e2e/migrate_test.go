@@ -374,7 +374,7 @@ func TestFailedMigrationKeepsHostLocal(t *testing.T) {
 	small := newBefore(t, "small", "10.249.196.0/27")
 	small.lease("ADD", "c")
 	if out, err := small.upgrade(n.Kubeconfig()).CombinedOutput(); err == nil ||
-		!strings.Contains(string(out), "nodes would share one") {
+		!strings.Contains(string(out), "two nodes would share a block") {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

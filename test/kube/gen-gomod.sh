@@ -1,4 +1,5 @@
 #!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
 # Rewrites go.mod and go.sum beside this script for another Kubernetes version: ./gen-gomod.sh v1.36.3
 #
 # k8s.io/kubernetes replaces its staging modules by directories of its own tree, which are not part of the module.

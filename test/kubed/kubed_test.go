@@ -198,7 +198,7 @@ func TestBuildInterruptedInCompilerLeavesNothing(t *testing.T) {
 		_, err := b.Path(ctx)
 		failed <- err
 	}()
-	// OpenFile waits for a reader, the first tool.
+	// OpenFile blocks until the first tool opens the pipe.
 	w, err := os.OpenFile(pipe, os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)

@@ -27,7 +27,7 @@ func attached(
 	return func(t *testing.T) outcome {
 		node, pod := nettest.NewNetNS(t), nettest.NewNetNS(t)
 		spec := dataplane.Spec{
-			Owner:      "net.c1",
+			Handle:     "net.c1",
 			NetNS:      pod.Path,
 			IfName:     "eth0",
 			HostIfName: "cali1",
@@ -75,7 +75,7 @@ func dataplaneRows() []row {
 				ctx, cancel := deadline.Within(t.Context(), -time.Second, "the setup of the interface")
 				defer cancel()
 				_, err := linux.New("").Setup(ctx, dataplane.Spec{
-					Owner: "net.c1", NetNS: pod.Path, IfName: "eth0", HostIfName: "cali1",
+					Handle: "net.c1", NetNS: pod.Path, IfName: "eth0", HostIfName: "cali1",
 					Addrs: []netip.Addr{netip.MustParseAddr("10.66.0.1")},
 				})
 				return of(err)
@@ -125,7 +125,7 @@ func dataplaneRows() []row {
 					err := nettest.DropCapability(unix.CAP_SYS_ADMIN)
 					if err == nil {
 						_, err = linux.New("").Setup(t.Context(), dataplane.Spec{
-							Owner: "net.c1", NetNS: pod.Path, IfName: "eth0", HostIfName: "cali1",
+							Handle: "net.c1", NetNS: pod.Path, IfName: "eth0", HostIfName: "cali1",
 							Addrs: []netip.Addr{netip.MustParseAddr("10.66.0.1")},
 						})
 					}
@@ -146,7 +146,7 @@ func dataplaneRows() []row {
 			cause: "attachment damaged", by: func(t *testing.T) outcome {
 				node, pod := nettest.NewNetNS(t), nettest.NewNetNS(t)
 				spec := dataplane.Spec{
-					Owner:      "net.c1",
+					Handle:     "net.c1",
 					NetNS:      pod.Path,
 					IfName:     "eth0",
 					HostIfName: "cali1",

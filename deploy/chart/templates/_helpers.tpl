@@ -1,3 +1,4 @@
+{{- /* SPDX-License-Identifier: Apache-2.0 */ -}}
 {{- define "calico-cni.labels" -}}
 app.kubernetes.io/name: calico-cni
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}

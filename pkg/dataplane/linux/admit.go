@@ -97,7 +97,7 @@ func (a admission) takenByPod(hostIfName string) (bool, error) {
 	if err != nil || link == nil {
 		return false, err
 	}
-	if m, ok := parseMark(link.Attrs().Alias); ok && m.owner == a.spec.Owner {
+	if m, ok := parseMark(link.Attrs().Alias); ok && m.owner == a.spec.Handle {
 		if m == markOf(a.spec) {
 			return false, fmt.Errorf("%w: %s on the host carries the mark of this attachment, %s: delete the "+
 				"attachment first", dataplane.ErrIfNameTaken, hostIfName, m)

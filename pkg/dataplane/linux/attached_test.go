@@ -54,10 +54,10 @@ func (w *attachedPod) down(t *testing.T, ns *nettest.NetNS, name string, otherNS
 	w.await(t, otherNS, other, func(s netlink.LinkOperState) bool { return s != netlink.OperUp })
 }
 
-// await waits until the operational state of a link is a wanted one, for patience at most.
+// await waits until the operational state of a link is a wanted one, for waitTimeout at most.
 func (w *attachedPod) await(t *testing.T, ns *nettest.NetNS, name string, wanted func(netlink.LinkOperState) bool) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(waitTimeout)
 	ns.Do(func() {
 		for !wanted(w.link(t, name).Attrs().OperState) {
 			if time.Now().After(deadline) {

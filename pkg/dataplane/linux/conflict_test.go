@@ -62,7 +62,7 @@ func TestRouteConflictNamesInterfaceAndOwner(t *testing.T) {
 			}, dataplane.RouteConflictError{HostIfName: "other0"}},
 			{"another pod", func(t *testing.T, node *nettest.NetNS) {
 				spec := specFor(newPod(t), addr)
-				spec.Owner, spec.HostIfName = "net.sandbox-2", "cali00000000000"
+				spec.Handle, spec.HostIfName = "net.sandbox-2", "cali00000000000"
 				mustSetup(t, node, linux.New(""), spec)
 			}, dataplane.RouteConflictError{HostIfName: "cali00000000000", Owner: "net.sandbox-2"}},
 			{"a pod of Calico", func(t *testing.T, node *nettest.NetNS) {

@@ -61,7 +61,7 @@ func newPod(tb testing.TB) *nettest.NetNS {
 
 func specFor(pod *nettest.NetNS, addrs ...netip.Addr) dataplane.Spec {
 	return dataplane.Spec{
-		Owner:      "net.sandbox-1",
+		Handle:     "net.sandbox-1",
 		NetNS:      pod.Path,
 		IfName:     ifName,
 		HostIfName: hostIfName,
@@ -73,9 +73,9 @@ func specFor(pod *nettest.NetNS, addrs ...netip.Addr) dataplane.Spec {
 }
 
 func targetOf(spec dataplane.Spec) dataplane.Target {
-	_, container, _ := strings.Cut(spec.Owner, ".")
+	_, container, _ := strings.Cut(spec.Handle, ".")
 	return dataplane.Target{
-		Owner: spec.Owner, ContainerID: container, NetNS: spec.NetNS,
+		Handle: spec.Handle, ContainerID: container, NetNS: spec.NetNS,
 		IfName: spec.IfName, HostIfName: spec.HostIfName, SecondHostIfName: spec.SecondHostIfName,
 	}
 }

@@ -114,17 +114,17 @@ var afterKill = []struct {
 		node.Do(func() { listed, err = linux.New("").List(t.Context()) })
 		must(t, err)
 		for _, a := range listed {
-			if a.Owner != "" && a.Owner != spec.Owner {
-				t.Errorf("listed %+v, want the owner %s or none", a, spec.Owner)
+			if a.Owner != "" && a.Owner != spec.Handle {
+				t.Errorf("listed %+v, want the owner %s or none", a, spec.Handle)
 			}
 			must(t, teardown(t, node, linux.New(""), dataplane.Target{
-				Owner: spec.Owner, IfName: spec.IfName,
+				Handle: spec.Handle, IfName: spec.IfName,
 				HostIfName: a.HostIfName,
 			}))
 		}
 	}},
 	{"Setup for a new sandbox and its Teardown", func(t *testing.T, node, _ *nettest.NetNS, spec dataplane.Spec) {
-		spec.Owner, spec.NetNS = "net.sandbox-2", newPod(t).Path
+		spec.Handle, spec.NetNS = "net.sandbox-2", newPod(t).Path
 		mustSetup(t, node, linux.New(""), spec)
 		must(t, teardown(t, node, linux.New(""), targetOf(spec)))
 	}},
@@ -168,7 +168,7 @@ func TestTeardownOfOlderSandboxKeepsKilledSetup(t *testing.T) {
 		complete = setupKilledAfter(t, node, spec, requests)
 		before := indexes(t, node, pod)
 		older := targetOf(spec)
-		older.Owner, older.ContainerID, older.Unmarked = "net.sandbox-0", "sandbox-0", true
+		older.Handle, older.ContainerID, older.Unmarked = "net.sandbox-0", "sandbox-0", true
 		for _, path := range []string{"", spec.NetNS} {
 			older.NetNS = path
 			must(t, teardown(t, node, linux.New(""), older))

@@ -16,8 +16,9 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// patience bounds the wait for one packet. The tests retransmit no packet.
-const patience = 5 * time.Second
+// waitTimeout bounds each wait of a test: for a packet, or for a state of a link or address. The tests retransmit no
+// packet.
+const waitTimeout = 5 * time.Second
 
 // TestFirstPacketsArrive exchanges one datagram and its answer immediately after Setup. A tentative address, an
 // interface that is not fully up or a gateway that does not answer would drop it.
@@ -87,7 +88,7 @@ func listen(t *testing.T, p place) *net.UDPConn {
 		must(t, err)
 	})
 	t.Cleanup(func() { conn.Close() })
-	must(t, conn.SetDeadline(time.Now().Add(patience)))
+	must(t, conn.SetDeadline(time.Now().Add(waitTimeout)))
 	return conn
 }
 

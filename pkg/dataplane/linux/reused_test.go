@@ -15,8 +15,7 @@ var makers = []struct {
 	name  string
 	alias func(spec dataplane.Spec) string
 }{
-	{"this version", func(spec dataplane.Spec) string { return spec.Owner + "/" + spec.IfName }},
-	{"an older version", func(spec dataplane.Spec) string { return targetOf(spec).ContainerID }},
+	{"this plugin", func(spec dataplane.Spec) string { return spec.Handle + "/" + spec.IfName }},
 	{"Calico", func(dataplane.Spec) string { return "" }},
 }
 
@@ -28,9 +27,9 @@ var attached = []struct {
 	workload bool // The attachment is of the same workload, for which Calico uses the same host interface name.
 }{
 	{"of this container", func(*dataplane.Spec) {}, true, true},
-	{"of another container of the same pod", func(s *dataplane.Spec) { s.Owner = "net.sandbox-2" }, false, true},
+	{"of another container of the same pod", func(s *dataplane.Spec) { s.Handle = "net.sandbox-2" }, false, true},
 	{
-		"of another pod", func(s *dataplane.Spec) { s.Owner, s.HostIfName = "net.sandbox-2", "cali00000000000" }, false,
+		"of another pod", func(s *dataplane.Spec) { s.Handle, s.HostIfName = "net.sandbox-2", "cali00000000000" }, false,
 		false,
 	},
 	{"of this container, with another prefix", func(s *dataplane.Spec) { s.HostIfName = "tap0123456789a" }, true, true},

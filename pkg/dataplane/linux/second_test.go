@@ -60,9 +60,9 @@ func TestAdmitChoosesHostInterface(t *testing.T) {
 		want  string
 	}{
 		{"another interface of the owner", func(*dataplane.Spec) {}, nil, secondHostIfName},
-		{"another network in the pod", func(s *dataplane.Spec) { s.Owner = "other.sandbox-1" }, nil, secondHostIfName},
+		{"another network in the pod", func(s *dataplane.Spec) { s.Handle = "other.sandbox-1" }, nil, secondHostIfName},
 		{"first interface created by Calico", func(*dataplane.Spec) {}, new(""), secondHostIfName},
-		{"first interface created by an older version", func(*dataplane.Spec) {}, new("sandbox-1"), secondHostIfName},
+		{"first interface with the alias of another program", func(*dataplane.Spec) {}, new("sandbox-1"), secondHostIfName},
 		{"no second name", func(s *dataplane.Spec) { s.SecondHostIfName = "" }, nil, "taken"},
 		{"same owner and interface", func(s *dataplane.Spec) { s.IfName = ifName }, nil, "taken"},
 		{
@@ -70,7 +70,7 @@ func TestAdmitChoosesHostInterface(t *testing.T) {
 			new("net.sandbox-1/net1"), "taken",
 		},
 		{
-			"a new sandbox", func(s *dataplane.Spec) { s.Owner, s.NetNS = "net.sandbox-2", newPod(t).Path }, nil,
+			"a new sandbox", func(s *dataplane.Spec) { s.Handle, s.NetNS = "net.sandbox-2", newPod(t).Path }, nil,
 			hostIfName,
 		},
 	} {
@@ -209,7 +209,7 @@ func TestStaleHostInterfaceIsReplacedBesideAnotherPair(t *testing.T) {
 		must(t, netlink.LinkAdd(veth))
 	})
 	spec := specFor(pod, addr4)
-	spec.Owner, spec.SecondHostIfName = "net.sandbox-2", secondHostIfName
+	spec.Handle, spec.SecondHostIfName = "net.sandbox-2", secondHostIfName
 	admitted, err := admit(t, node, spec)
 	if err != nil || admitted.HostIfName != hostIfName {
 		t.Errorf("got %s, %v, want %s", admitted.HostIfName, err, hostIfName)

@@ -174,7 +174,7 @@ func TestStaleHostInterfaceIsReplaced(t *testing.T) {
 	first := specFor(old, addr4)
 	mustSetup(t, node, d, first)
 	second := specFor(pod, addr4)
-	second.Owner = "net.sandbox-2"
+	second.Handle = "net.sandbox-2"
 	mustSetup(t, node, d, second)
 	got := state(t, node)
 	if n := strings.Count(got, "link cali"); n != 1 || !strings.Contains(got, `alias="net.sandbox-2/eth0"`) {
@@ -245,8 +245,8 @@ func TestSetupRejectsInvalidSpec(t *testing.T) {
 		name   string
 		change func(*dataplane.Spec)
 	}{
-		{"no owner", func(s *dataplane.Spec) { s.Owner = "" }},
-		{"long owner", func(s *dataplane.Spec) { s.Owner = strings.Repeat("o", 256) }},
+		{"no owner", func(s *dataplane.Spec) { s.Handle = "" }},
+		{"long owner", func(s *dataplane.Spec) { s.Handle = strings.Repeat("o", 256) }},
 		{"no address", func(s *dataplane.Spec) { s.Addrs = nil }},
 		{"zero address", func(s *dataplane.Spec) { s.Addrs = []netip.Addr{{}} }},
 		{"mapped address", func(s *dataplane.Spec) { s.Addrs = []netip.Addr{netip.MustParseAddr("::ffff:10.0.0.1")} }},

@@ -24,9 +24,9 @@ const (
 // validate rejects specs that the kernel would reject halfway through Setup or would interpret differently.
 func validate(spec dataplane.Spec) error {
 	switch {
-	case spec.Owner == "" || len(markOf(spec).String()) >= aliasSize:
+	case spec.Handle == "" || len(markOf(spec).String()) >= aliasSize:
 		return fmt.Errorf("%w: owner %q: want a handle of 1 to %d bytes; a shorter network name helps",
-			dataplane.ErrSpec, spec.Owner, aliasSize-1-len(mark{"", spec.IfName}.String()))
+			dataplane.ErrSpec, spec.Handle, aliasSize-1-len(mark{"", spec.IfName}.String()))
 	case spec.MTU < 0 || spec.Queues < 0:
 		return fmt.Errorf("%w: MTU %d, %d queues: want neither below 0", dataplane.ErrSpec, spec.MTU, spec.Queues)
 	case spec.MTU > 0 && spec.MTU < leastIPv6MTU && uses6(spec):

@@ -27,7 +27,7 @@ func (d *DataPlane) Teardown(ctx context.Context, target dataplane.Target) (othe
 		return others, err
 	}
 	defer host.close()
-	t := teardown{target: target, mark: mark{target.Owner, target.IfName}, host: host}
+	t := teardown{target: target, mark: mark{target.Handle, target.IfName}, host: host}
 	pod, errs := openIfPresent(target.NetNS, host)
 	if pod != nil {
 		defer pod.close()
@@ -85,7 +85,7 @@ func (t teardown) removePodLink() error {
 
 // removeHostLinks keeps an interface with another mark: a newer sandbox of the same pod has the same interface name.
 func (t teardown) removeHostLinks() error {
-	if t.target.Owner == "" {
+	if t.target.Handle == "" {
 		return nil
 	}
 	var errs []error

@@ -72,7 +72,7 @@ func TestTeardownOfOldSandboxKeepsNewOne(t *testing.T) {
 	node, old, pod := newNode(t), newPod(t), newPod(t)
 	d := linux.New("")
 	first, second := specFor(old, addr4, addr6), specFor(pod, addr4, addr6)
-	second.Owner = "net.sandbox-2"
+	second.Handle = "net.sandbox-2"
 	mustSetup(t, node, d, first)
 	mustSetup(t, node, d, second)
 	beforeNode, beforePod := state(t, node), state(t, pod)
@@ -99,7 +99,7 @@ func TestTeardownKeepsForeignInterfaces(t *testing.T) {
 	before := state(t, pod)
 	for _, name := range []string{ifName, "lo"} {
 		if err := teardown(t, node, linux.New(""), dataplane.Target{
-			Owner: "net.sandbox-1", NetNS: pod.Path,
+			Handle: "net.sandbox-1", NetNS: pod.Path,
 			IfName: name,
 		}); err != nil {
 			t.Error(err)
@@ -117,7 +117,7 @@ func TestTeardownKeepsVethOfHost(t *testing.T) {
 		must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: attrs, PeerName: "uplink"}))
 	})
 	if err := teardown(t, node, linux.New(""), dataplane.Target{
-		Owner: "net.sandbox-1", NetNS: node.Path,
+		Handle: "net.sandbox-1", NetNS: node.Path,
 		IfName: ifName,
 	}); err != nil {
 		t.Error(err)

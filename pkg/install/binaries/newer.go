@@ -42,7 +42,7 @@ func (s *Set) kept(dir string, wanted []binary) (lines []string) {
 			continue
 		}
 		if version := s.keeps(path); version != "" {
-			lines = append(lines, path+" stays"+newerThan(version))
+			lines = append(lines, fmt.Sprintf("%s is kept: version %s is newer than %s", path, version, buildinfo.Version))
 		}
 	}
 	return lines

@@ -32,8 +32,9 @@ type Config struct {
 
 	// HostRoot is where the host's directories are mounted. See Layout.
 	HostRoot string
-	// BinSource is the directory of the binaries to install, and SkipBinaries has names in it to leave out. UpdateBinaries
-	// replaces binaries that the host already has. At the start, Downgrade also replaces those of a newer version.
+	// BinSource is the directory of the binaries to install. SkipBinaries names binaries that are not installed.
+	// UpdateBinaries replaces binaries that the host already has. At the start, Downgrade also replaces those of a newer
+	// version.
 	BinSource      string
 	SkipBinaries   []string
 	UpdateBinaries bool

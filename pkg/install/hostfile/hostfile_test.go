@@ -35,7 +35,7 @@ func put(t *testing.T, kind string) (path string) {
 	return path
 }
 
-func TestInspections(t *testing.T) {
+func TestFilesOfEachKindAreClassified(t *testing.T) {
 	for _, tt := range []struct {
 		kind                                      string
 		directory, replaceable, hasMode, isWithin bool

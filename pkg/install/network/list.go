@@ -19,7 +19,7 @@ import (
 )
 
 // ErrForeignList: a runtime does not load the list to chain into. Its owner may be about to write it.
-var ErrForeignList = errors.New("the list of others is damaged")
+var ErrForeignList = errors.New("the list of another program is damaged")
 
 // Record writes files and keeps which list the plugin was added to.
 type Record interface {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package watch keeps an installation: it repairs what other programs change, renews the token, settles queued
+// Package watch maintains an installation: it repairs what other programs change, renews the token, settles queued
 // releases, and serves readiness and metrics.
 package watch
 
@@ -79,8 +79,8 @@ func (w *Watcher) Round(ctx context.Context) error {
 		return w.first(ctx)
 	}
 	var faults []error
-	// The other parts are kept also without a valid configuration: the runtime needs the plugins and a token to remove
-	// pods.
+	// Check and repair the other parts even if the configuration is invalid: the runtime needs the plugins and a token to
+	// remove pods.
 	if err := w.Host.Prepare(ctx); err != nil {
 		faults = append(faults, fmt.Errorf("prepare: %w%s", err, fault.Remedy(err)))
 	}
