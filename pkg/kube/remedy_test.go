@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"calico-cni/pkg/kubeapi"
 )
 
 // expiredToken returns a token that expired in 1970, according to its claim.
@@ -150,6 +152,6 @@ func TestForbiddenNamesCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = client.Node(t.Context(), "n")
+	_, err = kubeapi.Node(t.Context(), client, "n")
 	says(t, err, "no ClusterRole grants this right to the user of kubeconfig "+file)
 }

@@ -50,7 +50,7 @@ func (b Backlog) Settle(ctx context.Context) (done int, err error) {
 	n := &Node{
 		Disk: b.Disk, Server: b.server(), Group: b.Group(), LockFile: filepath.Join(filepath.Dir(b.Disk.State), "ipam.lock"),
 		Name: func() (string, error) { return "", errUnknownNode }, ReadFile: b.ReadFile, Log: b.Log,
-		Connect: func() (*kube.Client, error) { return client, nil },
+		Connect: func() (Connection, error) { return client, nil },
 	}
 	if err := n.Allocations().Cluster.Ready(ctx); err != nil {
 		n.pace().Lost()

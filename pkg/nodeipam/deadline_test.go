@@ -22,7 +22,7 @@ func TestOwnDeadlineIsNotAnOutage(t *testing.T) {
 	}
 	w := newCluster(t)
 	n := w.node(t)
-	n.Connect = func() (*kube.Client, error) { return client, nil }
+	n.Connect = func() (Connection, error) { return client, nil }
 	if err := n.Disk.queue().Add(queuedFor("", "")); err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,6 @@ import (
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/kube"
 	"calico-cni/pkg/pending"
 	"calico-cni/pkg/workload"
 )
@@ -283,7 +282,7 @@ func (c *cluster) node(t *testing.T) *Node {
 		Network:  "net",
 		Name:     func() (string, error) { return "", errors.New("no such file") },
 		ReadFile: func(string) ([]byte, error) { return nil, errors.New("no such file") },
-		Connect:  func() (*kube.Client, error) { return nil, nil },
+		Connect:  func() (Connection, error) { return nil, nil },
 		Log:      c.Log,
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/pending"
 	"calico-cni/pkg/workload"
 )
@@ -31,7 +32,7 @@ const (
 // invalid or missing, or the datastore is locked. Such a release can be queued.
 func CanWait(err error) bool {
 	for _, outage := range []error{
-		kube.ErrUnavailable, kube.ErrNotServed, kube.ErrUnauthorized, kube.ErrKubeconfig, ipam.ErrNotReady,
+		kubeapi.ErrUnavailable, kubeapi.ErrNotServed, kubeapi.ErrUnauthorized, kube.ErrKubeconfig, ipam.ErrNotReady,
 		context.DeadlineExceeded,
 	} {
 		if errors.Is(err, outage) {

@@ -74,11 +74,11 @@ func (q Releases) finish(ctx context.Context, r pending.Release) ([]netip.Addr, 
 	if err != nil || !id.Kubernetes() {
 		return freed.Addrs, err
 	}
-	client, err := q.node.Connect()
+	connection, err := q.node.Connect()
 	if err != nil {
 		return freed.Addrs, err
 	}
-	announcer := announce.Announcer{Client: client, ID: id}
+	announcer := announce.Announcer{Client: connection, ID: id}
 	if r.Others != NoOthers || r.OtherNetworks {
 		return freed.Addrs, announcer.ClearOf(ctx, slices.Concat(r.Released, freed.Addrs))
 	}

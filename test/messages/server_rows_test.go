@@ -28,6 +28,7 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // asked makes an ADD that uses a server. cluster is appended to the cluster section of the kubeconfig.
@@ -83,7 +84,7 @@ func presenting(change func(server, ca *x509.Certificate), settings ...func(*tls
 }
 
 func tlsRows() []row {
-	unavailable := []error{kube.ErrUnavailable}
+	unavailable := []error{kubeapi.ErrUnavailable}
 	const blame = "is not signed by the CA"
 	return []row{
 		{
@@ -233,7 +234,7 @@ func refusing(name string, credentials clientcmdapi.AuthInfo) func(t *testing.T)
 }
 
 func serverRows() []row {
-	refused := []error{kube.ErrUnauthorized}
+	refused := []error{kubeapi.ErrUnauthorized}
 	return []row{
 		{
 			cause: "connection refused", by: func(t *testing.T) outcome {
@@ -241,28 +242,28 @@ func serverRows() []row {
 				must(t, err)
 				must(t, l.Close())
 				return asked(t, "https://"+l.Addr().String(), "")
-			}, code: 11, says: "connection refused", remedy: "check whether the API server", kinds: []error{kube.ErrUnavailable},
+			}, code: 11, says: "connection refused", remedy: "check whether the API server", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "server that does not answer", by: silent,
 			code: 11, says: "no answer in time: the release of the addresses took longer than",
-			remedy: "check whether the API server", kinds: []error{kube.ErrUnavailable},
+			remedy: "check whether the API server", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "limit of requests too low", by: limited, code: 11,
 			says:   "the configuration limits requests to qps 0.001 and burst 1",
-			remedy: "raise both", not: "check whether the API server", kinds: []error{kube.ErrUnavailable},
+			remedy: "raise both", not: "check whether the API server", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "host name unknown",
 			by:    func(t *testing.T) outcome { return asked(t, "https://api.invalid:443", ", tls-server-name: x") },
-			code:  11, says: "the host name api.invalid", remedy: "use an IP address", kinds: []error{kube.ErrUnavailable},
+			code:  11, says: "the host name api.invalid", remedy: "use an IP address", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "proxy that does not answer", by: func(t *testing.T) outcome {
 				return asked(t, "https://192.0.2.1", ", proxy-url: 'http://127.0.0.1:1'")
 			}, code: 11, says: "no connection to the proxy: no connection to 127.0.0.1:1: connection refused",
-			remedy: "see proxy-url in the kubeconfig", kinds: []error{kube.ErrUnavailable},
+			remedy: "see proxy-url in the kubeconfig", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "proxy that is a web server", by: func(t *testing.T) outcome {
@@ -274,7 +275,7 @@ func serverRows() []row {
 					", proxy-url: '"+strings.Replace(s.URL, "http://", "http://u:"+secret+"@", 1)+"'",
 				)
 			}, code: 11, says: `refuses the connection to the API server with "404 Not Found"`, remedy: "correct proxy-url " +
-				"in the kubeconfig", not: "check whether the API server", kinds: []error{kube.ErrUnavailable},
+				"in the kubeconfig", not: "check whether the API server", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause:  "internal error of the server",
@@ -282,13 +283,13 @@ func serverRows() []row {
 			code:   11,
 			says:   "boom",
 			remedy: "check whether the API server",
-			kinds:  []error{kube.ErrUnavailable},
+			kinds:  []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "login page", by: answering(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/html")
 				_, _ = io.WriteString(w, "<html>Please log in</html>")
-			}), code: 11, says: "HTML page", remedy: "with https:// if it has TLS", kinds: []error{kube.ErrNotServed},
+			}), code: 11, says: "HTML page", remedy: "with https:// if it has TLS", kinds: []error{kubeapi.ErrNotServed},
 		},
 		{
 			cause:  "not found by another server",
@@ -296,22 +297,22 @@ func serverRows() []row {
 			code:   11,
 			says:   "404",
 			remedy: "is the API server of this cluster",
-			kinds:  []error{kube.ErrNotServed},
+			kinds:  []error{kubeapi.ErrNotServed},
 		},
 		{cause: "redirect", by: answering(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://login.example/", http.StatusFound)
-		}), code: 11, says: "redirect", remedy: "with https:// if it has TLS", kinds: []error{kube.ErrNotServed}},
+		}), code: 11, says: "redirect", remedy: "with https:// if it has TLS", kinds: []error{kubeapi.ErrNotServed}},
 		{
 			cause:  "method not allowed",
 			by:     answering(status(405, "MethodNotAllowed", "no")),
 			code:   101,
 			says:   "request refused",
 			remedy: "check whether this version of the API server is supported",
-			kinds:  []error{kube.ErrRefused},
+			kinds:  []error{kubeapi.ErrRefused},
 		},
 		{
 			cause: "response with a malformed object", by: answering(damaged), code: 101, says: "clusterinformations",
-			remedy: "repair or delete the object", kinds: []error{kube.ErrMalformed},
+			remedy: "repair or delete the object", kinds: []error{kubeapi.ErrMalformed},
 		},
 		{
 			cause: "token of the install container refused",
@@ -350,7 +351,7 @@ func serverRows() []row {
 				must(t, s.Admin().CreateServiceAccount(t.Context(), "default", "powerless"))
 				must(t, s.Accounts().WriteKubeconfig(t.Context(), file, "default", "powerless"))
 				return configured("kubernetes.kubeconfig", file)(t)
-			}, code: 101, says: "cannot", remedy: "no ClusterRole grants this right", kinds: []error{kube.ErrForbidden},
+			}, code: 101, says: "cannot", remedy: "no ClusterRole grants this right", kinds: []error{kubeapi.ErrForbidden},
 		},
 		{
 			cause: "path of the server refused", by: func(t *testing.T) outcome {
@@ -358,7 +359,7 @@ func serverRows() []row {
 				t.Cleanup(s.Close)
 				return asked(t, s.URL+"/k8s/clusters/x", "")
 			}, code: 101, says: "no ClusterRole grants this right", remedy: "the path /k8s/clusters/x in the server of",
-			kinds: []error{kube.ErrForbidden},
+			kinds: []error{kubeapi.ErrForbidden},
 		},
 		{
 			cause: "missing namespace", by: func(t *testing.T) outcome {
@@ -367,7 +368,7 @@ func serverRows() []row {
 					env: map[string]string{"CNI_ARGS": "K8S_POD_NAMESPACE=nowhere;K8S_POD_NAME=ghost"},
 				}.run(t)
 			}, code: 11, says: `namespaces "nowhere" not found`, remedy: "check whether it was deleted",
-			kinds: []error{kube.ErrNotFound},
+			kinds: []error{kubeapi.ErrNotFound},
 		},
 	}
 }

@@ -6,18 +6,18 @@ import (
 	"context"
 	"errors"
 
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // Probe returns the group of a cluster: V3 if the API server serves V3 and not V1, else V1. It is for programs that no
 // configuration tells the group. It makes one request, or two if V1 is not served.
-func Probe(ctx context.Context, client *kube.Client) (Group, error) {
+func Probe(ctx context.Context, t Transport) (Group, error) {
 	for _, group := range []Group{V1, V3} {
-		_, err := New(client, group, never{}).Pools(ctx)
+		_, err := New(t, group, never{}).Pools(ctx)
 		if err == nil {
 			return group, nil
 		}
-		if !errors.Is(err, kube.ErrNotServed) {
+		if !errors.Is(err, kubeapi.ErrNotServed) {
 			return "", err
 		}
 	}
