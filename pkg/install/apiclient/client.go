@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package apiclient connects the installer to the API server through client-go, and explains errors of its requests. The
-// plugins use pkg/kube.
+// Package apiclient connects the installer to the API server through client-go, and explains errors of its requests.
+// The plugins use pkg/kube.
 package apiclient
 
 import (

@@ -20,8 +20,8 @@ const minPause = 10 * time.Second
 // ErrForbidden: the installer may not list the API groups, or read the state of a migration.
 var ErrForbidden = errors.New("not permitted")
 
-// migrationShare is the part of Choice.Interval after which Refresh asks again during a migration. A node that changes its
-// group late may allocate addresses in the old one.
+// migrationShare is the part of Choice.Interval after which Refresh asks again during a migration. A node that changes
+// its group late may allocate addresses in the old one.
 const migrationShare = 20
 
 // Server asks an API server. An error says that it is unknown what is served.
@@ -56,8 +56,8 @@ type Choice struct {
 // Group returns the group that was configured or found, and crd.projectcalico.org/v1 before.
 func (c *Choice) Group() string { return cmp.Or(c.Configured, c.found, config.CRDGroup) }
 
-// Use sets the group to use until the API server has been asked, such as that of an earlier installation. An empty group
-// changes nothing.
+// Use sets the group to use until the API server has been asked, such as that of an earlier installation. An empty
+// group changes nothing.
 func (c *Choice) Use(group string) { c.found = cmp.Or(group, c.found) }
 
 // Find asks the API server for the group, unless it is configured. If the installer may not ask, the group stays as it
@@ -88,8 +88,8 @@ func (c *Choice) Find(ctx context.Context) error {
 	return nil
 }
 
-// Refresh asks the API server again: once per interval, and earlier if the plugins report trouble or a migration runs. If the API server
-// does not answer, the choice stays as it is.
+// Refresh asks the API server again: once per interval, and earlier if the plugins report trouble or a migration runs.
+// If the API server does not answer, the choice stays as it is.
 func (c *Choice) Refresh(ctx context.Context) {
 	if c.Configured != "" || !c.due() {
 		return
