@@ -63,7 +63,7 @@ func newNode(cfg config.Config, deps Deps) *node {
 		Token: n.account.Token, Record: n.record, Log: deps.Log,
 	})
 	n.others = network.Others{
-		Dir: network.Dir(n.at.NetDir()), Own: n.list.FileName(), OldName: cfg.OldConfName,
+		Dir: network.Dir(n.at.NetDir()), Own: n.list.FileName(), OldName: cfg.OldConf(),
 		Exclusive: cfg.Exclusive, Log: deps.Log,
 	}
 	return n

@@ -99,6 +99,18 @@ type Config struct {
 	NodeFiles bool
 }
 
+// calicoConfName is the file in which Calico writes its network configuration.
+const calicoConfName = "10-calico.conflist"
+
+// OldConf returns the name of the configuration to remove, empty for none. As with Calico, the default is Calico's
+// file: under its name the runtime could prefer it to ConfName.
+func (c Config) OldConf() string {
+	if c.OldConfName == "" && c.ChainInto == "" {
+		return calicoConfName
+	}
+	return c.OldConfName
+}
+
 // Layout returns the host's directories as they are mounted.
 func (c Config) Layout() Layout { return Layout{HostRoot: c.HostRoot, HostNetDir: c.NetDir} }
 
