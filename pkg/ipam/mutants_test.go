@@ -240,6 +240,21 @@ func overlapMutants() []mutant {
 				"err = f.plan.overlaps.check(ctx, cidr)\n		}",
 		},
 		{
+			name: "allocate the broadcast address of a subnet", file: "place.go",
+			correct: "return addr == subnet.Addr() || addr.Is4() && !subnet.Contains(addr.Next())",
+			wrong:   "return addr == subnet.Addr()",
+		},
+		{
+			name: "allocate a requested address before the affinity is confirmed", file: "requested.go",
+			correct: "if !known || affinity.Value.State == Confirmed {",
+			wrong:   "if !known || affinity.Key.Node != \"\" {",
+		},
+		{
+			name: "borrow from a block of the node that has no affinity", file: "usedblocks.go",
+			correct: "if b.Affinity == hostAffinity(u.plan.own.node) {",
+			wrong:   "if false {",
+		},
+		{
 			name: "delete an ownerless block that another process has written", file: "takeover.go",
 			correct: "err := remove(ctx, t.backend.store.Blocks(), row.Value.CIDR, row)",
 			wrong: "now, err := get(ctx, t.backend.store.Blocks(), row.Value.CIDR)\n	if err == nil {\n		" +

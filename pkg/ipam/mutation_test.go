@@ -17,7 +17,7 @@ var allMutants = flag.Bool("mutants", false, "plant every bug, not only a few: o
 // findsBugs are patterns of tests. One of them has to find the bug: first short tests, then the model checker.
 var findsBugs = []string{
 	"Crash|LateWrite|FailedAssignmentIsReverted|IsReadBefore|RecreatedBlock|OfOtherSize|IsNotConfirmedAfter|" +
-		"Cooldown|ClockThatWasAhead|Adopt|UnconfirmedAffinity|RepeatedRequest",
+		"Cooldown|ClockThatWasAhead|Adopt|UnconfirmedAffinity|RepeatedRequest|Subnet|Ownerless|RequestedAddress|Usable",
 	"Interleaving",
 }
 
