@@ -50,9 +50,11 @@ check: system    ## check format, vet, lint the packages changed since BASE, run
 
 test: system verify lint test-unit test-real test-cluster  ## run what a change must pass; continuous integration runs it too
 
-# The model of pkg/ipam runs one step at a time, so that the race detector has nothing to find there.
+# The model of pkg/ipam runs one step at a time, so that the race detector has nothing to find there. The other tests of the
+# package run with it, too.
 test-unit: system  ## run the unit tests, with the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m $$($(GO) list ./... | grep -v '/pkg/ipam$$')
+	CGO_ENABLED=1 $(GO) test -race -short -skip 'Interleaving|Crash' -timeout 30m ./pkg/ipam
 	$(GO) test -timeout 30m ./pkg/ipam
 	cd hack/release && $(GO) test -count=1 ./...
 
