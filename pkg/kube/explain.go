@@ -69,7 +69,9 @@ func (e *explainer) refused(r request, answer *answerError) error {
 		return fmt.Errorf("%s: %w: the API server does not accept %s: %s; %s%s",
 			r.what, ErrUnauthorized, e.provenance.source, reason, remedy, e.wrongPath())
 	case errors.Is(answer.class, ErrForbidden):
-		return fail("; no ClusterRole grants this right to the user of " + e.provenance.source + e.wrongPath())
+		return fail(e.notPermitted(answer.message))
+	case errors.Is(answer.class, ErrInvalid):
+		return fail(e.objectRefused(r.of.group, answer.message))
 	case errors.Is(answer.class, ErrConflict) && answer.another:
 		return fmt.Errorf("%s: %w: it is another object of that name: %w", r.what, ErrConflict, answer)
 	case errors.Is(answer.class, ErrRefused):
@@ -78,7 +80,7 @@ func (e *explainer) refused(r request, answer *answerError) error {
 	case errors.Is(answer.class, ErrNotServed):
 		return fail(e.notServed(r.of, answer))
 	case errors.Is(answer.class, ErrUnavailable):
-		return e.unavailable(r.what, answer)
+		return fail(e.failed(answer.code, answer.unserved))
 	}
 	return fail("")
 }
