@@ -73,12 +73,13 @@ func code(err error) uint {
 		return Broken
 	case is(err, dataplane.ErrDenied), leadsAway(err):
 		return HostRefuses
-	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrHandleTaken, dataplane.ErrNoIPv6):
+	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrBorrowForbidden, ipam.ErrHandleTaken,
+		dataplane.ErrNoIPv6):
 		return Unavailable
 	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrNotServed, kube.ErrNotFound,
 		kube.ErrExists, kube.ErrConflict, invocation.ErrNodeNotReady, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
-		ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy, pending.ErrFull,
-		pending.ErrSuperseded, pending.ErrVersion, nodeipam.ErrHeld, nodeipam.ErrOtherCluster,
+		ipam.ErrNoAddress, ipam.ErrAddrCooling, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy,
+		pending.ErrFull, pending.ErrSuperseded, pending.ErrVersion, nodeipam.ErrHeld, nodeipam.ErrOtherCluster,
 		dataplane.ErrRouteConflict, context.DeadlineExceeded, context.Canceled):
 		return types.ErrTryAgainLater
 	case is(err, fs.ErrPermission, syscall.EROFS, syscall.ENOTDIR):
