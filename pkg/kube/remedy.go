@@ -19,12 +19,14 @@ func (e *explainer) notPermitted(message string) string {
 
 // objectRefused returns the remedy for an object that the API server refuses. group is the API group of the object.
 func (e *explainer) objectRefused(group, message string) string {
-	byPolicy := strings.Contains(message, "denied the request") || strings.Contains(message, "denied request")
-	if byPolicy || group == "" {
+	if strings.Contains(message, "denied the request") || strings.Contains(message, "denied request") {
 		return e.admission()
 	}
-	return "; apply the CustomResourceDefinitions of this version of the plugins, and check whether an admission webhook " +
-		"or policy changes the object"
+	const check = "check whether an admission webhook or policy changes the object"
+	if group == "" {
+		return "; " + check
+	}
+	return "; apply the CustomResourceDefinitions of this version of the plugins, and " + check
 }
 
 // admission returns the remedy for a request that an admission check refuses.

@@ -159,31 +159,34 @@ func TestRemediesMatchRefusals(t *testing.T) {
 		code          int
 		kind, message string
 		remedy, not   string
+		// core requests an object of the core group.
+		core bool
 	}{
 		{
 			"RBAC", 403, jsonType, `things is forbidden: User "u" cannot list resource "things" in API group "g" at the ` +
-				`cluster scope`, role, admission,
+				`cluster scope`, role, admission, false,
 		},
 		{
 			"admission webhook", 403, jsonType, `admission webhook "w" denied the request: User "u" is unknown`, admission,
-			"ClusterRole",
+			"ClusterRole", false,
 		},
-		{"admission plugin", 403, jsonType, `things "t" is forbidden: exceeded quota: q`, admission, "ClusterRole"},
-		{"webhook without a code", 400, jsonType, `admission webhook "w" denied the request: no`, admission, schema},
+		{"admission plugin", 403, jsonType, `things "t" is forbidden: exceeded quota: q`, admission, "ClusterRole", false},
+		{"webhook without a code", 400, jsonType, `admission webhook "w" denied the request: no`, admission, schema, false},
 		{
 			"policy", 422, jsonType, `things "t" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied ` +
-				`request: no`, admission, schema,
+				`request: no`, admission, schema, false,
 		},
-		{"schema", 422, jsonType, `Thing "t" is invalid: spec.cidr: Required value`, schema, admission},
-		{"too large", 413, jsonType, "Request entity too large: limit is 3145728", schema, admission},
-		{"too many requests", 429, jsonType, "too many requests", "retry, or lower the load", unreached},
-		{"too many requests, no Status", 429, "text/plain", "", "retry, or lower the load", unreached},
+		{"schema", 422, jsonType, `Thing "t" is invalid: spec.cidr: Required value`, schema, admission, false},
+		{"core object", 422, jsonType, `Node "n" is invalid`, "check whether an admission webhook", schema, true},
+		{"too large", 413, jsonType, "Request entity too large: limit is 3145728", schema, admission, false},
+		{"too many requests", 429, jsonType, "too many requests", "retry, or lower the load", unreached, false},
+		{"too many requests, no Status", 429, "text/plain", "", "retry, or lower the load", unreached, false},
 		{
 			"full etcd", 500, jsonType, "etcdserver: mvcc: database space exceeded", "see the log of the API server at https://",
-			unreached,
+			unreached, false,
 		},
-		{"gateway", 502, "text/html", "", proxy, unreached},
-		{"request timeout", 408, "text/plain", "", proxy, unreached},
+		{"gateway", 502, "text/html", "", proxy, unreached, false},
+		{"request timeout", 408, "text/plain", "", proxy, unreached, false},
 	} {
 		s := listen(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", c.kind)
@@ -192,7 +195,11 @@ func TestRemediesMatchRefusals(t *testing.T) {
 				_ = json.NewEncoder(w).Encode(map[string]any{"kind": "Status", "apiVersion": "v1", "message": c.message})
 			}
 		})
-		_, err := NewObjects[contents](loaded(t, trusting(s), "token: t"), "g/v1", "things").List(t.Context(), ListOptions{})
+		client := loaded(t, trusting(s), "token: t")
+		_, err := NewObjects[contents](client, "g/v1", "things").List(t.Context(), ListOptions{})
+		if c.core {
+			_, err = client.Node(t.Context(), "n")
+		}
 		if err == nil || !strings.Contains(err.Error(), c.remedy) || strings.Contains(err.Error(), c.not) {
 			t.Errorf("%s: %v: want %q, not %q", c.name, err, c.remedy, c.not)
 		}
