@@ -15,7 +15,7 @@ IMAGE     ?= localhost/calico-cni
 ## PLATFORMS: platforms of the container image
 PLATFORMS ?= linux/amd64,linux/arm64
 
-TARGETS = nightly kubed-server help build image release verify-release demo check test test-unit mutants test-real soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e test-smoke test-cluster test-netkit system-cluster
+TARGETS = nightly kubed-server help build image release verify-release demo check test test-unit mutants test-real test-v3 soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e test-smoke test-cluster test-netkit system-cluster
 .PHONY: $(TARGETS)
 
 help:            ## list the targets and variables
@@ -64,9 +64,15 @@ mutants:         ## plant bugs in the IPAM protocol, and check that the model ch
 # run in E2E_SHARDS sandboxes at once, each with an API server and a node of its own.
 ## E2E_SHARDS: number of sandboxes in which make test-real runs the e2e tests at the same time
 E2E_SHARDS ?= 3
+# The e2e tests run on crd.projectcalico.org/v1, and these on projectcalico.org/v3 as well. make test-v3 runs all of them there.
+ON_V3 = TestConnectivityOfPods|TestAddAndDelRestore|TestSteadyAddAndDel|TestEveryRight|TestRuntimeUsesInstalled|TestPoolsAndFamilies|TestGCAndStatusThrough|TestDelDuringOutage|TestMigrationKeeps|TestWatchingInstallerSettles
 test-real: system kubed-server  ## run the tests against a real API server
 	cd test && E2E_SHARDS=$(E2E_SHARDS) $(GO) test -count=1 -timeout 40m ./...
+	cd test && E2E_SHARDS=$(E2E_SHARDS) E2E_GROUP=projectcalico.org/v3 $(GO) test -count=1 -timeout 20m ./e2e -run '$(ON_V3)'
 	cd test/kube && $(GO) test ./internal/...
+
+test-v3: system kubed-server  ## run all e2e tests on the API group projectcalico.org/v3
+	cd test && E2E_SHARDS=$(E2E_SHARDS) E2E_GROUP=projectcalico.org/v3 $(GO) test -count=1 -timeout 40m ./e2e
 
 kubed:           ## build all of Kubernetes for the cluster, once per machine (minutes), into the user's cache
 	@cd test && $(GO) run ./cmd/kubed-build >/dev/null
@@ -102,7 +108,7 @@ test-netkit: system  ## test the data plane on a kernel that has netkit, in a vi
 		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends qemu-system-x86 >/dev/null; }
 	cd test && $(GO) test ./vm -count 1 -v -timeout 15m -vm
 
-nightly: mutants soak test-e2e  ## run what takes too long for each change: all mutants, long tests, all cluster tests (two hours)
+nightly: mutants soak test-v3 test-e2e  ## run what takes too long for each change: all mutants, long tests, all cluster tests (two hours)
 
 soak: system kubed-server  ## run random interleavings, stalled requests and fuzzing (about an hour)
 	GOGC=800 $(GO) test ./pkg/ipam -run RandomInterleavings -model.runs=100000 -timeout 120m

@@ -3,7 +3,7 @@
 # generate.sh DIR: writes the generated files to DIR, which is the tree or a copy of it:
 # - deepcopy functions into the packages beneath pkg/apis,
 # - the CustomResourceDefinitions of both API groups into deploy/crds, and those of the chart into deploy/chart/crds,
-# - the manifests (calico-cni-crds.yaml, calico-cni-crds-v3.yaml, calico-cni.yaml and the profiles), rendered from the
+# - the manifests (calico-cni-crds.yaml, calico-cni-crds-v1.yaml, calico-cni.yaml and the profiles), rendered from the
 #   chart and the CustomResourceDefinitions of the tree, into deploy,
 # - the tables of flags and values into docs/install.md and docs/deploy.md.
 set -eu
@@ -35,8 +35,8 @@ for group in crd/v1:v1 projectcalico/v3:v3; do
 	mv "$blocks.new" "$blocks"
 done
 mkdir -p "$out/deploy/chart/crds"
-for kind in blockaffinities clusterinformations ipamblocks ipamconfigs ipamhandles ippools ipreservations; do
-	cp "$out/deploy/crds/v1/crd.projectcalico.org_$kind.yaml" "$out/deploy/chart/crds/"
+for kind in blockaffinities clusterinformations ipamblocks ipamconfigurations ipamhandles ippools ipreservations; do
+	cp "$out/deploy/crds/v3/projectcalico.org_$kind.yaml" "$out/deploy/chart/crds/"
 done
 
 (cd test && go run ./cmd/manifests "$root/deploy" "$out/deploy")

@@ -15,7 +15,7 @@ done
 for directory in deploy/crds deploy/chart/crds; do
 	diff -ruN "$root/$directory" "$fresh/$directory" || stale=true
 done
-for file in calico-cni.yaml calico-cni-crds.yaml calico-cni-crds-v3.yaml $(cd "$root/deploy" && echo profiles/*.values.yaml); do
+for file in calico-cni.yaml calico-cni-crds.yaml calico-cni-crds-v1.yaml $(cd "$root/deploy" && echo profiles/*.values.yaml); do
 	file=deploy/$(echo "$file" | sed 's/\.values\.yaml$/.yaml/')
 	diff -uN "$root/$file" "$fresh/$file" || stale=true
 done

@@ -42,6 +42,10 @@ func upgrade(ctx context.Context, h invocation.Host, args []string) error {
 	if err != nil {
 		return err
 	}
+	group, err := apiGroup(ctx, client, os.Getenv("CALICO_API_GROUP"))
+	if err != nil {
+		return err
+	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("network", network, "node", node)
 	// The directory is mounted from the host. No other process uses the network during a migration, so removing the
 	// lock file is safe.
@@ -49,8 +53,20 @@ func upgrade(ctx context.Context, h invocation.Host, args []string) error {
 	defer func() { _ = errors.Join(os.Remove(lock), os.Remove(lock+nodeipam.ReleaseSuffix)) }()
 	return migrate.Migration{
 		Network: network, Networks: migrate.Networks, Results: "/var/lib/cni/results", Proc: "/proc/net",
-		Addresses: nodeipam.NewAdopter(h.Disk(), client, crdstore.V1, network, node, lock, log), Now: time.Now, Log: log,
+		Addresses: nodeipam.NewAdopter(h.Disk(), client, group, network, node, lock, log), Now: time.Now, Log: log,
 	}.Run(ctx)
+}
+
+// apiGroup returns the configured API group of Calico's objects, or else the one that the API server serves.
+func apiGroup(ctx context.Context, client *kube.Client, configured string) (crdstore.Group, error) {
+	switch group := crdstore.Group(configured); group {
+	case crdstore.V1, crdstore.V3:
+		return group, nil
+	case "":
+		return crdstore.Probe(ctx, client)
+	default:
+		return "", fmt.Errorf("%w: CALICO_API_GROUP %q: want %q or %q", errUsage, configured, crdstore.V1, crdstore.V3)
+	}
 }
 
 func credentials(userAgent string) (*kube.Client, error) {

@@ -19,6 +19,7 @@ import (
 
 	"calico-cni/internal/buildinfo"
 	"calico-cni/pkg/install"
+	"calico-cni/pkg/install/apiclient"
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/fault"
 	"calico-cni/pkg/install/tokens"
@@ -41,8 +42,10 @@ func run(ctx context.Context, log *slog.Logger) int {
 		_, _ = fmt.Println(buildinfo.Version)
 		return install.ExitOK
 	case err == nil:
-		tokens.RedirectLog(log)
+		apiclient.RedirectLog(log)
+		group := groupChoice(cfg, log)
 		deps := install.Deps{
+			Group:    group,
 			Tokens:   tokens.Issuer{Config: cfg, UserAgent: userAgent(), Log: log},
 			Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64,
 			Out: os.Stdout, Log: log,
@@ -51,7 +54,7 @@ func run(ctx context.Context, log *slog.Logger) int {
 			deps.Wake = changes(ctx, cfg, log)
 		}
 		if cfg.Watch || cfg.Verb == config.VerbUninstall {
-			deps.Backlog = backlog(cfg, log)
+			deps.Backlog = backlog(cfg, group, log)
 		}
 		err = install.Run(ctx, cfg, deps)
 	}

@@ -198,7 +198,7 @@ func TestInstallerWritesNothingWithoutAnAPIServer(t *testing.T) {
 		"CNI_HOST_ROOT=" + root, "CNI_BIN_SOURCE=" + plugins(t), "KUBECONFIG=" + kubeconfig, "CNI_NAMESPACE=kube-system",
 		"KUBERNETES_SERVICE_HOST=127.0.0.1", "KUBERNETES_SERVICE_PORT=1", "SKIP_TLS_VERIFY=true", "SLEEP=false",
 	})
-	const request = "request token of service account kube-system/calico-cni-plugin"
+	const request = "find API group: API server unavailable"
 	if exit != 1 || stdout != "" || !strings.Contains(stderr, request) ||
 		!strings.Contains(stderr, "https://127.0.0.1:1") || strings.Contains(stderr, "secret") {
 		t.Errorf("exit code %d, output %q, errors %q", exit, stdout, stderr)

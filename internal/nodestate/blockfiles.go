@@ -18,7 +18,7 @@ import (
 const (
 	blockSuffix = ".block"
 	// blockVersion is the format of a block file: "<version> <time since boot in ns>", a newline, and the encoded block.
-	blockVersion = "2"
+	blockVersion = "1"
 	// maxBlockAge is how long a cached block is used. A write based on an outdated block conflicts, with one exception:
 	// after a restore of etcd the API server may assign resource versions a second time. A restore stops the API server,
 	// replaces the data of etcd, and starts both again, which takes longer.

@@ -77,15 +77,14 @@ func TestBlockFilesOfClustersAndNodesAreSeparate(t *testing.T) {
 	}
 }
 
-// TestBlockFilesOfOtherVersionsAreIgnored reads version 1, which had a checksum, and a newer version.
 func TestBlockFilesOfOtherVersionsAreIgnored(t *testing.T) {
 	files, clock := newBlockFiles(t)
 	files.Write(cidr, []byte("block"))
 	files.SetWithRoom("a", []netip.Prefix{cidr})
 	for name, data := range map[string]string{
-		"version 1":  fmt.Sprintf("1 %s %d\nblock", hash("block"), *clock),
-		"version 3":  fmt.Sprintf("3 %d\nblock", *clock),
-		"no version": "block",
+		"version 2":  fmt.Sprintf("2 %d\nblock", *clock),
+		"no version": fmt.Sprintf("%d\nblock", *clock),
+		"no header":  "block",
 		"empty":      "",
 	} {
 		if err := os.WriteFile(files.path(cidr), []byte(data), 0o600); err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,8 +24,8 @@ const (
 	verifyAfter = 5 * time.Minute
 )
 
-// blockIndex is the index of a node. verified has the time since boot at which the affinity of a block was last read.
-// Older plugins skip the lines with these times.
+// blockIndex is the index of a node: a line for each block, with verified if known. verified is the time since boot, in
+// nanoseconds, at which the affinity of the block was last read.
 type blockIndex struct {
 	cidrs    []netip.Prefix
 	verified map[netip.Prefix]time.Duration
@@ -68,14 +69,14 @@ func (b BlockFiles) readIndex(node string) blockIndex {
 		return x
 	}
 	for line := range strings.Lines(text) {
-		var name string
-		var at int64
-		if _, err := fmt.Sscanf(line, "verified %s %d", &name, &at); err == nil {
-			if cidr, err := netip.ParsePrefix(name); err == nil {
-				x.verified[cidr] = time.Duration(at)
-			}
-		} else if cidr, err := netip.ParsePrefix(strings.TrimSuffix(line, "\n")); err == nil {
-			x.cidrs = append(x.cidrs, cidr)
+		name, verified, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		cidr, err := netip.ParsePrefix(name)
+		if err != nil {
+			continue
+		}
+		x.cidrs = append(x.cidrs, cidr)
+		if at, err := strconv.ParseInt(verified, 10, 64); err == nil {
+			x.verified[cidr] = time.Duration(at)
 		}
 	}
 	return x
@@ -85,12 +86,11 @@ func (x blockIndex) String() string {
 	var text strings.Builder
 	text.WriteString(indexHeader + "\n")
 	for _, cidr := range x.cidrs {
-		text.WriteString(cidr.String() + "\n")
-	}
-	for _, cidr := range x.cidrs {
+		text.WriteString(cidr.String())
 		if at, ok := x.verified[cidr]; ok {
-			fmt.Fprintf(&text, "verified %s %d\n", cidr, int64(at))
+			fmt.Fprintf(&text, " %d", int64(at))
 		}
+		text.WriteString("\n")
 	}
 	return text.String()
 }

@@ -4,8 +4,6 @@ package nodestate
 
 import (
 	"net/netip"
-	"os"
-	"strings"
 	"testing"
 	"time"
 )
@@ -37,30 +35,4 @@ func TestAffinityOfIndexedBlockIsVerifiedAgain(t *testing.T) {
 	files.SetWithRoom("a", cidrs, cidr)
 	*clock = time.Minute
 	wantVerify("the time lies in the future", true)
-}
-
-// TestIndexOfOlderPlugins reads an index without times, and checks that older plugins can read the new one: they skip
-// lines that are no CIDR.
-func TestIndexOfOlderPlugins(t *testing.T) {
-	files, _ := newBlockFiles(t)
-	files.SetWithRoom("a", []netip.Prefix{cidr}, cidr)
-	data, err := os.ReadFile(files.index("a"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var read []string
-	for _, line := range strings.Split(strings.TrimSpace(string(data)), "\n")[1:] {
-		if cidr, err := netip.ParsePrefix(line); err == nil {
-			read = append(read, cidr.String())
-		}
-	}
-	if len(read) != 1 || read[0] != cidr.String() {
-		t.Errorf("older plugins read %v of\n%s", read, data)
-	}
-	if err := os.WriteFile(files.index("a"), []byte(indexHeader+"\n10.0.0.0/26\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if blocks := files.WithRoom("a"); len(blocks) != 1 || !files.MustVerify("a", cidr) {
-		t.Errorf("with room %v, verify %v", blocks, files.MustVerify("a", cidr))
-	}
 }

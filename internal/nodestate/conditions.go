@@ -5,6 +5,7 @@ package nodestate
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -77,21 +78,48 @@ func (c Conditions) Clear(network string) { _ = os.Remove(c.path(network)) }
 // Refusals identifies the conditions of all networks that report refused credentials. The result changes with each such
 // condition, and is empty if there is none. It contains no time that can be compared with the wall clock.
 func (c Conditions) Refusals() string {
-	entries, _ := os.ReadDir(string(c))
 	var refusals strings.Builder
-	for _, e := range entries {
-		network, ok := strings.CutSuffix(e.Name(), conditionSuffix)
-		if !ok {
+	for name, found := range c.all() {
+		if !found.condition.Refused {
 			continue
 		}
-		if condition, ok := c.Load(network); !ok || !condition.Refused {
-			continue
-		}
-		if info, err := e.Info(); err == nil {
-			fmt.Fprintf(&refusals, "%s %d\n", network, info.ModTime().UnixNano())
+		if info, err := found.entry.Info(); err == nil {
+			fmt.Fprintf(&refusals, "%s %d\n", name, info.ModTime().UnixNano())
 		}
 	}
 	return refusals.String()
+}
+
+// APIUnavailable reports whether a network has a condition of the kind ConditionAPI.
+func (c Conditions) APIUnavailable() bool {
+	for _, found := range c.all() {
+		if found.condition.Kind == ConditionAPI {
+			return true
+		}
+	}
+	return false
+}
+
+// storedCondition is a condition with its file.
+type storedCondition struct {
+	entry     os.DirEntry
+	condition Condition
+}
+
+// all yields the conditions by network, sorted by file name.
+func (c Conditions) all() iter.Seq2[string, storedCondition] {
+	return func(yield func(string, storedCondition) bool) {
+		entries, _ := os.ReadDir(string(c))
+		for _, e := range entries {
+			network, ok := strings.CutSuffix(e.Name(), conditionSuffix)
+			if !ok {
+				continue
+			}
+			if condition, ok := c.Load(network); ok && !yield(network, storedCondition{e, condition}) {
+				return
+			}
+		}
+	}
 }
 
 const conditionSuffix = ".json"

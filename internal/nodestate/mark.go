@@ -10,7 +10,7 @@ import (
 )
 
 // markVersion is the format of a mark: a line with the fields of a mark after its time.
-const markVersion = "2"
+const markVersion = "1"
 
 // The phases of a mark.
 const (

@@ -86,9 +86,9 @@ func TestSweepRemovesOldMarksOfDeletedContainers(t *testing.T) {
 	mark("net", "live", nodestate.Main)(true)
 	mark("other", "gone", nodestate.Main)(true)
 	running := mark("net", "running", nodestate.Main)
-	put(t, marks, "torn", "2 adding 000")
-	put(t, marks, "older-version", "1 succeeded 00000000000000000007 1\n")
-	put(t, marks, "newer-version", "3 succeeded 7 net gone eth0\n")
+	put(t, marks, "torn", "1 adding 000")
+	put(t, marks, "empty", "")
+	put(t, marks, "newer-version", "2 succeeded 7 net gone eth0\n")
 	sweep := func(what, want string) {
 		t.Helper()
 		marks.Sweep("net", func(k nodestate.Key) bool { return k.ContainerID == "live" })

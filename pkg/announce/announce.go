@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/workload"
 )
 
@@ -26,24 +26,24 @@ const maxPatches = 10
 
 // Announcer writes the annotations of one pod on behalf of one of its containers.
 type Announcer struct {
-	Client *kube.Client
+	Client kubeapi.Transport
 	ID     workload.ID
 }
 
 // Announce writes the addresses, at least one, to the pod, if it is still the same pod.
-func (a Announcer) Announce(ctx context.Context, pod kube.Meta, addrs []netip.Addr) error {
+func (a Announcer) Announce(ctx context.Context, pod kubeapi.Meta, addrs []netip.Addr) error {
 	texts := hosts(addrs)
 	all := strings.Join(texts, ",")
 	// The pod must have the same UID, but it may have changed since it was read.
 	pod.ResourceVersion = ""
-	return a.Client.AnnotatePod(ctx, a.ID.Namespace, pod, map[string]*string{
+	return kubeapi.AnnotatePod(ctx, a.Client, a.ID.Namespace, pod, map[string]*string{
 		podIP: &texts[0], podIPs: &all, containerID: &a.ID.ContainerID,
 	})
 }
 
 // Restore resets the annotations to their earlier values if they still belong to this container. Another sandbox of the
 // pod may have started in the meantime.
-func (a Announcer) Restore(ctx context.Context, before kube.Meta) error {
+func (a Announcer) Restore(ctx context.Context, before kubeapi.Meta) error {
 	values := map[string]*string{}
 	for _, key := range []string{podIP, podIPs, containerID} {
 		values[key] = nil
@@ -51,7 +51,7 @@ func (a Announcer) Restore(ctx context.Context, before kube.Meta) error {
 			values[key] = &value
 		}
 	}
-	return a.patchIf(ctx, func(pod kube.Meta) bool { return pod.Annotations[containerID] == a.ID.ContainerID }, values)
+	return a.patchIf(ctx, func(pod kubeapi.Meta) bool { return pod.Annotations[containerID] == a.ID.ContainerID }, values)
 }
 
 // Clear empties the annotations unless they belong to another container: a DEL for an old sandbox must not cut off the
@@ -66,14 +66,14 @@ func (a Announcer) Clear(ctx context.Context, addrs []netip.Addr) (owned bool, e
 	if len(addrs) > 0 {
 		where[podIPs] = strings.Join(hosts(addrs), ",")
 	}
-	err = a.Client.AnnotatePodIf(ctx, a.ID.Namespace, a.ID.Pod, where, map[string]string{podIP: "", podIPs: ""})
+	err = kubeapi.AnnotatePodIf(ctx, a.Client, a.ID.Namespace, a.ID.Pod, where, map[string]string{podIP: "", podIPs: ""})
 	switch {
-	case err == nil, errors.Is(err, kube.ErrNotFound):
+	case err == nil, errors.Is(err, kubeapi.ErrNotFound):
 		return true, nil
-	case !errors.Is(err, kube.ErrInvalid):
+	case !errors.Is(err, kubeapi.ErrInvalid):
 		return false, err
 	}
-	return a.clearIf(ctx, func(pod kube.Meta) bool { return len(addrs) == 0 || names(pod, addrs) })
+	return a.clearIf(ctx, func(pod kubeapi.Meta) bool { return len(addrs) == 0 || names(pod, addrs) })
 }
 
 // ClearOf empties the annotations like Clear, but only if they contain one of addrs, which are being released.
@@ -82,12 +82,12 @@ func (a Announcer) ClearOf(ctx context.Context, addrs []netip.Addr) error {
 	if len(addrs) == 0 {
 		return nil
 	}
-	_, err := a.clearIf(ctx, func(pod kube.Meta) bool { return names(pod, addrs) })
+	_, err := a.clearIf(ctx, func(pod kubeapi.Meta) bool { return names(pod, addrs) })
 	return err
 }
 
 // names reports whether the annotations contain one of the addresses.
-func names(pod kube.Meta, addrs []netip.Addr) bool {
+func names(pod kubeapi.Meta, addrs []netip.Addr) bool {
 	announced := strings.Split(pod.Annotations[podIP]+","+pod.Annotations[podIPs], ",")
 	return slices.ContainsFunc(hosts(addrs), func(host string) bool { return slices.Contains(announced, host) })
 }
@@ -101,9 +101,9 @@ func hosts(addrs []netip.Addr) []string {
 	return out
 }
 
-func (a Announcer) clearIf(ctx context.Context, wanted func(kube.Meta) bool) (owned bool, err error) {
+func (a Announcer) clearIf(ctx context.Context, wanted func(kubeapi.Meta) bool) (owned bool, err error) {
 	empty, owned := "", true
-	err = a.patchIf(ctx, func(pod kube.Meta) bool {
+	err = a.patchIf(ctx, func(pod kubeapi.Meta) bool {
 		owner := pod.Annotations[containerID]
 		owned = owner == "" || owner == a.ID.ContainerID
 		return owned && a.IsPod(pod) && (pod.Annotations[podIP] != "" || pod.Annotations[podIPs] != "") && wanted(pod)
@@ -113,28 +113,28 @@ func (a Announcer) clearIf(ctx context.Context, wanted func(kube.Meta) bool) (ow
 
 // IsPod reports whether a pod of the API server is the pod of the container, as far as the runtime identifies it. The
 // kubelet identifies a static pod by the hash of its file; the mirror pod has the hash as an annotation.
-func (a Announcer) IsPod(pod kube.Meta) bool {
+func (a Announcer) IsPod(pod kubeapi.Meta) bool {
 	uid := a.ID.PodUID
 	return uid == "" || uid == pod.UID || uid == pod.Annotations["kubernetes.io/config.mirror"] ||
 		uid == pod.Annotations["kubernetes.io/config.hash"]
 }
 
 // patchIf sets annotations of the pod if it exists and fulfils wanted.
-func (a Announcer) patchIf(ctx context.Context, wanted func(kube.Meta) bool, values map[string]*string) error {
+func (a Announcer) patchIf(ctx context.Context, wanted func(kubeapi.Meta) bool, values map[string]*string) error {
 	var err error
 	for range maxPatches {
-		var pod kube.Meta
-		pod, err = a.Client.Pod(ctx, a.ID.Namespace, a.ID.Pod)
+		var pod kubeapi.Meta
+		pod, err = kubeapi.Pod(ctx, a.Client, a.ID.Namespace, a.ID.Pod)
 		if err != nil || !wanted(pod) {
 			break
 		}
-		err = a.Client.AnnotatePod(ctx, a.ID.Namespace, pod, values)
+		err = kubeapi.AnnotatePod(ctx, a.Client, a.ID.Namespace, pod, values)
 		// The pod has changed in the meantime: check again which container it belongs to.
-		if !errors.Is(err, kube.ErrConflict) {
+		if !errors.Is(err, kubeapi.ErrConflict) {
 			break
 		}
 	}
-	if errors.Is(err, kube.ErrNotFound) {
+	if errors.Is(err, kubeapi.ErrNotFound) {
 		return nil
 	}
 	return err

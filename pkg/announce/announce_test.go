@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"calico-cni/pkg/announce"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/workload"
 )
 
@@ -59,7 +59,7 @@ func TestAnnounceRejectsOtherPod(t *testing.T) {
 	s, a := serve(t, map[string]string{"kept": "1"})
 	pod := s.pod()
 	pod.UID = "another"
-	if err := a.Announce(t.Context(), pod, addrs("10.0.0.5")); !errors.Is(err, kube.ErrConflict) {
+	if err := a.Announce(t.Context(), pod, addrs("10.0.0.5")); !errors.Is(err, kubeapi.ErrConflict) {
 		t.Errorf("Announce = %v, want ErrConflict", err)
 	}
 	wantAnnotations(t, s, map[string]string{"kept": "1"})
@@ -79,7 +79,7 @@ func TestRestoreResetsOnlyOwnAnnotations(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, a := serve(t, tt.now)
-			if err := a.Restore(t.Context(), kube.Meta{Name: "web", UID: podUID, Annotations: tt.before}); err != nil {
+			if err := a.Restore(t.Context(), kubeapi.Meta{Name: "web", UID: podUID, Annotations: tt.before}); err != nil {
 				t.Error(err)
 			}
 			wantAnnotations(t, s, tt.want)
@@ -165,7 +165,7 @@ func TestMissingPodIsSuccess(t *testing.T) {
 	if owned, err := a.Clear(t.Context(), addrs("10.0.0.5")); !owned || err != nil {
 		t.Errorf("Clear = %t, %v; want true", owned, err)
 	}
-	if err := errors.Join(a.ClearOf(t.Context(), addrs("10.0.0.5")), a.Restore(t.Context(), kube.Meta{})); err != nil {
+	if err := errors.Join(a.ClearOf(t.Context(), addrs("10.0.0.5")), a.Restore(t.Context(), kubeapi.Meta{})); err != nil {
 		t.Error(err)
 	}
 }
@@ -196,7 +196,7 @@ func TestConcurrentChanges(t *testing.T) {
 	t.Run("without end", func(t *testing.T) {
 		s, a := serve(t, mine)
 		s.beforePatch = func() { s.set("kept", "1") }
-		if err := a.ClearOf(t.Context(), addrs("10.0.0.5")); !errors.Is(err, kube.ErrConflict) {
+		if err := a.ClearOf(t.Context(), addrs("10.0.0.5")); !errors.Is(err, kubeapi.ErrConflict) {
 			t.Errorf("ClearOf = %v, want ErrConflict", err)
 		}
 		wantAnnotations(t, s, mine)
@@ -204,7 +204,7 @@ func TestConcurrentChanges(t *testing.T) {
 }
 
 func TestIsPodAcceptsMirrorPods(t *testing.T) {
-	pod := kube.Meta{UID: podUID, Annotations: map[string]string{
+	pod := kubeapi.Meta{UID: podUID, Annotations: map[string]string{
 		"kubernetes.io/config.mirror": "mirror", "kubernetes.io/config.hash": "hash",
 	}}
 	for uid, want := range map[string]bool{podUID: true, "mirror": true, "hash": true, "": true, "another": false} {

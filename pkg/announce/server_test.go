@@ -15,6 +15,7 @@ import (
 
 	"calico-cni/pkg/announce"
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/workload"
 )
 
@@ -55,8 +56,8 @@ func serve(t *testing.T, annotations map[string]string) (*apiServer, announce.An
 }
 
 // pod returns the pod as a client reads it.
-func (s *apiServer) pod() kube.Meta {
-	return kube.Meta{
+func (s *apiServer) pod() kubeapi.Meta {
+	return kubeapi.Meta{
 		Name: "web", UID: podUID, ResourceVersion: strconv.Itoa(s.version), Annotations: maps.Clone(s.annotations),
 	}
 }

@@ -30,6 +30,7 @@ import (
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/pending"
@@ -66,7 +67,7 @@ func code(err error) uint {
 		return types.ErrInvalidEnvironmentVariables
 	case is(err, kube.ErrKubeconfig) && !is(err, fs.ErrNotExist):
 		return types.ErrIOFailure
-	case is(err, kube.ErrForbidden, kube.ErrInvalid, kube.ErrRefused, kube.ErrMalformed, ipam.ErrMalformed,
+	case is(err, kubeapi.ErrForbidden, kubeapi.ErrInvalid, kubeapi.ErrRefused, kubeapi.ErrMalformed, ipam.ErrMalformed,
 		pool.ErrInvalid):
 		return Refused
 	case is(err, dataplane.ErrBroken, nodeipam.ErrNotHeld):
@@ -76,11 +77,11 @@ func code(err error) uint {
 	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrBorrowForbidden, ipam.ErrHandleTaken,
 		dataplane.ErrNoIPv6):
 		return Unavailable
-	case is(err, kube.ErrKubeconfig, kube.ErrUnauthorized, kube.ErrUnavailable, kube.ErrNotServed, kube.ErrNotFound,
-		kube.ErrExists, kube.ErrConflict, invocation.ErrNodeNotReady, ipam.ErrNotFound, ipam.ErrExists, ipam.ErrConflict,
-		ipam.ErrNoAddress, ipam.ErrAddrCooling, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased, hostlock.ErrBusy,
-		pending.ErrFull, pending.ErrSuperseded, pending.ErrVersion, nodeipam.ErrHeld, nodeipam.ErrOtherCluster,
-		dataplane.ErrRouteConflict, context.DeadlineExceeded, context.Canceled):
+	case is(err, kube.ErrKubeconfig, kubeapi.ErrUnauthorized, kubeapi.ErrUnavailable, kubeapi.ErrNotServed,
+		kubeapi.ErrNotFound, kubeapi.ErrExists, kubeapi.ErrConflict, invocation.ErrNodeNotReady, ipam.ErrNotFound,
+		ipam.ErrExists, ipam.ErrConflict, ipam.ErrNoAddress, ipam.ErrAddrCooling, ipam.ErrNotReady, ipam.ErrContended,
+		ipam.ErrReleased, hostlock.ErrBusy, pending.ErrFull, pending.ErrSuperseded, pending.ErrVersion,
+		nodeipam.ErrHeld, nodeipam.ErrOtherCluster, dataplane.ErrRouteConflict, context.DeadlineExceeded, context.Canceled):
 		return types.ErrTryAgainLater
 	case is(err, fs.ErrPermission, syscall.EROFS, syscall.ENOTDIR):
 		return HostRefuses

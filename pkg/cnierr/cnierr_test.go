@@ -25,6 +25,7 @@ import (
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/pending"
@@ -51,16 +52,16 @@ var table = []struct {
 	{"dataplane.ErrBroken", dataplane.ErrBroken, 103},
 	{"dataplane.ErrRouteConflict", dataplane.ErrRouteConflict, 11},
 	{"kube.ErrKubeconfig", kube.ErrKubeconfig, 5},
-	{"kube.ErrNotFound", kube.ErrNotFound, 11},
-	{"kube.ErrExists", kube.ErrExists, 11},
-	{"kube.ErrConflict", kube.ErrConflict, 11},
-	{"kube.ErrUnauthorized", kube.ErrUnauthorized, 11},
-	{"kube.ErrForbidden", kube.ErrForbidden, 101},
-	{"kube.ErrInvalid", kube.ErrInvalid, 101},
-	{"kube.ErrRefused", kube.ErrRefused, 101},
-	{"kube.ErrUnavailable", kube.ErrUnavailable, 11},
-	{"kube.ErrNotServed", kube.ErrNotServed, 11},
-	{"kube.ErrMalformed", kube.ErrMalformed, 101},
+	{"kubeapi.ErrNotFound", kubeapi.ErrNotFound, 11},
+	{"kubeapi.ErrExists", kubeapi.ErrExists, 11},
+	{"kubeapi.ErrConflict", kubeapi.ErrConflict, 11},
+	{"kubeapi.ErrUnauthorized", kubeapi.ErrUnauthorized, 11},
+	{"kubeapi.ErrForbidden", kubeapi.ErrForbidden, 101},
+	{"kubeapi.ErrInvalid", kubeapi.ErrInvalid, 101},
+	{"kubeapi.ErrRefused", kubeapi.ErrRefused, 101},
+	{"kubeapi.ErrUnavailable", kubeapi.ErrUnavailable, 11},
+	{"kubeapi.ErrNotServed", kubeapi.ErrNotServed, 11},
+	{"kubeapi.ErrMalformed", kubeapi.ErrMalformed, 101},
 	{"ipam.ErrNotFound", ipam.ErrNotFound, 11},
 	{"ipam.ErrExists", ipam.ErrExists, 11},
 	{"ipam.ErrConflict", ipam.ErrConflict, 11},
@@ -95,7 +96,7 @@ func TestCodesOfSentinels(t *testing.T) {
 			"as it is":                row.err,
 			"wrapped":                 fmt.Errorf("add pod: %w: deeper: %w", errors.New("why"), row.err),
 			"joined to an unknown":    errors.Join(errors.New("undo"), row.err),
-			"joined to a retryable":   errors.Join(fmt.Errorf("undo: %w", kube.ErrUnavailable), row.err),
+			"joined to a retryable":   errors.Join(fmt.Errorf("undo: %w", kubeapi.ErrUnavailable), row.err),
 			"joined to its own twice": errors.Join(row.err, fmt.Errorf("twice: %w", row.err)),
 		} {
 			got := cnierr.From(err)
@@ -122,7 +123,7 @@ func TestCodesOfOtherErrors(t *testing.T) {
 		{"state directory read-only", &fs.PathError{Op: "open", Path: "/x", Err: syscall.EROFS}, 104},
 		{"file in the place of a state directory", fmt.Errorf("lock: %w", syscall.ENOTDIR), 104},
 		{"netlink refuses", fmt.Errorf("create pair: %w", syscall.EPERM), 104},
-		{"connection that the firewall refuses", fmt.Errorf("%w: %w", kube.ErrUnavailable, syscall.EPERM), 11},
+		{"connection that the firewall refuses", fmt.Errorf("%w: %w", kubeapi.ErrUnavailable, syscall.EPERM), 11},
 		{"route to another interface", &dataplane.RouteConflictError{Cause: dataplane.OtherInterface}, 11},
 		{"address of the host", &dataplane.RouteConflictError{Cause: dataplane.OwnAddress}, 11},
 		{
@@ -148,10 +149,10 @@ func TestPermanentErrorDeterminesCodeOfJoinedErrors(t *testing.T) {
 		{netconf.ErrDecode, netconf.ErrInvalid},
 		{netconf.ErrInvalid, netconf.ErrUnsupported},
 		{netconf.ErrUnsupported, workload.ErrInvalidArgs},
-		{workload.ErrInvalidArgs, kube.ErrForbidden},
+		{workload.ErrInvalidArgs, kubeapi.ErrForbidden},
 		{dataplane.ErrIfNameTaken, kube.ErrKubeconfig},
 		{kube.ErrKubeconfig, ipam.ErrMalformed},
-		{kube.ErrForbidden, ipam.ErrAddrTaken},
+		{kubeapi.ErrForbidden, ipam.ErrAddrTaken},
 		{pool.ErrInvalid, pool.ErrUnknownPool},
 		{ipam.ErrAddrTaken, ipam.ErrConflict},
 		{netconf.ErrAnnotation, context.Canceled},

@@ -96,9 +96,7 @@ type Endpoint struct {
 type Target struct {
 	// Handle is the IPAM handle as in the Spec. A host interface with another mark is kept.
 	Handle string
-	// ContainerID is the suffix of Handle, and of the handles of the container's attachments in other networks. Older
-	// versions of this data plane marked HostIfName with only the container ID; such a mark also identifies this
-	// target.
+	// ContainerID is the suffix of Handle, and of the handles of the container's attachments in other networks.
 	ContainerID string
 	// NetNS is the path of the pod's network namespace. It may be empty or no longer exist; then only the host end is
 	// removed.
@@ -107,8 +105,7 @@ type Target struct {
 	IfName, HostIfName, SecondHostIfName string
 	// Unmarked says that an unmarked attachment of the workload, such as Calico creates, belongs to this target's
 	// container. If it is false, such an attachment is kept unless another one in NetNS carries a mark of the
-	// container. If only the host end is visible, an interface that is down is kept as well, because an older version
-	// may be setting it up.
+	// container.
 	Unmarked bool
 }
 

@@ -196,25 +196,34 @@ func TestInstallAcceptsAReadOnlyDirectoryWithTheBinaries(t *testing.T) {
 		{"another binary", "v2", false, false, binaries.ErrMissing},
 		{"another binary, without update", "v2", true, false, nil},
 		{"another binary, and a second directory", "v2", false, true, nil},
+		{"calico and calico-ipam alone, without update", "v1 alone", true, false, nil},
+		{"calico and calico-ipam alone", "v1 alone", false, false, binaries.ErrMissing},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHost(t)
+			version, alone := strings.CutSuffix(tt.calico, " alone")
+			lacking := "calico"
+			if alone {
+				lacking = "portmap"
+			}
 			h.cfg.UpdateBinaries = !tt.noUpdate
 			if tt.secondary {
 				_ = os.Mkdir(h.path("host/secondary-bin-dir"), 0o755)
 			}
 			h.mount("size=64m", syscall.MS_RDONLY, func(dir string) {
-				h.put(filepath.Join(dir, "calico"), tt.calico)
+				h.put(filepath.Join(dir, "calico"), version)
 				h.put(filepath.Join(dir, "calico-ipam"), "v1")
-				h.put(filepath.Join(dir, "portmap"), "portmap")
+				if !alone {
+					h.put(filepath.Join(dir, "portmap"), "portmap")
+				}
 			})
 			err := h.install()
 			if !errors.Is(err, tt.want) || err != nil && !strings.Contains(err.Error(),
-				"opt/cni/bin lacks calico and is not writable: read-only file system") {
+				"opt/cni/bin lacks "+lacking+" and is not writable: read-only file system") {
 				t.Errorf("Run = %v; want %v", err, tt.want)
 			}
 			if err == nil && !strings.Contains(h.log.String(), "level=WARN") ||
-				!strings.Contains(h.tree(), "opt/cni/bin/calico "+tt.calico) {
+				!strings.Contains(h.tree(), "opt/cni/bin/calico "+version) {
 				t.Errorf("want a warning, and an unchanged calico:\n%s%s", h.log.String(), h.tree())
 			}
 			if strings.Contains(h.tree(), "conflist") != (tt.want == nil) {

@@ -53,6 +53,11 @@ func previewCheck(ctx context.Context, n *node) (int, error) {
 	if err := n.list.Check(); err != nil {
 		return 0, err
 	}
+	n.useInstalledGroup()
+	if err := n.deps.Group.Find(ctx); err != nil {
+		n.out.Printf("the API group of Calico's objects is not known; assuming %s: %v\n", n.deps.Group.Group(), err)
+	}
+	n.list.SetAPIGroup(n.deps.Group.Group())
 	return 0, n.check(ctx)
 }
 

@@ -24,6 +24,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"calico-cni/internal/nodestate"
+	"calico-cni/pkg/install/apigroup"
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/credentials"
 	"calico-cni/pkg/install/fault"
@@ -54,6 +56,8 @@ type host struct {
 	t    *testing.T
 	root string
 	cfg  config.Config
+	// served is what the API server serves.
+	served served
 	// backlog may be nil.
 	backlog watch.Backlog
 	log     bytes.Buffer
@@ -70,13 +74,25 @@ func (f tokens) Token(context.Context, string) (string, time.Time, error) {
 	return token, time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC), err
 }
 
+// served is what the API server of a host serves.
+type served struct {
+	groups apigroup.Served
+	err    error
+	asked  int
+}
+
+func (s *served) Served(context.Context) (apigroup.Served, error) {
+	s.asked++
+	return s.groups, s.err
+}
+
 func issue() (string, error) { return secret, nil }
 
 // newHost has calico, calico-ipam (both v1), portmap and install in the image, and nothing on the host.
 func newHost(t *testing.T) *host {
 	t.Helper()
 	root := t.TempDir()
-	h := &host{t: t, root: root}
+	h := &host{t: t, root: root, served: served{groups: apigroup.Served{V1: true}}}
 	for _, dir := range []string{"image", "sa", "host/opt/cni/bin", "host/etc/cni/net.d"} {
 		if err := os.MkdirAll(h.path(dir), 0o755); err != nil {
 			t.Fatal(err)
@@ -125,6 +141,11 @@ func (h *host) installWith(ctx context.Context, source tokens) error {
 // deps returns the effects of an installation with a clock.
 func (h *host) deps(tokens credentials.Issuer, now func() time.Time) Deps {
 	return Deps{
+		Group: &apigroup.Choice{
+			Configured: h.cfg.APIGroup, Server: &h.served, Interval: 5 * time.Minute, Now: now,
+			Troubled: nodestate.Conditions(h.cfg.Layout().ConditionsDir()).APIUnavailable,
+			Log:      slog.New(slog.NewTextHandler(&h.log, nil)),
+		},
 		Tokens: tokens, Backlog: h.backlog, Hostname: func() (string, error) { return "Worker-Host\n", nil }, Now: now,
 		LinkMTU: func() (int, error) { return 9000, nil }, Spread: func() float64 { return 0.5 },
 		Out: &h.out, Log: slog.New(slog.NewTextHandler(&h.log, nil)),

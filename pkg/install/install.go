@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"calico-cni/internal/deadline"
+	"calico-cni/pkg/install/apigroup"
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/credentials"
 	"calico-cni/pkg/install/fault"
@@ -25,6 +26,8 @@ import (
 // Deps are the effects that Run has besides files.
 type Deps struct {
 	Tokens credentials.Issuer
+	// Group chooses the API group of Calico's objects.
+	Group *apigroup.Choice
 	// Backlog is for watching and uninstalling. nil settles no releases.
 	Backlog  watch.Backlog
 	Hostname func() (string, error)
@@ -80,12 +83,13 @@ type step struct {
 	run  func(context.Context) error
 }
 
-// Install runs the steps of an installation. Each step does nothing if the host is up to date. The first three steps
+// Install runs the steps of an installation. Each step does nothing if the host is up to date. The first four steps
 // write nothing, so that no file changes if the plugins, the host or the API server would reject something. If a later
 // step fails, the files of earlier steps stay, and later steps do not run.
 func (n *node) Install(ctx context.Context) error {
 	for _, s := range []step{
 		{"prepare", func(context.Context) error { return n.loadAndCheck() }},
+		{"find API group", n.findGroup},
 		{"check", n.check},
 		{"request credentials", n.account.Prepare},
 		{"install binaries", func(ctx context.Context) error { n.sweep(); return n.binaries.Install(ctx) }},
@@ -112,6 +116,19 @@ func (n *node) loadAndCheck() error {
 		return err
 	}
 	return n.list.Check()
+}
+
+// findGroup asks the API server for the API group of Calico's objects, unless it is configured. If the API server does
+// not answer, an installed node keeps its group.
+func (n *node) findGroup(ctx context.Context) error {
+	n.useInstalledGroup()
+	err := n.deps.Group.Find(ctx)
+	n.list.SetAPIGroup(n.deps.Group.Group())
+	if err != nil && n.list.InstalledGroup() != "" {
+		n.deps.Log.Warn("the API group of Calico's objects stays", "group", n.deps.Group.Group(), "error", err)
+		return nil
+	}
+	return err
 }
 
 // check returns an error if a later step would fail. It writes nothing: a node keeps its files until all new ones are

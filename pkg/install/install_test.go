@@ -239,6 +239,21 @@ func TestInstallNamesAMissingConfigurationDirectory(t *testing.T) {
 	h.checkTree("")
 }
 
+// TestInstallRemovesTheFileOfCalicoByDefault installs under another name beside a list that Calico wrote.
+func TestInstallRemovesTheFileOfCalicoByDefault(t *testing.T) {
+	for chainInto, removed := range map[string]bool{"": true, "20-other.conflist": false} {
+		h := newHost(t)
+		h.write("host/etc/cni/net.d/10-calico.conflist", "{}")
+		h.write("host/etc/cni/net.d/20-other.conflist",
+			`{"cniVersion": "1.0.0", "name": "other", "plugins": [{"type": "ptp"}]}`)
+		h.cfg.ConfName, h.cfg.ChainInto = "15-calico.conflist", chainInto
+		h.mustInstall()
+		if gone := !strings.Contains(h.tree(), "10-calico.conflist"); gone != removed {
+			t.Errorf("chained into %q: removed %t, want %t:\n%s", chainInto, gone, removed, h.tree())
+		}
+	}
+}
+
 func TestInstallRemovesTheOldConfiguration(t *testing.T) {
 	h := newHost(t)
 	h.write("host/etc/cni/net.d/10-old.conf", "{}")

@@ -63,7 +63,7 @@ func newNode(cfg config.Config, deps Deps) *node {
 		Token: n.account.Token, Record: n.record, Log: deps.Log,
 	})
 	n.others = network.Others{
-		Dir: network.Dir(n.at.NetDir()), Own: n.list.FileName(), OldName: cfg.OldConfName,
+		Dir: network.Dir(n.at.NetDir()), Own: n.list.FileName(), OldName: cfg.OldConf(),
 		Exclusive: cfg.Exclusive, Log: deps.Log,
 	}
 	return n
@@ -85,8 +85,16 @@ func (n *node) load() error {
 	n.files.SetNode(name)
 	n.account.SetNode(name)
 	n.list.SetContent(template, placeholders(n.cfg, name))
+	n.list.SetAPIGroup(n.deps.Group.Group())
 	n.record.Load()
 	return nil
+}
+
+// useInstalledGroup makes the API group of an earlier installation the desired one, unless a group is configured or was
+// found.
+func (n *node) useInstalledGroup() {
+	n.deps.Group.Use(n.list.InstalledGroup())
+	n.list.SetAPIGroup(n.deps.Group.Group())
 }
 
 // checkMount returns an error unless the configuration directory is mounted.
@@ -128,14 +136,14 @@ func nodeName(configured string, hostname func() (string, error)) (string, error
 	return name, nil
 }
 
-// placeholders returns the values of the template's placeholders, without the token.
+// placeholders returns the values of the template's placeholders, without the token and the API group.
 func placeholders(c config.Config, nodeName string) conflist.Values {
 	return conflist.Values{
 		NodeName: nodeName, Kubeconfig: c.Layout().HostKubeconfig(),
 		MTU: c.MTU, RequireMTUFile: c.RequireMTUFile, AssignIPv4: c.AssignIPv4, AssignIPv6: c.AssignIPv6,
 		LogLevel: c.LogLevel, LogFilePath: c.LogFilePath,
 		LogFileMaxSize: c.LogFileMaxSize, LogFileMaxAge: c.LogFileMaxAge, LogFileMaxCount: c.LogFileMaxCount,
-		DatastoreType: cmp.Or(c.DatastoreType, config.KubernetesDatastore), APIGroup: cmp.Or(c.APIGroup, config.CRDGroup),
-		ServiceHost: c.ServiceHost, ServicePort: c.ServicePort,
+		DatastoreType: cmp.Or(c.DatastoreType, config.KubernetesDatastore),
+		ServiceHost:   c.ServiceHost, ServicePort: c.ServicePort,
 	}
 }

@@ -68,9 +68,10 @@ func repair(repair func() error) func(context.Context) error {
 	return func(context.Context) error { return repair() }
 }
 
-// Prepare reads the configuration again.
-func (n *node) Prepare(context.Context) error {
+// Prepare reads the configuration again, and asks for the API group if that is due.
+func (n *node) Prepare(ctx context.Context) error {
 	defer n.sweep()
+	n.deps.Group.Refresh(ctx)
 	return n.loadAndCheck()
 }
 

@@ -56,6 +56,8 @@ func survey(n *node) (*Status, error) {
 	if err := n.load(); err != nil {
 		return nil, err
 	}
+	// The API server is not asked for the group, so that status also works without credentials.
+	n.useInstalledGroup()
 	// Without a readable kubeconfig there is no token. The status of the kubeconfig reports this.
 	_ = n.account.ReadToken()
 	s := &Status{Version: buildinfo.Version, InstalledVersion: n.record.InstalledVersion(), Problems: []string{}}

@@ -32,7 +32,8 @@ func uninstall(ctx context.Context, n *node) error {
 	}
 	n.record.Load()
 	r := n.remover(n.cfg.DryRun)
-	// This needs the kubeconfig.
+	// This needs the kubeconfig and the API group.
+	n.useInstalledGroup()
 	settleReleases(ctx, n, r)
 	if err := remove(n, r); err != nil {
 		return fmt.Errorf("uninstall: %w%s", err, fault.Remedy(err))

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"calico-cni/pkg/install/apigroup"
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/fault"
 	"calico-cni/pkg/install/record"
@@ -256,14 +257,19 @@ func TestUninstallReportsQueuedReleases(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			h := newHost(t)
+			h.served.groups = apigroup.Served{V3: true}
 			h.mustInstall()
 			if err := os.MkdirAll(h.path("host/var/lib/calico"), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			cfg := h.cfg
 			cfg.Verb, cfg.DryRun = config.VerbUninstall, tt.dry
-			err := Run(t.Context(), cfg,
-				Deps{Backlog: &tt.queue, Now: time.Now, Out: &h.out, Log: slog.New(slog.NewTextHandler(&h.log, nil))})
+			h.backlog = &tt.queue
+			deps := h.deps(tokens(issue), time.Now)
+			err := Run(t.Context(), cfg, deps)
+			if group := deps.Group.Group(); group != config.V3Group {
+				t.Errorf("releases are settled in the group %s", group)
+			}
 			if (err == nil) != (tt.left == "") || err != nil &&
 				(!errors.Is(err, fault.ErrDiffers) || !strings.Contains(err.Error(), tt.left)) {
 				t.Errorf("uninstall = %v; want %q", err, tt.left)

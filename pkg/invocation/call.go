@@ -13,6 +13,7 @@ import (
 	"github.com/containernetworking/cni/pkg/skel"
 
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/workload"
 )
@@ -117,9 +118,9 @@ func (c *Call) newClient() (*kube.Client, error) {
 }
 
 // ReadNamespace reads the namespace of the pod.
-func (c *Call) ReadNamespace(ctx context.Context) (kube.Meta, error) {
-	namespace, err := c.Client.Namespace(ctx, c.ID.Namespace)
-	if errors.Is(err, kube.ErrNotFound) {
+func (c *Call) ReadNamespace(ctx context.Context) (kubeapi.Meta, error) {
+	namespace, err := kubeapi.Namespace(ctx, c.Client, c.ID.Namespace)
+	if errors.Is(err, kubeapi.ErrNotFound) {
 		err = fmt.Errorf("%w; check whether it was deleted while the pod was starting", err)
 	}
 	return namespace, err

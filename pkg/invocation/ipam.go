@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"time"
 
 	"calico-cni/pkg/ipam/crdstore"
-	"calico-cni/pkg/kube"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 )
@@ -23,10 +23,11 @@ func (c *Call) NodeIPAM() *nodeipam.Node {
 		Server: nodeipam.Server{Kubeconfig: c.Conf.Kubernetes.Kubeconfig, APIRoot: c.apiRoot()},
 		Group:  crdstore.Group(c.Conf.CalicoAPIGroup),
 		Scope:  c.scope(), Name: c.NodeName, ReadFile: c.Host.ReadFile, Log: c.Log,
-		Connect: func() (*kube.Client, error) {
+		Connect: func() (nodeipam.Connection, error) {
 			err := c.Connect()
 			return c.Client, err
 		},
+		CheckExpiry: func(now time.Time) error { return c.Client.CheckExpiry(now) },
 	}
 }
 

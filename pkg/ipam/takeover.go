@@ -28,9 +28,9 @@ func newTakeovers(b backend) takeovers {
 	return takeovers{backend: b, claims: newClaims(b), releases: newBlockReleases(b), overlaps: overlaps{b}}
 }
 
-// takeOver claims a block of another node, or of no node, if it is still empty and has been claimed for idleAfter. Otherwise it returns
-// errNotOwned. The affinity of the other node is released first, as that node itself would do, so that any process can
-// complete an interrupted takeover.
+// takeOver claims a block of another node, or of no node, if it is still empty and has been claimed for idleAfter.
+// Otherwise it returns errNotOwned. The affinity of the other node is released first, as that node itself would do, so
+// that any process can complete an interrupted takeover.
 func (t takeovers) takeOver(ctx context.Context, node string, cidr netip.Prefix) (claimed, error) {
 	row, err := get(ctx, t.backend.store.Blocks(), cidr)
 	switch {

@@ -40,8 +40,8 @@ func newWalk(p *plan, w Want, in pool.Pool, limit string) *walk {
 	}
 }
 
-// candidates yields the pool's free blocks, then blocks of the node that have no affinity, empty blocks of other nodes, and then blocks that blocks of other
-// sizes overlap. It yields the last two only if the node may claim blocks.
+// candidates yields the pool's free blocks, then blocks of the node that have no affinity, empty blocks of other nodes,
+// and then blocks that blocks of other sizes overlap. It yields the last two only if the node may claim blocks.
 func (k *walk) candidates(ctx context.Context) candidates {
 	return inTurn(k.listIfOverlapped(ctx), k.allFree(ctx), k.incomplete(), k.further(), k.idleBlocks(ctx), k.replaceable())
 }

@@ -17,7 +17,7 @@ import (
 	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/nodeipam"
 )
 
@@ -68,7 +68,7 @@ func (p *Plugin) Add(ctx context.Context, args *skel.CmdArgs) (_ types.Result, e
 // gather reads the inputs of the allocation in one parallel round.
 func gather(
 	ctx context.Context, call *invocation.Call, a nodeipam.Allocations, usual nodeipam.Request,
-) (view ipam.View, namespace kube.Meta, err error) {
+) (view ipam.View, namespace kubeapi.Meta, err error) {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() (err error) { view, err = a.Gather(ctx, usual); return err })
 	if call.ID.Kubernetes() {
@@ -79,7 +79,7 @@ func gather(
 }
 
 // request returns the request of the attachment.
-func request(call *invocation.Call, usual nodeipam.Request, namespace kube.Meta) nodeipam.Request {
+func request(call *invocation.Call, usual nodeipam.Request, namespace kubeapi.Meta) nodeipam.Request {
 	r := usual
 	r.ID = call.ID
 	// A DEL of another main plugin does not report the container's other interfaces.

@@ -9,7 +9,7 @@ import (
 
 	"calico-cni/pkg/invocation"
 	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/workload"
@@ -40,7 +40,8 @@ func TestResultForOtherMainPluginHasNoRoutes(t *testing.T) {
 func TestRequestNamesInterfaceForOtherMainPlugins(t *testing.T) {
 	for kind, want := range map[string]bool{"calico": false, "": false, "macvlan": true} {
 		call := &invocation.Call{Conf: &netconf.NetConf{Type: kind}, ID: workload.ID{ContainerID: "c1", IfName: "eth0"}}
-		if got := request(call, nodeipam.Request{Node: "n1"}, kube.Meta{}); got.NamesInterface != want || got.ID != call.ID {
+		got := request(call, nodeipam.Request{Node: "n1"}, kubeapi.Meta{})
+		if got.NamesInterface != want || got.ID != call.ID {
 			t.Errorf("type %q: request %+v, want NamesInterface %t", kind, got, want)
 		}
 	}

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package kube is a small client of the Kubernetes API, based only on net/http: kubeconfig files, credentials,
-// requests, retries and API errors, for the few objects that a CNI plugin needs. It does not use the types of
-// Kubernetes, because their registration at start-up would delay every pod. It reads pods, nodes and namespaces only as
-// metadata.
+// requests, retries and remedies. Package kubeapi has the objects and the classes of errors. The plugins use this
+// client because client-go would delay every pod.
 package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
 	"golang.org/x/time/rate"
 
 	"calico-cni/internal/deadline"
+	"calico-cni/pkg/kubeapi"
 )
 
 // Client is a client of one API server. It uses one HTTP/2 connection or a few HTTP/1.1 connections.
@@ -82,25 +83,36 @@ func (c *Client) Host() string { return c.explainer.host() }
 // Close closes the connection. It is for long-running processes that create many clients.
 func (c *Client) Close() { c.sender.http.CloseIdleConnections() }
 
-// do makes the request and decodes the response into out, unless out is nil. The time limit of the request starts when
-// it may be sent: the waits for the rate limit and for earlier requests do not count.
-func (c *Client) do(ctx context.Context, r request, out any) error {
+// Do makes the request and implements kubeapi.Transport. The time limit of the request starts when it may be sent: the
+// waits for the rate limit and for earlier requests do not count.
+func (c *Client) Do(ctx context.Context, r kubeapi.Request) ([]byte, error) {
 	leave, err := c.sender.enter(ctx)
 	if err != nil {
-		return c.explainer.explain(ctx, r, err)
+		return nil, c.explainer.explain(ctx, r, err)
 	}
 	defer leave()
 	ctx, cancel := deadline.Within(ctx, requestTimeout, "the request")
 	defer cancel()
 	body, err := c.sender.send(ctx, r)
 	if err != nil {
-		return c.explainer.explain(ctx, r, err)
+		return nil, c.explainer.explain(ctx, r, err)
 	}
-	if out == nil {
-		return nil
+	return body, nil
+}
+
+// Ping makes the smallest possible request. Its error wraps kubeapi.ErrUnauthorized if the server rejects the
+// credentials, and kubeapi.ErrNotServed if it is not an API server.
+func (c *Client) Ping(ctx context.Context) error {
+	var answer struct {
+		GitVersion string `json:"gitVersion"`
 	}
-	if err := decode(body, out); err != nil {
-		return fmt.Errorf("%s: %w", r.what, undecodable(body, err))
+	r := kubeapi.Request{Action: "get version", Method: http.MethodGet, Path: "/version", Of: kubeapi.Version}
+	body, err := c.Do(ctx, r)
+	if err == nil {
+		err = r.Decode(body, &answer)
 	}
-	return nil
+	if errors.Is(err, kubeapi.ErrMalformed) || err == nil && answer.GitVersion == "" {
+		return fmt.Errorf("%s: %w: the answer has no version%s", r.Action, kubeapi.ErrNotServed, c.explainer.anotherServer())
+	}
+	return err
 }

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"calico-cni/pkg/kubeapi"
 )
 
 // Expires returns when the credentials expire, or the zero time if they do not say so. It makes no request: a bearer
@@ -22,7 +24,7 @@ func (c *Client) Expires() time.Time {
 	return time.Time{}
 }
 
-// CheckExpiry returns an error that wraps ErrUnauthorized if the credentials have expired at now.
+// CheckExpiry returns an error that wraps kubeapi.ErrUnauthorized if the credentials have expired at now.
 func (c *Client) CheckExpiry(now time.Time) error {
 	expires := c.Expires()
 	if expires.IsZero() || now.Before(expires) {
@@ -30,7 +32,7 @@ func (c *Client) CheckExpiry(now time.Time) error {
 	}
 	_, remedy := c.explainer.refusal()
 	return fmt.Errorf("%w: the credentials of %s expired at %s; %s",
-		ErrUnauthorized, c.explainer.provenance.source, expires.UTC().Format(time.RFC3339), remedy)
+		kubeapi.ErrUnauthorized, c.explainer.provenance.source, expires.UTC().Format(time.RFC3339), remedy)
 }
 
 func tokenExpiry(token string) time.Time {

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"calico-cni/pkg/kubeapi"
 )
 
 func TestExpiresOfToken(t *testing.T) {
@@ -45,7 +47,7 @@ func TestExpiresOfToken(t *testing.T) {
 			}
 			for offset, expired := range map[time.Duration]bool{-time.Second: false, 0: true, time.Hour: true} {
 				err := client.CheckExpiry(end.Add(offset))
-				if want := expired && !c.want.IsZero(); errors.Is(err, ErrUnauthorized) != want {
+				if want := expired && !c.want.IsZero(); errors.Is(err, kubeapi.ErrUnauthorized) != want {
 					t.Errorf("%s from the end: %v, want an error: %t", offset, err, want)
 				}
 			}

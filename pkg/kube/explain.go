@@ -11,6 +11,7 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/netfault"
+	"calico-cni/pkg/kubeapi"
 )
 
 // explainer explains why a request failed, with a remedy.
@@ -33,54 +34,54 @@ type explainer struct {
 func (e *explainer) host() string { return e.server.Redacted() }
 
 // explain adds a sentinel error, the name of the request and a remedy to the error of a request.
-func (e *explainer) explain(ctx context.Context, r request, err error) error {
-	var answer *answerError
+func (e *explainer) explain(ctx context.Context, r kubeapi.Request, err error) error {
+	var answer *kubeapi.ResponseError
 	var proxy *proxyError
 	switch {
 	case errors.As(err, &answer):
 		return e.refused(r, answer)
-	case errors.Is(err, ErrMalformed):
-		return fmt.Errorf("%s: %w", r.what, err)
+	case errors.Is(err, kubeapi.ErrMalformed):
+		return fmt.Errorf("%s: %w", r.Action, err)
 	case errors.Is(err, errRedirect):
-		return fmt.Errorf("%s: %w: %w%s", r.what, ErrNotServed, errRedirect, e.anotherServer())
+		return fmt.Errorf("%s: %w: %w%s", r.Action, kubeapi.ErrNotServed, errRedirect, e.anotherServer())
 	case errors.Is(err, errRateLimited):
-		return fmt.Errorf("%s: %w: %w%s; raise both", r.what, ErrUnavailable, errRateLimited, e.limit)
+		return fmt.Errorf("%s: %w: %w%s; raise both", r.Action, kubeapi.ErrUnavailable, errRateLimited, e.limit)
 	case errors.As(err, &proxy):
-		return fmt.Errorf("%s: %w: %w", r.what, ErrUnavailable, proxy)
+		return fmt.Errorf("%s: %w: %w", r.Action, kubeapi.ErrUnavailable, proxy)
 	case errors.Is(err, errRun):
-		return fmt.Errorf("%s: %w", r.what, &runError{err})
+		return fmt.Errorf("%s: %w", r.Action, &runError{err})
 	case ctx.Err() != nil:
-		return e.unavailable(r.what, fmt.Errorf("no answer in time: %w", deadline.Cause(ctx)))
+		return e.unavailable(r.Action, fmt.Errorf("no answer in time: %w", deadline.Cause(ctx)))
 	}
 	if failure := e.tls().failure(err); failure != nil {
-		return fmt.Errorf("%s: %w: %w", r.what, ErrUnavailable, failure)
+		return fmt.Errorf("%s: %w: %w", r.Action, kubeapi.ErrUnavailable, failure)
 	}
-	return e.unavailable(r.what, plain(err))
+	return e.unavailable(r.Action, plain(err))
 }
 
 // refused describes an unsuccessful response.
-func (e *explainer) refused(r request, answer *answerError) error {
+func (e *explainer) refused(r kubeapi.Request, answer *kubeapi.ResponseError) error {
 	fail := func(remedy string) error {
-		return fmt.Errorf("%s: %w: %w%s", r.what, answer.class, answer, remedy)
+		return fmt.Errorf("%s: %w: %w%s", r.Action, answer.Class, answer, remedy)
 	}
 	switch {
-	case errors.Is(answer.class, ErrUnauthorized):
+	case errors.Is(answer.Class, kubeapi.ErrUnauthorized):
 		reason, remedy := e.refusal()
 		return fmt.Errorf("%s: %w: the API server does not accept %s: %s; %s%s",
-			r.what, ErrUnauthorized, e.provenance.source, reason, remedy, e.wrongPath())
-	case errors.Is(answer.class, ErrForbidden):
-		return fail(e.notPermitted(answer.message))
-	case errors.Is(answer.class, ErrInvalid):
-		return fail(e.objectRefused(r.of.group, answer.message))
-	case errors.Is(answer.class, ErrConflict) && answer.another:
-		return fmt.Errorf("%s: %w: it is another object of that name: %w", r.what, ErrConflict, answer)
-	case errors.Is(answer.class, ErrRefused):
+			r.Action, kubeapi.ErrUnauthorized, e.provenance.source, reason, remedy, e.wrongPath())
+	case errors.Is(answer.Class, kubeapi.ErrForbidden):
+		return fail(e.notPermitted(answer.Message))
+	case errors.Is(answer.Class, kubeapi.ErrInvalid):
+		return fail(e.objectRefused(r.Of.Group, answer.Message))
+	case errors.Is(answer.Class, kubeapi.ErrConflict) && answer.OtherUID:
+		return fmt.Errorf("%s: %w: it is another object of that name: %w", r.Action, kubeapi.ErrConflict, answer)
+	case errors.Is(answer.Class, kubeapi.ErrRefused):
 		return fail("; check whether this version of the API server is supported, " +
 			"and whether a proxy changes requests on their way to " + e.host())
-	case errors.Is(answer.class, ErrNotServed):
-		return fail(e.notServed(r.of, answer))
-	case errors.Is(answer.class, ErrUnavailable):
-		return fail(e.failed(answer.code, answer.unserved))
+	case errors.Is(answer.Class, kubeapi.ErrNotServed):
+		return fail(e.notServed(r.Of, answer))
+	case errors.Is(answer.Class, kubeapi.ErrUnavailable):
+		return fail(e.failed(answer.Code, answer.Unserved))
 	}
 	return fail("")
 }
@@ -94,15 +95,16 @@ func (e *explainer) wrongPath() string {
 }
 
 // notServed returns the remedy for a response that is not from the API.
-func (e *explainer) notServed(of subject, answer *answerError) string {
-	if !answer.unserved {
+func (e *explainer) notServed(of kubeapi.Subject, answer *kubeapi.ResponseError) string {
+	if !answer.Unserved {
 		return e.anotherServer()
 	}
-	if of.group == "" {
+	if of.Group == "" {
 		return fmt.Sprintf("; check whether %s is a Kubernetes API server", e.host())
 	}
-	return fmt.Sprintf("; apply the CustomResourceDefinition of %s, or wait until it is established; "+
-		"if it is, check whether %s is the API server of this cluster", of.resource, e.host())
+	return fmt.Sprintf("; apply the CustomResourceDefinition of %s in %s, or wait until it is established; "+
+		"if the cluster has Calico's objects in another API group, set calico_api_group to it; "+
+		"else check whether %s is the API server of this cluster", of.Resource, of.Group, e.host())
 }
 
 func (e *explainer) anotherServer() string {
@@ -116,7 +118,7 @@ func (e *explainer) anotherServer() string {
 
 func (e *explainer) unavailable(what string, err error) error {
 	return fmt.Errorf("%s: %w: %w; check whether the API server at %s answers from this node%s",
-		what, ErrUnavailable, err, e.host(), e.limit)
+		what, kubeapi.ErrUnavailable, err, e.host(), e.limit)
 }
 
 // plain returns a transport error without the request's URL, which the message already contains, and without Go terms.

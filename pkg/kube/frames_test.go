@@ -12,6 +12,8 @@ import (
 	"net/http"
 	"sync/atomic"
 	"testing"
+
+	"calico-cni/pkg/kubeapi"
 )
 
 // Frames of HTTP/2 (RFC 9113, section 6) and their error codes (section 7).
@@ -140,14 +142,15 @@ func TestHTTP2RetriesOnlyUnprocessedRequests(t *testing.T) {
 				body, want = nil, c.reads
 			}
 			ask := func() error {
-				return client.do(t.Context(), request{what: "ask", method: method, path: "/", body: body}, nil)
+				_, err := client.Do(t.Context(), kubeapi.Request{Action: "ask", Method: method, Path: "/", Body: body})
+				return err
 			}
 			if err := ask(); err != nil {
 				t.Fatal(err)
 			}
 			err := ask()
 			if got := f.requests.Load() - 1; got != want || (err == nil) != (want == 2) || err != nil &&
-				!errors.Is(err, ErrUnavailable) {
+				!errors.Is(err, kubeapi.ErrUnavailable) {
 				t.Errorf("%s, %s: %v after %d requests, want %d", name, method, err, got, want)
 			}
 			if err != nil {

@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"calico-cni/pkg/kubeapi"
 )
 
 const secret = "hunter2-7c0ffee5"
@@ -59,8 +61,8 @@ func TestPasswordInServerURLIsUsedButNotShown(t *testing.T) {
 		if want := "http://u:xxxxx@" + address; c.Host() != want {
 			t.Errorf("Host = %s; want %s", c.Host(), want)
 		}
-		_, err = c.Node(t.Context(), "n")
-		if !errors.Is(err, ErrForbidden) || strings.Contains(err.Error(), secret) {
+		_, err = kubeapi.Node(t.Context(), c, "n")
+		if !errors.Is(err, kubeapi.ErrForbidden) || strings.Contains(err.Error(), secret) {
 			t.Errorf("Node = %v; want ErrForbidden without the password", err)
 		}
 		if user != "u" || password != secret {
@@ -79,8 +81,8 @@ func TestPasswordInServerURLIsUsedButNotShown(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = c.Node(t.Context(), "n")
-		if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), secret) ||
+		_, err = kubeapi.Node(t.Context(), c, "n")
+		if !errors.Is(err, kubeapi.ErrUnavailable) || strings.Contains(err.Error(), secret) ||
 			!strings.Contains(err.Error(), "at "+scheme+"://u:xxxxx@"+l.Addr().String()) {
 			t.Errorf("Node = %v; want ErrUnavailable with the redacted URL", err)
 		}

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"calico-cni/pkg/kubeapi"
 )
 
 // plugged writes a kubeconfig with a credential plugin, and beside it the plugin: a shell script.
@@ -94,7 +96,7 @@ func TestCredentialPluginRunsAgainAfterRejection(t *testing.T) {
 		refused  bool
 	}{{"1", 0, false}, {"2", 1, false}, {"never", 2, true}} {
 		good, refusals = "Authorization: Bearer "+step.good, 0
-		if err := c.Ping(t.Context()); errors.Is(err, ErrUnauthorized) != step.refused || refusals != step.refusals {
+		if err := c.Ping(t.Context()); errors.Is(err, kubeapi.ErrUnauthorized) != step.refused || refusals != step.refusals {
 			t.Errorf("%s: %v after %d refusals, want %d", step.good, err, refusals, step.refusals)
 		}
 	}
@@ -156,7 +158,7 @@ func TestCredentialPluginErrorsOmitOutput(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			err := plugged(t, trusting(s), "v1", c.script,
 				", args: ["+secret+"], env: [{name: A, value: "+secret+"}]").Ping(t.Context())
-			if !errors.Is(err, ErrUnavailable) {
+			if !errors.Is(err, kubeapi.ErrUnavailable) {
 				t.Fatalf("Ping = %v, want ErrUnavailable", err)
 			}
 			says(t, err, "get version", "credential plugin", c.says)
@@ -188,7 +190,7 @@ func TestUnstartableCredentialPluginIsReported(t *testing.T) {
 		client := loaded(t, trusting(s),
 			"exec: {apiVersion: client.authentication.k8s.io/v1, command: "+command+", interactiveMode: Never}")
 		err := client.Ping(t.Context())
-		if !errors.Is(err, ErrUnavailable) {
+		if !errors.Is(err, kubeapi.ErrUnavailable) {
 			t.Errorf("Ping = %v, want ErrUnavailable", err)
 			continue
 		}
@@ -203,7 +205,7 @@ func TestCredentialPluginEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	err := c.Ping(ctx)
-	if !errors.Is(err, ErrUnavailable) {
+	if !errors.Is(err, kubeapi.ErrUnavailable) {
 		t.Fatalf("Ping = %v, want ErrUnavailable", err)
 	}
 	says(t, err, "credential plugin", "it does not end in time")
@@ -214,7 +216,7 @@ func TestCredentialPluginThatHangsIsStopped(t *testing.T) {
 	c := plugged(t, trusting(s), "v1", "exec sleep 1000000", "")
 	c.sender.identity.plugin.timeout = 50 * time.Millisecond
 	err := c.Ping(t.Context())
-	if !errors.Is(err, ErrUnavailable) || strings.Contains(err.Error(), ErrUnavailable.Error()) {
+	if !errors.Is(err, kubeapi.ErrUnavailable) || strings.Contains(err.Error(), kubeapi.ErrUnavailable.Error()) {
 		t.Fatalf("Ping = %v, want ErrUnavailable without blame of the API server", err)
 	}
 	says(t, err, "credential plugin", "it does not end within 50ms", "whether it waits for input")

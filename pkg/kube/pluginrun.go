@@ -15,6 +15,7 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/runfault"
+	"calico-cni/pkg/kubeapi"
 )
 
 // pluginTimeout bounds a run of the program. It is shorter than requestTimeout, so that the error names the program.
@@ -23,11 +24,11 @@ const pluginTimeout = 10 * time.Second
 // errRun: a plugin fails or prints an invalid credential.
 var errRun = errors.New("run the credential plugin (exec) of the kubeconfig")
 
-// runError is an errRun as ErrUnavailable: a retry may help. Its text does not blame the API server.
+// runError is an errRun as kubeapi.ErrUnavailable: a retry may help. Its text does not blame the API server.
 type runError struct{ cause error }
 
 func (e *runError) Error() string   { return e.cause.Error() }
-func (e *runError) Unwrap() []error { return []error{e.cause, ErrUnavailable} }
+func (e *runError) Unwrap() []error { return []error{e.cause, kubeapi.ErrUnavailable} }
 
 // run runs the program once and returns the credential that it prints.
 func (p *plugin) run(ctx context.Context) (credential, error) {

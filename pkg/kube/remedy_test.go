@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"calico-cni/pkg/kubeapi"
 )
 
 // expiredToken returns a token that expired in 1970, according to its claim.
@@ -196,9 +198,9 @@ func TestRemediesMatchRefusals(t *testing.T) {
 			}
 		})
 		client := loaded(t, trusting(s), "token: t")
-		_, err := NewObjects[contents](client, "g/v1", "things").List(t.Context(), ListOptions{})
+		_, err := kubeapi.NewObjects[struct{}](client, "g/v1", "things").List(t.Context(), kubeapi.ListOptions{})
 		if c.core {
-			_, err = client.Node(t.Context(), "n")
+			_, err = kubeapi.Node(t.Context(), client, "n")
 		}
 		if err == nil || !strings.Contains(err.Error(), c.remedy) || strings.Contains(err.Error(), c.not) {
 			t.Errorf("%s: %v: want %q, not %q", c.name, err, c.remedy, c.not)

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"calico-cni/pkg/kubeapi"
 )
 
 func TestRequestFormat(t *testing.T) {
@@ -29,32 +31,36 @@ func TestRequestFormat(t *testing.T) {
 	})
 	c := loaded(t, trusting(s), "")
 	ctx := t.Context()
-	table := NewObjects[contents](c, "crd.projectcalico.org/v1", "ippools")
+	table := kubeapi.NewObjects[contents](c, "crd.projectcalico.org/v1", "ippools")
 	untracked := table
 	untracked.Untracked = true
-	thing := &Object[contents]{
+	thing := &kubeapi.Object[contents]{
 		APIVersion: "g/v1", Kind: "Thing",
-		Metadata: Metadata{Name: "a", UID: "u", ResourceVersion: "7"}, Spec: contents{1},
+		Metadata: kubeapi.Metadata{Name: "a", UID: "u", ResourceVersion: "7"}, Spec: contents{1},
 	}
-	tracked := *thing
-	tracked.Metadata.rest = map[string]json.RawMessage{
-		"managedFields": json.RawMessage(`[{"manager":"x"}]`),
-		"annotations":   json.RawMessage(`{"b":"c"}`),
+	var tracked kubeapi.Object[contents]
+	if err := json.Unmarshal([]byte(`{"apiVersion":"g/v1","kind":"Thing","metadata":{"name":"a","uid":"u",`+
+		`"resourceVersion":"7","managedFields":[{"manager":"x"}],"annotations":{"b":"c"}},"spec":{"a":1}}`),
+		&tracked); err != nil {
+		t.Fatal(err)
 	}
 	for _, r := range []struct {
 		make func() error
 		want string
 	}{
 		{
-			func() error { _, err := c.Pod(ctx, "a", "b"); return err },
+			func() error { _, err := kubeapi.Pod(ctx, c, "a", "b"); return err },
 			"GET /api/v1/namespaces/a/pods/b?timeout=15s\naccept " + metadataOnly + "\ncontent \n",
 		},
 		{
-			func() error { _, err := c.PodCIDRs(ctx, "a"); return err },
+			func() error { _, err := kubeapi.PodCIDRs(ctx, c, "a"); return err },
 			"GET /api/v1/nodes/a?timeout=15s\naccept application/json\ncontent \n",
 		},
 		{
-			func() error { _, err := table.List(ctx, ListOptions{Selector: "!a,b=c", Cached: true}); return err },
+			func() error {
+				_, err := table.List(ctx, kubeapi.ListOptions{Selector: "!a,b=c", Cached: true})
+				return err
+			},
 			"GET /apis/crd.projectcalico.org/v1/ippools?labelSelector=%21a%2Cb%3Dc" +
 				"&resourceVersion=0&timeout=15s\naccept application/json\ncontent \n",
 		},
@@ -65,9 +71,9 @@ func TestRequestFormat(t *testing.T) {
 		},
 		{
 			func() error {
-				_, err := untracked.Create(ctx, "a", &Object[contents]{
+				_, err := untracked.Create(ctx, "a", &kubeapi.Object[contents]{
 					APIVersion: "g/v1", Kind: "Thing",
-					Metadata: Metadata{Name: "a"},
+					Metadata: kubeapi.Metadata{Name: "a"},
 				})
 				return err
 			},
@@ -103,14 +109,16 @@ func TestRequestFormat(t *testing.T) {
 				`{"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"uid":"u","resourceVersion":"7"}}`,
 		},
 		{
-			func() error { return c.AnnotatePod(ctx, "a", Meta{Name: "b", UID: "u"}, map[string]*string{"c": nil}) },
+			func() error {
+				return kubeapi.AnnotatePod(ctx, c, "a", kubeapi.Meta{Name: "b", UID: "u"}, map[string]*string{"c": nil})
+			},
 			"PATCH /api/v1/namespaces/a/pods/b/status?timeout=15s\naccept " + metadataOnly +
 				"\ncontent application/merge-patch+json\n" +
 				`{"metadata":{"uid":"u","annotations":{"c":null}}}`,
 		},
 		{
 			func() error {
-				return c.AnnotatePodIf(ctx, "a", "b", map[string]string{"x/y~": "1"}, map[string]string{"z": "2"})
+				return kubeapi.AnnotatePodIf(ctx, c, "a", "b", map[string]string{"x/y~": "1"}, map[string]string{"z": "2"})
 			},
 			"PATCH /api/v1/namespaces/a/pods/b/status?timeout=15s\naccept " + metadataOnly +
 				"\ncontent application/json-patch+json\n" +
@@ -145,7 +153,7 @@ func TestServerIsURLOrHostAndPort(t *testing.T) {
 		got := ""
 		if u, err := serverURL(server); err == nil {
 			c := &Client{sender: &sender{server: u}, explainer: &explainer{server: u}}
-			got = strings.TrimSuffix(c.sender.url(request{path: "/version"}), "?timeout=15s")
+			got = strings.TrimSuffix(c.sender.url(kubeapi.Request{Path: "/version"}), "?timeout=15s")
 			if !strings.HasPrefix(got, strings.TrimSuffix(c.Host(), "/")) {
 				t.Errorf("%q is shown as %q", server, c.Host())
 			}
@@ -169,7 +177,7 @@ func TestRequestEndsWithContext(t *testing.T) {
 		time.AfterFunc(50*time.Millisecond, cancel)
 	})
 	err := loaded(t, trusting(s), "").Ping(ctx)
-	if !errors.Is(err, ErrUnavailable) {
+	if !errors.Is(err, kubeapi.ErrUnavailable) {
 		t.Fatalf("Ping = %v, want ErrUnavailable", err)
 	}
 	says(t, err, "429 Too Many Requests", "please try again later.")
@@ -191,32 +199,21 @@ func TestCredentialsAreNotSentToOtherHosts(t *testing.T) {
 		clear(seen)
 		c := loaded(t, trusting(s), "token: t")
 		c.sender.userAgent = to // tells the server where to redirect to
-		return c.do(t.Context(), request{what: "ask", method: method, path: "/version"}, nil)
+		_, err := c.Do(t.Context(), kubeapi.Request{Action: "ask", Method: method, Path: "/version"})
+		return err
 	}
 	if err := ask(http.MethodGet, "/elsewhere"); err != nil || seen["api/elsewhere"] != "Authorization: Bearer t" {
 		t.Errorf("to another path: %v, %v", err, seen)
 	}
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
-		if err := ask(method, other.URL+"/"); !errors.Is(err, ErrNotServed) || len(seen) != 1 {
+		if err := ask(method, other.URL+"/"); !errors.Is(err, kubeapi.ErrNotServed) || len(seen) != 1 {
 			t.Errorf("to another host: %v, %v", err, seen)
 		} else {
 			says(t, err, "redirect to another server")
 		}
 	}
-	if err := ask(http.MethodPost, "/elsewhere"); !errors.Is(err, ErrNotServed) || len(seen) != 1 {
+	if err := ask(http.MethodPost, "/elsewhere"); !errors.Is(err, kubeapi.ErrNotServed) || len(seen) != 1 {
 		t.Errorf("a write to another path: %v, %v", err, seen)
-	}
-}
-
-// endless is a response of infinite length.
-type endless struct{}
-
-func (endless) Read(p []byte) (int, error) { return len(p), nil }
-func (endless) Close() error               { return nil }
-
-func TestEndlessResponseIsMalformed(t *testing.T) {
-	if _, err := read(&http.Response{Body: endless{}}); !errors.Is(err, ErrMalformed) {
-		t.Errorf("read = %v", err)
 	}
 }
 
@@ -230,7 +227,7 @@ func TestProxyOfKubeconfig(t *testing.T) {
 	defer proxy.Close()
 	err := loaded(t, trusting(s)+", proxy-url: '"+strings.Replace(proxy.URL, "//", "//u:"+secret+"@", 1)+"'",
 		"").Ping(t.Context())
-	if !errors.Is(err, ErrUnavailable) {
+	if !errors.Is(err, kubeapi.ErrUnavailable) {
 		t.Fatalf("Ping = %v, want ErrUnavailable", err)
 	}
 	says(t, err)
@@ -243,7 +240,7 @@ func TestProxyOfKubeconfig(t *testing.T) {
 func TestProxyOfEnvironment(t *testing.T) {
 	if server := os.Getenv("TEST_SERVER"); server != "" {
 		c := loaded(t, "server: '"+server+"'", "")
-		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.sender.url(request{path: "/"}), nil)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, c.sender.url(kubeapi.Request{Path: "/"}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}

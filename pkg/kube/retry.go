@@ -7,12 +7,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
 
 	"calico-cni/internal/deadline"
+	"calico-cni/pkg/kubeapi"
 )
 
 const (
@@ -28,10 +28,9 @@ const (
 //
 // A refused connection is not retried: in an outage a DEL queues its release at once, and the runtime retries an ADD.
 func repeat(method string, err error, try int) (wait time.Duration, again bool) {
-	var answer *answerError
+	var answer *kubeapi.ResponseError
 	if errors.As(err, &answer) {
-		return answer.retryAfter, answer.retry &&
-			(method == http.MethodGet || answer.code == http.StatusTooManyRequests)
+		return answer.RetryAfter, answer.Repeatable(method)
 	}
 	if try > 0 {
 		wait = retryPause
@@ -41,8 +40,8 @@ func repeat(method string, err error, try int) (wait time.Duration, again bool) 
 
 // unauthorized reports whether the server rejected the credentials.
 func unauthorized(err error) bool {
-	var answer *answerError
-	return errors.As(err, &answer) && answer.code == http.StatusUnauthorized
+	var answer *kubeapi.ResponseError
+	return errors.As(err, &answer) && answer.Code == http.StatusUnauthorized
 }
 
 // Texts of net/http errors that have neither a type nor a variable. Tests with real frames check that they match.
@@ -76,15 +75,6 @@ func lost(err error) bool {
 	text := err.Error()
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		strings.Contains(text, connectionLost) || strings.Contains(text, goAwayClosed)
-}
-
-// later returns the wait that the server requests with Retry-After, if any.
-func later(answer *http.Response) (time.Duration, bool) {
-	if answer.StatusCode != http.StatusTooManyRequests && answer.StatusCode < 500 {
-		return 0, false
-	}
-	seconds, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 31)
-	return time.Duration(seconds) * time.Second, err == nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"calico-cni/pkg/kubeapi"
 )
 
 // TestRetries counts the requests that reach the server.
@@ -24,27 +26,27 @@ func TestRetries(t *testing.T) {
 	}{
 		"too many requests": {code: 429, after: "0", bad: 2, reads: 3, writes: 3},
 		"too many, permanently": {
-			code: 429, after: "0", bad: 1000, reads: 11, writes: 11, read: ErrUnavailable,
-			wrote: ErrUnavailable,
+			code: 429, after: "0", bad: 1000, reads: 11, writes: 11, read: kubeapi.ErrUnavailable,
+			wrote: kubeapi.ErrUnavailable,
 		},
 		"too many, no time given": {
-			code: 429, bad: 1, reads: 1, writes: 1, read: ErrUnavailable,
-			wrote: ErrUnavailable,
+			code: 429, bad: 1, reads: 1, writes: 1, read: kubeapi.ErrUnavailable,
+			wrote: kubeapi.ErrUnavailable,
 		},
-		"server error": {code: 500, after: "0", bad: 2, reads: 3, writes: 1, wrote: ErrUnavailable},
-		"unavailable":  {code: 503, after: "0", bad: 2, reads: 3, writes: 1, wrote: ErrUnavailable},
-		"timeout":      {code: 504, after: "0", bad: 1, reads: 2, writes: 1, wrote: ErrUnavailable},
+		"server error": {code: 500, after: "0", bad: 2, reads: 3, writes: 1, wrote: kubeapi.ErrUnavailable},
+		"unavailable":  {code: 503, after: "0", bad: 2, reads: 3, writes: 1, wrote: kubeapi.ErrUnavailable},
+		"timeout":      {code: 504, after: "0", bad: 1, reads: 2, writes: 1, wrote: kubeapi.ErrUnavailable},
 		"no time given": {
-			code: 503, bad: 1, reads: 1, writes: 1, read: ErrUnavailable,
-			wrote: ErrUnavailable,
+			code: 503, bad: 1, reads: 1, writes: 1, read: kubeapi.ErrUnavailable,
+			wrote: kubeapi.ErrUnavailable,
 		},
 		"a date": {
 			code: 503, after: "Wed, 21 Oct 2026 07:28:00 GMT", bad: 1, reads: 1, writes: 1,
-			read: ErrUnavailable, wrote: ErrUnavailable,
+			read: kubeapi.ErrUnavailable, wrote: kubeapi.ErrUnavailable,
 		},
 		"conflict": {
-			code: 409, after: "0", bad: 1, reads: 1, writes: 1, read: ErrConflict,
-			wrote: ErrConflict,
+			code: 409, after: "0", bad: 1, reads: 1, writes: 1, read: kubeapi.ErrConflict,
+			wrote: kubeapi.ErrConflict,
 		},
 	} {
 		made := 0
@@ -60,21 +62,21 @@ func TestRetries(t *testing.T) {
 			}
 		})
 		client, ctx := loaded(t, trusting(s), ""), t.Context()
-		things := NewObjects[contents](client, "g/v1", "things")
+		things := kubeapi.NewObjects[contents](client, "g/v1", "things")
 		whole := `{"apiVersion":"","kind":"","metadata":{"name":""},"spec":{"a":0}}`
 		for verb, r := range map[string]struct {
 			make func() error
 			body string
 		}{
 			"get":    {func() error { _, err := things.Get(ctx, "a"); return err }, ""},
-			"create": {func() error { _, err := things.Create(ctx, "a", &Object[contents]{}); return err }, whole},
-			"update": {func() error { _, err := things.Update(ctx, "a", &Object[contents]{}); return err }, whole},
+			"create": {func() error { _, err := things.Create(ctx, "a", &kubeapi.Object[contents]{}); return err }, whole},
+			"update": {func() error { _, err := things.Update(ctx, "a", &kubeapi.Object[contents]{}); return err }, whole},
 			"delete": {
 				func() error { return things.Delete(ctx, "a", "u", "7") },
 				`{"apiVersion":"v1","kind":"DeleteOptions","preconditions":{"uid":"u","resourceVersion":"7"}}`,
 			},
 			"patch": {
-				func() error { return client.AnnotatePod(ctx, "a", Meta{Name: "b"}, nil) },
+				func() error { return kubeapi.AnnotatePod(ctx, client, "a", kubeapi.Meta{Name: "b"}, nil) },
 				`{"metadata":{"annotations":null}}`,
 			},
 		} {
@@ -111,13 +113,14 @@ func TestOnlyReadsAreRetriedAfterLostConnection(t *testing.T) {
 		}))
 		c := loaded(t, "server: '"+s.URL+"'", "")
 		ask := func() error {
-			return c.do(t.Context(), request{what: "ask", method: method, path: "/", body: []byte("x")}, nil)
+			_, err := c.Do(t.Context(), kubeapi.Request{Action: "ask", Method: method, Path: "/", Body: []byte("x")})
+			return err
 		}
 		// The second request uses a connection that worked before, on which net/http retries more readily.
 		if err := ask(); err != nil {
 			t.Fatal(err)
 		}
-		if err := ask(); errors.Is(err, ErrUnavailable) != (want == 1) || made.Load() != want+1 {
+		if err := ask(); errors.Is(err, kubeapi.ErrUnavailable) != (want == 1) || made.Load() != want+1 {
 			t.Errorf("%s: %v after %d requests, want %d", method, err, made.Load()-1, want)
 		}
 		s.Close()

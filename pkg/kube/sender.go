@@ -5,19 +5,15 @@ package kube
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"path"
 	"time"
 
 	"golang.org/x/time/rate"
-)
 
-// maxAnswer limits the size of a response, in bytes. The largest list of a cluster with 5,000 nodes has a few
-// megabytes.
-const maxAnswer = 64 << 20
+	"calico-cni/pkg/kubeapi"
+)
 
 // requestTimeout bounds one request with its retries, from the time when it may be sent. The caller's context bounds
 // the command.
@@ -57,14 +53,14 @@ func (s *sender) throttle(ctx context.Context) error {
 }
 
 // send makes the request and repeats it as long as that is safe and may help.
-func (s *sender) send(ctx context.Context, r request) ([]byte, error) {
+func (s *sender) send(ctx context.Context, r kubeapi.Request) ([]byte, error) {
 	refused := false
 	for try := 0; ; try++ {
 		body, used, err := s.once(ctx, r)
 		if err == nil {
 			return body, nil
 		}
-		wait, again := repeat(r.method, err, try)
+		wait, again := repeat(r.Method, err, try)
 		if unauthorized(err) && used != nil && !refused {
 			s.identity.plugin.refuse(used)
 			s.http.CloseIdleConnections() // the next connection uses the new certificate
@@ -76,20 +72,20 @@ func (s *sender) send(ctx context.Context, r request) ([]byte, error) {
 	}
 }
 
-// once makes the request and returns the body of a successful response. The error is an *answerError for an
-// unsuccessful response, or says why there is no response. used is the plugin credential of the request.
-func (s *sender) once(ctx context.Context, r request) (body []byte, used *credential, err error) {
-	request, err := http.NewRequestWithContext(ctx, r.method, s.url(r), bytes.NewReader(r.body))
+// once makes the request and returns the body of a successful response. The error is a *kubeapi.ResponseError
+// for an unsuccessful response, or says why there is no response. used is the plugin credential of the request.
+func (s *sender) once(ctx context.Context, r kubeapi.Request) (body []byte, used *credential, err error) {
+	request, err := http.NewRequestWithContext(ctx, r.Method, s.url(r), bytes.NewReader(r.Body))
 	if err != nil {
 		return nil, nil, err
 	}
 	request.Header.Set("User-Agent", s.userAgent)
-	request.Header.Set("Accept", typeJSON)
-	if r.accept != "" {
-		request.Header.Set("Accept", r.accept)
+	request.Header.Set("Accept", kubeapi.JSON)
+	if r.Accept != "" {
+		request.Header.Set("Accept", r.Accept)
 	}
-	if r.content != "" {
-		request.Header.Set("Content-Type", r.content)
+	if r.Content != "" {
+		request.Header.Set("Content-Type", r.Content)
 	}
 	if used, err = s.identity.authorize(ctx, request); err != nil {
 		return nil, nil, err
@@ -99,39 +95,18 @@ func (s *sender) once(ctx context.Context, r request) (body []byte, used *creden
 		return nil, used, err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	if body, err = read(answer); err != nil {
-		return nil, used, err
-	}
-	if refusal := inspect(answer, body, r.of); refusal != nil {
-		return nil, used, refusal
-	}
-	return body, used, nil
+	body, err = kubeapi.Receive(answer, r.Of)
+	return body, used, err
 }
 
 // url returns the URL with the client's timeout, so that the server does not work for longer.
-func (s *sender) url(r request) string {
+func (s *sender) url(r kubeapi.Request) string {
 	u := *s.server
-	u.Path, u.RawPath = path.Join("/", s.server.Path, r.path), ""
+	u.Path, u.RawPath = path.Join("/", s.server.Path, r.Path), ""
 	query := url.Values{"timeout": {requestTimeout.String()}}
-	for key, values := range r.query {
+	for key, values := range r.Query {
 		query[key] = values
 	}
 	u.RawQuery = query.Encode()
 	return u.String()
-}
-
-// read reads the body of a response.
-func read(answer *http.Response) ([]byte, error) {
-	var body bytes.Buffer
-	if n := answer.ContentLength; n > 0 && n <= maxAnswer {
-		body.Grow(int(n) + bytes.MinRead)
-	}
-	n, err := body.ReadFrom(io.LimitReader(answer.Body, maxAnswer+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read answer: %w", err)
-	case n > maxAnswer:
-		return nil, fmt.Errorf("%w: it has more than %d MiB", ErrMalformed, maxAnswer>>20)
-	}
-	return body.Bytes(), nil
 }

@@ -66,6 +66,14 @@ func (a *answer) Write(data []byte) (int, error) {
 	return a.ResponseWriter.Write(data)
 }
 
+// contents is the spec of the test objects.
+type contents struct {
+	A int `json:"a"`
+}
+
+// metadataOnly is the media type of requests for metadata.
+const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+
 // fail responds with a Status of the API.
 func fail(w http.ResponseWriter, code int, reason, details string) {
 	w.Header().Set("Content-Type", "application/json")

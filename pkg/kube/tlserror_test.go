@@ -21,6 +21,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"calico-cni/pkg/kubeapi"
 )
 
 // authority is a CA for tests.
@@ -273,7 +275,7 @@ func TestTLSErrorsNameCauseAndRemedy(t *testing.T) {
 				cluster += ", " + c.trusted
 			}
 			err := loaded(t, cluster, c.user).Ping(t.Context())
-			if !errors.Is(err, ErrUnavailable) {
+			if !errors.Is(err, kubeapi.ErrUnavailable) {
 				t.Fatalf("%v, want ErrUnavailable", err)
 			}
 			says(t, err, "get version", address, c.says[0], c.says[1])
@@ -288,7 +290,7 @@ func TestHangingHandshakeIsReported(t *testing.T) {
 		n := &network{dialled: make(chan net.Conn, 1), closed: make(chan struct{})}
 		c.sender.transport.negotiated.DialContext = n.dial
 		err := c.Ping(t.Context())
-		if !errors.Is(err, ErrUnavailable) {
+		if !errors.Is(err, kubeapi.ErrUnavailable) {
 			t.Fatalf("%v, want ErrUnavailable", err)
 		}
 		says(t, err, "does not complete a TLS handshake", "overloaded")

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"calico-cni/internal/undo"
+	"calico-cni/pkg/kubeapi"
 )
 
 // network is an in-memory server for tests with a fake clock, with the connections to it.
@@ -122,7 +123,7 @@ func TestSilentlyDeadConnectionIsReplaced(t *testing.T) {
 				writes.Add(1)
 			}
 		})
-		things := NewObjects[contents](c, "g/v1", "things")
+		things := kubeapi.NewObjects[contents](c, "g/v1", "things")
 		if err := c.Ping(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -130,7 +131,7 @@ func TestSilentlyDeadConnectionIsReplaced(t *testing.T) {
 		n.connections()[0].mute.Store(true)
 		err := errors.New("an ADD fails")
 		read := undo.Stack{func(ctx context.Context) error { return c.Ping(ctx) }}
-		if read.OnError(t.Context(), &err); errors.Is(err, ErrUnavailable) {
+		if read.OnError(t.Context(), &err); errors.Is(err, kubeapi.ErrUnavailable) {
 			t.Errorf("a read in an undo step on a dead connection: %v, want success on another", err)
 		}
 		if got := len(n.connections()); got < 2 || !n.connections()[0].closed.Load() {
@@ -141,7 +142,7 @@ func TestSilentlyDeadConnectionIsReplaced(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), undo.Grace)
 		defer cancel()
 		err = things.Delete(ctx, "a", "u", "1")
-		if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
+		if !errors.Is(err, kubeapi.ErrUnavailable) || ctx.Err() != nil {
 			t.Errorf("a write on a dead connection: %v, want ErrUnavailable before the undo step ends", err)
 		} else {
 			says(t, err, "delete things a", "stopped answering")
@@ -228,7 +229,7 @@ func TestQueueingDoesNotCountTowardsRequestTimeout(t *testing.T) {
 			all.Go(func() { _ = c.Ping(t.Context()) })
 		}
 		synctest.Wait()
-		if err := c.Ping(ctx); !errors.Is(err, ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
+		if err := c.Ping(ctx); !errors.Is(err, kubeapi.ErrUnavailable) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("in the queue when the context ends: %v", err)
 		}
 		all.Wait()

@@ -54,8 +54,8 @@ func decodePrevious(raw json.RawMessage, result *current.Result) error {
 	return nil
 }
 
-// IncompleteEntry returns the first entry of a result that is null or lacks its address or destination, such as "ips[0]", or an
-// empty string. Code that uses results relies on both.
+// IncompleteEntry returns the first entry of a result that is null or lacks its address or destination, such as
+// "ips[0]", or an empty string. Code that uses results relies on both.
 func IncompleteEntry(r *current.Result) string {
 	field, n := "interfaces", slices.Index(r.Interfaces, nil)
 	if n < 0 {

@@ -12,7 +12,7 @@ import (
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/crdstore"
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/workload"
 )
 
@@ -24,36 +24,36 @@ const maxClaimed = 256
 type Adopter struct {
 	allocations   Allocations
 	network, node string
-	client        *kube.Client
+	connection    Connection
 	view          ipam.View
 	deletions     nodestate.Deletions
 }
 
 // NewAdopter returns the adopter of a node in a network. lockFile serializes adopters on this node.
 func NewAdopter(
-	disk Disk, client *kube.Client, group crdstore.Group, network, node, lockFile string, log *slog.Logger,
+	disk Disk, c Connection, group crdstore.Group, network, node, lockFile string, log *slog.Logger,
 ) *Adopter {
-	store := crdstore.New(client, group, disk.labelled())
+	store := crdstore.New(c, group, disk.labelled())
 	return &Adopter{
 		allocations: Allocations{
 			Store: store, Cluster: store, LockFile: lockFile, borrowed: disk.borrowed(),
-			cache: disk.blockCache(client, store), Now: disk.Now, Log: log,
+			cache: disk.blockCache(c, store), Now: disk.Now, Log: log,
 		},
-		network: network, node: node, client: client, deletions: disk.deletions(),
+		network: network, node: node, connection: c, deletions: disk.deletions(),
 	}
 }
 
 // Claim reads the cluster and claims the blocks of the node's pod CIDRs, up to 256 addresses of each, if pools contain
 // them. With these blocks the node does not claim blocks in the pod CIDRs of nodes that are not migrated yet. An error
-// wraps ipam.ErrNotReady, kube.ErrNotFound, pool.ErrInvalid for a block that two nodes would share, or an error of the
-// store.
+// wraps ipam.ErrNotReady, kubeapi.ErrNotFound, pool.ErrInvalid for a block that two nodes would share, or an error of
+// the store.
 func (a *Adopter) Claim(ctx context.Context) error {
 	var err error
 	allocator := a.allocations.allocator(a.allocations.cache)
 	if a.view, err = allocator.Gather(ctx, a.allocations.Cluster, a.node, nil, false); err != nil {
 		return err
 	}
-	cidrs, err := a.client.PodCIDRs(ctx, a.node)
+	cidrs, err := kubeapi.PodCIDRs(ctx, a.connection, a.node)
 	if err != nil {
 		return err
 	}

@@ -21,8 +21,8 @@ type Backlog struct {
 	// Kubeconfig is the path of the credentials as this process sees it; Named is that path as releases name it. Releases
 	// that name another kubeconfig belong to another cluster.
 	Kubeconfig, Named string
-	// Group is the API group of Calico's objects.
-	Group crdstore.Group
+	// Group returns the API group of Calico's objects, which may change.
+	Group func() crdstore.Group
 	Log   *slog.Logger
 }
 
@@ -48,9 +48,9 @@ func (b Backlog) Settle(ctx context.Context) (done int, err error) {
 	}
 	defer client.Close()
 	n := &Node{
-		Disk: b.Disk, Server: b.server(), Group: b.Group, LockFile: filepath.Join(filepath.Dir(b.Disk.State), "ipam.lock"),
+		Disk: b.Disk, Server: b.server(), Group: b.Group(), LockFile: filepath.Join(filepath.Dir(b.Disk.State), "ipam.lock"),
 		Name: func() (string, error) { return "", errUnknownNode }, ReadFile: b.ReadFile, Log: b.Log,
-		Connect: func() (*kube.Client, error) { return client, nil },
+		Connect: func() (Connection, error) { return client, nil },
 	}
 	if err := n.Allocations().Cluster.Ready(ctx); err != nil {
 		n.pace().Lost()

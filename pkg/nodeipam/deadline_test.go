@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"calico-cni/pkg/kube"
-	"calico-cni/pkg/pending"
 )
 
 // TestOwnDeadlineIsNotAnOutage settles with a shorter deadline than the API server needs to answer.
@@ -23,8 +22,8 @@ func TestOwnDeadlineIsNotAnOutage(t *testing.T) {
 	}
 	w := newCluster(t)
 	n := w.node(t)
-	n.Connect = func() (*kube.Client, error) { return client, nil }
-	if err := n.Disk.queue().Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0"}); err != nil {
+	n.Connect = func() (Connection, error) { return client, nil }
+	if err := n.Disk.queue().Add(queuedFor("", "")); err != nil {
 		t.Fatal(err)
 	}
 	p := n.pace()

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"calico-cni/internal/nodestate"
-	"calico-cni/pkg/kube"
 	"calico-cni/pkg/pending"
 )
 
@@ -59,7 +58,7 @@ func (d Disk) borrowed() nodestate.Borrowed {
 	return nodestate.Borrowed(filepath.Join(d.Keep, "borrowed"))
 }
 
-func (d Disk) blockCache(client *kube.Client, codec blockCodec) blockCache {
-	files := nodestate.BlockFiles{Dir: filepath.Join(d.State, "blocks"), Cluster: client.Host(), Boot: d.Boot}
+func (d Disk) blockCache(c Connection, codec blockCodec) blockCache {
+	files := nodestate.BlockFiles{Dir: filepath.Join(d.State, "blocks"), Cluster: c.Host(), Boot: d.Boot}
 	return blockCache{files: files, codec: codec}
 }

@@ -11,7 +11,7 @@ import (
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/netconf"
 )
 
@@ -42,7 +42,7 @@ func (h Health) record(err error, short bool, confirmed time.Duration) {
 	case errors.Is(err, ipam.ErrNoAddress):
 		now.Kind, now.Reason, now.Confirmed = nodestate.ConditionAddresses, err.Error(), confirmed
 	case CanWait(err):
-		now.Kind, now.Reason, now.Refused = nodestate.ConditionAPI, err.Error(), errors.Is(err, kube.ErrUnauthorized)
+		now.Kind, now.Reason, now.Refused = nodestate.ConditionAPI, err.Error(), errors.Is(err, kubeapi.ErrUnauthorized)
 	case err != nil:
 		return
 	case short:
@@ -96,12 +96,13 @@ func (h Health) findFault(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	client, err := n.Connect()
-	if err != nil {
+	if _, err := n.Connect(); err != nil {
 		return err
 	}
-	if err := client.CheckExpiry(n.Disk.Now()); err != nil {
-		return err
+	if n.CheckExpiry != nil {
+		if err := n.CheckExpiry(n.Disk.Now()); err != nil {
+			return err
+		}
 	}
 	condition, found := n.Disk.conditions().Load(n.Network)
 	queued, err := n.Disk.queue().Len()

@@ -31,8 +31,8 @@ type Holdings struct {
 // None reports whether the attachment had no handle.
 func (h Holdings) None() bool { return !h.holder.Found() }
 
-// Lookup reads the handle of an attachment or, if it does not exist, the handle in the form of old versions. It fails
-// if the datastore is not ready.
+// Lookup reads the handle of an attachment or, if it does not exist, the legacy handle. It fails if the datastore is
+// not ready.
 func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID) (Holdings, error) {
 	h := Holdings{id: id}
 	g, ctx := errgroup.WithContext(ctx)
@@ -43,7 +43,7 @@ func (a Allocations) Lookup(ctx context.Context, network string, id workload.ID)
 	return h, err
 }
 
-// holder looks up a handle and, if it does not exist, the handle in the form of old versions.
+// holder looks up a handle and, if it does not exist, the legacy handle.
 func (a Allocations) holder(ctx context.Context, h *Holdings, own, legacy string) (err error) {
 	allocator := a.allocator(a.cache)
 	h.handle = own

@@ -14,7 +14,6 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/ipam/crdstore"
-	"calico-cni/pkg/kube"
 	"calico-cni/pkg/workload"
 )
 
@@ -40,13 +39,24 @@ type Node struct {
 	Scope string
 	// Name returns the name of the Kubernetes node.
 	Name func() (string, error)
-	// Connect returns the client of the API server, always the same one.
-	Connect  func() (*kube.Client, error)
-	ReadFile func(path string) ([]byte, error)
-	Log      *slog.Logger
+	// Connect returns the connection to the API server, always the same one.
+	Connect func() (Connection, error)
+	// CheckExpiry returns an error if the credentials of the connection have expired. Nil means that the process renews
+	// them.
+	CheckExpiry func(now time.Time) error
+	ReadFile    func(path string) ([]byte, error)
+	Log         *slog.Logger
 	// store is created once, because it counts the blocks of the cluster.
 	store  *crdstore.Store
 	opened sync.Once
+}
+
+// Connection sends the requests of a node to its API server. The plugins use *kube.Client; a daemon can use the
+// transport of pkg/kubeapi/clientgo.
+type Connection interface {
+	crdstore.Transport
+	// Host returns the URL of the API server without a password. It identifies the cluster of cached blocks.
+	Host() string
 }
 
 // Server identifies an API server by the path of a kubeconfig, or by its URL without a password.
@@ -54,11 +64,11 @@ type Server struct{ Kubeconfig, APIRoot string }
 
 // Allocations returns the allocations of the node. Connect must have succeeded.
 func (n *Node) Allocations() Allocations {
-	client, _ := n.Connect()
-	n.opened.Do(func() { n.store = crdstore.New(client, n.Group, n.Disk.labelled()) })
+	connection, _ := n.Connect()
+	n.opened.Do(func() { n.store = crdstore.New(connection, n.Group, n.Disk.labelled()) })
 	return Allocations{
 		Store: n.store, Cluster: n.store, LockFile: n.LockFile, borrowed: n.Disk.borrowed(),
-		cache: n.Disk.blockCache(client, n.store), Now: n.Disk.Now, Log: n.Log,
+		cache: n.Disk.blockCache(connection, n.store), Now: n.Disk.Now, Log: n.Log,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/pending"
 )
 
 // Evidence is what a release knows about the attachment besides its handle.
@@ -22,14 +23,14 @@ type Evidence struct {
 	Nodes []string
 }
 
-// Others says whether a container has other interfaces in the network of an attachment.
-type Others int
+// Others says whether a container has other interfaces in the network of an attachment. A queued release stores it.
+type Others = pending.Others
 
 // What is known about other interfaces.
 const (
-	OthersUnknown Others = iota
-	NoOthers
-	SomeOthers
+	OthersUnknown = pending.OthersUnknown
+	NoOthers      = pending.NoOthers
+	SomeOthers    = pending.SomeOthers
 )
 
 // ofNode reports whether an address was allocated by the node of the attachment. It returns true if that is unknown.

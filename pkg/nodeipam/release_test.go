@@ -16,7 +16,6 @@ import (
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/memstore"
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/kube"
 	"calico-cni/pkg/pending"
 	"calico-cni/pkg/workload"
 )
@@ -151,7 +150,7 @@ func TestReleaseMatrix(t *testing.T) {
 		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "eth0", want: ""},
 		{allocated: []allocation{{calico, "eth0"}, {calico, "net1"}}, del: "net1", want: ""},
 	} {
-		name := fmt.Sprintf("%v DEL %s prevResult %t others %d", c.allocated, c.del, c.hasResult, c.others)
+		name := fmt.Sprintf("%v DEL %s prevResult %t others %s", c.allocated, c.del, c.hasResult, c.others)
 		t.Run(name, func(t *testing.T) {
 			w := newCluster(t)
 			ifNames, e := map[string]string{}, Evidence{Others: c.others}
@@ -217,7 +216,7 @@ func TestQueuedReleaseDoesNotDependOnTheClock(t *testing.T) {
 			w.add("n1", "eth0")
 			w.clock = w.clock.Add(steps[0])
 			c, queue := w.node(t), pending.Queue{Dir: filepath.Join(t.TempDir(), "pending"), Now: w.Now}
-			if err := queue.Add(pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Node: "n1"}); err != nil {
+			if err := queue.Add(queuedFor("", "")); err != nil {
 				t.Fatal(err)
 			}
 			w.clock = w.clock.Add(steps[1])
@@ -246,7 +245,8 @@ func TestQueuedReleaseWithHeldAddressesIsKept(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			w := newCluster(t)
 			addr := w.add(c.addedOn, "eth0")
-			r := pending.Release{Network: "net", ContainerID: "c1", IfName: "eth0", Node: c.node, Addresses: addrs(c.addresses)}
+			r := queuedFor("", "")
+			r.Node, r.Addresses = c.node, addrs(c.addresses)
 			if c.addresses == "10.0.0.0" {
 				r.Addresses = []netip.Addr{addr}
 			}
@@ -282,7 +282,7 @@ func (c *cluster) node(t *testing.T) *Node {
 		Network:  "net",
 		Name:     func() (string, error) { return "", errors.New("no such file") },
 		ReadFile: func(string) ([]byte, error) { return nil, errors.New("no such file") },
-		Connect:  func() (*kube.Client, error) { return nil, nil },
+		Connect:  func() (Connection, error) { return nil, nil },
 		Log:      c.Log,
 	}
 }

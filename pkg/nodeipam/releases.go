@@ -12,6 +12,7 @@ import (
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/pending"
 	"calico-cni/pkg/workload"
 )
@@ -31,7 +32,7 @@ const (
 // invalid or missing, or the datastore is locked. Such a release can be queued.
 func CanWait(err error) bool {
 	for _, outage := range []error{
-		kube.ErrUnavailable, kube.ErrNotServed, kube.ErrUnauthorized, kube.ErrKubeconfig, ipam.ErrNotReady,
+		kubeapi.ErrUnavailable, kubeapi.ErrNotServed, kubeapi.ErrUnauthorized, kube.ErrKubeconfig, ipam.ErrNotReady,
 		context.DeadlineExceeded,
 	} {
 		if errors.Is(err, outage) {
@@ -60,7 +61,7 @@ func (q Releases) Postpone(why error, d *Deletion, e Evidence, otherNetworks boo
 		Network: n.Network, ContainerID: d.id.ContainerID, IfName: d.id.IfName,
 		Namespace: d.id.Namespace, Pod: d.id.Pod, PodUID: d.id.PodUID, Node: node,
 		Kubeconfig: n.Server.Kubeconfig, APIRoot: n.Server.APIRoot,
-		Others: e.Others != NoOthers, OthersUnknown: e.Others == OthersUnknown, OtherNetworks: otherNetworks,
+		Others: e.Others, OtherNetworks: otherNetworks,
 		Addresses: e.Addrs, ReleasedBefore: e.Released, Released: released,
 	}, d.record.Current)
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"calico-cni/pkg/kube"
 	"calico-cni/pkg/pending"
 	"calico-cni/pkg/workload"
 )
@@ -32,7 +31,7 @@ func nodeOf(t *testing.T, server Server) (n *Node, clock *time.Duration) {
 			return nil, fs.ErrNotExist
 		},
 		Name:    func() (string, error) { return "", fs.ErrNotExist },
-		Connect: func() (*kube.Client, error) { return nil, nil },
+		Connect: func() (Connection, error) { return nil, nil },
 	}, clock
 }
 
@@ -112,6 +111,7 @@ func TestOutageOfOneClusterDoesNotDelayOther(t *testing.T) {
 func queuedFor(kubeconfig, apiRoot string) pending.Release {
 	return pending.Release{
 		Network: "net", ContainerID: "c1", IfName: "eth0", Node: "n1", Kubeconfig: kubeconfig, APIRoot: apiRoot,
+		Others: NoOthers,
 	}
 }
 

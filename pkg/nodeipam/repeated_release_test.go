@@ -22,7 +22,7 @@ func TestRepeatedDelKeepsQueuedReleaseWithMoreEvidence(t *testing.T) {
 	// DEL 1 of net1, in an outage, with prevResult.
 	if err := c.Disk.queue().Add(pending.Release{
 		Network: "net", ContainerID: "c1", IfName: "net1", Node: "n1",
-		Others: true, OthersUnknown: true, Addresses: []netip.Addr{a1},
+		Others: OthersUnknown, Addresses: []netip.Addr{a1},
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +52,7 @@ func TestQueuedReleaseOfReleasedAttachmentIsSettled(t *testing.T) {
 	queue := pending.Queue{Dir: t.TempDir(), Now: w.Now}
 	// DEL 2, in an outage
 	if err := queue.Add(pending.Release{
-		Network: "net", ContainerID: "c1", IfName: "net1", Node: "n1", Others: true, ReleasedBefore: true,
+		Network: "net", ContainerID: "c1", IfName: "net1", Node: "n1", Others: SomeOthers, ReleasedBefore: true,
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestReplacedEntryKeepsReleasedBefore(t *testing.T) {
 	for _, before := range []bool{true, false} { // DEL 2 at 9 min, DEL 3 at 11 min: the record has expired
 		if err := queue.Add(pending.Release{
 			Network: "net", ContainerID: "c1", IfName: "net1", Node: "n1",
-			Others: true, OthersUnknown: true, ReleasedBefore: before,
+			Others: OthersUnknown, ReleasedBefore: before,
 		}); err != nil {
 			t.Fatal(err)
 		}

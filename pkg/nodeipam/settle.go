@@ -74,12 +74,12 @@ func (q Releases) finish(ctx context.Context, r pending.Release) ([]netip.Addr, 
 	if err != nil || !id.Kubernetes() {
 		return freed.Addrs, err
 	}
-	client, err := q.node.Connect()
+	connection, err := q.node.Connect()
 	if err != nil {
 		return freed.Addrs, err
 	}
-	announcer := announce.Announcer{Client: client, ID: id}
-	if r.Others || r.OtherNetworks {
+	announcer := announce.Announcer{Client: connection, ID: id}
+	if r.Others != NoOthers || r.OtherNetworks {
 		return freed.Addrs, announcer.ClearOf(ctx, slices.Concat(r.Released, freed.Addrs))
 	}
 	_, err = announcer.Clear(ctx, nil)
@@ -117,13 +117,7 @@ func checkNothingLeft(ctx context.Context, a Allocations, held Holdings, e Evide
 
 // evidenceOf returns the evidence of the DEL that queued a release. Its configuration may have had another node name.
 func (q Releases) evidenceOf(r pending.Release) Evidence {
-	e := Evidence{Others: SomeOthers, Addrs: r.Addresses, Released: r.ReleasedBefore}
-	switch {
-	case !r.Others:
-		e.Others = NoOthers
-	case r.OthersUnknown:
-		e.Others = OthersUnknown
-	}
+	e := Evidence{Others: r.Others, Addrs: r.Addresses, Released: r.ReleasedBefore}
 	if r.Node != "" {
 		e.Nodes = []string{r.Node}
 		if node, err := q.node.Name(); err == nil && node != r.Node {

@@ -36,8 +36,8 @@ func (d directory) load(name string) (*entry, error) {
 		return nil, fmt.Errorf("read queued release: %w: %s has version %d, want %d at most; install the plugins "+
 			"of the version that wrote it, which settle the release", ErrVersion, d.path(name), e.Version, version)
 	}
-	if err == nil && (e.Network == "" || e.ContainerID == "") {
-		err = errors.New("it names no network or no container")
+	if err == nil && (e.Version < 1 || e.Network == "" || e.ContainerID == "") {
+		err = errors.New("it names no version, no network or no container")
 	}
 	if err != nil {
 		aside := d.path(name) + brokenSuffix

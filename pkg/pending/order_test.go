@@ -60,7 +60,7 @@ func TestReplacementKeepsAddresses(t *testing.T) {
 		"directory",
 		dump(t, q),
 		`-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0",`+
-			`"queued":"2026-08-01T12:00:02Z","addresses":["10.1.2.3"]}
+			`"queued":"2026-08-01T12:00:02Z","others":"none","addresses":["10.1.2.3"]}
 `,
 	)
 }

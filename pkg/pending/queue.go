@@ -138,8 +138,11 @@ func (q Queue) stored(name string) (Release, error) {
 	if data, err := safeopen.Read(q.files().path(name)); err != nil || json.Unmarshal(data, &r) != nil {
 		return Release{}, nil
 	}
-	if r.Version > version {
+	switch {
+	case r.Version > version:
 		return Release{}, ErrVersion
+	case r.Version < 1:
+		return Release{}, nil
 	}
 	return r, nil
 }

@@ -39,7 +39,7 @@ func newQueue(t *testing.T) Queue {
 func settlerOf(q Queue) Settler { return Settler{Queue: q} }
 
 func releaseOf(containerID string) Release {
-	return Release{Network: "net", ContainerID: containerID, IfName: "eth0"}
+	return Release{Network: "net", ContainerID: containerID, IfName: "eth0", Others: NoOthers}
 }
 
 func add(t *testing.T, q Queue, releases ...Release) {
@@ -125,7 +125,7 @@ func TestReleaseFileIsReadableByOwnerOnly(t *testing.T) {
 	checkLen(t, q, 0)
 	full := Release{
 		Network: "k8s-pod-network", ContainerID: "c1", IfName: "eth0", Namespace: "shop", Pod: "cart-0", PodUID: "u-1",
-		Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", Queued: noon, Others: true, OtherNetworks: true,
+		Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", Queued: noon, Others: OthersUnknown, OtherNetworks: true,
 		Released: []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::3")},
 	}
 	add(t, q, full, releaseOf("c2"))
@@ -134,8 +134,8 @@ func TestReleaseFileIsReadableByOwnerOnly(t *testing.T) {
 		"directory",
 		dump(t, q),
 		`-rw------- k8s-pod-network@c1@eth0.json {"version":1,"network":"k8s-pod-network","containerID":"c1","ifName":"eth0",`+
-			`"namespace":"shop","pod":"cart-0","podUID":"u-1","kubeconfig":"/etc/cni/net.d/calico-kubeconfig","queued":"2026-08-01T12:00:00Z","others":true,"otherNetworks":true,"released":["10.1.2.3","fd00::3"]}
--rw------- net@c2@eth0.json {"version":1,"network":"net","containerID":"c2","ifName":"eth0","queued":"2026-08-01T12:00:01Z"}
+			`"namespace":"shop","pod":"cart-0","podUID":"u-1","kubeconfig":"/etc/cni/net.d/calico-kubeconfig","queued":"2026-08-01T12:00:00Z","others":"unknown","otherNetworks":true,"released":["10.1.2.3","fd00::3"]}
+-rw------- net@c2@eth0.json {"version":1,"network":"net","containerID":"c2","ifName":"eth0","queued":"2026-08-01T12:00:01Z","others":"none"}
 `,
 	)
 	for path, want := range map[string]fs.FileMode{q.Dir: 0o700, filepath.Dir(q.Dir): 0o755} {
@@ -165,7 +165,7 @@ func TestUnknownFieldsAreIgnored(t *testing.T) {
 		t,
 		q,
 		fileName(releaseOf("c").Key()),
-		`{"network":"net","containerID":"c","ifName":"eth0","queued":"2026-08-01T12:00:00Z","reason":"new"}`,
+		`{"version":1,"network":"net","containerID":"c","ifName":"eth0","queued":"2026-08-01T12:00:00Z","reason":"new"}`,
 	)
 	var s recorder
 	if done, err := settlerOf(q).Settle(t.Context(), 9, nil, s.settle); done != 1 || err != nil || s.String() != "c" {
@@ -193,7 +193,7 @@ func TestLaterReleaseReplacesEarlier(t *testing.T) {
 		t,
 		"directory",
 		dump(t, q),
-		`-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0","kubeconfig":"/new","queued":"2026-08-01T12:00:04Z"}
+		`-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0","kubeconfig":"/new","queued":"2026-08-01T12:00:04Z","others":"none"}
 `,
 	)
 	same := again
@@ -213,7 +213,7 @@ func TestReplacementKeepsReleasedAddresses(t *testing.T) {
 		"directory",
 		dump(t, q),
 		`-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c","ifName":"eth0",`+
-			`"queued":"2026-08-01T12:00:04Z","released":["10.1.2.3","fd00::3"]}
+			`"queued":"2026-08-01T12:00:04Z","others":"none","released":["10.1.2.3","fd00::3"]}
 `,
 	)
 }

@@ -33,12 +33,10 @@ type Release struct {
 	Node string `json:"node,omitempty"`
 	// Queued is when the release was added, by the wall clock. It is informational.
 	Queued time.Time `json:"queued"`
-	// Others says that the container still had other interfaces in the network, OtherNetworks that it had some in other
-	// networks.
-	Others        bool `json:"others,omitempty"`
-	OtherNetworks bool `json:"otherNetworks,omitempty"`
-	// OthersUnknown says that Others is set because it is not known whether there are others.
-	OthersUnknown bool `json:"othersUnknown,omitempty"`
+	// Others says whether the container still had other interfaces in the network. OtherNetworks says that it may have
+	// had some in other networks.
+	Others        Others `json:"others"`
+	OtherNetworks bool   `json:"otherNetworks,omitempty"`
 	// Addresses are the attachment's addresses according to the runtime, none if it did not pass them.
 	Addresses []netip.Addr `json:"addresses,omitempty"`
 	// ReleasedBefore says that an earlier DEL has released everything that certainly belonged to the attachment.
@@ -47,6 +45,17 @@ type Release struct {
 	// still have them.
 	Released []netip.Addr `json:"released,omitempty"`
 }
+
+// Others says whether a container has other interfaces in the network of an attachment. Every value except NoOthers and
+// SomeOthers counts as OthersUnknown.
+type Others string
+
+// What is known about other interfaces.
+const (
+	OthersUnknown Others = "unknown"
+	NoOthers      Others = "none"
+	SomeOthers    Others = "some"
+)
 
 // Key returns the attachment of the release.
 func (r Release) Key() nodestate.Key {

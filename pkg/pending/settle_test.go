@@ -133,7 +133,7 @@ func TestReleaseAddedDuringSettlingStays(t *testing.T) {
 				t,
 				"left",
 				dump(t, q),
-				`-rw------- net@a@eth0.json {"version":1,"network":"net","containerID":"a","ifName":"eth0","queued":"2026-08-01T12:00:00Z"}
+				`-rw------- net@a@eth0.json {"version":1,"network":"net","containerID":"a","ifName":"eth0","queued":"2026-08-01T12:00:00Z","others":"none"}
 `,
 			)
 		})
@@ -142,8 +142,9 @@ func TestReleaseAddedDuringSettlingStays(t *testing.T) {
 
 func TestBrokenFileIsRenamedOnceAndBlocksNoOthers(t *testing.T) {
 	for name, data := range map[string]string{
-		"empty": "", "cut off": `{"network":"net","contai`, "other type": `[]`, "no container": `{"network":"net"}`,
-		"no network": `{"containerID":"b"}`,
+		"empty": "", "cut off": `{"version":1,"network":"net","contai`, "other type": `[]`,
+		"no container": `{"version":1,"network":"net"}`, "no network": `{"version":1,"containerID":"b"}`,
+		"no version": `{"network":"net","containerID":"b","ifName":"eth0"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := newQueue(t)

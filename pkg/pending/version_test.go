@@ -22,7 +22,7 @@ func complete() Release {
 	return Release{
 		Version: version, Network: "k8s-pod-network", ContainerID: "c1", IfName: "eth0", Namespace: "shop", Pod: "cart-0",
 		PodUID: "u-1", Kubeconfig: "/etc/cni/net.d/calico-kubeconfig", APIRoot: "https://10.96.0.1", Node: "node-1",
-		Queued: noon, Others: true, OtherNetworks: true, OthersUnknown: true,
+		Queued: noon, Others: SomeOthers, OtherNetworks: true,
 		Addresses:      []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::3")},
 		ReleasedBefore: true, Released: []netip.Addr{netip.MustParseAddr("10.1.2.3")},
 	}
@@ -99,4 +99,16 @@ func TestReleaseOfNewerVersionIsKeptAndReported(t *testing.T) {
 	check(t, "settled", s.String(), "a")
 	check(t, "directory", dump(t, q), "-rw------- net@c@eth0.json "+later+"\n")
 	checkLen(t, q, 1)
+}
+
+// TestAddReplacesFileWithoutVersion adds a release in place of a file that contains none.
+func TestAddReplacesFileWithoutVersion(t *testing.T) {
+	q := newQueue(t)
+	add(t, q, releaseOf("c"))
+	put(t, q, fileName(releaseOf("c").Key()), `{"network":"net","containerID":"c","ifName":"eth0","addresses":["10.1.2.3"]}`)
+	r := releaseOf("c")
+	r.Queued = noon
+	add(t, q, r)
+	check(t, "directory", dump(t, q), `-rw------- net@c@eth0.json {"version":1,"network":"net","containerID":"c",`+
+		`"ifName":"eth0","queued":"2026-08-01T12:00:00Z","others":"none"}`+"\n")
 }

@@ -12,7 +12,7 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 )
@@ -20,7 +20,7 @@ import (
 // facts is the state of the node and the cluster, read before the ADD writes anything.
 type facts struct {
 	node           string
-	pod, namespace kube.Meta
+	pod, namespace kubeapi.Meta
 	annotations    netconf.Annotations
 	// view is the input of block IPAM. It is empty with another IPAM plugin.
 	view ipam.View
@@ -51,16 +51,16 @@ func (a *addRun) readCluster(ctx context.Context) error {
 	}
 	if c.ID.Kubernetes() && !a.attachment.announcer().IsPod(f.pod) {
 		return fmt.Errorf("pod %s/%s of UID %s: %w: another pod of its name, of UID %s, has taken its place",
-			c.ID.Namespace, c.ID.Pod, c.ID.PodUID, kube.ErrNotFound, f.pod.UID)
+			c.ID.Namespace, c.ID.Pod, c.ID.PodUID, kubeapi.ErrNotFound, f.pod.UID)
 	}
 	var err error
 	f.annotations, err = c.Conf.Annotations(f.pod.Annotations, f.namespace.Annotations)
 	return err
 }
 
-func (a *attachment) readPod(ctx context.Context) (kube.Meta, error) {
-	pod, err := a.call.Client.Pod(ctx, a.call.ID.Namespace, a.call.ID.Pod)
-	if errors.Is(err, kube.ErrNotFound) {
+func (a *attachment) readPod(ctx context.Context) (kubeapi.Meta, error) {
+	pod, err := kubeapi.Pod(ctx, a.call.Client, a.call.ID.Namespace, a.call.ID.Pod)
+	if errors.Is(err, kubeapi.ErrNotFound) {
 		err = fmt.Errorf("%w; the pod was deleted, or is a static pod whose mirror is not there yet", err)
 	}
 	return pod, err

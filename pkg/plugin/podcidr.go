@@ -14,6 +14,7 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/internal/jsonfault"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/netconf"
 )
 
@@ -44,7 +45,7 @@ func (d delegate) withPodCIDRs(ctx context.Context) ([]byte, error) {
 	if err := d.call.Connect(); err != nil {
 		return nil, err
 	}
-	cidrs, err := d.call.Client.PodCIDRs(ctx, name)
+	cidrs, err := kubeapi.PodCIDRs(ctx, d.call.Client, name)
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -30,9 +31,19 @@ var crdResource = schema.GroupVersionResource{
 	Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
 }
 
+// The API groups of Calico's objects.
+const (
+	V1 = "crd.projectcalico.org/v1"
+	V3 = "projectcalico.org/v3"
+)
+
 // CalicoResource returns the resource of crd.projectcalico.org/v1 with a plural name, for a dynamic client.
-func CalicoResource(plural string) schema.GroupVersionResource {
-	return schema.GroupVersionResource{Group: "crd.projectcalico.org", Version: "v1", Resource: plural}
+func CalicoResource(plural string) schema.GroupVersionResource { return ResourceIn(V1, plural) }
+
+// ResourceIn returns the resource with a plural name in a group and version, for a dynamic client.
+func ResourceIn(groupVersion, plural string) schema.GroupVersionResource {
+	group, version, _ := strings.Cut(groupVersion, "/")
+	return schema.GroupVersionResource{Group: group, Version: version, Resource: plural}
 }
 
 // ApplyCRDs applies the CustomResourceDefinitions in all .yaml files of the root directory of files, and returns when

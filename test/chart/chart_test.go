@@ -63,7 +63,7 @@ func set(t testing.TB, assignment string) map[string]any {
 func TestManifestsMatchChart(t *testing.T) {
 	manifests := must(Manifests(deployDir))(t)
 	paths := []string{
-		"calico-cni-crds-v3.yaml", "calico-cni-crds.yaml", "calico-cni.yaml", "profiles/k3s.yaml", "profiles/microk8s.yaml",
+		"calico-cni-crds-v1.yaml", "calico-cni-crds.yaml", "calico-cni.yaml", "profiles/k3s.yaml", "profiles/microk8s.yaml",
 	}
 	if got := slices.Sorted(maps.Keys(manifests)); !slices.Equal(got, paths) {
 		t.Errorf("manifests: %v", got)
@@ -116,6 +116,7 @@ var changes = map[string]string{
 	"cni.log.maxCount=9":                     `value: "9"`,
 	"ipam.assignIPv4=false":                  `"assign_ipv4": "false"`,
 	"ipam.assignIPv6=true":                   `"assign_ipv6": "true"`,
+	"apiGroup=crd.projectcalico.org/v1":      "- name: CALICO_API_GROUP\n              value: crd.projectcalico.org/v1",
 	"ipPools=[{name: p, cidr: 10.0.0.0/16}]": `spec: {"cidr":"10.0.0.0/16"}`,
 	"apiServer.host=192.0.2.1": "- name: KUBERNETES_SERVICE_HOST\n              value: " +
 		"\"192.0.2.1\"",

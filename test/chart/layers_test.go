@@ -3,6 +3,7 @@
 package chart
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ import (
 
 	"calico-cni/conflist"
 	"calico-cni/pkg/install"
+	"calico-cni/pkg/install/apigroup"
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/fault"
 	"calico-cni/pkg/kube"
@@ -66,6 +68,7 @@ func firstRejection(t testing.TB, values map[string]any) (layer string, err erro
 		return "flags", err
 	}
 	if err := install.Run(t.Context(), cfg, install.Deps{
+		Group:  &apigroup.Choice{Configured: cmp.Or(cfg.APIGroup, config.V3Group)},
 		Tokens: issuer{}, Hostname: os.Hostname, LinkMTU: func() (int, error) { return 1500, nil }, Now: time.Now,
 		Spread: func() float64 { return 0.5 }, Out: io.Discard, Log: slog.New(slog.DiscardHandler),
 	}); err != nil {

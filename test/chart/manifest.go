@@ -11,11 +11,11 @@ import (
 	"helm.sh/helm/v4/pkg/chart/common"
 )
 
-// crdsPath is the manifest of the CustomResourceDefinitions, which all profiles share. crdsV3Path is that of the API
-// group projectcalico.org.
+// crdsPath is the manifest of the CustomResourceDefinitions, which all profiles share. crdsV1Path is that of the API
+// group crd.projectcalico.org, with all kinds.
 const (
 	crdsPath   = "calico-cni-crds.yaml"
-	crdsV3Path = "calico-cni-crds-v3.yaml"
+	crdsV1Path = "calico-cni-crds-v1.yaml"
 )
 
 // head is the beginning of a manifest. %s is its path below deploy.
@@ -30,14 +30,15 @@ const headOfCRDs = `# calico-cni-crds.yaml: the CustomResourceDefinitions. Apply
 # Never run kubectl delete -f with this file: that deletes every pool and every allocation of the cluster.
 `
 
-// headOfCRDsV3 is the beginning of the manifest of the other API group.
-const headOfCRDsV3 = `# calico-cni-crds-v3.yaml: the CustomResourceDefinitions of projectcalico.org/v3. Apply it with kubectl apply --server-side -f.
-# Generated from deploy/crds/v3 by make generate.
+// headOfCRDsV1 is the beginning of the manifest of the other API group.
+const headOfCRDsV1 = `# calico-cni-crds-v1.yaml: the CustomResourceDefinitions of crd.projectcalico.org/v1, for clusters with Calico's older objects.
+# Apply it with kubectl apply --server-side -f in place of calico-cni-crds.yaml.
+# Generated from deploy/crds/v1 by make generate.
 # Never run kubectl delete -f with this file: that deletes every pool and every allocation of the cluster.
 `
 
 // Manifests returns the manifests of a directory deploy by their relative paths: calico-cni-crds.yaml,
-// calico-cni-crds-v3.yaml, calico-cni.yaml with the default values, and profiles/NAME.yaml for each
+// calico-cni-crds-v1.yaml, calico-cni.yaml with the default values, and profiles/NAME.yaml for each
 // profiles/NAME.values.yaml.
 func Manifests(deploy string) (map[string]string, error) {
 	profiles, err := filepath.Glob(filepath.Join(deploy, "profiles", "*.values.yaml"))
@@ -53,11 +54,11 @@ func Manifests(deploy string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("render %s: %w", crdsPath, err)
 	}
-	crdsV3, err := concatenated(filepath.Join(deploy, "crds", "v3"))
+	crdsV1, err := concatenated(filepath.Join(deploy, "crds", "v1"))
 	if err != nil {
-		return nil, fmt.Errorf("render %s: %w", crdsV3Path, err)
+		return nil, fmt.Errorf("render %s: %w", crdsV1Path, err)
 	}
-	manifests := map[string]string{crdsPath: headOfCRDs + crds, crdsV3Path: headOfCRDsV3 + crdsV3}
+	manifests := map[string]string{crdsPath: headOfCRDs + crds, crdsV1Path: headOfCRDsV1 + crdsV1}
 	for path, file := range values {
 		if manifests[path], err = manifest(deploy, path, file); err != nil {
 			return nil, fmt.Errorf("render %s: %w", path, err)

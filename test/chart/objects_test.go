@@ -108,12 +108,12 @@ func TestDeletingManifestKeepsAllocations(t *testing.T) {
 		t.Fatal(err)
 	}
 	kept := objects(t, `
-apiVersion: crd.projectcalico.org/v1
+apiVersion: projectcalico.org/v3
 kind: IPPool
 metadata: {name: kept}
 spec: {cidr: 10.9.0.0/16}
 ---
-apiVersion: crd.projectcalico.org/v1
+apiVersion: projectcalico.org/v3
 kind: IPAMHandle
 metadata: {name: kept}
 spec: {handleID: kept, block: {10.9.0.0/26: 1}}
@@ -124,7 +124,7 @@ spec: {handleID: kept, block: {10.9.0.0/26: 1}}
 		before[o.GetKind()] = string(created.GetUID())
 	}
 	for path, manifest := range must(Manifests(deployDir))(t) {
-		if path == crdsPath || path == crdsV3Path {
+		if path == crdsPath || path == crdsV1Path {
 			continue
 		}
 		apply(t, s, manifest)
@@ -172,7 +172,7 @@ func TestApplyingManifestTwiceChangesNothing(t *testing.T) {
 	manifests["everything"] = must(Render(chartDir, values))(t)
 	apply(t, s, manifests[crdsPath])
 	for name, manifest := range manifests {
-		if name == crdsPath || name == crdsV3Path {
+		if name == crdsPath || name == crdsV1Path {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestApplyingManifestTwiceChangesNothing(t *testing.T) {
 
 // wantRights checks the rights of the service accounts after the manifest is applied.
 func wantRights(t *testing.T, s *apiserver.Server) {
-	const crds = "crd.projectcalico.org"
+	const crds = "projectcalico.org"
 	for _, tt := range []struct {
 		account, verb, group, resource, namespace, name string
 		want                                            bool

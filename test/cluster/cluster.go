@@ -98,7 +98,7 @@ func (c *Cluster) makePools(ctx context.Context) error {
 	if err := c.Server.Admin().ApplyCRDs(ctx, crds); err != nil {
 		return err
 	}
-	const pool = "apiVersion: crd.projectcalico.org/v1\nkind: IPPool\nmetadata: {name: %s}\nspec: {cidr: \"%s\", " +
+	const pool = "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: {name: %s}\nspec: {cidr: \"%s\", " +
 		"blockSize: %d, nodeSelector: all()}\n---\n"
 	_, err := c.Kubectl(ctx, fmt.Sprintf(pool+pool, "pods4", Pods4, 26, "pods6", Pods6, 122), "apply", "-f", "-")
 	return err

@@ -208,7 +208,7 @@ func TestClusterNotReady(t *testing.T) {
 	ready(t, "before")
 	information := func(ready bool) {
 		t.Helper()
-		manifest := fmt.Sprintf("apiVersion: crd.projectcalico.org/v1\nkind: ClusterInformation\nmetadata: {name: "+
+		manifest := fmt.Sprintf("apiVersion: projectcalico.org/v3\nkind: ClusterInformation\nmetadata: {name: "+
 			"default}\nspec: {datastoreReady: %v}\n", ready)
 		if _, err := c.Kubectl(context.Background(), manifest, "apply", "-f", "-"); err != nil {
 			t.Fatal(err)

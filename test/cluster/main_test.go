@@ -28,8 +28,9 @@ var e2e = flag.Bool("e2e", false, "run the tests that need a cluster, on a new o
 var from = flag.String("from", "", "the earlier `commit`; by default that of the last tag or, "+
 	"without tags, "+firstRelease)
 
-// firstRelease is the commit that the first release is compared with, because there is no earlier release.
-const firstRelease = "4e08ed824d80"
+// firstRelease is the commit that the first release is compared with, because there is no earlier release. It has the
+// file formats of the first release.
+const firstRelease = "6e06a131a5c7"
 
 // groupName is the control group of the tests. It differs from that of `make cluster`, so that both can run.
 const groupName = "calico-cni-e2e"

@@ -85,7 +85,7 @@ func (r *routes) round(ctx context.Context) error {
 func (r *routes) owners(ctx context.Context) (map[netip.Prefix]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	affinities := r.server.Dynamic().Resource(apiserver.CalicoResource("blockaffinities"))
+	affinities := r.server.Dynamic().Resource(apiserver.ResourceIn(apiserver.V3, "blockaffinities"))
 	list, err := affinities.List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list affinities: %w", err)

@@ -76,7 +76,7 @@ type block struct {
 
 // BlockAddrs returns the allocated addresses of all blocks.
 func (s State) BlockAddrs(ctx context.Context) (Owners, error) {
-	list, err := s.server.Dynamic().Resource(apiserver.CalicoResource("ipamblocks")).List(ctx, metav1.ListOptions{})
+	list, err := s.server.Dynamic().Resource(apiserver.ResourceIn(apiserver.V3, "ipamblocks")).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list blocks: %w", err)
 	}

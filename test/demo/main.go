@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"calico-cni/test/apiserver"
 	"calico-cni/test/kubed"
 	"calico-cni/test/node"
 	"calico-cni/test/sandbox"
@@ -23,10 +24,11 @@ import (
 
 func main() {
 	pods := flag.Int("pods", 6, "number of pods to attach, at least 2")
+	group := flag.String("group", apiserver.V3, "API group of Calico's objects, or "+apiserver.V1)
 	deploy := flag.String("deploy", "../deploy", "the project's directory deploy")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	exit, err := run(ctx, max(*pods, 2), *deploy)
+	exit, err := run(ctx, max(*pods, 2), *group, *deploy)
 	interrupted := ctx.Err() != nil
 	stop()
 	switch {
@@ -42,7 +44,7 @@ func main() {
 	os.Exit(exit)
 }
 
-func run(ctx context.Context, pods int, deploy string) (exit int, err error) {
+func run(ctx context.Context, pods int, group, deploy string) (exit int, err error) {
 	if !sandbox.Inside() {
 		return outside(ctx)
 	}
@@ -53,6 +55,7 @@ func run(ctx context.Context, pods int, deploy string) (exit int, err error) {
 	fmt.Println("starting a node in separate namespaces: API server, CRDs, service accounts with their roles")
 	n, err := node.Start(ctx, node.Options{
 		Kubed: os.Getenv("DEMO_KUBED"), Tools: os.Getenv("DEMO_TOOLS"), Deploy: deploy, Dir: "/run/demo",
+		Group: group,
 	})
 	if err != nil {
 		return 1, err

@@ -18,7 +18,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"calico-cni/internal/nettest"
-	"calico-cni/test/apiserver"
 	"calico-cni/test/node"
 )
 
@@ -223,7 +222,7 @@ func TestUnreachableAPIServerIsExplained(t *testing.T) {
 func onlyPools(t *testing.T, create func()) {
 	t.Helper()
 	installed(t)
-	pools := n.Server.Dynamic().Resource(apiserver.CalicoResource("ippools"))
+	pools := n.Datastore.Resource("ippools")
 	saved, err := pools.List(t.Context(), metav1.ListOptions{})
 	must(t, err)
 	for _, p := range saved.Items {
@@ -305,6 +304,7 @@ func TestNoAddressIsExplained(t *testing.T) {
 		if a := del(t, p, nil); a.Exit != 0 {
 			t.Errorf("DEL with a queued release: %+v", a)
 		}
+		dropQueued(t, p.ContainerID)
 		must(t, n.Datastore.Delete(t.Context(), "clusterinformations", "default"))
 		must(t, n.RemovePod(t.Context(), p))
 	})

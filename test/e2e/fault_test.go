@@ -83,6 +83,9 @@ func TestDelCleansUpAfterAnyRequestFault(t *testing.T) {
 		{"DEL", "DEL", false, nil},
 		{"DEL with a stale block cache", "DEL", false, outdateBlocks(t)},
 	} {
+		// The affinities of the cached blocks count as verified during the recorded command.
+		warm := newPod(t, "fault-warm-"+strings.ReplaceAll(strings.ToLower(i.name), " ", "-"))
+		add(t, warm, unharmed)
 		dry := newPod(t, "fault-dry-"+strings.ReplaceAll(strings.ToLower(i.name), " ", "-"))
 		through.Take()
 		if i.verb == "ADD" {
@@ -164,7 +167,7 @@ func outdateBlocks(t *testing.T) func(*testing.T) {
 		t.Helper()
 		for file, data := range old {
 			_, encoded, _ := bytes.Cut(data, []byte("\n"))
-			must(t, os.WriteFile(file, fmt.Appendf(nil, "2 %d\n%s", int64(bootclock.Now()), encoded), 0o600))
+			must(t, os.WriteFile(file, fmt.Appendf(nil, "1 %d\n%s", int64(bootclock.Now()), encoded), 0o600))
 		}
 	}
 }
@@ -183,7 +186,7 @@ func keys(through *proxy.Proxy, p *node.Pod) []string {
 
 // key identifies a request by its purpose, because pods, nodes and blocks differ between runs.
 func key(p *node.Pod, method, path string) string {
-	path = strings.TrimPrefix(strings.TrimPrefix(path, "/apis/crd.projectcalico.org/v1/"), "/api/v1/")
+	path = strings.TrimPrefix(strings.TrimPrefix(path, "/apis/"+n.Datastore.Group+"/"), "/api/v1/")
 	path = strings.NewReplacer(p.ContainerID, "CONTAINER", p.Name, "POD").Replace(path)
 	for _, kind := range []string{"ipamblocks", "blockaffinities"} {
 		if name, named := strings.CutPrefix(path, kind+"/"); named {

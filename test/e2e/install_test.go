@@ -45,7 +45,7 @@ func TestInstalledTokenHasMinimalRights(t *testing.T) {
 		t.Errorf("got %v, %v; want to be forbidden as the plugins' service account", who, err)
 	}
 	for _, write := range []string{"ippools", "ipamconfigs", "clusterinformations", "ipreservations"} {
-		result := client.RESTClient().Delete().AbsPath("/apis/crd.projectcalico.org/v1/"+write, "some").Do(t.Context())
+		result := client.RESTClient().Delete().AbsPath("/apis/"+n.Datastore.Group+"/"+write, "some").Do(t.Context())
 		if !apierrors.IsForbidden(result.Error()) {
 			t.Errorf("delete %s: %v, want forbidden", write, result.Error())
 		}

@@ -50,7 +50,7 @@ func run(m *testing.M) (int, error) {
 	}
 	n, err = node.Start(context.Background(), node.Options{
 		Kubed: os.Getenv("E2E_KUBED"), Tools: os.Getenv("E2E_TOOLS"), Deploy: filepath.Join("..", "..", "deploy"),
-		Dir: dir,
+		Dir: dir, Group: os.Getenv("E2E_GROUP"),
 	})
 	if err != nil {
 		return 1, err

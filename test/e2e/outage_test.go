@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
-	"calico-cni/test/apiserver"
 	"calico-cni/test/proxy"
 )
 
@@ -72,7 +71,7 @@ func unlock(t *testing.T) {
 func alter(t *testing.T, handle string, change func(attribute map[string]any)) {
 	t.Helper()
 	ctx := withoutCancel(t.Context())
-	blocks := n.Server.Dynamic().Resource(apiserver.CalicoResource("ipamblocks"))
+	blocks := n.Datastore.Resource("ipamblocks")
 	all, err := blocks.List(ctx, metav1.ListOptions{})
 	must(t, err)
 	altered := 0

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"calico-cni/internal/nettest"
-	"calico-cni/test/apiserver"
 	"calico-cni/test/node"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -15,7 +14,7 @@ import (
 // asCalico removes the interface names from the allocations of a handle, because Calico writes none.
 func asCalico(t *testing.T, handle string) {
 	t.Helper()
-	blocks := n.Server.Dynamic().Resource(apiserver.CalicoResource("ipamblocks"))
+	blocks := n.Datastore.Resource("ipamblocks")
 	list, err := blocks.List(t.Context(), metav1.ListOptions{})
 	must(t, err)
 	changed := 0

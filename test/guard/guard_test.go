@@ -21,6 +21,7 @@ var forbiddenInPlugins = []string{
 	"github.com/prometheus/...", "github.com/json-iterator/go", "github.com/sirupsen/logrus",
 	"github.com/google/gnostic-models/...", "github.com/spf13/cobra", "github.com/containernetworking/cni/libcni",
 	"github.com/fsnotify/fsnotify", "golang.org/x/net/...", "net/http/pprof", "testing", "calico-cni/pkg/install/...",
+	"calico-cni/pkg/kubeapi/clientgo",
 	"calico-cni/pkg/apis/bgp", "calico-cni/pkg/apis/controllers", "calico-cni/pkg/apis/felix",
 	"calico-cni/pkg/apis/nodestatus", "calico-cni/pkg/apis/policy",
 }

@@ -28,12 +28,14 @@ import (
 
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
+	"calico-cni/pkg/kubeapi/clientgo"
 	"calico-cni/test/apiserver"
 )
 
-// question is one request, made by both clients. The object name is a parameter.
+// question is one request, made by pkg/kube and by client-go. The object name is a parameter.
 type question struct {
-	ours   func(ctx context.Context, c *kube.Client, name string) error
+	ours   func(ctx context.Context, c kubeapi.Transport, name string) error
 	theirs func(ctx context.Context, c *rest.Config, name string) error
 }
 
@@ -57,7 +59,7 @@ func unstructuredOf(name string) *unstructured.Unstructured {
 
 var verbs = map[string]question{
 	"get": {
-		func(ctx context.Context, c *kube.Client, name string) error {
+		func(ctx context.Context, c kubeapi.Transport, name string) error {
 			_, err := reservations(c).Get(ctx, name)
 			return err
 		},
@@ -67,8 +69,8 @@ var verbs = map[string]question{
 		},
 	},
 	"list": {
-		func(ctx context.Context, c *kube.Client, _ string) error {
-			_, err := reservations(c).List(ctx, kube.ListOptions{})
+		func(ctx context.Context, c kubeapi.Transport, _ string) error {
+			_, err := reservations(c).List(ctx, kubeapi.ListOptions{})
 			return err
 		},
 		func(ctx context.Context, c *rest.Config, _ string) error {
@@ -77,7 +79,7 @@ var verbs = map[string]question{
 		},
 	},
 	"create": {
-		func(ctx context.Context, c *kube.Client, name string) error {
+		func(ctx context.Context, c kubeapi.Transport, name string) error {
 			_, err := reservations(c).Create(ctx, name, reservation(name))
 			return err
 		},
@@ -87,7 +89,7 @@ var verbs = map[string]question{
 		},
 	},
 	"update": {
-		func(ctx context.Context, c *kube.Client, name string) error {
+		func(ctx context.Context, c kubeapi.Transport, name string) error {
 			_, err := reservations(c).Update(ctx, name, reservation(name))
 			return err
 		},
@@ -97,7 +99,7 @@ var verbs = map[string]question{
 		},
 	},
 	"delete": {
-		func(ctx context.Context, c *kube.Client, name string) error {
+		func(ctx context.Context, c kubeapi.Transport, name string) error {
 			return reservations(c).Delete(ctx, name, "u", "1")
 		},
 		func(ctx context.Context, c *rest.Config, name string) error {
@@ -105,8 +107,8 @@ var verbs = map[string]question{
 		},
 	},
 	"get pod": {
-		func(ctx context.Context, c *kube.Client, name string) error {
-			_, err := c.Pod(ctx, "answers", name)
+		func(ctx context.Context, c kubeapi.Transport, name string) error {
+			_, err := kubeapi.Pod(ctx, c, "answers", name)
 			return err
 		},
 		func(ctx context.Context, c *rest.Config, name string) error {
@@ -115,8 +117,8 @@ var verbs = map[string]question{
 		},
 	},
 	"patch pod": {
-		func(ctx context.Context, c *kube.Client, name string) error {
-			return c.AnnotatePod(ctx, "answers", kube.Meta{Name: name}, nil)
+		func(ctx context.Context, c kubeapi.Transport, name string) error {
+			return kubeapi.AnnotatePod(ctx, c, "answers", kubeapi.Meta{Name: name}, nil)
 		},
 		func(ctx context.Context, c *rest.Config, name string) error {
 			_, err := dynamicOf(c, "", "v1", "pods").Namespace("answers").
@@ -125,8 +127,8 @@ var verbs = map[string]question{
 		},
 	},
 	"get namespace": {
-		func(ctx context.Context, c *kube.Client, name string) error {
-			_, err := c.Namespace(ctx, name)
+		func(ctx context.Context, c kubeapi.Transport, name string) error {
+			_, err := kubeapi.Namespace(ctx, c, name)
 			return err
 		},
 		func(ctx context.Context, c *rest.Config, name string) error {
@@ -135,14 +137,17 @@ var verbs = map[string]question{
 		},
 	},
 	"get node": {
-		func(ctx context.Context, c *kube.Client, name string) error { _, err := c.Node(ctx, name); return err },
+		func(ctx context.Context, c kubeapi.Transport, name string) error {
+			_, err := kubeapi.Node(ctx, c, name)
+			return err
+		},
 		func(ctx context.Context, c *rest.Config, name string) error {
 			_, err := dynamicOf(c, "", "v1", "nodes").Get(ctx, name, metav1.GetOptions{})
 			return err
 		},
 	},
 	"version": {
-		func(ctx context.Context, c *kube.Client, _ string) error { return c.Ping(ctx) },
+		func(ctx context.Context, c kubeapi.Transport, _ string) error { return c.(*kube.Client).Ping(ctx) },
 		func(_ context.Context, c *rest.Config, _ string) error {
 			_, err := kubernetes.NewForConfigOrDie(c).ServerVersion()
 			return err
@@ -272,7 +277,8 @@ var corpus = []answered{
 	},
 }
 
-// TestResponsesAreClassifiedAsByClientGo passes each response to both clients.
+// TestResponsesAreClassifiedAsByClientGo passes each response to the client of the plugins, to that of daemons, and to
+// client-go. The classes of the first two are equal.
 func TestResponsesAreClassifiedAsByClientGo(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "answers", "*.json"))
 	do(t, err)
@@ -297,6 +303,11 @@ func TestResponsesAreClassifiedAsByClientGo(t *testing.T) {
 		server, _ := replay(t, answer)
 		if got := class(verbs[c.verb].ours(t.Context(), clientAt(t, server), c.name)); got != c.ours {
 			t.Errorf("%s: pkg/kube: %s, want %s", what, got, c.ours)
+		}
+		if c.verb != "version" {
+			if got := class(verbs[c.verb].ours(t.Context(), daemonAt(t, server), c.name)); got != c.ours {
+				t.Errorf("%s: pkg/kubeapi/clientgo: %s, want %s", what, got, c.ours)
+			}
 		}
 		want := c.theirs
 		if want == "" {
@@ -344,6 +355,11 @@ func TestRetriesMatchClientGo(t *testing.T) {
 				t.Errorf("%s, %d with Retry-After %q: pkg/kube makes %d requests, want %d", verb, c.answer.Status,
 					c.answer.RetryAfter, got, ours)
 			}
+			_ = ask.ours(t.Context(), daemonAt(t, server), "a")
+			if got := made.Swap(0); got != ours {
+				t.Errorf("%s, %d with Retry-After %q: pkg/kubeapi/clientgo makes %d requests, want %d", verb,
+					c.answer.Status, c.answer.RetryAfter, got, ours)
+			}
 			_ = ask.theirs(t.Context(), &rest.Config{Host: server, QPS: -1}, "a")
 			if got := made.Load(); got != theirs {
 				t.Errorf("%s, %d with Retry-After %q: client-go makes %d requests, want %d", verb, c.answer.Status,
@@ -389,22 +405,30 @@ func clientAt(t *testing.T, server string) *kube.Client {
 	return client
 }
 
+// daemonAt returns the transport of daemons, without a rate limit.
+func daemonAt(t *testing.T, server string) kubeapi.Transport {
+	t.Helper()
+	transport, err := clientgo.New(&rest.Config{Host: server, QPS: -1})
+	do(t, err)
+	return transport
+}
+
 func class(err error) string {
 	for _, c := range []struct {
 		err  error
 		name string
 	}{
 		{nil, "success"},
-		{kube.ErrNotFound, "not found"},
-		{kube.ErrExists, "exists"},
-		{kube.ErrConflict, "conflict"},
-		{kube.ErrUnauthorized, "unauthorized"},
-		{kube.ErrForbidden, "forbidden"},
-		{kube.ErrInvalid, "invalid"},
-		{kube.ErrRefused, "refused"},
-		{kube.ErrUnavailable, "unavailable"},
-		{kube.ErrNotServed, "not served"},
-		{kube.ErrMalformed, "malformed"},
+		{kubeapi.ErrNotFound, "not found"},
+		{kubeapi.ErrExists, "exists"},
+		{kubeapi.ErrConflict, "conflict"},
+		{kubeapi.ErrUnauthorized, "unauthorized"},
+		{kubeapi.ErrForbidden, "forbidden"},
+		{kubeapi.ErrInvalid, "invalid"},
+		{kubeapi.ErrRefused, "refused"},
+		{kubeapi.ErrUnavailable, "unavailable"},
+		{kubeapi.ErrNotServed, "not served"},
+		{kubeapi.ErrMalformed, "malformed"},
 	} {
 		if errors.Is(err, c.err) {
 			return c.name

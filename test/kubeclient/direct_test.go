@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 func TestDirectByTokenOrCertificate(t *testing.T) {
@@ -36,15 +37,15 @@ func TestDirectByTokenOrCertificate(t *testing.T) {
 		}, nil},
 		"token without the right": {
 			kube.Direct{Server: s.URL(), CA: paths["ca.crt"], Token: token},
-			kube.ErrForbidden,
+			kubeapi.ErrForbidden,
 		},
-		"invalid token": {kube.Direct{Server: s.URL(), CA: paths["ca.crt"], Token: "hunter2"}, kube.ErrUnauthorized},
-		"no CA":         {kube.Direct{Server: s.URL(), Token: token}, kube.ErrUnavailable},
+		"invalid token": {kube.Direct{Server: s.URL(), CA: paths["ca.crt"], Token: "hunter2"}, kubeapi.ErrUnauthorized},
+		"no CA":         {kube.Direct{Server: s.URL(), Token: token}, kubeapi.ErrUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client, err := c.direct.Client(userAgent)
 			do(t, err)
-			_, err = client.Namespace(t.Context(), "default")
+			_, err = kubeapi.Namespace(t.Context(), client, "default")
 			if c.refused == nil {
 				do(t, err)
 				return

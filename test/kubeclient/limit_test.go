@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // TestLimitedClientSendsBurst uses a rate at which the next request would exceed the deadline of its context. The
@@ -24,7 +24,7 @@ func TestLimitedClientSendsBurst(t *testing.T) {
 		defer cancel()
 		sent := 0
 		for ; sent < 30; sent++ {
-			if _, err = client.Namespace(ctx, "default"); err != nil {
+			if _, err = kubeapi.Namespace(ctx, client, "default"); err != nil {
 				break
 			}
 		}
@@ -32,7 +32,7 @@ func TestLimitedClientSendsBurst(t *testing.T) {
 			t.Errorf("qps %v, burst %d: %d requests were sent, want %d: %v", c.qps, c.burst, sent, c.sends, err)
 		}
 		if sent < 30 {
-			wantError(t, "one too many", err, kube.ErrUnavailable, "limits requests to qps 0.001 and burst")
+			wantError(t, "one too many", err, kubeapi.ErrUnavailable, "limits requests to qps 0.001 and burst")
 		}
 	}
 }

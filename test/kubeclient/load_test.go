@@ -12,6 +12,7 @@ import (
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 func TestLoadAcceptsValidKubeconfig(t *testing.T) {
@@ -20,7 +21,7 @@ func TestLoadAcceptsValidKubeconfig(t *testing.T) {
 	if client.Host() != s.URL() {
 		t.Errorf("host is %s, want %s", client.Host(), s.URL())
 	}
-	if _, err := client.Namespace(t.Context(), "default"); err != nil {
+	if _, err := kubeapi.Namespace(t.Context(), client, "default"); err != nil {
 		t.Error(err)
 	}
 }
@@ -40,7 +41,7 @@ func TestLoadReadsReferencedFiles(t *testing.T) {
 		do(t, os.WriteFile(filepath.Join(filepath.Dir(file), name), data, 0o600))
 	}
 	client := load(t, file)
-	if _, err := client.Namespace(t.Context(), "default"); err != nil {
+	if _, err := kubeapi.Namespace(t.Context(), client, "default"); err != nil {
 		t.Error(err)
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/test/apiserver"
 )
 
@@ -29,7 +30,7 @@ func cluster(t *testing.T) *apiserver.Server {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	crds.Do(func() {
-		crds.err = s.Admin().ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds")))
+		crds.err = s.Admin().ApplyCRDs(context.Background(), os.DirFS(filepath.Join("..", "..", "deploy", "crds", "v1")))
 	})
 	do(t, crds.err)
 	return s
@@ -81,19 +82,19 @@ func at(t *testing.T, s *apiserver.Server, address string) *kube.Client {
 }
 
 // reservations is a kind of object that no other test writes.
-func reservations(c *kube.Client) kube.Objects[spec.IPReservation] {
-	return kube.NewObjects[spec.IPReservation](c, spec.GroupVersion, spec.IPReservations)
+func reservations(c kubeapi.Transport) kubeapi.Objects[spec.IPReservation] {
+	return kubeapi.NewObjects[spec.IPReservation](c, spec.GroupVersion, spec.IPReservations)
 }
 
-func reservation(name string, cidrs ...string) *kube.Object[spec.IPReservation] {
-	return &kube.Object[spec.IPReservation]{
+func reservation(name string, cidrs ...string) *kubeapi.Object[spec.IPReservation] {
+	return &kubeapi.Object[spec.IPReservation]{
 		APIVersion: spec.GroupVersion, Kind: "IPReservation",
-		Metadata: kube.Metadata{Name: name},
+		Metadata: kubeapi.Metadata{Name: name},
 		Spec:     spec.IPReservation{ReservedCIDRs: cidrs},
 	}
 }
 
-func create(t *testing.T, c *kube.Client, name string, cidrs ...string) *kube.Object[spec.IPReservation] {
+func create(t *testing.T, c *kube.Client, name string, cidrs ...string) *kubeapi.Object[spec.IPReservation] {
 	t.Helper()
 	o, err := reservations(c).Create(t.Context(), name, reservation(name, cidrs...))
 	if err != nil {

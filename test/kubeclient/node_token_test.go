@@ -18,7 +18,7 @@ import (
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/credentials"
 	"calico-cni/pkg/install/tokens"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // TestNodeBoundTokenEndsWithNode requests tokens from a real API server, as install does.
@@ -44,8 +44,8 @@ func TestNodeBoundTokenEndsWithNode(t *testing.T) {
 		*u = clientcmdapi.AuthInfo{Token: token}
 	})
 	do(t, issuer.Accepted(ctx, file))
-	_, err = load(t, file).Node(ctx, "any")
-	wantError(t, "as the account", err, kube.ErrForbidden, "system:serviceaccount:default:node-bound")
+	_, err = kubeapi.Node(ctx, load(t, file), "any")
+	wantError(t, "as the account", err, kubeapi.ErrForbidden, "system:serviceaccount:default:node-bound")
 
 	do(t, s.Client().CoreV1().Nodes().Delete(ctx, "bound-1", metav1.DeleteOptions{}))
 	// The server caches a successful token review for some seconds.

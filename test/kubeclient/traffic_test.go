@@ -15,7 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/test/apiserver"
 )
 
@@ -97,8 +97,8 @@ func TestFirstParallelRoundUsesOneConnection(t *testing.T) {
 	}
 	for range 8 {
 		round(func() error { _, err := reservations(client).Get(ctx, "parallel"); return err })
-		round(func() error { _, err := reservations(client).List(ctx, kube.ListOptions{}); return err })
-		round(func() error { _, err := client.Namespace(ctx, "default"); return err })
+		round(func() error { _, err := reservations(client).List(ctx, kubeapi.ListOptions{}); return err })
+		round(func() error { _, err := kubeapi.Namespace(ctx, client, "default"); return err })
 	}
 	start.Done()
 	done.Wait()
@@ -122,27 +122,27 @@ func TestPodsAreReadAndPatchedAsMetadataOnly(t *testing.T) {
 	p := proxyTo(t, s)
 	client := at(t, s, p.address)
 	// The first request includes the handshake.
-	_, err = client.Namespace(ctx, "default")
+	_, err = kubeapi.Namespace(ctx, client, "default")
 	do(t, err)
 
 	before := p.answered.Load()
-	got, err := client.Pod(ctx, "default", "fat")
+	got, err := kubeapi.Pod(ctx, client, "default", "fat")
 	do(t, err)
-	want := kube.Meta{
+	want := kubeapi.Meta{
 		Name: "fat", UID: string(pod.UID), ResourceVersion: pod.ResourceVersion,
 		Labels: map[string]string{"app": "fat"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("metadata (-want +got):\n%s", diff)
 	}
-	do(t, client.AnnotatePod(ctx, "default", got, map[string]*string{"a": new("b")}))
+	do(t, kubeapi.AnnotatePod(ctx, client, "default", got, map[string]*string{"a": new("b")}))
 	if n := p.answered.Load() - before; n > fat/10 {
 		t.Errorf("read and patch of a pod of %d bytes brought %d bytes, want metadata only", fat, n)
 	}
 
 	// Check that the proxy would notice a complete pod.
 	before = p.answered.Load()
-	whole := kube.NewResource[corev1.Namespace](client, "../api/v1/namespaces/default", "pods")
+	whole := kubeapi.NewResource[corev1.Namespace](client, "../api/v1/namespaces/default", "pods")
 	if _, err := whole.Get(ctx, "fat"); err != nil {
 		t.Fatal(err)
 	}
@@ -156,13 +156,13 @@ func TestNodesAndNamespacesAreReadAsMetadata(t *testing.T) {
 	_, err := s.Admin().CreateNode(ctx, "metadata")
 	do(t, err)
 	client := admin(t, s)
-	node, err := client.Node(ctx, "metadata")
+	node, err := kubeapi.Node(ctx, client, "metadata")
 	do(t, err)
 	if diff := cmp.Diff(map[string]string{"kubernetes.io/hostname": "metadata"}, node.Labels); diff != "" ||
 		node.Name != "metadata" {
 		t.Errorf("node %q, labels (-want +got):\n%s", node.Name, diff)
 	}
-	namespace, err := client.Namespace(ctx, "default")
+	namespace, err := kubeapi.Namespace(ctx, client, "default")
 	do(t, err)
 	if namespace.Name != "default" || namespace.Labels["kubernetes.io/metadata.name"] != "default" {
 		t.Errorf("namespace is %+v", namespace)
@@ -178,7 +178,7 @@ func TestListsFollowTheSelector(t *testing.T) {
 		_, err := reservations(client).Create(ctx, name, o)
 		do(t, err)
 	}
-	list, err := reservations(client).List(ctx, kube.ListOptions{Selector: "set=x"})
+	list, err := reservations(client).List(ctx, kubeapi.ListOptions{Selector: "set=x"})
 	do(t, err)
 	if len(list) != 1 || list[0].Metadata.Name != "selected" {
 		t.Errorf("selected %v", list)
@@ -191,12 +191,12 @@ func TestCachedListContainsEarlierWrites(t *testing.T) {
 	client := admin(t, s)
 	create(t, client, "cached", "10.0.0.1")
 	// Other lists wait until the cache has caught up.
-	_, err := reservations(client).List(ctx, kube.ListOptions{})
+	_, err := reservations(client).List(ctx, kubeapi.ListOptions{})
 	do(t, err)
 	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "another-resource"}}
 	_, err = s.Client().CoreV1().ConfigMaps("default").Create(ctx, config, metav1.CreateOptions{})
 	do(t, err)
-	list, err := reservations(client).List(ctx, kube.ListOptions{Cached: true})
+	list, err := reservations(client).List(ctx, kubeapi.ListOptions{Cached: true})
 	do(t, err)
 	for _, o := range list {
 		if o.Metadata.Name == "cached" {

@@ -12,6 +12,7 @@ import (
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/pool"
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/netconf"
 	"calico-cni/pkg/nodeipam"
 	"calico-cni/pkg/pending"
@@ -22,10 +23,10 @@ import (
 var shown = []error{
 	netconf.ErrDecode, netconf.ErrInvalid, netconf.ErrUnsupported, netconf.ErrAnnotation, workload.ErrInvalidArgs,
 	dataplane.ErrNoNetNS, dataplane.ErrIfNameTaken, dataplane.ErrSpec, dataplane.ErrBroken, dataplane.ErrDenied,
-	dataplane.ErrRouteConflict, kube.ErrKubeconfig, kube.ErrNotFound, kube.ErrUnauthorized, kube.ErrForbidden,
-	kube.ErrInvalid, kube.ErrRefused, kube.ErrUnavailable, kube.ErrNotServed, kube.ErrMalformed, ipam.ErrNoAddress,
-	ipam.ErrAddrTaken, ipam.ErrAddrCooling, ipam.ErrBorrowForbidden, ipam.ErrNotFound, ipam.ErrNotReady,
-	ipam.ErrMalformed, pool.ErrUnknownPool, nodeipam.ErrNoFamily, invocation.ErrNodeNotReady,
+	dataplane.ErrRouteConflict, kube.ErrKubeconfig, kubeapi.ErrNotFound, kubeapi.ErrUnauthorized, kubeapi.ErrForbidden,
+	kubeapi.ErrInvalid, kubeapi.ErrRefused, kubeapi.ErrUnavailable, kubeapi.ErrNotServed, kubeapi.ErrMalformed,
+	ipam.ErrNoAddress, ipam.ErrAddrTaken, ipam.ErrAddrCooling, ipam.ErrBorrowForbidden, ipam.ErrNotFound,
+	ipam.ErrNotReady, ipam.ErrMalformed, pool.ErrUnknownPool, nodeipam.ErrNoFamily, invocation.ErrNodeNotReady,
 	nodeipam.ErrNotHeld, nodeipam.ErrCannotAdd, nodeipam.ErrHeld, nodeipam.ErrOtherCluster, pending.ErrFull,
 	pending.ErrSuperseded, pending.ErrVersion, ipam.ErrContended, ipam.ErrHandleTaken, hostlock.ErrBusy,
 }
@@ -35,8 +36,8 @@ var unshown = map[error]string{
 	dataplane.ErrHostNetNS:  "the dispatcher rejects the namespace of the host first; pkg/dataplane/linux tests it",
 	dataplane.ErrNoIPv6:     "needs a kernel without IPv6; pkg/dataplane/linux tests it with another /proc/sys",
 	dataplane.ErrPodsCutOff: "needs running pods without forwarding; test/e2e tests it",
-	kube.ErrExists:          "the allocator handles it",
-	kube.ErrConflict:        "the allocator handles it, and the patch of a pod is repeated; pkg/announce tests it",
+	kubeapi.ErrExists:       "the allocator handles it",
+	kubeapi.ErrConflict:     "the allocator handles it, and the patch of a pod is repeated; pkg/announce tests it",
 	ipam.ErrExists:          "the allocator handles it",
 	ipam.ErrConflict:        "the allocator handles it",
 	ipam.ErrReleased:        "needs a DEL between two writes of an ADD; pkg/ipam tests it",

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // kubeconfigFor returns a kubeconfig for a server, with the secret as its token.
@@ -211,7 +212,7 @@ func kubeconfigRows() []row {
 				"exec: {apiVersion: client.authentication.k8s.io/v1, command: /none, interactiveMode: Never}",
 			),
 			code: 11, says: "credential plugin (exec) of the kubeconfig: /none: no such file",
-			remedy: "install it on this node, or correct command", kinds: []error{kube.ErrUnavailable},
+			remedy: "install it on this node, or correct command", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "credential plugin not in PATH",
@@ -222,7 +223,7 @@ func kubeconfigRows() []row {
 			),
 			code: 11, says: "no-such-login: no such file in PATH (",
 			remedy: "install it on this node, or write its full path as command; the kubeconfig says: see the wiki",
-			kinds:  []error{kube.ErrUnavailable},
+			kinds:  []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "credential plugin not executable", by: func(t *testing.T) outcome {
@@ -233,7 +234,7 @@ func kubeconfigRows() []row {
 				)(
 					t,
 				)
-			}, code: 11, says: "the file is not executable", remedy: "make it executable", kinds: []error{kube.ErrUnavailable},
+			}, code: 11, says: "the file is not executable", remedy: "make it executable", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "credential plugin that fails", by: func(t *testing.T) outcome {
@@ -246,7 +247,7 @@ func kubeconfigRows() []row {
 					t,
 				)
 			}, code: 11, says: "it exits with code 3", remedy: "check what it prints when it is run on this node",
-			not: "API server unavailable", kinds: []error{kube.ErrUnavailable},
+			not: "API server unavailable", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "not in a pod", by: func(t *testing.T) outcome {

@@ -153,7 +153,7 @@ func cluster(t testing.TB) *apiserver.Server {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	once.Do(func() {
-		crds := os.DirFS(filepath.Join("..", "..", "deploy", "chart", "crds"))
+		crds := os.DirFS(filepath.Join("..", "..", "deploy", "crds", "v1"))
 		if errCluster = s.Admin().ApplyCRDs(context.Background(), crds); errCluster == nil {
 			_, errCluster = s.Admin().CreateNode(context.Background(), "node-1")
 		}

@@ -24,6 +24,7 @@ func queued(t *testing.T, change func(*pending.Release)) outcome {
 		prepare: func(t *testing.T, h invocation.Host) {
 			r := pending.Release{
 				Network: "net", ContainerID: containerID(t), IfName: "eth0", Node: "node-1", Kubeconfig: kubeconfig,
+				Others: pending.NoOthers,
 			}
 			change(&r)
 			must(t, pending.Queue{Dir: filepath.Join(h.Keep, "pending"), Now: time.Now}.Add(r))

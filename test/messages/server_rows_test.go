@@ -28,6 +28,7 @@ import (
 
 	"calico-cni/internal/deadline"
 	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // asked makes an ADD that uses a server. cluster is appended to the cluster section of the kubeconfig.
@@ -83,7 +84,7 @@ func presenting(change func(server, ca *x509.Certificate), settings ...func(*tls
 }
 
 func tlsRows() []row {
-	unavailable := []error{kube.ErrUnavailable}
+	unavailable := []error{kubeapi.ErrUnavailable}
 	const blame = "is not signed by the CA"
 	return []row{
 		{
@@ -233,7 +234,7 @@ func refusing(name string, credentials clientcmdapi.AuthInfo) func(t *testing.T)
 }
 
 func serverRows() []row {
-	refused := []error{kube.ErrUnauthorized}
+	refused := []error{kubeapi.ErrUnauthorized}
 	return []row{
 		{
 			cause: "connection refused", by: func(t *testing.T) outcome {
@@ -241,28 +242,28 @@ func serverRows() []row {
 				must(t, err)
 				must(t, l.Close())
 				return asked(t, "https://"+l.Addr().String(), "")
-			}, code: 11, says: "connection refused", remedy: "check whether the API server", kinds: []error{kube.ErrUnavailable},
+			}, code: 11, says: "connection refused", remedy: "check whether the API server", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "server that does not answer", by: silent,
 			code: 11, says: "no answer in time: the release of the addresses took longer than",
-			remedy: "check whether the API server", kinds: []error{kube.ErrUnavailable},
+			remedy: "check whether the API server", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "limit of requests too low", by: limited, code: 11,
 			says:   "the configuration limits requests to qps 0.001 and burst 1",
-			remedy: "raise both", not: "check whether the API server", kinds: []error{kube.ErrUnavailable},
+			remedy: "raise both", not: "check whether the API server", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "host name unknown",
 			by:    func(t *testing.T) outcome { return asked(t, "https://api.invalid:443", ", tls-server-name: x") },
-			code:  11, says: "the host name api.invalid", remedy: "use an IP address", kinds: []error{kube.ErrUnavailable},
+			code:  11, says: "the host name api.invalid", remedy: "use an IP address", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "proxy that does not answer", by: func(t *testing.T) outcome {
 				return asked(t, "https://192.0.2.1", ", proxy-url: 'http://127.0.0.1:1'")
 			}, code: 11, says: "no connection to the proxy: no connection to 127.0.0.1:1: connection refused",
-			remedy: "see proxy-url in the kubeconfig", kinds: []error{kube.ErrUnavailable},
+			remedy: "see proxy-url in the kubeconfig", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "proxy that is a web server", by: func(t *testing.T) outcome {
@@ -274,7 +275,7 @@ func serverRows() []row {
 					", proxy-url: '"+strings.Replace(s.URL, "http://", "http://u:"+secret+"@", 1)+"'",
 				)
 			}, code: 11, says: `refuses the connection to the API server with "404 Not Found"`, remedy: "correct proxy-url " +
-				"in the kubeconfig", not: "check whether the API server", kinds: []error{kube.ErrUnavailable},
+				"in the kubeconfig", not: "check whether the API server", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause:  "internal error of the server",
@@ -283,7 +284,7 @@ func serverRows() []row {
 			says:   "database space exceeded",
 			remedy: "see the log of the API server",
 			not:    "answers from this node",
-			kinds:  []error{kube.ErrUnavailable},
+			kinds:  []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause:  "too many requests",
@@ -292,19 +293,19 @@ func serverRows() []row {
 			says:   "limits the rate of requests",
 			remedy: "retry, or lower the load on the API server",
 			not:    "answers from this node",
-			kinds:  []error{kube.ErrUnavailable},
+			kinds:  []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "load balancer without a server", by: answering(func(w http.ResponseWriter, _ *http.Request) {
 				w.WriteHeader(http.StatusServiceUnavailable)
 			}), code: 11, says: "503 Service Unavailable", remedy: "check the API server, and the load balancer or proxy",
-			not: "answers from this node", kinds: []error{kube.ErrUnavailable},
+			not: "answers from this node", kinds: []error{kubeapi.ErrUnavailable},
 		},
 		{
 			cause: "object that the schema refuses",
 			by:    answering(status(422, "Invalid", "IPAMBlock is invalid: spec.deleted: Required value")),
 			code:  101, says: "object refused", remedy: "apply the CustomResourceDefinitions of this version",
-			not: "refuses the request", kinds: []error{kube.ErrInvalid},
+			not: "refuses the request", kinds: []error{kubeapi.ErrInvalid},
 		},
 		{
 			cause:  "admission webhook",
@@ -313,13 +314,13 @@ func serverRows() []row {
 			says:   "an admission webhook, policy or plugin of the API server refuses the request",
 			remedy: "change it so that it allows the requests of the user of",
 			not:    "ClusterRole",
-			kinds:  []error{kube.ErrForbidden},
+			kinds:  []error{kubeapi.ErrForbidden},
 		},
 		{
 			cause: "login page", by: answering(func(w http.ResponseWriter, _ *http.Request) {
 				w.Header().Set("Content-Type", "text/html")
 				_, _ = io.WriteString(w, "<html>Please log in</html>")
-			}), code: 11, says: "HTML page", remedy: "with https:// if it has TLS", kinds: []error{kube.ErrNotServed},
+			}), code: 11, says: "HTML page", remedy: "with https:// if it has TLS", kinds: []error{kubeapi.ErrNotServed},
 		},
 		{
 			cause:  "not found by another server",
@@ -327,22 +328,22 @@ func serverRows() []row {
 			code:   11,
 			says:   "404",
 			remedy: "is the API server of this cluster",
-			kinds:  []error{kube.ErrNotServed},
+			kinds:  []error{kubeapi.ErrNotServed},
 		},
 		{cause: "redirect", by: answering(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "https://login.example/", http.StatusFound)
-		}), code: 11, says: "redirect", remedy: "with https:// if it has TLS", kinds: []error{kube.ErrNotServed}},
+		}), code: 11, says: "redirect", remedy: "with https:// if it has TLS", kinds: []error{kubeapi.ErrNotServed}},
 		{
 			cause:  "method not allowed",
 			by:     answering(status(405, "MethodNotAllowed", "no")),
 			code:   101,
 			says:   "request refused",
 			remedy: "check whether this version of the API server is supported",
-			kinds:  []error{kube.ErrRefused},
+			kinds:  []error{kubeapi.ErrRefused},
 		},
 		{
 			cause: "response with a malformed object", by: answering(damaged), code: 101, says: "clusterinformations",
-			remedy: "repair or delete the object", kinds: []error{kube.ErrMalformed},
+			remedy: "repair or delete the object", kinds: []error{kubeapi.ErrMalformed},
 		},
 		{
 			cause: "token of the install container refused",
@@ -381,7 +382,7 @@ func serverRows() []row {
 				must(t, s.Admin().CreateServiceAccount(t.Context(), "default", "powerless"))
 				must(t, s.Accounts().WriteKubeconfig(t.Context(), file, "default", "powerless"))
 				return configured("kubernetes.kubeconfig", file)(t)
-			}, code: 101, says: "cannot", remedy: "no ClusterRole grants this right", kinds: []error{kube.ErrForbidden},
+			}, code: 101, says: "cannot", remedy: "no ClusterRole grants this right", kinds: []error{kubeapi.ErrForbidden},
 		},
 		{
 			cause: "path of the server refused", by: func(t *testing.T) outcome {
@@ -389,7 +390,7 @@ func serverRows() []row {
 				t.Cleanup(s.Close)
 				return asked(t, s.URL+"/k8s/clusters/x", "")
 			}, code: 101, says: "no ClusterRole grants this right", remedy: "the path /k8s/clusters/x in the server of",
-			kinds: []error{kube.ErrForbidden},
+			kinds: []error{kubeapi.ErrForbidden},
 		},
 		{
 			cause: "missing namespace", by: func(t *testing.T) outcome {
@@ -398,7 +399,7 @@ func serverRows() []row {
 					env: map[string]string{"CNI_ARGS": "K8S_POD_NAMESPACE=nowhere;K8S_POD_NAME=ghost"},
 				}.run(t)
 			}, code: 11, says: `namespaces "nowhere" not found`, remedy: "check whether it was deleted",
-			kinds: []error{kube.ErrNotFound},
+			kinds: []error{kubeapi.ErrNotFound},
 		},
 	}
 }

@@ -13,9 +13,12 @@ import (
 	"calico-cni/test/apiserver"
 )
 
-// Datastore creates, deletes and lists objects of crd.projectcalico.org/v1 as the administrator.
+// Datastore creates, deletes and lists Calico's objects as the administrator. Kinds and resources have the names of
+// crd.projectcalico.org/v1.
 type Datastore struct {
 	client dynamic.Interface
+	// Group is the API group of the objects.
+	Group string
 }
 
 // CreatePool creates an IPPool. change may modify it first.
@@ -32,9 +35,9 @@ func (d Datastore) CreatePool(ctx context.Context, name, cidr string, blockSize 
 // Create creates an object.
 func (d Datastore) Create(ctx context.Context, kind, plural, name string, spec map[string]any) error {
 	object := &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "crd.projectcalico.org/v1", "kind": kind, "metadata": map[string]any{"name": name}, "spec": spec,
+		"apiVersion": d.Group, "kind": d.kind(kind), "metadata": map[string]any{"name": name}, "spec": spec,
 	}}
-	if _, err := d.resource(plural).Create(ctx, object, metav1.CreateOptions{}); err != nil {
+	if _, err := d.Resource(plural).Create(ctx, object, metav1.CreateOptions{}); err != nil {
 		return fmt.Errorf("create %s %s: %w", kind, name, err)
 	}
 	return nil
@@ -42,12 +45,12 @@ func (d Datastore) Create(ctx context.Context, kind, plural, name string, spec m
 
 // Delete deletes an object.
 func (d Datastore) Delete(ctx context.Context, plural, name string) error {
-	return d.resource(plural).Delete(ctx, name, metav1.DeleteOptions{})
+	return d.Resource(plural).Delete(ctx, name, metav1.DeleteOptions{})
 }
 
 // List returns the specs of all objects with a plural name, by name.
 func (d Datastore) List(ctx context.Context, plural string) (map[string]map[string]any, error) {
-	list, err := d.resource(plural).List(ctx, metav1.ListOptions{})
+	list, err := d.Resource(plural).List(ctx, metav1.ListOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", plural, err)
 	}
@@ -59,6 +62,17 @@ func (d Datastore) List(ctx context.Context, plural string) (map[string]map[stri
 	return out, nil
 }
 
-func (d Datastore) resource(plural string) dynamic.ResourceInterface {
-	return d.client.Resource(apiserver.CalicoResource(plural))
+// Resource returns a client for the objects with a plural name.
+func (d Datastore) Resource(plural string) dynamic.ResourceInterface {
+	if d.Group == apiserver.V3 && plural == "ipamconfigs" {
+		plural = "ipamconfigurations"
+	}
+	return d.client.Resource(apiserver.ResourceIn(d.Group, plural))
+}
+
+func (d Datastore) kind(kind string) string {
+	if d.Group == apiserver.V3 && kind == "IPAMConfig" {
+		return "IPAMConfiguration"
+	}
+	return kind
 }

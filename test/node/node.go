@@ -3,6 +3,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/url"
@@ -38,6 +39,8 @@ type Options struct {
 	Deploy string
 	// Dir is an empty directory for all files of the node.
 	Dir string
+	// Group is the API group of Calico's objects. Empty means crd.projectcalico.org/v1.
+	Group string
 }
 
 // Start creates the node: network, API server, CRDs, service accounts with the chart's roles, and the file with which a
@@ -51,7 +54,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 		return nil, err
 	}
 	n := &Node{
-		Server: server, Datastore: Datastore{client: server.Dynamic()},
+		Server: server, Datastore: Datastore{client: server.Dynamic(), Group: cmp.Or(o.Group, apiserver.V1)},
 		Root: filepath.Join(o.Dir, "host"), Tools: o.Tools,
 	}
 	if err := n.prepare(ctx, o.Deploy); err != nil {
@@ -61,7 +64,11 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 }
 
 func (n *Node) prepare(ctx context.Context, deploy string) error {
-	if err := n.Server.Admin().ApplyCRDs(ctx, os.DirFS(filepath.Join(deploy, "chart", "crds"))); err != nil {
+	crds := filepath.Join(deploy, "chart", "crds")
+	if n.Datastore.Group == apiserver.V1 {
+		crds = filepath.Join(deploy, "crds", "v1")
+	}
+	if err := n.Server.Admin().ApplyCRDs(ctx, os.DirFS(crds)); err != nil {
 		return err
 	}
 	for _, namespace := range []string{"kube-system", "default"} {

@@ -12,7 +12,7 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam/block"
 	"calico-cni/pkg/ipam/crdstore"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // TestExists covers an object that exists and one that does not.
@@ -23,7 +23,7 @@ func TestExists(t *testing.T) {
 	if _, err := s.Blocks().Create(t.Context(), p, block.New(p, "host:n", time.Now())); err != nil {
 		t.Fatal(err)
 	}
-	r := kube.NewResource[kube.Object[spec.IPAMBlock]](client, spec.GroupVersion, spec.IPAMBlocks)
+	r := kubeapi.NewResource[kubeapi.Object[spec.IPAMBlock]](client, spec.GroupVersion, spec.IPAMBlocks)
 	for name, want := range map[string]bool{"10-78-0-0-26": true, "10-78-0-0-27": false} {
 		if got, err := r.Exists(t.Context(), name); err != nil || got != want {
 			t.Errorf("%s: %v, %v", name, got, err)

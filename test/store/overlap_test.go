@@ -61,11 +61,11 @@ func TestBlocksOverlapping(t *testing.T) {
 func TestBlocksOverlappingReadsAllPages(t *testing.T) {
 	server, _ := cluster(t)
 	var further atomic.Int32
-	client := through(t, server, func(r *http.Request) {
+	client := byKube(t, through(t, server, func(r *http.Request) {
 		if r.URL.Query().Get("continue") != "" {
 			further.Add(1)
 		}
-	}, func(next http.Handler) http.Handler { return next })
+	}, func(next http.Handler) http.Handler { return next }))
 	s := newStore(t, client, crdstore.V1)
 	s.SetPageSize(1)
 	var want []netip.Prefix

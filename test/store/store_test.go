@@ -27,7 +27,7 @@ func cluster(t testing.TB) (*apiserver.Server, *kube.Client) {
 	t.Helper()
 	s := apiserver.ForTest(t)
 	crds.Do(func() {
-		for _, dir := range []string{"chart/crds", "crds/v3"} {
+		for _, dir := range []string{"crds/v1", "crds/v3"} {
 			dir = filepath.Join("..", "..", "deploy", dir)
 			errCRDs = errors.Join(errCRDs, s.Admin().ApplyCRDs(context.Background(), os.DirFS(dir)))
 		}

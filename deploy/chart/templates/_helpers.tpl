@@ -10,6 +10,14 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 {{- end }}
 {{- end }}
 
+{{- /* The API group of the pools. As in install, projectcalico.org/v3 beside crd.projectcalico.org/v1 is Calico's API server. */}}
+{{- define "calico-cni.apiGroup" -}}
+{{- if .Values.apiGroup }}{{ .Values.apiGroup }}
+{{- else if .Capabilities.APIVersions.Has "crd.projectcalico.org/v1/IPPool" }}crd.projectcalico.org/v1
+{{- else }}projectcalico.org/v3
+{{- end }}
+{{- end }}
+
 {{- /* The network configuration with Calico's placeholders, which install fills in on the node. */}}
 {{- define "calico-cni.networkConfig" -}}
 {
@@ -130,6 +138,10 @@ resources: {{ toJson .Values.resources }}
 {{- define "calico-cni.node" -}}
 - name: KUBERNETES_NODE_NAME
   valueFrom: {fieldRef: {fieldPath: spec.nodeName}}
+{{- with .Values.apiGroup }}
+- name: CALICO_API_GROUP
+  value: {{ . }}
+{{- end }}
 {{- with .Values.apiServer }}
 {{- if .host }}
 - name: KUBERNETES_SERVICE_HOST

@@ -186,10 +186,10 @@ func TestCheckReportsEachDifference(t *testing.T) {
 			[]string{`host interface cali0123456789a: want mark net.sandbox-1/eth0, is "net.sandbox-2/eth0"`},
 		},
 		{
-			"another container, older mark", func(t *testing.T, w *attachedPod) {
-				setAlias(t, w.node, hostIfName, "sandbox-2")
+			"alias of another program", func(t *testing.T, w *attachedPod) {
+				setAlias(t, w.node, hostIfName, "sandbox-1")
 			},
-			[]string{`host interface cali0123456789a: want mark net.sandbox-1/eth0, is "sandbox-2"`},
+			[]string{`host interface cali0123456789a: want mark net.sandbox-1/eth0, is "sandbox-1"`},
 		},
 		{
 			"gateway address", func(t *testing.T, w *attachedPod) {
@@ -333,7 +333,6 @@ func TestCheckToleratesChangesByOthers(t *testing.T) {
 				}
 			})
 		}},
-		{"the older mark", func(t *testing.T, w *attachedPod) { setAlias(t, w.node, hostIfName, "sandbox-1") }},
 		{"MAC and MTU that the spec leaves open", func(t *testing.T, w *attachedPod) {
 			w.spec.MAC, w.spec.MTU = nil, 0
 			w.pod.Do(func() { must(t, netlink.LinkSetMTU(w.link(t, ifName), 9000)) })

@@ -38,8 +38,7 @@ func (h *hostSetup) removeStale() error {
 	return h.ns.host.deleteLink(link)
 }
 
-// markOwner sets the alias and then resets the group that represented it. It runs before the link is up, because
-// mayBeInSetup depends on that.
+// markOwner sets the alias and then resets the group that represented it.
 func (h *hostSetup) markOwner() error {
 	alias := markOf(h.spec).String()
 	if err := h.ns.host.LinkSetAlias(h.link, alias); err != nil {

@@ -22,9 +22,8 @@ func markOf(spec dataplane.Spec) mark { return mark{spec.Handle, spec.IfName} }
 
 func (m mark) String() string { return m.owner + "/" + m.ifName }
 
-// parseMark reads the mark of a host interface. It returns false for no alias and for an alias without a slash, as
-// older versions of this data plane set it. Interface names contain no slash, so the last slash separates the two
-// parts.
+// parseMark reads the mark of a host interface. It returns false if there is no alias, or another program has set it.
+// Interface names contain no slash, so the last slash separates the two parts.
 func parseMark(alias string) (mark, bool) {
 	i := strings.LastIndexByte(alias, '/')
 	if i < 1 || i == len(alias)-1 {
@@ -64,12 +63,6 @@ const workloadLength = 11
 func sameWorkload(a, b string) bool {
 	return len(a) >= workloadLength && len(b) >= workloadLength &&
 		a[len(a)-workloadLength:] == b[len(b)-workloadLength:]
-}
-
-// fits reports whether an alias is compatible with this mark: it equals the mark, is empty (Calico), or is only the
-// container ID (older versions of this data plane).
-func (m mark) fits(alias string) bool {
-	return alias == "" || alias == m.String() || strings.HasSuffix(m.owner, "."+alias)
 }
 
 // isHostEnd reports whether a link may be the host end of an attachment of this plugin or of Calico: one end of a pair,

@@ -23,11 +23,7 @@ func TestTeardownChecksMark(t *testing.T) {
 		{"own mark, second name", "net.sandbox-1/eth0", func(t *dataplane.Target) {
 			t.HostIfName, t.SecondHostIfName = "cali00000000000", hostIfName
 		}, true},
-		{"older mark", "sandbox-1", func(*dataplane.Target) {}, true},
-		{"older mark, second name", "sandbox-1", func(t *dataplane.Target) {
-			t.HostIfName, t.SecondHostIfName = "cali00000000000", hostIfName
-		}, false},
-		{"older mark of another container", "sandbox-2", func(*dataplane.Target) {}, false},
+		{"alias of another program", "sandbox-1", func(t *dataplane.Target) { t.Unmarked = true }, false},
 		{"mark of another container", "net.sandbox-2/eth0", func(*dataplane.Target) {}, false},
 		{"mark of another interface", "net.sandbox-1/net1", func(*dataplane.Target) {}, false},
 		{"mark of another network", "other.sandbox-1/eth0", func(*dataplane.Target) {}, false},
@@ -60,20 +56,6 @@ func TestTeardownChecksMark(t *testing.T) {
 	}
 }
 
-// TestTeardownKeepsInterfaceUnderConstruction runs the DEL of an older sandbox while a Setup of an older version has
-// created the pair, but has neither marked it nor brought it up.
-func TestTeardownKeepsInterfaceUnderConstruction(t *testing.T) {
-	w := newAttachedPod(t)
-	setAlias(t, w.node, hostIfName, "")
-	w.down(t, w.node, hostIfName, w.pod, ifName)
-	target := targetOf(w.spec)
-	target.NetNS, target.Unmarked = "", true
-	must(t, teardown(t, w.node, linux.New(""), target))
-	if got := state(t, w.node); !strings.Contains(got, hostIfName) {
-		t.Errorf("the interface is gone:\n%s", got)
-	}
-}
-
 // TestTeardownOfAnotherNetworkKeepsPodInterface runs the DEL after an ADD in another network that failed because the
 // interface name was taken.
 func TestTeardownOfAnotherNetworkKeepsPodInterface(t *testing.T) {
@@ -86,19 +68,17 @@ func TestTeardownOfAnotherNetworkKeepsPodInterface(t *testing.T) {
 	wantSame(t, "pod", beforePod, w.pod)
 }
 
-// TestTeardownOfSecondKeepsUnmarkedFirst deletes net1. The interface of eth0 has no mark, as by Calico, or the mark of
-// an older version, which has no interface name. Such an interface could also belong to net1.
+// TestTeardownOfSecondKeepsUnmarkedFirst deletes net1. The interface of eth0 has no mark, as by Calico, and its name is
+// the one that net1 could have.
 func TestTeardownOfSecondKeepsUnmarkedFirst(t *testing.T) {
-	for _, alias := range []string{"", "sandbox-1"} {
-		w := newAttachedPod(t)
-		setAlias(t, w.node, hostIfName, alias)
-		beforeNode, beforePod := state(t, w.node), state(t, w.pod)
-		target := targetOf(secondSpec(w.pod))
-		target.Unmarked = true
-		must(t, teardown(t, w.node, linux.New(""), target))
-		wantSame(t, "host", beforeNode, w.node)
-		wantSame(t, "pod", beforePod, w.pod)
-	}
+	w := newAttachedPod(t)
+	setAlias(t, w.node, hostIfName, "")
+	beforeNode, beforePod := state(t, w.node), state(t, w.pod)
+	target := targetOf(secondSpec(w.pod))
+	target.Unmarked = true
+	must(t, teardown(t, w.node, linux.New(""), target))
+	wantSame(t, "host", beforeNode, w.node)
+	wantSame(t, "pod", beforePod, w.pod)
 }
 
 func TestTeardownReportsOtherInterfaces(t *testing.T) {
@@ -125,9 +105,9 @@ func TestTeardownReportsOtherInterfaces(t *testing.T) {
 			setAlias(t, node, secondHostIfName, "other.sandbox-1/net1")
 			return targetOf(specFor(pod))
 		}, dataplane.Others{Elsewhere: true}},
-		{"second in another network, first with an older mark", func(node, pod *nettest.NetNS) dataplane.Target {
+		{"second in another network, first without a mark", func(node, pod *nettest.NetNS) dataplane.Target {
 			setAlias(t, node, secondHostIfName, "other.sandbox-1/net1")
-			setAlias(t, node, hostIfName, "sandbox-1")
+			setAlias(t, node, hostIfName, "")
 			return targetOf(specFor(pod))
 		}, dataplane.Others{Elsewhere: true}},
 		{"own mark under an unknown name", func(node, pod *nettest.NetNS) dataplane.Target {

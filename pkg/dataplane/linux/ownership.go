@@ -3,7 +3,6 @@
 package linux
 
 import (
-	"net"
 	"slices"
 	"strings"
 
@@ -17,7 +16,7 @@ import (
 // pair in the namespace identifies the container.
 func (t teardown) ownsPair(hostEnd netlink.Link) (bool, error) {
 	switch {
-	case t.mark.isOn(hostEnd), t.hasOlderMark(hostEnd):
+	case t.mark.isOn(hostEnd):
 		return true, nil
 	case !isUnmarked(hostEnd) || !sameWorkload(hostEnd.Attrs().Name, t.target.HostIfName):
 		return false, nil
@@ -28,35 +27,26 @@ func (t teardown) ownsPair(hostEnd netlink.Link) (bool, error) {
 	return slices.ContainsFunc(marks, t.ofContainer), err
 }
 
-// hasOlderMark reports whether a host interface carries the mark that older versions of this data plane set for the
-// target's container.
-func (t teardown) hasOlderMark(hostLink netlink.Link) bool {
-	return t.target.ContainerID != "" && hostLink.Attrs().Alias == t.target.ContainerID
-}
-
 // ofContainer reports whether a mark belongs to the target's container, in any network.
 func (t teardown) ofContainer(m mark) bool {
 	return t.target.Handle != "" && m.owner == t.target.Handle ||
 		t.target.ContainerID != "" && strings.HasSuffix(m.owner, "."+t.target.ContainerID)
 }
 
-// ownsHostLink reports whether a host interface belongs to the target. An older mark identifies at most the container,
-// so such an interface does not belong to the target if its peer in the pod has another name.
+// ownsHostLink reports whether a host interface belongs to the target. An unmarked interface does not belong to it if
+// its peer in the pod has another name.
 func (t teardown) ownsHostLink(link netlink.Link) (bool, error) {
-	if t.mark.isOn(link) {
+	switch {
+	case t.mark.isOn(link):
 		return true, nil
-	}
-	unmarked := isUnmarked(link) && t.target.Unmarked && !mayBeInSetup(link) || t.hasOlderMark(link)
-	if !unmarked || link.Attrs().Name != t.target.HostIfName || t.pod == nil {
-		return unmarked && link.Attrs().Name == t.target.HostIfName, nil
+	case !isUnmarked(link) || !t.target.Unmarked || link.Attrs().Name != t.target.HostIfName:
+		return false, nil
+	case t.pod == nil:
+		return true, nil
 	}
 	podEnd, err := pair{pod: *t.pod, host: t.host}.podEndOf(link)
 	return podEnd == nil || podEnd.Attrs().Name == t.target.IfName, err
 }
-
-// mayBeInSetup reports whether an older version of this data plane may be setting up an unmarked interface for a newer
-// sandbox. That version set the mark after it created the interface and before it brought the interface up.
-func mayBeInSetup(link netlink.Link) bool { return link.Attrs().Flags&net.FlagUp == 0 }
 
 // others finds the other interfaces of the container by their marks.
 func (t teardown) others() (found dataplane.Others, err error) {
@@ -64,7 +54,7 @@ func (t teardown) others() (found dataplane.Others, err error) {
 		return found, nil
 	}
 	marks, unmarked, err := t.marks()
-	// An unmarked interface, or one of an older version, does not identify its network.
+	// An unmarked interface does not identify its network.
 	found.InNetwork = unmarked
 	for _, m := range marks {
 		switch {
@@ -79,7 +69,7 @@ func (t teardown) others() (found dataplane.Others, err error) {
 }
 
 // marks returns the marks of the pod's interfaces or, if the pod is gone, of all interfaces of the host. unmarked
-// reports whether the pod has another interface whose host end has no current mark.
+// reports whether the pod has another interface whose host end has no mark.
 func (t teardown) marks() (marks []mark, unmarked bool, err error) {
 	if t.pod == nil {
 		all, err := t.host.attachments()

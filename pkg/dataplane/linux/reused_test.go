@@ -15,8 +15,7 @@ var makers = []struct {
 	name  string
 	alias func(spec dataplane.Spec) string
 }{
-	{"this version", func(spec dataplane.Spec) string { return spec.Handle + "/" + spec.IfName }},
-	{"an older version", func(spec dataplane.Spec) string { return targetOf(spec).ContainerID }},
+	{"this plugin", func(spec dataplane.Spec) string { return spec.Handle + "/" + spec.IfName }},
 	{"Calico", func(dataplane.Spec) string { return "" }},
 }
 

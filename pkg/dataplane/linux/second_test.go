@@ -62,7 +62,7 @@ func TestAdmitChoosesHostInterface(t *testing.T) {
 		{"another interface of the owner", func(*dataplane.Spec) {}, nil, secondHostIfName},
 		{"another network in the pod", func(s *dataplane.Spec) { s.Handle = "other.sandbox-1" }, nil, secondHostIfName},
 		{"first interface created by Calico", func(*dataplane.Spec) {}, new(""), secondHostIfName},
-		{"first interface created by an older version", func(*dataplane.Spec) {}, new("sandbox-1"), secondHostIfName},
+		{"first interface with the alias of another program", func(*dataplane.Spec) {}, new("sandbox-1"), secondHostIfName},
 		{"no second name", func(s *dataplane.Spec) { s.SecondHostIfName = "" }, nil, "taken"},
 		{"same owner and interface", func(s *dataplane.Spec) { s.IfName = ifName }, nil, "taken"},
 		{

@@ -9,8 +9,8 @@ import (
 	"calico-cni/pkg/dataplane/linux"
 )
 
-// TestTeardownReportsUnmarkedFirstInterface deletes a second interface beside a first one of Calico or an older
-// version.
+// TestTeardownReportsUnmarkedFirstInterface deletes a second interface beside a first one of Calico, or one whose mark
+// another program has replaced.
 func TestTeardownReportsUnmarkedFirstInterface(t *testing.T) {
 	for _, alias := range []string{"", "sandbox-1"} {
 		node, pod := newNode(t), newPod(t)

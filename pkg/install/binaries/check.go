@@ -35,7 +35,7 @@ func (s *Set) Check(ctx context.Context) error {
 			return err
 		}
 		denied := hostfile.Writable(dir)
-		possible = possible || denied == nil || len(lacking) == 0
+		possible = possible || denied == nil || s.suffices(lacking)
 		if denied == nil {
 			missing = append(missing, lacking...)
 		} else if len(lacking) > 0 {
@@ -83,7 +83,7 @@ func (s *Set) Preview(print func(format string, args ...any)) (changes int, err 
 			print("binary %s\n", line)
 		}
 		canWrite := hostfile.Writable(dir) == nil
-		complete = complete || canWrite || len(lacking) == 0
+		complete = complete || canWrite || s.suffices(lacking)
 		if !canWrite {
 			continue
 		}
@@ -116,11 +116,12 @@ func (s *Set) Find(note func(text string)) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		complete = complete || len(lacking) == 0
+		writable := hostfile.Writable(dir) == nil
+		complete = complete || len(lacking) == 0 || !writable && s.suffices(lacking)
 		for _, line := range s.kept(dir, wanted) {
 			note(line)
 		}
-		if hostfile.Writable(dir) != nil {
+		if !writable {
 			continue
 		}
 		for _, b := range lacking {

@@ -58,7 +58,8 @@ func New(o Options) *Set {
 // but a process that was already running when the newer version was installed must not revert it.
 func (s *Set) KeepNewer() { s.Downgrade = false }
 
-// Install updates every directory of the host. At least one must then contain all binaries.
+// Install updates every directory of the host. At least one must then contain all binaries, or suffice without being
+// writable.
 func (s *Set) Install(ctx context.Context) error {
 	wanted, err := s.image.binaries()
 	if err != nil {
@@ -96,7 +97,7 @@ func (s *Set) fill(ctx context.Context, dir string, wanted []binary) (complete b
 	lacking, err := s.lacking(dir, wanted)
 	if denied := hostfile.Writable(dir); denied != nil {
 		s.Log.Warn("binary directory is not writable", "dir", dir, "error", denied, "lacking", names(lacking))
-		return len(lacking) == 0 && err == nil, err
+		return s.suffices(lacking) && err == nil, err
 	}
 	if err != nil {
 		return false, err
@@ -144,6 +145,15 @@ func (s *Set) lacking(dir string, wanted []binary) ([]binary, error) {
 		}
 	}
 	return lacking, nil
+}
+
+// suffices reports whether a directory that is not writable has what the node needs. Without Update the node provides
+// its own binaries, so that those of this project suffice: an immutable host may not use the others.
+func (s *Set) suffices(lacking []binary) bool {
+	if s.Update {
+		return len(lacking) == 0
+	}
+	return !slices.ContainsFunc(lacking, func(b binary) bool { return IsPlugin(b.name) })
 }
 
 func (s *Set) holds(path string, b binary) (bool, error) {

@@ -66,9 +66,10 @@ type Config struct {
 	LogFileMaxSize  int
 	LogFileMaxAge   int
 	LogFileMaxCount int
-	// DatastoreType is KubernetesDatastore, APIGroup CRDGroup or V3Group. Empty means the first.
+	// DatastoreType is KubernetesDatastore. Empty means the same.
 	DatastoreType string
-	APIGroup      string
+	// APIGroup is CRDGroup or V3Group. Empty means that the API server is asked.
+	APIGroup string
 
 	// The API server as the plugins reach it. With SkipTLSVerify they accept any certificate.
 	ServiceHost     string
@@ -96,6 +97,18 @@ type Config struct {
 	CleanupOnExit bool
 	// NodeFiles also writes the files of a node agent to var/lib/calico below HostRoot: nodename and mtu.
 	NodeFiles bool
+}
+
+// calicoConfName is the file in which Calico writes its network configuration.
+const calicoConfName = "10-calico.conflist"
+
+// OldConf returns the name of the configuration to remove, empty for none. As with Calico, the default is Calico's
+// file: under its name the runtime could prefer it to ConfName.
+func (c Config) OldConf() string {
+	if c.OldConfName == "" && c.ChainInto == "" {
+		return calicoConfName
+	}
+	return c.OldConfName
 }
 
 // Layout returns the host's directories as they are mounted.

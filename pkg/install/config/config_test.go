@@ -40,7 +40,7 @@ func defaults() Config {
 		NetDir: "/etc/cni/net.d", ConfName: "10-calico.conflist", MTU: 1500, AssignIPv4: true,
 		LogLevel: "info", LogFilePath: "/var/log/calico/cni/cni.log", LogFileMaxSize: 100, LogFileMaxAge: 30,
 		LogFileMaxCount: 10,
-		DatastoreType:   "kubernetes", APIGroup: "crd.projectcalico.org/v1", ServicePort: "443", ServiceProtocol: "https",
+		DatastoreType:   "kubernetes", ServicePort: "443", ServiceProtocol: "https",
 		ServiceAccount: "calico-cni-plugin", ServiceAccountDir: "/var/run/secrets/kubernetes.io/serviceaccount", Sleep: true,
 		Output: "text",
 	}

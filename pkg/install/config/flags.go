@@ -41,7 +41,7 @@ func (f flags) addNetwork(c *Config) {
 	f.text(&c.ConfName, "cni-conf-name", "CNI_CONF_NAME", "10-calico.conflist",
 		"`name` of the network configuration file")
 	f.text(&c.OldConfName, "cni-old-conf-name", "CNI_OLD_CONF_NAME", "",
-		"`name` of a file to remove after the new one is written")
+		"`name` of a file to remove after the new one is written (default: 10-calico.conflist, or none with --chain-into)")
 	f.text(&c.NetworkConfig, "cni-network-config", "CNI_NETWORK_CONFIG", "",
 		"`template` of the network configuration with Calico's placeholders")
 	f.text(&c.NetworkConfigFile, "cni-network-config-file", "CNI_NETWORK_CONFIG_FILE", "",
@@ -60,8 +60,9 @@ func (f flags) addNetwork(c *Config) {
 		"assign pods an IPv6 address (built-in configuration)")
 	f.text(&c.DatastoreType, "datastore-type", "DATASTORE_TYPE", KubernetesDatastore,
 		"`kind` of datastore; only kubernetes is supported")
-	f.text(&c.APIGroup, "calico-api-group", "CALICO_API_GROUP", CRDGroup,
-		"API `group` of Calico's objects: crd.projectcalico.org/v1 or projectcalico.org/v3")
+	f.text(&c.APIGroup, "calico-api-group", "CALICO_API_GROUP", "",
+		"API `group` of Calico's objects: crd.projectcalico.org/v1 or projectcalico.org/v3 (default: the one that the "+
+			"API server serves)")
 }
 
 func (f flags) addLog(c *Config) {

@@ -4,6 +4,7 @@ package network
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -85,6 +86,28 @@ func (l *List) Status() (s Status, problems []string, err error) {
 		problems = append(problems, l.Dir.describeActive(s.Active, l.FileName()))
 	}
 	return s, problems, nil
+}
+
+// InstalledGroup returns the API group that plugins of this project use according to the list on the host, empty if
+// there is none.
+func (l *List) InstalledGroup() string {
+	data, err := safeopen.ReadRegular(l.Path())
+	if err != nil {
+		return ""
+	}
+	list, err := conflist.Load(l.FileName(), data)
+	if err != nil {
+		return ""
+	}
+	for _, p := range list.Plugins {
+		var conf struct {
+			APIGroup string `json:"calico_api_group"`
+		}
+		if usesPlugin(p) && json.Unmarshal(p.Bytes, &conf) == nil && conf.APIGroup != "" {
+			return conf.APIGroup
+		}
+	}
+	return ""
 }
 
 func (l *List) compare(data []byte) (hostfile.State, error) {

@@ -59,6 +59,9 @@ func (l *List) SetContent(template string, values conflist.Values) {
 	l.template, l.values = template, values
 }
 
+// SetAPIGroup sets the API group of Calico's objects.
+func (l *List) SetAPIGroup(group string) { l.values.APIGroup = group }
+
 // FileName returns the name of the file that contains the plugin.
 func (l *List) FileName() string { return cmp.Or(l.ChainInto, l.Name) }
 

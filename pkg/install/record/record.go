@@ -67,7 +67,11 @@ func Load(path string) (Record, error) {
 			ErrNewer, path, head.Format, head.Version)
 	}
 	r := empty()
-	if err := jsonfault.Unmarshal(data, &r); err != nil || r.Files == nil {
+	err = jsonfault.Unmarshal(data, &r)
+	if err == nil && r.Format < 1 {
+		err = fmt.Errorf("%s names no format", path)
+	}
+	if err != nil || r.Files == nil {
 		return empty(), err
 	}
 	if r.Versions == nil {

@@ -47,7 +47,7 @@ func TestLoad(t *testing.T) {
 		fails      bool
 	}{
 		{"complete", `{"format": 1, "version": "v1", "files": {"f": ["%x"]}}`, true, false, false},
-		{"without a format", `{"files": {"f": ["%x"]}}`, true, false, false},
+		{"without a format", `{"files": {"f": ["%x"]}}`, false, false, true},
 		{"with a later field", `{"format": 1, "later": {}, "files": {"f": ["%x"]}}`, true, false, false},
 		{"newer format", `{"format": 2, "version": "v9", "files": [["f", "%x"]]}`, false, true, true},
 		{"cut off", `{"format": 1, "files": {"f": ["%x"]`, false, false, true},

@@ -17,6 +17,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"calico-cni/internal/deadline"
+	"calico-cni/pkg/install/apiclient"
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/credentials"
 )
@@ -40,6 +41,8 @@ type Issuer struct {
 	Log       *slog.Logger
 }
 
+func (i Issuer) own() apiclient.Credentials { return apiclient.Of(i.Config) }
+
 // Token returns a token of the plugins' service account, bound to the node where the API server supports that, and its
 // expiry. It reads the installer's credentials each time, because those of a pod change.
 func (i Issuer) Token(ctx context.Context, node string) (string, time.Time, error) {
@@ -47,13 +50,9 @@ func (i Issuer) Token(ctx context.Context, node string) (string, time.Time, erro
 	if err != nil {
 		return "", time.Time{}, err
 	}
-	cfg, err := i.ownConfig()
+	client, server, err := i.own().Connect(i.UserAgent)
 	if err != nil {
 		return "", time.Time{}, err
-	}
-	client, err := newClient(cfg, i.UserAgent)
-	if err != nil {
-		return "", time.Time{}, fmt.Errorf("read the installer's own credentials: %w; correct %s", err, i.source())
 	}
 	ctx, cancel := deadline.Within(ctx, requestTimeout, "the request")
 	defer cancel()
@@ -70,7 +69,7 @@ func (i Issuer) Token(ctx context.Context, node string) (string, time.Time, erro
 		}
 	}
 	if err != nil {
-		return "", time.Time{}, i.explain(ctx, err, namespace, cfg.Host)
+		return "", time.Time{}, i.explain(ctx, err, namespace, server)
 	}
 	return status.Token, status.ExpirationTimestamp.Time, nil
 }
@@ -89,11 +88,11 @@ func request(
 // Accepted requests the version of the API server with the credentials of a kubeconfig. This needs valid credentials,
 // but no permission. An error wraps credentials.ErrRefused if the API server rejects them.
 func (i Issuer) Accepted(ctx context.Context, kubeconfig string) error {
-	cfg, err := fileConfig(kubeconfig)
+	cfg, err := apiclient.FileConfig(kubeconfig)
 	if err != nil {
 		return err
 	}
-	client, err := newClient(cfg, i.UserAgent)
+	client, err := apiclient.New(cfg, i.UserAgent)
 	if err != nil {
 		return fmt.Errorf("read kubeconfig %s: %w", kubeconfig, err)
 	}
@@ -103,20 +102,20 @@ func (i Issuer) Accepted(ctx context.Context, kubeconfig string) error {
 	// Unlike the error of Raw, this one is the Status that the API server sent.
 	err = answer.Error()
 	switch {
-	case isRefusal(err):
+	case apiclient.IsRefusal(err):
 		return fmt.Errorf("%w: the API server at %s does not accept the token of %s",
 			credentials.ErrRefused, cfg.Host, kubeconfig)
-	case apierrors.IsForbidden(err) && fromAPIServer(err):
+	case apierrors.IsForbidden(err) && apiclient.FromAPIServer(err):
 		return nil
 	case err != nil:
-		return fmt.Errorf("get version: %w", unanswered(ctx, err, cfg.Host))
+		return fmt.Errorf("get version: %w", apiclient.Unanswered(ctx, err, cfg.Host))
 	}
 	data, _ := answer.Raw()
 	var version struct {
 		GitVersion string `json:"gitVersion"`
 	}
 	if json.Unmarshal(data, &version) != nil || version.GitVersion == "" {
-		return fmt.Errorf("get version: %w", errAnotherServer(cfg.Host))
+		return fmt.Errorf("get version: %w", apiclient.AnotherServer(cfg.Host))
 	}
 	return nil
 }

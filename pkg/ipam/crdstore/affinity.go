@@ -9,14 +9,14 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 	v3 "calico-cni/pkg/apis/projectcalico/v3/spec"
 	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // affinityTable is the table of affinities, whose content depends on the API group.
 type affinityTable interface {
 	ipam.Table[ipam.AffinityKey, ipam.Affinity]
 	// list ignores objects without a valid CIDR, so that the others can be used.
-	list(ctx context.Context, options kube.ListOptions) ([]ipam.AffinityRow, error)
+	list(ctx context.Context, options kubeapi.ListOptions) ([]ipam.AffinityRow, error)
 }
 
 // affinities is an affinityTable with contents of type S.
@@ -25,24 +25,24 @@ type affinities[S any] struct {
 	codec affinityCodec[S]
 }
 
-func newAffinities(c *kube.Client, group Group) affinityTable {
+func newAffinities(t Transport, group Group) affinityTable {
 	if group == V3 {
-		return affinitiesOf(c, group, v3Affinities)
+		return affinitiesOf(t, group, v3Affinities)
 	}
-	return affinitiesOf(c, group, v1Affinities)
+	return affinitiesOf(t, group, v1Affinities)
 }
 
-func affinitiesOf[S any](c *kube.Client, group Group, codec affinityCodec[S]) affinities[S] {
+func affinitiesOf[S any](t Transport, group Group, codec affinityCodec[S]) affinities[S] {
 	return affinities[S]{
 		table: table[ipam.AffinityKey, ipam.Affinity, S]{
-			resource: kube.NewObjects[S](c, string(group), spec.BlockAffinities), codec: codec,
+			resource: kubeapi.NewObjects[S](t, string(group), spec.BlockAffinities), codec: codec,
 			apiVersion: string(group), kind: "BlockAffinity",
 		},
 		codec: codec,
 	}
 }
 
-func (t affinities[S]) list(ctx context.Context, options kube.ListOptions) (rows []ipam.AffinityRow, err error) {
+func (t affinities[S]) list(ctx context.Context, options kubeapi.ListOptions) (rows []ipam.AffinityRow, err error) {
 	objects, err := t.resource.List(ctx, options)
 	if err != nil {
 		return nil, translate(err)
@@ -77,13 +77,13 @@ var (
 
 func (affinityCodec[S]) name(k ipam.AffinityKey) string { return affinityName(k.Node, k.CIDR) }
 
-func (c affinityCodec[S]) key(o *kube.Object[S]) (ipam.AffinityKey, error) {
+func (c affinityCodec[S]) key(o *kubeapi.Object[S]) (ipam.AffinityKey, error) {
 	content := c.content(o.Spec)
 	cidr, err := parseCIDR("BlockAffinity", o.Metadata.Name, content.CIDR)
 	return ipam.AffinityKey{Node: content.Node, CIDR: cidr}, err
 }
 
-func (c affinityCodec[S]) decode(o *kube.Object[S]) (ipam.Affinity, bool, error) {
+func (c affinityCodec[S]) decode(o *kubeapi.Object[S]) (ipam.Affinity, bool, error) {
 	content := c.content(o.Spec)
 	a := ipam.Affinity{State: ipam.State(content.State), Created: o.Metadata.Created}
 	if a.State == "" {
@@ -92,7 +92,7 @@ func (c affinityCodec[S]) decode(o *kube.Object[S]) (ipam.Affinity, bool, error)
 	return a, content.Deleted == spec.DeletedTrue, nil
 }
 
-func (c affinityCodec[S]) fill(o *kube.Object[S], k ipam.AffinityKey, a ipam.Affinity, deleted bool) {
+func (c affinityCodec[S]) fill(o *kubeapi.Object[S], k ipam.AffinityKey, a ipam.Affinity, deleted bool) {
 	o.Metadata.Name = affinityName(k.Node, k.CIDR)
 	content := c.content(o.Spec)
 	content.Node, content.CIDR = k.Node, k.CIDR.String()

@@ -8,7 +8,7 @@ import (
 
 	v3 "calico-cni/pkg/apis/projectcalico/v3/spec"
 	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // TestAffinityOfGroupV3 reads an affinity as Calico writes it in projectcalico.org/v3, and writes it back.
@@ -21,7 +21,7 @@ func TestAffinityOfGroupV3(t *testing.T) {
 		{`{"state":"pending","node":"n","cidr":"10.0.0.0/26","deleted":false}`, ipam.Pending, false},
 		{`{"state":"","node":"n","type":"host","cidr":"10.0.0.0/26","deleted":true,"later":1}`, ipam.Confirmed, true},
 	} {
-		var o kube.Object[v3.BlockAffinity]
+		var o kubeapi.Object[v3.BlockAffinity]
 		if err := json.Unmarshal([]byte(`{"metadata":{"name":"n-10-0-0-0-26"},"spec":`+c.spec+`}`), &o); err != nil {
 			t.Fatal(err)
 		}

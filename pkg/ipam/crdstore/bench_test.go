@@ -9,7 +9,7 @@ import (
 
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam/block"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // BenchmarkAssignInObject is the work of an ADD between the read and the write of a block: it allocates the last of 64
@@ -37,7 +37,7 @@ func almostFull(tb testing.TB) []byte {
 	for i := range 63 {
 		full.Assign(attribute(i), nil)
 	}
-	o := new(kube.Object[spec.IPAMBlock])
+	o := new(kubeapi.Object[spec.IPAMBlock])
 	(blockCodec{}).fill(o, full.CIDR, full, false)
 	data, err := o.MarshalJSON()
 	if err != nil {
@@ -48,7 +48,7 @@ func almostFull(tb testing.TB) []byte {
 
 func assignInObject(tb testing.TB, data []byte) {
 	tb.Helper()
-	read := new(kube.Object[spec.IPAMBlock])
+	read := new(kubeapi.Object[spec.IPAMBlock])
 	if err := read.UnmarshalJSON(data); err != nil {
 		tb.Fatal(err)
 	}

@@ -9,14 +9,14 @@ import (
 
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam/block"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 type blockCodec struct{}
 
 func (blockCodec) name(cidr netip.Prefix) string { return cidrName(cidr) }
 
-func (blockCodec) decode(o *kube.Object[spec.IPAMBlock]) (b block.Block, deleted bool, err error) {
+func (blockCodec) decode(o *kubeapi.Object[spec.IPAMBlock]) (b block.Block, deleted bool, err error) {
 	if b.CIDR, err = parseCIDR("IPAMBlock", o.Metadata.Name, o.Spec.CIDR); err != nil {
 		return b, false, err
 	}
@@ -72,7 +72,7 @@ func decodeAttribute(a spec.AllocationAttribute) block.Attribute {
 	return out
 }
 
-func (blockCodec) fill(o *kube.Object[spec.IPAMBlock], cidr netip.Prefix, b block.Block, deleted bool) {
+func (blockCodec) fill(o *kubeapi.Object[spec.IPAMBlock], cidr netip.Prefix, b block.Block, deleted bool) {
 	o.Metadata.Name = cidrName(cidr)
 	s := &o.Spec
 	s.CIDR, s.Deleted, s.SequenceNumber = cidr.String(), deleted, b.Sequence

@@ -12,7 +12,7 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/pool"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 	"calico-cni/pkg/selector"
 )
 
@@ -43,7 +43,7 @@ const singleton = "default"
 func (s *Store) Ready(ctx context.Context) error {
 	info, err := s.cluster.GetCached(ctx, singleton)
 	switch {
-	case errors.Is(err, kube.ErrNotFound):
+	case errors.Is(err, kubeapi.ErrNotFound):
 		return nil
 	case err != nil:
 		return err
@@ -58,7 +58,7 @@ func (s *Store) Ready(ctx context.Context) error {
 // Config implements ipam.Cluster. A cluster without IPAMConfig has the defaults.
 func (s *Store) Config(ctx context.Context) (ipam.Config, error) {
 	o, err := s.configs.GetCached(ctx, singleton)
-	if errors.Is(err, kube.ErrNotFound) {
+	if errors.Is(err, kubeapi.ErrNotFound) {
 		return ipam.DefaultConfig(), nil
 	}
 	if err != nil {
@@ -78,7 +78,7 @@ func (s *Store) Config(ctx context.Context) (ipam.Config, error) {
 
 // Pools implements ipam.Cluster. A pool that violates the data model has its error in Broken.
 func (s *Store) Pools(ctx context.Context) ([]pool.Pool, error) {
-	list, err := s.pools.List(ctx, kube.ListOptions{Cached: true})
+	list, err := s.pools.List(ctx, kubeapi.ListOptions{Cached: true})
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +128,7 @@ func decodePool(o *poolObject) pool.Pool {
 
 // Reservations implements ipam.Cluster.
 func (s *Store) Reservations(ctx context.Context) ([]netip.Prefix, error) {
-	list, err := s.reservations.List(ctx, kube.ListOptions{Cached: true})
+	list, err := s.reservations.List(ctx, kubeapi.ListOptions{Cached: true})
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +160,7 @@ func parseReserved(name, text string) (netip.Prefix, error) {
 
 // NodeLabels implements ipam.Cluster.
 func (s *Store) NodeLabels(ctx context.Context, node string) (map[string]string, error) {
-	meta, err := s.client.Node(ctx, node)
+	meta, err := kubeapi.Node(ctx, s.transport, node)
 	if err != nil {
 		return nil, explainNode(node, translate(err))
 	}

@@ -14,7 +14,7 @@ import (
 
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // maxName is one more than the length of the longest name that Calico uses for an affinity.
@@ -64,7 +64,7 @@ const annotationTouches = "calico-cni/touches"
 
 func (handleCodec) name(id string) string { return strings.ToLower(id) }
 
-func (handleCodec) decode(o *kube.Object[spec.IPAMHandle]) (ipam.Handle, bool, error) {
+func (handleCodec) decode(o *kubeapi.Object[spec.IPAMHandle]) (ipam.Handle, bool, error) {
 	h := ipam.Handle{ID: o.Spec.HandleID, Counts: map[netip.Prefix]int{}}
 	for text, n := range o.Spec.Block {
 		cidr, err := parseCIDR("IPAMHandle", o.Metadata.Name, text)
@@ -78,7 +78,7 @@ func (handleCodec) decode(o *kube.Object[spec.IPAMHandle]) (ipam.Handle, bool, e
 	return h, o.Spec.Deleted, nil
 }
 
-func (handleCodec) fill(o *kube.Object[spec.IPAMHandle], id string, h ipam.Handle, deleted bool) {
+func (handleCodec) fill(o *kubeapi.Object[spec.IPAMHandle], id string, h ipam.Handle, deleted bool) {
 	o.Metadata.Name = strings.ToLower(id)
 	o.Spec.HandleID, o.Spec.Deleted = h.ID, deleted
 	o.Spec.Block = make(map[string]int, len(h.Counts))

@@ -17,22 +17,26 @@ import (
 	v3 "calico-cni/pkg/apis/projectcalico/v3/spec"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // Store implements ipam.Store and ipam.Cluster on an API server.
 type Store struct {
-	client       *kube.Client
+	transport    Transport
 	blocks       table[netip.Prefix, block.Block, spec.IPAMBlock]
 	affinities   affinityTable
 	handles      ipam.Table[string, ipam.Handle]
-	pools        kube.Resource[poolObject]
-	configs      kube.Resource[read[spec.IPAMConfig]]
-	reservations kube.Resource[read[spec.IPReservation]]
-	cluster      kube.Resource[read[spec.ClusterInformation]]
+	pools        kubeapi.Resource[poolObject]
+	configs      kubeapi.Resource[read[spec.IPAMConfig]]
+	reservations kubeapi.Resource[read[spec.IPReservation]]
+	cluster      kubeapi.Resource[read[spec.ClusterInformation]]
 	labelled     Once
 	overlaps     *overlapReader
 }
+
+// Transport sends the requests of the store to an API server. pkg/kube implements it for the plugins, and
+// pkg/kubeapi/clientgo for daemons.
+type Transport = kubeapi.Transport
 
 // Once records that a one-time task was done on this node.
 type Once interface {
@@ -58,29 +62,29 @@ func (g Group) configs() string {
 	return spec.IPAMConfigs
 }
 
-// New returns the store of the client's cluster in an API group; empty means V1. labelled records that the affinities
-// of the node have labels; writers before 2025 set none.
-func New(c *kube.Client, group Group, labelled Once) *Store {
+// New returns the store of the transport's cluster in an API group; empty means V1. labelled records that the
+// affinities of the node have labels; writers before 2025 set none.
+func New(t Transport, group Group, labelled Once) *Store {
 	group = cmp.Or(group, V1)
 	gv := string(group)
-	blocks := kube.NewObjects[spec.IPAMBlock](c, gv, spec.IPAMBlocks)
+	blocks := kubeapi.NewObjects[spec.IPAMBlock](t, gv, spec.IPAMBlocks)
 	blocks.Untracked = true
 	return &Store{
-		client:     c,
+		transport:  t,
 		labelled:   labelled,
 		overlaps:   &overlapReader{blocks: blocks},
-		affinities: newAffinities(c, group),
+		affinities: newAffinities(t, group),
 		blocks: table[netip.Prefix, block.Block, spec.IPAMBlock]{
 			resource: blocks, codec: blockCodec{}, apiVersion: gv, kind: "IPAMBlock",
 		},
 		handles: table[string, ipam.Handle, spec.IPAMHandle]{
-			resource: kube.NewObjects[spec.IPAMHandle](c, gv, spec.IPAMHandles), codec: handleCodec{},
+			resource: kubeapi.NewObjects[spec.IPAMHandle](t, gv, spec.IPAMHandles), codec: handleCodec{},
 			apiVersion: gv, kind: "IPAMHandle",
 		},
-		pools:        kube.NewResource[poolObject](c, gv, spec.IPPools),
-		configs:      kube.NewResource[read[spec.IPAMConfig]](c, gv, group.configs()),
-		reservations: kube.NewResource[read[spec.IPReservation]](c, gv, spec.IPReservations),
-		cluster:      kube.NewResource[read[spec.ClusterInformation]](c, gv, spec.ClusterInformations),
+		pools:        kubeapi.NewResource[poolObject](t, gv, spec.IPPools),
+		configs:      kubeapi.NewResource[read[spec.IPAMConfig]](t, gv, group.configs()),
+		reservations: kubeapi.NewResource[read[spec.IPReservation]](t, gv, spec.IPReservations),
+		cluster:      kubeapi.NewResource[read[spec.ClusterInformation]](t, gv, spec.ClusterInformations),
 	}
 }
 
@@ -107,14 +111,14 @@ func (s *Store) AffinitiesOf(ctx context.Context, node string, cached bool) ([]i
 	defer func() { <-counted }()
 	selector := spec.LabelHostnameHash + "=" + hostnameHash(node) + "," +
 		spec.LabelAffinityType + "=" + spec.AffinityTypeHost
-	rows, err := s.affinities.list(ctx, kube.ListOptions{Selector: selector, Cached: cached})
+	rows, err := s.affinities.list(ctx, kubeapi.ListOptions{Selector: selector, Cached: cached})
 	return slices.DeleteFunc(rows, func(r ipam.AffinityRow) bool { return r.Key.Node != node }), err
 }
 
 // label adds missing labels to the affinities of the node. It lists the affinities of all nodes without labels; current
 // writers leave none.
 func (s *Store) label(ctx context.Context, node string) error {
-	rows, err := s.affinities.list(ctx, kube.ListOptions{Selector: "!" + spec.LabelHostnameHash})
+	rows, err := s.affinities.list(ctx, kubeapi.ListOptions{Selector: "!" + spec.LabelHostnameHash})
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 func prefix(text string) netip.Prefix { return netip.MustParsePrefix(text) }
@@ -56,9 +56,9 @@ const oldBlock = `{"metadata":{"name":"10-0-0-0-30"},"spec":{"cidr":"10.0.0.0/30
 	"hostAffinity":"node-1","strictAffinity":false,"allocations":[0,null,null,1],"unallocated":[2,1],"attributes":[
 	{"handle_id":"net.a","secondary":{"pod":"a"}},{"handle_id":null,"secondary":null}]}}`
 
-func decode(t testing.TB, text string) *kube.Object[spec.IPAMBlock] {
+func decode(t testing.TB, text string) *kubeapi.Object[spec.IPAMBlock] {
 	t.Helper()
-	o := new(kube.Object[spec.IPAMBlock])
+	o := new(kubeapi.Object[spec.IPAMBlock])
 	if err := json.Unmarshal([]byte(text), o); err != nil {
 		t.Fatal(err)
 	}
@@ -113,33 +113,37 @@ func TestWriteDoesNotChangeReadObject(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	unchanged(t, o, func(next *kube.Object[spec.IPAMBlock]) {
+	unchanged(t, o, func(next *kubeapi.Object[spec.IPAMBlock]) {
 		b.Assign(block.Attribute{Handle: "net.b", Owner: map[string]string{"pod": "b"}}, nil)
 		b.Allocations[0], b.Attributes[0].Handle = block.Free, "net.c"
 		(blockCodec{}).fill(next, b.CIDR, b, true)
 	})
 
-	affinity := &kube.Object[spec.BlockAffinity]{Metadata: kube.Metadata{Name: "a", Labels: map[string]string{"x": "y"}}}
-	unchanged(t, affinity, func(next *kube.Object[spec.BlockAffinity]) {
+	affinity := &kubeapi.Object[spec.BlockAffinity]{
+		Metadata: kubeapi.Metadata{Name: "a", Labels: map[string]string{"x": "y"}},
+	}
+	unchanged(t, affinity, func(next *kubeapi.Object[spec.BlockAffinity]) {
 		key := ipam.AffinityKey{Node: "n", CIDR: prefix("10.0.0.0/26")}
 		v1Affinities.fill(next, key, ipam.Affinity{State: ipam.Pending}, true)
 	})
 
-	handle := &kube.Object[spec.IPAMHandle]{Spec: spec.IPAMHandle{HandleID: "h", Block: map[string]int{"10.0.0.0/26": 1}}}
+	handle := &kubeapi.Object[spec.IPAMHandle]{
+		Spec: spec.IPAMHandle{HandleID: "h", Block: map[string]int{"10.0.0.0/26": 1}},
+	}
 	h, _, err := (handleCodec{}).decode(handle)
 	if err != nil {
 		t.Fatal(err)
 	}
-	unchanged(t, handle, func(next *kube.Object[spec.IPAMHandle]) {
+	unchanged(t, handle, func(next *kubeapi.Object[spec.IPAMHandle]) {
 		h.Counts[prefix("10.0.0.64/26")] = 2
 		(handleCodec{}).fill(next, "h", h, true)
 	})
 }
 
 // unchanged writes into a copy of an object. The copy must change, the object must not.
-func unchanged[S any](t *testing.T, o *kube.Object[S], write func(next *kube.Object[S])) {
+func unchanged[S any](t *testing.T, o *kubeapi.Object[S], write func(next *kubeapi.Object[S])) {
 	t.Helper()
-	text := func(o *kube.Object[S]) string {
+	text := func(o *kubeapi.Object[S]) string {
 		data, err := json.Marshal(o)
 		if err != nil {
 			t.Fatal(err)
@@ -179,7 +183,7 @@ func TestMalformedObjectErrorNamesObject(t *testing.T) {
 			t.Errorf("a bad CIDR: %v", err)
 		}
 	}
-	if _, err := v1Affinities.key(new(kube.Object[spec.BlockAffinity])); !errors.Is(err, ipam.ErrMalformed) {
+	if _, err := v1Affinities.key(new(kubeapi.Object[spec.BlockAffinity])); !errors.Is(err, ipam.ErrMalformed) {
 		t.Errorf("affinity: %v", err)
 	}
 }
@@ -221,7 +225,7 @@ func FuzzBlock(f *testing.F) {
 	f.Add([]byte(oldBlock))
 	f.Add([]byte(`{"spec":{"cidr":"fd00::/128","allocations":[null],"unallocated":[0],"attributes":null,"deleted":true}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		o := new(kube.Object[spec.IPAMBlock])
+		o := new(kubeapi.Object[spec.IPAMBlock])
 		if json.Unmarshal(data, o) != nil {
 			return
 		}

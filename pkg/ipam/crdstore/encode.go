@@ -9,12 +9,12 @@ import (
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam"
 	"calico-cni/pkg/ipam/block"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // EncodeBlock encodes a row of a block, including its revision. DecodeBlock decodes it, also in another process.
 func (s *Store) EncodeBlock(row ipam.Row[block.Block]) ([]byte, error) {
-	object, ok := row.Rev.(*kube.Object[spec.IPAMBlock])
+	object, ok := row.Rev.(*kubeapi.Object[spec.IPAMBlock])
 	if !ok {
 		return nil, errors.New("encode block: the row was not read before")
 	}
@@ -23,7 +23,7 @@ func (s *Store) EncodeBlock(row ipam.Row[block.Block]) ([]byte, error) {
 
 // DecodeBlock decodes a row that EncodeBlock has encoded.
 func (s *Store) DecodeBlock(data []byte) (ipam.Row[block.Block], error) {
-	object := new(kube.Object[spec.IPAMBlock])
+	object := new(kubeapi.Object[spec.IPAMBlock])
 	if err := json.Unmarshal(data, object); err != nil {
 		return ipam.Row[block.Block]{}, err
 	}

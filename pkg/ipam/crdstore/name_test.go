@@ -9,12 +9,12 @@ import (
 
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // The check for overlapping blocks relies on the names of objects.
 func TestDecodeRejectsBlockWithNameOfOtherCIDR(t *testing.T) {
-	o := new(kube.Object[spec.IPAMBlock])
+	o := new(kubeapi.Object[spec.IPAMBlock])
 	data := `{"apiVersion":"crd.projectcalico.org/v1","kind":"IPAMBlock",
 		"metadata":{"name":"10-0-0-0-31","uid":"u","resourceVersion":"1"},
 		"spec":{"cidr":"10.0.9.0/31","affinity":"host:a","allocations":[null,null],"unallocated":[0,1],"attributes":[]}}`

@@ -15,7 +15,7 @@ import (
 
 	"calico-cni/pkg/apis/crd/v1/spec"
 	"calico-cni/pkg/ipam/block"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 const (
@@ -33,7 +33,7 @@ const (
 // overlapReader reads which blocks overlap a CIDR. counted is the number of blocks of the cluster when they were last
 // counted, plus one, and 0 before. It only decides how to read.
 type overlapReader struct {
-	blocks  kube.Objects[spec.IPAMBlock]
+	blocks  kubeapi.Objects[spec.IPAMBlock]
 	counted atomic.Int64
 	// pageSize is the page size of lists. 0 chooses it by the number of blocks.
 	pageSize int

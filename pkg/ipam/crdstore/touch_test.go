@@ -8,7 +8,7 @@ import (
 	"testing"
 
 	"calico-cni/pkg/apis/crd/v1/spec"
-	"calico-cni/pkg/kube"
+	"calico-cni/pkg/kubeapi"
 )
 
 // TestTouchChangesTheHandleObject covers handles with and without the annotation, and with a value that is not a
@@ -19,7 +19,7 @@ func TestTouchChangesTheHandleObject(t *testing.T) {
 		`"annotations":{"calico-cni/touches":"rubbish"},`: 1, `"annotations":{"calico-cni/touches":""},`: 1,
 		`"annotations":{"calico-cni/touches":"-1"},`: 0,
 	} {
-		o := new(kube.Object[spec.IPAMHandle])
+		o := new(kubeapi.Object[spec.IPAMHandle])
 		const object = `{"metadata":{%s"name":"net.a"},"spec":{"handleID":"net.A","block":{"10.0.0.0/26":1},"deleted":false}}`
 		text := fmt.Sprintf(object, annotations)
 		if err := o.UnmarshalJSON([]byte(text)); err != nil {

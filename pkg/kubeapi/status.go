@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package kubeapi
 
 import (
 	"encoding/json"
@@ -28,7 +28,7 @@ type statusCause struct {
 }
 
 // class returns the sentinel error of a Status whose code is neither a success nor an overload.
-func (s *status) class(code int, of subject) error {
+func (s *status) class(code int, of Subject) error {
 	switch code {
 	case http.StatusNotFound:
 		if s.absent(of) {
@@ -70,9 +70,9 @@ const anonymous = `User "system:anonymous"`
 
 // absent reports whether the Status says that the object of the request does not exist. A Status about a resource that
 // is not served has the same reason but no name. One about a missing namespace has another name.
-func (s *status) absent(of subject) bool {
+func (s *status) absent(of Subject) bool {
 	d := s.Details
-	return s.Reason == "NotFound" && of.name != "" && d.Name == of.name && d.Kind == of.resource && d.Group == of.group
+	return s.Reason == "NotFound" && of.Name != "" && d.Name == of.Name && d.Kind == of.Resource && d.Group == of.Group
 }
 
 func (s *status) otherUID() bool {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package kubeapi
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -13,9 +12,6 @@ import (
 	"slices"
 	"strings"
 )
-
-// metadataOnly requests only the metadata of an object.
-const metadataOnly = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 
 // Meta is the part of an object's metadata that the plugins use.
 type Meta struct {
@@ -27,32 +23,32 @@ type Meta struct {
 }
 
 // Pod returns the metadata of a pod. Its error wraps ErrNotFound if the pod does not exist.
-func (c *Client) Pod(ctx context.Context, namespace, name string) (Meta, error) {
-	return c.meta(ctx, podPath(namespace, name), fmt.Sprintf("get pod %s/%s", namespace, name),
-		subject{"", "pods", name})
+func Pod(ctx context.Context, t Transport, namespace, name string) (Meta, error) {
+	return meta(ctx, t, podPath(namespace, name), fmt.Sprintf("get pod %s/%s", namespace, name),
+		Subject{"", "pods", name})
 }
 
 // Namespace returns the metadata of a namespace. Its error wraps ErrNotFound if the namespace does not exist.
-func (c *Client) Namespace(ctx context.Context, name string) (Meta, error) {
-	return c.meta(ctx, "/api/v1/namespaces/"+name, "get namespace "+name, subject{"", "namespaces", name})
+func Namespace(ctx context.Context, t Transport, name string) (Meta, error) {
+	return meta(ctx, t, "/api/v1/namespaces/"+name, "get namespace "+name, Subject{"", "namespaces", name})
 }
 
 // Node returns the metadata of a node. Its error wraps ErrNotFound if the node does not exist.
-func (c *Client) Node(ctx context.Context, name string) (Meta, error) {
-	return c.meta(ctx, nodePath(name), "get node "+name, subject{"", "nodes", name})
+func Node(ctx context.Context, t Transport, name string) (Meta, error) {
+	return meta(ctx, t, nodePath(name), "get node "+name, Subject{"", "nodes", name})
 }
 
 // PodCIDRs returns the pod CIDRs that the controller manager assigned to a node. Its error wraps ErrNotFound if the
 // node does not exist.
-func (c *Client) PodCIDRs(ctx context.Context, node string) ([]netip.Prefix, error) {
+func PodCIDRs(ctx context.Context, t Transport, node string) ([]netip.Prefix, error) {
 	var object struct {
 		Spec struct {
 			PodCIDR  string   `json:"podCIDR"`
 			PodCIDRs []string `json:"podCIDRs"`
 		} `json:"spec"`
 	}
-	r := request{what: "get node " + node, method: http.MethodGet, path: nodePath(node), of: subject{"", "nodes", node}}
-	if err := c.do(ctx, r, &object); err != nil {
+	r := Request{Action: "get node " + node, Method: http.MethodGet, Path: nodePath(node), Of: Subject{"", "nodes", node}}
+	if err := read(ctx, t, r, &object); err != nil {
 		return nil, err
 	}
 	all := object.Spec.PodCIDRs
@@ -70,33 +66,21 @@ func (c *Client) PodCIDRs(ctx context.Context, node string) ([]netip.Prefix, err
 	return cidrs, nil
 }
 
-func (c *Client) meta(ctx context.Context, path, what string, of subject) (Meta, error) {
+func meta(ctx context.Context, t Transport, path, action string, of Subject) (Meta, error) {
 	var object struct {
 		Metadata Meta `json:"metadata"`
 	}
-	err := c.do(ctx, request{what: what, method: http.MethodGet, path: path, of: of, accept: metadataOnly}, &object)
+	r := Request{Action: action, Method: http.MethodGet, Path: path, Of: of, Accept: metadataOnly}
+	err := read(ctx, t, r, &object)
 	return object.Metadata, err
-}
-
-// Ping makes the smallest possible request. Its error wraps ErrUnauthorized if the server rejects the credentials, and
-// ErrNotServed if it is not an API server.
-func (c *Client) Ping(ctx context.Context) error {
-	var answer struct {
-		GitVersion string `json:"gitVersion"`
-	}
-	r := request{what: "get version", method: http.MethodGet, path: "/version", of: version}
-	switch err := c.do(ctx, r, &answer); {
-	case errors.Is(err, ErrMalformed), err == nil && answer.GitVersion == "":
-		return fmt.Errorf("%s: %w: the answer has no version%s", r.what, ErrNotServed, c.explainer.anotherServer())
-	default:
-		return err
-	}
 }
 
 // AnnotatePod sets annotations of a pod, and removes those that are nil, with one patch of its status subresource. The
 // pod must still have the UID and, unless it is empty, the resourceVersion of pod. Otherwise the error wraps
 // ErrConflict. If the pod is gone, it wraps ErrNotFound.
-func (c *Client) AnnotatePod(ctx context.Context, namespace string, pod Meta, annotations map[string]*string) error {
+func AnnotatePod(
+	ctx context.Context, t Transport, namespace string, pod Meta, annotations map[string]*string,
+) error {
 	patch, err := json.Marshal(map[string]any{"metadata": podPatch{
 		UID: pod.UID, ResourceVersion: pod.ResourceVersion,
 		Annotations: annotations,
@@ -104,14 +88,15 @@ func (c *Client) AnnotatePod(ctx context.Context, namespace string, pod Meta, an
 	if err != nil {
 		return fmt.Errorf("encode patch of pod %s/%s: %w", namespace, pod.Name, err)
 	}
-	return c.do(ctx, podStatusPatch(namespace, pod.Name, typeMergePatch, patch), nil)
+	_, err = t.Do(ctx, podStatusPatch(namespace, pod.Name, mergePatch, patch))
+	return err
 }
 
 // AnnotatePodIf sets annotations of a pod with one patch of its status subresource if the pod has the annotations of
 // where. The error wraps ErrInvalid if it does not have them or lacks an annotation to be set, and ErrNotFound if the
 // pod is gone.
-func (c *Client) AnnotatePodIf(ctx context.Context, namespace, name string, where,
-	annotations map[string]string,
+func AnnotatePodIf(
+	ctx context.Context, t Transport, namespace, name string, where, annotations map[string]string,
 ) error {
 	var operations []operation
 	for _, key := range slices.Sorted(maps.Keys(where)) {
@@ -124,16 +109,17 @@ func (c *Client) AnnotatePodIf(ctx context.Context, namespace, name string, wher
 	if err != nil {
 		return fmt.Errorf("encode patch of pod %s/%s: %w", namespace, name, err)
 	}
-	return c.do(ctx, podStatusPatch(namespace, name, typeJSONPatch, patch), nil)
+	_, err = t.Do(ctx, podStatusPatch(namespace, name, jsonPatch, patch))
+	return err
 }
 
 // podStatusPatch returns the request for a patch of a pod's status subresource. content is the type of the patch.
-func podStatusPatch(namespace, name, content string, patch []byte) request {
-	return request{
-		what: fmt.Sprintf("annotate pod %s/%s", namespace, name), method: http.MethodPatch,
-		path:   podPath(namespace, name) + "/status",
-		of:     subject{"", "pods", name},
-		accept: metadataOnly, content: content, body: patch,
+func podStatusPatch(namespace, name, content string, patch []byte) Request {
+	return Request{
+		Action: fmt.Sprintf("annotate pod %s/%s", namespace, name), Method: http.MethodPatch,
+		Path:   podPath(namespace, name) + "/status",
+		Of:     Subject{"", "pods", name},
+		Accept: metadataOnly, Content: content, Body: patch,
 	}
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package kubeapi
 
 import (
 	"context"
@@ -19,15 +19,16 @@ type Objects[S any] struct {
 }
 
 // NewObjects returns the objects with a plural name in an API group and version.
-func NewObjects[S any](c *Client, groupVersion, plural string) Objects[S] {
-	return Objects[S]{Resource: NewResource[Object[S]](c, groupVersion, plural)}
+func NewObjects[S any](t Transport, groupVersion, plural string) Objects[S] {
+	return Objects[S]{Resource: NewResource[Object[S]](t, groupVersion, plural)}
 }
 
 // Create creates an object and returns it with the metadata from the server. The error wraps ErrExists if the name is
 // taken.
 func (r Objects[S]) Create(ctx context.Context, name string, object *Object[S]) (*Object[S], error) {
-	return r.write(ctx, request{what: r.what("create", name), method: http.MethodPost, path: r.path, of: r.named("")},
-		object)
+	return r.write(ctx, Request{
+		Action: r.action("create", name), Method: http.MethodPost, Path: r.path, Of: r.named(""),
+	}, object)
 }
 
 // Update replaces an object by compare-and-swap on its resourceVersion and returns it with its new metadata. The error
@@ -36,9 +37,8 @@ func (r Objects[S]) Update(ctx context.Context, name string, object *Object[S]) 
 	if r.Untracked {
 		object = object.untracked()
 	}
-	return r.write(ctx, request{
-		what: r.what("update", name), method: http.MethodPut, path: r.path + "/" + name,
-		of: r.named(name),
+	return r.write(ctx, Request{
+		Action: r.action("update", name), Method: http.MethodPut, Path: r.path + "/" + name, Of: r.named(name),
 	}, object)
 }
 
@@ -57,16 +57,16 @@ func (o *Object[S]) untracked() *Object[S] {
 const managedFields = "managedFields"
 
 // write requests only the metadata in the response, because the rest equals what was sent.
-func (r Objects[S]) write(ctx context.Context, q request, object *Object[S]) (*Object[S], error) {
+func (r Objects[S]) write(ctx context.Context, q Request, object *Object[S]) (*Object[S], error) {
 	body, err := encode(object)
 	if err != nil {
-		return nil, fmt.Errorf("encode for %s: %w", q.what, err)
+		return nil, fmt.Errorf("encode for %s: %w", q.Action, err)
 	}
-	q.accept, q.content, q.body = metadataOnly, typeJSON, body
+	q.Accept, q.Content, q.Body = metadataOnly, JSON, body
 	var answer struct {
 		Metadata Metadata `json:"metadata"`
 	}
-	if err := r.client.do(ctx, q, &answer); err != nil {
+	if err := read(ctx, r.transport, q, &answer); err != nil {
 		return nil, err
 	}
 	stored := *object
@@ -85,10 +85,11 @@ func (r Objects[S]) Delete(ctx context.Context, name, uid, resourceVersion strin
 	if err != nil {
 		return fmt.Errorf("encode delete options: %w", err)
 	}
-	return r.client.do(ctx, request{
-		what: r.what("delete", name), method: http.MethodDelete, path: r.path + "/" + name, of: r.named(name),
-		content: typeJSON, body: body,
-	}, nil)
+	_, err = r.transport.Do(ctx, Request{
+		Action: r.action("delete", name), Method: http.MethodDelete, Path: r.path + "/" + name, Of: r.named(name),
+		Content: JSON, Body: body,
+	})
+	return err
 }
 
 type deleteOptions struct {

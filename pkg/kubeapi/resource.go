@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package kubeapi
 
 import (
 	"context"
@@ -11,16 +11,16 @@ import (
 
 // Resource reads the objects of one cluster-scoped kind. T is the Go type of an object.
 type Resource[T any] struct {
-	client        *Client
+	transport     Transport
 	path          string
 	group, plural string
 }
 
 // NewResource returns the resource with a plural name in an API group and version, such as "ippools" in
 // "crd.projectcalico.org/v1".
-func NewResource[T any](c *Client, groupVersion, plural string) Resource[T] {
+func NewResource[T any](t Transport, groupVersion, plural string) Resource[T] {
 	group, _, _ := strings.Cut(groupVersion, "/")
-	return Resource[T]{client: c, path: "/apis/" + groupVersion + "/" + plural, group: group, plural: plural}
+	return Resource[T]{transport: t, path: "/apis/" + groupVersion + "/" + plural, group: group, plural: plural}
 }
 
 // Get returns an object. Its error wraps ErrNotFound if the object does not exist.
@@ -35,11 +35,11 @@ func (r Resource[T]) GetCached(ctx context.Context, name string) (*T, error) {
 
 func (r Resource[T]) getWith(ctx context.Context, name string, query url.Values) (*T, error) {
 	out := new(T)
-	q := request{
-		what: r.what("get", name), method: http.MethodGet, path: r.path + "/" + name, of: r.named(name),
-		query: query,
+	q := Request{
+		Action: r.action("get", name), Method: http.MethodGet, Path: r.path + "/" + name, Of: r.named(name),
+		Query: query,
 	}
-	if err := r.client.do(ctx, q, out); err != nil {
+	if err := read(ctx, r.transport, q, out); err != nil {
 		return nil, err
 	}
 	return out, nil
@@ -66,13 +66,13 @@ func (r Resource[T]) List(ctx context.Context, o ListOptions) ([]T, error) {
 	var list struct {
 		Items []T `json:"items"`
 	}
-	err := r.client.do(ctx, request{
-		what: "list " + r.plural, method: http.MethodGet, path: r.path, of: r.named(""),
-		query: query,
+	err := read(ctx, r.transport, Request{
+		Action: "list " + r.plural, Method: http.MethodGet, Path: r.path, Of: r.named(""),
+		Query: query,
 	}, &list)
 	return list.Items, err
 }
 
-func (r Resource[T]) named(name string) subject { return subject{r.group, r.plural, name} }
+func (r Resource[T]) named(name string) Subject { return Subject{r.group, r.plural, name} }
 
-func (r Resource[T]) what(verb, name string) string { return verb + " " + r.plural + " " + name }
+func (r Resource[T]) action(verb, name string) string { return verb + " " + r.plural + " " + name }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package kube
+package kubeapi
 
 import (
 	"context"
@@ -10,15 +10,12 @@ import (
 	"strconv"
 )
 
-// metadataOnlyList is metadataOnly for lists.
-const metadataOnlyList = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-
 // Exists reports whether an object exists, according to the newest state.
 func (r Resource[T]) Exists(ctx context.Context, name string) (bool, error) {
-	err := r.client.do(ctx, request{
-		what: r.what("get", name), method: http.MethodGet, path: r.path + "/" + name, of: r.named(name),
-		accept: metadataOnly,
-	}, nil)
+	_, err := r.transport.Do(ctx, Request{
+		Action: r.action("get", name), Method: http.MethodGet, Path: r.path + "/" + name, Of: r.named(name),
+		Accept: metadataOnly,
+	})
 	if errors.Is(err, ErrNotFound) {
 		return false, nil
 	}
@@ -52,9 +49,9 @@ func (r Resource[T]) Names(ctx context.Context, limit int, next string) (NamesPa
 			} `json:"metadata"`
 		} `json:"items"`
 	}
-	err := r.client.do(ctx, request{
-		what: "list " + r.plural, method: http.MethodGet, path: r.path, of: r.named(""), query: query,
-		accept: metadataOnlyList,
+	err := read(ctx, r.transport, Request{
+		Action: "list " + r.plural, Method: http.MethodGet, Path: r.path, Of: r.named(""), Query: query,
+		Accept: metadataOnlyList,
 	}, &list)
 	page := NamesPage{Continue: list.Metadata.Continue, Remaining: list.Metadata.Remaining}
 	for _, item := range list.Items {
