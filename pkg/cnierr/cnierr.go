@@ -74,13 +74,14 @@ func code(err error) uint {
 		return Broken
 	case is(err, dataplane.ErrDenied), leadsAway(err):
 		return HostRefuses
-	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrHandleTaken, dataplane.ErrNoIPv6):
+	case is(err, pool.ErrUnknownPool, ipam.ErrAddrTaken, ipam.ErrBorrowForbidden, ipam.ErrHandleTaken,
+		dataplane.ErrNoIPv6):
 		return Unavailable
 	case is(err, kube.ErrKubeconfig, kubeapi.ErrUnauthorized, kubeapi.ErrUnavailable, kubeapi.ErrNotServed,
 		kubeapi.ErrNotFound, kubeapi.ErrExists, kubeapi.ErrConflict, invocation.ErrNodeNotReady, ipam.ErrNotFound,
-		ipam.ErrExists, ipam.ErrConflict, ipam.ErrNoAddress, ipam.ErrNotReady, ipam.ErrContended, ipam.ErrReleased,
-		hostlock.ErrBusy, pending.ErrFull, pending.ErrSuperseded, pending.ErrVersion, nodeipam.ErrHeld,
-		nodeipam.ErrOtherCluster, dataplane.ErrRouteConflict, context.DeadlineExceeded, context.Canceled):
+		ipam.ErrExists, ipam.ErrConflict, ipam.ErrNoAddress, ipam.ErrAddrCooling, ipam.ErrNotReady, ipam.ErrContended,
+		ipam.ErrReleased, hostlock.ErrBusy, pending.ErrFull, pending.ErrSuperseded, pending.ErrVersion,
+		nodeipam.ErrHeld, nodeipam.ErrOtherCluster, dataplane.ErrRouteConflict, context.DeadlineExceeded, context.Canceled):
 		return types.ErrTryAgainLater
 	case is(err, fs.ErrPermission, syscall.EROFS, syscall.ENOTDIR):
 		return HostRefuses

@@ -71,6 +71,8 @@ var table = []struct {
 	{"ipam.ErrNotReady", ipam.ErrNotReady, 11},
 	{"ipam.ErrNoAddress", ipam.ErrNoAddress, 11},
 	{"ipam.ErrAddrTaken", ipam.ErrAddrTaken, 102},
+	{"ipam.ErrAddrCooling", ipam.ErrAddrCooling, 11},
+	{"ipam.ErrBorrowForbidden", ipam.ErrBorrowForbidden, 102},
 	{"ipam.ErrMalformed", ipam.ErrMalformed, 101},
 	{"pool.ErrUnknownPool", pool.ErrUnknownPool, 102},
 	{"pool.ErrInvalid", pool.ErrInvalid, 101},

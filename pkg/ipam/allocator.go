@@ -53,7 +53,8 @@ func (a *Allocator) Gather(
 
 // Assign allocates an address for each want of the request, in the order of the wants. If it cannot allocate all, it
 // reverts those that it has allocated.
-// The error then wraps ErrNoAddress, ErrAddrTaken, pool.ErrUnknownPool or the error of the store.
+// The error then wraps ErrNoAddress, ErrAddrTaken, ErrAddrCooling, ErrBorrowForbidden, pool.ErrUnknownPool or the error
+// of the store.
 func (a *Allocator) Assign(ctx context.Context, view View, r Request) ([]Assigned, error) {
 	return newAttempt(a.backend(view.Config.Cooldown), view, r, a.LockNode).assign(ctx)
 }

@@ -3,6 +3,7 @@
 package ipam_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -170,6 +171,30 @@ func TestMessageCountsRunningCooldownsOnly(t *testing.T) {
 	_, err = assignWith(allocatorAt(s, time.Hour), only4("b", "net.x"))
 	if containsText(err, "cooldown") || !containsText(err, "1 addresses are free in blocks of other nodes") {
 		t.Errorf("after the cooldown the error is %v", err)
+	}
+}
+
+// TestRequestedAddressWaitsForItsCooldown requests a released address during its cooldown and afterwards.
+func TestRequestedAddressWaitsForItsCooldown(t *testing.T) {
+	s := coolingStore(t, "net.kept")
+	cidr := s.IPPools[0].CIDR
+	r := only4("a", "net.x")
+	var released time.Time
+	for addr := cidr.Addr(); cidr.Contains(addr); addr = addr.Next() {
+		if holder, _ := s.AllBlocks()[cidr].Holder(addr); !holder.ReleasedAt.IsZero() {
+			r.Wants[0].Addr, released = addr, holder.ReleasedAt
+		}
+	}
+	after := func(d time.Duration) *ipam.Allocator {
+		return &ipam.Allocator{Store: s, Parallel: 1, Now: func() time.Time { return released.Add(d) }}
+	}
+	_, err := assignWith(after(10*time.Second-time.Millisecond), r)
+	if !errors.Is(err, ipam.ErrAddrCooling) || errors.Is(err, ipam.ErrAddrTaken) ||
+		!containsText(err, "; wait 21 seconds, or choose another address") {
+		t.Errorf("during the cooldown: %v\n%s", err, s)
+	}
+	if _, err := assignWith(after(testCooldown), r); err != nil {
+		t.Errorf("after the cooldown: %v\n%s", err, s)
 	}
 }
 

@@ -25,6 +25,10 @@ var (
 	ErrNoAddress = errors.New("no address available")
 	// ErrAddrTaken: the requested address is allocated to another handle.
 	ErrAddrTaken = errors.New("requested address is taken")
+	// ErrAddrCooling: the requested address was released, and its cooldown is not over. A retry succeeds afterwards.
+	ErrAddrCooling = errors.New("requested address is in its cooldown")
+	// ErrBorrowForbidden: the requested address lies in a block of another owner, and affinity is strict.
+	ErrBorrowForbidden = errors.New("requested address cannot be borrowed")
 	// ErrReleased: the handle was released during the assignment, because its container or another interface of it is
 	// being deleted. If the container stays, a retry succeeds.
 	ErrReleased = errors.New("handle was released concurrently")

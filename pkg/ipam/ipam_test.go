@@ -170,6 +170,25 @@ func TestRequestedAddressIsAllocatedOnceAndOnlyFromPool(t *testing.T) {
 		handle net.1: 1 in 10.0.0.4/30`)
 }
 
+// TestStrictAffinityForbidsBorrowingRequestedAddress requests a free address of another node's block.
+func TestStrictAffinityForbidsBorrowingRequestedAddress(t *testing.T) {
+	s := newStore()
+	s.Settings.StrictAffinity = true
+	r := only4("b", "net.1")
+	r.Wants[0].Addr = netip.MustParseAddr("10.0.0.5")
+	mustAssign(t, s, r)
+	before := s.String()
+	r = only4("a", "net.2")
+	r.Wants[0].Addr = netip.MustParseAddr("10.0.0.6")
+	_, err := assign(s, r)
+	if !errors.Is(err, ipam.ErrBorrowForbidden) || errors.Is(err, ipam.ErrAddrTaken) || containsText(err, "taken") {
+		t.Errorf("got %v, want ErrBorrowForbidden", err)
+	}
+	if s.String() != before {
+		t.Errorf("the store changed from\n%s\nto\n%s", before, s)
+	}
+}
+
 func TestBlockLimitsAreEnforcedAndReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		set  func(*ipam.Config)

@@ -165,7 +165,8 @@ func (m *model) do(a *actor, alloc *ipam.Allocator, node, op string) error {
 			}
 			return m.assign(a, alloc, r, before)
 		})
-		return ignore(err, ipam.ErrNoAddress, ipam.ErrReleased, ipam.ErrAddrTaken, errLockBusy)
+		return ignore(err, ipam.ErrNoAddress, ipam.ErrReleased, ipam.ErrAddrTaken, ipam.ErrAddrCooling,
+			ipam.ErrBorrowForbidden, errLockBusy)
 	case "release":
 		return m.records.del(a, handle, func() (bool, error) { return m.release(alloc, who) })
 	case "queue":

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"net/netip"
 	"time"
 
@@ -85,7 +86,7 @@ func (p picker) pick(b *block.Block, w Want) (block.Holding, error) {
 	if w.Addr.IsValid() {
 		h, err := b.AssignAddr(w.Addr, owner)
 		if errors.Is(err, block.ErrTaken) {
-			return h, fmt.Errorf("%w: %w; choose another address, or release it", ErrAddrTaken, err)
+			err = p.taken(b, w.Addr, err)
 		}
 		return h, err
 	}
@@ -96,6 +97,16 @@ func (p picker) pick(b *block.Block, w Want) (block.Holding, error) {
 		return h, errFull
 	}
 	return h, nil
+}
+
+// taken explains why a requested address of a block is not free. err is the error of the block.
+func (p picker) taken(b *block.Block, addr netip.Addr, err error) error {
+	holder, _ := b.Holder(addr)
+	if rest := holder.CooldownLeft(p.now(), p.cooldown); rest > 0 {
+		return fmt.Errorf("%w: %s was released at %s; wait %d seconds, or choose another address", ErrAddrCooling, addr,
+			holder.ReleasedAt.UTC().Format(time.RFC3339), int(math.Ceil(rest.Seconds())))
+	}
+	return fmt.Errorf("%w: %w; choose another address, or release it", ErrAddrTaken, err)
 }
 
 // notForHosts reports whether a container cannot use an address, because the request uses it in the subnet of its

@@ -37,7 +37,7 @@ func (f *finder) findAddr(ctx context.Context, w Want) (found place, err error) 
 	owner := found.row.Value.Affinity
 	if f.plan.config.StrictAffinity && owner != hostAffinity(f.plan.own.node) {
 		return place{}, fmt.Errorf("%w: %s lies in block %s of %s, and IPAMConfig.strictAffinity forbids borrowing from it "+
-			"(request an address of the node, or set it to false)", ErrAddrTaken, w.Addr, found.cidr, ownerName(owner))
+			"(request an address of the node, or set it to false)", ErrBorrowForbidden, w.Addr, found.cidr, ownerName(owner))
 	}
 	return found, f.plan.picker.room(found)
 }

@@ -117,7 +117,7 @@ func (p *Plugin) Del(ctx context.Context, args *skel.CmdArgs) (err error) {
 	if err != nil {
 		return err
 	}
-	node.Health().NoteRelease(freed.Addrs)
+	node.Health().NoteRelease(freed)
 	node.Releases().Settled(ctx, call.ID, freed)
 	node.Releases().SettleSome(ctx)
 	return nil

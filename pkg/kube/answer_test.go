@@ -84,7 +84,7 @@ func TestClassifyResponses(t *testing.T) {
 		},
 		{401, "text/plain", "Unauthorized\n", kubeapi.ErrUnauthorized, "does not accept kubeconfig", ""},
 		{401, "text/html", html, kubeapi.ErrNotServed, "401 Unauthorized with an HTML page", "<html>"},
-		{403, jsonType, statusBody("Forbidden", aboutN), kubeapi.ErrForbidden, "ClusterRole", ""},
+		{403, jsonType, statusBody("Forbidden", aboutN), kubeapi.ErrForbidden, "the message", "ClusterRole"},
 		{
 			403, jsonType, strings.Replace(statusBody("Forbidden", aboutN), "the message",
 				`User \"system:anonymous\" cannot get`, 1),

@@ -70,7 +70,9 @@ func (e *explainer) refused(r kubeapi.Request, answer *kubeapi.ResponseError) er
 		return fmt.Errorf("%s: %w: the API server does not accept %s: %s; %s%s",
 			r.Action, kubeapi.ErrUnauthorized, e.provenance.source, reason, remedy, e.wrongPath())
 	case errors.Is(answer.Class, kubeapi.ErrForbidden):
-		return fail("; no ClusterRole grants this right to the user of " + e.provenance.source + e.wrongPath())
+		return fail(e.notPermitted(answer.Message))
+	case errors.Is(answer.Class, kubeapi.ErrInvalid):
+		return fail(e.objectRefused(r.Of.Group, answer.Message))
 	case errors.Is(answer.Class, kubeapi.ErrConflict) && answer.OtherUID:
 		return fmt.Errorf("%s: %w: it is another object of that name: %w", r.Action, kubeapi.ErrConflict, answer)
 	case errors.Is(answer.Class, kubeapi.ErrRefused):
@@ -79,7 +81,7 @@ func (e *explainer) refused(r kubeapi.Request, answer *kubeapi.ResponseError) er
 	case errors.Is(answer.Class, kubeapi.ErrNotServed):
 		return fail(e.notServed(r.Of, answer))
 	case errors.Is(answer.Class, kubeapi.ErrUnavailable):
-		return e.unavailable(r.Action, answer)
+		return fail(e.failed(answer.Code, answer.Unserved))
 	}
 	return fail("")
 }

@@ -4,6 +4,7 @@ package kube
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
@@ -145,13 +146,64 @@ func TestRemediesForWrongCAMatchOrigin(t *testing.T) {
 	}
 }
 
-func TestForbiddenNamesCredentials(t *testing.T) {
-	s := listen(t, func(w http.ResponseWriter, _ *http.Request) { fail(w, http.StatusForbidden, "Forbidden", "") })
-	file := write(t, kubeconfig(trusting(s), "token: t"))
-	client, err := Load(file, "test")
-	if err != nil {
-		t.Fatal(err)
+// TestRemediesMatchRefusals uses unsuccessful responses of the API server and of proxies. The remedy must match the
+// cause, and must not describe another one.
+func TestRemediesMatchRefusals(t *testing.T) {
+	const (
+		role      = "no ClusterRole grants this right to the user of kubeconfig "
+		admission = "an admission webhook, policy or plugin of the API server refuses the request"
+		schema    = "apply the CustomResourceDefinitions of this version"
+		unreached = "answers from this node"
+		proxy     = "the load balancer or proxy in front of it"
+	)
+	for _, c := range []struct {
+		name          string
+		code          int
+		kind, message string
+		remedy, not   string
+		// core requests an object of the core group.
+		core bool
+	}{
+		{
+			"RBAC", 403, jsonType, `things is forbidden: User "u" cannot list resource "things" in API group "g" at the ` +
+				`cluster scope`, role, admission, false,
+		},
+		{
+			"admission webhook", 403, jsonType, `admission webhook "w" denied the request: User "u" is unknown`, admission,
+			"ClusterRole", false,
+		},
+		{"admission plugin", 403, jsonType, `things "t" is forbidden: exceeded quota: q`, admission, "ClusterRole", false},
+		{"webhook without a code", 400, jsonType, `admission webhook "w" denied the request: no`, admission, schema, false},
+		{
+			"policy", 422, jsonType, `things "t" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied ` +
+				`request: no`, admission, schema, false,
+		},
+		{"schema", 422, jsonType, `Thing "t" is invalid: spec.cidr: Required value`, schema, admission, false},
+		{"core object", 422, jsonType, `Node "n" is invalid`, "check whether an admission webhook", schema, true},
+		{"too large", 413, jsonType, "Request entity too large: limit is 3145728", schema, admission, false},
+		{"too many requests", 429, jsonType, "too many requests", "retry, or lower the load", unreached, false},
+		{"too many requests, no Status", 429, "text/plain", "", "retry, or lower the load", unreached, false},
+		{
+			"full etcd", 500, jsonType, "etcdserver: mvcc: database space exceeded", "see the log of the API server at https://",
+			unreached, false,
+		},
+		{"gateway", 502, "text/html", "", proxy, unreached, false},
+		{"request timeout", 408, "text/plain", "", proxy, unreached, false},
+	} {
+		s := listen(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", c.kind)
+			w.WriteHeader(c.code)
+			if c.kind == jsonType {
+				_ = json.NewEncoder(w).Encode(map[string]any{"kind": "Status", "apiVersion": "v1", "message": c.message})
+			}
+		})
+		client := loaded(t, trusting(s), "token: t")
+		_, err := kubeapi.NewObjects[struct{}](client, "g/v1", "things").List(t.Context(), kubeapi.ListOptions{})
+		if c.core {
+			_, err = kubeapi.Node(t.Context(), client, "n")
+		}
+		if err == nil || !strings.Contains(err.Error(), c.remedy) || strings.Contains(err.Error(), c.not) {
+			t.Errorf("%s: %v: want %q, not %q", c.name, err, c.remedy, c.not)
+		}
 	}
-	_, err = kubeapi.Node(t.Context(), client, "n")
-	says(t, err, "no ClusterRole grants this right to the user of kubeconfig "+file)
 }

@@ -23,7 +23,8 @@ type ResponseError struct {
 	Message string
 	// OtherUID says that the object has a UID other than that of the request.
 	OtherUID bool
-	// Unserved says that the API server itself may have responded, but does not serve the resource.
+	// Unserved says that the API server itself may have responded. With the class ErrNotServed, it then does not serve
+	// the resource.
 	Unserved bool
 	// Retry says that the server asks the client to retry after RetryAfter.
 	Retry      bool

@@ -56,16 +56,17 @@ func (s Spared) Container(handle string) (containerID string, ok bool) {
 	return containerID, ok && containerID != "" && !strings.Contains(containerID, ".")
 }
 
-// Collect releases the leaked addresses of the node in the network, and returns them. It continues after an error, and
-// returns all errors.
-func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([]netip.Addr, error) {
+// Collect releases the leaked addresses of the node in the network. It continues after an error, and returns all
+// errors.
+func (a Allocations) Collect(ctx context.Context, node string, spared Spared) (freed Freed, err error) {
 	if err := a.Cluster.Ready(ctx); err != nil {
-		return nil, err
+		return freed, err
 	}
 	config, err := a.Cluster.Config(ctx)
 	if err != nil {
-		return nil, err
+		return freed, err
 	}
+	freed.Cooling = config.Cooldown > 0
 	borrowed, err := a.borrowed.List()
 	errs := []error{err}
 	var cidrs []netip.Prefix
@@ -75,18 +76,17 @@ func (a Allocations) Collect(ctx context.Context, node string, spared Spared) ([
 	held, err := a.allocator(a.cache).HeldByNode(ctx, node, cidrs)
 	errs = append(errs, err)
 	spared = spared.withNamed(held)
-	var freed []netip.Addr
 	for handle, leaked := range leakedIn(held, node, spared) {
 		addrs, err := a.allocator(a.cache).ReleaseHeld(ctx, handle, leaked, func(owner map[string]string) bool {
 			return spared.isLeaked(handle, owner, node)
 		}, config.Cooldown)
-		freed, errs = append(freed, addrs...), append(errs, err)
+		freed.Addrs, errs = append(freed.Addrs, addrs...), append(errs, err)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return freed, err
 	}
-	removeUnused(a.borrowed, borrowed, held, freed, node)
-	slices.SortFunc(freed, netip.Addr.Compare)
+	removeUnused(a.borrowed, borrowed, held, freed.Addrs, node)
+	slices.SortFunc(freed.Addrs, netip.Addr.Compare)
 	return freed, nil
 }
 

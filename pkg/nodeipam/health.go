@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"time"
 
 	"calico-cni/internal/deadline"
@@ -57,18 +56,28 @@ func (h Health) record(err error, short bool, confirmed time.Duration) {
 	if had && before.Kind == now.Kind {
 		now.Since = before.Since
 	}
-	if err := n.Disk.conditions().Store(n.Network, now); err != nil {
-		n.Log.Warn("cannot record the condition; STATUS will not report it", "condition", now.Reason, "error", err)
+	h.store(now)
+}
+
+func (h Health) store(c nodestate.Condition) {
+	n := h.node
+	if err := n.Disk.conditions().Store(n.Network, c); err != nil {
+		n.Log.Warn("cannot record the condition; STATUS will not report it", "condition", c.Reason, "error", err)
 	}
 }
 
 // NoteRelease records a successful release: the API server was reached, and a shortage of addresses is over if the
-// release freed some.
-func (h Health) NoteRelease(released []netip.Addr) {
+// release freed some. Cooling addresses cannot be allocated yet: the shortage stays, and the next STATUS verifies it.
+func (h Health) NoteRelease(freed Freed) {
 	n := h.node
 	before, had := n.Disk.conditions().Load(n.Network)
-	if had && (before.Kind == nodestate.ConditionAPI || len(released) > 0) {
+	switch {
+	case !had:
+	case before.Kind == nodestate.ConditionAPI, len(freed.Addrs) > 0 && !freed.Cooling:
 		n.Disk.conditions().Clear(n.Network)
+	case len(freed.Addrs) > 0 && before.Confirmed != 0:
+		before.Confirmed = 0
+		h.store(before)
 	}
 }
 

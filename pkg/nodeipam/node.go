@@ -97,10 +97,10 @@ func (n *Node) Collect(ctx context.Context, spared Spared) ([]netip.Addr, error)
 	freed, err := n.Allocations().Collect(ctx, node, spared)
 	if err != nil {
 		n.Health().Note(err, false)
-		return freed, err
+		return freed.Addrs, err
 	}
 	n.Health().NoteRelease(freed)
-	return freed, nil
+	return freed.Addrs, nil
 }
 
 // Releases returns the release queue of the node.

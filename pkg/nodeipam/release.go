@@ -41,6 +41,8 @@ func (e Evidence) ofNode(owner map[string]string) bool {
 // Freed is the result of a release.
 type Freed struct {
 	Addrs []netip.Addr
+	// Cooling says that the addresses are in their cooldown.
+	Cooling bool
 	// All says that the attachment had a handle and that the handle is deleted: no address is allocated to it.
 	All bool
 }
@@ -58,7 +60,7 @@ func (a Allocations) Release(ctx context.Context, h Holdings, e Evidence) (Freed
 	if err := allocator.ReleaseUnselected(ctx, a.Cluster, released.Emptied, h.config.Cooldown); err != nil {
 		a.Log.Warn("cannot release empty blocks; a later command retries", "error", err)
 	}
-	freed := Freed{Addrs: released.Addrs, All: released.Deleted}
+	freed := Freed{Addrs: released.Addrs, Cooling: h.config.Cooldown > 0, All: released.Deleted}
 	if err != nil || len(freed.Addrs) > 0 || freed.All || h.legacy || h.id.IfName == usualIfName || e.Others == NoOthers {
 		return freed, err
 	}
@@ -69,6 +71,7 @@ func (a Allocations) Release(ctx context.Context, h Holdings, e Evidence) (Freed
 // interface.
 func (a Allocations) releaseUnnamed(ctx context.Context, h Holdings, e Evidence) (freed Freed, err error) {
 	allocator := a.allocator(a.cache)
+	freed.Cooling = h.config.Cooldown > 0
 	held, err := allocator.HeldByHandle(ctx, h.handle)
 	if err != nil {
 		return freed, err

@@ -97,7 +97,7 @@ func (d *delRun) releaseOrQueue(
 	})
 	switch {
 	case err == nil:
-		d.attachment.ipam.Health().NoteRelease(freed.Addrs)
+		d.attachment.ipam.Health().NoteRelease(freed)
 		if !d.attachment.call.Conf.IPAM.Exec {
 			// With Exec, calico-ipam may have queued a release for this DEL.
 			d.attachment.ipam.Releases().Settled(ctx, d.attachment.call.ID, freed)

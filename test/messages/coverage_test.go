@@ -24,10 +24,11 @@ var shown = []error{
 	netconf.ErrDecode, netconf.ErrInvalid, netconf.ErrUnsupported, netconf.ErrAnnotation, workload.ErrInvalidArgs,
 	dataplane.ErrNoNetNS, dataplane.ErrIfNameTaken, dataplane.ErrSpec, dataplane.ErrBroken, dataplane.ErrDenied,
 	dataplane.ErrRouteConflict, kube.ErrKubeconfig, kubeapi.ErrNotFound, kubeapi.ErrUnauthorized, kubeapi.ErrForbidden,
-	kubeapi.ErrRefused, kubeapi.ErrUnavailable, kubeapi.ErrNotServed, kubeapi.ErrMalformed, ipam.ErrNoAddress,
-	ipam.ErrAddrTaken, ipam.ErrNotReady, ipam.ErrMalformed, pool.ErrUnknownPool, nodeipam.ErrNoFamily,
-	invocation.ErrNodeNotReady, nodeipam.ErrNotHeld, nodeipam.ErrCannotAdd, nodeipam.ErrHeld,
-	nodeipam.ErrOtherCluster, pending.ErrFull, pending.ErrSuperseded, pending.ErrVersion, ipam.ErrContended, ipam.ErrHandleTaken, hostlock.ErrBusy,
+	kubeapi.ErrInvalid, kubeapi.ErrRefused, kubeapi.ErrUnavailable, kubeapi.ErrNotServed, kubeapi.ErrMalformed,
+	ipam.ErrNoAddress, ipam.ErrAddrTaken, ipam.ErrAddrCooling, ipam.ErrBorrowForbidden, ipam.ErrNotFound,
+	ipam.ErrNotReady, ipam.ErrMalformed, pool.ErrUnknownPool, nodeipam.ErrNoFamily, invocation.ErrNodeNotReady,
+	nodeipam.ErrNotHeld, nodeipam.ErrCannotAdd, nodeipam.ErrHeld, nodeipam.ErrOtherCluster, pending.ErrFull,
+	pending.ErrSuperseded, pending.ErrVersion, ipam.ErrContended, ipam.ErrHandleTaken, hostlock.ErrBusy,
 }
 
 // unshown are the other errors, with the reason why no row exists.
@@ -37,8 +38,6 @@ var unshown = map[error]string{
 	dataplane.ErrPodsCutOff: "needs running pods without forwarding; test/e2e tests it",
 	kubeapi.ErrExists:       "the allocator handles it",
 	kubeapi.ErrConflict:     "the allocator handles it, and the patch of a pod is repeated; pkg/announce tests it",
-	kubeapi.ErrInvalid:      "needs an object that the schema rejects; test/kubeclient tests it",
-	ipam.ErrNotFound:        "the allocator handles it",
 	ipam.ErrExists:          "the allocator handles it",
 	ipam.ErrConflict:        "the allocator handles it",
 	ipam.ErrReleased:        "needs a DEL between two writes of an ADD; pkg/ipam tests it",

@@ -123,7 +123,7 @@ func conflicting(ctx context.Context, t *testing.T) outcome {
 func poolRows() []row {
 	no := []error{ipam.ErrNoAddress}
 	const other = "free addresses"
-	block := func(changes ...any) object {
+	config := func(changes ...any) object {
 		spec := map[string]any{"strictAffinity": false, "autoAllocateBlocks": true}
 		for i := 0; i < len(changes); i += 2 {
 			spec[changes[i].(string)] = changes[i+1]
@@ -195,12 +195,12 @@ func poolRows() []row {
 		},
 		{
 			cause: "no new blocks",
-			by:    with([]object{ippool("p", "10.66.0.0/30"), block("strictAffinity", true, "autoAllocateBlocks", false)}, 0),
+			by:    with([]object{ippool("p", "10.66.0.0/30"), config("strictAffinity", true, "autoAllocateBlocks", false)}, 0),
 			code:  11, says: "autoAllocateBlocks", remedy: "set it to true", not: other, kinds: no,
 		},
 		{
 			cause: "limit of blocks",
-			by:    with([]object{ippool("p", "10.66.0.0/29"), block("strictAffinity", true, "maxBlocksPerHost", int64(1))}, 4),
+			by:    with([]object{ippool("p", "10.66.0.0/29"), config("strictAffinity", true, "maxBlocksPerHost", int64(1))}, 4),
 			code:  11, says: "maxBlocksPerHost", remedy: "raise it", not: other, kinds: no,
 		},
 		{
@@ -255,6 +255,40 @@ func poolRows() []row {
 				succeed(t, 0, conf)
 				return configured(conf...)(t)
 			}, code: 102, says: "10.66.0.1", remedy: "choose another address, or release it", kinds: []error{ipam.ErrAddrTaken},
+		},
+		{
+			cause: "requested address in its cooldown", by: func(t *testing.T) outcome {
+				kubeconfig := cluster(t).Kubeconfig()
+				conf := []any{
+					"kubernetes.kubeconfig", kubeconfig, "runtimeConfig", map[string]any{"ips": []string{"10.66.0.1"}},
+				}
+				put(t, ippool("p", "10.66.0.0/30"), config("ipCooldownSeconds", int64(600)))
+				succeed(t, 0, conf)
+				if a := (pluginCall{
+					verb: "DEL", changes: map[string]any{"kubernetes.kubeconfig": kubeconfig},
+					env: map[string]string{"CNI_CONTAINERID": "before0"},
+				}).call(t); a.exit != 0 {
+					t.Fatalf("DEL: %s", a.stdout)
+				}
+				return configured(conf...)(t)
+			}, code: 11, says: "requested address is in its cooldown: 10.66.0.1 was released at", remedy: "seconds, or choose " +
+				"another address", not: "release it", kinds: []error{ipam.ErrAddrCooling},
+		},
+		{
+			cause: "requested address of another node", by: func(t *testing.T) outcome {
+				kubeconfig := []any{"kubernetes.kubeconfig", cluster(t).Kubeconfig()}
+				put(t, ippool("p", "10.66.0.0/30"), config("strictAffinity", true))
+				succeed(t, 0, append(kubeconfig, "nodename", "node-2"))
+				return configured(append(kubeconfig, "runtimeConfig", map[string]any{"ips": []string{"10.66.0.3"}})...)(t)
+			}, code: 102, says: "lies in block 10.66.0.0/30 of host:node-2, and IPAMConfig.strictAffinity forbids borrowing",
+			remedy: "request an address of the node, or set it to false", not: "taken", kinds: []error{ipam.ErrBorrowForbidden},
+		},
+		{
+			cause: "wrong name of the node",
+			by: with([]object{ippool("p", "10.66.0.0/30", "nodeSelector", "rack == '7'")}, 0,
+				"nodename", "node-9"),
+			code: 11, says: "there is no node node-9", remedy: "correct nodename in the configuration, or in the nodename file",
+			not: "get node", kinds: []error{ipam.ErrNotFound},
 		},
 		{
 			cause: "datastore locked",

@@ -279,11 +279,42 @@ func serverRows() []row {
 		},
 		{
 			cause:  "internal error of the server",
-			by:     answering(status(500, "InternalError", "boom")),
+			by:     answering(status(500, "InternalError", "etcdserver: mvcc: database space exceeded")),
 			code:   11,
-			says:   "boom",
-			remedy: "check whether the API server",
+			says:   "database space exceeded",
+			remedy: "see the log of the API server",
+			not:    "answers from this node",
 			kinds:  []error{kubeapi.ErrUnavailable},
+		},
+		{
+			cause:  "too many requests",
+			by:     answering(status(429, "TooManyRequests", "the server has received too many requests")),
+			code:   11,
+			says:   "limits the rate of requests",
+			remedy: "retry, or lower the load on the API server",
+			not:    "answers from this node",
+			kinds:  []error{kubeapi.ErrUnavailable},
+		},
+		{
+			cause: "load balancer without a server", by: answering(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}), code: 11, says: "503 Service Unavailable", remedy: "check the API server, and the load balancer or proxy",
+			not: "answers from this node", kinds: []error{kubeapi.ErrUnavailable},
+		},
+		{
+			cause: "object that the schema refuses",
+			by:    answering(status(422, "Invalid", "IPAMBlock is invalid: spec.deleted: Required value")),
+			code:  101, says: "object refused", remedy: "apply the CustomResourceDefinitions of this version",
+			not: "refuses the request", kinds: []error{kubeapi.ErrInvalid},
+		},
+		{
+			cause:  "admission webhook",
+			by:     answering(status(403, "Forbidden", "admission webhook 'w' denied the request: no")),
+			code:   101,
+			says:   "an admission webhook, policy or plugin of the API server refuses the request",
+			remedy: "change it so that it allows the requests of the user of",
+			not:    "ClusterRole",
+			kinds:  []error{kubeapi.ErrForbidden},
 		},
 		{
 			cause: "login page", by: answering(func(w http.ResponseWriter, _ *http.Request) {
@@ -355,7 +386,7 @@ func serverRows() []row {
 		},
 		{
 			cause: "path of the server refused", by: func(t *testing.T) outcome {
-				s := httptest.NewServer(status(403, "Forbidden", "no"))
+				s := httptest.NewServer(status(403, "Forbidden", `User \"u\" cannot get path`))
 				t.Cleanup(s.Close)
 				return asked(t, s.URL+"/k8s/clusters/x", "")
 			}, code: 101, says: "no ClusterRole grants this right", remedy: "the path /k8s/clusters/x in the server of",

@@ -40,6 +40,15 @@ func (a Attribute) cooled(now time.Time, cooldown time.Duration) bool {
 	return a.cooling() && now.Sub(a.ReleasedAt).Abs() >= cooldown
 }
 
+// CooldownLeft returns how much of the cooldown of a released address is left at now. It returns 0 for an allocated
+// address, and after the cooldown.
+func (a Attribute) CooldownLeft(now time.Time, cooldown time.Duration) time.Duration {
+	if !a.cooling() || a.cooled(now, cooldown) {
+		return 0
+	}
+	return a.ReleasedAt.Add(cooldown).Sub(now)
+}
+
 func (a Attribute) clone() Attribute {
 	a.Owner, a.AlternateOwner, a.Unknown = maps.Clone(a.Owner), maps.Clone(a.AlternateOwner), maps.Clone(a.Unknown)
 	return a

@@ -162,7 +162,16 @@ func parseReserved(name, text string) (netip.Prefix, error) {
 func (s *Store) NodeLabels(ctx context.Context, node string) (map[string]string, error) {
 	meta, err := kubeapi.Node(ctx, s.transport, node)
 	if err != nil {
-		return nil, fmt.Errorf("read labels of the node, which pools select by: %w", translate(err))
+		return nil, explainNode(node, translate(err))
 	}
 	return meta.Labels, nil
+}
+
+// explainNode explains why the labels of a node cannot be read.
+func explainNode(node string, err error) error {
+	if errors.Is(err, ipam.ErrNotFound) {
+		return fmt.Errorf("read labels of the node, which pools select by: %w: there is no node %s; correct nodename in "+
+			"the configuration, or in the nodename file", ipam.ErrNotFound, node)
+	}
+	return fmt.Errorf("read labels of the node, which pools select by: %w", err)
 }
