@@ -212,7 +212,7 @@ type objectSchema struct {
 // schema reads the generated CustomResourceDefinition of a kind.
 func schema(t *testing.T, kind string) objectSchema {
 	t.Helper()
-	files, err := filepath.Glob("../../../../deploy/chart/crds/*.yaml")
+	files, err := filepath.Glob("../../../../deploy/crds/v1/*.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
