@@ -42,10 +42,6 @@ func upgrade(ctx context.Context, h invocation.Host, args []string) error {
 	if err != nil {
 		return err
 	}
-	group, err := apiGroup(ctx, client, os.Getenv("CALICO_API_GROUP"))
-	if err != nil {
-		return err
-	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil)).With("network", network, "node", node)
 	// The directory is mounted from the host. No other process uses the network during a migration, so removing the
 	// lock file is safe.
@@ -53,7 +49,14 @@ func upgrade(ctx context.Context, h invocation.Host, args []string) error {
 	defer func() { _ = errors.Join(os.Remove(lock), os.Remove(lock+nodeipam.ReleaseSuffix)) }()
 	return migrate.Migration{
 		Network: network, Networks: migrate.Networks, Results: "/var/lib/cni/results", Proc: "/proc/net",
-		Addresses: nodeipam.NewAdopter(h.Disk(), client, group, network, node, lock, log), Now: time.Now, Log: log,
+		Now: time.Now, Log: log,
+		Open: func(ctx context.Context) (migrate.Addresses, error) {
+			group, err := apiGroup(ctx, client, os.Getenv("CALICO_API_GROUP"))
+			if err != nil {
+				return nil, err
+			}
+			return nodeipam.NewAdopter(h.Disk(), client, group, network, node, lock, log), nil
+		},
 	}.Run(ctx)
 }
 

@@ -55,9 +55,12 @@ type Migration struct {
 	// Network is the name of the network. Networks is host-local's directory, with a subdirectory per network; Results
 	// is the cache directory of the CNI library; Proc is the kernel's proc file system, with the routes.
 	Network, Networks, Results, Proc string
-	Addresses                        Addresses
-	Now                              func() time.Time
-	Log                              *slog.Logger
+	// Open returns block IPAM. It is called only if there is something to migrate.
+	Open func(ctx context.Context) (Addresses, error)
+	Now  func() time.Time
+	Log  *slog.Logger
+
+	addresses Addresses
 }
 
 // Run migrates the network, or cleans up after an earlier migration. It does nothing if host-local has no leases. It
@@ -81,7 +84,13 @@ func (m Migration) Run(ctx context.Context) error {
 		case now == absent:
 			m.Log.Info("host-local has no leases on this node: nothing to migrate", "dir", m.store())
 			return nil
-		case now == fenced:
+		}
+		if m.addresses == nil {
+			if m.addresses, err = m.Open(ctx); err != nil {
+				return err
+			}
+		}
+		if now == fenced {
 			return m.settle(ctx)
 		}
 		leases, err := Leases(os.DirFS(m.store()))

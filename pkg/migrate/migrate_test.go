@@ -194,8 +194,9 @@ func node(t *testing.T, leases ...string) (Migration, *memoryAddresses) {
 	a := newAddresses(t)
 	m := Migration{
 		Network: "net", Networks: filepath.Join(dir, "networks"), Results: filepath.Join(dir, "results"),
-		Proc:      filepath.Join(dir, "proc"),
-		Addresses: a, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
+		Proc: filepath.Join(dir, "proc"),
+		Open: func(context.Context) (Addresses, error) { return a, nil }, addresses: a,
+		Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
 	}
 	for _, d := range []string{m.store(), m.Results} {
 		if err := os.MkdirAll(d, 0o755); err != nil {

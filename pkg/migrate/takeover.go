@@ -24,7 +24,7 @@ func (m Migration) takeOver(ctx context.Context, leases []Lease) error {
 	if err != nil {
 		return err
 	}
-	if err := m.Addresses.Claim(ctx); err != nil {
+	if err := m.addresses.Claim(ctx); err != nil {
 		return err
 	}
 	signs := m.signs()
@@ -58,11 +58,11 @@ func (m Migration) take(ctx context.Context, l Lease, pods cache) error {
 	if err != nil {
 		return err
 	}
-	held, err := m.Addresses.Held(ctx, id)
+	held, err := m.addresses.Held(ctx, id)
 	if err != nil || slices.Contains(held, l.Addr) {
 		return err
 	}
-	return m.Addresses.Take(ctx, id, l.Addr)
+	return m.addresses.Take(ctx, id, l.Addr)
 }
 
 // release releases the address of a lease that is gone or leaked.
@@ -72,7 +72,7 @@ func (m Migration) release(ctx context.Context, l Lease) error {
 		// A lease with an invalid container ID was never taken over.
 		return nil
 	}
-	if err := m.Addresses.ReleaseAll(ctx, id); err != nil {
+	if err := m.addresses.ReleaseAll(ctx, id); err != nil {
 		return fmt.Errorf("release %s: %w", l, err)
 	}
 	return nil

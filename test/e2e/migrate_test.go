@@ -198,7 +198,7 @@ func TestMigrationKeepsAddressesOfRunningPods(t *testing.T) {
 		t.Errorf("mark: %q", mark)
 	}
 	if _, err := cached().AddNetworkList(t.Context(), b.list(b.hostLocal()), runtimeConf(pods[3], nil)); err == nil ||
-		!strings.Contains(err.Error(), "set ipam.type to calico-ipam") {
+		!strings.Contains(err.Error(), "set it to calico-ipam") {
 		t.Errorf("ADD with host-local after the migration: %v", err)
 	}
 	if a, err := n.Run(t.Context(), b.hostLocalItself("ADD", "late")); err == nil && a.Exit == 0 {

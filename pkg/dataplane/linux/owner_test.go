@@ -56,6 +56,20 @@ func TestTeardownChecksMark(t *testing.T) {
 	}
 }
 
+// TestTeardownKeepsInterfaceUnderConstruction runs the DEL of an older sandbox while another implementation has created
+// the pair of a newer one, but has not brought it up.
+func TestTeardownKeepsInterfaceUnderConstruction(t *testing.T) {
+	w := newAttachedPod(t)
+	setAlias(t, w.node, hostIfName, "")
+	w.down(t, w.node, hostIfName, w.pod, ifName)
+	target := targetOf(w.spec)
+	target.NetNS, target.Unmarked = "", true
+	must(t, teardown(t, w.node, linux.New(""), target))
+	if got := state(t, w.node); !strings.Contains(got, hostIfName) {
+		t.Errorf("the interface is gone:\n%s", got)
+	}
+}
+
 // TestTeardownOfAnotherNetworkKeepsPodInterface runs the DEL after an ADD in another network that failed because the
 // interface name was taken.
 func TestTeardownOfAnotherNetworkKeepsPodInterface(t *testing.T) {

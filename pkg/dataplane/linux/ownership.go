@@ -3,6 +3,7 @@
 package linux
 
 import (
+	"net"
 	"slices"
 	"strings"
 
@@ -39,7 +40,7 @@ func (t teardown) ownsHostLink(link netlink.Link) (bool, error) {
 	switch {
 	case t.mark.isOn(link):
 		return true, nil
-	case !isUnmarked(link) || !t.target.Unmarked || link.Attrs().Name != t.target.HostIfName:
+	case !isUnmarked(link) || !t.target.Unmarked || mayBeInSetup(link) || link.Attrs().Name != t.target.HostIfName:
 		return false, nil
 	case t.pod == nil:
 		return true, nil
@@ -47,6 +48,10 @@ func (t teardown) ownsHostLink(link netlink.Link) (bool, error) {
 	podEnd, err := pair{pod: *t.pod, host: t.host}.podEndOf(link)
 	return podEnd == nil || podEnd.Attrs().Name == t.target.IfName, err
 }
+
+// mayBeInSetup reports whether another implementation, such as Calico's plugin, may be setting up an unmarked interface
+// for a newer sandbox of the pod. It brings the interface up after it has created it.
+func mayBeInSetup(link netlink.Link) bool { return link.Attrs().Flags&net.FlagUp == 0 }
 
 // others finds the other interfaces of the container by their marks.
 func (t teardown) others() (found dataplane.Others, err error) {
