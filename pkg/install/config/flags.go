@@ -41,7 +41,7 @@ func (f flags) addNetwork(c *Config) {
 	f.text(&c.ConfName, "cni-conf-name", "CNI_CONF_NAME", "10-calico.conflist",
 		"`name` of the network configuration file")
 	f.text(&c.OldConfName, "cni-old-conf-name", "CNI_OLD_CONF_NAME", "",
-		"`name` of a file to remove after the new one is written (default: 10-calico.conflist, or none with --chain-into)")
+		"`name` of a file to remove after the new one is written (default: 10-calico.conflist, or none when chaining)")
 	f.text(&c.NetworkConfig, "cni-network-config", "CNI_NETWORK_CONFIG", "",
 		"`template` of the network configuration with Calico's placeholders")
 	f.text(&c.NetworkConfigFile, "cni-network-config-file", "CNI_NETWORK_CONFIG_FILE", "",
