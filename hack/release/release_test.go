@@ -189,8 +189,13 @@ func installFrom(t *testing.T, bin string) string {
 	for _, dir := range []string{"opt/cni/bin", "etc/cni/net.d"} {
 		must(0, os.MkdirAll(filepath.Join(host, dir), 0o755))(t)
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
+		if r.URL.Path == "/apis" {
+			_, _ = io.WriteString(w, `{"kind": "APIGroupList", "apiVersion": "v1", "groups": [{"name": "projectcalico.org",
+				"versions": [{"groupVersion": "projectcalico.org/v3", "version": "v3"}]}]}`)
+			return
+		}
 		w.WriteHeader(http.StatusCreated)
 		_, _ = io.WriteString(w, `{"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
 			"status": {"token": "T", "expirationTimestamp": "2030-01-02T03:04:05Z"}}`)
