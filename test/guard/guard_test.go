@@ -41,7 +41,7 @@ var bounds = map[string]struct {
 	forbidden   []string
 }{
 	"calico":      {10_200_000, 110, forbiddenInPlugins},
-	"calico-ipam": {9_200_000, 100, append([]string{"github.com/vishvananda/netlink"}, forbiddenInPlugins...)},
+	"calico-ipam": {9_300_000, 100, append([]string{"github.com/vishvananda/netlink"}, forbiddenInPlugins...)},
 	"install":     {16_000_000, 0, forbiddenInInstall},
 }
 
