@@ -95,6 +95,21 @@ func (c claims) claim(ctx context.Context, node string, cidr netip.Prefix) (clai
 	return c.repair(ctx, AffinityRow{key, affinity})
 }
 
+// resume completes the claim of a block that belongs to the node, whose affinity is not confirmed or, without a
+// revision, does not exist. It returns ErrConflict if the node has lost the block meanwhile.
+func (c claims) resume(ctx context.Context, affinity AffinityRow) (mine claimed, err error) {
+	if affinity.Rev == nil {
+		mine, err = c.claim(ctx, affinity.Key.Node, affinity.Key.CIDR)
+	} else {
+		mine, err = c.repair(ctx, affinity)
+	}
+	var overlap *OverlapError
+	if errors.Is(err, errNotOwned) && !errors.As(err, &overlap) {
+		err = errors.Join(ErrConflict, err)
+	}
+	return mine, err
+}
+
 // complete checks a block that exists for others that overlap it, and confirms the affinity. If the block overlaps
 // another, complete returns an OverlapError, and the claim is reverted if the block is empty.
 func (c claims) complete(ctx context.Context, affinity AffinityRow, row Row[block.Block]) (Row[Affinity], error) {

@@ -246,8 +246,8 @@ func overlapMutants() []mutant {
 		},
 		{
 			name: "allocate a requested address before the affinity is confirmed", file: "requested.go",
-			correct: "if !known || affinity.Value.State == Confirmed {",
-			wrong:   "if !known || affinity.Key.Node != \"\" {",
+			correct: "known && affinity.Value.State != Confirmed {",
+			wrong:   "known && affinity.Key.Node == \"\" {",
 		},
 		{
 			name: "borrow from a block of the node that has no affinity", file: "usedblocks.go",

@@ -80,7 +80,17 @@ func (f *finder) read(ctx context.Context, w Want, cidr netip.Prefix) (place, er
 	}
 	found := place{want: w, cidr: cidr, row: row}
 	if row.Value.Affinity == hostAffinity(f.plan.own.node) {
-		found, err = f.repairOwn(ctx, found)
+		// An affinity that was not read is verified later: see View.Verified.
+		if affinity, known := f.plan.own.affinityOf(cidr); known && affinity.Value.State != Confirmed {
+			var mine claimed
+			if mine, err = f.claims.resume(ctx, affinity); err == nil {
+				f.plan.own.confirm(cidr)
+				found.row, found.checked = mine.row, mine.checked
+			}
+		}
+		if err == nil {
+			err = f.plan.checkOverlap(ctx, found)
+		}
 	} else {
 		// The whole block is checked, not only the address: its owner relies on the check of every block in use.
 		err = f.plan.overlaps.check(ctx, cidr)
@@ -90,30 +100,4 @@ func (f *finder) read(ctx context.Context, w Want, cidr netip.Prefix) (place, er
 		return place{}, fmt.Errorf("%w: requested address %s: %w", ErrAddrTaken, w.Addr, overlap)
 	}
 	return found, err
-}
-
-// repairOwn completes the node's affinity for its own block if it was read and is not confirmed, and checks the block
-// for overlap. An affinity that was not read is verified later: see View.Verified.
-func (f *finder) repairOwn(ctx context.Context, at place) (place, error) {
-	affinity, known := f.plan.own.affinityOf(at.cidr)
-	if !known || affinity.Value.State == Confirmed {
-		return at, f.plan.checkOverlap(ctx, at)
-	}
-	repair := f.claims.repair
-	if affinity.Rev == nil {
-		repair = func(ctx context.Context, affinity AffinityRow) (claimed, error) {
-			return f.claims.claim(ctx, affinity.Key.Node, affinity.Key.CIDR)
-		}
-	}
-	mine, err := repair(ctx, affinity)
-	var overlap *OverlapError
-	if errors.Is(err, errNotOwned) && !errors.As(err, &overlap) {
-		return at, errors.Join(ErrConflict, err)
-	}
-	if err != nil {
-		return at, err
-	}
-	f.plan.own.confirm(at.cidr)
-	at.row, at.checked = mine.row, mine.checked
-	return at, f.plan.checkOverlap(ctx, at)
 }

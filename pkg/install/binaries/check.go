@@ -35,7 +35,7 @@ func (s *Set) Check(ctx context.Context) error {
 			return err
 		}
 		denied := hostfile.Writable(dir)
-		possible = possible || denied == nil || s.suffices(lacking)
+		possible = possible || denied == nil || suffices(lacking, s.Update)
 		if denied == nil {
 			missing = append(missing, lacking...)
 		} else if len(lacking) > 0 {
@@ -83,7 +83,7 @@ func (s *Set) Preview(print func(format string, args ...any)) (changes int, err 
 			print("binary %s\n", line)
 		}
 		canWrite := hostfile.Writable(dir) == nil
-		complete = complete || canWrite || s.suffices(lacking)
+		complete = complete || canWrite || suffices(lacking, s.Update)
 		if !canWrite {
 			continue
 		}
@@ -117,7 +117,7 @@ func (s *Set) Find(note func(text string)) ([]string, error) {
 			return nil, err
 		}
 		writable := hostfile.Writable(dir) == nil
-		complete = complete || len(lacking) == 0 || !writable && s.suffices(lacking)
+		complete = complete || len(lacking) == 0 || !writable && suffices(lacking, s.Update)
 		for _, line := range s.kept(dir, wanted) {
 			note(line)
 		}

@@ -97,7 +97,7 @@ func (s *Set) fill(ctx context.Context, dir string, wanted []binary) (complete b
 	lacking, err := s.lacking(dir, wanted)
 	if denied := hostfile.Writable(dir); denied != nil {
 		s.Log.Warn("binary directory is not writable", "dir", dir, "error", denied, "lacking", names(lacking))
-		return s.suffices(lacking) && err == nil, err
+		return suffices(lacking, s.Update) && err == nil, err
 	}
 	if err != nil {
 		return false, err
@@ -149,8 +149,8 @@ func (s *Set) lacking(dir string, wanted []binary) ([]binary, error) {
 
 // suffices reports whether a directory that is not writable has what the node needs. Without Update the node provides
 // its own binaries, so that those of this project suffice: an immutable host may not use the others.
-func (s *Set) suffices(lacking []binary) bool {
-	if s.Update {
+func suffices(lacking []binary, update bool) bool {
+	if update {
 		return len(lacking) == 0
 	}
 	return !slices.ContainsFunc(lacking, func(b binary) bool { return IsPlugin(b.name) })
