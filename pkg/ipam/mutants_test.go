@@ -146,6 +146,16 @@ func adoptMutants() []mutant {
 			wrong: "",
 		},
 		{
+			name: "lower the count of an adopted address", file: "rewrite.go",
+			correct: "	case adopted:",
+			wrong:   "	case adopted && false:",
+		},
+		{
+			name: "withdraw the count of an adopted address", file: "tally.go",
+			correct: "	t.row = row\n	t.moved(from, to)\n	return nil\n}\n\n// moved",
+			wrong:   "	t.row = row\n	t.counted[to]++\n	return nil\n}\n\n// moved",
+		},
+		{
 			name: "keep the sequence number of an adopted address", file: "block/assign.go",
 			correct: "	setSequence(b, o)\n	compact(b)",
 			wrong:   "	compact(b)",

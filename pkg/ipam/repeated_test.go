@@ -4,6 +4,7 @@ package ipam_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -173,4 +174,66 @@ type stacked struct {
 
 func (s stacked) Handles() ipam.Table[string, ipam.Handle] {
 	return repeatingTable[string, ipam.Handle]{s.crashing.Handles(), s.r, "handle"}
+}
+
+func (s stacked) Blocks() ipam.Table[netip.Prefix, block.Block] {
+	return repeatingTable[netip.Prefix, block.Block]{s.crashing.Blocks(), s.r, "block"}
+}
+
+// TestRepeatedRequestIsAdopted makes each write of an ADD twice. If that leads to a second read of a block, another run
+// of the ADD adopts the address first. The first run allocates another address, in the same block or in another one, or
+// one of its later calls fails. The handle counts what is left of both runs.
+func TestRepeatedRequestIsAdopted(t *testing.T) {
+	adopted := 0
+	for write := range 4 {
+		for fails := range 10 {
+			for _, full := range []bool{false, true} {
+				name := fmt.Sprintf("write %d made twice, later call %d fails, block full: %v", write, fails, full)
+				t.Run(name, func(t *testing.T) { adopted += repeatAndAdopt(t, write, fails, full) })
+			}
+		}
+	}
+	if adopted < 10 {
+		t.Errorf("the second run adopted an address %d times, want at least 10", adopted)
+	}
+}
+
+// repeatAndAdopt runs one case of TestRepeatedRequestIsAdopted, and returns the number of adopted addresses.
+func repeatAndAdopt(t *testing.T, write, fails int, full bool) (adopted int) {
+	s := newStore()
+	mustAssign(t, s, only4("a", "net.other"))
+	var add *crashing
+	add = actBetween(s, "update block", "get block", func() {
+		if full {
+			fill(t, s, "a", 2)
+		}
+		a := &ipam.Allocator{Store: s, Now: s.Now, Parallel: 1}
+		got, err := assignWith(a, repeatedAdd(only4("a", "net.x")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got[0].Existing {
+			adopted++
+		}
+		if fails > 0 {
+			// The call that is about to be made is the first one.
+			add.left = fails
+		}
+	})
+	add.survives = true
+	a := &ipam.Allocator{Store: stacked{add, &repeating{Store: s, left: write}}, Now: s.Now, Parallel: 1}
+	if _, err := assignWith(a, repeatedAdd(only4("a", "net.x"))); err != nil && !errors.Is(err, errCrashed) {
+		t.Fatal(err)
+	}
+	if bad := s.Check(); len(bad) > 0 {
+		t.Errorf("%s\n%s", strings.Join(bad, "\n"), s)
+	}
+	if countHeld(s.AllBlocks(), "net.x", false) == 0 {
+		t.Errorf("the address of the second run was released\n%s", s)
+	}
+	mustRelease(t, s, "net.x")
+	if strings.Contains(s.String(), "net.x") {
+		t.Errorf("the release left something\n%s", s)
+	}
+	return adopted
 }

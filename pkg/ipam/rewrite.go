@@ -45,20 +45,21 @@ func (t *attempt) reread(ctx context.Context, p place) (to place, got Assigned, 
 			return p, t.assigned(p, row, addr), true, nil
 		}
 	}
+	before := p.row
+	p.row = row
 	switch {
 	case errors.Is(err, ErrNotFound):
 		to, err = t.move(ctx, p)
 		return to, got, false, err
 	case err != nil:
 		return place{}, got, false, err
-	case row.UID != p.row.UID, row.Value.Affinity != p.row.Value.Affinity:
+	case row.UID != before.UID, row.Value.Affinity != before.Value.Affinity:
 		// A block that was created again has not passed the check for overlapping blocks.
 		to, err = t.move(ctx, p)
 		return to, got, false, err
 	}
-	p.row = row
 	// The other writer may have been a release of this handle.
-	return p, got, false, t.tally.touch(ctx, p.cidr)
+	return p, got, false, t.recount(ctx, p, p.cidr)
 }
 
 // heldAlready returns the address that a block holds for this request and want, if any.
@@ -77,9 +78,20 @@ func (t *attempt) move(ctx context.Context, from place) (place, error) {
 	if err != nil {
 		return to, err
 	}
-	if to.cidr == from.cidr {
-		// The block was deleted and created again. A release of this handle had no block to write to.
-		return to, t.tally.touch(ctx, to.cidr)
+	return to, t.recount(ctx, from, to.cidr)
+}
+
+// recount counts the address of a place in a block instead, before the request writes that block. Another run of the
+// same ADD can have adopted the address that this request wrote in the place, if the answer to the write was a
+// conflict. The handle then still counts that address, and one more in the block.
+func (t *attempt) recount(ctx context.Context, from place, to netip.Prefix) error {
+	switch adopted := len(from.row.Value.Held(t.request.Handle)) > 0; {
+	case adopted:
+		return t.tally.countMore(ctx, from.cidr, to)
+	case to == from.cidr:
+		// A block that was deleted and created again has no address: a release of this handle had no block to write to.
+		return t.tally.touch(ctx, to)
+	default:
+		return t.tally.move(ctx, from.cidr, to)
 	}
-	return to, t.tally.move(ctx, from.cidr, to.cidr)
 }

@@ -82,18 +82,35 @@ func (t *tally) move(ctx context.Context, from, to netip.Prefix) error {
 	row.Value.Counts = apply(row.Value.Counts, map[netip.Prefix]int{to: 1, from: -1})
 	row, err := t.handles.backend.store.Handles().Update(ctx, t.id, row)
 	if errors.Is(asConflict(err), ErrConflict) {
-		row, err = t.handles.change(ctx, t.id, t.row.UID, func(h *Handle) bool {
-			h.Counts = apply(h.Counts, map[netip.Prefix]int{to: 1})
-			return true
-		})
+		return t.countMore(ctx, from, to)
 	}
 	if err != nil {
 		return err
 	}
 	t.row = row
+	t.moved(from, to)
+	return nil
+}
+
+// countMore counts one more address in block to, and keeps the count of block from. The count in from is then no longer
+// one of this request: it can be the count of an address that another run of the same ADD has adopted.
+func (t *tally) countMore(ctx context.Context, from, to netip.Prefix) error {
+	row, err := t.handles.change(ctx, t.id, t.row.UID, func(h *Handle) bool {
+		h.Counts = apply(h.Counts, map[netip.Prefix]int{to: 1})
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	t.row = row
+	t.moved(from, to)
+	return nil
+}
+
+// moved records that this request has counted an address in block to instead of block from.
+func (t *tally) moved(from, to netip.Prefix) {
 	t.counted[from]--
 	t.counted[to]++
-	return nil
 }
 
 // lower lowers the counts of the handle in some blocks by those that this request has added.
