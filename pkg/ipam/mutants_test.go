@@ -234,7 +234,7 @@ func overlapMutants() []mutant {
 		},
 		{
 			name: "trust a block that was created again", file: "rewrite.go",
-			correct: "case row.UID != p.row.UID, row.Value",
+			correct: "case row.UID != before.UID, row.Value",
 			wrong:   "case row.Value",
 		},
 		{
