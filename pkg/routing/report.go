@@ -17,7 +17,6 @@ const (
 	outsidePools reason = iota
 	noNode
 	noAddress
-	ownAddress
 	noVXLANAddress
 	conflictingVXLAN
 	otherSubnet
@@ -31,8 +30,6 @@ func (r reason) text() (problem, remedy string) {
 		return "they have no Node object", "wait until the blocks are released, or delete them if the nodes are gone"
 	case noAddress:
 		return "they have no address", "check that calico-node runs on these nodes and has found an address"
-	case ownAddress:
-		return "they have the address of this node", "delete the Node objects of nodes that no longer exist"
 	case noVXLANAddress:
 		return "they have no VXLAN tunnel address",
 			"wait until they have allocated one; they need a pool with the use Tunnel that selects them"

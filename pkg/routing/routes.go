@@ -25,14 +25,14 @@ func (f *family) addBlocks() {
 	}
 	for i := range f.c.in.Blocks {
 		b := &f.c.in.Blocks[i]
-		if !f.owns(b.CIDR.Addr()) || b.CIDR.IsSingleIP() || b.Node == "" || f.c.blocks.values[b.CIDR] != b {
+		if !f.owns(b.CIDR.Addr()) || b.CIDR.IsSingleIP() || b.Node == "" {
 			continue
 		}
 		f.addBlock(b, guarded)
 	}
 	for addr, u := range f.c.uses {
-		if _, local := f.c.local[addr]; f.owns(addr) && u.node != "" && (!local || u.node == f.c.in.Node) {
-			f.addAddr(addr, u, guarded)
+		if _, local := f.c.local[addr]; f.owns(addr) && u.node != "" && (!local || f.isHere(u.node)) {
+			f.addAddr(addr, u.node, guarded)
 		}
 	}
 }
@@ -41,33 +41,43 @@ func (f *family) addBlocks() {
 func (f *family) owns(addr netip.Addr) bool { return addr.BitLen() == f.f.Bits() }
 
 func (f *family) addBlock(b *model.Block, guarded map[netip.Prefix]bool) {
-	pool, ok := f.c.pools.covering(b.CIDR, b.CIDR.Bits())
+	pool, ok := f.c.poolOf(b.CIDR)
 	switch {
 	case !ok:
 		f.wait(nil, outsidePools, b.CIDR.String())
 	case guarded[b.CIDR]:
 		f.wait(pool, containsNode, b.CIDR.String())
-	case b.Node != f.c.in.Node:
+	case !f.isHere(b.Node):
 		f.addRemote(b.CIDR, b.Node, pool)
 	case !f.fromBGP(pool):
 		f.addBlackhole(b.CIDR, f.metric)
 	}
 }
 
-// addAddr adds the route to a single address. An address that this node has borrowed gets a blackhole with the last
-// metric. Without it, packets to the address would loop while no pod has it: this node would send them to the node of
-// the block, which would send them back.
-func (f *family) addAddr(addr netip.Addr, u use, guarded map[netip.Prefix]bool) {
+// isHere reports whether other nodes send the packets for a node to this one: it is this node, or it has the same
+// address.
+func (f *family) isHere(node string) bool {
+	if node == f.c.in.Node {
+		return true
+	}
+	n := f.c.nodes[node]
+	return n != nil && f.self.Addr.IsValid() && n.In(f.f).Addr.Addr() == f.self.Addr.Addr()
+}
+
+// addAddr adds the route to a single address. An address of this node gets a blackhole with the last metric, which does
+// not hide the route to its pod. Without it, packets to a borrowed address would loop while no pod has it: this node
+// would send them to the node of the block, which would send them back.
+func (f *family) addAddr(addr netip.Addr, node string, guarded map[netip.Prefix]bool) {
 	dest := single(addr)
-	pool, ok := f.c.pools.covering(dest, dest.Bits())
+	pool, ok := f.c.poolOf(dest)
 	switch {
 	case !ok:
 		f.wait(nil, outsidePools, dest.String())
 	case guarded[dest]:
 		f.wait(pool, containsNode, dest.String())
-	case u.node != f.c.in.Node:
-		f.addRemote(dest, u.node, pool)
-	case u.bits < dest.Bits() && addr != f.self.VXLAN && addr != f.c.self.IPIP && !f.fromBGP(pool):
+	case !f.isHere(node):
+		f.addRemote(dest, node, pool)
+	case !f.fromBGP(pool):
 		f.addBlackhole(dest, lastMetric)
 	}
 }
@@ -102,8 +112,6 @@ func (f *family) addRemote(dest netip.Prefix, node string, pool *model.Pool) {
 	case !addr.IsValid():
 		f.wait(pool, noAddress, node)
 	case f.link == "" || f.fromBGP(pool):
-	case addr == f.self.Addr.Addr():
-		f.wait(pool, ownAddress, node)
 	case f.direct(pool) && f.self.Addr.Masked().Contains(addr):
 		f.addDirect(dest, addr)
 	case pool.VXLAN != model.Never:
@@ -168,14 +176,14 @@ func (f *family) blocksOfNodes() map[netip.Prefix]bool {
 		if !addr.IsValid() {
 			continue
 		}
-		if _, ok := f.c.pools.covering(single(addr), addr.BitLen()); !ok {
+		if _, ok := f.c.poolOf(single(addr)); !ok {
 			continue
 		}
 		if found == nil {
 			found = map[netip.Prefix]bool{}
 		}
 		found[single(addr)] = true
-		for _, bits := range f.c.blocks.lengths {
+		for _, bits := range f.c.blocks().lengths {
 			if cidr, err := addr.Prefix(bits); err == nil {
 				found[cidr] = true
 			}

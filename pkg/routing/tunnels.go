@@ -4,6 +4,7 @@ package routing
 
 import (
 	"net/netip"
+	"slices"
 
 	"calico-cni/pkg/model"
 	"calico-cni/pkg/netstate"
@@ -114,7 +115,9 @@ func (f *family) addVXLAN(d netstate.Device) netstate.Device {
 	f.findConflicts()
 	s := &f.c.out.State
 	s.Devices = append(s.Devices, d)
-	var senders []netip.Prefix
+	others := len(f.c.in.Nodes)
+	s.Neighbours, s.FDB = slices.Grow(s.Neighbours, others), slices.Grow(s.FDB, others)
+	senders := make([]netip.Prefix, 0, others)
 	for i := range f.c.in.Nodes {
 		n := &f.c.in.Nodes[i]
 		if n.Name == f.c.in.Node || !f.takesPart(n) {
