@@ -88,6 +88,9 @@ func (b Block) Equal(o Block) bool {
 	return b.CIDR == o.CIDR && b.Node == o.Node && slices.Equal(b.Borrowed, o.Borrowed)
 }
 
+// Name returns the name of the object.
+func (b Block) Name() string { return spec.BlockName(b.CIDR) }
+
 // ConvertBlock converts an IPAMBlock of either API group. It returns false if the block is deleted, or if it is not
 // valid. Routes come from the affinity in the block and not from BlockAffinity objects.
 func ConvertBlock(name string, in *BlockFields) (Block, bool, []Finding) {

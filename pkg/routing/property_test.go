@@ -108,7 +108,7 @@ func TestPacketsReachPods(t *testing.T) {
 				want := used && w.reachable(node.Name, to, dst)
 				if want && got != to || !want && w.node(got) != nil {
 					t.Errorf("packet from %s to %s (on %q, reachable: %v) ends at %q\n%s:\n%s\n%s", node.Name, dst, to, want, got,
-					node.Name, text(n.states[node.Name]), w)
+						node.Name, text(n.states[node.Name]), w)
 				}
 			}
 		}

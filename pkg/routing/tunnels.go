@@ -28,8 +28,13 @@ type family struct {
 	vxlan, ipip netstate.Device
 	// conflicting are the nodes that cannot take part in VXLAN because of another node.
 	conflicting map[*model.Node]bool
-	waiting     map[obstacle][]string
-	metric      int
+	// guarded are the destinations that must get no route, because they contain the address of a node.
+	guarded map[netip.Prefix]bool
+	// waiting are the nodes or blocks without routes. outside are the blocks in no pool.
+	waiting map[obstacle][]string
+	outside []*model.Block
+	// metric is that of all routes but those to local pods.
+	metric int
 }
 
 func (c *computation) newFamily(f model.Family) *family {
