@@ -111,7 +111,7 @@ func (a *addRun) awaitPolicy(ctx context.Context) error {
 	ctx, cancel := deadline.Within(ctx, c.Conf.PolicySetupTimeout(), "the wait for the policies of the pod")
 	defer cancel()
 	id := c.ID
-	file := filepath.Join(c.Conf.EndpointStatusDir, endpointFile(id.Namespace, id.Pod, id.IfName))
+	file := filepath.Join(c.Conf.EndpointStatusDir, id.StatusFileName())
 	for {
 		_, err := c.Host.ReadFile(file)
 		if err == nil {
@@ -128,9 +128,4 @@ func (a *addRun) awaitPolicy(ctx context.Context) error {
 		case <-time.After(policyPoll):
 		}
 	}
-}
-
-// endpointFile returns the name of the file with which the node agent reports that an endpoint is ready.
-func endpointFile(namespace, pod, ifName string) string {
-	return url.PathEscape("k8s") + " " + url.PathEscape(namespace+"/"+pod) + " " + url.PathEscape(ifName)
 }

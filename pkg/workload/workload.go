@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/url"
 )
 
 // ErrInvalidArgs is wrapped by every error of this package. The runtime, or the node's environment, passed an invalid
@@ -116,4 +117,10 @@ func (id ID) HostIfName(prefix string) string {
 func (id ID) SecondHostIfName(prefix string) string {
 	sum := sha1.Sum([]byte(id.ContainerID + "/" + id.IfName))
 	return prefix + hex.EncodeToString(sum[:])[:suffixLength]
+}
+
+// StatusFileName returns the name of the file with which the node agent reports that the network of a pod's interface
+// is ready.
+func (id ID) StatusFileName() string {
+	return "k8s " + url.PathEscape(id.Namespace+"/"+id.Pod) + " " + url.PathEscape(id.IfName)
 }

@@ -21,6 +21,11 @@ type Datastore struct {
 	Group string
 }
 
+// NewDatastore returns the datastore of an API server.
+func NewDatastore(client dynamic.Interface, group string) Datastore {
+	return Datastore{client: client, Group: group}
+}
+
 // CreatePool creates an IPPool. change may modify it first.
 func (d Datastore) CreatePool(ctx context.Context, name, cidr string, blockSize int,
 	change ...func(spec map[string]any),
