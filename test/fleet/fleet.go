@@ -19,7 +19,6 @@ import (
 	"time"
 
 	"calico-cni/test/apiserver"
-	"calico-cni/test/cgroup"
 	"calico-cni/test/machine"
 	"calico-cni/test/node"
 )
@@ -38,8 +37,6 @@ type Options struct {
 	Deploy string
 	// Dir is an empty directory for all files of the fleet.
 	Dir string
-	// Group is the parent of the machines' control groups.
-	Group cgroup.Group
 	// APIGroup is the API group of Calico's objects.
 	APIGroup string
 	// Subnets has the subnet of each node, 0 or 1.
@@ -124,7 +121,7 @@ func (f *Fleet) startNodes(ctx context.Context) error {
 		if _, err := f.Server.Admin().CreateNode(ctx, spec.Name); err != nil {
 			return err
 		}
-		m := machine.New(spec, f.options.Group)
+		m := machine.New(spec, nil)
 		f.Nodes = append(f.Nodes, m)
 		if err := m.PowerOn(); err != nil {
 			return err
