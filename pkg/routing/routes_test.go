@@ -142,6 +142,9 @@ func TestRoutes(t *testing.T) {
 			in.Blocks = []model.Block{blockOf("fd00::/122", "a"), blockOf("fd00::40/122", "b")}
 			in.Endpoints = []Endpoint{endpoint("cali1", 1, "fd00::5")}
 		}, `fd00::5/128 dev cali1 metric 1024 proto 3`},
+		{"nodes without addresses: only own blocks get a blackhole", "ipip", func(in *Input) {
+			in.Nodes[0], in.Nodes[1] = node("a"), node("b")
+		}, `blackhole 10.0.1.0/26 proto 80`},
 		{"routes of pools without encapsulation come from BGP", "", func(in *Input) {
 			in.Config.BGP.Unencapsulated = true
 			in.Blocks = append(in.Blocks, blockOf("10.0.9.0/26", "b", "10.0.9.1=a"))
