@@ -101,6 +101,16 @@ func TestFindings(t *testing.T) {
 			`10.0.3.0/26 via 10.0.3.0 dev vxlan.calico onlink mtu 1450 proto 3`,
 		},
 		{
+			"two nodes with one tunnel address that one of them has borrowed", "vxlan", func(in *Input) {
+				in.Blocks[1] = blockOf("10.0.2.0/26", "b", "10.0.2.0=c")
+				in.Nodes[2].IPv4.VXLAN = in.Nodes[1].IPv4.VXLAN
+			},
+			`IPPool p: no routes to pods on b: another node has their VXLAN tunnel address or MAC; see the finding on the Node
+			 Node c: nodes b, c have the same value for the VXLAN tunnel address 10.0.2.0: only c takes part in VXLAN; remove the annotation of the tunnel address from the other nodes: calico-node allocates new addresses`,
+			`10.0.2.0/32 dev vxlan.calico proto 3
+			 10.0.3.0/26 via 10.0.2.0 dev vxlan.calico onlink mtu 1450 proto 3`,
+		},
+		{
 			"another node with the tunnel address of this one", "vxlan",
 			func(in *Input) { in.Nodes[0].IPv4.VXLAN = in.Nodes[2].IPv4.VXLAN },
 			`IPPool p: no routes to pods on c: another node has their VXLAN tunnel address or MAC; see the finding on the Node
@@ -124,20 +134,21 @@ func TestFindings(t *testing.T) {
 		{
 			"blocks with the address of a node", "vxlan", func(in *Input) {
 				in.Nodes[1] = node("b", "IPv4Address=10.0.3.5/24", "IPv4VXLANTunnelAddr=10.0.2.0")
+				in.Blocks[2] = blockOf("10.0.3.0/26", "c", "10.0.3.5=b")
 				in.Blocks = append(in.Blocks, blockOf("10.0.9.0/26", "c"))
 			},
-			`IPPool p: no routes to 10.0.3.0/26: the address of a node is in them; move the pool away from the addresses of nodes`,
+			`IPPool p: no routes to 10.0.3.0/26, 10.0.3.5/32: the address of a node is in them; move the pool away from the addresses of nodes`,
 			`10.0.2.0/26 via 10.0.2.0 dev vxlan.calico onlink mtu 1450 proto 3
 			 10.0.9.0/26 via 10.0.3.0 dev vxlan.calico onlink mtu 1450 proto 3`,
 		},
 		{
 			"overlapping pools", "ipip", func(in *Input) {
-				in.Pools = append(in.Pools, pool("inner", "10.0.3.0/24", "vxlan"), pool("same", "10.0.0.0/16", "vxlan"))
+				in.Pools = append(in.Pools, pool("inner", "10.0.3.0/24", "ipip"), pool("older", "10.0.0.0/16", "vxlan"))
 			},
-			`IPPool inner: spec.cidr: 10.0.3.0/24 lies in 10.0.0.0/16 of pool p: the encapsulation of inner counts for these addresses; delete one of the pools, after moving its pods to the other
-			 IPPool same: spec.cidr: the pool has the same CIDR 10.0.0.0/16 as pool p, whose encapsulation counts; delete one of the pools, after moving its pods to the other`,
-			`10.0.2.0/26 via 172.16.0.2 dev tunl0 onlink mtu 1480 proto 80
-			 10.0.3.0/26 via 10.0.3.0 dev vxlan.calico onlink mtu 1450 proto 3`,
+			`IPPool inner: spec.cidr: 10.0.3.0/24 lies in 10.0.0.0/16 of pool older: the encapsulation of inner counts for these addresses; delete one of the pools, after moving its pods to the other
+			 IPPool p: spec.cidr: the pool has the same CIDR 10.0.0.0/16 as pool older, whose encapsulation counts; delete one of the pools, after moving its pods to the other`,
+			`10.0.2.0/26 via 10.0.2.0 dev vxlan.calico onlink mtu 1450 proto 3
+			 10.0.3.0/26 via 172.16.9.3 dev tunl0 onlink mtu 1480 proto 80`,
 		},
 		{
 			"VXLAN forced off", "vxlan-cross", func(in *Input) { in.Config.VXLAN = Off },
