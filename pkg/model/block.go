@@ -15,7 +15,7 @@ import (
 )
 
 // BlockFields are the fields of an IPAMBlock that the conversion reads, for decoding from JSON. A node decodes every
-// block of the cluster, and decoding only these fields takes a fifth of the time of the whole object.
+// block of the cluster, and decoding only these fields takes less than a third of the time of the whole object.
 type BlockFields struct {
 	CIDR         string       `json:"cidr"`
 	Affinity     *string      `json:"affinity"`
@@ -87,6 +87,9 @@ type Borrowed struct {
 func (b Block) Equal(o Block) bool {
 	return b.CIDR == o.CIDR && b.Node == o.Node && slices.Equal(b.Borrowed, o.Borrowed)
 }
+
+// Name returns the name of the object.
+func (b Block) Name() string { return spec.BlockName(b.CIDR) }
 
 // ConvertBlock converts an IPAMBlock of either API group. It returns false if the block is deleted, or if it is not
 // valid. Routes come from the affinity in the block and not from BlockAffinity objects.

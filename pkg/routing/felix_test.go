@@ -166,8 +166,8 @@ func dualStack(self string) Input {
 	return in
 }
 
-// The expected states are what two nodes of Felix have in the kernel. There is one difference: a blackhole behind each
-// address that the node has borrowed.
+// The expected states are what two nodes of Felix have in the kernel, and one route more: a blackhole behind the address
+// that the second node has borrowed.
 func TestSameStateAsFelix(t *testing.T) {
 	for _, test := range []struct {
 		name string

@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 	"strings"
 
 	"calico-cni/pkg/model"
@@ -73,6 +72,7 @@ func (c *computation) indexPools() {
 			outer, ok = c.pools.covering(p.CIDR, p.CIDR.Bits()-1)
 		}
 		if ok {
+			c.poolsOverlap = true
 			c.find(model.KindIPPool, p.Name, "spec.cidr", overlapProblem(p, outer),
 				"delete one of the pools, after moving its pods to the other")
 		}
@@ -93,13 +93,12 @@ type use struct {
 	bits int
 }
 
-// indexBlocks indexes the blocks, and the addresses that have routes of their own: borrowed ones, and those in blocks
-// of one address. If blocks overlap, the smallest decides.
-func (c *computation) indexBlocks() {
-	c.blocks = newPrefixTable(pointers(c.in.Blocks), func(b *model.Block) netip.Prefix { return b.CIDR },
-		func(a, b *model.Block) bool { return compareBlocks(a, b) <= 0 })
+// indexUses finds the addresses that have routes of their own: borrowed ones, and those in blocks of one address. If
+// blocks overlap, the smallest decides.
+func (c *computation) indexUses() {
 	c.uses = map[netip.Addr]use{}
-	for _, b := range c.blocks.values {
+	for i := range c.in.Blocks {
+		b := &c.in.Blocks[i]
 		if b.CIDR.IsSingleIP() && len(b.Borrowed) == 0 {
 			c.addUse(b.CIDR.Addr(), use{b.Node, b.CIDR.Bits()})
 		}
@@ -116,12 +115,6 @@ func (c *computation) addUse(addr netip.Addr, u use) {
 	}
 }
 
-// compareBlocks orders blocks with the same CIDR. There are none in the API.
-func compareBlocks(a, b *model.Block) int {
-	return cmp.Or(strings.Compare(a.Node, b.Node), slices.CompareFunc(a.Borrowed, b.Borrowed,
-		func(a, b model.Borrowed) int { return cmp.Or(a.Addr.Compare(b.Addr), strings.Compare(a.Node, b.Node)) }))
-}
-
 // indexEndpoints finds the endpoint of each local address.
 func (c *computation) indexEndpoints() {
 	c.local = make(map[netip.Addr]Endpoint, len(c.in.Endpoints))
@@ -135,16 +128,39 @@ func (c *computation) indexEndpoints() {
 	}
 }
 
+// blocks returns a table of the blocks. Few computations need it.
+func (c *computation) blocks() *prefixTable[*model.Block] {
+	if c.blockTable == nil {
+		t := newPrefixTable(pointers(c.in.Blocks), func(b *model.Block) netip.Prefix { return b.CIDR },
+			func(a, b *model.Block) bool { return a.Node < b.Node })
+		c.blockTable = &t
+	}
+	return c.blockTable
+}
+
 // userOf returns the node that uses an address according to IPAM, or an empty string. An address that no other node
 // has borrowed counts as used by the node of its block.
 func (c *computation) userOf(addr netip.Addr) string {
 	if u, ok := c.uses[addr]; ok {
 		return u.node
 	}
-	if b, ok := c.blocks.covering(single(addr), addr.BitLen()); ok {
+	if b, ok := c.blocks().covering(single(addr), addr.BitLen()); ok {
 		return b.Node
 	}
 	return ""
+}
+
+// poolOf returns the smallest pool that contains a block or an address.
+func (c *computation) poolOf(p netip.Prefix) (*model.Pool, bool) {
+	// Blocks come in runs of one pool. Without pools inside of pools the last answer often holds again.
+	if c.lastPool != nil && c.lastPool.CIDR.Contains(p.Addr()) && c.lastPool.CIDR.Bits() <= p.Bits() {
+		return c.lastPool, true
+	}
+	pool, ok := c.pools.covering(p, p.Bits())
+	if ok && !c.poolsOverlap {
+		c.lastPool = pool
+	}
+	return pool, ok
 }
 
 func pointers[V any](list []V) []*V {

@@ -23,7 +23,7 @@ func (f *family) addNAT() {
 		if p.NATOutgoing {
 			n.Sources = append(n.Sources, p.CIDR)
 		}
-		if p.Uses != model.UseLoadBalancer {
+		if forPods(p) {
 			n.Exclusions = append(n.Exclusions, p.CIDR)
 		}
 	}
@@ -48,6 +48,9 @@ func (f *family) addNAT() {
 		f.c.out.State.NAT.IPv6 = n
 	}
 }
+
+// forPods reports whether pods may have addresses of a pool.
+func forPods(p *model.Pool) bool { return p.Uses != model.UseLoadBalancer }
 
 // finishNAT adds what is the same for both families.
 func (c *computation) finishNAT() {

@@ -26,7 +26,7 @@ func (f *family) checkAddrs() {
 	}) {
 		consequence := "their pods are not all reachable"
 		if slices.Contains(nodes, f.c.self) {
-			consequence = "this node sends nothing to the others"
+			consequence = "this node receives the packets for all of them"
 		}
 		f.c.find(model.KindNode, nodes[0].Name, "", fmt.Sprintf("nodes %s have the same address %s: %s",
 			joinNodes(nodes), addr, consequence),

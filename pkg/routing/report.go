@@ -10,14 +10,12 @@ import (
 	"calico-cni/pkg/model"
 )
 
-// reason is why there is no route to a block or an address of another node.
+// reason is why there is no route.
 type reason int
 
 const (
-	outsidePools reason = iota
-	noNode
+	noNode reason = iota
 	noAddress
-	ownAddress
 	noVXLANAddress
 	conflictingVXLAN
 	otherSubnet
@@ -31,8 +29,6 @@ func (r reason) text() (problem, remedy string) {
 		return "they have no Node object", "wait until the blocks are released, or delete them if the nodes are gone"
 	case noAddress:
 		return "they have no address", "check that calico-node runs on these nodes and has found an address"
-	case ownAddress:
-		return "they have the address of this node", "delete the Node objects of nodes that no longer exist"
 	case noVXLANAddress:
 		return "they have no VXLAN tunnel address",
 			"wait until they have allocated one; they need a pool with the use Tunnel that selects them"
@@ -56,20 +52,13 @@ type obstacle struct {
 
 // wait notes that there is no route to a node, or to a block.
 func (f *family) wait(pool *model.Pool, r reason, name string) {
-	o := obstacle{reason: r}
-	if pool != nil {
-		o.pool = pool.Name
-	}
+	o := obstacle{pool.Name, r}
 	f.waiting[o] = append(f.waiting[o], name)
 }
 
 // reportWaiting reports the nodes without routes, one finding for each pool and reason.
 func (f *family) reportWaiting() {
 	for o, names := range f.waiting {
-		if o.reason == outsidePools {
-			f.reportOutside(names)
-			continue
-		}
 		what := "pods on "
 		if o.reason == containsNode {
 			what = ""
@@ -77,10 +66,11 @@ func (f *family) reportWaiting() {
 		problem, remedy := o.reason.text()
 		f.c.find(model.KindIPPool, o.pool, "", fmt.Sprintf("no routes to %s%s: %s", what, join(names), problem), remedy)
 	}
-	if f.link != "" || f.firstPool(func(*model.Pool) bool { return true }) == nil {
+	f.reportOutside()
+	if f.link != "" || f.c.nodes[f.c.in.Node] == nil || f.firstPool(forPods) == nil {
 		return
 	}
-	problem := fmt.Sprintf("the node has no %s address: pods reach no other node", f.f)
+	problem := fmt.Sprintf("the node has no %s address: pods reach no other node over it", f.f)
 	if f.self.Addr.IsValid() {
 		problem = fmt.Sprintf("no link has the address %s of the node: pods reach no other node", f.self.Addr.Addr())
 	}
@@ -88,11 +78,20 @@ func (f *family) reportWaiting() {
 		"check the detection of the address (IP_AUTODETECTION_METHOD, IP6_AUTODETECTION_METHOD)")
 }
 
-// reportOutside reports blocks outside of all pools.
-func (f *family) reportOutside(cidrs []string) {
-	slices.Sort(cidrs)
-	f.c.find(model.KindBlock, cidrs[0], "spec.cidr",
-		fmt.Sprintf("%s are in no pool: no routes to their pods", join(cidrs)),
+// reportOutside reports the blocks that are in no pool.
+func (f *family) reportOutside() {
+	if len(f.outside) == 0 {
+		return
+	}
+	first, cidrs := f.outside[0], make([]string, len(f.outside))
+	for i, b := range f.outside {
+		cidrs[i] = b.CIDR.String()
+		if b.CIDR.Compare(first.CIDR) < 0 {
+			first = b
+		}
+	}
+	f.c.find(model.KindBlock, first.Name(), "spec.cidr",
+		fmt.Sprintf("%s are in no pool: other nodes have no routes to their pods", join(cidrs)),
 		"create the pool again, disabled, until the pods are gone")
 }
 

@@ -18,21 +18,33 @@ const defaultMetricIPv6 = 1024
 
 // addBlocks adds the routes to blocks, and to addresses that have routes of their own.
 func (f *family) addBlocks() {
-	guarded := f.blocksOfNodes()
+	f.guarded = f.destsOfNodes()
 	s := &f.c.out.State
 	if s.Routes == nil {
 		s.Routes = make([]netstate.Route, 0, len(f.c.in.Blocks)+len(f.c.uses)+len(f.c.local))
 	}
 	for i := range f.c.in.Blocks {
 		b := &f.c.in.Blocks[i]
-		if !f.owns(b.CIDR.Addr()) || b.CIDR.IsSingleIP() || b.Node == "" || f.c.blocks.values[b.CIDR] != b {
+		if !f.owns(b.CIDR.Addr()) {
 			continue
 		}
-		f.addBlock(b, guarded)
+		pool, ok := f.c.poolOf(b.CIDR)
+		switch {
+		case !ok:
+			f.outside = append(f.outside, b)
+		case b.Node != "" && !b.CIDR.IsSingleIP():
+			f.addDest(b.CIDR, b.Node, pool, f.metric)
+		}
 	}
+	// An address of this node gets a blackhole with the last metric, which does not hide the route to its pod. Without
+	// it, packets to a borrowed address would loop while no pod has it: this node would send them to the node of the
+	// block, which would send them back.
 	for addr, u := range f.c.uses {
-		if _, local := f.c.local[addr]; f.owns(addr) && u.node != "" && (!local || u.node == f.c.in.Node) {
-			f.addAddr(addr, u, guarded)
+		if _, local := f.c.local[addr]; !f.owns(addr) || u.node == "" || local && !f.isHere(u.node, f.c.nodes[u.node]) {
+			continue
+		}
+		if pool, ok := f.c.poolOf(single(addr)); ok {
+			f.addDest(single(addr), u.node, pool, lastMetric)
 		}
 	}
 }
@@ -40,36 +52,29 @@ func (f *family) addBlocks() {
 // owns reports whether an address is of the family.
 func (f *family) owns(addr netip.Addr) bool { return addr.BitLen() == f.f.Bits() }
 
-func (f *family) addBlock(b *model.Block, guarded map[netip.Prefix]bool) {
-	pool, ok := f.c.pools.covering(b.CIDR, b.CIDR.Bits())
+// addDest adds the route to addresses of a node: to another node, or a blackhole with a metric if the node is this one.
+func (f *family) addDest(dest netip.Prefix, node string, pool *model.Pool, metric int) {
+	n := f.c.nodes[node]
 	switch {
-	case !ok:
-		f.wait(nil, outsidePools, b.CIDR.String())
-	case guarded[b.CIDR]:
-		f.wait(pool, containsNode, b.CIDR.String())
-	case b.Node != f.c.in.Node:
-		f.addRemote(b.CIDR, b.Node, pool)
-	case !f.fromBGP(pool):
-		f.addBlackhole(b.CIDR, f.metric)
+	case f.fromBGP(pool):
+	case f.guarded[dest]:
+		f.wait(pool, containsNode, dest.String())
+	case f.isHere(node, n):
+		f.addRoute(netstate.Route{
+			Dest: dest, Type: netstate.Blackhole, Metric: metric, Protocol: f.c.in.Config.clusterProtocol(),
+		})
+	case n == nil:
+		f.wait(pool, noNode, node)
+	default:
+		f.addRemote(dest, n, pool)
 	}
 }
 
-// addAddr adds the route to a single address. An address that this node has borrowed gets a blackhole with the last
-// metric. Without it, packets to the address would loop while no pod has it: this node would send them to the node of
-// the block, which would send them back.
-func (f *family) addAddr(addr netip.Addr, u use, guarded map[netip.Prefix]bool) {
-	dest := single(addr)
-	pool, ok := f.c.pools.covering(dest, dest.Bits())
-	switch {
-	case !ok:
-		f.wait(nil, outsidePools, dest.String())
-	case guarded[dest]:
-		f.wait(pool, containsNode, dest.String())
-	case u.node != f.c.in.Node:
-		f.addRemote(dest, u.node, pool)
-	case u.bits < dest.Bits() && addr != f.self.VXLAN && addr != f.c.self.IPIP && !f.fromBGP(pool):
-		f.addBlackhole(dest, lastMetric)
-	}
+// isHere reports whether other nodes send the packets for a node to this one: it is this node, or it has the same
+// address.
+func (f *family) isHere(name string, n *model.Node) bool {
+	return name == f.c.in.Node ||
+		n != nil && f.self.Addr.IsValid() && n.In(f.f).Addr.Addr() == f.self.Addr.Addr()
 }
 
 // fromBGP reports whether the routes of a pool come from BGP, so that none are added here.
@@ -80,30 +85,17 @@ func (f *family) fromBGP(p *model.Pool) bool {
 	return p.VXLAN == model.Never && f.c.in.Config.BGP.Unencapsulated
 }
 
-func (f *family) addBlackhole(dest netip.Prefix, metric int) {
-	f.addRoute(netstate.Route{
-		Dest: dest, Type: netstate.Blackhole, Metric: metric, Protocol: f.c.in.Config.clusterProtocol(),
-	})
-}
-
 func (f *family) addRoute(r netstate.Route) {
 	f.c.out.State.Routes = append(f.c.out.State.Routes, r)
 }
 
 // addRemote adds the route to addresses of another node, or notes why there is none.
-func (f *family) addRemote(dest netip.Prefix, node string, pool *model.Pool) {
-	n := f.c.nodes[node]
-	if n == nil {
-		f.wait(pool, noNode, node)
-		return
-	}
+func (f *family) addRemote(dest netip.Prefix, n *model.Node, pool *model.Pool) {
 	addr := n.In(f.f).Addr.Addr()
 	switch {
 	case !addr.IsValid():
-		f.wait(pool, noAddress, node)
-	case f.link == "" || f.fromBGP(pool):
-	case addr == f.self.Addr.Addr():
-		f.wait(pool, ownAddress, node)
+		f.wait(pool, noAddress, n.Name)
+	case f.link == "":
 	case f.direct(pool) && f.self.Addr.Masked().Contains(addr):
 		f.addDirect(dest, addr)
 	case pool.VXLAN != model.Never:
@@ -111,7 +103,7 @@ func (f *family) addRemote(dest netip.Prefix, node string, pool *model.Pool) {
 	case pool.IPIP != model.Never:
 		f.addOverIPIP(dest, addr)
 	case !f.c.in.Config.BGP.CrossSubnet:
-		f.wait(pool, otherSubnet, node)
+		f.wait(pool, otherSubnet, n.Name)
 	}
 }
 
@@ -159,23 +151,22 @@ func (f *family) addOverIPIP(dest netip.Prefix, via netip.Addr) {
 	})
 }
 
-// blocksOfNodes returns the blocks and single addresses that contain the address of a node. A route to them would cut
-// the node off.
-func (f *family) blocksOfNodes() map[netip.Prefix]bool {
+// destsOfNodes returns the destinations that contain the address of a node. A route to them would cut the node off.
+func (f *family) destsOfNodes() map[netip.Prefix]bool {
 	var found map[netip.Prefix]bool
 	for i := range f.c.in.Nodes {
 		addr := f.c.in.Nodes[i].In(f.f).Addr.Addr()
 		if !addr.IsValid() {
 			continue
 		}
-		if _, ok := f.c.pools.covering(single(addr), addr.BitLen()); !ok {
+		if _, ok := f.c.poolOf(single(addr)); !ok {
 			continue
 		}
 		if found == nil {
 			found = map[netip.Prefix]bool{}
 		}
 		found[single(addr)] = true
-		for _, bits := range f.c.blocks.lengths {
+		for _, bits := range f.c.blocks().lengths {
 			if cidr, err := addr.Prefix(bits); err == nil {
 				found[cidr] = true
 			}

@@ -28,7 +28,8 @@ import (
 	"calico-cni/pkg/netstate"
 )
 
-// Input is everything that the network of a node depends on. No order has a meaning.
+// Input is everything that the network of a node depends on. No order has a meaning. No two nodes or pools have the same
+// name, and no two blocks the same CIDR, as the API guarantees.
 type Input struct {
 	// Node is the name of this node.
 	Node   string
@@ -104,10 +105,12 @@ type computation struct {
 	out   Result
 	nodes map[string]*model.Node
 	// self is this node. It is empty, and has no addresses, if the cluster has no such node.
-	self   *model.Node
-	pools  prefixTable[*model.Pool]
-	blocks prefixTable[*model.Block]
-	uses   map[netip.Addr]use
+	self         *model.Node
+	pools        prefixTable[*model.Pool]
+	poolsOverlap bool
+	lastPool     *model.Pool
+	blockTable   *prefixTable[*model.Block]
+	uses         map[netip.Addr]use
 	// local are the addresses of the endpoints.
 	local map[netip.Addr]Endpoint
 	host  Link
@@ -125,7 +128,7 @@ func newComputation(in *Input) *computation {
 			"check that the name of the node is that of its Node object (NODENAME)")
 	}
 	c.indexPools()
-	c.indexBlocks()
+	c.indexUses()
 	c.indexEndpoints()
 	return c
 }

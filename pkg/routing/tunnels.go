@@ -4,6 +4,7 @@ package routing
 
 import (
 	"net/netip"
+	"slices"
 
 	"calico-cni/pkg/model"
 	"calico-cni/pkg/netstate"
@@ -27,8 +28,13 @@ type family struct {
 	vxlan, ipip netstate.Device
 	// conflicting are the nodes that cannot take part in VXLAN because of another node.
 	conflicting map[*model.Node]bool
-	waiting     map[obstacle][]string
-	metric      int
+	// guarded are the destinations that must get no route, because they contain the address of a node.
+	guarded map[netip.Prefix]bool
+	// waiting are the nodes or blocks without routes. outside are the blocks in no pool.
+	waiting map[obstacle][]string
+	outside []*model.Block
+	// metric is that of all routes but those to local pods.
+	metric int
 }
 
 func (c *computation) newFamily(f model.Family) *family {
@@ -114,7 +120,9 @@ func (f *family) addVXLAN(d netstate.Device) netstate.Device {
 	f.findConflicts()
 	s := &f.c.out.State
 	s.Devices = append(s.Devices, d)
-	var senders []netip.Prefix
+	others := len(f.c.in.Nodes)
+	s.Neighbours, s.FDB = slices.Grow(s.Neighbours, others), slices.Grow(s.FDB, others)
+	senders := make([]netip.Prefix, 0, others)
 	for i := range f.c.in.Nodes {
 		n := &f.c.in.Nodes[i]
 		if n.Name == f.c.in.Node || !f.takesPart(n) {

@@ -91,7 +91,11 @@ func (f *Fleet) prepareServer(ctx context.Context) error {
 		if err := admin.CreateServiceAccount(ctx, "kube-system", name); err != nil {
 			return err
 		}
-		role, err := os.ReadFile(filepath.Join(f.options.Deploy, "chart", "templates", "rbac", name+".yaml"))
+		dir := filepath.Join(f.options.Deploy, "chart", "templates", "rbac")
+		if name == "calico-node" {
+			dir = filepath.Join(f.options.Deploy, "rbac")
+		}
+		role, err := os.ReadFile(filepath.Join(dir, name+".yaml"))
 		if err != nil {
 			return err
 		}
