@@ -118,6 +118,15 @@ func TestFindings(t *testing.T) {
 			`10.0.2.0/26 via 10.0.2.0 dev vxlan.calico onlink mtu 1450 proto 3`,
 		},
 		{
+			"a tunnel address that is also that of a node without an address", "vxlan", func(in *Input) {
+				in.Nodes = append(in.Nodes, node("0", "IPv4VXLANTunnelAddr=10.0.3.0"))
+				in.Blocks = in.Blocks[1:2]
+				in.Nodes[1].IPv4.VXLAN = in.Nodes[2].IPv4.VXLAN
+			},
+			`Node b: nodes b, c have the same value for the VXLAN tunnel address 10.0.3.0: only b takes part in VXLAN; remove the annotation of the tunnel address from the other nodes: calico-node allocates new addresses`,
+			`10.0.2.0/26 via 10.0.3.0 dev vxlan.calico onlink mtu 1450 proto 3`,
+		},
+		{
 			"two nodes with one MAC", "vxlan", func(in *Input) { in.Nodes[2].IPv4.MAC = in.Nodes[1].IPv4.MAC },
 			`IPPool p: no routes to pods on c: another node has their VXLAN tunnel address or MAC; see the finding on the Node
 			 Node b: nodes b, c have the same value for the MAC 66:e9:d7:1f:5e:e7 of the VXLAN device: only b takes part in VXLAN; remove the annotation with the MAC from the other nodes`,
