@@ -12,7 +12,7 @@ import (
 	"calico-cni/pkg/netstate"
 )
 
-// takesPart reports whether a node has what others need to reach it through VXLAN.
+// takesPart reports whether another node has what this one needs to reach it through VXLAN.
 func (f *family) takesPart(n *model.Node) bool {
 	a := n.In(f.f)
 	return a.Addr.IsValid() && a.VXLAN.IsValid() && a.Addr.Addr() != f.self.Addr.Addr() && !f.conflicting[n]
