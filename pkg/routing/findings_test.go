@@ -165,8 +165,11 @@ func TestFindings(t *testing.T) {
 			`10.0.2.0/26 via 172.16.0.2 dev eth0 onlink proto 80`,
 		},
 		{
-			"IPIP forced off", "ipip-cross", func(in *Input) { in.Config.IPIP = Off },
-			`FelixConfiguration default: spec.ipipEnabled: the tunnel is forced off, but pool p needs it: pods on other nodes are not reached through it; remove the field, or change the encapsulation of the pool`,
+			"IPIP forced off", "ipip-cross", func(in *Input) {
+				in.Config.IPIP = Off
+				in.Pools = append(in.Pools, pool("a", "10.1.0.0/16", "ipip"))
+			},
+			`FelixConfiguration default: spec.ipipEnabled: the tunnel is forced off, but pool a needs it: pods on other nodes are not reached through it; remove the field, or change the encapsulation of the pool`,
 			`10.0.2.0/26 via 172.16.0.2 dev eth0 onlink proto 80`,
 		},
 		{
