@@ -204,6 +204,13 @@ func TestFindings(t *testing.T) {
 			`Node a: the MTU of pods is 1279: IPv6 needs 1280; raise the MTU of the links, or set ipv6Support to false`,
 			`fd00::40/122 via fd00::40 dev vxlan-v6.calico onlink mtu 1430 metric 1024 proto 3`,
 		},
+		{
+			"MTU too small for IPv6, which is off", "vxlan", func(in *Input) {
+				in.Config.VXLANMTU, in.Config.IPv6 = 1279, false
+				addIPv6(in)
+				in.Blocks = nil
+			}, ``, ``,
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			in := threeNodes(strings.Fields(test.options)...)
