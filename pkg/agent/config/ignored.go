@@ -49,7 +49,7 @@ allowVXLANPacketsFromWorkloads true
 awsSrcDstCheck DoNothing
 bpfAttachType
 bpfCTLBLogFilter
-bpfConnectTimeLoadBalancing
+bpfConnectTimeLoadBalancing TCP
 bpfConnectTimeLoadBalancingEnabled
 bpfConntrackLogLevel
 bpfConntrackMode
@@ -66,7 +66,7 @@ bpfExtToServiceConnmark
 bpfExternalServiceMode
 bpfForceTrackPacketsFromIfaces
 bpfHostConntrackBypass
-bpfHostNetworkedNATWithoutCTLB
+bpfHostNetworkedNATWithoutCTLB Enabled
 bpfIPFragTimeout
 bpfIPFragmentReassemblyEnabled
 bpfJITHardening

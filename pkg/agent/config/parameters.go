@@ -127,8 +127,8 @@ func overlayParameters() []parameter {
 			func(c *Config) *Force { return &c.Overlay.VXLAN }),
 		par("vxlanPort", "UDP port of VXLAN", port, func(c *Config) *uint16 { return &c.Overlay.VXLANPort }).
 			must("4789"),
-		par("vxlanVNI", "network identifier of VXLAN", whole(1, 1<<24-1), func(c *Config) *int { return &c.Overlay.VXLANVNI }).
-			must("4096"),
+		par("vxlanVNI", "network identifier of VXLAN", whole(1<<24-1),
+			func(c *Config) *int { return &c.Overlay.VXLANVNI }).must("4096"),
 		par("featureDetectOverride", "ChecksumOffloadBroken=false switches the checksum offload of VXLAN devices on",
 			checksumOffload, func(c *Config) *Force { return &c.Overlay.ChecksumOffload }),
 		par("externalNodesList", "CIDRs of further hosts whose IPIP and VXLAN packets are accepted, separated by commas",
@@ -147,15 +147,15 @@ func routeParameters() []parameter {
 			duration, func(c *Config) *time.Duration { return &c.Routes.RefreshInterval }).or("90s"),
 		par("removeExternalRoutes", "removes routes of other programs to workload interfaces", boolean,
 			func(c *Config) *bool { return &c.Routes.RemoveExternal }).or("true"),
-		par("deviceRouteProtocol", "protocol number of routes to workloads", whole(1, 255),
+		par("deviceRouteProtocol", "protocol number of routes to workloads", whole(255),
 			func(c *Config) *int { return &c.Routes.DeviceProtocol }).must("3"),
 		par("deviceRouteSourceAddress", "source address of IPv4 routes to workloads", address(false),
 			func(c *Config) *netip.Addr { return &c.Routes.DeviceSource }),
 		par("deviceRouteSourceAddressIPv6", "source address of IPv6 routes to workloads", address(true),
 			func(c *Config) *netip.Addr { return &c.Routes.DeviceSourceV6 }),
-		par("ipv4NormalRoutePriority", "metric of IPv4 routes to workloads", whole(1, 1<<31-2),
+		par("ipv4NormalRoutePriority", "metric of IPv4 routes to workloads", whole(1<<31-2),
 			func(c *Config) *int { return &c.Routes.Metric }).must("1024"),
-		par("ipv6NormalRoutePriority", "metric of IPv6 routes to workloads", whole(1, 1<<31-2),
+		par("ipv6NormalRoutePriority", "metric of IPv6 routes to workloads", whole(1<<31-2),
 			func(c *Config) *int { return &c.Routes.MetricV6 }).must("1024"),
 	}
 }

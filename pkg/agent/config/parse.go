@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-// expected is the error of a value of the wrong form. It says what form the setting needs.
+// expected is the error of a value of the wrong form. Its text is the form that the setting needs.
 type expected string
 
-func (e expected) Error() string { return "want " + string(e) }
+func (e expected) Error() string { return string(e) }
 
 // partial is the error of a value of which only a part has an effect.
 type partial string
@@ -31,11 +31,11 @@ const (
 	maxInterfaceName = 15
 )
 
-func whole(low, high int) func(string) (int, error) {
+func whole(high int) func(string) (int, error) {
 	return func(text string) (int, error) {
 		n, err := strconv.Atoi(text)
-		if err != nil || n < low || n > high {
-			return 0, expected(fmt.Sprintf("a whole number from %d to %d", low, high))
+		if err != nil || n < 1 || n > high {
+			return 0, expected(fmt.Sprintf("a whole number from 1 to %d", high))
 		}
 		return n, nil
 	}

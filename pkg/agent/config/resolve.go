@@ -6,32 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"calico-cni/pkg/model"
 )
-
-// Problem is what is wrong with a setting.
-type Problem string
-
-// The problems of settings.
-const (
-	// Unknown: there is no setting with that name.
-	Unknown Problem = "unknown"
-	// Invalid: the value has the wrong form. The default applies.
-	Invalid Problem = "invalid"
-	// NoEffect: the setting is known, but the agent does not implement it.
-	NoEffect Problem = "no effect"
-)
-
-// Finding is a bad setting, with the remedy.
-type Finding struct {
-	// Source is the source of the setting: environment, felix.cfg, or FelixConfiguration and its name. Key is the name
-	// of the setting as the source has it.
-	Source, Key string
-	Problem     Problem
-	Message     string
-}
-
-// String returns the finding as one line.
-func (f Finding) String() string { return f.Source + ": " + f.Key + ": " + f.Message }
 
 // Result is the configuration with what is known about its settings.
 type Result struct {
@@ -40,7 +17,7 @@ type Result struct {
 	// FelixConfiguration.
 	Origins map[string]string
 	// Findings are the bad settings. Each setting without effect has one finding, even if several sources set it.
-	Findings []Finding
+	Findings []model.Finding
 }
 
 // Resolve returns the configuration of a node.
@@ -67,7 +44,7 @@ func Resolve(s Sources) Result {
 	}
 	for _, l := range layers {
 		for _, set := range l.settings {
-			r.take(l.source, set)
+			r.take(l, set)
 		}
 	}
 	return r.result
@@ -84,38 +61,38 @@ type resolver struct {
 	reported map[string]bool
 }
 
-func (r *resolver) find(source string, set setting, p Problem, format string, args ...any) {
-	r.result.Findings = append(r.result.Findings, Finding{source, set.key, p, fmt.Sprintf(format, args...)})
+func (r *resolver) find(l layer, set setting, problem, remedy string) {
+	r.result.Findings = append(r.result.Findings, l.finding(set.key, problem, remedy))
 }
 
 // take applies a setting unless a source with higher precedence has it too.
-func (r *resolver) take(source string, set setting) {
+func (r *resolver) take(l layer, set setting) {
 	p, known := r.known[strings.ToLower(set.name)]
 	if !known {
-		r.report(source, set)
+		r.report(l, set)
 		return
 	}
 	if set.text == "" {
 		return
 	}
 	if earlier, found := r.taken[p.name]; found {
-		if earlier == source {
-			r.find(source, set, Invalid, "another spelling of this setting already has a value; remove one of them")
+		if earlier == l.source() {
+			r.find(l, set, "it is ignored: another spelling of this setting already has a value", "remove one of them")
 		}
 		return
 	}
 	// An invalid value also hides those of lower precedence, as in Felix.
-	r.taken[p.name] = source
+	r.taken[p.name] = l.source()
 	err := p.set(&r.result.Config, set.text)
 	ignored := partial("")
 	switch {
 	case errors.As(err, &ignored):
-		r.find(source, set, NoEffect, "%v", err)
+		r.find(l, set, err.Error(), "remove the others")
 	case err != nil:
-		r.find(source, set, Invalid, "invalid value %q: %v; %s applies", set.text, err, p.fallbackText())
+		r.find(l, set, fmt.Sprintf("%q is ignored and %s applies", set.text, p.fallbackText()), "set "+err.Error())
 		return
 	}
-	r.result.Origins[p.name] = source
+	r.result.Origins[p.name] = l.source()
 }
 
 func (p parameter) fallbackText() string {
@@ -126,13 +103,14 @@ func (p parameter) fallbackText() string {
 }
 
 // report reports a setting that is not a parameter.
-func (r *resolver) report(source string, set setting) {
+func (r *resolver) report(l layer, set setting) {
 	f, found := r.ignored[strings.ToLower(set.name)]
 	switch {
 	case !found:
-		r.find(source, set, Unknown, "there is no such setting; correct its name or remove it")
+		r.find(l, set, "there is no such setting", "correct its name or remove it")
 	case set.text != "" && !f.agrees(set.text) && !r.reported[f.name]:
-		r.find(source, set, NoEffect, "this agent does not implement the setting; it has no effect")
+		r.find(l, set, "the setting has no effect: calico-node does not implement it",
+			"remove it unless Calico's node agent reads it too")
 	}
 	if found && set.text != "" {
 		r.reported[f.name] = true

@@ -193,55 +193,60 @@ func TestFindings(t *testing.T) {
 		want []string
 	}{
 		{"unknown variable", Sources{Env: map[string]string{"FELIX_VXLANMTUU": ""}}, []string{
-			"environment: FELIX_VXLANMTUU: there is no such setting; correct its name or remove it",
+			"environment FELIX_VXLANMTUU: there is no such setting; correct its name or remove it",
 		}},
 		{"other variables", Sources{Env: map[string]string{"PATH": "/bin", "FELIX_": "x", "FELIX": "x"}}, nil},
 		{"unknown field", Sources{Objects: []Object{object("default", `{"vxlanMTUU":1}`)}}, []string{
-			"FelixConfiguration default: vxlanMTUU: there is no such setting; correct its name or remove it",
+			"FelixConfiguration default: spec.vxlanMTUU: there is no such setting; correct its name or remove it",
 		}},
 		{"invalid value", Sources{Env: map[string]string{"FELIX_VXLANPORT": "x"}}, []string{
-			`environment: FELIX_VXLANPORT: invalid value "x": want a port from 1 to 65535; the default 4789 applies`,
+			`environment FELIX_VXLANPORT: "x" is ignored and the default 4789 applies; set a port from 1 to 65535`,
 		}},
 		{"field of the wrong type", Sources{Objects: []Object{object("default", `{"natOutgoingAddress":{"a":[1]}}`)}}, []string{
-			`FelixConfiguration default: natOutgoingAddress: invalid value "{\"a\":[1]}": want an IPv4 address; no value applies`,
+			`FelixConfiguration default: spec.natOutgoingAddress: "{\"a\":[1]}" is ignored and no value applies; set an IPv4 address`,
 		}},
 		{"other features", Sources{Env: map[string]string{"FELIX_FEATUREDETECTOVERRIDE": "X=true,ChecksumOffloadBroken=false"}}, []string{
-			"environment: FELIX_FEATUREDETECTOVERRIDE: only ChecksumOffloadBroken has an effect, not X",
+			"environment FELIX_FEATUREDETECTOVERRIDE: only ChecksumOffloadBroken has an effect, not X; remove the others",
 		}},
 		{"no effect, in two sources", Sources{
 			Env:     map[string]string{"FELIX_BPFENABLED": "true"},
 			Objects: []Object{object("default", `{"bpfEnabled":true}`)},
 		}, []string{
-			"environment: FELIX_BPFENABLED: this agent does not implement the setting; it has no effect",
+			"environment FELIX_BPFENABLED: the setting has no effect: calico-node does not implement it; remove it unless " +
+				"Calico's node agent reads it too",
 		}},
 		{"what the agent does anyway", Sources{
 			Env: map[string]string{"FELIX_DEFAULTENDPOINTTOHOSTACTION": "ACCEPT", "FELIX_TYPHAK8SSERVICENAME": "none"},
 			// The CustomResourceDefinitions add these defaults.
 			Objects: []Object{object("default", `{"nftablesMode":"Auto","nftablesFlowTableOffload":"Disabled"}`)},
 		}, nil},
+		{"default object of Calico", Sources{Objects: []Object{object("default", `{"bpfConnectTimeLoadBalancing":"TCP",
+			"bpfHostNetworkedNATWithoutCTLB":"Enabled","bpfLogLevel":"","floatingIPs":"Disabled",
+			"logSeverityScreen":"Info","reportingInterval":"0s"}`)}}, nil},
 		{"two spellings", Sources{Env: map[string]string{"FELIX_IPIPMTU": "1400", "FELIX_IPINIPMTU": "1300"}}, []string{
-			"environment: FELIX_IPIPMTU: another spelling of this setting already has a value; remove one of them",
+			"environment FELIX_IPIPMTU: it is ignored: another spelling of this setting already has a value; remove one of them",
 		}},
 		{"object that does not decode", Sources{Objects: []Object{object("default", `[]`), object("x", `{`)}}, []string{
-			"FelixConfiguration x: nodeSelector: the object is ignored because its spec or its nodeSelector cannot be decoded",
-			"FelixConfiguration default: spec: the object is ignored because its spec cannot be decoded",
+			"FelixConfiguration x: spec.nodeSelector: the object is ignored: its spec or its nodeSelector cannot be decoded; " +
+				"repair or delete the object",
+			"FelixConfiguration default: spec: the object is ignored: its spec cannot be decoded; repair or delete the object",
 		}},
 		{"selectors", Sources{Objects: []Object{
 			object("a", ``), object("b", `{"nodeSelector":"("}`), object("default", `{"nodeSelector":"all()"}`),
 		}}, []string{
-			"FelixConfiguration a: nodeSelector: the object applies to no node; name it default or node.NODE, or set " +
-				"nodeSelector",
-			"FelixConfiguration b: nodeSelector: the object is ignored: invalid selector: position 2: expected " +
-				"a key, \"has(\", \"all()\", \"!\" or \"(\", found the end",
-			"FelixConfiguration default: nodeSelector: the name of the object selects its nodes; give the object another " +
-				"name, or remove nodeSelector",
+			"FelixConfiguration a: spec.nodeSelector: the object applies to no node; set nodeSelector, or name the object " +
+				"default or node.NODE",
+			"FelixConfiguration b: spec.nodeSelector: the object is ignored: invalid selector: position 2: expected " +
+				"a key, \"has(\", \"all()\", \"!\" or \"(\", found the end; correct the selector",
+			"FelixConfiguration default: spec.nodeSelector: it has no effect: the name of the object selects its nodes; " +
+				"remove it, or give the object another name",
 		}},
 		{"file", Sources{File: []byte("a=1\n[global]\nVXLANMTU: 1400 ; comment\n=\nx\xff\nVXLANPort\n[other]\ny=1\n")}, []string{
-			"felix.cfg: line 1: it is ignored because it is not under [global]",
-			"felix.cfg: line 4: it is ignored; want name = value",
-			"felix.cfg: line 5: it is ignored because it is not UTF-8",
-			"felix.cfg: line 6: it is ignored; want name = value",
-			"felix.cfg: line 7: the settings under [other] are ignored; move them under [global]",
+			"file felix.cfg: line 1: it is ignored: it is not under [global]; move it under [global]",
+			"file felix.cfg: line 4: it is ignored: it has no name and value; write name = value",
+			"file felix.cfg: line 5: it is ignored: it is not UTF-8; correct or remove it",
+			"file felix.cfg: line 6: it is ignored: it has no name and value; write name = value",
+			"file felix.cfg: line 7: the settings under [other] are ignored; move them under [global]",
 		}},
 	} {
 		var got []string
@@ -289,7 +294,7 @@ func TestOldestSelectedObjectApplies(t *testing.T) {
 	for range 2 {
 		got := Resolve(Sources{Node: "n", Labels: map[string]string{"zone": "a"}, Objects: objects})
 		if got.Config.MTU != (MTU{VXLAN: 1002}) || got.Origins["vxlanMTU"] != "FelixConfiguration old" ||
-			len(got.Findings) != 1 || !strings.Contains(got.Findings[0].String(), "young: nodeSelector: the object is ignored: the older old") {
+			len(got.Findings) != 1 || !strings.Contains(got.Findings[0].String(), "young: spec.nodeSelector: the object is ignored: the older object old") {
 			t.Errorf("%+v, %v, %v", got.Config.MTU, got.Origins, got.Findings)
 		}
 		slices.Reverse(objects)
@@ -302,7 +307,7 @@ func TestPrecedence(t *testing.T) {
 	const invalid = 1 // no valid MTU
 	settings := []string{"ipipMTU", "vxlanMTU", "vxlanMTUV6"}
 	sources := []string{
-		"environment", "felix.cfg", "FelixConfiguration node.n", "FelixConfiguration zone", "FelixConfiguration default",
+		"environment", "file felix.cfg", "FelixConfiguration node.n", "FelixConfiguration zone", "FelixConfiguration default",
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		env, file := map[string]string{}, "[global]\n"
@@ -325,7 +330,7 @@ func TestPrecedence(t *testing.T) {
 				case 1:
 					file += strings.ToLower(name) + " = " + text + "\n"
 				default:
-					object := strings.TrimPrefix(source, objectSource)
+					object := strings.TrimPrefix(source, "FelixConfiguration ")
 					if specs[object] == nil {
 						specs[object] = map[string]any{}
 					}

@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"calico-cni/pkg/model"
 	"calico-cni/pkg/selector"
 )
 
@@ -36,27 +37,44 @@ type Object struct {
 	Spec json.RawMessage
 }
 
-// Names of the sources in findings and origins. Those of objects begin with objectSource.
+// The kinds of sources other than objects, in findings and origins. fileName is the name of the file.
 const (
-	environment  = "environment"
-	file         = "felix.cfg"
-	objectSource = "FelixConfiguration "
+	kindVariable = "environment"
+	kindFile     = "file"
+	fileName     = "felix.cfg"
 )
 
 // variablePrefix begins the names of variables.
 const variablePrefix = "FELIX_"
 
-// layer is the settings of one source.
+// layer is the settings of one source. name is the name of an object or file.
 type layer struct {
-	source   string
-	settings []setting
+	kind, name string
+	settings   []setting
+}
+
+// source returns the source as text.
+func (l layer) source() string { return strings.TrimSpace(l.kind + " " + l.name) }
+
+// finding returns a finding about a setting.
+func (l layer) finding(key, problem, remedy string) model.Finding {
+	f := model.Finding{Kind: l.kind, Name: l.name, Field: key, Problem: problem, Remedy: remedy}
+	switch l.kind {
+	case kindVariable:
+		f.Name, f.Field = key, ""
+	case model.KindFelix:
+		if f.Field != "spec" {
+			f.Field = "spec." + key
+		}
+	}
+	return f
 }
 
 // setting is one value of a source. key is the name as the source has it, for messages.
 type setting struct{ key, name, text string }
 
 // layers returns the settings of all sources, with the highest precedence first.
-func (s Sources) layers() ([]layer, []Finding) {
+func (s Sources) layers() ([]layer, []model.Finding) {
 	fromFile, findings := fileLayer(s.File)
 	all := []layer{environmentLayer(s.Env), fromFile}
 	objects, more := s.objects()
@@ -69,7 +87,7 @@ func (s Sources) layers() ([]layer, []Finding) {
 }
 
 func environmentLayer(env map[string]string) layer {
-	l := layer{source: environment}
+	l := layer{kind: kindVariable}
 	for _, key := range slices.Sorted(maps.Keys(env)) {
 		if len(key) > len(variablePrefix) && strings.EqualFold(key[:len(variablePrefix)], variablePrefix) {
 			l.settings = append(l.settings, setting{key, key[len(variablePrefix):], strings.TrimSpace(env[key])})
@@ -79,33 +97,31 @@ func environmentLayer(env map[string]string) layer {
 }
 
 // fileLayer parses a file of lines "name = value" under the heading "[global]".
-func fileLayer(content []byte) (layer, []Finding) {
-	l, section, number := layer{source: file}, "", 0
-	var findings []Finding
-	bad := func(format string, args ...any) {
-		findings = append(findings, Finding{
-			Source: file, Key: fmt.Sprintf("line %d", number), Problem: Invalid, Message: fmt.Sprintf(format, args...),
-		})
+func fileLayer(content []byte) (layer, []model.Finding) {
+	l, section, number := layer{kind: kindFile, name: fileName}, "", 0
+	var findings []model.Finding
+	bad := func(problem, remedy string) {
+		findings = append(findings, l.finding(fmt.Sprintf("line %d", number), problem, remedy))
 	}
 	for line := range bytes.Lines(content) {
 		number++
 		text := strings.TrimSpace(string(line))
 		switch {
 		case !utf8.ValidString(text):
-			bad("it is ignored because it is not UTF-8")
+			bad("it is ignored: it is not UTF-8", "correct or remove it")
 		case text == "" || text[0] == '#' || text[0] == ';':
 		case text[0] == '[':
 			if section = strings.ToLower(strings.Trim(text, "[] \t")); section != "global" {
-				bad("the settings under %s are ignored; move them under [global]", text)
+				bad("the settings under "+text+" are ignored", "move them under [global]")
 			}
 		case section != "global":
 			if section == "" {
-				bad("it is ignored because it is not under [global]")
+				bad("it is ignored: it is not under [global]", "move it under [global]")
 			}
 		default:
 			at := strings.IndexAny(text, "=:")
 			if at < 1 {
-				bad("it is ignored; want name = value")
+				bad("it is ignored: it has no name and value", "write name = value")
 				continue
 			}
 			key := strings.TrimSpace(text[:at])
@@ -129,9 +145,9 @@ func unquoted(text string) string {
 }
 
 // objects returns the objects that apply to the node, with the highest precedence first.
-func (s Sources) objects() ([]Object, []Finding) {
+func (s Sources) objects() ([]Object, []model.Finding) {
 	var forNode, forAll, selected []Object
-	var findings []Finding
+	var findings []model.Finding
 	for _, o := range s.Objects {
 		switch {
 		case o.Name == "default":
@@ -154,10 +170,8 @@ func (s Sources) objects() ([]Object, []Finding) {
 	})
 	if len(selected) > 1 {
 		for _, o := range selected[1:] {
-			findings = append(findings, Finding{
-				objectSource + o.Name, "nodeSelector", NoEffect, fmt.Sprintf("the object is ignored: the older %s also "+
-					"selects node %s; change one of the selectors", selected[0].Name, s.Node),
-			})
+			findings = append(findings, o.empty().finding("nodeSelector", fmt.Sprintf("the object is ignored: the older "+
+				"object %s also selects node %s", selected[0].Name, s.Node), "change one of the selectors"))
 		}
 		selected = selected[:1]
 	}
@@ -171,29 +185,32 @@ const nodeObject = "node."
 func (o Object) scoped() bool { return o.Name != "default" && !strings.HasPrefix(o.Name, nodeObject) }
 
 // selects reports whether the node selector of an object matches the labels of the node.
-func (o Object) selects(labels map[string]string) (bool, []Finding) {
-	finding := func(p Problem, message string) []Finding {
-		return []Finding{{objectSource + o.Name, "nodeSelector", p, message}}
+func (o Object) selects(labels map[string]string) (bool, []model.Finding) {
+	reject := func(problem, remedy string) (bool, []model.Finding) {
+		return false, []model.Finding{o.empty().finding("nodeSelector", problem, remedy)}
 	}
 	var spec struct {
 		NodeSelector string `json:"nodeSelector"`
 	}
 	if err := json.Unmarshal(o.Spec, &spec); err != nil && len(o.Spec) > 0 {
-		return false, finding(Invalid, "the object is ignored because its spec or its nodeSelector cannot be decoded")
+		return reject("the object is ignored: its spec or its nodeSelector cannot be decoded", "repair or delete the object")
 	}
 	if strings.TrimSpace(spec.NodeSelector) == "" {
-		return false, finding(NoEffect, "the object applies to no node; name it default or node.NODE, or set nodeSelector")
+		return reject("the object applies to no node", "set nodeSelector, or name the object default or node.NODE")
 	}
 	s, err := selector.Parse(spec.NodeSelector)
 	if err != nil {
-		return false, finding(Invalid, "the object is ignored: "+err.Error())
+		return reject("the object is ignored: "+err.Error(), "correct the selector")
 	}
 	return s.Matches(labels), nil
 }
 
+// empty returns the layer of the object without settings.
+func (o Object) empty() layer { return layer{kind: model.KindFelix, name: o.Name} }
+
 // layer returns the settings of an object.
-func (o Object) layer() (layer, []Finding) {
-	l := layer{source: objectSource + o.Name}
+func (o Object) layer() (layer, []model.Finding) {
+	l := o.empty()
 	if len(o.Spec) == 0 {
 		return l, nil
 	}
@@ -201,7 +218,8 @@ func (o Object) layer() (layer, []Finding) {
 	decoder := json.NewDecoder(bytes.NewReader(o.Spec))
 	decoder.UseNumber()
 	if err := decoder.Decode(&fields); err != nil {
-		return l, []Finding{{l.source, "spec", Invalid, "the object is ignored because its spec cannot be decoded"}}
+		return l, []model.Finding{l.finding("spec", "the object is ignored: its spec cannot be decoded",
+			"repair or delete the object")}
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		if key != "nodeSelector" {
@@ -209,8 +227,8 @@ func (o Object) layer() (layer, []Finding) {
 		}
 	}
 	if !o.scoped() && text(fields["nodeSelector"]) != "" {
-		return l, []Finding{{l.source, "nodeSelector", NoEffect, "the name of the object selects its nodes; give the " +
-			"object another name, or remove nodeSelector"}}
+		return l, []model.Finding{l.finding("nodeSelector", "it has no effect: the name of the object selects its nodes",
+			"remove it, or give the object another name")}
 	}
 	return l, nil
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package kernel has what the drivers of the node agent share. A driver reads one part of the kernel's network, compares
-// it with the desired state, and writes the difference. The comparison is a pure function of values.
+// Package kernel has what the drivers of the node agent share. A driver reads one part of the kernel's network,
+// compares it with the desired state, and writes the difference. The comparison is a pure function of values.
 package kernel
 
 import (
@@ -41,7 +41,7 @@ type Change interface {
 	Object() string
 }
 
-// Execute makes the changes of a plan. A failed change becomes a fault, and the changes of other objects are still made.
+// Execute makes the changes of a plan. A failed change becomes a fault. The changes of other objects are still made.
 func Execute[C Change](ctx context.Context, plan Plan[C], write func(C) error) Report {
 	report := Report{Waiting: plan.Waiting, Faults: plan.Faults}
 	failed := map[string]bool{}

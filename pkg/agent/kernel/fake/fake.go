@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package fake is a kernel in memory for the tests of the drivers and of their users. It refuses what the kernel refuses
-// and loses what the kernel loses, such as routes whose link goes down. The contract suite runs on it and on the real
-// kernel.
+// Package fake is a kernel in memory for the tests of the drivers and of their users. It refuses what the kernel
+// refuses, and loses what the kernel loses, such as routes whose link goes down. The contract suite runs on it and on
+// the real kernel.
 package fake
 
 import (

@@ -41,8 +41,9 @@ func (n Neighbours) Read(devices []string) (neigh.Actual, error) {
 // Write makes a change.
 func (n Neighbours) Write(c neigh.Change) (err error) {
 	if c.FDB.Dev == "" {
-		n.k.neighbours, err = change(n.k, n.k.neighbours, c.Neighbour, c.Verb, c.Neighbour.Dev, func(e netstate.Neighbour) bool {
-			return e.Dev == c.Neighbour.Dev && e.Addr == c.Neighbour.Addr
+		want := c.Neighbour
+		n.k.neighbours, err = change(n.k, n.k.neighbours, want, c.Verb, want.Dev, func(e netstate.Neighbour) bool {
+			return e.Dev == want.Dev && e.Addr == want.Addr
 		})
 		return err
 	}

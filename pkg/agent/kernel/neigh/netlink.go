@@ -15,7 +15,11 @@ import (
 )
 
 // Netlink is the kernel of a network namespace.
-type Netlink struct{ handle *netlink.Handle }
+type Netlink struct {
+	handle *netlink.Handle
+	// indexes has the devices of the last Read. A write to a device that has been created again since fails.
+	indexes map[string]int
+}
 
 // Open opens the network namespace of the calling thread. The caller closes it.
 func Open() (*Netlink, error) {
@@ -32,6 +36,7 @@ func (n *Netlink) Close() { n.handle.Close() }
 // Read returns the permanent entries of the devices with the given names.
 func (n *Netlink) Read(devices []string) (Actual, error) {
 	actual := Actual{Up: map[string]bool{}}
+	n.indexes = map[string]int{}
 	for _, name := range devices {
 		link, err := n.handle.LinkByName(name)
 		if rtnl.IsGone(err) {
@@ -43,6 +48,7 @@ func (n *Netlink) Read(devices []string) (Actual, error) {
 		if _, isVXLAN := link.(*netlink.Vxlan); !isVXLAN {
 			continue
 		}
+		n.indexes[name] = link.Attrs().Index
 		actual.Up[name] = link.Attrs().Flags&net.FlagUp != 0
 		if err := n.readDevice(link, &actual); err != nil {
 			return Actual{}, err
@@ -86,19 +92,16 @@ func (n *Netlink) Write(c Change) error {
 	} else {
 		entry.IP, entry.HardwareAddr = rtnl.IP(c.Neighbour.Addr), c.Neighbour.MAC[:]
 	}
-	link, err := n.handle.LinkByName(dev)
-	if err != nil {
-		if c.Verb == Delete && rtnl.IsGone(err) {
-			return nil
-		}
-		return fmt.Errorf("look up %s: %w", dev, err)
+	index, known := n.indexes[dev]
+	if !known {
+		return unix.ENODEV
 	}
-	entry.LinkIndex = link.Attrs().Index
+	entry.LinkIndex = index
 	if c.Verb == Set {
 		return n.handle.NeighSet(entry)
 	}
-	err = n.handle.NeighDel(entry)
-	if errors.Is(err, unix.ENOENT) {
+	err := n.handle.NeighDel(entry)
+	if errors.Is(err, unix.ENOENT) || rtnl.IsGone(err) {
 		return nil
 	}
 	return err

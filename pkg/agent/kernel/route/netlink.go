@@ -16,7 +16,11 @@ import (
 )
 
 // Netlink is the kernel of a network namespace.
-type Netlink struct{ handle *netlink.Handle }
+type Netlink struct {
+	handle *netlink.Handle
+	// links has the links of the last Read. A write to a link that has been created again since fails.
+	links map[string]Link
+}
 
 // Open opens the network namespace of the calling thread. The caller closes it.
 func Open() (*Netlink, error) {
@@ -51,6 +55,7 @@ func (n *Netlink) Read() (Actual, error) {
 		}
 		actual.Routes = append(actual.Routes, routes...)
 	}
+	n.links = actual.Links
 	return actual, nil
 }
 
@@ -152,6 +157,10 @@ func (n *Netlink) route(want netstate.Route) (*netlink.Route, error) {
 	}
 	r.Scope = scopeOf(*r)
 	if want.Dev == "" {
+		return r, nil
+	}
+	if l, known := n.links[want.Dev]; known {
+		r.LinkIndex = l.Index
 		return r, nil
 	}
 	link, err := n.handle.LinkByName(want.Dev)

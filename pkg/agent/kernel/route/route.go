@@ -3,8 +3,8 @@
 // Package route keeps the main routing table of a node in the desired state.
 //
 // Ownership decides which routes the agent replaces and deletes. It leaves all others alone: a route of another program
-// in the place of a desired one is reported. New and replaced routes are written before stale ones are deleted, so that a
-// destination has a route at any time.
+// in the place of a desired one is reported. New and replaced routes are written before stale ones are deleted, so that
+// a destination has a route at any time.
 package route
 
 import (
