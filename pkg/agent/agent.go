@@ -145,13 +145,7 @@ func (a *Agent) publish(s reconcile.Status) {
 	a.status, a.started = s, time.Time{}
 	_, findings := a.inputs.problems()
 	now := map[string]bool{}
-	for _, line := range s.Problems() {
-		now[line] = true
-		if !a.reported[line] {
-			a.log.Warn("not in force", "problem", line)
-		}
-	}
-	for _, line := range findings {
+	for _, line := range slices.Concat(s.Faults(), findings) {
 		now[line] = true
 		if !a.reported[line] {
 			a.log.Warn(line)
@@ -175,7 +169,7 @@ func (a *Agent) ready() (ok bool, lines []string) {
 	lines, findings := a.inputs.problems()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.status.Ready(), slices.Concat(lines, a.status.Problems(), findings)
+	return a.status.Ready(), slices.Concat(lines, a.status.Faults(), a.status.Waiting(), findings)
 }
 
 // serveHealth serves liveness and readiness.

@@ -64,7 +64,7 @@ func (in *inputs) desired() (Desired, bool) {
 	resolved := config.Resolve(config.Sources{
 		Node: in.node, Labels: snapshot.Labels, Env: in.env, File: in.file, Objects: snapshot.Felix,
 	})
-	d := in.compute(snapshot, resolved.Config)
+	d := in.compute(snapshot, resolved)
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	in.config, in.findings, in.err = resolved, append(snapshot.Findings, d.Findings...), nil
@@ -77,8 +77,11 @@ func (in *inputs) fail(err error) {
 	in.err = err
 }
 
-func (in *inputs) compute(s cluster.Snapshot, c config.Config) Desired {
-	input := routing.Input{Node: in.node, Nodes: s.Nodes, Pools: s.Pools, Blocks: s.Blocks, Config: settings(c)}
+func (in *inputs) compute(s cluster.Snapshot, resolved config.Result) Desired {
+	c := resolved.Config
+	input := routing.Input{
+		Node: in.node, Nodes: s.Nodes, Pools: s.Pools, Blocks: s.Blocks, Config: settings(resolved),
+	}
 	for _, n := range s.Nodes {
 		if n.Name == in.node {
 			input.IPv4, input.IPv6 = in.linkWith(n.IPv4.Addr), in.linkWith(n.IPv6.Addr)

@@ -9,7 +9,13 @@ import (
 )
 
 // settings returns the part of the configuration that the computation needs.
-func settings(c config.Config) routing.Config {
+func settings(r config.Result) routing.Config {
+	c := r.Config
+	metric := c.Routes.Metric
+	if r.Origins["ipv4NormalRoutePriority"] == "" {
+		// The metric of the plugins. With the default of Felix, the route of each new pod would be written twice.
+		metric = 0
+	}
 	return routing.Config{
 		IPv6:  c.IPv6,
 		VXLAN: forced(c.Overlay.VXLAN), IPIP: forced(c.Overlay.IPIP),
@@ -18,7 +24,7 @@ func settings(c config.Config) routing.Config {
 		ChecksumOffload: c.Overlay.ChecksumOffload == config.On,
 		DeviceProtocol:  c.Routes.DeviceProtocol,
 		SourceIPv4:      c.Routes.DeviceSource, SourceIPv6: c.Routes.DeviceSourceV6,
-		MetricIPv4: c.Routes.Metric, MetricIPv6: c.Routes.MetricV6,
+		MetricIPv4: metric, MetricIPv6: c.Routes.MetricV6,
 		ExternalNodes: c.Overlay.ExternalNodes,
 		NAT: routing.NATConfig{
 			Addr: c.NAT.Address, Ports: netstate.PortRange{First: c.NAT.Ports.Min, Last: c.NAT.Ports.Max},

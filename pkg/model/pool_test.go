@@ -9,9 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	crdv1 "calico-cni/pkg/apis/crd/v1"
 	"calico-cni/pkg/apis/crd/v1/spec"
-	v3 "calico-cni/pkg/apis/projectcalico/v3"
 )
 
 func TestConvertPool(t *testing.T) {
@@ -71,24 +69,6 @@ func TestConvertPool(t *testing.T) {
 		if slices.Sort(fields); strings.Join(fields, " ") != test.fields {
 			t.Errorf("%s: findings on %v, want %s", test.json, fields, test.fields)
 		}
-	}
-}
-
-// Objects of both API groups have the same content.
-func TestConvertPoolOfBothGroups(t *testing.T) {
-	data := []byte(`{"metadata":{"name":"p"},"spec":{"cidr":"10.0.0.0/16","vxlanMode":"Always"}}`)
-	var old crdv1.IPPool
-	var current v3.IPPool
-	if err := json.Unmarshal(data, &old); err != nil {
-		t.Fatal(err)
-	}
-	if err := json.Unmarshal(data, &current); err != nil {
-		t.Fatal(err)
-	}
-	a, _, _ := ConvertPool(old.Name, &old.Spec)
-	b, _, _ := ConvertPool(current.Name, &current.Spec)
-	if a != b || a.VXLAN != Always || a.Family() != IPv4 {
-		t.Errorf("got %+v and %+v", a, b)
 	}
 }
 

@@ -4,6 +4,7 @@ package routing
 
 import (
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -31,6 +32,17 @@ func TestFindings(t *testing.T) {
 			},
 			`IPPool p: no routes to pods on c, far-0, far-1, far-2, far-3 and 3 more: they are in another subnet, and the pool has no encapsulation; set vxlanMode or ipipMode to CrossSubnet, or use BGP`,
 			`10.0.2.0/26 via 172.16.0.2 dev eth0 onlink proto 80`,
+		},
+		{
+			"BGP provides the routes between subnets", "", func(in *Input) { in.Config.BGP.CrossSubnet = true }, ``,
+			`10.0.2.0/26 via 172.16.0.2 dev eth0 onlink proto 80`,
+		},
+		{
+			"BGP provides all routes", "", func(in *Input) {
+				in.Config.BGP.Unencapsulated = true
+				in.Nodes[1] = node("b")
+				in.Blocks = append(in.Blocks, blockOf("10.0.9.0/26", "gone"))
+			}, ``, ``,
 		},
 		{
 			"another node has no VXLAN address", "vxlan", func(in *Input) { in.Nodes[1] = node("b", "IPv4Address=172.16.0.2/24") },
@@ -89,6 +101,16 @@ func TestFindings(t *testing.T) {
 			`10.0.3.0/26 via 10.0.3.0 dev vxlan.calico onlink mtu 1450 proto 3`,
 		},
 		{
+			"two nodes with one tunnel address that one of them has borrowed", "vxlan", func(in *Input) {
+				in.Blocks[1] = blockOf("10.0.2.0/26", "b", "10.0.2.0=c")
+				in.Nodes[2].IPv4.VXLAN = in.Nodes[1].IPv4.VXLAN
+			},
+			`IPPool p: no routes to pods on b: another node has their VXLAN tunnel address or MAC; see the finding on the Node
+			 Node c: nodes b, c have the same value for the VXLAN tunnel address 10.0.2.0: only c takes part in VXLAN; remove the annotation of the tunnel address from the other nodes: calico-node allocates new addresses`,
+			`10.0.2.0/32 dev vxlan.calico proto 3
+			 10.0.3.0/26 via 10.0.2.0 dev vxlan.calico onlink mtu 1450 proto 3`,
+		},
+		{
 			"another node with the tunnel address of this one", "vxlan",
 			func(in *Input) { in.Nodes[0].IPv4.VXLAN = in.Nodes[2].IPv4.VXLAN },
 			`IPPool p: no routes to pods on c: another node has their VXLAN tunnel address or MAC; see the finding on the Node
@@ -112,20 +134,21 @@ func TestFindings(t *testing.T) {
 		{
 			"blocks with the address of a node", "vxlan", func(in *Input) {
 				in.Nodes[1] = node("b", "IPv4Address=10.0.3.5/24", "IPv4VXLANTunnelAddr=10.0.2.0")
+				in.Blocks[2] = blockOf("10.0.3.0/26", "c", "10.0.3.5=b")
 				in.Blocks = append(in.Blocks, blockOf("10.0.9.0/26", "c"))
 			},
-			`IPPool p: no routes to 10.0.3.0/26: the address of a node is in them; move the pool away from the addresses of nodes`,
+			`IPPool p: no routes to 10.0.3.0/26, 10.0.3.5/32: the address of a node is in them; move the pool away from the addresses of nodes`,
 			`10.0.2.0/26 via 10.0.2.0 dev vxlan.calico onlink mtu 1450 proto 3
 			 10.0.9.0/26 via 10.0.3.0 dev vxlan.calico onlink mtu 1450 proto 3`,
 		},
 		{
 			"overlapping pools", "ipip", func(in *Input) {
-				in.Pools = append(in.Pools, pool("inner", "10.0.3.0/24", "vxlan"), pool("same", "10.0.0.0/16", "vxlan"))
+				in.Pools = append(in.Pools, pool("inner", "10.0.3.0/24", "ipip"), pool("older", "10.0.0.0/16", "vxlan"))
 			},
-			`IPPool inner: spec.cidr: 10.0.3.0/24 lies in 10.0.0.0/16 of pool p: the encapsulation of inner counts for these addresses; delete one of the pools, after moving its pods to the other
-			 IPPool same: spec.cidr: the pool has the same CIDR 10.0.0.0/16 as pool p, whose encapsulation counts; delete one of the pools, after moving its pods to the other`,
-			`10.0.2.0/26 via 172.16.0.2 dev tunl0 onlink mtu 1480 proto 80
-			 10.0.3.0/26 via 10.0.3.0 dev vxlan.calico onlink mtu 1450 proto 3`,
+			`IPPool inner: spec.cidr: 10.0.3.0/24 lies in 10.0.0.0/16 of pool older: the encapsulation of inner counts for these addresses; delete one of the pools, after moving its pods to the other
+			 IPPool p: spec.cidr: the pool has the same CIDR 10.0.0.0/16 as pool older, whose encapsulation counts; delete one of the pools, after moving its pods to the other`,
+			`10.0.2.0/26 via 10.0.2.0 dev vxlan.calico onlink mtu 1450 proto 3
+			 10.0.3.0/26 via 172.16.9.3 dev tunl0 onlink mtu 1480 proto 80`,
 		},
 		{
 			"VXLAN forced off", "vxlan-cross", func(in *Input) { in.Config.VXLAN = Off },
@@ -142,9 +165,17 @@ func TestFindings(t *testing.T) {
 				in.IPv4.MTU = 1349
 				addIPv6(in)
 			},
-			`Node a: vxlan-v6.calico is off: its MTU would be 1279, and IPv6 needs 1280 (the MTU of the host is 1349, of link "eth0"); raise the MTU of the link, or the configured MTU of the tunnel`,
+			`Node a: vxlan-v6.calico is off: its MTU would be 1279, and IPv6 needs 1280; raise the MTU 1349 of link eth0`,
 			`10.0.2.0/26 via 10.0.2.0 dev vxlan.calico onlink mtu 1299 proto 3
 			 10.0.3.0/26 via 10.0.3.0 dev vxlan.calico onlink mtu 1299 proto 3`,
+		},
+		{
+			"configured MTU too small for the IPv6 overlay", "vxlan", func(in *Input) {
+				in.Config.VXLANMTUv6, in.Blocks = 1279, nil
+				addIPv6(in)
+			},
+			`Node a: vxlan-v6.calico is off: its MTU would be 1279, and IPv6 needs 1280; raise the configured MTU of vxlan-v6.calico`,
+			``,
 		},
 		{
 			"MTU just large enough for the IPv6 overlay", "vxlan", func(in *Input) {
@@ -189,6 +220,23 @@ func addIPv6(in *Input) {
 	in.IPv6 = Link{"eth0", in.IPv4.MTU}
 	in.Pools = append(in.Pools, pool("six", "fd00::/64", "vxlan"))
 	in.Blocks = append(in.Blocks, blockOf("fd00::/122", "a"), blockOf("fd00::40/122", "b"))
+}
+
+// Values that are not valid count as absent. Conversions do not return them.
+func TestZeroValues(t *testing.T) {
+	if out := Compute(Input{}); text(out.State) != "" || len(out.Findings) != 1 {
+		t.Errorf("an empty input gives %s and %s", text(out.State), findingTexts(out.Findings))
+	}
+	in := threeNodes("vxlan")
+	want := text(Compute(in).State)
+	in.Nodes = append(in.Nodes, model.Node{Name: "zero"})
+	in.Pools = append(in.Pools, model.Pool{Name: "zero", VXLAN: model.Always, NATOutgoing: true})
+	in.Blocks = append(in.Blocks, model.Block{Node: "b"}, model.Block{Node: "b", Borrowed: []model.Borrowed{{}}})
+	in.Endpoints = []Endpoint{{}, {Addrs: []netip.Addr{{}, netip.MustParseAddr("::ffff:10.0.0.1")}}}
+	in.Config.ExternalNodes = []netip.Prefix{{}}
+	if got := text(Compute(in).State); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
+	}
 }
 
 // A cluster without contradictions gives no findings, in each encapsulation.

@@ -41,10 +41,11 @@ func newPrefixTable[V any](list []V, prefix func(V) netip.Prefix, better func(a,
 	return t
 }
 
-// covering returns the value of the longest prefix that contains p and is not longer than max.
+// covering returns the value of the longest prefix that contains p and is not longer than maxBits, which is at most the
+// length of p.
 func (t prefixTable[V]) covering(p netip.Prefix, maxBits int) (v V, ok bool) {
 	for _, bits := range t.lengths {
-		if bits > maxBits || bits > p.Bits() {
+		if bits > maxBits {
 			continue
 		}
 		wide, err := p.Addr().Prefix(bits)
@@ -109,8 +110,7 @@ func (c *computation) indexUses() {
 }
 
 func (c *computation) addUse(addr netip.Addr, u use) {
-	other, ok := c.uses[addr]
-	if !ok || cmp.Or(cmp.Compare(u.bits, other.bits), strings.Compare(other.node, u.node)) > 0 {
+	if other, ok := c.uses[addr]; !ok || u.bits > other.bits {
 		c.uses[addr] = u
 	}
 }

@@ -54,16 +54,22 @@ func (c *computation) findHostMTU() {
 func (f *family) tunnelMTU(t tunnel) (int, bool) {
 	mtu := cmp.Or(t.configuredMTU, f.c.host.MTU-t.overhead)
 	if mtu < f.minMTU() {
-		f.c.find(model.KindNode, f.c.in.Node, "", fmt.Sprintf(
-			"%s is off: its MTU would be %d, and %s needs %d (the MTU of the host is %d, of link %q)",
-			t.dev, mtu, f.f, f.minMTU(), f.c.host.MTU, f.c.host.Name),
-			"raise the MTU of the link, or the configured MTU of the tunnel")
+		f.c.find(model.KindNode, f.c.in.Node, "", fmt.Sprintf("%s is off: its MTU would be %d, and %s needs %d",
+			t.dev, mtu, f.f, f.minMTU()), f.raiseMTU(t))
 		return 0, false
 	}
 	if mtu < f.c.out.MTU.Pods {
 		f.c.out.MTU.Pods, f.c.out.MTU.Tunnel = mtu, t.dev
 	}
 	return mtu, true
+}
+
+// raiseMTU says which MTU is too small.
+func (f *family) raiseMTU(t tunnel) string {
+	if t.configuredMTU != 0 {
+		return "raise the configured MTU of " + t.dev
+	}
+	return fmt.Sprintf("raise the MTU %d of link %s", f.c.host.MTU, f.c.host.Name)
 }
 
 func (f *family) minMTU() int {

@@ -90,6 +90,15 @@ func TestRoutes(t *testing.T) {
 			10.0.2.0/26 via 10.0.2.0 dev vxlan.calico onlink mtu 1450 proto 3
 			blackhole 10.0.2.9/32 metric 2147483647 proto 80
 			10.0.2.10/32 via 10.0.3.0 dev vxlan.calico onlink mtu 1450 proto 3`},
+		{"blocks that overlap: the smallest decides", "vxlan", func(in *Input) {
+			in.Blocks = []model.Block{
+				blockOf("10.0.2.0/26", "b", "10.0.2.9=c", "10.0.2.10=c"), blockOf("10.0.2.0/28", "c", "10.0.2.9=b"),
+			}
+		}, `
+			10.0.2.0/26 via 10.0.2.0 dev vxlan.calico onlink mtu 1450 proto 3
+			10.0.2.0/28 via 10.0.3.0 dev vxlan.calico onlink mtu 1450 proto 3
+			10.0.2.9/32 via 10.0.2.0 dev vxlan.calico onlink mtu 1450 proto 3
+			10.0.2.10/32 via 10.0.3.0 dev vxlan.calico onlink mtu 1450 proto 3`},
 		{"a block that no node has", "ipip", func(in *Input) {
 			in.Blocks = []model.Block{blockOf("10.0.5.0/26", "", "10.0.5.1=b", "10.0.5.2=a")}
 		}, `
@@ -125,6 +134,10 @@ func TestRoutes(t *testing.T) {
 				endpoint("cali9", 8, "10.0.1.5"), endpoint("cali2", 9, "10.0.1.5"), endpoint("cali5", 7, "10.0.1.5"),
 			}
 		}, `10.0.1.5/32 dev cali2 metric 1024 proto 3`},
+		{"two pods with one address whose interfaces are missing: the first by name", "vxlan", func(in *Input) {
+			in.Blocks = nil
+			in.Endpoints = []Endpoint{endpoint("cali9", 0, "10.0.1.5"), endpoint("cali2", 0, "10.0.1.5")}
+		}, `10.0.1.5/32 dev cali2 metric 1024 proto 3`},
 		{"configured source, metric and protocol", "vxlan-cross", func(in *Input) {
 			in.Endpoints = []Endpoint{endpoint("cali1", 1, "10.0.1.5", "fd00::5")}
 			in.Config.SourceIPv4, in.Config.MetricIPv4 = netip.MustParseAddr("172.16.0.1"), 77
@@ -142,6 +155,9 @@ func TestRoutes(t *testing.T) {
 			in.Blocks = []model.Block{blockOf("fd00::/122", "a"), blockOf("fd00::40/122", "b")}
 			in.Endpoints = []Endpoint{endpoint("cali1", 1, "fd00::5")}
 		}, `fd00::5/128 dev cali1 metric 1024 proto 3`},
+		{"nodes without addresses: only own blocks get a blackhole", "ipip", func(in *Input) {
+			in.Nodes[0], in.Nodes[1] = node("a"), node("b")
+		}, `blackhole 10.0.1.0/26 proto 80`},
 		{"routes of pools without encapsulation come from BGP", "", func(in *Input) {
 			in.Config.BGP.Unencapsulated = true
 			in.Blocks = append(in.Blocks, blockOf("10.0.9.0/26", "b", "10.0.9.1=a"))

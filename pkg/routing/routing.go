@@ -28,8 +28,8 @@ import (
 	"calico-cni/pkg/netstate"
 )
 
-// Input is everything that the network of a node depends on. No order has a meaning. No two nodes or pools have the same
-// name, and no two blocks the same CIDR, as the API guarantees.
+// Input is everything that the network of a node depends on. No order has a meaning. No two nodes or pools have the
+// same name, and no two blocks the same CIDR, as the API guarantees.
 type Input struct {
 	// Node is the name of this node.
 	Node   string

@@ -6,7 +6,6 @@ package agent_test
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -17,16 +16,12 @@ import (
 	"time"
 
 	"calico-cni/test/apiserver"
-	"calico-cni/test/cgroup"
 	"calico-cni/test/fleet"
 	"calico-cni/test/kubed"
 	"calico-cni/test/machine"
 	"calico-cni/test/node"
 	"calico-cni/test/sandbox"
 )
-
-// groupName is the control group of the machines.
-const groupName = "calico-cni-agent"
 
 // f is the fleet that all tests share: two nodes in one subnet, one in another.
 var f *fleet.Fleet
@@ -48,14 +43,10 @@ func run(m *testing.M) (int, error) {
 	if err := sandbox.Enter(); err != nil {
 		return 1, err
 	}
-	var group cgroup.Group
-	if err := json.Unmarshal([]byte(os.Getenv("AGENT_GROUP")), &group); err != nil {
-		return 1, err
-	}
 	var err error
 	f, err = fleet.Start(context.Background(), fleet.Options{
 		Kubed: os.Getenv("AGENT_KUBED"), Tools: os.Getenv("AGENT_TOOLS"), Deploy: filepath.Join("..", "..", "deploy"),
-		Dir: "/run/fleet", Group: group, APIGroup: cmp.Or(os.Getenv("AGENT_API_GROUP"), apiserver.V3), Subnets: []int{0, 0, 1},
+		Dir: "/run/fleet", APIGroup: cmp.Or(os.Getenv("AGENT_API_GROUP"), apiserver.V3), Subnets: []int{0, 0, 1},
 	})
 	if err != nil {
 		return 1, errors.Join(err, keepLogs())
@@ -83,24 +74,7 @@ func outside(ctx context.Context) (exit int, err error) {
 	if err := node.Build(ctx, tools); err != nil {
 		return 1, err
 	}
-	group, err := cgroup.Below(groupName)
-	if err != nil {
-		return 1, err
-	}
-	// Leftovers of killed tests.
-	if err := group.Remove(); err != nil {
-		return 1, err
-	}
-	if group, err = cgroup.Create(groupName); err != nil {
-		return 1, err
-	}
-	text, err := json.Marshal(group)
-	if err != nil {
-		return 1, err
-	}
-	exit, err = sandbox.Run("AGENT_KUBED="+binary, "AGENT_TOOLS="+tools, "AGENT_GROUP="+string(text),
-		"AGENT_LOGS="+filepath.Join(dir, "logs"))
-	return exit, errors.Join(err, group.Remove())
+	return sandbox.Run("AGENT_KUBED="+binary, "AGENT_TOOLS="+tools, "AGENT_LOGS="+filepath.Join(dir, "logs"))
 }
 
 // keepLogs copies all logs to a directory outside of the sandbox.

@@ -26,9 +26,12 @@ func node(i int, v6 bool) (addr, vtep netip.Addr, mac netstate.MAC) {
 }
 
 // randomState returns a state that a cluster could have. Small value ranges make two states overlap.
-func randomState(r *rand.Rand, ipip bool) (s netstate.State) {
+func randomState(r *rand.Rand, ipip bool) (s netstate.State) { return randomRoutes(r, r, ipip) }
+
+// randomRoutes returns such a state. Equal sources for devices lead to equal devices.
+func randomRoutes(r, devices *rand.Rand, ipip bool) (s netstate.State) {
 	for _, v6 := range []bool{false, true} {
-		tunnel := randomDevice(r, v6, ipip)
+		tunnel := randomDevice(devices, v6, ipip)
 		if tunnel.Name != "" {
 			s.Devices = append(s.Devices, tunnel)
 		}

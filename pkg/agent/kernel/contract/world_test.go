@@ -39,6 +39,8 @@ type world struct {
 	addLink                    func(name string)
 	setUp, setDown, deleteLink func(name string)
 	addAddr                    func(name string, p netip.Prefix)
+	// addPluginRoute adds the route to a pod in the way of the plugin.
+	addPluginRoute func(addr netip.Addr, dev string)
 	// hasIPIP says that the kernel has the module.
 	hasIPIP bool
 }
@@ -62,10 +64,14 @@ func newFake(*testing.T) *world {
 		setUp:   k.SetUp, setDown: k.SetDown, deleteLink: k.DeleteLink,
 		addAddr: func(name string, p netip.Prefix) { _ = k.AddAddr(name, p) },
 	}
+	w.addPluginRoute = func(addr netip.Addr, dev string) {
+		r := netstate.Route{Dest: netip.PrefixFrom(addr, addr.BitLen()), Type: netstate.Unicast, Dev: dev, Protocol: 3}
+		_ = w.routes.Write(route.Change{Verb: route.Add, Route: r})
+	}
 	return w.addNode()
 }
 
-func newReal(t *testing.T) *world {
+func newReal(t testing.TB) *world {
 	t.Helper()
 	var h *netlink.Handle
 	w := &world{}
@@ -103,6 +109,12 @@ func newReal(t *testing.T) *world {
 		}
 		must(t, h.AddrAdd(byName(name), a))
 	}
+	w.addPluginRoute = func(addr netip.Addr, dev string) {
+		r := &netlink.Route{
+			LinkIndex: byName(dev).Attrs().Index, Dst: rtnl.IPNet(netip.PrefixFrom(addr, addr.BitLen())), Scope: netlink.SCOPE_LINK,
+		}
+		must(t, h.RouteAdd(r))
+	}
 	w.setUp("lo")
 	ipip := &netlink.Iptun{LinkAttrs: netlink.LinkAttrs{Name: "probe"}, Remote: []byte{192, 0, 2, 1}}
 	if h.LinkAdd(ipip) == nil {
@@ -112,7 +124,7 @@ func newReal(t *testing.T) *world {
 	return w.addNode()
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +134,7 @@ func must(t *testing.T, err error) {
 // onBoth runs a test on the fake kernel and on the real one.
 func onBoth(t *testing.T, test func(t *testing.T, newWorld func(*testing.T) *world)) {
 	t.Run("fake", func(t *testing.T) { test(t, newFake) })
-	t.Run("kernel", func(t *testing.T) { test(t, newReal) })
+	t.Run("kernel", func(t *testing.T) { test(t, func(t *testing.T) *world { return newReal(t) }) })
 }
 
 var (

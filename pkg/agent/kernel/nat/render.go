@@ -116,7 +116,8 @@ func (r *renderer) tunnels() {
 		r.rule(chainNAT, "local packets through "+name, nft.OutInterface(name, false), nft.LocalSource(true, false),
 			nft.LocalSource(false, true), []nft.Expr{nft.Jump(chainTunnels)})
 	}
-	r.rule(chainTunnels, "UDP", nft.Protocol(unix.IPPROTO_UDP), nft.Masquerade(udpPorts(nft.Ports{}, r.config.ReservedPort)))
+	ports := udpPorts(nft.Ports{}, r.config.ReservedPort)
+	r.rule(chainTunnels, "UDP", nft.Protocol(unix.IPPROTO_UDP), nft.Masquerade(ports))
 	r.rule(chainTunnels, "others", nft.Masquerade(nft.Ports{}))
 }
 
@@ -182,8 +183,8 @@ const (
 	maxPort = 65535
 )
 
-// udpPorts returns the ports for UDP: those of the configuration, without the reserved one. Of the two parts, the larger
-// one is used.
+// udpPorts returns the ports for UDP: those of the configuration without the reserved one, of the two parts the larger
+// one.
 func udpPorts(ports nft.Ports, reserved uint16) nft.Ports {
 	all := ports
 	if all == (nft.Ports{}) {

@@ -211,3 +211,28 @@ func loadPorts(ports Ports) []Expr {
 		immediate(reg3, binary.BigEndian.AppendUint16(nil, ports.Max)),
 	}
 }
+
+// Refers returns the name of the set or of the chain to which the expression refers, "" if there is none.
+func (e Expr) Refers() (set, chain string) {
+	all, err := parse([]byte(e))
+	if err != nil {
+		return "", ""
+	}
+	data, err := parse(all[unix.NFTA_EXPR_DATA])
+	if err != nil {
+		return "", ""
+	}
+	switch all.text(unix.NFTA_EXPR_NAME) {
+	case "lookup":
+		return data.text(unix.NFTA_LOOKUP_SET), ""
+	case "immediate":
+		value, err := parse(data[unix.NFTA_IMMEDIATE_DATA])
+		if err != nil {
+			return "", ""
+		}
+		if target, err := parse(value[unix.NFTA_DATA_VERDICT]); err == nil {
+			return "", target.text(unix.NFTA_VERDICT_CHAIN)
+		}
+	}
+	return "", ""
+}
