@@ -81,7 +81,7 @@ func (f *Fleet) startServer(ctx context.Context) (err error) {
 
 // prepareServer creates the CRDs, the accounts with their roles, and the objects of the nodes.
 func (f *Fleet) prepareServer(ctx context.Context) error {
-	crds := filepath.Join(f.options.Deploy, "chart", "crds")
+	crds := filepath.Join(f.options.Deploy, "crds", "v3")
 	if f.options.APIGroup == apiserver.V1 {
 		crds = filepath.Join(f.options.Deploy, "crds", "v1")
 	}
@@ -144,7 +144,8 @@ func (f *Fleet) spec(ctx context.Context, i int) (machine.Spec, error) {
 		return machine.Spec{}, err
 	}
 	agentEnv := append([]string{
-		"/usr/bin/env", "NODENAME=" + name, "KUBECONFIG=/etc/kubernetes/calico-node.conf", "FELIX_HEALTHENABLED=true",
+		"/usr/bin/env", "NODENAME=" + name, "KUBECONFIG=/etc/kubernetes/calico-node.conf", "IP6=autodetect",
+		"FELIX_HEALTHENABLED=true",
 	}, f.options.AgentEnv...)
 	return machine.Spec{
 		Name: name, Bridge: net.bridge, Disk: filepath.Join(f.options.Dir, "nodes", name), Files: files,
@@ -187,27 +188,31 @@ func (f *Fleet) credentials(ctx context.Context) (map[string]string, error) {
 	}, nil
 }
 
-// waitInstalled waits until each node has a network configuration.
+// waitInstalled waits until each node has a network configuration, and its agent has prepared the node.
 func (f *Fleet) waitInstalled(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, installTimeout)
 	defer cancel()
 	for _, m := range f.Nodes {
-		for {
-			files, err := filepath.Glob(m.Path("/etc/cni/net.d/*.conflist"))
-			if err != nil || len(files) > 0 {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				log, _ := os.ReadFile(m.Path("/var/log/machine/install.log"))
-				log = log[max(0, len(log)-1000):]
-				return fmt.Errorf("%s has no network configuration after %s; the log of install:\n%s", m.Spec.Name,
-					installTimeout, log)
-			case <-time.After(100 * time.Millisecond):
+		for service, file := range map[string]string{
+			"install": "/etc/cni/net.d/10-calico.conflist", "calico-node": "/var/lib/calico/nodename",
+		} {
+			for !exists(m.Path(file)) {
+				select {
+				case <-ctx.Done():
+					log, _ := os.ReadFile(m.Path("/var/log/machine/" + service + ".log"))
+					return fmt.Errorf("%s has no %s after %s; the end of the log of %s:\n%s", m.Spec.Name, file,
+						installTimeout, service, log[max(0, len(log)-1000):])
+				case <-time.After(100 * time.Millisecond):
+				}
 			}
 		}
 	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // Addr returns the address of the i-th node, from 0.

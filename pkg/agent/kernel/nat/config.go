@@ -51,4 +51,6 @@ type Family struct {
 	// VXLANSenders and IPIPSenders are the addresses from which packets of the tunnels are accepted. A node without an
 	// own tunnel device of that kind accepts all.
 	VXLANSenders, IPIPSenders []netip.Addr
+	// ExternalSenders are networks from which packets of all tunnels are accepted.
+	ExternalSenders []netip.Prefix
 }

@@ -126,13 +126,25 @@ func (r *renderer) senders(f family) {
 	if v := r.config.VXLAN; v != nil {
 		set := r.set("tunnel-vxlan"+f.suffix, f.v6, nil, notNil(f.VXLANSenders))
 		r.rule(chainInput, "VXLAN from unknown senders, IPv"+f.suffix, nft.IPv6(f.v6), v.match(),
-			nft.Source(f.v6, set, false), []nft.Expr{nft.Counter(), nft.Drop()})
+			nft.Source(f.v6, set, false), r.external(f), []nft.Expr{nft.Counter(), nft.Drop()})
 	}
 	if r.config.IPIP && !f.v6 {
 		set := r.set("tunnel-ipip"+f.suffix, f.v6, nil, notNil(f.IPIPSenders))
 		r.rule(chainInput, "IPIP from unknown senders", nft.IPv6(false), nft.Protocol(unix.IPPROTO_IPIP),
-			nft.Source(false, set, false), []nft.Expr{nft.Counter(), nft.Drop()})
+			nft.Source(false, set, false), r.external(f), []nft.Expr{nft.Counter(), nft.Drop()})
 	}
+}
+
+// external matches packets that are not from external senders. Both tunnels share the set.
+func (r *renderer) external(f family) []nft.Expr {
+	if len(f.ExternalSenders) == 0 {
+		return nil
+	}
+	name := "tunnel-external" + f.suffix
+	if !slices.ContainsFunc(r.sets, func(s nft.Set) bool { return s.Name == name }) {
+		r.set(name, f.v6, f.ExternalSenders, nil)
+	}
+	return nft.Source(f.v6, name, false)
 }
 
 // pods drops packets of the tunnels from pods, and exempts those of the node from connection tracking.
