@@ -9,11 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"os"
 	"os/signal"
 	"syscall"
-	"time"
 
 	"github.com/spf13/pflag"
 
@@ -22,7 +20,7 @@ import (
 	"calico-cni/pkg/install/apiclient"
 	"calico-cni/pkg/install/config"
 	"calico-cni/pkg/install/fault"
-	"calico-cni/pkg/install/tokens"
+	"calico-cni/pkg/install/realhost"
 )
 
 func main() {
@@ -43,19 +41,7 @@ func run(ctx context.Context, log *slog.Logger) int {
 		return install.ExitOK
 	case err == nil:
 		apiclient.RedirectLog(log)
-		group := groupChoice(cfg, log)
-		deps := install.Deps{
-			Group:    group,
-			Tokens:   tokens.Issuer{Config: cfg, UserAgent: userAgent(), Log: log},
-			Hostname: os.Hostname, LinkMTU: linkMTU, Now: time.Now, Spread: rand.Float64,
-			Out: os.Stdout, Log: log,
-		}
-		if cfg.Watch {
-			deps.Wake = changes(ctx, cfg, log)
-		}
-		if cfg.Watch || cfg.Verb == config.VerbUninstall {
-			deps.Backlog = backlog(cfg, group, log)
-		}
+		deps := realhost.Deps(ctx, cfg, "calico-cni/"+buildinfo.Version, log)
 		err = install.Run(ctx, cfg, deps)
 	}
 	// A dry run and a status print differences: these are their result, not an error.
@@ -65,5 +51,3 @@ func run(ctx context.Context, log *slog.Logger) int {
 	}
 	return install.ExitCode(err)
 }
-
-func userAgent() string { return "calico-cni/" + buildinfo.Version }

@@ -47,7 +47,7 @@ func TestModelCheckerCatchesPlantedBugs(t *testing.T) {
 func finds(t *testing.T, overlay, run string) bool {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-failfast", "-overlay", overlay, "-run", run,
-		"-model.runs=5000", ".")
+		"-model.runs=5000", "-timeout=60m", ".")
 	cmd.Env = append(os.Environ(), "IPAM_MUTANT=1")
 	out, err := cmd.CombinedOutput()
 	if err == nil {

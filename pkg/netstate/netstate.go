@@ -16,6 +16,8 @@ type State struct {
 	Routes     []Route
 	Neighbours []Neighbour
 	FDB        []FDBEntry
+	NAT        NAT
+	Filters    []TunnelFilter
 }
 
 // Kind is the type of a tunnel device, as `ip link` names it.

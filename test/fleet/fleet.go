@@ -13,17 +13,21 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
+	"time"
 
 	"calico-cni/test/apiserver"
-	"calico-cni/test/cgroup"
 	"calico-cni/test/machine"
 	"calico-cni/test/node"
 )
 
 // Network is the name of the pod network.
 const Network = "k8s-pod-network"
+
+// installTimeout bounds the time until the plugins are installed on each node.
+const installTimeout = time.Minute
 
 // Options configure a fleet.
 type Options struct {
@@ -33,8 +37,6 @@ type Options struct {
 	Deploy string
 	// Dir is an empty directory for all files of the fleet.
 	Dir string
-	// Group is the parent of the machines' control groups.
-	Group cgroup.Group
 	// APIGroup is the API group of Calico's objects.
 	APIGroup string
 	// Subnets has the subnet of each node, 0 or 1.
@@ -58,7 +60,7 @@ type Fleet struct {
 func Start(ctx context.Context, o Options) (*Fleet, error) {
 	f := &Fleet{options: o}
 	for _, step := range []func(context.Context) error{
-		f.makeNetworks, f.startServer, f.prepareServer, f.startNodes,
+		f.makeNetworks, f.startServer, f.prepareServer, f.startNodes, f.waitInstalled,
 	} {
 		if err := step(ctx); err != nil {
 			return f, errors.Join(err, f.Stop())
@@ -91,7 +93,11 @@ func (f *Fleet) prepareServer(ctx context.Context) error {
 		if err := admin.CreateServiceAccount(ctx, "kube-system", name); err != nil {
 			return err
 		}
-		role, err := os.ReadFile(filepath.Join(f.options.Deploy, "chart", "templates", "rbac", name+".yaml"))
+		dir := filepath.Join(f.options.Deploy, "chart", "templates", "rbac")
+		if name == "calico-node" {
+			dir = filepath.Join(f.options.Deploy, "rbac")
+		}
+		role, err := os.ReadFile(filepath.Join(dir, name+".yaml"))
 		if err != nil {
 			return err
 		}
@@ -115,7 +121,7 @@ func (f *Fleet) startNodes(ctx context.Context) error {
 		if _, err := f.Server.Admin().CreateNode(ctx, spec.Name); err != nil {
 			return err
 		}
-		m := machine.New(spec, f.options.Group)
+		m := machine.New(spec, nil)
 		f.Nodes = append(f.Nodes, m)
 		if err := m.PowerOn(); err != nil {
 			return err
@@ -128,20 +134,17 @@ func (f *Fleet) startNodes(ctx context.Context) error {
 func (f *Fleet) spec(ctx context.Context, i int) (machine.Spec, error) {
 	name := fmt.Sprintf("node-%d", i+1)
 	net, tools := subnets[f.options.Subnets[i]], f.options.Tools
-	files := map[string]string{"/etc/hostname": name + "\n"}
-	for _, account := range []string{"calico-cni-install", "calico-node"} {
-		path := filepath.Join(f.options.Dir, account+".kubeconfig")
-		if err := f.Server.Accounts().WriteKubeconfig(ctx, path, "kube-system", account); err != nil {
-			return machine.Spec{}, err
-		}
-		data, err := os.ReadFile(path)
-		if err != nil {
-			return machine.Spec{}, err
-		}
-		files["/etc/kubernetes/"+account+".conf"] = string(data)
+	files, err := f.credentials(ctx)
+	if err != nil {
+		return machine.Spec{}, err
+	}
+	files["/etc/hostname"] = name + "\n"
+	api, err := url.Parse(f.Server.URL())
+	if err != nil {
+		return machine.Spec{}, err
 	}
 	agentEnv := append([]string{
-		"env", "NODENAME=" + name, "KUBECONFIG=/etc/kubernetes/calico-node.conf", "FELIX_HEALTHENABLED=true",
+		"/usr/bin/env", "NODENAME=" + name, "KUBECONFIG=/etc/kubernetes/calico-node.conf", "FELIX_HEALTHENABLED=true",
 	}, f.options.AgentEnv...)
 	return machine.Spec{
 		Name: name, Bridge: net.bridge, Disk: filepath.Join(f.options.Dir, "nodes", name), Files: files,
@@ -149,14 +152,62 @@ func (f *Fleet) spec(ctx context.Context, i int) (machine.Spec, error) {
 		Gateways: []netip.Addr{net.router4, net.router6},
 		Env:      []string{"PATH=" + os.Getenv("PATH")},
 		Services: []machine.Service{
+			{Name: "dirs", Once: true, Args: []string{"/bin/mkdir", "-p", "/etc/cni/net.d", "/opt/cni/bin", "/var/lib/calico"}},
 			{Name: "install", Once: true, Args: []string{
-				"/usr/bin/env", "KUBECONFIG=/etc/kubernetes/calico-cni-install.conf", "CNI_BIN_SOURCE=" + tools,
+				"/usr/bin/env", "CNI_BIN_SOURCE=" + tools,
+				"CNI_HOST_ROOT=/", "KUBERNETES_SERVICE_HOST=" + subnets[0].router4.String(), "KUBERNETES_SERVICE_PORT=" + api.Port(),
 				"KUBERNETES_NODE_NAME=" + name, "SLEEP=false", "CNI_ASSIGN_IPV6=true", filepath.Join(tools, "install"),
 			}},
-			{Name: "calico-node", Args: append(append([]string{"/usr/bin/env"}, agentEnv[1:]...),
-				filepath.Join(tools, "calico-node"))},
+			{Name: "calico-node", Args: append(agentEnv, filepath.Join(tools, "calico-node"))},
 		},
 	}, nil
+}
+
+// accountDir is the directory where the kubelet mounts the service account of a pod.
+const accountDir = "/run/secrets/kubernetes.io/serviceaccount/"
+
+// credentials returns the files with the credentials of install, as in its pod, and of the agent.
+func (f *Fleet) credentials(ctx context.Context) (map[string]string, error) {
+	token, err := f.Server.Accounts().Token(ctx, "kube-system", "calico-cni-install")
+	if err != nil {
+		return nil, err
+	}
+	path := filepath.Join(f.options.Dir, "calico-node.kubeconfig")
+	if err := f.Server.Accounts().WriteKubeconfig(ctx, path, "kube-system", "calico-node"); err != nil {
+		return nil, err
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]string{
+		accountDir + "token": token, accountDir + "namespace": "kube-system",
+		accountDir + "ca.crt":              string(f.Server.Config().CAData),
+		"/etc/kubernetes/calico-node.conf": string(data),
+	}, nil
+}
+
+// waitInstalled waits until each node has a network configuration.
+func (f *Fleet) waitInstalled(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, installTimeout)
+	defer cancel()
+	for _, m := range f.Nodes {
+		for {
+			files, err := filepath.Glob(m.Path("/etc/cni/net.d/*.conflist"))
+			if err != nil || len(files) > 0 {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				log, _ := os.ReadFile(m.Path("/var/log/machine/install.log"))
+				log = log[max(0, len(log)-1000):]
+				return fmt.Errorf("%s has no network configuration after %s; the log of install:\n%s", m.Spec.Name,
+					installTimeout, log)
+			case <-time.After(100 * time.Millisecond):
+			}
+		}
+	}
+	return nil
 }
 
 // Addr returns the address of the i-th node, from 0.

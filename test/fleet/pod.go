@@ -43,7 +43,9 @@ func (f *Fleet) AddPod(ctx context.Context, i int, name string, options ...func(
 	if err != nil {
 		return nil, err
 	}
-	var result struct{ IPs []struct{ Address netip.Prefix } }
+	var result struct {
+		IPs []struct{ Address netip.Prefix }
+	}
 	if err := json.Unmarshal([]byte(out), &result); err != nil {
 		return nil, fmt.Errorf("read result of %s: %w: %s", name, err, out)
 	}

@@ -71,7 +71,7 @@ type Machine struct {
 	pid    atomic.Int64 // 0 if it is off
 }
 
-// New returns a machine that is off. PowerOn creates its control groups below group.
+// New returns a machine that is off. PowerOn creates its control groups below group, or none if group is empty.
 func New(spec Spec, group cgroup.Group) *Machine {
 	return &Machine{Spec: spec, parent: group}
 }

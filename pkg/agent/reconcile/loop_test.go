@@ -100,7 +100,7 @@ func TestInputChangeRunsAllDriversAtOnce(t *testing.T) {
 		b.desired = 1
 		b.loop.InputChanged()
 		b.expect(t, 0, "links 1, routes 1")
-		if !b.last.Ready() || len(b.last.Problems()) != 0 {
+		if !b.last.Ready() || len(b.last.Faults()) != 0 {
 			t.Errorf("status %+v", b.last)
 		}
 	})
@@ -124,7 +124,7 @@ func TestFailedDriverIsRetriedAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t, func(b *bed) { b.result["routes"] = Result{Err: errors.New("netlink is busy")} })
 		b.expect(t, 0, "links 0, routes 0")
-		if got := b.last.Problems(); b.last.Ready() || len(got) != 1 || got[0] != "routes: netlink is busy" {
+		if got := b.last.Faults(); b.last.Ready() || len(got) != 1 || got[0] != "routes: netlink is busy" {
 			t.Errorf("ready %v, problems %q", b.last.Ready(), got)
 		}
 		b.expect(t, minBackoff+time.Millisecond, "routes 0")

@@ -31,8 +31,8 @@ func (s Status) Ready() bool {
 	return s.Inputs
 }
 
-// Problems returns what is not in force and why, one line each.
-func (s Status) Problems() (lines []string) {
+// Faults returns what could not be brought into force and why, one line each.
+func (s Status) Faults() (lines []string) {
 	for _, p := range s.Parts {
 		if p.Last.Err != nil {
 			lines = append(lines, fmt.Sprintf("%s: %v", p.Name, p.Last.Err))
@@ -40,6 +40,13 @@ func (s Status) Problems() (lines []string) {
 		for _, f := range p.Last.Faults {
 			lines = append(lines, fmt.Sprintf("%s: %v", p.Name, f))
 		}
+	}
+	return lines
+}
+
+// Waiting returns what is held back, one line each.
+func (s Status) Waiting() (lines []string) {
+	for _, p := range s.Parts {
 		for _, w := range p.Last.Waiting {
 			lines = append(lines, fmt.Sprintf("%s: waiting: %s", p.Name, w))
 		}

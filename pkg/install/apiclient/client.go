@@ -44,7 +44,7 @@ func Of(c config.Config) Credentials {
 // Connect returns a client of the core API that knows TokenRequest, and the URL of the API server. It reads the
 // credentials each time, because those of a pod change.
 func (c Credentials) Connect(userAgent string) (*rest.RESTClient, string, error) {
-	cfg, err := c.config()
+	cfg, err := c.Config()
 	if err != nil {
 		return nil, "", err
 	}
@@ -55,7 +55,8 @@ func (c Credentials) Connect(userAgent string) (*rest.RESTClient, string, error)
 	return client, cfg.Host, nil
 }
 
-func (c Credentials) config() (*rest.Config, error) {
+// Config returns the configuration of clients with the credentials. It reads them each time.
+func (c Credentials) Config() (*rest.Config, error) {
 	if c.Kubeconfig != "" {
 		cfg, err := FileConfig(c.Kubeconfig)
 		if err != nil {

@@ -14,22 +14,17 @@ import (
 
 type blockCodec struct{}
 
-func (blockCodec) name(cidr netip.Prefix) string { return cidrName(cidr) }
+func (blockCodec) name(cidr netip.Prefix) string { return spec.BlockName(cidr) }
 
 func (blockCodec) decode(o *kubeapi.Object[spec.IPAMBlock]) (b block.Block, deleted bool, err error) {
 	if b.CIDR, err = parseCIDR("IPAMBlock", o.Metadata.Name, o.Spec.CIDR); err != nil {
 		return b, false, err
 	}
-	if o.Metadata.Name != cidrName(b.CIDR) {
+	if o.Metadata.Name != spec.BlockName(b.CIDR) {
 		return b, false, malformed("IPAMBlock", o.Metadata.Name,
-			"cidr %s belongs in an object named %s", b.CIDR, cidrName(b.CIDR))
+			"cidr %s belongs in an object named %s", b.CIDR, spec.BlockName(b.CIDR))
 	}
-	switch {
-	case o.Spec.Affinity != nil:
-		b.Affinity = *o.Spec.Affinity
-	case o.Spec.HostAffinity != nil && *o.Spec.HostAffinity != "":
-		b.Affinity = spec.AffinityHostPrefix + *o.Spec.HostAffinity
-	}
+	b.Affinity = spec.OwnerOfBlock(o.Spec.Affinity, o.Spec.HostAffinity)
 	if o.Spec.AffinityClaimTime != nil {
 		b.ClaimTime = o.Spec.AffinityClaimTime.Time
 	}
@@ -73,7 +68,7 @@ func decodeAttribute(a spec.AllocationAttribute) block.Attribute {
 }
 
 func (blockCodec) fill(o *kubeapi.Object[spec.IPAMBlock], cidr netip.Prefix, b block.Block, deleted bool) {
-	o.Metadata.Name = cidrName(cidr)
+	o.Metadata.Name = spec.BlockName(cidr)
 	s := &o.Spec
 	s.CIDR, s.Deleted, s.SequenceNumber = cidr.String(), deleted, b.Sequence
 	s.Affinity, s.HostAffinity = nil, nil

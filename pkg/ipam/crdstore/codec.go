@@ -20,14 +20,9 @@ import (
 // maxName is one more than the length of the longest name that Calico uses for an affinity.
 const maxName = 253
 
-// cidrName turns a CIDR into a name: "10.0.0.64/26" into "10-0-0-64-26".
-func cidrName(cidr netip.Prefix) string {
-	return strings.NewReplacer(".", "-", ":", "-", "/", "-").Replace(cidr.String())
-}
-
 // affinityName returns "<node>-<cidr>". If that is too long, the node is truncated and a hash appended.
 func affinityName(node string, cidr netip.Prefix) string {
-	c := cidrName(cidr)
+	c := spec.BlockName(cidr)
 	name := node + "-" + c
 	if len(name) < maxName {
 		return name

@@ -23,7 +23,7 @@ func TestObjectNames(t *testing.T) {
 	for cidr, want := range map[string]string{
 		"10.0.0.64/26": "10-0-0-64-26", "fd00::40/122": "fd00--40-122", "192.0.2.7/32": "192-0-2-7-32",
 	} {
-		if got := cidrName(prefix(cidr)); got != want {
+		if got := spec.BlockName(prefix(cidr)); got != want {
 			t.Errorf("%s: %s, want %s", cidr, got, want)
 		}
 	}

@@ -85,7 +85,7 @@ func (r *overlapReader) byName(ctx context.Context, cidr netip.Prefix) ([]netip.
 	g.SetLimit(maxParallelGets)
 	for i, other := range cidrs {
 		g.Go(func() (err error) {
-			exists[i], err = r.blocks.Exists(ctx, cidrName(other))
+			exists[i], err = r.blocks.Exists(ctx, spec.BlockName(other))
 			return err
 		})
 	}
@@ -161,7 +161,7 @@ func nth(first netip.Addr, n int) netip.Addr {
 	return addr
 }
 
-// cidrOf is the inverse of cidrName. It returns false if no block has the name.
+// cidrOf is the inverse of spec.BlockName. It returns false if no block has the name.
 func cidrOf(name string) (netip.Prefix, bool) {
 	i := strings.LastIndexByte(name, '-')
 	if i < 0 {
@@ -176,5 +176,5 @@ func cidrOf(name string) (netip.Prefix, bool) {
 		addr, err = netip.ParseAddr(strings.ReplaceAll(name[:i], "-", ":"))
 	}
 	cidr := netip.PrefixFrom(addr, bits)
-	return cidr, err == nil && cidr.IsValid() && cidr == cidr.Masked() && cidrName(cidr) == name
+	return cidr, err == nil && cidr.IsValid() && cidr == cidr.Masked() && spec.BlockName(cidr) == name
 }

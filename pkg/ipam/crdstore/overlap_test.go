@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
 func TestNamesOfOverlappingBlocks(t *testing.T) {
@@ -53,8 +55,8 @@ func TestNamesOfOverlappingBlocksMatchOverlaps(t *testing.T) {
 		if named != a.Overlaps(b) {
 			t.Fatalf("%s and %s: named %v", a, b, named)
 		}
-		if back, ok := cidrOf(cidrName(a)); !ok || back != a {
-			t.Fatalf("%s became %s", cidrName(a), back)
+		if back, ok := cidrOf(spec.BlockName(a)); !ok || back != a {
+			t.Fatalf("%s became %s", spec.BlockName(a), back)
 		}
 	})
 }

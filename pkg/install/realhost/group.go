@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package realhost
 
 import (
 	"log/slog"
@@ -15,10 +15,10 @@ import (
 )
 
 // groupChoice returns the choice of the API group, for this run.
-func groupChoice(cfg config.Config, log *slog.Logger) *apigroup.Choice {
+func groupChoice(cfg config.Config, userAgent string, log *slog.Logger) *apigroup.Choice {
 	return &apigroup.Choice{
 		Configured: cfg.APIGroup,
-		Server:     apigroup.Discovery{Credentials: apiclient.Of(cfg), UserAgent: userAgent()},
+		Server:     apigroup.Discovery{Credentials: apiclient.Of(cfg), UserAgent: userAgent},
 		Interval:   credentials.CheckInterval(rand.Float64()),
 		Troubled:   nodestate.Conditions(cfg.Layout().ConditionsDir()).APIUnavailable,
 		Now:        time.Now, Log: log,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package realhost
 
 import (
 	"errors"
@@ -18,11 +18,11 @@ import (
 var errNotMounted = errors.New("file of the host is not mounted")
 
 // backlog returns the node's queue of releases, which the plugins keep below the mounted directories.
-func backlog(cfg config.Config, group *apigroup.Choice, log *slog.Logger) watch.Backlog {
+func backlog(cfg config.Config, userAgent string, group *apigroup.Choice, log *slog.Logger) watch.Backlog {
 	at := cfg.Layout()
 	return nodeipam.Backlog{
 		Disk:      nodeipam.Disk{State: at.RunDir(), Keep: at.KeepDir(), Now: time.Now, Boot: bootclock.Now},
-		UserAgent: userAgent(), ReadFile: func(string) ([]byte, error) { return nil, errNotMounted },
+		UserAgent: userAgent, ReadFile: func(string) ([]byte, error) { return nil, errNotMounted },
 		Kubeconfig: at.Kubeconfig(), Named: at.HostKubeconfig(), Log: log,
 		Group: func() crdstore.Group { return crdstore.Group(group.Group()) },
 	}

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package agent is the node agent: it watches the cluster, computes the network that the node needs, and keeps the
+// kernel in that state. Its parts are in the packages below it, and the computation in pkg/routing.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/client-go/rest"
+
+	"calico-cni/pkg/agent/cluster"
+	"calico-cni/pkg/agent/health"
+	"calico-cni/pkg/agent/kernel/monitor"
+	"calico-cni/pkg/agent/reconcile"
+	"calico-cni/pkg/watch"
+)
+
+// Options configure the agent.
+type Options struct {
+	// Node is the name of this node.
+	Node string
+	// Group and Version are those of Calico's objects.
+	Group, Version string
+	// API is the configuration of clients of the API server.
+	API *rest.Config
+	// Env is the environment, File the content of felix.cfg.
+	Env  map[string]string
+	File []byte
+	// Drivers apply the desired state, in this order.
+	Drivers []reconcile.Driver[Desired]
+	// HealthAddr is the host:port of liveness and readiness. Empty means none.
+	HealthAddr string
+	Now        func() time.Time
+	Log        *slog.Logger
+}
+
+// Agent is a node agent.
+type Agent struct {
+	options Options
+	inputs  *inputs
+	loop    *reconcile.Loop[Desired]
+	log     *slog.Logger
+
+	mu       sync.Mutex
+	status   reconcile.Status
+	reported map[string]bool
+	// started is the start of the round that is running; it is zero between rounds.
+	started time.Time
+}
+
+// maxRound is the time after which a round that does not end makes the agent not alive.
+const maxRound = 90 * time.Second
+
+// New returns an agent that does nothing before Run.
+func New(o Options) (*Agent, error) {
+	a := &Agent{options: o, loop: reconcile.New[Desired](), log: o.Log, reported: map[string]bool{}}
+	connection, err := watch.Connect(o.API)
+	if err != nil {
+		return nil, err
+	}
+	objects, err := cluster.New(cluster.Options{
+		Connection: connection, Node: o.Node, Group: o.Group, Version: o.Version, Now: o.Now,
+		Changed: a.loop.InputChanged, Failed: a.watchFailed,
+	})
+	if err != nil {
+		return nil, err
+	}
+	a.inputs = &inputs{node: o.Node, cluster: objects, env: o.Env, file: o.File}
+	a.inputs.hostChanged()
+	a.loop.Desired, a.loop.Drivers, a.loop.Resync = a.startRound, o.Drivers, a.inputs.resync
+	a.loop.Publish, a.loop.Now = a.publish, o.Now
+	return a, nil
+}
+
+// Run runs the agent until the context ends, or until it cannot work any more.
+func (a *Agent) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	changes, err := monitor.Subscribe()
+	if err != nil {
+		return err
+	}
+	var group sync.WaitGroup
+	run := func(f func(context.Context) error) {
+		group.Go(func() {
+			if err := f(ctx); err != nil {
+				stop(err)
+			}
+		})
+	}
+	run(func(ctx context.Context) error {
+		return changes.Run(ctx, func() {
+			a.inputs.hostChanged()
+			a.loop.KernelChanged()
+		})
+	})
+	run(func(ctx context.Context) error {
+		a.inputs.cluster.Run(ctx)
+		return nil
+	})
+	if a.options.HealthAddr != "" {
+		run(a.serveHealth)
+	}
+	a.loop.Run(ctx)
+	group.Wait()
+	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// startRound returns the newest desired state.
+func (a *Agent) startRound() (Desired, bool) {
+	a.mu.Lock()
+	a.started = a.options.Now()
+	a.mu.Unlock()
+	return a.inputs.desired()
+}
+
+// watchFailed logs that the watch of a kind fails, and that it works again.
+func (a *Agent) watchFailed(kind string, err error) {
+	if err != nil {
+		a.log.Warn("cannot watch; going on with what is known", "kind", kind, "error", err)
+		return
+	}
+	a.log.Info("watching again", "kind", kind)
+}
+
+// publish stores the status of a round, and logs what is new.
+func (a *Agent) publish(s reconcile.Status) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s.Ready() && !a.status.Ready() {
+		a.log.Info("the network of the node is in force")
+	}
+	a.status, a.started = s, time.Time{}
+	_, findings := a.inputs.problems()
+	now := map[string]bool{}
+	for _, line := range slices.Concat(s.Faults(), findings) {
+		now[line] = true
+		if !a.reported[line] {
+			a.log.Warn(line)
+		}
+	}
+	a.reported = now
+}
+
+// live is the liveness check.
+func (a *Agent) live() (ok bool, lines []string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if since := a.options.Now().Sub(a.started); !a.started.IsZero() && since > maxRound {
+		return false, []string{fmt.Sprintf("a round has been running for %s", since.Round(time.Second))}
+	}
+	return true, nil
+}
+
+// ready is the readiness check.
+func (a *Agent) ready() (ok bool, lines []string) {
+	lines, findings := a.inputs.problems()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.status.Ready(), slices.Concat(lines, a.status.Faults(), a.status.Waiting(), findings)
+}
+
+// serveHealth serves liveness and readiness.
+func (a *Agent) serveHealth(ctx context.Context) error {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", a.options.HealthAddr)
+	if err != nil {
+		return fmt.Errorf("serve liveness and readiness: %w; set FELIX_HEALTHPORT to a free port", err)
+	}
+	server := &http.Server{
+		Handler:           health.Handler(a.live, a.ready),
+		ReadHeaderTimeout: 10 * time.Second,
+	}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve liveness and readiness: %w", err)
+	}
+	return nil
+}

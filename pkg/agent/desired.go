@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"calico-cni/pkg/agent/cluster"
+	"calico-cni/pkg/agent/config"
+	"calico-cni/pkg/agent/endpoint"
+	"calico-cni/pkg/agent/underlay"
+	"calico-cni/pkg/model"
+	"calico-cni/pkg/routing"
+)
+
+// Desired is what the drivers apply.
+type Desired struct {
+	routing.Result
+	Config config.Config
+	// Files are the status files of the endpoints whose interface exists, by name.
+	Files map[string][]byte
+}
+
+// inputs computes the desired state from the cluster, the configuration and the host's network.
+type inputs struct {
+	node    string
+	cluster *cluster.Cluster
+	// env and file are the sources of the configuration besides the cluster.
+	env  map[string]string
+	file []byte
+
+	// stale says that the host's network has changed since it was read.
+	stale   atomic.Bool
+	network underlay.Network
+
+	mu       sync.Mutex
+	config   config.Result
+	findings []model.Finding
+	err      error
+}
+
+// hostChanged makes the next computation read the host's network again.
+func (in *inputs) hostChanged() { in.stale.Store(true) }
+
+// desired returns the newest desired state. It returns false until all tables are complete and the host's network can
+// be read.
+func (in *inputs) desired() (Desired, bool) {
+	if len(in.cluster.Missing()) > 0 {
+		return Desired{}, false
+	}
+	if in.stale.Swap(false) {
+		network, err := underlay.Read()
+		if err != nil {
+			in.stale.Store(true)
+			in.fail(err)
+			return Desired{}, false
+		}
+		in.network = network
+	}
+	snapshot := in.cluster.Snapshot()
+	resolved := config.Resolve(config.Sources{
+		Node: in.node, Labels: snapshot.Labels, Env: in.env, File: in.file, Objects: snapshot.Felix,
+	})
+	d := in.compute(snapshot, resolved)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.config, in.findings, in.err = resolved, append(snapshot.Findings, d.Findings...), nil
+	return d, true
+}
+
+func (in *inputs) fail(err error) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.err = err
+}
+
+func (in *inputs) compute(s cluster.Snapshot, resolved config.Result) Desired {
+	c := resolved.Config
+	input := routing.Input{
+		Node: in.node, Nodes: s.Nodes, Pools: s.Pools, Blocks: s.Blocks, Config: settings(resolved),
+	}
+	for _, n := range s.Nodes {
+		if n.Name == in.node {
+			input.IPv4, input.IPv6 = in.linkWith(n.IPv4.Addr), in.linkWith(n.IPv6.Addr)
+		}
+	}
+	for _, l := range in.network.Defaults() {
+		input.Links = append(input.Links, routing.Link{Name: l.Name, MTU: l.MTU})
+	}
+	d := Desired{Config: c, Files: map[string][]byte{}}
+	for _, e := range s.Endpoints {
+		input.Endpoints = append(input.Endpoints, in.addEndpoint(e, c.Interfaces.Prefixes[0], d.Files))
+	}
+	d.Result = routing.Compute(input)
+	return d
+}
+
+// addEndpoint returns the input of an endpoint, and adds its status file if its interface exists.
+func (in *inputs) addEndpoint(e endpoint.Endpoint, prefix string, files map[string][]byte) routing.Endpoint {
+	out := routing.Endpoint{Interface: e.HostIfName(prefix), Addrs: e.Addrs}
+	if l, ok := in.network.ByName(out.Interface); ok {
+		out.Index = l.Index
+		name, content := e.StatusFile(prefix)
+		files[name] = content
+	}
+	return out
+}
+
+func (in *inputs) linkWith(addr netip.Prefix) routing.Link {
+	l, _ := in.network.WithAddr(addr.Addr())
+	return routing.Link{Name: l.Name, MTU: l.MTU}
+}
+
+// resync returns the interval of the comparison of the whole state with the kernel.
+func (in *inputs) resync() time.Duration {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.config.Config.Routes.RefreshInterval
+}
+
+// problems returns why there is no desired state, and the findings of the last one.
+func (in *inputs) problems() (lines, findings []string) {
+	for _, kind := range in.cluster.Missing() {
+		lines = append(lines, "waiting for the first list of "+kind)
+	}
+	lines = append(lines, in.cluster.Faults()...)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.err != nil {
+		lines = append(lines, in.err.Error())
+	}
+	for _, f := range in.config.Findings {
+		findings = append(findings, f.String())
+	}
+	for _, f := range in.findings {
+		findings = append(findings, f.String())
+	}
+	return lines, findings
+}
