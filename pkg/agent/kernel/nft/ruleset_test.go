@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"calico-cni/pkg/agent/kernel/nft"
+	"calico-cni/pkg/netstate"
 )
 
 func TestMerge(t *testing.T) {
@@ -36,9 +37,9 @@ func TestMerge(t *testing.T) {
 }
 
 func TestTagDependsOnExpressions(t *testing.T) {
-	a := nft.NewRule("x", nft.Masquerade(nft.Ports{Min: 1, Max: 2}))
-	b := nft.NewRule("x", nft.Masquerade(nft.Ports{Min: 1, Max: 3}))
-	c := nft.NewRule("x", nft.Masquerade(nft.Ports{Min: 1, Max: 2}))
+	a := nft.NewRule("x", nft.Masquerade(netstate.PortRange{First: 1, Last: 2}))
+	b := nft.NewRule("x", nft.Masquerade(netstate.PortRange{First: 1, Last: 3}))
+	c := nft.NewRule("x", nft.Masquerade(netstate.PortRange{First: 1, Last: 2}))
 	if a.Tag == b.Tag || a.Tag != c.Tag {
 		t.Errorf("tags %q, %q, %q", a.Tag, b.Tag, c.Tag)
 	}
