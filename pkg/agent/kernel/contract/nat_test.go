@@ -127,8 +127,11 @@ func randomConfig(r *rand.Rand) (c nat.Config) {
 // inForce applies a configuration, and then checks that a new process finds it.
 func inForce(t *testing.T, d *nat.Driver, k nat.Kernel, c nat.Config) {
 	t.Helper()
-	if r := d.Apply(context.Background(), c); r.Err != nil {
-		t.Fatalf("apply: %v", r.Err)
+	// The second run remembers the generation.
+	for range 2 {
+		if r := d.Apply(context.Background(), c); r.Err != nil {
+			t.Fatalf("apply: %v", r.Err)
+		}
 	}
 	m := &meter{}
 	fresh := &nat.Driver{Kernel: meteredTable{k, m}}
