@@ -98,6 +98,9 @@ func runAgent(ctx context.Context, log *slog.Logger, level *slog.LevelVar) error
 	if start.Health.Enabled {
 		options.HealthAddr = net.JoinHostPort(start.Health.Host, fmt.Sprint(start.Health.Port))
 	}
+	if start.Metrics.Enabled {
+		options.MetricsAddr = net.JoinHostPort(start.Metrics.Host, fmt.Sprint(start.Metrics.Port))
+	}
 	a, err := agent.New(options)
 	if err != nil {
 		return err

@@ -10,8 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -46,8 +44,10 @@ type Options struct {
 	Tunnels  TunnelAddresses
 	// HealthAddr is the host:port of liveness and readiness. Empty means none.
 	HealthAddr string
-	Now        func() time.Time
-	Log        *slog.Logger
+	// MetricsAddr is the host:port of the metrics. Empty means none.
+	MetricsAddr string
+	Now         func() time.Time
+	Log         *slog.Logger
 }
 
 // Agent is a node agent.
@@ -56,6 +56,7 @@ type Agent struct {
 	inputs  *inputs
 	keeper  *keeper
 	loop    *reconcile.Loop[Desired]
+	metrics *metrics
 	log     *slog.Logger
 
 	mu     sync.Mutex
@@ -68,6 +69,8 @@ type Agent struct {
 	reported    map[string]bool
 	// started is the start of the round that is running; it is zero between rounds.
 	started time.Time
+	// pending is the time of the first change that no round has seen yet, and covered that of the running round.
+	pending, covered time.Time
 }
 
 // maxRound is the time after which a round that does not end makes the agent not alive.
@@ -82,7 +85,7 @@ func New(o Options) (*Agent, error) {
 	}
 	objects, err := cluster.New(cluster.Options{
 		Connection: connection, Node: o.Node, Group: o.Group, Version: o.Version, Now: o.Now,
-		Changed: a.loop.InputChanged, Failed: a.watchFailed,
+		Changed: a.inputChanged, Failed: a.watchFailed,
 	})
 	if err != nil {
 		return nil, err
@@ -90,6 +93,11 @@ func New(o Options) (*Agent, error) {
 	a.inputs = &inputs{node: o.Node, cluster: objects, env: o.Env, file: o.File}
 	a.inputs.hostChanged()
 	a.keeper = a.newKeeper(objects)
+	var parts []string
+	for _, d := range o.Drivers {
+		parts = append(parts, d.Name)
+	}
+	a.metrics = newMetrics(parts, a.isReady)
 	a.loop.Desired, a.loop.Drivers, a.loop.Resync = a.startRound, o.Drivers, a.inputs.resync
 	a.loop.Publish, a.loop.Now = a.publish, o.Now
 	return a, nil
@@ -139,6 +147,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	if a.options.HealthAddr != "" {
 		run(a.serveHealth)
 	}
+	if a.options.MetricsAddr != "" {
+		run(a.serveMetrics)
+	}
 	a.loop.Run(ctx)
 	group.Wait()
 	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
@@ -147,12 +158,27 @@ func (a *Agent) Run(ctx context.Context) error {
 	return nil
 }
 
+// inputChanged notes the time of a change, and makes the loop look at it.
+func (a *Agent) inputChanged() {
+	a.mu.Lock()
+	if a.pending.IsZero() {
+		a.pending = a.options.Now()
+	}
+	a.mu.Unlock()
+	a.loop.InputChanged()
+}
+
 // startRound returns the newest desired state.
 func (a *Agent) startRound() (Desired, bool) {
 	a.mu.Lock()
-	a.started = a.options.Now()
+	a.started, a.covered, a.pending = a.options.Now(), a.pending, time.Time{}
 	a.mu.Unlock()
-	return a.inputs.desired()
+	d, ok := a.inputs.desired()
+	if ok {
+		a.metrics.endpoints.Set(float64(len(d.Endpoints)))
+		a.metrics.hosts.Set(float64(len(a.inputs.last().Nodes)))
+	}
+	return d, ok
 }
 
 // watchFailed logs that the watch of a kind fails, and that it works again.
@@ -171,16 +197,23 @@ func (a *Agent) publish(s reconcile.Status) {
 	if s.Ready() && !a.status.Ready() {
 		a.log.Info("the network of the node is in force")
 	}
+	now := a.options.Now()
+	since := time.Duration(0)
+	if !a.covered.IsZero() {
+		since = now.Sub(a.covered)
+	}
+	a.metrics.round(s, now.Sub(a.started), since)
 	a.status, a.started = s, time.Time{}
 	_, findings := a.inputs.problems()
-	now := map[string]bool{}
+	a.metrics.findings.Set(float64(len(findings)))
+	reported := map[string]bool{}
 	for _, line := range slices.Concat(s.Faults(), findings) {
-		now[line] = true
+		reported[line] = true
 		if !a.reported[line] {
 			a.log.Warn(line)
 		}
 	}
-	a.reported = now
+	a.reported = reported
 	if pools := a.inputs.last().Pools; s.Ready() != a.wasReady || !samePools(pools, a.pools) {
 		a.wasReady, a.pools = s.Ready(), pools
 		a.keeper.changed()
@@ -236,18 +269,10 @@ func (a *Agent) ready() (ok bool, lines []string) {
 
 // serveHealth serves liveness and readiness.
 func (a *Agent) serveHealth(ctx context.Context) error {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", a.options.HealthAddr)
-	if err != nil {
-		return fmt.Errorf("serve liveness and readiness: %w; set FELIX_HEALTHPORT to a free port", err)
-	}
-	server := &http.Server{
-		Handler:           health.Handler(a.live, a.ready),
-		ReadHeaderTimeout: 10 * time.Second,
-	}
-	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serve liveness and readiness: %w", err)
-	}
-	return nil
+	return serve(ctx, a.options.HealthAddr, health.Handler(a.live, a.ready), "set FELIX_HEALTHPORT to a free port")
+}
+
+// serveMetrics serves the metrics.
+func (a *Agent) serveMetrics(ctx context.Context) error {
+	return serve(ctx, a.options.MetricsAddr, a.metrics.page(), "set FELIX_PROMETHEUSMETRICSPORT to a free port")
 }

@@ -158,6 +158,7 @@ func (f *Fleet) spec(ctx context.Context, i int) (machine.Spec, error) {
 	agentEnv := append([]string{
 		"/usr/bin/env", "NODENAME=" + name, "KUBECONFIG=/etc/kubernetes/calico-node.conf", "IP6=autodetect",
 		"FELIX_HEALTHENABLED=true",
+		"FELIX_PROMETHEUSMETRICSENABLED=true",
 	}, f.options.AgentEnv...)
 	return machine.Spec{
 		Name: name, Bridge: net.bridge, Disk: filepath.Join(f.options.Dir, "nodes", name), Files: files,

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"os/exec"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -82,6 +83,11 @@ func (p *Pod) cnitool(ctx context.Context, command string) (string, error) {
 		return "", fmt.Errorf("cnitool %s %s: %w: %s%s", command, p.Name, err, out, stderr.String())
 	}
 	return string(out), nil
+}
+
+// Command returns a command that runs in the network of the pod. Only its context may end it.
+func (p *Pod) Command(ctx context.Context, args ...string) *exec.Cmd {
+	return p.node.Command(ctx, append([]string{"nsenter", "--net=" + p.netns, "--"}, args...)...)
 }
 
 // Exec runs a command in the network of the pod and returns its output.

@@ -40,8 +40,10 @@ func (r Result) failed() bool { return r.Err != nil || len(r.Faults) > 0 }
 
 // runner runs one driver and determines its next run.
 type runner[S any] struct {
-	driver  Driver[S]
-	last    Result
+	driver Driver[S]
+	last   Result
+	// writes are those of all runs.
+	writes  int
 	applied bool
 	pause   time.Duration
 	retryAt time.Time
@@ -50,6 +52,7 @@ type runner[S any] struct {
 // run runs the driver and records the result.
 func (r *runner[S]) run(ctx context.Context, desired S, now func() time.Time) {
 	r.last = r.driver.Apply(ctx, desired)
+	r.writes += r.last.Writes
 	r.applied = r.applied || r.last.Err == nil
 	if !r.last.failed() {
 		r.pause, r.retryAt = 0, time.Time{}

@@ -19,6 +19,8 @@ type Part struct {
 	Applied bool
 	// Last is the result of its last run.
 	Last Result
+	// Writes is the number of changes since the start.
+	Writes int
 }
 
 // Ready reports whether the inputs are complete and each driver has applied a state. Single objects may be at fault.
@@ -58,7 +60,7 @@ func (s Status) Waiting() (lines []string) {
 func status[S any](runners []*runner[S], inputs bool) Status {
 	s := Status{Inputs: inputs}
 	for _, r := range runners {
-		s.Parts = append(s.Parts, Part{Name: r.driver.Name, Applied: r.applied, Last: r.last})
+		s.Parts = append(s.Parts, Part{Name: r.driver.Name, Applied: r.applied, Last: r.last, Writes: r.writes})
 	}
 	return s
 }
