@@ -5,7 +5,7 @@
 # - the CustomResourceDefinitions of both API groups into deploy/crds, and those of the chart into deploy/chart/crds,
 # - the manifests (calico-cni-crds.yaml, calico-cni-crds-v1.yaml, calico-cni.yaml and the profiles), rendered from the
 #   chart and the CustomResourceDefinitions of the tree, into deploy,
-# - the tables of flags and values into docs/install.md and docs/deploy.md.
+# - the tables of flags, values and variables into docs/install.md, docs/deploy.md and docs/calico-node.md.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 out=$(cd "$1" && pwd)

@@ -5,10 +5,12 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -16,12 +18,18 @@ import (
 	"time"
 
 	"calico-cni/internal/buildinfo"
+	"calico-cni/internal/nodestate"
 	"calico-cni/pkg/agent"
 	"calico-cni/pkg/agent/command"
 	"calico-cni/pkg/agent/config"
 	"calico-cni/pkg/agent/health"
+	"calico-cni/pkg/agent/startup"
+	"calico-cni/pkg/agent/tunneladdr"
 	"calico-cni/pkg/install/apiclient"
 	"calico-cni/pkg/install/apigroup"
+	"calico-cni/pkg/ipam"
+	"calico-cni/pkg/ipam/crdstore"
+	"calico-cni/pkg/kubeapi/clientgo"
 )
 
 // serviceAccountDir is where Kubernetes mounts the service account of a pod.
@@ -70,9 +78,22 @@ func runAgent(ctx context.Context, log *slog.Logger, level *slog.LevelVar) error
 	if err != nil {
 		return err
 	}
+	node, err := nodeName(env)
+	if err != nil {
+		return err
+	}
+	transport, err := clientgo.New(api)
+	if err != nil {
+		return err
+	}
+	groupVersion := group + "/" + version
+	client := startup.Client{Transport: transport, Group: groupVersion}
 	options := agent.Options{
-		Node: env["NODENAME"], Group: group, Version: version, API: api, Env: env, File: file,
-		Drivers: drivers, Now: time.Now, Log: log,
+		Node: node, Group: group, Version: version, API: api, Env: env, File: file,
+		Drivers: drivers, Now: time.Now, Log: log, Nodes: client, Tunnels: tunnels(transport, groupVersion, node),
+		Defaults: startup.Defaults{
+			API: client, Env: env, V3: groupVersion == string(crdstore.V3), IPv6: start.IPv6, Random: rand.Reader,
+		},
 	}
 	if start.Health.Enabled {
 		options.HealthAddr = net.JoinHostPort(start.Health.Host, fmt.Sprint(start.Health.Port))
@@ -83,6 +104,32 @@ func runAgent(ctx context.Context, log *slog.Logger, level *slog.LevelVar) error
 	}
 	log.Info("calico-node starts", "version", buildinfo.Version, "node", options.Node, "api_group", group)
 	return a.Run(ctx)
+}
+
+// nodeName returns the name of the node.
+func nodeName(env map[string]string) (string, error) {
+	settings, _ := startup.ParseSettings(env)
+	file, err := os.ReadFile(settings.NodeNameFile)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("read the name of the node: %w", err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return "", fmt.Errorf("read the name of the host: %w", err)
+	}
+	return startup.NodeName(env, string(file), host)
+}
+
+// labelledFile says that the affinities of the node have labels. The plugins use the same file.
+const labelledFile = "/var/run/calico/cni/ipam_upgraded"
+
+// tunnels returns the allocator of tunnel addresses.
+func tunnels(transport crdstore.Transport, group, node string) tunneladdr.Addresses {
+	store := crdstore.New(transport, crdstore.Group(group), nodestate.Once(labelledFile))
+	return tunneladdr.Addresses{
+		Allocator: &ipam.Allocator{Store: store, Now: time.Now, Wait: ipam.Backoff(ipam.Sleep, mathrand.Int64N)},
+		Cluster:   store, Node: node, Now: time.Now,
+	}
 }
 
 // discoveryPause is the time between two attempts to find the API group.

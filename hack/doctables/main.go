@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command doctables generates the tables of flags and values in the documentation.
+// Command doctables generates the tables of flags, values and variables in the documentation.
 //
 //	doctables DIR OUT: reads the tree DIR, and writes the pages with current tables to OUT
 //
@@ -13,6 +13,8 @@ import (
 	"path/filepath"
 	"strings"
 
+	agentconfig "calico-cni/pkg/agent/config"
+	"calico-cni/pkg/agent/startup"
 	"calico-cni/pkg/install/config"
 )
 
@@ -33,6 +35,14 @@ func run(dir, out string) error {
 		return fmt.Errorf("read flags of install: %w", err)
 	}
 	if err := write(dir, out, "docs/install.md", "flags", flags); err != nil {
+		return err
+	}
+	page := filepath.Join("docs", "calico-node.md")
+	if err := write(dir, out, page, "variables", variableTable(startup.Variables())); err != nil {
+		return err
+	}
+	// The second table is written into the page with the first one.
+	if err := write(out, out, page, "settings", settingTable(agentconfig.Settings())); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "deploy", "chart", "values.yaml"))

@@ -8,6 +8,9 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"calico-cni/pkg/agent/config"
+	"calico-cni/pkg/agent/startup"
 )
 
 var (
@@ -67,6 +70,28 @@ func flagRow(flag []string) string {
 		value = "`false`"
 	}
 	return row(name, env, value, text)
+}
+
+// variableTable returns the table of the variables of calico-node's start-up.
+func variableTable(variables []startup.Variable) string {
+	table := "| variable | default | meaning |\n| --- | --- | --- |\n"
+	for _, v := range variables {
+		table += row("`"+v.Name+"`", v.Default, v.Meaning)
+	}
+	return table
+}
+
+// settingTable returns the table of the settings of calico-node.
+func settingTable(settings []config.Setting) string {
+	table := "| field | variable | default | meaning |\n| --- | --- | --- | --- |\n"
+	for _, s := range settings {
+		fallback := s.Default
+		if fallback != "" {
+			fallback = "`" + fallback + "`"
+		}
+		table += row("`"+s.Field+"`", "`"+s.Variable+"`", fallback, s.Meaning)
+	}
+	return table
 }
 
 // row returns a line of a table.

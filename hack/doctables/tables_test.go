@@ -8,6 +8,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	agentconfig "calico-cni/pkg/agent/config"
+	"calico-cni/pkg/agent/startup"
 	"calico-cni/pkg/install/config"
 )
 
@@ -95,6 +97,23 @@ tag: ""
 	for _, bad := range []string{"a: 1\n", "# A.\na:\n  - 1\n", "# A.\n    a: 1\n"} {
 		if got, err := valueTable(bad); err == nil {
 			t.Errorf("%q is accepted: %s", bad, got)
+		}
+	}
+}
+
+func TestTablesOfCalicoNode(t *testing.T) {
+	for _, c := range []struct{ got, want string }{
+		{
+			variableTable([]startup.Variable{{Name: "A", Meaning: "x|y"}}),
+			"| variable | default | meaning |\n| --- | --- | --- |\n| `A` | | x\\|y |\n",
+		},
+		{
+			settingTable([]agentconfig.Setting{{Field: "a", Variable: "FELIX_A", Default: "1", Meaning: "m"}}),
+			"| field | variable | default | meaning |\n| --- | --- | --- | --- |\n| `a` | `FELIX_A` | `1` | m |\n",
+		},
+	} {
+		if diff := cmp.Diff(c.want, c.got); diff != "" {
+			t.Error(diff)
 		}
 	}
 }

@@ -5,6 +5,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,8 @@ import (
 	"calico-cni/pkg/agent/health"
 	"calico-cni/pkg/agent/kernel/monitor"
 	"calico-cni/pkg/agent/reconcile"
+	"calico-cni/pkg/agent/startup"
+	"calico-cni/pkg/model"
 	"calico-cni/pkg/watch"
 )
 
@@ -37,6 +40,10 @@ type Options struct {
 	File []byte
 	// Drivers apply the desired state, in this order.
 	Drivers []reconcile.Driver[Desired]
+	// Nodes, Defaults and Tunnels are what the agent needs to describe its node in the API.
+	Nodes    NodeAPI
+	Defaults startup.Defaults
+	Tunnels  TunnelAddresses
 	// HealthAddr is the host:port of liveness and readiness. Empty means none.
 	HealthAddr string
 	Now        func() time.Time
@@ -47,12 +54,18 @@ type Options struct {
 type Agent struct {
 	options Options
 	inputs  *inputs
+	keeper  *keeper
 	loop    *reconcile.Loop[Desired]
 	log     *slog.Logger
 
-	mu       sync.Mutex
-	status   reconcile.Status
-	reported map[string]bool
+	mu     sync.Mutex
+	status reconcile.Status
+	// wasReady and pools are what the keeper was told last.
+	wasReady bool
+	pools    []model.Pool
+	// ownFindings are those of the keeper.
+	ownFindings []string
+	reported    map[string]bool
 	// started is the start of the round that is running; it is zero between rounds.
 	started time.Time
 }
@@ -76,9 +89,24 @@ func New(o Options) (*Agent, error) {
 	}
 	a.inputs = &inputs{node: o.Node, cluster: objects, env: o.Env, file: o.File}
 	a.inputs.hostChanged()
+	a.keeper = a.newKeeper(objects)
 	a.loop.Desired, a.loop.Drivers, a.loop.Resync = a.startRound, o.Drivers, a.inputs.resync
 	a.loop.Publish, a.loop.Now = a.publish, o.Now
 	return a, nil
+}
+
+func (a *Agent) newKeeper(objects *cluster.Cluster) *keeper {
+	o := a.options
+	settings, findings := startup.ParseSettings(o.Env)
+	for _, f := range findings {
+		o.Log.Warn(f.String())
+	}
+	return &keeper{
+		node: o.Node, api: o.Nodes, defaults: o.Defaults, tunnels: o.Tunnels, settings: settings,
+		addrs: startup.Addresses{Node: o.Node, Settings: settings},
+		last:  a.inputs.last, synced: func() bool { return len(objects.Missing()) == 0 }, ready: a.isReady,
+		report: a.setOwnFindings, now: o.Now, log: o.Log, wake: make(chan struct{}, 1),
+	}
 }
 
 // Run runs the agent until the context ends, or until it cannot work any more.
@@ -107,6 +135,7 @@ func (a *Agent) Run(ctx context.Context) error {
 		a.inputs.cluster.Run(ctx)
 		return nil
 	})
+	run(a.keeper.run)
 	if a.options.HealthAddr != "" {
 		run(a.serveHealth)
 	}
@@ -152,6 +181,39 @@ func (a *Agent) publish(s reconcile.Status) {
 		}
 	}
 	a.reported = now
+	if pools := a.inputs.last().Pools; s.Ready() != a.wasReady || !samePools(pools, a.pools) {
+		a.wasReady, a.pools = s.Ready(), pools
+		a.keeper.changed()
+	}
+}
+
+// samePools compares pools in any order.
+func samePools(a, b []model.Pool) bool {
+	order := func(p []model.Pool) []model.Pool {
+		return slices.SortedFunc(slices.Values(p), func(a, b model.Pool) int { return cmp.Compare(a.Name, b.Name) })
+	}
+	return slices.Equal(order(a), order(b))
+}
+
+// isReady reports whether the network of the node is in force.
+func (a *Agent) isReady() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.status.Ready()
+}
+
+// setOwnFindings stores the findings of the keeper, and logs what is new.
+func (a *Agent) setOwnFindings(findings []model.Finding) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var lines []string
+	for _, f := range findings {
+		lines = append(lines, f.String())
+		if !slices.Contains(a.ownFindings, f.String()) {
+			a.log.Warn(f.String())
+		}
+	}
+	a.ownFindings = lines
 }
 
 // live is the liveness check.
@@ -169,7 +231,7 @@ func (a *Agent) ready() (ok bool, lines []string) {
 	lines, findings := a.inputs.problems()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.status.Ready(), slices.Concat(lines, a.status.Faults(), a.status.Waiting(), findings)
+	return a.status.Ready(), slices.Concat(lines, a.status.Faults(), a.status.Waiting(), findings, a.ownFindings)
 }
 
 // serveHealth serves liveness and readiness.

@@ -3,7 +3,6 @@
 package agent
 
 import (
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,6 +19,8 @@ import (
 type Desired struct {
 	routing.Result
 	Config config.Config
+	// Endpoints are the pods of the node whose interface exists.
+	Endpoints []routing.Endpoint
 	// Files are the status files of the endpoints whose interface exists, by name.
 	Files map[string][]byte
 }
@@ -35,8 +36,10 @@ type inputs struct {
 	// stale says that the host's network has changed since it was read.
 	stale   atomic.Bool
 	network underlay.Network
+	parents parents
 
 	mu       sync.Mutex
+	snapshot cluster.Snapshot
 	config   config.Result
 	findings []model.Finding
 	err      error
@@ -62,12 +65,12 @@ func (in *inputs) desired() (Desired, bool) {
 	}
 	snapshot := in.cluster.Snapshot()
 	resolved := config.Resolve(config.Sources{
-		Node: in.node, Labels: snapshot.Labels, Env: in.env, File: in.file, Objects: snapshot.Felix,
+		Node: in.node, Labels: snapshot.Own.Labels, Env: in.env, File: in.file, Objects: snapshot.Felix,
 	})
 	d := in.compute(snapshot, resolved)
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.config, in.findings, in.err = resolved, append(snapshot.Findings, d.Findings...), nil
+	in.snapshot, in.config, in.findings, in.err = snapshot, resolved, append(snapshot.Findings, d.Findings...), nil
 	return d, true
 }
 
@@ -84,7 +87,8 @@ func (in *inputs) compute(s cluster.Snapshot, resolved config.Result) Desired {
 	}
 	for _, n := range s.Nodes {
 		if n.Name == in.node {
-			input.IPv4, input.IPv6 = in.linkWith(n.IPv4.Addr), in.linkWith(n.IPv6.Addr)
+			input.IPv4 = in.parents.find(&in.network, n.IPv4.Addr.Addr())
+			input.IPv6 = in.parents.find(&in.network, n.IPv6.Addr.Addr())
 		}
 	}
 	for _, l := range in.network.Defaults() {
@@ -92,26 +96,30 @@ func (in *inputs) compute(s cluster.Snapshot, resolved config.Result) Desired {
 	}
 	d := Desired{Config: c, Files: map[string][]byte{}}
 	for _, e := range s.Endpoints {
-		input.Endpoints = append(input.Endpoints, in.addEndpoint(e, c.Interfaces.Prefixes[0], d.Files))
+		in.addEndpoint(e, c.Interfaces.Prefixes[0], &d)
 	}
+	input.Endpoints = d.Endpoints
 	d.Result = routing.Compute(input)
 	return d
 }
 
-// addEndpoint returns the input of an endpoint, and adds its status file if its interface exists.
-func (in *inputs) addEndpoint(e endpoint.Endpoint, prefix string, files map[string][]byte) routing.Endpoint {
-	out := routing.Endpoint{Interface: e.HostIfName(prefix), Addrs: e.Addrs}
-	if l, ok := in.network.ByName(out.Interface); ok {
-		out.Index = l.Index
-		name, content := e.StatusFile(prefix)
-		files[name] = content
+// addEndpoint adds an endpoint if its interface exists. The annotations of a pod can be newer or older than that.
+func (in *inputs) addEndpoint(e endpoint.Endpoint, prefix string, d *Desired) {
+	name := e.HostIfName(prefix)
+	l, ok := in.network.ByName(name)
+	if !ok {
+		return
 	}
-	return out
+	d.Endpoints = append(d.Endpoints, routing.Endpoint{Interface: name, Index: l.Index, Addrs: e.Addrs})
+	file, content := e.StatusFile(prefix)
+	d.Files[file] = content
 }
 
-func (in *inputs) linkWith(addr netip.Prefix) routing.Link {
-	l, _ := in.network.WithAddr(addr.Addr())
-	return routing.Link{Name: l.Name, MTU: l.MTU}
+// last returns the snapshot of the last computation.
+func (in *inputs) last() cluster.Snapshot {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	return in.snapshot
 }
 
 // resync returns the interval of the comparison of the whole state with the kernel.

@@ -18,7 +18,7 @@ type poolSet struct {
 // choose returns the pools that may serve a want, and why the others may not.
 func (s poolSet) choose(w Want, namespaceLabels map[string]string) ([]pool.Pool, []pool.Rejection, error) {
 	return pool.Choose(s.pools, pool.Query{
-		IPv6: w.IPv6, Use: pool.Workload, Requested: w.Pools, NodeLabels: s.nodeLabels, NamespaceLabels: namespaceLabels,
+		IPv6: w.IPv6, Use: w.use(), Requested: w.Pools, NodeLabels: s.nodeLabels, NamespaceLabels: namespaceLabels,
 	})
 }
 

@@ -3,11 +3,13 @@
 package ipam
 
 import (
+	"cmp"
 	"maps"
 	"net/netip"
 	"slices"
 
 	"calico-cni/pkg/ipam/block"
+	"calico-cni/pkg/ipam/pool"
 )
 
 // Request asks for one address per want. The request gets all of them or none.
@@ -39,11 +41,16 @@ func (r Request) owns(o block.Attribute) bool {
 // Want is one wanted address.
 type Want struct {
 	IPv6 bool
+	// Use is what the address is for. Only pools that allow it serve the want. Empty means Workload.
+	Use pool.Use
 	// Pools are names or CIDRs of the pools to use. If empty, the selectors of the pools decide.
 	Pools []string
 	// Addr is a specific address. The zero value lets the allocator choose one.
 	Addr netip.Addr
 }
+
+// use returns what the address is for.
+func (w Want) use() pool.Use { return cmp.Or(w.Use, pool.Workload) }
 
 // Assigned is one address that the request holds.
 type Assigned struct {

@@ -18,7 +18,7 @@ func (f *finder) findAddr(ctx context.Context, w Want) (found place, err error) 
 		return place{}, fmt.Errorf("%w: requested address %s lies in no pool; choose one of a pool's addresses",
 			pool.ErrUnknownPool, w.Addr)
 	}
-	if err := p.Usable(pool.Workload); err != nil {
+	if err := p.Usable(w.use()); err != nil {
 		return place{}, fmt.Errorf("requested address %s: %w", w.Addr, err)
 	}
 	for pass, again := 1, true; again; pass++ {

@@ -125,7 +125,7 @@ func (f *family) addVXLAN(d netstate.Device) netstate.Device {
 	senders := make([]netip.Prefix, 0, others)
 	for i := range f.c.in.Nodes {
 		n := &f.c.in.Nodes[i]
-		if n.Name == f.c.in.Node || !f.takesPart(n) {
+		if !f.takesPart(n) {
 			continue
 		}
 		a := n.In(f.f)

@@ -47,6 +47,7 @@ func run(m *testing.M) (int, error) {
 	f, err = fleet.Start(context.Background(), fleet.Options{
 		Kubed: os.Getenv("AGENT_KUBED"), Tools: os.Getenv("AGENT_TOOLS"), Deploy: filepath.Join("..", "..", "deploy"),
 		Dir: "/run/fleet", APIGroup: cmp.Or(os.Getenv("AGENT_API_GROUP"), apiserver.V3), Subnets: []int{0, 0, 1},
+		AgentEnv: []string{"NO_DEFAULT_POOLS=true"},
 	})
 	if err != nil {
 		return 1, errors.Join(err, keepLogs())
@@ -61,7 +62,6 @@ func outside(ctx context.Context) (exit int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	// Machines hide /tmp, so the programs are in the cache.
 	dir := filepath.Join(cache, "calico-cni", "agent")
 	tools := filepath.Join(dir, "tools")
 	if err := os.MkdirAll(tools, 0o755); err != nil {

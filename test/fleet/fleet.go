@@ -18,6 +18,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"calico-cni/test/apiserver"
 	"calico-cni/test/machine"
 	"calico-cni/test/node"
@@ -31,7 +33,7 @@ const installTimeout = time.Minute
 
 // Options configure a fleet.
 type Options struct {
-	// Kubed is the binary of the API server, Tools a directory with the result of node.Build that machines can see.
+	// Kubed is the binary of the API server, Tools a directory with the result of node.Build.
 	Kubed, Tools string
 	// Deploy is the project's directory deploy.
 	Deploy string
@@ -60,13 +62,23 @@ type Fleet struct {
 func Start(ctx context.Context, o Options) (*Fleet, error) {
 	f := &Fleet{options: o}
 	for _, step := range []func(context.Context) error{
-		f.makeNetworks, f.startServer, f.prepareServer, f.startNodes, f.waitInstalled,
+		f.mountTools, f.makeNetworks, f.startServer, f.prepareServer, f.startNodes, f.waitInstalled,
 	} {
 		if err := step(ctx); err != nil {
 			return f, errors.Join(err, f.Stop())
 		}
 	}
 	return f, nil
+}
+
+// toolsDir is where the machines see the tools. They hide directories such as /tmp and /opt of the sandbox.
+const toolsDir = "/mnt"
+
+func (f *Fleet) mountTools(context.Context) error {
+	if err := unix.Mount(f.options.Tools, toolsDir, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount the tools: %w", err)
+	}
+	return nil
 }
 
 func (f *Fleet) startServer(ctx context.Context) (err error) {
@@ -81,7 +93,7 @@ func (f *Fleet) startServer(ctx context.Context) (err error) {
 
 // prepareServer creates the CRDs, the accounts with their roles, and the objects of the nodes.
 func (f *Fleet) prepareServer(ctx context.Context) error {
-	crds := filepath.Join(f.options.Deploy, "chart", "crds")
+	crds := filepath.Join(f.options.Deploy, "crds", "v3")
 	if f.options.APIGroup == apiserver.V1 {
 		crds = filepath.Join(f.options.Deploy, "crds", "v1")
 	}
@@ -133,7 +145,7 @@ func (f *Fleet) startNodes(ctx context.Context) error {
 // spec returns the machine of the i-th node.
 func (f *Fleet) spec(ctx context.Context, i int) (machine.Spec, error) {
 	name := fmt.Sprintf("node-%d", i+1)
-	net, tools := subnets[f.options.Subnets[i]], f.options.Tools
+	net, tools := subnets[f.options.Subnets[i]], toolsDir
 	files, err := f.credentials(ctx)
 	if err != nil {
 		return machine.Spec{}, err
@@ -144,7 +156,8 @@ func (f *Fleet) spec(ctx context.Context, i int) (machine.Spec, error) {
 		return machine.Spec{}, err
 	}
 	agentEnv := append([]string{
-		"/usr/bin/env", "NODENAME=" + name, "KUBECONFIG=/etc/kubernetes/calico-node.conf", "FELIX_HEALTHENABLED=true",
+		"/usr/bin/env", "NODENAME=" + name, "KUBECONFIG=/etc/kubernetes/calico-node.conf", "IP6=autodetect",
+		"FELIX_HEALTHENABLED=true",
 	}, f.options.AgentEnv...)
 	return machine.Spec{
 		Name: name, Bridge: net.bridge, Disk: filepath.Join(f.options.Dir, "nodes", name), Files: files,
@@ -187,27 +200,31 @@ func (f *Fleet) credentials(ctx context.Context) (map[string]string, error) {
 	}, nil
 }
 
-// waitInstalled waits until each node has a network configuration.
+// waitInstalled waits until each node has a network configuration, and its agent has prepared the node.
 func (f *Fleet) waitInstalled(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, installTimeout)
 	defer cancel()
 	for _, m := range f.Nodes {
-		for {
-			files, err := filepath.Glob(m.Path("/etc/cni/net.d/*.conflist"))
-			if err != nil || len(files) > 0 {
-				break
-			}
-			select {
-			case <-ctx.Done():
-				log, _ := os.ReadFile(m.Path("/var/log/machine/install.log"))
-				log = log[max(0, len(log)-1000):]
-				return fmt.Errorf("%s has no network configuration after %s; the log of install:\n%s", m.Spec.Name,
-					installTimeout, log)
-			case <-time.After(100 * time.Millisecond):
+		for service, file := range map[string]string{
+			"install": "/etc/cni/net.d/10-calico.conflist", "calico-node": "/var/lib/calico/nodename",
+		} {
+			for !exists(m.Path(file)) {
+				select {
+				case <-ctx.Done():
+					log, _ := os.ReadFile(m.Path("/var/log/machine/" + service + ".log"))
+					return fmt.Errorf("%s has no %s after %s; the end of the log of %s:\n%s", m.Spec.Name, file,
+						installTimeout, service, log[max(0, len(log)-1000):])
+				case <-time.After(100 * time.Millisecond):
+				}
 			}
 		}
 	}
 	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // Addr returns the address of the i-th node, from 0.

@@ -46,7 +46,7 @@ type Cluster struct {
 	pods      *watch.Table[*metav1.PartialObjectMetadata, row[endpoint.Endpoint]]
 	pools     *watch.Table[*watch.Object[spec.IPPool], row[model.Pool]]
 	blocks    *watch.Table[*watch.Object[model.BlockFields], row[model.Block]]
-	own       *watch.Table[*metav1.PartialObjectMetadata, map[string]string]
+	own       *watch.Table[*metav1.PartialObjectMetadata, Own]
 	felix     *watch.Table[*watch.Object[json.RawMessage], config.Object]
 	sources   []*watch.Source
 	completed []func() bool
@@ -58,8 +58,8 @@ type Snapshot struct {
 	Pools     []model.Pool
 	Blocks    []model.Block
 	Endpoints []endpoint.Endpoint
-	// Labels are the labels of this node.
-	Labels map[string]string
+	// Own is the object of this node.
+	Own Own
 	// Felix are the FelixConfiguration objects.
 	Felix []config.Object
 	// Findings are the problems of objects.
@@ -75,17 +75,17 @@ func New(o Options) (*Cluster, error) {
 		pools:  watch.NewTable(poolRow, equalRows(equal[model.Pool]), o.Changed),
 		blocks: watch.NewTable(blockRow, equalRows(model.Block.Equal), o.Changed),
 		felix:  watch.NewTable(felixObject, equalObjects, o.Changed),
-		own:    watch.NewTable(labels, maps.Equal[map[string]string], o.Changed),
+		own:    watch.NewTable(own, Own.equal, o.Changed),
 	}
 	pools := watch.Kind{Group: o.Group, Version: o.Version, Name: "IPPool", Plural: "ippools"}
 	blocks := watch.Kind{Group: o.Group, Version: o.Version, Name: "IPAMBlock", Plural: "ipamblocks"}
 	pods := watch.Kind{Version: "v1", Name: "Pod", Plural: "pods", Selector: "spec.nodeName=" + o.Node}
 	nodes := watch.Kind{Version: "v1", Name: "Node", Plural: "nodes"}
-	own := watch.Kind{Version: "v1", Name: "Node", Plural: "nodes", Selector: "metadata.name=" + o.Node}
+	self := watch.Kind{Version: "v1", Name: "Node", Plural: "nodes", Selector: "metadata.name=" + o.Node}
 	felix := watch.Kind{Group: o.Group, Version: o.Version, Name: "FelixConfiguration", Plural: "felixconfigurations"}
 	for _, add := range []func() error{
 		func() error { return c.add(o, nodes, c.nodes, c.nodes.Synced, o.Connection.Metadata) },
-		func() error { return c.add(o, own, c.own, c.own.Synced, o.Connection.Metadata) },
+		func() error { return c.add(o, self, c.own, c.own.Synced, o.Connection.Metadata) },
 		func() error { return c.add(o, felix, c.felix, c.felix.Synced, contents[json.RawMessage](o)) },
 		func() error { return c.add(o, pods, c.pods, c.pods.Synced, o.Connection.Metadata) },
 		func() error { return c.add(o, pools, c.pools, c.pools.Synced, contents[spec.IPPool](o)) },
@@ -158,7 +158,7 @@ func (c *Cluster) Snapshot() Snapshot {
 	s.Pools, s.Findings = collect(c.pools.Values(), s.Findings)
 	s.Blocks, s.Findings = collect(c.blocks.Values(), s.Findings)
 	s.Endpoints, s.Findings = collect(c.pods.Values(), s.Findings)
-	s.Labels = c.own.Values()[c.node]
+	s.Own = c.own.Values()[c.node]
 	s.Felix = slices.Collect(maps.Values(c.felix.Values()))
 	slices.SortFunc(s.Findings, func(a, b model.Finding) int { return strings.Compare(a.String(), b.String()) })
 	return s
@@ -211,7 +211,16 @@ func blockRow(o *watch.Object[model.BlockFields]) row[model.Block] {
 	return row[model.Block]{value: block, ok: ok, findings: findings}
 }
 
-func labels(o *metav1.PartialObjectMetadata) map[string]string { return o.Labels }
+// Own is what the agent needs of the Node object of its own node.
+type Own struct{ Labels, Annotations map[string]string }
+
+func own(o *metav1.PartialObjectMetadata) Own {
+	return Own{Labels: o.Labels, Annotations: o.Annotations}
+}
+
+func (o Own) equal(p Own) bool {
+	return maps.Equal(o.Labels, p.Labels) && maps.Equal(o.Annotations, p.Annotations)
+}
 
 func felixObject(o *watch.Object[json.RawMessage]) config.Object {
 	return config.Object{Name: o.Name, Created: o.CreationTimestamp.Time, Spec: o.Spec}

@@ -93,7 +93,7 @@ func generalParameters() []parameter {
 	return []parameter{
 		par("logSeverityScreen", "lowest level that is logged: Trace, Debug, Info, Warning, Error or Fatal", level,
 			func(c *Config) *slog.Level { return &c.LogLevel }).must("Info"),
-		par("ipv6Support", "IPv6", boolean, func(c *Config) *bool { return &c.IPv6 }).or("true"),
+		par("ipv6Support", "enables IPv6", boolean, func(c *Config) *bool { return &c.IPv6 }).or("true"),
 		par("ipForwarding", "enables forwarding in the kernel: Enabled or Disabled", enabled,
 			func(c *Config) *bool { return &c.IPForwarding }).must("Enabled"),
 		par("endpointStatusPathPrefix", "directory that contains the directory endpoint-status; `none` disables it",

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"calico-cni/pkg/agent/autodetect"
+	"calico-cni/pkg/agent/autodetect/hostnet"
 	"calico-cni/pkg/model"
 )
 
@@ -101,6 +102,19 @@ func asNumber(text string) (uint64, bool) {
 	h, errHigh := strconv.ParseUint(high, 10, 16)
 	l, errLow := strconv.ParseUint(low, 10, 16)
 	return h<<16 | l, errHigh == nil && errLow == nil
+}
+
+// Destinations returns the destinations of the method can-reach.
+func (s Settings) Destinations() []hostnet.Destination {
+	var all []hostnet.Destination
+	for _, d := range []hostnet.Destination{
+		{Name: autodetect.Destination(s.MethodV4)}, {Name: autodetect.Destination(s.MethodV6), IPv6: true},
+	} {
+		if d.Name != "" {
+			all = append(all, d)
+		}
+	}
+	return all
 }
 
 // Requests returns the requests for the addresses of a node, IPv4 first.

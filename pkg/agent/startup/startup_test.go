@@ -19,6 +19,7 @@ import (
 	"pgregory.net/rapid"
 
 	"calico-cni/pkg/agent/autodetect"
+	"calico-cni/pkg/agent/autodetect/hostnet"
 	"calico-cni/pkg/apis/crd/v1/spec"
 )
 
@@ -52,6 +53,13 @@ func TestParseSettings(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" || strings.Join(text, "\n") != tt.finding {
 			t.Errorf("%s=%s: %q, -want +got:\n%s", tt.variable, tt.value, text, diff)
 		}
+	}
+}
+
+func TestDestinations(t *testing.T) {
+	s, _ := ParseSettings(map[string]string{"IP6_AUTODETECTION_METHOD": "can-reach=www.example.com"})
+	if got := s.Destinations(); !slices.Equal(got, []hostnet.Destination{{Name: "www.example.com", IPv6: true}}) {
+		t.Errorf("%v", got)
 	}
 }
 

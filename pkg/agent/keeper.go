@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"calico-cni/pkg/agent/autodetect"
+	"calico-cni/pkg/agent/autodetect/hostnet"
+	"calico-cni/pkg/agent/cluster"
+	"calico-cni/pkg/agent/startup"
+	"calico-cni/pkg/model"
+)
+
+// TunnelAddresses keeps the addresses of the tunnel devices of the node allocated. Ensure returns the annotations that
+// the node must have; an empty value means that the annotation must be absent.
+type TunnelAddresses interface {
+	Ensure(ctx context.Context, pools []model.Pool, annotations map[string]string) (map[string]string, error)
+}
+
+// NodeAPI is the API server as the keeper needs it.
+type NodeAPI interface {
+	Node(ctx context.Context, name string) (startup.Node, error)
+	PatchAnnotations(ctx context.Context, node string, patch []byte) error
+	PatchCondition(ctx context.Context, node string, patch []byte) error
+}
+
+const (
+	// firstPause and longestPause are the limits of the pause after a failed round. It doubles with each failure.
+	firstPause   = time.Second
+	longestPause = 30 * time.Second
+	// reviewInterval is the time after which the tunnel addresses are reviewed although no pool has changed.
+	reviewInterval = 10 * time.Minute
+)
+
+// keeper keeps what the agent says about its node in the API: addresses, tunnel addresses and the condition. It also
+// creates the default objects of the cluster, and the nodename file.
+type keeper struct {
+	node     string
+	api      NodeAPI
+	defaults startup.Defaults
+	tunnels  TunnelAddresses
+	settings startup.Settings
+	addrs    startup.Addresses
+	last     func() cluster.Snapshot
+	synced   func() bool
+	ready    func() bool
+	report   func([]model.Finding)
+	now      func() time.Time
+	log      *slog.Logger
+	wake     chan struct{}
+
+	// object is what was read of the node first. Its annotations are those of the newest snapshot afterwards.
+	object   *startup.Node
+	prepared bool
+	// logged is the last error in the log.
+	logged string
+	up     bool
+	// reviewed are the pools of the last review of the tunnel addresses, and at is its time.
+	reviewed []model.Pool
+	at       time.Time
+	wanted   map[string]string
+}
+
+// changed makes the keeper look again. It does not block.
+func (k *keeper) changed() {
+	select {
+	case k.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run runs the keeper until the context ends.
+func (k *keeper) run(ctx context.Context) error {
+	var pause time.Duration
+	for {
+		wait := k.settings.PollInterval
+		err := k.round(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
+			pause = min(max(2*pause, firstPause), longestPause)
+			wait = pause
+			if text := err.Error(); text != k.logged {
+				k.logged = text
+				k.log.Warn("cannot prepare the node completely; retrying", "error", err)
+			}
+		default:
+			pause, k.logged = 0, ""
+		}
+		timer := time.NewTimer(wait)
+		if err != nil {
+			// Only the pause ends a wait after a failure, so that an outage of the API server causes few requests.
+			select {
+			case <-ctx.Done():
+			case <-timer.C:
+			}
+		} else {
+			select {
+			case <-ctx.Done():
+			case <-timer.C:
+			case <-k.wake:
+			}
+		}
+		timer.Stop()
+	}
+}
+
+// round does what is left to do.
+func (k *keeper) round(ctx context.Context) error {
+	host, err := hostnet.Read(ctx, net.DefaultResolver.LookupNetIP, k.destinations()...)
+	if err != nil {
+		return err
+	}
+	if err := k.readNode(ctx); err != nil {
+		return err
+	}
+	more, tunnelErr := k.reviewTunnels(ctx)
+	patch, findings := k.addrs.Patch(*k.object, host, more)
+	k.report(findings)
+	if err := k.api.PatchAnnotations(ctx, k.node, patch); err != nil {
+		return errors.Join(err, tunnelErr)
+	}
+	return errors.Join(tunnelErr, k.prepare(ctx, host), k.setCondition(ctx))
+}
+
+// readNode reads the node once. Later rounds take its annotations from the watch.
+func (k *keeper) readNode(ctx context.Context) error {
+	if k.object == nil {
+		node, err := k.api.Node(ctx, k.node)
+		if err != nil {
+			return err
+		}
+		k.object = &node
+	}
+	if k.synced() {
+		k.object.Annotations = k.last().Own.Annotations
+	}
+	return nil
+}
+
+// reviewTunnels returns the annotations of the tunnel addresses. It looks at the allocations only after a change of the
+// pools, and at intervals.
+func (k *keeper) reviewTunnels(ctx context.Context) (map[string]string, error) {
+	if !k.synced() || !k.settings.Backend.Networking() {
+		return nil, nil
+	}
+	pools := slices.SortedFunc(slices.Values(k.last().Pools), func(a, b model.Pool) int {
+		return a.CIDR.Compare(b.CIDR)
+	})
+	if k.wanted != nil && slices.Equal(pools, k.reviewed) && k.now().Sub(k.at) < reviewInterval {
+		return k.wanted, nil
+	}
+	wanted, err := k.tunnels.Ensure(ctx, pools, k.object.Annotations)
+	if err == nil {
+		k.reviewed, k.at, k.wanted = pools, k.now(), maps.Clone(wanted)
+	}
+	return wanted, err
+}
+
+// prepare creates the default objects, and then the nodename file, once.
+func (k *keeper) prepare(ctx context.Context, host autodetect.Host) error {
+	if k.prepared {
+		return nil
+	}
+	var ipv4 netip.Prefix
+	if k.settings.Backend.Networking() {
+		ipv4, _ = k.settings.Requests(k.node, k.object.Annotations, k.object.Internal)[0].Address(host)
+	}
+	// Without a default object the node works, or the plugins say what they miss.
+	err := k.defaults.Create(ctx, ipv4)
+	err = errors.Join(err, startup.WriteNodeName(k.settings.NodeNameFile, k.node))
+	k.prepared = err == nil
+	return err
+}
+
+// setCondition says that the network of the node is available, once it is.
+func (k *keeper) setCondition(ctx context.Context) error {
+	if k.up || !k.ready() || !k.settings.Backend.Networking() {
+		return nil
+	}
+	node, err := k.api.Node(ctx, k.node)
+	if err != nil {
+		return err
+	}
+	patch := startup.ConditionPatch(startup.Up, node.Conditions, k.now())
+	if err := k.api.PatchCondition(ctx, k.node, patch); err != nil {
+		return err
+	}
+	k.up = true
+	return nil
+}
+
+// destinations returns the destinations whose source addresses the detection needs.
+func (k *keeper) destinations() (all []hostnet.Destination) {
+	for method, ipv6 := range map[string]bool{k.settings.MethodV4: false, k.settings.MethodV6: true} {
+		if name := autodetect.Destination(method); name != "" {
+			all = append(all, hostnet.Destination{Name: name, IPv6: ipv6})
+		}
+	}
+	return all
+}
