@@ -4,6 +4,7 @@ package contract
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/netip"
 
@@ -110,6 +111,11 @@ func addLocal(r *rand.Rand, s *netstate.State, v6 bool) {
 			s.Routes = append(s.Routes, netstate.Route{
 				Dest: netip.PrefixFrom(addr, addr.BitLen()), Type: netstate.Unicast, Dev: someOf(r, pods...), Protocol: netstate.ProtocolBoot,
 				Metric: someOf(r, 0, 1024),
+			})
+			// What a borrowed address has behind its pod.
+			s.Routes = append(s.Routes, netstate.Route{
+				Dest: netip.PrefixFrom(addr, addr.BitLen()), Type: netstate.Blackhole, Metric: math.MaxInt32,
+				Protocol: netstate.ProtocolCalico,
 			})
 		}
 	}

@@ -17,6 +17,7 @@ func (c *Conn) Commit(tx Transaction) error {
 		return c.commit(b.messages)
 	}
 	b.add(unix.NFT_MSG_NEWTABLE, unix.NLM_F_CREATE, "create table", attrText(unix.NFTA_TABLE_NAME, Table))
+	b.needs("nf_tables")
 	for _, name := range tx.DeleteChains {
 		b.add(unix.NFT_MSG_DELRULE, 0, "delete rules of "+name,
 			attrText(unix.NFTA_RULE_TABLE, Table), attrText(unix.NFTA_RULE_CHAIN, name))
@@ -58,8 +59,11 @@ func (b *builder) add(kind, flags uint16, what string, attributes ...[]byte) {
 	for _, a := range attributes {
 		data = append(data, a...)
 	}
-	b.messages = append(b.messages, message{kind: kind, flags: flags, what: what, data: data, modules: "nf_tables"})
+	b.messages = append(b.messages, message{kind: kind, flags: flags, what: what, data: data})
 }
+
+// needs names the modules of the kernel without which it refuses the last message.
+func (b *builder) needs(modules string) { b.messages[len(b.messages)-1].modules = modules }
 
 // Data types of nft(8).
 const (
@@ -121,7 +125,7 @@ func (b *builder) createChain(c Chain) {
 	}
 	b.add(unix.NFT_MSG_NEWCHAIN, unix.NLM_F_CREATE|unix.NLM_F_EXCL, "create chain "+c.Name, attributes...)
 	if c.Base {
-		b.messages[len(b.messages)-1].modules = "nft_chain_nat"
+		b.needs("nft_chain_nat")
 	}
 }
 
@@ -138,5 +142,5 @@ func (b *builder) createRule(chain string, r Rule) {
 		attrText(unix.NFTA_RULE_TABLE, Table), attrText(unix.NFTA_RULE_CHAIN, chain),
 		nested(unix.NFTA_RULE_EXPRESSIONS, list...),
 		attr(unix.NFTA_RULE_USERDATA, append([]byte{commentType, byte(len(comment))}, comment...)))
-	b.messages[len(b.messages)-1].modules = "nft_masq, nft_nat, nft_fib_inet or nft_ct"
+	b.needs("nft_masq, nft_nat, nft_fib_inet or nft_ct")
 }

@@ -132,12 +132,8 @@ func (n *Netlink) Write(c Change) error {
 
 // remove deletes a route. It succeeds if the route is already gone.
 func (n *Netlink) remove(f Found) error {
-	want := f.Route
-	if f.Other != "" {
-		// Destination, metric and protocol are enough. The next hops could not be described.
-		want.Via, want.Dev, want.OnLink, want.Src, want.MTU = netstate.Route{}.Via, "", false, netstate.Route{}.Src, 0
-	}
-	r, err := n.route(want)
+	// What Found does not describe, such as several next hops, need not be given.
+	r, err := n.route(f.Route)
 	if rtnl.IsGone(err) {
 		return nil
 	}
