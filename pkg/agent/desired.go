@@ -3,7 +3,6 @@
 package agent
 
 import (
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,6 +36,7 @@ type inputs struct {
 	// stale says that the host's network has changed since it was read.
 	stale   atomic.Bool
 	network underlay.Network
+	parents parents
 
 	mu       sync.Mutex
 	snapshot cluster.Snapshot
@@ -87,7 +87,8 @@ func (in *inputs) compute(s cluster.Snapshot, resolved config.Result) Desired {
 	}
 	for _, n := range s.Nodes {
 		if n.Name == in.node {
-			input.IPv4, input.IPv6 = in.linkWith(n.IPv4.Addr), in.linkWith(n.IPv6.Addr)
+			input.IPv4 = in.parents.find(&in.network, n.IPv4.Addr.Addr())
+			input.IPv6 = in.parents.find(&in.network, n.IPv6.Addr.Addr())
 		}
 	}
 	for _, l := range in.network.Defaults() {
@@ -112,11 +113,6 @@ func (in *inputs) addEndpoint(e endpoint.Endpoint, prefix string, d *Desired) {
 	d.Endpoints = append(d.Endpoints, routing.Endpoint{Interface: name, Index: l.Index, Addrs: e.Addrs})
 	file, content := e.StatusFile(prefix)
 	d.Files[file] = content
-}
-
-func (in *inputs) linkWith(addr netip.Prefix) routing.Link {
-	l, _ := in.network.WithAddr(addr.Addr())
-	return routing.Link{Name: l.Name, MTU: l.MTU}
 }
 
 // last returns the snapshot of the last computation.

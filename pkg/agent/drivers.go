@@ -66,7 +66,9 @@ func KernelDrivers(now func() time.Time) ([]reconcile.Driver[Desired], error) {
 		}},
 		{Name: "routes", Apply: r.apply},
 		{Name: "address translation", Apply: func(ctx context.Context, d Desired) reconcile.Result {
-			return reconcile.Result(translation.Apply(ctx, natConfig(d.State, d.Config)))
+			return reconcile.Result(translation.Apply(ctx, nat.Config{
+				NAT: d.State.NAT, Filters: d.State.Filters, Workloads: d.Config.Interfaces.Prefixes,
+			}))
 		}},
 		{Name: "kernel parameters", Apply: func(ctx context.Context, d Desired) reconcile.Result {
 			return reconcile.Result(sysctl.Driver{Root: kernelParameters}.Apply(ctx, parameters(d)))

@@ -25,11 +25,19 @@ func settings(r config.Result) routing.Config {
 		DeviceProtocol:  c.Routes.DeviceProtocol,
 		SourceIPv4:      c.Routes.DeviceSource, SourceIPv6: c.Routes.DeviceSourceV6,
 		MetricIPv4: metric, MetricIPv6: c.Routes.MetricV6,
-		ExternalNodes: c.Overlay.ExternalNodes,
+		ExternalNodes: c.Overlay.ExternalNodes, BGP: fromBGP(c.Routes.Cluster),
 		NAT: routing.NATConfig{
 			Addr: c.NAT.Address, Ports: netstate.PortRange{First: c.NAT.Ports.Min, Last: c.NAT.Ports.Max},
 			ExcludeNodes: c.NAT.ExcludeHosts, Interface: c.NAT.Interface,
 		},
+	}
+}
+
+// fromBGP returns which routes FelixConfiguration leaves to BGP. The agent writes all routes if nothing is configured.
+func fromBGP(c config.ClusterRoutes) routing.BGP {
+	return routing.BGP{
+		Unencapsulated: c == config.ClusterRoutesIPIPOnly || c == config.ClusterRoutesDisabled,
+		IPIP:           c == config.ClusterRoutesNoEncapOnly || c == config.ClusterRoutesDisabled,
 	}
 }
 

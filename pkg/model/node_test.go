@@ -62,6 +62,10 @@ func TestConvertNode(t *testing.T) {
 		{"MACs that are no MAC", map[string]string{
 			"VXLANTunnelMACAddr": "0x:00:00:00:00:01", "VXLANTunnelMACAddrV6": "0a:000:0:00:00:01",
 		}, nil, "", "VXLANTunnelMACAddr VXLANTunnelMACAddrV6"},
+		{"separators that are none, and a long MAC", map[string]string{
+			"VXLANTunnelMACAddr": "0a.00.00.00.00.01", "VXLANTunnelMACAddrV6": "0a:00:00:00:00:01:02",
+		}, nil, "", "VXLANTunnelMACAddr VXLANTunnelMACAddrV6"},
+		{"an address with a zone", map[string]string{"IPv6VXLANTunnelAddr": "fd00::1%eth0"}, nil, "", "IPv6VXLANTunnelAddr"},
 		{"a multicast MAC", map[string]string{"VXLANTunnelMACAddr": "01:00:5e:00:00:01"}, nil, "", "VXLANTunnelMACAddr"},
 		{"empty annotations are absent", map[string]string{"IPv4Address": "", "VXLANTunnelMACAddr": ""}, nil, "", ""},
 		{"addresses that the kubelet reports", nil, []NodeAddress{

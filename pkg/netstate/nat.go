@@ -46,6 +46,8 @@ type TunnelFilter struct {
 	Kind Kind
 	// Port is the UDP port of VXLAN. It is 0 for IPIP.
 	Port uint16
+	// VNI identifies the packets of the device among those that arrive at the port. It is 0 for IPIP.
+	VNI int
 	// Senders are the addresses of other hosts. No two CIDRs overlap, and the list is sorted.
 	Senders []netip.Prefix
 }

@@ -118,6 +118,15 @@ func TestFindings(t *testing.T) {
 			`10.0.2.0/26 via 10.0.2.0 dev vxlan.calico onlink mtu 1450 proto 3`,
 		},
 		{
+			"a tunnel address that is also that of a node without an address", "vxlan", func(in *Input) {
+				in.Nodes = append(in.Nodes, node("0", "IPv4VXLANTunnelAddr=10.0.3.0"))
+				in.Blocks = in.Blocks[1:2]
+				in.Nodes[1].IPv4.VXLAN = in.Nodes[2].IPv4.VXLAN
+			},
+			`Node b: nodes b, c have the same value for the VXLAN tunnel address 10.0.3.0: only b takes part in VXLAN; remove the annotation of the tunnel address from the other nodes: calico-node allocates new addresses`,
+			`10.0.2.0/26 via 10.0.3.0 dev vxlan.calico onlink mtu 1450 proto 3`,
+		},
+		{
 			"two nodes with one MAC", "vxlan", func(in *Input) { in.Nodes[2].IPv4.MAC = in.Nodes[1].IPv4.MAC },
 			`IPPool p: no routes to pods on c: another node has their VXLAN tunnel address or MAC; see the finding on the Node
 			 Node b: nodes b, c have the same value for the MAC 66:e9:d7:1f:5e:e7 of the VXLAN device: only b takes part in VXLAN; remove the annotation with the MAC from the other nodes`,
@@ -156,8 +165,11 @@ func TestFindings(t *testing.T) {
 			`10.0.2.0/26 via 172.16.0.2 dev eth0 onlink proto 80`,
 		},
 		{
-			"IPIP forced off", "ipip-cross", func(in *Input) { in.Config.IPIP = Off },
-			`FelixConfiguration default: spec.ipipEnabled: the tunnel is forced off, but pool p needs it: pods on other nodes are not reached through it; remove the field, or change the encapsulation of the pool`,
+			"IPIP forced off", "ipip-cross", func(in *Input) {
+				in.Config.IPIP = Off
+				in.Pools = append(in.Pools, pool("a", "10.1.0.0/16", "ipip"))
+			},
+			`FelixConfiguration default: spec.ipipEnabled: the tunnel is forced off, but pool a needs it: pods on other nodes are not reached through it; remove the field, or change the encapsulation of the pool`,
 			`10.0.2.0/26 via 172.16.0.2 dev eth0 onlink proto 80`,
 		},
 		{
@@ -191,6 +203,13 @@ func TestFindings(t *testing.T) {
 			},
 			`Node a: the MTU of pods is 1279: IPv6 needs 1280; raise the MTU of the links, or set ipv6Support to false`,
 			`fd00::40/122 via fd00::40 dev vxlan-v6.calico onlink mtu 1430 metric 1024 proto 3`,
+		},
+		{
+			"MTU too small for IPv6, which is off", "vxlan", func(in *Input) {
+				in.Config.VXLANMTU, in.Config.IPv6 = 1279, false
+				addIPv6(in)
+				in.Blocks = nil
+			}, ``, ``,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"calico-cni/pkg/netstate"
 )
 
-// takesPart reports whether a node has what others need to reach it through VXLAN.
+// takesPart reports whether another node has what this one needs to reach it through VXLAN.
 func (f *family) takesPart(n *model.Node) bool {
 	a := n.In(f.f)
 	return a.Addr.IsValid() && a.VXLAN.IsValid() && a.Addr.Addr() != f.self.Addr.Addr() && !f.conflicting[n]
@@ -40,13 +40,13 @@ func (f *family) checkAddrs() {
 func (f *family) findConflicts() {
 	f.conflicting = map[*model.Node]bool{}
 	for addr, nodes := range groups(f.c.in.Nodes, func(n *model.Node) (netip.Addr, bool) {
-		return n.In(f.f).VXLAN, n.In(f.f).VXLAN.IsValid()
+		return n.In(f.f).VXLAN, n == f.c.self || f.takesPart(n)
 	}) {
 		f.conflict(nodes, f.c.userOf(addr), "the VXLAN tunnel address "+addr.String(),
 			"remove the annotation of the tunnel address from the other nodes: calico-node allocates new addresses")
 	}
 	for mac, nodes := range groups(f.c.in.Nodes, func(n *model.Node) (netstate.MAC, bool) {
-		return n.In(f.f).MAC, n.In(f.f).VXLAN.IsValid()
+		return n.In(f.f).MAC, n == f.c.self || f.takesPart(n)
 	}) {
 		f.conflict(nodes, "", "the MAC "+mac.String()+" of the VXLAN device",
 			"remove the annotation with the MAC from the other nodes")

@@ -151,6 +151,7 @@ func TestRoutes(t *testing.T) {
 			10.0.3.0/26 via 10.0.3.0 dev vxlan.calico onlink mtu 1450 proto 99`},
 		{"IPv6 off: local pods keep their routes", "vxlan", func(in *Input) {
 			in.Config.IPv6, in.IPv6 = false, Link{"eth0", 1500}
+			in.Config.MetricIPv6 = 0 // The kernel uses 1024.
 			in.Pools = []model.Pool{pool("six", "fd00::/64", "vxlan")}
 			in.Blocks = []model.Block{blockOf("fd00::/122", "a"), blockOf("fd00::40/122", "b")}
 			in.Endpoints = []Endpoint{endpoint("cali1", 1, "fd00::5")}

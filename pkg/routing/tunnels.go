@@ -125,7 +125,7 @@ func (f *family) addVXLAN(d netstate.Device) netstate.Device {
 	senders := make([]netip.Prefix, 0, others)
 	for i := range f.c.in.Nodes {
 		n := &f.c.in.Nodes[i]
-		if n.Name == f.c.in.Node || !f.takesPart(n) {
+		if !f.takesPart(n) {
 			continue
 		}
 		a := n.In(f.f)
@@ -146,7 +146,7 @@ func (f *family) addIPIP(d netstate.Device) netstate.Device {
 // addFilter adds the senders of a tunnel device.
 func (f *family) addFilter(d netstate.Device, port uint16, senders []netip.Prefix) {
 	f.c.out.State.Filters = append(f.c.out.State.Filters, netstate.TunnelFilter{
-		Dev: d.Name, Kind: d.Kind, Port: port, Senders: disjoint(append(senders, f.external()...)),
+		Dev: d.Name, Kind: d.Kind, Port: port, VNI: d.VXLAN.VNI, Senders: disjoint(append(senders, f.external()...)),
 	})
 }
 

@@ -113,6 +113,15 @@ func TestNATSettings(t *testing.T) {
 	}
 }
 
+// A family without outgoing NAT has no exclusions either: there may be one for each node.
+func TestNoExclusionsWithoutSources(t *testing.T) {
+	in := threeNodes("vxlan")
+	in.Config.NAT.ExcludeNodes = true
+	if got := Compute(in).State.NAT.IPv4.Exclusions; got != nil {
+		t.Errorf("exclusions %v", got)
+	}
+}
+
 // Checksum offload is off unless it is configured.
 func TestChecksumOffload(t *testing.T) {
 	for _, offload := range []bool{false, true} {

@@ -62,7 +62,6 @@ func outside(ctx context.Context) (exit int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	// Machines hide /tmp, so the programs are in the cache.
 	dir := filepath.Join(cache, "calico-cni", "agent")
 	tools := filepath.Join(dir, "tools")
 	if err := os.MkdirAll(tools, 0o755); err != nil {

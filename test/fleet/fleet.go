@@ -18,6 +18,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"calico-cni/test/apiserver"
 	"calico-cni/test/machine"
 	"calico-cni/test/node"
@@ -31,7 +33,7 @@ const installTimeout = time.Minute
 
 // Options configure a fleet.
 type Options struct {
-	// Kubed is the binary of the API server, Tools a directory with the result of node.Build that machines can see.
+	// Kubed is the binary of the API server, Tools a directory with the result of node.Build.
 	Kubed, Tools string
 	// Deploy is the project's directory deploy.
 	Deploy string
@@ -60,13 +62,23 @@ type Fleet struct {
 func Start(ctx context.Context, o Options) (*Fleet, error) {
 	f := &Fleet{options: o}
 	for _, step := range []func(context.Context) error{
-		f.makeNetworks, f.startServer, f.prepareServer, f.startNodes, f.waitInstalled,
+		f.mountTools, f.makeNetworks, f.startServer, f.prepareServer, f.startNodes, f.waitInstalled,
 	} {
 		if err := step(ctx); err != nil {
 			return f, errors.Join(err, f.Stop())
 		}
 	}
 	return f, nil
+}
+
+// toolsDir is where the machines see the tools. They hide directories such as /tmp and /opt of the sandbox.
+const toolsDir = "/mnt"
+
+func (f *Fleet) mountTools(context.Context) error {
+	if err := unix.Mount(f.options.Tools, toolsDir, "", unix.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount the tools: %w", err)
+	}
+	return nil
 }
 
 func (f *Fleet) startServer(ctx context.Context) (err error) {
@@ -133,7 +145,7 @@ func (f *Fleet) startNodes(ctx context.Context) error {
 // spec returns the machine of the i-th node.
 func (f *Fleet) spec(ctx context.Context, i int) (machine.Spec, error) {
 	name := fmt.Sprintf("node-%d", i+1)
-	net, tools := subnets[f.options.Subnets[i]], f.options.Tools
+	net, tools := subnets[f.options.Subnets[i]], toolsDir
 	files, err := f.credentials(ctx)
 	if err != nil {
 		return machine.Spec{}, err

@@ -74,7 +74,7 @@ func (p *Pod) Remove(ctx context.Context) error {
 func (p *Pod) cnitool(ctx context.Context, command string) (string, error) {
 	cmd := p.node.Command(ctx, "env", "CNI_PATH=/opt/cni/bin", "NETCONFPATH=/etc/cni/net.d", "CNI_IFNAME=eth0",
 		"CNI_ARGS=IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME="+p.Name,
-		p.fleet.options.Tools+"/cnitool", command, Network, p.netns)
+		toolsDir+"/cnitool", command, Network, p.netns)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()

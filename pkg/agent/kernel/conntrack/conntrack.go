@@ -35,8 +35,8 @@ type Driver struct {
 	removed map[netip.Addr]bool
 }
 
-// Apply compares the addresses of pods in the desired routes with those of the last run. One pass deletes the entries of
-// all removed addresses.
+// Apply compares the addresses of pods in the desired routes with those of the last run. One pass deletes the entries
+// of all removed addresses.
 func (d *Driver) Apply(_ context.Context, desired []netstate.Route) kernel.Report {
 	now := d.addresses(desired)
 	if d.removed == nil {
@@ -65,7 +65,9 @@ func (d *Driver) Apply(_ context.Context, desired []netstate.Route) kernel.Repor
 func (d *Driver) addresses(routes []netstate.Route) map[netip.Addr]string {
 	local := map[netip.Addr]string{}
 	for _, r := range routes {
-		isWorkload := slices.ContainsFunc(d.Workloads, func(p string) bool { return p != "" && strings.HasPrefix(r.Dev, p) })
+		isWorkload := slices.ContainsFunc(d.Workloads, func(p string) bool {
+			return p != "" && strings.HasPrefix(r.Dev, p)
+		})
 		if r.Dest.IsSingleIP() && isWorkload {
 			local[r.Dest.Addr()] = r.Dev
 		}

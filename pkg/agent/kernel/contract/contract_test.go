@@ -19,9 +19,9 @@ import (
 // rounds returns how many random cases a test tries: the real kernel is slow.
 func rounds(t *testing.T) int {
 	if strings.Contains(t.Name(), "/kernel") {
-		return 12
+		return 6
 	}
-	return 300
+	return 150
 }
 
 // foreignRoutes are routes of other programs, some with destinations of ours.
@@ -76,7 +76,7 @@ func hostRoutes(lines []string) (kept []string) {
 
 func TestDriversConvergeAfterEachCallFailsOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, newWorld func(*testing.T) *world) {
-		for seed := range max(rounds(t)/60, 1) {
+		for seed := range max(rounds(t)/50, 1) {
 			for failing := 1; ; failing++ {
 				r, w := rand.New(rand.NewPCG(uint64(seed), 2)), newWorld(t)
 				first, second := randomState(r, w.hasIPIP), randomState(r, w.hasIPIP)
@@ -98,7 +98,7 @@ func TestDriversConvergeAfterEachCallFailsOnce(t *testing.T) {
 
 func TestDriversConvergeAfterKillAtEachWrite(t *testing.T) {
 	onBoth(t, func(t *testing.T, newWorld func(*testing.T) *world) {
-		for seed := range max(rounds(t)/60, 1) {
+		for seed := range max(rounds(t)/50, 1) {
 			for killed := 1; ; killed++ {
 				r, w := rand.New(rand.NewPCG(uint64(seed), 3)), newWorld(t)
 				first, second := randomState(r, w.hasIPIP), randomState(r, w.hasIPIP)

@@ -12,8 +12,10 @@ import (
 
 	"calico-cni/internal/nettest"
 	"calico-cni/pkg/agent/kernel/fake"
+	"calico-cni/pkg/agent/kernel/link"
 	"calico-cni/pkg/agent/kernel/nat"
 	"calico-cni/pkg/agent/kernel/nft"
+	"calico-cni/pkg/netstate"
 )
 
 // tables is nftables with what another program does to it.
@@ -78,42 +80,46 @@ func (m meteredTable) Commit(tx nft.Transaction) error {
 }
 
 // randomConfig returns a configuration. Small value ranges make two of them overlap.
-func randomConfig(r *rand.Rand) nat.Config {
-	c := nat.Config{IPIP: r.IntN(2) == 0, ReservedPort: 4789, Workloads: []string{"cali"}, OutInterface: someOf(r, "", "eth0", "eth+", "+")}
+func randomConfig(r *rand.Rand) (c nat.Config) {
+	c.NAT.Interface, c.NAT.ReservedPort, c.Workloads = someOf(r, "", "eth0", "eth+", "+"), 4789, []string{"cali"}
 	if r.IntN(2) == 0 {
-		c.VXLAN = &nat.VXLAN{Port: 4789, VNI: someOf[uint32](r, 4096, 1)}
-		c.Tunnels = append(c.Tunnels, "vxlan.calico")
-	}
-	if r.IntN(2) == 0 {
-		c.Ports = nft.Ports{Min: someOf[uint16](r, 1024, 4789), Max: someOf[uint16](r, 4789, 60000)}
+		c.NAT.Ports = netstate.PortRange{First: someOf[uint16](r, 1024, 4789), Last: someOf[uint16](r, 4789, 60000)}
 	}
 	for _, f := range []struct {
-		family *nat.Family
-		pool   string
-		node   string
-	}{{&c.V4, "10.%d.0.0/16", "198.18.0.%d"}, {&c.V6, "fd00:%d::/32", "2001:db8::%d"}} {
+		family     *netstate.FamilyNAT
+		dev        string
+		pool, node string
+	}{{&c.NAT.IPv4, link.VXLANv4, "10.%d.0.0/16", "198.18.0.%d"}, {&c.NAT.IPv6, link.VXLANv6, "fd00:%d::/32", "2001:db8::%d"}} {
+		var senders []netip.Prefix
 		for i := range 6 {
-			pool := netip.MustParsePrefix(fmt.Sprintf(f.pool, i+1))
-			addr := netip.MustParseAddr(fmt.Sprintf(f.node, i+1))
+			pool, addr := netip.MustParsePrefix(fmt.Sprintf(f.pool, i+1)), netip.MustParseAddr(fmt.Sprintf(f.node, i+1))
 			if r.IntN(2) == 0 {
-				f.family.Pools = append(f.family.Pools, pool)
-				if r.IntN(2) == 0 {
-					f.family.Outgoing = append(f.family.Outgoing, netip.PrefixFrom(pool.Addr(), pool.Bits()+r.IntN(3)))
-				}
-			}
-			if r.IntN(2) == 0 {
-				f.family.VXLANSenders, f.family.IPIPSenders = append(f.family.VXLANSenders, addr), append(f.family.IPIPSenders, addr)
+				f.family.Exclusions = append(f.family.Exclusions, pool)
 			}
 			if r.IntN(4) == 0 {
-				f.family.Excluded = append(f.family.Excluded, addr)
+				f.family.Sources = append(f.family.Sources, netip.PrefixFrom(pool.Addr(), pool.Bits()+r.IntN(3)))
+			}
+			if r.IntN(2) == 0 {
+				senders = append(senders, netip.PrefixFrom(addr, addr.BitLen()))
 			}
 		}
 		if r.IntN(4) == 0 {
-			f.family.Source = netip.MustParseAddr(fmt.Sprintf(f.node, 99))
+			f.family.Addr = netip.MustParseAddr(fmt.Sprintf(f.node, 99))
 		}
 		if r.IntN(4) == 0 {
-			f.family.Pools = append(f.family.Pools, netip.PrefixFrom(netip.MustParseAddr(fmt.Sprintf(f.node, 1)), 0).Masked())
+			f.family.Exclusions = append(f.family.Exclusions, netip.PrefixFrom(netip.MustParseAddr(fmt.Sprintf(f.node, 1)), 0).Masked())
 		}
+		if r.IntN(2) == 0 {
+			f.family.Tunnels = append(f.family.Tunnels, netstate.TunnelSource{Dev: f.dev})
+			c.Filters = append(c.Filters, netstate.TunnelFilter{
+				Dev: f.dev, Kind: netstate.VXLAN, Port: 4789, VNI: someOf(r, 4096, 1), Senders: senders,
+			})
+		}
+	}
+	if r.IntN(2) == 0 {
+		c.Filters = append(c.Filters, netstate.TunnelFilter{
+			Dev: link.IPIPv4, Kind: netstate.IPIP, Senders: []netip.Prefix{netip.MustParsePrefix("198.18.0.0/24")},
+		})
 	}
 	return c
 }
@@ -121,8 +127,11 @@ func randomConfig(r *rand.Rand) nat.Config {
 // inForce applies a configuration, and then checks that a new process finds it.
 func inForce(t *testing.T, d *nat.Driver, k nat.Kernel, c nat.Config) {
 	t.Helper()
-	if r := d.Apply(context.Background(), c); r.Err != nil {
-		t.Fatalf("apply: %v", r.Err)
+	// The second run remembers the generation.
+	for range 2 {
+		if r := d.Apply(context.Background(), c); r.Err != nil {
+			t.Fatalf("apply: %v", r.Err)
+		}
 	}
 	m := &meter{}
 	fresh := &nat.Driver{Kernel: meteredTable{k, m}}

@@ -28,7 +28,7 @@ type Kernel interface {
 type Driver struct {
 	Kernel Kernel
 
-	// checked is the generation at which the kernel had the chains and sets of last. It is 0 if that is unknown.
+	// checked is the generation at which the kernel had the chains and sets of last. It is 0 before the first time.
 	checked uint32
 	last    nft.Ruleset
 }
@@ -43,7 +43,6 @@ func (d *Driver) Apply(_ context.Context, desired Config) kernel.Report {
 	if generation != 0 && generation == d.checked && equal(want, d.last) {
 		return kernel.Report{}
 	}
-	d.checked = 0
 	actual, err := d.Kernel.Read(prefixes)
 	if err != nil {
 		return kernel.Failed("read nftables", err)

@@ -15,8 +15,10 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"calico-cni/internal/nettest"
+	"calico-cni/pkg/agent/kernel/link"
 	"calico-cni/pkg/agent/kernel/nat"
 	"calico-cni/pkg/agent/kernel/nft"
+	"calico-cni/pkg/netstate"
 )
 
 func must(t *testing.T, err error) {
@@ -130,11 +132,10 @@ func prefixes(texts ...string) (all []netip.Prefix) {
 
 func TestPodsAreTranslatedOnTheWayOut(t *testing.T) {
 	n := newNetwork(t)
-	pool, hosts := prefixes("10.1.0.0/16"), prefixes("10.1.0.0/16", "198.18.0.0/24")
-	outgoing := nat.Family{Outgoing: pool, Pools: pool}
-	with := func(change func(*nat.Config)) nat.Config {
-		c := nat.Config{V4: outgoing, ReservedPort: 4789}
-		change(&c)
+	pool := prefixes("10.1.0.0/16")
+	with := func(change func(*netstate.NAT)) nat.Config {
+		c := nat.Config{NAT: netstate.NAT{IPv4: netstate.FamilyNAT{Sources: pool, Exclusions: pool}, ReservedPort: 4789}}
+		change(&c.NAT)
 		return c
 	}
 	tests := []struct {
@@ -143,12 +144,12 @@ func TestPodsAreTranslatedOnTheWayOut(t *testing.T) {
 		want   string
 	}{
 		{"no pool", nat.Config{}, podAddr},
-		{"masquerade", with(func(*nat.Config) {}), nodeToHost},
-		{"destination in a pool", with(func(c *nat.Config) { c.V4.Pools = hosts }), podAddr},
-		{"excluded destination", with(func(c *nat.Config) { c.V4.Excluded = []netip.Addr{netip.MustParseAddr(outsideAddr)} }), podAddr},
-		{"source address", with(func(c *nat.Config) { c.V4.Source = netip.MustParseAddr("198.18.0.99") }), "198.18.0.99"},
-		{"through this interface", with(func(c *nat.Config) { c.OutInterface = "eth+" }), nodeToHost},
-		{"through another interface", with(func(c *nat.Config) { c.OutInterface = "eth1" }), podAddr},
+		{"masquerade", with(func(*netstate.NAT) {}), nodeToHost},
+		{"excluded destination", with(func(c *netstate.NAT) { c.IPv4.Exclusions = prefixes("198.18.0.2/32") }), podAddr},
+		{"other source", with(func(c *netstate.NAT) { c.IPv4.Sources = prefixes("10.2.0.0/16") }), podAddr},
+		{"source address", with(func(c *netstate.NAT) { c.IPv4.Addr = netip.MustParseAddr("198.18.0.99") }), "198.18.0.99"},
+		{"through this interface", with(func(c *netstate.NAT) { c.Interface = "eth+" }), nodeToHost},
+		{"through another interface", with(func(c *netstate.NAT) { c.Interface = "eth1" }), podAddr},
 	}
 	for i, test := range tests {
 		n.apply(t, test.config)
@@ -162,9 +163,10 @@ func TestPodsAreTranslatedOnTheWayOut(t *testing.T) {
 func TestTranslationNeverUsesTheReservedPort(t *testing.T) {
 	n := newNetwork(t)
 	pool := prefixes("10.1.0.0/16")
-	n.apply(t, nat.Config{
-		V4: nat.Family{Outgoing: pool, Pools: pool}, ReservedPort: 4789, Ports: nft.Ports{Min: 4789, Max: 4791},
-	})
+	n.apply(t, nat.Config{NAT: netstate.NAT{
+		IPv4:         netstate.FamilyNAT{Sources: pool, Exclusions: pool},
+		ReservedPort: 4789, Ports: netstate.PortRange{First: 4789, Last: 4791},
+	}})
 	seen := map[uint16]bool{}
 	for i := range 30 {
 		// Each connection has another destination port, so each may use any source port.
@@ -187,7 +189,8 @@ func TestTunnelPacketsFromUnknownSendersAreDropped(t *testing.T) {
 	within := func(limit time.Duration, from, to *nettest.NetNS, addr string, vni uint32, destPort int) bool {
 		return send(t, from, to, addr, 0, destPort, encapsulated(vni), limit).IsValid()
 	}
-	c := nat.Config{VXLAN: &nat.VXLAN{Port: port, VNI: vni}, Workloads: []string{"cali"}}
+	filter := netstate.TunnelFilter{Dev: link.VXLANv4, Kind: netstate.VXLAN, Port: port, VNI: vni}
+	c := nat.Config{Filters: []netstate.TunnelFilter{filter}, Workloads: []string{"cali"}}
 	n.apply(t, c)
 	if within(brief, n.outside, n.node, nodeToHost, vni, port) {
 		t.Error("a packet from an unknown sender arrives")
@@ -201,7 +204,7 @@ func TestTunnelPacketsFromUnknownSendersAreDropped(t *testing.T) {
 	if within(brief, n.pod, n.outside, outsideAddr, vni, port) {
 		t.Error("a packet of a pod arrives")
 	}
-	c.V4.VXLANSenders = []netip.Addr{netip.MustParseAddr(outsideAddr)}
+	c.Filters[0].Senders = prefixes(outsideAddr + "/32")
 	c.AllowVXLANFromPods = true
 	n.apply(t, c)
 	if !within(patient, n.outside, n.node, nodeToHost, vni, port) {
@@ -214,18 +217,20 @@ func TestTunnelPacketsFromUnknownSendersAreDropped(t *testing.T) {
 
 func TestManySendersFitInOneTransaction(t *testing.T) {
 	n := newNetwork(t)
-	c := nat.Config{VXLAN: &nat.VXLAN{Port: 4789, VNI: 4096}}
+	filter := netstate.TunnelFilter{Dev: link.VXLANv4, Kind: netstate.VXLAN, Port: 4789, VNI: 4096}
 	addr := netip.MustParseAddr("10.200.0.1")
 	for range 10_000 {
-		c.V4.VXLANSenders = append(c.V4.VXLANSenders, addr)
-		addr = addr.Next()
+		filter.Senders = append(filter.Senders, netip.PrefixFrom(addr, 32))
+		addr = addr.Next().Next()
 	}
+	c := nat.Config{Filters: []netstate.TunnelFilter{filter}}
 	n.apply(t, c)
 	again := nat.Driver{Kernel: n.driver.Kernel}
 	if r := again.Apply(context.Background(), c); r.Writes != 0 || r.Err != nil {
 		t.Errorf("a restart with nothing changed: %+v", r)
 	}
-	c.V4.VXLANSenders = c.V4.VXLANSenders[5000:]
+	c.Filters = []netstate.TunnelFilter{filter}
+	c.Filters[0].Senders = filter.Senders[5000:]
 	n.apply(t, c)
 	if r := again.Apply(context.Background(), c); r.Writes != 0 || r.Err != nil {
 		t.Errorf("after half of the senders are gone: %+v", r)

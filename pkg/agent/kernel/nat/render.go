@@ -9,7 +9,9 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"calico-cni/pkg/agent/kernel/link"
 	"calico-cni/pkg/agent/kernel/nft"
+	"calico-cni/pkg/netstate"
 )
 
 // prefixes are those of the names of the driver's chains and sets. Other drivers use other names in the same table.
@@ -34,22 +36,19 @@ var hooks = map[string]nft.Hook{
 	chainOut:     {Type: "filter", Number: unix.NF_INET_LOCAL_OUT, Priority: -300},
 }
 
-// family is one address family during rendering.
-type family struct {
-	Family
-	v6     bool
-	suffix string
-}
-
 // Render returns the chains and sets of a configuration. It has no effects.
 func Render(c Config) nft.Ruleset {
 	r := renderer{config: c, rules: map[string][]nft.Rule{}}
-	for _, f := range []family{{c.V4, false, "4"}, {c.V6, true, "6"}} {
-		r.outgoing(f)
+	r.outgoing(c.NAT.IPv4, false, "4")
+	r.outgoing(c.NAT.IPv6, true, "6")
+	r.tunnels(append(slices.Clone(c.NAT.IPv4.Tunnels), c.NAT.IPv6.Tunnels...))
+	filters := slices.SortedFunc(slices.Values(c.Filters), func(a, b netstate.TunnelFilter) int {
+		return strings.Compare(a.Dev, b.Dev)
+	})
+	for _, f := range filters {
 		r.senders(f)
+		r.pods(f)
 	}
-	r.tunnels()
-	r.pods()
 	return r.ruleset()
 }
 
@@ -61,113 +60,92 @@ type renderer struct {
 }
 
 func (r *renderer) rule(chain, text string, parts ...[]nft.Expr) {
-	r.rules[chain] = append(r.rules[chain], nft.NewRule(text, parts...))
+	rule := nft.NewRule(text, parts...)
+	// Two devices with the same port and VNI need the same rule.
+	if !slices.ContainsFunc(r.rules[chain], func(other nft.Rule) bool { return other.Tag == rule.Tag }) {
+		r.rules[chain] = append(r.rules[chain], rule)
+	}
 }
 
-// set adds a set of networks or of addresses.
-func (r *renderer) set(name string, v6 bool, networks []netip.Prefix, addrs []netip.Addr) string {
-	s := nft.Set{Name: name, V6: v6, Intervals: addrs == nil, Ranges: nft.Singles(addrs)}
-	if s.Intervals {
-		s.Ranges = nft.Merge(networks)
-	}
-	r.sets = append(r.sets, s)
+// set adds a set of networks and returns its name.
+func (r *renderer) set(name string, v6 bool, networks []netip.Prefix) string {
+	r.sets = append(r.sets, nft.Set{Name: name, V6: v6, Intervals: true, Ranges: nft.Merge(networks)})
 	return name
 }
 
 // outgoing translates the addresses of pods that leave the pods' networks.
-func (r *renderer) outgoing(f family) {
-	if len(f.Outgoing) == 0 {
+func (r *renderer) outgoing(f netstate.FamilyNAT, v6 bool, suffix string) {
+	if len(f.Sources) == 0 {
 		return
 	}
-	match := slices.Concat(nft.IPv6(f.v6),
-		nft.Source(f.v6, r.set("nat-outgoing"+f.suffix, f.v6, f.Outgoing, nil), true),
-		nft.Dest(f.v6, r.set("nat-pools"+f.suffix, f.v6, f.Pools, nil), false))
-	if len(f.Excluded) > 0 {
-		match = append(match, nft.Dest(f.v6, r.set("nat-excluded"+f.suffix, f.v6, nil, f.Excluded), false)...)
+	match := slices.Concat(nft.IPv6(v6), nft.Source(v6, r.set("nat-sources"+suffix, v6, f.Sources), true),
+		nft.Dest(v6, r.set("nat-exclusions"+suffix, v6, f.Exclusions), false))
+	if name := strings.TrimRight(r.config.NAT.Interface, "+*"); name != "" {
+		match = append(match, nft.OutInterface(name, name != r.config.NAT.Interface)...)
 	}
-	if out := r.config.OutInterface; out != "" {
-		name := strings.TrimRight(out, "+*")
-		if name != "" {
-			match = append(match, nft.OutInterface(name, name != out)...)
-		}
-	}
-	translate := "nat-translate" + f.suffix
-	r.rule(chainNAT, "pods to other networks, IPv"+f.suffix, match, []nft.Expr{nft.Jump(translate)})
-	to := func(p nft.Ports) []nft.Expr {
-		if f.Source.IsValid() {
-			return nft.SNAT(f.Source, p)
+	translate := "nat-translate" + suffix
+	r.rule(chainNAT, "pods to other networks, IPv"+suffix, match, []nft.Expr{nft.Jump(translate)})
+	to := func(p netstate.PortRange) []nft.Expr {
+		if f.Addr.IsValid() {
+			return nft.SNAT(f.Addr, p)
 		}
 		return nft.Masquerade(p)
 	}
-	r.rule(translate, "UDP", nft.Protocol(unix.IPPROTO_UDP), to(udpPorts(r.config.Ports, r.config.ReservedPort)))
-	if r.config.Ports != (nft.Ports{}) {
-		r.rule(translate, "TCP", nft.Protocol(unix.IPPROTO_TCP), to(r.config.Ports))
+	ports := r.config.NAT.Ports
+	r.rule(translate, "UDP", nft.Protocol(unix.IPPROTO_UDP), to(udpPorts(ports, r.config.NAT.ReservedPort)))
+	if ports != (netstate.PortRange{}) {
+		r.rule(translate, "TCP", nft.Protocol(unix.IPPROTO_TCP), to(ports))
 	}
-	r.rule(translate, "others", to(nft.Ports{}))
+	r.rule(translate, "others", to(netstate.PortRange{}))
 }
 
 // tunnels gives local packets that leave through a tunnel device the address of the device.
-func (r *renderer) tunnels() {
-	if len(r.config.Tunnels) == 0 {
+func (r *renderer) tunnels(devices []netstate.TunnelSource) {
+	if len(devices) == 0 {
 		return
 	}
-	names := slices.Sorted(slices.Values(r.config.Tunnels))
-	for _, name := range slices.Compact(names) {
-		r.rule(chainNAT, "local packets through "+name, nft.OutInterface(name, false), nft.LocalSource(true, false),
+	slices.SortFunc(devices, func(a, b netstate.TunnelSource) int { return strings.Compare(a.Dev, b.Dev) })
+	for _, d := range devices {
+		r.rule(chainNAT, "local packets through "+d.Dev, nft.OutInterface(d.Dev, false), nft.LocalSource(true, false),
 			nft.LocalSource(false, true), []nft.Expr{nft.Jump(chainTunnels)})
 	}
-	ports := udpPorts(nft.Ports{}, r.config.ReservedPort)
+	ports := udpPorts(netstate.PortRange{}, r.config.NAT.ReservedPort)
 	r.rule(chainTunnels, "UDP", nft.Protocol(unix.IPPROTO_UDP), nft.Masquerade(ports))
-	r.rule(chainTunnels, "others", nft.Masquerade(nft.Ports{}))
+	r.rule(chainTunnels, "others", nft.Masquerade(netstate.PortRange{}))
 }
 
-// senders drops packets of the tunnels from unknown senders.
-func (r *renderer) senders(f family) {
-	if v := r.config.VXLAN; v != nil {
-		set := r.set("tunnel-vxlan"+f.suffix, f.v6, nil, notNil(f.VXLANSenders))
-		r.rule(chainInput, "VXLAN from unknown senders, IPv"+f.suffix, nft.IPv6(f.v6), v.match(),
-			nft.Source(f.v6, set, false), r.external(f), []nft.Expr{nft.Counter(), nft.Drop()})
-	}
-	if r.config.IPIP && !f.v6 {
-		set := r.set("tunnel-ipip"+f.suffix, f.v6, nil, notNil(f.IPIPSenders))
-		r.rule(chainInput, "IPIP from unknown senders", nft.IPv6(false), nft.Protocol(unix.IPPROTO_IPIP),
-			nft.Source(false, set, false), r.external(f), []nft.Expr{nft.Counter(), nft.Drop()})
-	}
+// senders drops packets of a tunnel from unknown senders.
+func (r *renderer) senders(f netstate.TunnelFilter) {
+	v6 := f.Dev == link.VXLANv6
+	set := r.set("tunnel-senders-"+f.Dev, v6, f.Senders)
+	r.rule(chainInput, "unknown senders to "+f.Dev, nft.IPv6(v6), match(f), nft.Source(v6, set, false),
+		[]nft.Expr{nft.Counter(), nft.Drop()})
 }
 
-// external matches packets that are not from external senders. Both tunnels share the set.
-func (r *renderer) external(f family) []nft.Expr {
-	if len(f.ExternalSenders) == 0 {
-		return nil
+// pods drops packets of a tunnel from pods, and exempts those of the node from connection tracking.
+func (r *renderer) pods(f netstate.TunnelFilter) {
+	allowed := r.config.AllowVXLANFromPods
+	if f.Kind == netstate.IPIP {
+		allowed = r.config.AllowIPIPFromPods
 	}
-	name := "tunnel-external" + f.suffix
-	if !slices.ContainsFunc(r.sets, func(s nft.Set) bool { return s.Name == name }) {
-		r.set(name, f.v6, f.ExternalSenders, nil)
-	}
-	return nft.Source(f.v6, name, false)
-}
-
-// pods drops packets of the tunnels from pods, and exempts those of the node from connection tracking.
-func (r *renderer) pods() {
-	drop := []nft.Expr{nft.Counter(), nft.Drop()}
 	for _, prefix := range r.config.Workloads {
-		if r.config.VXLAN != nil && !r.config.AllowVXLANFromPods {
-			r.rule(chainForward, "VXLAN from pods", nft.InInterface(prefix, true), r.config.VXLAN.match(), drop)
-		}
-		if r.config.IPIP && !r.config.AllowIPIPFromPods {
-			r.rule(chainForward, "IPIP from pods", nft.InInterface(prefix, true), nft.Protocol(unix.IPPROTO_IPIP), drop)
+		if !allowed {
+			r.rule(chainForward, "pods to "+string(f.Kind), nft.InInterface(prefix, true), match(f),
+				[]nft.Expr{nft.Counter(), nft.Drop()})
 		}
 	}
-	if v := r.config.VXLAN; v != nil {
-		for _, chain := range []string{chainIn, chainOut} {
-			r.rule(chain, "VXLAN", v.match(), []nft.Expr{nft.NoTrack()})
-		}
+	if f.Kind == netstate.VXLAN {
+		r.rule(chainIn, "VXLAN", match(f), []nft.Expr{nft.NoTrack()})
+		r.rule(chainOut, "VXLAN", match(f), []nft.Expr{nft.NoTrack()})
 	}
 }
 
-// match matches the packets of the VXLAN devices. Another program may use the same port with another VNI.
-func (v VXLAN) match() []nft.Expr {
-	return slices.Concat(nft.Protocol(unix.IPPROTO_UDP), nft.DestPort(v.Port), nft.VNI(v.VNI))
+// match matches the packets of a tunnel. Another program may use the same port with another VNI.
+func match(f netstate.TunnelFilter) []nft.Expr {
+	if f.Kind == netstate.IPIP {
+		return nft.Protocol(unix.IPPROTO_IPIP)
+	}
+	return slices.Concat(nft.Protocol(unix.IPPROTO_UDP), nft.DestPort(f.Port), nft.VNI(uint32(f.VNI)))
 }
 
 // ruleset returns the chains and sets, sorted by name.
@@ -182,13 +160,6 @@ func (r *renderer) ruleset() (all nft.Ruleset) {
 	return all
 }
 
-func notNil(addrs []netip.Addr) []netip.Addr {
-	if addrs == nil {
-		return []netip.Addr{}
-	}
-	return addrs
-}
-
 // The unprivileged ports, from which the kernel chooses.
 const (
 	minPort = 1024
@@ -197,16 +168,16 @@ const (
 
 // udpPorts returns the ports for UDP: those of the configuration without the reserved one, of the two parts the larger
 // one.
-func udpPorts(ports nft.Ports, reserved uint16) nft.Ports {
+func udpPorts(ports netstate.PortRange, reserved uint16) netstate.PortRange {
 	all := ports
-	if all == (nft.Ports{}) {
-		all = nft.Ports{Min: minPort, Max: maxPort}
+	if all == (netstate.PortRange{}) {
+		all = netstate.PortRange{First: minPort, Last: maxPort}
 	}
 	switch {
-	case reserved < all.Min || reserved > all.Max || all.Min == all.Max:
+	case reserved < all.First || reserved > all.Last || all.First == all.Last:
 		return ports
-	case reserved-all.Min > all.Max-reserved:
-		return nft.Ports{Min: all.Min, Max: reserved - 1}
+	case reserved-all.First > all.Last-reserved:
+		return netstate.PortRange{First: all.First, Last: reserved - 1}
 	}
-	return nft.Ports{Min: reserved + 1, Max: all.Max}
+	return netstate.PortRange{First: reserved + 1, Last: all.Last}
 }

@@ -5,24 +5,24 @@ package nat
 import (
 	"testing"
 
-	"calico-cni/pkg/agent/kernel/nft"
+	"calico-cni/pkg/netstate"
 )
 
 func TestPortsForUDP(t *testing.T) {
 	tests := []struct {
-		ports    nft.Ports
+		ports    netstate.PortRange
 		reserved uint16
-		want     nft.Ports
+		want     netstate.PortRange
 	}{
-		{nft.Ports{}, 0, nft.Ports{}},
-		{nft.Ports{}, 4789, nft.Ports{Min: 4790, Max: 65535}},
-		{nft.Ports{}, 500, nft.Ports{}},
-		{nft.Ports{}, 60000, nft.Ports{Min: 1024, Max: 59999}},
-		{nft.Ports{}, 65535, nft.Ports{Min: 1024, Max: 65534}},
-		{nft.Ports{Min: 1000, Max: 2000}, 4789, nft.Ports{Min: 1000, Max: 2000}},
-		{nft.Ports{Min: 4000, Max: 5000}, 4789, nft.Ports{Min: 4000, Max: 4788}},
-		{nft.Ports{Min: 4789, Max: 4790}, 4789, nft.Ports{Min: 4790, Max: 4790}},
-		{nft.Ports{Min: 4788, Max: 4789}, 4789, nft.Ports{Min: 4788, Max: 4788}},
+		{netstate.PortRange{}, 0, netstate.PortRange{}},
+		{netstate.PortRange{}, 4789, netstate.PortRange{First: 4790, Last: 65535}},
+		{netstate.PortRange{}, 500, netstate.PortRange{}},
+		{netstate.PortRange{}, 60000, netstate.PortRange{First: 1024, Last: 59999}},
+		{netstate.PortRange{}, 65535, netstate.PortRange{First: 1024, Last: 65534}},
+		{netstate.PortRange{First: 1000, Last: 2000}, 4789, netstate.PortRange{First: 1000, Last: 2000}},
+		{netstate.PortRange{First: 4000, Last: 5000}, 4789, netstate.PortRange{First: 4000, Last: 4788}},
+		{netstate.PortRange{First: 4789, Last: 4790}, 4789, netstate.PortRange{First: 4790, Last: 4790}},
+		{netstate.PortRange{First: 4788, Last: 4789}, 4789, netstate.PortRange{First: 4788, Last: 4788}},
 	}
 	for _, test := range tests {
 		if got := udpPorts(test.ports, test.reserved); got != test.want {
@@ -32,7 +32,7 @@ func TestPortsForUDP(t *testing.T) {
 }
 
 func TestConfigurationWithoutNeedsHasNoChains(t *testing.T) {
-	if r := Render(Config{ReservedPort: 4789, Workloads: []string{"cali"}}); len(r.Chains)+len(r.Sets) != 0 {
+	if r := Render(Config{NAT: netstate.NAT{ReservedPort: 4789}, Workloads: []string{"cali"}}); len(r.Chains)+len(r.Sets) != 0 {
 		t.Errorf("%+v", r)
 	}
 }

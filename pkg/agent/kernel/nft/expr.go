@@ -7,6 +7,8 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"calico-cni/pkg/netstate"
 )
 
 // Expr is an expression of a rule in the form in which the kernel receives it. Expressions compare with ==.
@@ -166,18 +168,16 @@ func LocalSource(onOutInterface, is bool) []Expr {
 	}
 }
 
-// Ports is a range of ports. The zero value is any port.
-type Ports struct{ Min, Max uint16 }
-
 // Flags of a translation: the range of ports is given; ports are random.
 const (
 	flagPorts       = 0x2
 	flagFullyRandom = 0x10
 )
 
-// Masquerade replaces the source address with that of the outgoing interface. Ports are random.
-func Masquerade(ports Ports) []Expr {
-	if ports == (Ports{}) {
+// Masquerade replaces the source address with that of the outgoing interface. Ports are random, within the range unless
+// it is zero.
+func Masquerade(ports netstate.PortRange) []Expr {
+	if ports == (netstate.PortRange{}) {
 		return []Expr{expr("masq", attr32(unix.NFTA_MASQ_FLAGS, flagFullyRandom))}
 	}
 	return append(loadPorts(ports),
@@ -185,8 +185,8 @@ func Masquerade(ports Ports) []Expr {
 			attr32(unix.NFTA_MASQ_REG_PROTO_MIN, reg2), attr32(unix.NFTA_MASQ_REG_PROTO_MAX, reg3)))
 }
 
-// SNAT replaces the source address. Ports are random.
-func SNAT(addr netip.Addr, ports Ports) []Expr {
+// SNAT replaces the source address. Ports are random, within the range unless it is zero.
+func SNAT(addr netip.Addr, ports netstate.PortRange) []Expr {
 	family := uint32(unix.NFPROTO_IPV4)
 	if addr.Is6() {
 		family = unix.NFPROTO_IPV6
@@ -196,7 +196,7 @@ func SNAT(addr netip.Addr, ports Ports) []Expr {
 		attr32(unix.NFTA_NAT_REG_ADDR_MIN, reg1), attr32(unix.NFTA_NAT_REG_ADDR_MAX, reg1),
 	}
 	exprs, flags := []Expr{immediate(reg1, addr.AsSlice())}, uint32(flagFullyRandom)
-	if ports != (Ports{}) {
+	if ports != (netstate.PortRange{}) {
 		exprs = append(exprs, loadPorts(ports)...)
 		flags |= flagPorts
 		attributes = append(attributes, attr32(unix.NFTA_NAT_REG_PROTO_MIN, reg2),
@@ -205,10 +205,10 @@ func SNAT(addr netip.Addr, ports Ports) []Expr {
 	return append(exprs, expr("nat", append(attributes, attr32(unix.NFTA_NAT_FLAGS, flags))...))
 }
 
-func loadPorts(ports Ports) []Expr {
+func loadPorts(ports netstate.PortRange) []Expr {
 	return []Expr{
-		immediate(reg2, binary.BigEndian.AppendUint16(nil, ports.Min)),
-		immediate(reg3, binary.BigEndian.AppendUint16(nil, ports.Max)),
+		immediate(reg2, binary.BigEndian.AppendUint16(nil, ports.First)),
+		immediate(reg3, binary.BigEndian.AppendUint16(nil, ports.Last)),
 	}
 }
 

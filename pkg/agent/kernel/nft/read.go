@@ -162,8 +162,11 @@ func intervals(starts, ends []netip.Addr) (ranges []Range) {
 	slices.SortFunc(ends, netip.Addr.Compare)
 	for _, from := range starts {
 		to := last(netip.PrefixFrom(from, 0))
-		if i := slices.IndexFunc(ends, from.Less); i >= 0 {
-			to = ends[i].Prev()
+		for len(ends) > 0 && !from.Less(ends[0]) {
+			ends = ends[1:]
+		}
+		if len(ends) > 0 {
+			to = ends[0].Prev()
 		}
 		ranges = append(ranges, Range{from, to})
 	}

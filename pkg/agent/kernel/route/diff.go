@@ -12,13 +12,7 @@ import (
 
 // Diff returns what has to change. Routes on young links stay although nobody desires them. It has no effects.
 func Diff(actual Actual, desired []netstate.Route, owner Ownership, young map[string]bool) kernel.Plan[Change] {
-	d := diff{actual: map[key][]Found{}, keep: map[Found]bool{}, ipv6: table{}, owner: owner}
-	for _, f := range actual.Routes {
-		if k := keyOf(f.Route); f.TOS == 0 {
-			d.actual[k] = append(d.actual[k], f)
-			d.ipv6.put(f.Route)
-		}
-	}
+	d := newDiff(actual.Routes, owner)
 	for _, want := range ordered(desired) {
 		if reason := held(want, actual.Links); reason != "" {
 			d.plan.Waiting = append(d.plan.Waiting, fmt.Sprintf("route %s: %s", want, reason))
@@ -26,9 +20,9 @@ func Diff(actual Actual, desired []netstate.Route, owner Ownership, young map[st
 		}
 		d.converge(want)
 	}
-	for _, f := range actual.Routes {
+	for i, f := range actual.Routes {
 		switch {
-		case d.keep[f] || !owner.Owns(f):
+		case d.keep[i] || !owner.Owns(f):
 		case young[f.Route.Dev]:
 			d.plan.Waiting = append(d.plan.Waiting, fmt.Sprintf(
 				"deletion of route %s: the interface is new, and its pod may not be known yet", f.Route))
@@ -41,13 +35,39 @@ func Diff(actual Actual, desired []netstate.Route, owner Ownership, young map[st
 
 // diff is a comparison in progress.
 type diff struct {
-	// actual has the routes that can be in the place of a desired one.
-	actual map[key][]Found
+	routes []Found
+	// first and next lead to all routes with a key that can be in the place of a desired one. They are indexes of routes
+	// plus one; 0 ends the chain.
+	first map[key]int
+	next  []int
 	// keep has the routes of the kernel that are desired or replaced.
-	keep  map[Found]bool
+	keep  []bool
 	ipv6  table
 	owner Ownership
 	plan  kernel.Plan[Change]
+}
+
+func newDiff(routes []Found, owner Ownership) *diff {
+	d := &diff{
+		routes: routes, first: make(map[key]int, len(routes)), next: make([]int, len(routes)),
+		keep: make([]bool, len(routes)), ipv6: table{}, owner: owner,
+	}
+	// Backwards, so that each chain is in the order of the kernel.
+	for i := len(routes) - 1; i >= 0; i-- {
+		if k := keyOf(routes[i].Route); routes[i].TOS == 0 {
+			d.next[i], d.first[k] = d.first[k], i+1
+			d.ipv6.put(routes[i].Route)
+		}
+	}
+	return d
+}
+
+// at returns the indexes of the routes in the place of a route.
+func (d *diff) at(r netstate.Route) (indexes []int) {
+	for i := d.first[keyOf(r)]; i > 0; i = d.next[i-1] {
+		indexes = append(indexes, i-1)
+	}
+	return indexes
 }
 
 // ordered returns the routes in the form in which the kernel returns them, long destinations first: a next hop may need
@@ -78,14 +98,15 @@ func held(want netstate.Route, links map[string]Link) string {
 
 // converge brings one route to the desired state.
 func (d *diff) converge(want netstate.Route) {
-	there := d.actual[keyOf(want)]
-	exact := Found{Route: want}
-	if slices.Contains(there, exact) {
-		d.keep[exact] = true
-		return
+	for i := d.first[keyOf(want)]; i > 0; i = d.next[i-1] {
+		if d.routes[i-1] == (Found{Route: want}) {
+			d.keep[i-1] = true
+			return
+		}
 	}
-	for _, f := range there {
-		if !d.owner.Owns(f) {
+	there := d.at(want)
+	for _, i := range there {
+		if f := d.routes[i]; !d.owner.Owns(f) {
 			d.plan.Faults = append(d.plan.Faults, fmt.Errorf("add route %s: another program has added %s: remove it "+
 				"(ip route delete %s), or give it another metric", want, f, f.Route))
 			return
@@ -97,5 +118,5 @@ func (d *diff) converge(want netstate.Route) {
 	}
 	// The kernel replaces the first route.
 	d.keep[there[0]] = true
-	d.change(Change{Verb: Replace, Route: want, Found: there[0]})
+	d.change(Change{Verb: Replace, Route: want, Found: d.routes[there[0]]})
 }

@@ -20,6 +20,8 @@ type Netlink struct {
 	handle *netlink.Handle
 	// links has the links of the last Read. A write to a link that has been created again since fails.
 	links map[string]Link
+	// routes is the number of routes at the last Read.
+	routes int
 }
 
 // Open opens the network namespace of the calling thread. The caller closes it.
@@ -48,25 +50,29 @@ func (n *Netlink) Read() (Actual, error) {
 		names[a.Index] = a.Name
 		actual.Links[a.Name] = Link{Index: a.Index, Up: a.Flags&net.FlagUp != 0}
 	}
-	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
-		routes, err := rtnl.Dump(func() ([]Found, error) { return n.list(family, names) })
-		if err != nil {
-			return Actual{}, fmt.Errorf("list routes: %w", err)
-		}
-		actual.Routes = append(actual.Routes, routes...)
+	actual.Routes, err = rtnl.Dump(func() ([]Found, error) { return n.list(names) })
+	if err != nil {
+		return Actual{}, fmt.Errorf("list routes: %w", err)
 	}
-	n.links = actual.Links
+	n.links, n.routes = actual.Links, len(actual.Routes)
 	return actual, nil
 }
 
 // list returns the routes of the main table.
-func (n *Netlink) list(family int, names map[int]string) (all []Found, err error) {
+func (n *Netlink) list(names map[int]string) ([]Found, error) {
+	// A little more than at the last time.
+	all := make([]Found, 0, n.routes+n.routes/8)
 	main := &netlink.Route{Table: unix.RT_TABLE_MAIN}
-	err = n.handle.RouteListFilteredIter(family, main, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
-		all = append(all, found(r, names))
-		return true
-	})
-	return all, err
+	for _, family := range []int{netlink.FAMILY_V4, netlink.FAMILY_V6} {
+		err := n.handle.RouteListFilteredIter(family, main, netlink.RT_FILTER_TABLE, func(r netlink.Route) bool {
+			all = append(all, found(r, names))
+			return true
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
 }
 
 // found returns a route of the netlink package.

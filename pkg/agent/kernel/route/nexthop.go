@@ -69,10 +69,9 @@ func (d *diff) change(c Change) {
 		Protocol: netstate.ProtocolCalico,
 	}
 	verb := Add
-	for _, f := range d.actual[keyOf(way)] {
-		if d.owner.Owns(f) {
-			verb = Replace
-			d.keep[f] = true
+	for _, i := range d.at(way) {
+		if d.owner.Owns(d.routes[i]) {
+			verb, d.keep[i] = Replace, true
 		}
 	}
 	d.plan.Changes = append(d.plan.Changes,

@@ -55,7 +55,8 @@ func (d Driver) Apply(ctx context.Context, desired Config) kernel.Report {
 	report := kernel.Report{}
 	for _, i := range desired.Interfaces {
 		if !d.exists(i.Name) {
-			report.Waiting = append(report.Waiting, fmt.Sprintf("kernel parameters of %s: the interface does not exist", i.Name))
+			report.Waiting = append(report.Waiting,
+				fmt.Sprintf("kernel parameters of %s: the interface does not exist", i.Name))
 			continue
 		}
 		strict, err := d.read("net/ipv4/conf/default/rp_filter")
@@ -70,7 +71,7 @@ func (d Driver) Apply(ctx context.Context, desired Config) kernel.Report {
 			return report
 		}
 		wrote, err := d.set(s)
-		if err != nil && !(s.Optional && errors.Is(err, fs.ErrNotExist)) {
+		if err != nil && (!s.Optional || !errors.Is(err, fs.ErrNotExist)) {
 			report.Faults = append(report.Faults, err)
 		}
 		if wrote {
@@ -91,8 +92,8 @@ func Global(v4, v6 bool) (all []Setting) {
 	return append(all, Setting{File: "net/netfilter/nf_conntrack_acct", Value: "1", Optional: true})
 }
 
-// OfInterface returns the parameters of a workload interface. The plugin sets the same ones. reversePath is the kernel's
-// default for the check of source addresses.
+// OfInterface returns the parameters of a workload interface. The plugin sets the same ones, except for the check of
+// source addresses. reversePath is the kernel's default for that check.
 func OfInterface(i Interface, reversePath string) (all []Setting) {
 	v4, v6 := filepath.Join("net/ipv4/conf", i.Name), filepath.Join("net/ipv6/conf", i.Name)
 	if i.AnySource {
