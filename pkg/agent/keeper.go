@@ -124,7 +124,7 @@ func (k *keeper) round(ctx context.Context) error {
 		return err
 	}
 	more, tunnelErr := k.reviewTunnels(ctx)
-	patch, findings := k.addrs.Patch(*k.object, host, more)
+	patch, findings := k.addrs.Patch(*k.object, host, more, k.now())
 	k.report(findings)
 	if err := k.api.PatchAnnotations(ctx, k.node, patch); err != nil {
 		return errors.Join(err, tunnelErr)

@@ -177,7 +177,7 @@ func TestNode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		annotate, findings := addresses.Patch(node, host, more)
+		annotate, findings := addresses.Patch(node, host, more, time.Now())
 		condition := startup.ConditionPatch(startup.Up, node.Conditions, time.Now())
 		if (annotate == nil) != (round > 0) || (condition == nil) != (round > 0) || len(findings) > 0 {
 			t.Errorf("round %d: %s, %s, %v", round, annotate, condition, findings)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"calico-cni/pkg/model"
 )
@@ -134,17 +135,24 @@ func (r Request) keep(variable, problem, remedy string) (netip.Prefix, []model.F
 	return r.Stored, []model.Finding{{Kind: kindVariable, Name: variable, Problem: problem, Remedy: remedy}}
 }
 
-// Confirmation delays a change of the address until two successive detections agree, so that a short-lived state of the
+// settle is the least time between the two detections that confirm a change. Changes of the host's interfaces often
+// cause several detections within milliseconds.
+const settle = 5 * time.Second
+
+// Confirmation delays a change of the address until a later detection confirms it, so that a short-lived state of the
 // host changes nothing.
-type Confirmation struct{ candidate netip.Prefix }
+type Confirmation struct {
+	candidate netip.Prefix
+	since     time.Time
+}
 
 // Next returns the address to use. A node without an address takes the detected one at once.
-func (c *Confirmation) Next(current, detected netip.Prefix) netip.Prefix {
-	confirmed := !current.IsValid() || detected == c.candidate
-	c.candidate = netip.Prefix{}
-	if detected == current || confirmed && detected.IsValid() {
+func (c *Confirmation) Next(current, detected netip.Prefix, now time.Time) netip.Prefix {
+	if detected != c.candidate {
+		c.candidate, c.since = detected, now
+	}
+	if detected.IsValid() && (!current.IsValid() || now.Sub(c.since) >= settle) {
 		return detected
 	}
-	c.candidate = detected
 	return current
 }

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -196,17 +197,37 @@ func TestAddressIsUsable(t *testing.T) {
 	})
 }
 
-func TestConfirmationNeedsTwoEqualDetections(t *testing.T) {
+func TestConfirmationNeedsLaterDetection(t *testing.T) {
 	a, b, c := netip.MustParsePrefix("192.0.2.1/24"), netip.MustParsePrefix("192.0.2.2/24"), netip.MustParsePrefix("192.0.2.3/24")
 	var none netip.Prefix
 	var got Confirmation
-	current := none
-	for i, step := range []struct{ detected, want netip.Prefix }{
-		{a, a},                         // the first address
-		{b, a}, {a, a}, {b, a}, {b, b}, // a change that does not last, then one that does
-		{c, b}, {a, b}, {c, b}, {none, b}, {c, b}, {c, c},
+	current, now := none, time.Unix(1e9, 0)
+	for i, step := range []struct {
+		after          time.Duration
+		detected, want netip.Prefix
+	}{
+		{0, none, none},
+		{0, a, a}, // the first address
+		// A change that does not last, although it is detected several times.
+		{settle, b, a},
+		{time.Millisecond, b, a},
+		{settle - 2*time.Millisecond, b, a},
+		{0, a, a},
+		// One that lasts.
+		{settle, b, a},
+		{settle, b, b},
+		{0, b, b},
+		// Other results in between start the time again.
+		{0, c, b},
+		{settle, a, b},
+		{time.Second, none, b},
+		{settle, none, b},
+		{time.Second, c, b},
+		{settle - 1, c, b},
+		{1, c, c},
 	} {
-		if current = got.Next(current, step.detected); current != step.want {
+		now = now.Add(step.after)
+		if current = got.Next(current, step.detected, now); current != step.want {
 			t.Fatalf("step %d: %v, want %v", i, current, step.want)
 		}
 	}

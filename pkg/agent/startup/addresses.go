@@ -5,6 +5,7 @@ package startup
 import (
 	"maps"
 	"net/netip"
+	"time"
 
 	"calico-cni/pkg/agent/autodetect"
 	"calico-cni/pkg/model"
@@ -29,9 +30,11 @@ type Addresses struct {
 }
 
 // Patch returns a merge patch for the annotations of the node, or nil if they are right. more are further annotations;
-// an empty value removes one. The first call applies what it detects. Later calls apply a change of an address when two
-// successive calls have detected it.
-func (a *Addresses) Patch(now Node, host autodetect.Host, more map[string]string) ([]byte, []model.Finding) {
+// an empty value removes one. The first call applies what it detects. Later calls apply a change of an address when the
+// detections of some seconds agree.
+func (a *Addresses) Patch(
+	now Node, host autodetect.Host, more map[string]string, at time.Time,
+) ([]byte, []model.Finding) {
 	want := map[string]string{}
 	var findings []model.Finding
 	if a.Settings.Backend.Networking() {
@@ -39,7 +42,7 @@ func (a *Addresses) Patch(now Node, host autodetect.Host, more map[string]string
 		for i, r := range a.Settings.Requests(a.Node, now.Annotations, now.Internal) {
 			addr, found := r.Address(host)
 			if findings = append(findings, found...); a.running {
-				addr = a.confirmed[i].Next(r.Stored, addr)
+				addr = a.confirmed[i].Next(r.Stored, addr, at)
 			}
 			addrs[i] = addr
 		}

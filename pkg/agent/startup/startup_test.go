@@ -120,13 +120,14 @@ func host(addrs ...string) autodetect.Host {
 
 func TestAddressesFollowTheHost(t *testing.T) {
 	s, _ := ParseSettings(map[string]string{"IP": "autodetect", "IP6": "autodetect", "AS": "64512"})
-	a := Addresses{Node: "n", Settings: s}
+	a, at := Addresses{Node: "n", Settings: s}, time.Unix(1e9, 0)
 	node := Node{Annotations: map[string]string{
 		"projectcalico.org/IPv4Address": "203.0.113.1/24", "projectcalico.org/IPv4IPIPTunnelAddr": "10.0.0.1", "other": "x",
 	}}
 	step := func(name string, h autodetect.Host, more, want map[string]string, findings int) {
 		t.Helper()
-		patch, found := a.Patch(node, h, more)
+		at = at.Add(time.Minute)
+		patch, found := a.Patch(node, h, more, at)
 		if patch != nil {
 			node.Annotations = apply(t, node.Annotations, patch)
 		}
@@ -159,7 +160,7 @@ func TestAddressesFollowTheHost(t *testing.T) {
 func TestBackendNoneWritesNoAddresses(t *testing.T) {
 	s, _ := ParseSettings(map[string]string{"CALICO_NETWORKING_BACKEND": "none", "IP": "autodetect"})
 	a := Addresses{Node: "n", Settings: s}
-	if patch, findings := a.Patch(Node{}, host("192.0.2.1/24"), nil); patch != nil || findings != nil {
+	if patch, findings := a.Patch(Node{}, host("192.0.2.1/24"), nil, time.Time{}); patch != nil || findings != nil {
 		t.Errorf("%s, %v", patch, findings)
 	}
 }
