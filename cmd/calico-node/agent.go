@@ -74,7 +74,7 @@ func runAgent(ctx context.Context, log *slog.Logger, level *slog.LevelVar) error
 	if err != nil {
 		return err
 	}
-	drivers, err := agent.KernelDrivers(time.Now)
+	kernel, err := agent.OpenKernel(time.Now)
 	if err != nil {
 		return err
 	}
@@ -90,7 +90,7 @@ func runAgent(ctx context.Context, log *slog.Logger, level *slog.LevelVar) error
 	client := startup.Client{Transport: transport, Group: groupVersion}
 	options := agent.Options{
 		Node: node, Group: group, Version: version, API: api, Env: env, File: file,
-		Drivers: drivers, Now: time.Now, Log: log, Nodes: client, Tunnels: tunnels(transport, groupVersion, node),
+		Kernel: kernel, Now: time.Now, Log: log, Nodes: client, Tunnels: tunnels(transport, groupVersion, node),
 		Defaults: startup.Defaults{
 			API: client, Env: env, V3: groupVersion == string(crdstore.V3), IPv6: start.IPv6, Random: rand.Reader,
 		},

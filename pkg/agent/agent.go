@@ -36,8 +36,8 @@ type Options struct {
 	// Env is the environment, File the content of felix.cfg.
 	Env  map[string]string
 	File []byte
-	// Drivers apply the desired state, in this order.
-	Drivers []reconcile.Driver[Desired]
+	// Kernel applies the desired state.
+	Kernel Kernel
 	// Nodes, Defaults and Tunnels are what the agent needs to describe its node in the API.
 	Nodes    NodeAPI
 	Defaults startup.Defaults
@@ -94,12 +94,12 @@ func New(o Options) (*Agent, error) {
 	a.inputs.hostChanged()
 	a.keeper = a.newKeeper(objects)
 	var parts []string
-	for _, d := range o.Drivers {
+	for _, d := range o.Kernel.Drivers {
 		parts = append(parts, d.Name)
 	}
 	a.metrics = newMetrics(parts, a.isReady)
-	a.loop.Desired, a.loop.Drivers, a.loop.Resync = a.startRound, o.Drivers, a.inputs.resync
-	a.loop.Publish, a.loop.Now = a.publish, o.Now
+	a.loop.Desired, a.loop.Drivers, a.loop.Resync = a.startRound, o.Kernel.Drivers, a.inputs.resync
+	a.loop.Publish, a.loop.Now, a.loop.Resyncing = a.publish, o.Now, a.resyncing
 	return a, nil
 }
 
@@ -135,7 +135,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	run(func(ctx context.Context) error {
 		return changes.Run(ctx, func() {
-			a.inputs.hostChanged()
+			a.resyncing()
 			a.loop.KernelChanged()
 		})
 	})
@@ -156,6 +156,12 @@ func (a *Agent) Run(ctx context.Context) error {
 		return err
 	}
 	return nil
+}
+
+// resyncing makes the next round read everything again.
+func (a *Agent) resyncing() {
+	a.inputs.hostChanged()
+	a.options.Kernel.Refresh()
 }
 
 // inputChanged notes the time of a change, and makes the loop look at it.

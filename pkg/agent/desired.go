@@ -98,8 +98,10 @@ func (in *inputs) compute(s cluster.Snapshot, resolved config.Result) Desired {
 	for _, e := range s.Endpoints {
 		in.addEndpoint(e, c.Interfaces.Prefixes[0], &d)
 	}
+	sortEndpoints(d.Endpoints)
 	input.Endpoints = d.Endpoints
 	d.Result = routing.Compute(input)
+	sortState(&d.State)
 	return d
 }
 

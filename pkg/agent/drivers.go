@@ -29,53 +29,77 @@ const kernelParameters = "/proc/sys"
 // mtuFile is the file from which the plugins read the MTU of pods.
 const mtuFile = "/var/lib/calico/mtu"
 
-// KernelDrivers returns the drivers for the network namespace of the calling thread.
-func KernelDrivers(now func() time.Time) ([]reconcile.Driver[Desired], error) {
+// Kernel is the kernel of the node, with a driver for each part.
+type Kernel struct {
+	// Drivers are in the order in which they run.
+	Drivers []reconcile.Driver[Desired]
+	// Refresh makes the next run of each driver read the kernel again.
+	Refresh func()
+}
+
+// OpenKernel returns the drivers for the network namespace of the calling thread. A driver runs only if its desired
+// state has changed, or after Refresh: a run reads the whole state of the kernel.
+func OpenKernel(now func() time.Time) (Kernel, error) {
 	links, err := link.Open()
 	if err != nil {
-		return nil, err
+		return Kernel{}, err
 	}
 	neighbours, err := neigh.Open()
 	if err != nil {
-		return nil, err
+		return Kernel{}, err
 	}
 	routes, err := route.Open()
 	if err != nil {
-		return nil, err
+		return Kernel{}, err
 	}
 	table, err := nft.Open()
 	if err != nil {
-		return nil, err
+		return Kernel{}, err
 	}
 	connections, err := conntrack.Open()
 	if err != nil {
-		return nil, err
+		return Kernel{}, err
 	}
-	translation, tracked := &nat.Driver{Kernel: table}, &conntrack.Driver{Kernel: connections}
 	r := &routeDriver{driver: route.Driver{Kernel: routes}, now: now}
-	return []reconcile.Driver[Desired]{
-		{Name: "devices", Apply: func(ctx context.Context, d Desired) reconcile.Result {
-			return reconcile.Result(link.Driver{Kernel: links}.Apply(ctx, d.State.Devices))
-		}},
-		{Name: "neighbours", Apply: func(ctx context.Context, d Desired) reconcile.Result {
-			return reconcile.Result(neigh.Driver{Kernel: neighbours}.Apply(ctx, d.State.Neighbours, d.State.FDB))
-		}},
-		{Name: "connection tracking", Apply: func(ctx context.Context, d Desired) reconcile.Result {
-			tracked.Workloads = d.Config.Interfaces.Prefixes
-			return reconcile.Result(tracked.Apply(ctx, d.State.Routes))
-		}},
-		{Name: "routes", Apply: r.apply},
-		{Name: "address translation", Apply: func(ctx context.Context, d Desired) reconcile.Result {
-			return reconcile.Result(translation.Apply(ctx, nat.Config{
-				NAT: d.State.NAT, Filters: d.State.Filters, Workloads: d.Config.Interfaces.Prefixes,
-			}))
-		}},
-		{Name: "kernel parameters", Apply: func(ctx context.Context, d Desired) reconcile.Result {
-			return reconcile.Result(sysctl.Driver{Root: kernelParameters}.Apply(ctx, parameters(d)))
-		}},
-		{Name: "MTU file", Apply: writeMTU},
-		{Name: "endpoint status", Apply: r.writeFiles},
-	}, nil
+	translation, tracked := &nat.Driver{Kernel: table}, &conntrack.Driver{Kernel: connections}
+	var k Kernel
+	var caches []*kernel.Cache[Desired]
+	add := func(name string, equal func(a, b Desired) bool, apply func(context.Context, Desired) kernel.Report) {
+		cache := kernel.NewCache(apply, equal)
+		caches = append(caches, cache)
+		k.Drivers = append(k.Drivers, reconcile.Driver[Desired]{
+			Name:  name,
+			Apply: func(ctx context.Context, d Desired) reconcile.Result { return reconcile.Result(cache.Apply(ctx, d)) },
+		})
+	}
+	add("devices", sameDevices, func(ctx context.Context, d Desired) kernel.Report {
+		return link.Driver{Kernel: links}.Apply(ctx, d.State.Devices)
+	})
+	add("neighbours", sameNeighbours, func(ctx context.Context, d Desired) kernel.Report {
+		return neigh.Driver{Kernel: neighbours}.Apply(ctx, d.State.Neighbours, d.State.FDB)
+	})
+	add("address translation", never, func(ctx context.Context, d Desired) kernel.Report {
+		// The driver knows from a number in the kernel whether anything has changed.
+		return translation.Apply(ctx, nat.Config{
+			NAT: d.State.NAT, Filters: d.State.Filters, Workloads: d.Config.Interfaces.Prefixes,
+		})
+	})
+	add("connection tracking", never, func(ctx context.Context, d Desired) kernel.Report {
+		tracked.Workloads = d.Config.Interfaces.Prefixes
+		return tracked.Apply(ctx, d.State.Routes)
+	})
+	add("routes", sameRoutes, r.apply)
+	add("kernel parameters", sameEndpoints, func(ctx context.Context, d Desired) kernel.Report {
+		return sysctl.Driver{Root: kernelParameters}.Apply(ctx, parameters(d))
+	})
+	add("MTU file", sameMTU, writeMTU)
+	add("endpoint status", never, r.writeFiles)
+	k.Refresh = func() {
+		for _, c := range caches {
+			c.Refresh()
+		}
+	}
+	return k, nil
 }
 
 // routeDriver writes routes, and then the status files of endpoints.
@@ -86,29 +110,29 @@ type routeDriver struct {
 	last kernel.Report
 }
 
-func (r *routeDriver) apply(ctx context.Context, d Desired) reconcile.Result {
+func (r *routeDriver) apply(ctx context.Context, d Desired) kernel.Report {
 	if d.Config.Routes.SyncDisabled {
 		r.last = kernel.Report{Waiting: []string{"all routes, because FelixConfiguration has routeSyncDisabled"}}
-		return reconcile.Result(r.last)
+		return r.last
 	}
 	r.driver.Owner = route.Ownership{
 		Workloads: d.Config.Interfaces.Prefixes, KeepExternal: !d.Config.Routes.RemoveExternal,
 	}
 	r.last = r.driver.Apply(ctx, r.now(), d.State.Routes)
-	return reconcile.Result(r.last)
+	return r.last
 }
 
 // writeFiles writes the status files of endpoints, unless the routes failed: a file says that the pod is reachable.
-func (r *routeDriver) writeFiles(_ context.Context, d Desired) reconcile.Result {
+func (r *routeDriver) writeFiles(_ context.Context, d Desired) kernel.Report {
 	switch {
 	case d.Config.EndpointStatusPath == "":
-		return reconcile.Result{}
+		return kernel.Report{}
 	case r.last.Err != nil:
-		return reconcile.Result{Waiting: []string{"for the routes"}}
+		return kernel.Report{Waiting: []string{"for the routes"}}
 	}
 	files := endpoint.Files{Dir: filepath.Join(d.Config.EndpointStatusPath, statusDir)}
 	writes, err := files.Apply(d.Files)
-	result := reconcile.Result{Writes: writes}
+	result := kernel.Report{Writes: writes}
 	if err != nil {
 		result.Faults = []error{err}
 	}
@@ -129,13 +153,13 @@ func parameters(d Desired) sysctl.Config {
 }
 
 // writeMTU writes the file from which the plugins read the MTU of pods.
-func writeMTU(_ context.Context, d Desired) reconcile.Result {
+func writeMTU(_ context.Context, d Desired) kernel.Report {
 	err := startup.WriteMTU(mtuFile, d.MTU.Pods)
 	switch {
 	case err == nil:
-		return reconcile.Result{}
+		return kernel.Report{}
 	case d.Config.MTU.RequireFile:
-		return reconcile.Result{Err: err}
+		return kernel.Report{Err: err}
 	}
-	return reconcile.Result{Faults: []error{err}}
+	return kernel.Report{Faults: []error{err}}
 }

@@ -48,6 +48,30 @@ func ready(t *testing.T, i int) {
 	})
 }
 
+// settled waits until the agents have no findings and write nothing any more.
+func settled(t *testing.T) {
+	t.Helper()
+	last := ""
+	eventually(t, func() error {
+		now := ""
+		for i := range f.Nodes {
+			for _, name := range []string{"calico_node_findings", "calico_node_writes_total"} {
+				lines, err := metric(t.Context(), i, name)
+				if err != nil {
+					return err
+				}
+				now += strings.Join(lines, "\n") + "\n"
+			}
+		}
+		was := last
+		if last = now; now != was || strings.Count(now, "calico_node_findings 0\n") != len(f.Nodes) {
+			time.Sleep(2 * time.Second)
+			return fmt.Errorf("not settled:\n%s", now)
+		}
+		return nil
+	})
+}
+
 // restart kills the agent of the i-th node, and waits until it is ready again.
 func restart(t *testing.T, i int) {
 	t.Helper()
@@ -71,6 +95,7 @@ func TestRestartWritesNothing(t *testing.T) {
 	makePools(t, modes{vxlan: "CrossSubnet"})
 	pods := addPods(t, "restart")
 	wantAllReachable(t, pods)
+	settled(t)
 	for i := range f.Nodes {
 		restart(t, i)
 		// The first round after a restart would write. Give later ones time as well.
@@ -104,6 +129,7 @@ func TestNoPacketIsLostDuringRestart(t *testing.T) {
 	for i := range f.Nodes {
 		restart(t, i)
 	}
+	time.Sleep(time.Second)
 	for _, flow := range flows {
 		flow.wantNoLoss(t)
 	}

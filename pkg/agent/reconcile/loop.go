@@ -23,6 +23,8 @@ type Loop[S any] struct {
 	// Resync returns the interval at which all drivers compare the whole state although nothing has changed. 0 means
 	// never.
 	Resync func() time.Duration
+	// Resyncing is called before the round of a resync. It may be nil.
+	Resyncing func()
 	// Publish is called after each round.
 	Publish func(Status)
 	Now     func() time.Time
@@ -87,6 +89,9 @@ func (l *Loop[S]) wait(ctx context.Context, runners []*runner[S]) (all, ok bool)
 	case <-l.inputs:
 		return true, true
 	case <-resync:
+		if l.Resyncing != nil {
+			l.Resyncing()
+		}
 		return true, true
 	case <-retry:
 		return false, true
