@@ -63,8 +63,10 @@ type keeper struct {
 	// logged is the last error in the log.
 	logged string
 	up     bool
-	// reviewed are the pools of the last review of the tunnel addresses, and at is its time.
+	// reviewed and labels are the pools and the labels of the node at the last review of the tunnel addresses, and at is
+	// its time.
 	reviewed []model.Pool
+	labels   map[string]string
 	at       time.Time
 	wanted   map[string]string
 }
@@ -116,7 +118,7 @@ func (k *keeper) run(ctx context.Context) error {
 
 // round does what is left to do.
 func (k *keeper) round(ctx context.Context) error {
-	host, err := hostnet.Read(ctx, net.DefaultResolver.LookupNetIP, k.destinations()...)
+	host, err := hostnet.Read(ctx, net.DefaultResolver.LookupNetIP, k.settings.Destinations()...)
 	if err != nil {
 		return err
 	}
@@ -156,12 +158,14 @@ func (k *keeper) reviewTunnels(ctx context.Context) (map[string]string, error) {
 	pools := slices.SortedFunc(slices.Values(k.last().Pools), func(a, b model.Pool) int {
 		return a.CIDR.Compare(b.CIDR)
 	})
-	if k.wanted != nil && slices.Equal(pools, k.reviewed) && k.now().Sub(k.at) < reviewInterval {
+	labels := k.last().Own.Labels
+	same := slices.Equal(pools, k.reviewed) && maps.Equal(labels, k.labels)
+	if k.wanted != nil && same && k.now().Sub(k.at) < reviewInterval {
 		return k.wanted, nil
 	}
 	wanted, err := k.tunnels.Ensure(ctx, pools, k.object.Annotations)
 	if err == nil {
-		k.reviewed, k.at, k.wanted = pools, k.now(), maps.Clone(wanted)
+		k.reviewed, k.labels, k.at, k.wanted = pools, maps.Clone(labels), k.now(), maps.Clone(wanted)
 	}
 	return wanted, err
 }
@@ -197,14 +201,4 @@ func (k *keeper) setCondition(ctx context.Context) error {
 	}
 	k.up = true
 	return nil
-}
-
-// destinations returns the destinations whose source addresses the detection needs.
-func (k *keeper) destinations() (all []hostnet.Destination) {
-	for method, ipv6 := range map[string]bool{k.settings.MethodV4: false, k.settings.MethodV6: true} {
-		if name := autodetect.Destination(method); name != "" {
-			all = append(all, hostnet.Destination{Name: name, IPv6: ipv6})
-		}
-	}
-	return all
 }
