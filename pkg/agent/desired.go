@@ -3,6 +3,7 @@
 package agent
 
 import (
+	"regexp"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -91,7 +92,7 @@ func (in *inputs) compute(s cluster.Snapshot, resolved config.Result) Desired {
 			input.IPv6 = in.parents.find(&in.network, n.IPv6.Addr.Addr())
 		}
 	}
-	for _, l := range in.network.Defaults() {
+	for _, l := range in.mtuLinks(c) {
 		input.Links = append(input.Links, routing.Link{Name: l.Name, MTU: l.MTU})
 	}
 	d := Desired{Config: c, Files: map[string][]byte{}}
@@ -103,6 +104,25 @@ func (in *inputs) compute(s cluster.Snapshot, resolved config.Result) Desired {
 	d.Result = routing.Compute(input)
 	sortState(&d.State)
 	return d
+}
+
+// mtuLinks returns the links, besides those of the node's addresses, whose MTU bounds that of pods.
+func (in *inputs) mtuLinks(c config.Config) []underlay.Link {
+	if c.MTU.HostPattern == "" {
+		return in.network.Defaults()
+	}
+	// The configuration has only valid expressions.
+	wanted, err := regexp.Compile(c.MTU.HostPattern)
+	if err != nil {
+		return nil
+	}
+	excluded, err := regexp.Compile(c.Interfaces.Exclude)
+	if err != nil {
+		return nil
+	}
+	return in.network.Matching(func(name string) bool {
+		return wanted.MatchString(name) && (c.Interfaces.Exclude == "" || !excluded.MatchString(name))
+	})
 }
 
 // addEndpoint adds an endpoint if its interface exists. The annotations of a pod can be newer or older than that.
@@ -124,11 +144,18 @@ func (in *inputs) last() cluster.Snapshot {
 	return in.snapshot
 }
 
-// resync returns the interval of the comparison of the whole state with the kernel.
+// resync returns the interval of the comparison of the whole state with the kernel: the shortest that is configured.
 func (in *inputs) resync() time.Duration {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.config.Config.Routes.RefreshInterval
+	var shortest time.Duration
+	c := in.config.Config
+	for _, d := range []time.Duration{c.Routes.RefreshInterval, c.Interfaces.RefreshInterval, c.NAT.RefreshInterval} {
+		if d > 0 && (shortest == 0 || d < shortest) {
+			shortest = d
+		}
+	}
+	return shortest
 }
 
 // problems returns why there is no desired state, and the findings of the last one.

@@ -104,6 +104,16 @@ func (n *Network) ByName(name string) (Link, bool) {
 	return l, ok
 }
 
+// Matching returns the links whose names match.
+func (n *Network) Matching(match func(name string) bool) (links []Link) {
+	for _, l := range n.links {
+		if match(l.Name) {
+			links = append(links, l)
+		}
+	}
+	return links
+}
+
 // Defaults returns the links of default routes.
 func (n *Network) Defaults() (links []Link) {
 	for index := range n.defaults {
