@@ -18,11 +18,11 @@ import (
 // metricPrefix begins the name of every metric of install.
 const metricPrefix = "calico_cni_install_"
 
-// metrics returns the type of each metric by name, from the options of package prometheus in pkg/install.
-func metrics(t *testing.T) map[string]string {
+// metrics returns the type of each metric by name, from the options of package prometheus in a directory.
+func metrics(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
-	for _, file := range sources(t, "pkg/install") {
+	for _, file := range sources(t, dir) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			options, is := n.(*ast.CompositeLit)
 			if !is {
@@ -32,7 +32,7 @@ func metrics(t *testing.T) map[string]string {
 			if !is {
 				return true
 			}
-			kind := map[string]string{"GaugeOpts": "gauge", "CounterOpts": "counter"}[selector.Sel.Name]
+			kind := map[string]string{"GaugeOpts": "gauge", "CounterOpts": "counter", "HistogramOpts": "histogram"}[selector.Sel.Name]
 			for _, field := range options.Elts {
 				pair, is := field.(*ast.KeyValueExpr)
 				if !is || kind == "" {
@@ -46,13 +46,13 @@ func metrics(t *testing.T) map[string]string {
 		})
 	}
 	if len(found) < 6 {
-		t.Fatalf("only %d metrics found in pkg/install", len(found))
+		t.Fatalf("only %d metrics found in %s", len(found), dir)
 	}
 	return found
 }
 
-// metricRow is a row of the table of metrics: name and type.
-var metricRow = regexp.MustCompile("(?m)^\\| `(" + metricPrefix + "[a-z_]+)` \\| ([a-z]+) \\|")
+// metricRow is a row of the tables of metrics: name and type.
+var metricRow = regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\| (gauge|counter|histogram) \\|")
 
 func TestMonitoringPageListsEveryMetric(t *testing.T) {
 	page := read(t, filepath.Join(docs, "monitoring.md"))
@@ -60,7 +60,9 @@ func TestMonitoringPageListsEveryMetric(t *testing.T) {
 	for _, row := range metricRow.FindAllStringSubmatch(page, -1) {
 		listed[row[1]] = row[2]
 	}
-	if want := metrics(t); !maps.Equal(listed, want) {
+	want := metrics(t, "pkg/install")
+	maps.Copy(want, metrics(t, "pkg/agent"))
+	if !maps.Equal(listed, want) {
 		t.Errorf("docs/monitoring.md lists %v, the code has %v", listed, want)
 	}
 }
@@ -88,7 +90,7 @@ func TestAlertRulesUseExistingMetrics(t *testing.T) {
 	if err := yaml.UnmarshalStrict([]byte(text), &file); err != nil {
 		t.Fatal(err)
 	}
-	page, known, alerts := read(t, filepath.Join(docs, "monitoring.md")), metrics(t), 0
+	page, known, alerts := read(t, filepath.Join(docs, "monitoring.md")), metrics(t, "pkg/install"), 0
 	for _, group := range file.Groups {
 		for _, rule := range group.Rules {
 			alerts++
