@@ -50,15 +50,22 @@ func TestConvertNode(t *testing.T) {
 			"IPv4Address": "2001:db8::1/64", "IPv6Address": "172.16.0.1/24", "IPv4IPIPTunnelAddr": "fd00::1",
 			"IPv4VXLANTunnelAddr": "fd00::1", "IPv6VXLANTunnelAddr": "10.0.0.1",
 		}, nil, "", "IPv4Address IPv4IPIPTunnelAddr IPv4VXLANTunnelAddr IPv6Address IPv6VXLANTunnelAddr"},
-		{"no addresses", map[string]string{"IPv4Address": "a", "IPv6Address": "::1%lo/64", "IPv4IPIPTunnelAddr": "10.0.0.1/32"},
-			nil, "", "IPv4Address IPv4IPIPTunnelAddr IPv6Address"},
+		{
+			"no addresses",
+			map[string]string{"IPv4Address": "a", "IPv6Address": "::1%lo/64", "IPv4IPIPTunnelAddr": "10.0.0.1/32"},
+			nil, "", "IPv4Address IPv4IPIPTunnelAddr IPv6Address",
+		},
 		{"addresses of no node", map[string]string{
 			"IPv4Address": "127.0.0.1/8", "IPv6Address": "fe80::1/64", "IPv4VXLANTunnelAddr": "224.0.0.1",
 			"IPv4IPIPTunnelAddr": "0.0.0.0", "IPv6VXLANTunnelAddr": "::ffff:10.0.0.1",
 		}, nil, "", "IPv4Address IPv4IPIPTunnelAddr IPv4VXLANTunnelAddr IPv6Address IPv6VXLANTunnelAddr"},
 		{"a mapped address", map[string]string{"IPv6Address": "::ffff:10.0.0.1"}, nil, "", "IPv6Address"},
-		{"bad MACs", map[string]string{"VXLANTunnelMACAddr": "66:00:00", "VXLANTunnelMACAddrV6": "00:00:00:00:00:00"}, nil,
-			"", "VXLANTunnelMACAddr VXLANTunnelMACAddrV6"},
+		{
+			"bad MACs",
+			map[string]string{"VXLANTunnelMACAddr": "66:00:00", "VXLANTunnelMACAddrV6": "00:00:00:00:00:00"},
+			nil,
+			"", "VXLANTunnelMACAddr VXLANTunnelMACAddrV6",
+		},
 		{"MACs that are no MAC", map[string]string{
 			"VXLANTunnelMACAddr": "0x:00:00:00:00:01", "VXLANTunnelMACAddrV6": "0a:000:0:00:00:01",
 		}, nil, "", "VXLANTunnelMACAddr VXLANTunnelMACAddrV6"},
@@ -69,13 +76,25 @@ func TestConvertNode(t *testing.T) {
 		{"a multicast MAC", map[string]string{"VXLANTunnelMACAddr": "01:00:5e:00:00:01"}, nil, "", "VXLANTunnelMACAddr"},
 		{"empty annotations are absent", map[string]string{"IPv4Address": "", "VXLANTunnelMACAddr": ""}, nil, "", ""},
 		{"addresses that the kubelet reports", nil, []NodeAddress{
-			{"Hostname", "a"}, {"ExternalIP", "192.0.2.1"}, {"InternalIP", "a"}, {"InternalIP", "172.16.0.1"},
-			{"InternalIP", "172.16.0.2"}, {"ExternalIP", "2001:db8::1"},
+			{"Hostname", "a"},
+			{"ExternalIP", "192.0.2.1"},
+			{"InternalIP", "a"},
+			{"InternalIP", "172.16.0.1"},
+			{"InternalIP", "172.16.0.2"},
+			{"ExternalIP", "2001:db8::1"},
 		}, "172.16.0.1/32, 2001:db8::1/128", ""},
-		{"one annotation hides what the kubelet reports", map[string]string{"IPv4Address": "172.16.0.1/24"},
-			[]NodeAddress{{"InternalIP", "172.16.0.9"}, {"InternalIP", "2001:db8::1"}}, "172.16.0.1/24", ""},
-		{"a bad annotation does not", map[string]string{"IPv4Address": "x"},
-			[]NodeAddress{{"InternalIP", "172.16.0.9"}}, "172.16.0.9/32", "IPv4Address"},
+		{
+			"one annotation hides what the kubelet reports",
+			map[string]string{"IPv4Address": "172.16.0.1/24"},
+			[]NodeAddress{{"InternalIP", "172.16.0.9"}, {"InternalIP", "2001:db8::1"}},
+			"172.16.0.1/24", "",
+		},
+		{
+			"a bad annotation does not",
+			map[string]string{"IPv4Address": "x"},
+			[]NodeAddress{{"InternalIP", "172.16.0.9"}},
+			"172.16.0.9/32", "IPv4Address",
+		},
 	} {
 		in := NodeFields{Name: "n", Annotations: map[string]string{}, Addresses: test.addresses}
 		for key, value := range test.annotations {

@@ -40,12 +40,16 @@ func TestConvertPool(t *testing.T) {
 			p.NATOutgoing, p.Disabled, p.DisableBGPExport, p.BlockSize = true, true, true, 28
 			p.NodeSelector, p.Uses = "zone == 'a'", UseWorkload|UseLoadBalancer
 		}), ""},
-		{`{"cidr":"10.0.0.0/16","allowedUses":["Tunnel","Other"]}`, with(base, func(p *Pool) { p.Uses = UseTunnel }),
-			"spec.allowedUses"},
+		{
+			`{"cidr":"10.0.0.0/16","allowedUses":["Tunnel","Other"]}`, with(base, func(p *Pool) { p.Uses = UseTunnel }),
+			"spec.allowedUses",
+		},
 		{`{"cidr":"10.0.0.0/16","ipipMode":"always","vxlanMode":"x"}`, base, "spec.ipipMode spec.vxlanMode"},
 		{`{"cidr":"fd00::/48","ipipMode":"Always"}`, six, "spec.ipipMode"},
-		{`{"cidr":"10.0.0.0/16","ipipMode":"Always","vxlanMode":"CrossSubnet"}`,
-			with(base, func(p *Pool) { p.VXLAN = CrossSubnet }), "spec.ipipMode"},
+		{
+			`{"cidr":"10.0.0.0/16","ipipMode":"Always","vxlanMode":"CrossSubnet"}`,
+			with(base, func(p *Pool) { p.VXLAN = CrossSubnet }), "spec.ipipMode",
+		},
 		{`{"cidr":"10.0.0.0/16","nodeSelector":"("}`, with(base, func(p *Pool) { p.NodeSelector = "(" }), "spec.nodeSelector"},
 		{`{"cidr":"10.0.0.0"}`, Pool{}, "spec.cidr"},
 		{`{"cidr":""}`, Pool{}, "spec.cidr"},

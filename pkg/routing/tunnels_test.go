@@ -150,8 +150,10 @@ func TestMTU(t *testing.T) {
 			in.Config.IPv6 = false
 		}, MTU{1480, "eth0", "tunl0"}},
 		{"a smaller link", "", func(in *Input) { in.Links = []Link{{"wan0", 1400}, {"lan0", 9000}} }, MTU{1400, "wan0", ""}},
-		{"tunnels on a smaller link", "vxlan", func(in *Input) { in.Links = []Link{{"wan0", 1400}} },
-			MTU{1350, "wan0", "vxlan.calico"}},
+		{
+			"tunnels on a smaller link", "vxlan", func(in *Input) { in.Links = []Link{{"wan0", 1400}} },
+			MTU{1350, "wan0", "vxlan.calico"},
+		},
 		{"equal links", "", func(in *Input) { in.Links = []Link{{"wan0", 1500}, {"abc0", 1500}} }, MTU{1500, "abc0", ""}},
 		{"configured", "vxlan", func(in *Input) { in.Config.VXLANMTU = 1410 }, MTU{1410, "eth0", "vxlan.calico"}},
 		{"configured IPIP", "ipip", func(in *Input) { in.Config.IPIPMTU = 1410 }, MTU{1410, "eth0", "tunl0"}},

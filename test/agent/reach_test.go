@@ -90,7 +90,8 @@ func TestPodsReachEachOther(t *testing.T) {
 	wantAllReachable(t, pods)
 	block := netip.PrefixFrom(pods[1].Addr4, 26).Masked().String()
 	for _, c := range []struct{ mode, want string }{
-		{"Always", "dev vxlan.calico"}, {"CrossSubnet", "via " + f.Addr(1, false).String() + " dev eth0"},
+		{"Always", "dev vxlan.calico"},
+		{"CrossSubnet", "via " + f.Addr(1, false).String() + " dev eth0"},
 		{"Always", "dev vxlan.calico"},
 	} {
 		setVXLAN(t, c.mode)
