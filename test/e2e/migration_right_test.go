@@ -44,7 +44,7 @@ func findMigration(t *testing.T, kubeconfig, _ string) string {
 	must(t, n.Server.Admin().ApplyCRDs(ctx, fstest.MapFS{
 		"pools.yaml": {Data: pools}, "migrations.yaml": {Data: []byte(migrationCRD)},
 	}))
-	defer removeGroups(t)
+	defer removeGroups(t, "ippools")
 	migration := &unstructured.Unstructured{Object: map[string]any{
 		"apiVersion": migrationGroup + "/v1", "kind": "DatastoreMigration", "metadata": map[string]any{"name": "v1-to-v3"},
 		"status": map[string]any{"phase": "Converged"},
@@ -63,14 +63,16 @@ func findMigration(t *testing.T, kubeconfig, _ string) string {
 	return strings.ReplaceAll(string(out), `\"`, `"`)
 }
 
-// removeGroups deletes the CustomResourceDefinitions of findMigration, and waits until their groups are not served.
-func removeGroups(t *testing.T) {
+// removeGroups deletes the CustomResourceDefinitions of migrations and of kinds of projectcalico.org/v3, and waits until
+// their groups are not served.
+func removeGroups(t *testing.T, plurals ...string) {
 	ctx := context.WithoutCancel(t.Context())
 	crds := n.Server.Dynamic().Resource(schema.GroupVersionResource{
 		Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions",
 	})
-	for _, name := range []string{"datastoremigrations." + migrationGroup, "ippools.projectcalico.org"} {
-		must(t, crds.Delete(ctx, name, metav1.DeleteOptions{}))
+	must(t, crds.Delete(ctx, "datastoremigrations."+migrationGroup, metav1.DeleteOptions{}))
+	for _, plural := range plurals {
+		must(t, crds.Delete(ctx, plural+".projectcalico.org", metav1.DeleteOptions{}))
 	}
 	for range 300 {
 		groups, err := n.Server.Client().Discovery().ServerGroups()
