@@ -7,8 +7,6 @@ package agent
 import (
 	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -56,29 +54,14 @@ type Agent struct {
 	inputs  *inputs
 	keeper  *keeper
 	loop    *reconcile.Loop[Desired]
-	metrics *metrics
-	log     *slog.Logger
-
-	mu     sync.Mutex
-	status reconcile.Status
-	// wasReady and pools are what the keeper was told last.
-	wasReady bool
-	pools    []model.Pool
-	// ownFindings are those of the keeper.
-	ownFindings []string
-	reported    map[string]bool
-	// started is the start of the round that is running; it is zero between rounds.
-	started time.Time
-	// pending is the time of the first change that no round has seen yet, and covered that of the running round.
-	pending, covered time.Time
+	record  *record
+	// pools are those of the last round.
+	pools []model.Pool
 }
-
-// maxRound is the time after which a round that does not end makes the agent not alive.
-const maxRound = 90 * time.Second
 
 // New returns an agent that does nothing before Run.
 func New(o Options) (*Agent, error) {
-	a := &Agent{options: o, loop: reconcile.New[Desired](), log: o.Log, reported: map[string]bool{}}
+	a := &Agent{options: o, loop: reconcile.New[Desired](), record: &record{now: o.Now, log: o.Log}}
 	connection, err := watch.Connect(o.API)
 	if err != nil {
 		return nil, err
@@ -97,9 +80,9 @@ func New(o Options) (*Agent, error) {
 	for _, d := range o.Kernel.Drivers {
 		parts = append(parts, d.Name)
 	}
-	a.metrics = newMetrics(parts, a.isReady)
+	a.record.metrics = newMetrics(parts, a.record.ready)
 	a.loop.Desired, a.loop.Drivers, a.loop.Resync = a.startRound, o.Kernel.Drivers, a.inputs.resync
-	a.loop.Publish, a.loop.Now, a.loop.Resyncing = a.publish, o.Now, a.resyncing
+	a.loop.Publish, a.loop.Now, a.loop.Resyncing = a.endRound, o.Now, a.resyncing
 	return a, nil
 }
 
@@ -112,14 +95,14 @@ func (a *Agent) newKeeper(objects *cluster.Cluster) *keeper {
 	return &keeper{
 		node: o.Node, api: o.Nodes, defaults: o.Defaults, tunnels: o.Tunnels, settings: settings,
 		addrs: startup.Addresses{Node: o.Node, Settings: settings},
-		last:  a.inputs.last, synced: func() bool { return len(objects.Missing()) == 0 }, ready: a.isReady,
-		report: a.setOwnFindings, now: o.Now, log: o.Log, wake: make(chan struct{}, 1),
+		last:  a.inputs.last, synced: func() bool { return len(objects.Missing()) == 0 }, ready: a.record.ready,
+		report: a.record.setOwnFindings, now: o.Now, log: o.Log, wake: make(chan struct{}, 1),
 	}
 }
 
 // Run runs the agent until the context ends, or until it cannot work any more.
-func (a *Agent) Run(ctx context.Context) error {
-	ctx, stop := context.WithCancelCause(ctx)
+func (a *Agent) Run(parent context.Context) error {
+	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)
 	changes, err := monitor.Subscribe()
 	if err != nil {
@@ -152,10 +135,10 @@ func (a *Agent) Run(ctx context.Context) error {
 	}
 	a.loop.Run(ctx)
 	group.Wait()
-	if err := context.Cause(ctx); !errors.Is(err, context.Canceled) {
-		return err
+	if parent.Err() != nil {
+		return nil
 	}
-	return nil
+	return context.Cause(ctx)
 }
 
 // resyncing makes the next round read everything again.
@@ -164,25 +147,19 @@ func (a *Agent) resyncing() {
 	a.options.Kernel.Refresh()
 }
 
-// inputChanged notes the time of a change, and makes the loop look at it.
+// inputChanged makes the loop look at a change.
 func (a *Agent) inputChanged() {
-	a.mu.Lock()
-	if a.pending.IsZero() {
-		a.pending = a.options.Now()
-	}
-	a.mu.Unlock()
+	a.record.noteChange()
 	a.loop.InputChanged()
 }
 
 // startRound returns the newest desired state.
 func (a *Agent) startRound() (Desired, bool) {
-	a.mu.Lock()
-	a.started, a.covered, a.pending = a.options.Now(), a.pending, time.Time{}
-	a.mu.Unlock()
+	a.record.begin()
 	d, ok := a.inputs.desired()
 	if ok {
-		a.metrics.endpoints.Set(float64(len(d.Endpoints)))
-		a.metrics.hosts.Set(float64(len(a.inputs.last().Nodes)))
+		a.record.metrics.endpoints.Set(float64(len(d.Endpoints)))
+		a.record.metrics.hosts.Set(float64(len(a.inputs.last().Nodes)))
 	}
 	return d, ok
 }
@@ -190,38 +167,18 @@ func (a *Agent) startRound() (Desired, bool) {
 // watchFailed logs that the watch of a kind fails, and that it works again.
 func (a *Agent) watchFailed(kind string, err error) {
 	if err != nil {
-		a.log.Warn("cannot watch; going on with what is known", "kind", kind, "error", err)
+		a.options.Log.Warn("cannot watch; going on with what is known", "kind", kind, "error", err)
 		return
 	}
-	a.log.Info("watching again", "kind", kind)
+	a.options.Log.Info("watching again", "kind", kind)
 }
 
-// publish stores the status of a round, and logs what is new.
-func (a *Agent) publish(s reconcile.Status) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if s.Ready() && !a.status.Ready() {
-		a.log.Info("the network of the node is in force")
-	}
-	now := a.options.Now()
-	since := time.Duration(0)
-	if !a.covered.IsZero() {
-		since = now.Sub(a.covered)
-	}
-	a.metrics.round(s, now.Sub(a.started), since)
-	a.status, a.started = s, time.Time{}
+// endRound records the result of a round. The keeper looks again if it can have more to do.
+func (a *Agent) endRound(s reconcile.Status) {
 	_, findings := a.inputs.problems()
-	a.metrics.findings.Set(float64(len(findings)))
-	reported := map[string]bool{}
-	for _, line := range slices.Concat(s.Faults(), findings) {
-		reported[line] = true
-		if !a.reported[line] {
-			a.log.Warn(line)
-		}
-	}
-	a.reported = reported
-	if pools := a.inputs.last().Pools; s.Ready() != a.wasReady || !samePools(pools, a.pools) {
-		a.wasReady, a.pools = s.Ready(), pools
+	changed := a.record.end(s, findings)
+	if pools := a.inputs.last().Pools; changed || !samePools(pools, a.pools) {
+		a.pools = pools
 		a.keeper.changed()
 	}
 }
@@ -234,51 +191,18 @@ func samePools(a, b []model.Pool) bool {
 	return slices.Equal(order(a), order(b))
 }
 
-// isReady reports whether the network of the node is in force.
-func (a *Agent) isReady() bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.status.Ready()
-}
-
-// setOwnFindings stores the findings of the keeper, and logs what is new.
-func (a *Agent) setOwnFindings(findings []model.Finding) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	var lines []string
-	for _, f := range findings {
-		lines = append(lines, f.String())
-		if !slices.Contains(a.ownFindings, f.String()) {
-			a.log.Warn(f.String())
-		}
-	}
-	a.ownFindings = lines
-}
-
-// live is the liveness check.
-func (a *Agent) live() (ok bool, lines []string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if since := a.options.Now().Sub(a.started); !a.started.IsZero() && since > maxRound {
-		return false, []string{fmt.Sprintf("a round has been running for %s", since.Round(time.Second))}
-	}
-	return true, nil
-}
-
 // ready is the readiness check.
 func (a *Agent) ready() (ok bool, lines []string) {
 	lines, findings := a.inputs.problems()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.status.Ready(), slices.Concat(lines, a.status.Faults(), a.status.Waiting(), findings, a.ownFindings)
+	return a.record.ready(), slices.Concat(lines, a.record.problems(), findings)
 }
 
 // serveHealth serves liveness and readiness.
 func (a *Agent) serveHealth(ctx context.Context) error {
-	return serve(ctx, a.options.HealthAddr, health.Handler(a.live, a.ready), "set FELIX_HEALTHPORT to a free port")
+	return serve(ctx, a.options.HealthAddr, health.Handler(a.record.live, a.ready), "set FELIX_HEALTHPORT to a free port")
 }
 
 // serveMetrics serves the metrics.
 func (a *Agent) serveMetrics(ctx context.Context) error {
-	return serve(ctx, a.options.MetricsAddr, a.metrics.page(), "set FELIX_PROMETHEUSMETRICSPORT to a free port")
+	return serve(ctx, a.options.MetricsAddr, a.record.metrics.page(), "set FELIX_PROMETHEUSMETRICSPORT to a free port")
 }

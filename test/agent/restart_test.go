@@ -167,3 +167,18 @@ func (fl *flow) wantNoLoss(t *testing.T) {
 		t.Errorf("packets to %s: %d sent, %d received\n%s", fl.to, sent, received, fl.out.String())
 	}
 }
+
+// TestAgentStopsOnSignal sends SIGTERM, as the kubelet does. The agent ends without an error.
+func TestAgentStopsOnSignal(t *testing.T) {
+	m := f.Nodes[0]
+	pid := must(t, m, "cat", "/run/machine/calico-node.pid")
+	must(t, m, "kill", "-TERM", pid)
+	eventually(t, func() error {
+		log := must(t, m, "tail", "-n", "20", "/var/log/machine/calico-node.log")
+		if !strings.Contains(log, "machine: calico-node ended: exit 0") {
+			return fmt.Errorf("the log ends with:\n%s", log)
+		}
+		return nil
+	})
+	ready(t, 0)
+}
