@@ -15,7 +15,7 @@ IMAGE     ?= localhost/calico-cni
 ## PLATFORMS: platforms of the container image
 PLATFORMS ?= linux/amd64,linux/arm64
 
-TARGETS = nightly kubed-server help build image release verify-release demo check test test-unit mutants test-real test-v3 soak bench bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e test-smoke test-cluster test-netkit system-cluster
+TARGETS = nightly kubed-server help build image release verify-release demo check test test-unit mutants test-real test-v3 soak bench bench-agent bench-ipam lint verify generate tidy fmt system kubed cluster cluster-down test-e2e test-smoke test-cluster test-netkit system-cluster
 .PHONY: $(TARGETS)
 
 help:            ## list the targets and variables
@@ -123,6 +123,12 @@ soak: system kubed-server  ## run random interleavings, stalled requests and fuz
 bench: system kubed-server  ## measure ADD and DEL in comparison with ptp and host-local, into docs/performance.md
 	cd test && $(GO) test ./bench -count 1 -v -run TestPage -timeout 60m -args \
 		-page $(CURDIR)/docs/performance.md -chart $(CURDIR)/docs/performance.svg -version $(VERSION) $(BENCH)
+
+# About three minutes. It prints the figures; docs/agent-cost.md has those of a run.
+## AGENT_NODES: number of nodes that make bench-agent simulates
+AGENT_NODES ?= 1000
+bench-agent: system kubed-server  ## measure time, CPU and memory of calico-node in a large cluster
+	cd test && $(GO) test ./agent -count 1 -v -run TestScale -timeout 60m -args -scale $(AGENT_NODES)
 
 # Ten to twenty minutes. Never run it beside other work: it shows times as well.
 bench-ipam: system kubed-server  ## measure the cost of an allocation for the API server at 5,000 nodes, into docs/ipam-cost.md
