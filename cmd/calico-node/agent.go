@@ -18,7 +18,9 @@ import (
 	"time"
 
 	"calico-cni/internal/buildinfo"
+	"calico-cni/internal/deadline"
 	"calico-cni/internal/nodestate"
+	"calico-cni/internal/safeopen"
 	"calico-cni/pkg/agent"
 	"calico-cni/pkg/agent/command"
 	"calico-cni/pkg/agent/config"
@@ -54,7 +56,7 @@ func environment() map[string]string {
 // runAgent runs the agent until the context ends.
 func runAgent(ctx context.Context, log *slog.Logger, level *slog.LevelVar) error {
 	env := environment()
-	file, err := os.ReadFile(configFile)
+	file, err := safeopen.Read(configFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
@@ -112,7 +114,7 @@ func runAgent(ctx context.Context, log *slog.Logger, level *slog.LevelVar) error
 // nodeName returns the name of the node.
 func nodeName(env map[string]string) (string, error) {
 	settings, _ := startup.ParseSettings(env)
-	file, err := os.ReadFile(settings.NodeNameFile)
+	file, err := safeopen.Read(settings.NodeNameFile)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("read the name of the node: %w", err)
 	}
@@ -147,7 +149,7 @@ func apiGroup(
 		log.Warn("waiting for the API server", "error", err)
 		select {
 		case <-ctx.Done():
-			return "", "", context.Cause(ctx)
+			return "", "", deadline.Cause(ctx)
 		case <-time.After(discoveryPause):
 		}
 	}
@@ -162,7 +164,7 @@ func apiGroup(
 func probe(ctx context.Context, c command.Command) error {
 	env := environment()
 	settings := config.Resolve(config.Sources{Env: env}).Config.Health
-	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	ctx, cancel := deadline.Within(ctx, probeTimeout, "the probe")
 	defer cancel()
 	var errs []error
 	for path, asked := range map[string]bool{health.LivenessPath: c.Live, health.ReadinessPath: c.Ready} {

@@ -17,7 +17,8 @@ import (
 var unguarded = map[string]string{
 	"internal/atomicfile/atomicfile.go": "OpenFile", // with the flags of this package
 	"internal/nettest/dump.go":          "ReadFile", // for tests
-	"cmd/install/link.go":               "Open",
+	"pkg/agent/kernel/sysctl/sysctl.go": "ReadFile OpenFile",
+	"pkg/install/realhost/link.go":      "Open",
 	"pkg/dataplane/linux/exists.go":     "Open",
 	"pkg/dataplane/linux/sysctl.go":     "ReadFile OpenFile",
 	"pkg/migrate/alive.go":              "Open",

@@ -14,6 +14,7 @@ import (
 
 	"k8s.io/client-go/rest"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/pkg/agent/cluster"
 	"calico-cni/pkg/agent/health"
 	"calico-cni/pkg/agent/kernel/monitor"
@@ -138,7 +139,7 @@ func (a *Agent) Run(parent context.Context) error {
 	if parent.Err() != nil {
 		return nil
 	}
-	return context.Cause(ctx)
+	return deadline.Cause(ctx)
 }
 
 // resyncing makes the next round read everything again.

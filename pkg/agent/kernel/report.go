@@ -10,6 +10,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"calico-cni/internal/deadline"
 )
 
 // Report is the result of one run of a driver.
@@ -49,7 +51,7 @@ func Execute[C Change](ctx context.Context, plan Plan[C], write func(C) error) R
 		if failed[c.Object()] {
 			continue
 		}
-		if err := ctx.Err(); err != nil {
+		if err := deadline.Cause(ctx); err != nil {
 			report.Err = fmt.Errorf("%s: %w", c, err)
 			return report
 		}

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"calico-cni/internal/deadline"
 	"calico-cni/pkg/agent/kernel"
 )
 
@@ -66,7 +67,7 @@ func (d Driver) Apply(ctx context.Context, desired Config) kernel.Report {
 		settings = append(settings, OfInterface(i, strict)...)
 	}
 	for _, s := range settings {
-		if err := ctx.Err(); err != nil {
+		if err := deadline.Cause(ctx); err != nil {
 			report.Err = err
 			return report
 		}
