@@ -66,7 +66,14 @@ func (h Holdings) matcher(e Evidence) func(owner map[string]string) bool {
 			return unattributed || owner["pod"] == h.id.Pod && owner["namespace"] == h.id.Namespace
 		}
 	}
-	return func(owner map[string]string) bool { return mine(owner) && e.ofNode(owner) }
+	return func(owner map[string]string) bool { return mine(owner) && e.ofNode(owner) && samePod(h.id, owner) }
+}
+
+// samePod reports whether an owner can be the pod of an attachment. Two attachments can have the same handle, because
+// the names of networks and the IDs of containers may contain dots: network "a" with container "b.c", and network "a.b"
+// with container "c".
+func samePod(id workload.ID, owner map[string]string) bool {
+	return id.Pod == "" || owner["pod"] == "" || owner["pod"] == id.Pod && owner["namespace"] == id.Namespace
 }
 
 // heldFor returns a function that reports whether an owner is one interface. alone says that the container has no other

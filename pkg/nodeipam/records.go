@@ -78,7 +78,11 @@ func (d *Deletion) Repeated() bool { return d.repeated }
 
 // Evidence is what the DEL knows about its attachment. addrs are the addresses in prevResult.
 func (d *Deletion) Evidence(others Others, addrs []netip.Addr) Evidence {
-	return Evidence{Others: others, Addrs: addrs, Released: d.record.Released()}
+	e := Evidence{Others: others, Addrs: addrs, Released: d.record.Released(), Fresh: true}
+	if node, err := d.node.Name(); err == nil {
+		e.Nodes = []string{node}
+	}
+	return e
 }
 
 // DelegateReleasedAll reports whether calico-ipam, run as a process by this DEL or an earlier one, has released

@@ -21,6 +21,8 @@ type Evidence struct {
 	Released bool
 	// Nodes are the names of the attachment's node. If empty, the node is unknown.
 	Nodes []string
+	// Fresh says that the runtime has passed Addrs to this command, and not to an earlier one that queued the release.
+	Fresh bool
 }
 
 // Others says whether a container has other interfaces in the network of an attachment. A queued release stores it.
@@ -61,10 +63,47 @@ func (a Allocations) Release(ctx context.Context, h Holdings, e Evidence) (Freed
 		a.Log.Warn("cannot release empty blocks; a later command retries", "error", err)
 	}
 	freed := Freed{Addrs: released.Addrs, Cooling: h.config.Cooldown > 0, All: released.Deleted}
+	if err == nil && !h.legacy && !freed.All && e.Fresh && len(e.Nodes) > 0 {
+		freed.Addrs, err = a.releaseOfOldName(ctx, h, e, freed.Addrs)
+	}
 	if err != nil || len(freed.Addrs) > 0 || freed.All || h.legacy || h.id.IfName == usualIfName || e.Others == NoOthers {
 		return freed, err
 	}
 	return a.releaseUnnamed(ctx, h, e)
+}
+
+// releaseOfOldName releases the addresses that the runtime passed but that another node allocated, according to their
+// owner: the node had another name when it allocated them. An address under the handle of the attachment belongs to it,
+// because no two containers have the same address. It returns all released addresses.
+//
+// Without addresses from the runtime, an address of another node stays. Containers on two nodes may have the same ID.
+func (a Allocations) releaseOfOldName(
+	ctx context.Context, h Holdings, e Evidence, freed []netip.Addr,
+) ([]netip.Addr, error) {
+	allocator := a.allocator(a.cache)
+	held, err := allocator.HeldByHandle(ctx, h.handle)
+	if err != nil {
+		return freed, err
+	}
+	mine := heldFor(h.id.IfName, e.Others == NoOthers)
+	for _, x := range held {
+		if e.ofNode(x.Owner) || !mine(x.Owner) || !samePod(h.id, x.Owner) {
+			continue
+		}
+		if !slices.Contains(e.Addrs, x.Addr) {
+			a.Log.Warn("an address of a container with the same ID stays, because another node allocated it; if this node "+
+				"had that name, run calicoctl ipam release", "address", x.Addr, "node", x.Owner["node"], "this_node", e.Nodes[0])
+			continue
+		}
+		done, err := allocator.ReleaseHolding(ctx, h.handle, x.Block, x.Holding, h.config.Cooldown)
+		if err != nil {
+			return freed, err
+		}
+		if done {
+			freed = append(freed, x.Addr)
+		}
+	}
+	return freed, nil
 }
 
 // releaseUnnamed releases addresses of an interface other than the usual one that Calico allocated, which names no

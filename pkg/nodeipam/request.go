@@ -47,6 +47,9 @@ func (r Request) isRepeated(owner map[string]string) bool {
 		// Containers on two nodes may have the same ID: cnitool derives it from the path of the network namespace.
 		return false
 	}
+	if !samePod(r.ID, owner) {
+		return false
+	}
 	if r.NamesInterface {
 		// Calico allocated an address that names no interface. It may be of another interface.
 		return owner[ownerInterface] == r.ID.IfName
