@@ -76,7 +76,7 @@ func New(o Options) (*Agent, error) {
 	}
 	a.inputs = &inputs{node: o.Node, cluster: objects, env: o.Env, file: o.File}
 	a.inputs.hostChanged()
-	a.keeper = a.newKeeper(objects)
+	a.keeper = a.newKeeper()
 	var parts []string
 	for _, d := range o.Kernel.Drivers {
 		parts = append(parts, d.Name)
@@ -87,7 +87,7 @@ func New(o Options) (*Agent, error) {
 	return a, nil
 }
 
-func (a *Agent) newKeeper(objects *cluster.Cluster) *keeper {
+func (a *Agent) newKeeper() *keeper {
 	o := a.options
 	settings, findings := startup.ParseSettings(o.Env)
 	for _, f := range findings {
@@ -96,7 +96,7 @@ func (a *Agent) newKeeper(objects *cluster.Cluster) *keeper {
 	return &keeper{
 		node: o.Node, api: o.Nodes, defaults: o.Defaults, tunnels: o.Tunnels, settings: settings,
 		addrs: startup.Addresses{Node: o.Node, Settings: settings},
-		last:  a.inputs.last, synced: func() bool { return len(objects.Missing()) == 0 }, ready: a.record.ready,
+		last:  a.inputs.last, ready: a.record.ready,
 		report: a.record.setOwnFindings, now: o.Now, log: o.Log, wake: make(chan struct{}, 1),
 	}
 }
@@ -160,7 +160,8 @@ func (a *Agent) startRound() (Desired, bool) {
 	d, ok := a.inputs.desired()
 	if ok {
 		a.record.metrics.endpoints.Set(float64(len(d.Endpoints)))
-		a.record.metrics.hosts.Set(float64(len(a.inputs.last().Nodes)))
+		s, _ := a.inputs.last()
+		a.record.metrics.hosts.Set(float64(len(s.Nodes)))
 	}
 	return d, ok
 }
@@ -178,8 +179,8 @@ func (a *Agent) watchFailed(kind string, err error) {
 func (a *Agent) endRound(s reconcile.Status) {
 	_, findings := a.inputs.problems()
 	changed := a.record.end(s, findings)
-	if pools := a.inputs.last().Pools; changed || !samePools(pools, a.pools) {
-		a.pools = pools
+	if last, _ := a.inputs.last(); changed || !samePools(last.Pools, a.pools) {
+		a.pools = last.Pools
 		a.keeper.changed()
 	}
 }

@@ -39,8 +39,10 @@ type inputs struct {
 	network underlay.Network
 	parents parents
 
-	mu       sync.Mutex
+	mu sync.Mutex
+	// snapshot is that of the last computation. computed says that there was one.
 	snapshot cluster.Snapshot
+	computed bool
 	config   config.Result
 	findings []model.Finding
 	err      error
@@ -71,7 +73,8 @@ func (in *inputs) desired() (Desired, bool) {
 	d := in.compute(snapshot, resolved)
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	in.snapshot, in.config, in.findings, in.err = snapshot, resolved, append(snapshot.Findings, d.Findings...), nil
+	in.snapshot, in.computed, in.config = snapshot, true, resolved
+	in.findings, in.err = append(snapshot.Findings, d.Findings...), nil
 	return d, true
 }
 
@@ -137,11 +140,12 @@ func (in *inputs) addEndpoint(e endpoint.Endpoint, prefix string, d *Desired) {
 	d.Files[file] = content
 }
 
-// last returns the snapshot of the last computation.
-func (in *inputs) last() cluster.Snapshot {
+// last returns the snapshot of the last computation. It returns false before the first one: the tables can be complete
+// already, but an empty snapshot would look like a cluster without pools.
+func (in *inputs) last() (cluster.Snapshot, bool) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	return in.snapshot
+	return in.snapshot, in.computed
 }
 
 // resync returns the interval of the comparison of the whole state with the kernel: the shortest that is configured.

@@ -26,9 +26,6 @@ const statusDir = "endpoint-status"
 // kernelParameters is the directory of the kernel's parameters.
 const kernelParameters = "/proc/sys"
 
-// mtuFile is the file from which the plugins read the MTU of pods.
-const mtuFile = "/var/lib/calico/mtu"
-
 // Kernel is the kernel of the node, with a driver for each part.
 type Kernel struct {
 	// Drivers are in the order in which they run.
@@ -154,7 +151,7 @@ func parameters(d Desired) sysctl.Config {
 
 // writeMTU writes the file from which the plugins read the MTU of pods.
 func writeMTU(_ context.Context, d Desired) kernel.Report {
-	err := startup.WriteMTU(mtuFile, d.MTU.Pods)
+	err := startup.WriteMTU(startup.DefaultMTUFile, d.MTU.Pods)
 	switch {
 	case err == nil:
 		return kernel.Report{}

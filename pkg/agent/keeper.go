@@ -49,13 +49,13 @@ type keeper struct {
 	tunnels  TunnelAddresses
 	settings startup.Settings
 	addrs    startup.Addresses
-	last     func() cluster.Snapshot
-	synced   func() bool
-	ready    func() bool
-	report   func([]model.Finding)
-	now      func() time.Time
-	log      *slog.Logger
-	wake     chan struct{}
+	// last returns the newest snapshot of the cluster, and false as long as there is none.
+	last   func() (cluster.Snapshot, bool)
+	ready  func() bool
+	report func([]model.Finding)
+	now    func() time.Time
+	log    *slog.Logger
+	wake   chan struct{}
 
 	// object is what was read of the node first. Its annotations are those of the newest snapshot afterwards.
 	object   *startup.Node
@@ -143,22 +143,23 @@ func (k *keeper) readNode(ctx context.Context) error {
 		}
 		k.object = &node
 	}
-	if k.synced() {
-		k.object.Annotations = k.last().Own.Annotations
+	if s, ok := k.last(); ok {
+		k.object.Annotations = s.Own.Annotations
 	}
 	return nil
 }
 
 // reviewTunnels returns the annotations of the tunnel addresses. It looks at the allocations only after a change of the
-// pools, and at intervals.
+// pools, and at intervals. Without a snapshot it does nothing: without pools, the addresses would be released.
 func (k *keeper) reviewTunnels(ctx context.Context) (map[string]string, error) {
-	if !k.synced() || !k.settings.Backend.Networking() {
+	s, ok := k.last()
+	if !ok || !k.settings.Backend.Networking() {
 		return nil, nil
 	}
-	pools := slices.SortedFunc(slices.Values(k.last().Pools), func(a, b model.Pool) int {
+	pools := slices.SortedFunc(slices.Values(s.Pools), func(a, b model.Pool) int {
 		return a.CIDR.Compare(b.CIDR)
 	})
-	labels := k.last().Own.Labels
+	labels := s.Own.Labels
 	same := slices.Equal(pools, k.reviewed) && maps.Equal(labels, k.labels)
 	if k.wanted != nil && same && k.now().Sub(k.at) < reviewInterval {
 		return k.wanted, nil

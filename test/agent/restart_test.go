@@ -120,7 +120,6 @@ func TestNoPacketIsLostDuringRestart(t *testing.T) {
 	makePools(t, modes{vxlan: "CrossSubnet"})
 	pods := addPods(t, "flow")
 	wantAllReachable(t, pods)
-	settled(t)
 	var flows []*flow
 	for _, to := range pods[1:] {
 		for _, addr := range []netip.Addr{to.Addr4, to.Addr6} {
