@@ -5,17 +5,15 @@
 package underlay
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-)
 
-// maxDumps bounds the attempts to read a dump that concurrent changes interrupt.
-const maxDumps = 10
+	"calico-cni/pkg/agent/kernel/rtnl"
+)
 
 // Link is a link of the host.
 type Link struct {
@@ -39,7 +37,7 @@ func Read() (Network, error) {
 	n := Network{
 		links: map[int]Link{}, names: map[string]int{}, addrs: map[netip.Addr]int{}, defaults: map[int]bool{},
 	}
-	links, err := dump(netlink.LinkList)
+	links, err := rtnl.Dump(netlink.LinkList)
 	if err != nil {
 		return n, fmt.Errorf("read links: %w", err)
 	}
@@ -48,7 +46,7 @@ func Read() (Network, error) {
 		n.links[a.Index] = Link{Name: a.Name, Index: a.Index, MTU: a.MTU}
 		n.names[a.Name] = a.Index
 	}
-	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
+	addrs, err := rtnl.Dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return n, fmt.Errorf("read addresses: %w", err)
 	}
@@ -66,7 +64,7 @@ func (n *Network) readDefaults() error {
 		filter := &netlink.Route{
 			Table: unix.RT_TABLE_MAIN, Dst: &net.IPNet{IP: make(net.IP, bits), Mask: make(net.IPMask, bits)},
 		}
-		routes, err := dump(func() ([]netlink.Route, error) {
+		routes, err := rtnl.Dump(func() ([]netlink.Route, error) {
 			return netlink.RouteListFiltered(family, filter, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_DST)
 		})
 		if err != nil {
@@ -80,16 +78,6 @@ func (n *Network) readDefaults() error {
 		}
 	}
 	return nil
-}
-
-// dump repeats a dump that a concurrent change has interrupted. Such a dump is incomplete.
-func dump[T any](read func() ([]T, error)) (out []T, err error) {
-	for range maxDumps {
-		if out, err = read(); !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
-	return out, err
 }
 
 // WithAddr returns the link that has an address.

@@ -5,7 +5,6 @@ package hostnet
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -15,10 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 
 	"calico-cni/pkg/agent/autodetect"
+	"calico-cni/pkg/agent/kernel/rtnl"
 )
-
-// maxDumps bounds the attempts to read a dump that concurrent changes interrupt.
-const maxDumps = 10
 
 // unusable are the flags of addresses that the node cannot use, or not for long. The flag of a temporary IPv6 address
 // is that of a secondary IPv4 address.
@@ -76,11 +73,11 @@ func (d Destination) source(ctx context.Context, lookup Lookup) (netip.Addr, boo
 }
 
 func readLinks() ([]autodetect.Link, error) {
-	links, err := dump(netlink.LinkList)
+	links, err := rtnl.Dump(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("read links: %w", err)
 	}
-	addrs, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
+	addrs, err := rtnl.Dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("read addresses: %w", err)
 	}
@@ -112,14 +109,4 @@ func prefix(a netlink.Addr) (netip.Prefix, bool) {
 	}
 	ones, _ := a.Mask.Size()
 	return netip.PrefixFrom(addr, ones), ok && a.Flags&bad == 0
-}
-
-// dump repeats a dump that a concurrent change has interrupted. Such a dump is incomplete.
-func dump[T any](read func() ([]T, error)) (out []T, err error) {
-	for range maxDumps {
-		if out, err = read(); !errors.Is(err, netlink.ErrDumpInterrupted) {
-			break
-		}
-	}
-	return out, err
 }
